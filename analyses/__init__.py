@@ -1,0 +1,1 @@
+"""The analyses: each observes a model on prompts, summarises with controls, and presents a report section."""

@@ -1,0 +1,1 @@
+"""Mechanistic interpretability for encoder-decoder transformers."""
