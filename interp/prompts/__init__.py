@@ -1,0 +1,16 @@
+"""Prompt sets: the bundled ones and the user's files."""
+
+from interp.prompts.library import bundled, describe, names
+from interp.prompts.prompt import Prompt, PromptError, PromptSet
+from interp.prompts.reader import parse_prompts, read_prompts
+
+__all__ = [
+    "Prompt",
+    "PromptError",
+    "PromptSet",
+    "bundled",
+    "describe",
+    "names",
+    "parse_prompts",
+    "read_prompts",
+]

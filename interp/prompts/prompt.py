@@ -1,0 +1,60 @@
+"""What is a prompt, and what is a set of them?
+
+A prompt is one source text (with its task prefix) and, where the user has one, one target text. Everything
+the analyses report is averaged over prompts, so the prompt, not the token, is the unit of evidence; its id is
+what ties a number in a table back to a text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class PromptError(ValueError):
+    """Prompts could not be read; the message says where, what was found, what is allowed and what to do."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One source text and, if known, its target.
+
+    Attributes:
+        id: Name of the prompt, unique in its set.
+        source: Encoder text, task prefix included, exactly as read.
+        target: Decoder text for teacher forcing, or None where the model is to generate it.
+        fields: Further columns of the file (such as language), text only; treat as read-only.
+    """
+
+    id: str
+    source: str
+    target: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts in file order, with the fingerprint of the bytes they were read from.
+
+    Attributes:
+        name: Name of the bundled set, file name without its folder, or "stdin".
+        prompts: At least one prompt; either all of them have a target or none has.
+        sha256: Hexadecimal SHA-256 of all bytes read, also those of prompts beyond a limit.
+    """
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    sha256: str
+
+    def __len__(self) -> int:
+        """Number of prompts."""
+        return len(self.prompts)
+
+    @property
+    def sources(self) -> list[str]:
+        """Source texts, one a prompt."""
+        return [prompt.source for prompt in self.prompts]
+
+    @property
+    def targets(self) -> list[str] | None:
+        """Target texts, one a prompt, or None where the set has no targets."""
+        targets = [prompt.target for prompt in self.prompts if prompt.target is not None]
+        return targets if len(targets) == len(self.prompts) else None

@@ -1,0 +1,288 @@
+"""How do the user's texts become prompts?
+
+Three formats are read: `.txt` (one source a line), `.jsonl` (one JSON object a line) and `.csv` (with a
+header). Texts are taken as they stand: nothing is trimmed, cut, skipped or repaired. Whatever cannot be read
+as it stands is refused with one sentence that names the line. A whole file is checked even when only its
+first prompts are wanted, so that an error does not hide behind a limit.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from interp.prompts.prompt import Prompt, PromptError, PromptSet
+
+Format = Literal["txt", "jsonl", "csv"]
+
+_FORMAT_OF_SUFFIX: dict[str, Format] = {".txt": "txt", ".jsonl": "jsonl", ".csv": "csv"}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# JSON escapes can spell these, but no tokenizer and no UTF-8 file can take them.
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_OWN_KEYS = ("id", "source", "target")
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One prompt as found in the file, before its values are checked."""
+
+    line: int
+    values: dict[str, object]
+
+
+def read_prompts(path: str | Path, limit: int | None = None) -> PromptSet:
+    """Prompts of a `.txt`, `.jsonl` or `.csv` file, or of standard input.
+
+    A prompt without an `id` is named by its number in the file, counted from 1. In `.csv` an empty `target`
+    cell means that there is no target.
+
+    Args:
+        path: File to read (UTF-8, with or without byte order mark, LF or CRLF), or "-" for standard input,
+            which is read as JSON Lines if its first character other than white space is `{` and as plain
+            lines otherwise.
+        limit: Keep at most this many prompts from the start; None keeps all.
+
+    Raises:
+        PromptError: The file cannot be read or holds something that is no prompt, or the limit is below 1.
+    """
+    if str(path) == "-":
+        name, content = "stdin", sys.stdin.buffer.read()
+        kind: Format = "jsonl" if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{") else "txt"
+    else:
+        path = Path(path)
+        name = path.name
+        kind, content = _opened(path)
+    return parse_prompts(content, kind, name, limit)
+
+
+def parse_prompts(content: bytes, kind: Format, name: str, limit: int | None = None) -> PromptSet:
+    """Prompts of a file's content.
+
+    Args:
+        content: All bytes of the file.
+        kind: Format of the file.
+        name: Name of the set; messages call the file by it.
+        limit: Keep at most this many prompts from the start; None keeps all.
+
+    Raises:
+        PromptError: The content holds something that is no prompt, or the limit is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise PromptError(f"Prompt limit is {limit}; it must be 1 or more, or left out to keep all prompts.")
+    text = _decoded(content, name)
+    readers = {"txt": _txt_records, "jsonl": _jsonl_records, "csv": _csv_records}
+    lines: dict[str, int] = {}
+    prompts: list[Prompt] = []
+    without_target: list[int] = []
+    for number, record in enumerate(readers[kind](text, name), start=1):
+        prompt = _prompt(record, str(number), name)
+        if prompt.id in lines:
+            raise PromptError(
+                f"{name}, line {record.line}: id {prompt.id!r} was already used in line {lines[prompt.id]}; "
+                "ids must be unique (a prompt without an id is named by its number), so rename one."
+            )
+        lines[prompt.id] = record.line
+        prompts.append(prompt)
+        if prompt.target is None:
+            without_target.append(record.line)
+    if not prompts:
+        raise PromptError(f"{name} has a header but no prompts; add at least one row below the header.")
+    if 0 < len(without_target) < len(prompts):
+        raise PromptError(
+            f"{name}, line {without_target[0]}: there is no target here, but "
+            f"{len(prompts) - len(without_target)} of the {len(prompts)} prompts have one; give every prompt "
+            "a target, or none and let the model generate them all."
+        )
+    return PromptSet(name, tuple(prompts[:limit]), hashlib.sha256(content).hexdigest())
+
+
+def _opened(path: Path) -> tuple[Format, bytes]:
+    """Format of a file, by its suffix in upper or lower case, and all its bytes."""
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise PromptError(f"{path} is a folder; give one .txt, .jsonl or .csv file.")
+        if path.suffix.lower() not in _FORMAT_OF_SUFFIX:
+            raise PromptError(
+                f"{path} ends in {path.suffix!r}, which is no prompt format; use .txt (one source a line), "
+                ".jsonl or .csv."
+            )
+        return _FORMAT_OF_SUFFIX[path.suffix.lower()], path.read_bytes()
+    except FileNotFoundError:
+        raise PromptError(f"{path} does not exist; give the path of a .txt, .jsonl or .csv file.") from None
+    except OSError as error:
+        raise PromptError(
+            f"{path} cannot be read ({error.strerror}); check the path and its permissions."
+        ) from None
+
+
+def _decoded(content: bytes, name: str) -> str:
+    """Text of the file without its byte order mark."""
+    mark = len(_BYTE_ORDER_MARK) if content.startswith(_BYTE_ORDER_MARK) else 0
+    if not content[mark:].strip():
+        raise PromptError(f"{name} is empty; it must hold at least one prompt.")
+    nul = content.find(b"\x00")
+    if nul >= 0:
+        raise PromptError(
+            f"{name} has a NUL byte at byte {nul}: it is no text file in UTF-8; save it as UTF-8 text."
+        )
+    try:
+        return content[mark:].decode("utf-8")
+    except UnicodeDecodeError as error:
+        offset = error.start + mark
+        raise PromptError(
+            f"{name} is not UTF-8: byte {offset} is 0x{content[offset]:02x}; save the file as UTF-8 text."
+        ) from None
+
+
+def _lines(text: str, name: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines; only LF and CRLF end a line, since texts may hold U+2028 and the like."""
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        line = line.removesuffix("\r")
+        if not line.strip():
+            raise PromptError(
+                f"{name}, line {number} is empty; every line must hold one prompt, so remove the line."
+            )
+        if "\r" in line:
+            raise PromptError(
+                f"{name}, line {number} has a carriage return inside; lines must end in LF or CRLF, so "
+                "convert the file."
+            )
+        yield number, line
+
+
+def _txt_records(text: str, name: str) -> Iterator[_Record]:
+    """One source a line."""
+    for number, line in _lines(text, name):
+        yield _Record(number, {"source": line})
+
+
+def _jsonl_records(text: str, name: str) -> Iterator[_Record]:
+    """One JSON object a line."""
+    for number, line in _lines(text, name):
+        yield _Record(number, _json_object(line, f"{name}, line {number}"))
+
+
+def _json_object(line: str, place: str) -> dict[str, object]:
+    """The JSON object on a line."""
+
+    def without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        values: dict[str, object] = {}
+        for key, value in pairs:
+            if key in values:  # Python's parser would keep the last value and say nothing
+                raise PromptError(f"{place}: key {key!r} appears twice in one object; keep one of them.")
+            values[key] = value
+        return values
+
+    try:
+        value = json.loads(line, object_pairs_hook=without_duplicates)
+    except PromptError:
+        raise
+    except (ValueError, RecursionError) as error:
+        reason = "too large"
+        if isinstance(error, json.JSONDecodeError):
+            reason = f"{error.msg}, column {error.colno}"
+        raise PromptError(
+            f'{place} is not valid JSON ({reason}); write one object a line, as {{"source": "..."}}.'
+        ) from None
+    if not isinstance(value, dict):
+        raise PromptError(
+            f"{place} holds a JSON {_json_type(value)}, not an object; write one object a line, as "
+            '{"source": "..."}.'
+        )
+    return value
+
+
+def _csv_records(text: str, name: str) -> Iterator[_Record]:
+    """One row a prompt, below a header that names the columns."""
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    line = 1
+    try:
+        for row in rows:
+            if header is None:
+                header = _checked_header(row, name)
+            elif not row:
+                raise PromptError(
+                    f"{name}, line {line} is empty; every row must hold one prompt, so remove the line."
+                )
+            elif len(row) != len(header):
+                raise PromptError(
+                    f"{name}, line {line} has {len(row)} cells, but the header has {len(header)}; give every "
+                    "row one cell a column, with texts that contain commas in double quotes."
+                )
+            else:
+                cells: dict[str, object] = dict(zip(header, row, strict=True))
+                if cells.get("target") == "":
+                    cells["target"] = None
+                yield _Record(line, cells)
+            # A quoted cell may span lines: a row is named by the line on which it begins.
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise PromptError(
+            f"{name}, line {line} is not valid CSV ({error}); put texts with commas or quotes in double "
+            "quotes and double the quotes inside."
+        ) from None
+
+
+def _checked_header(header: list[str], name: str) -> list[str]:
+    """The header, if it names each column once and one of them `source`."""
+    found = ", ".join(repr(column) for column in header)
+    if "source" not in header:
+        raise PromptError(
+            f"{name}: the first line must be a header with a column 'source', but has {found}; add the "
+            "header, with columns separated by commas."
+        )
+    if len(set(header)) < len(header) or "" in header:
+        raise PromptError(
+            f"{name}: the header has {found}; every column needs a name of its own, so rename or remove."
+        )
+    return header
+
+
+def _prompt(record: _Record, number: str, name: str) -> Prompt:
+    """A record whose values are all of the right type."""
+    place = f"{name}, line {record.line}"
+    values = record.values
+    if "source" not in values:
+        raise PromptError(
+            f"{place} has no 'source', only {', '.join(map(repr, values)) or 'nothing'}; add the source text."
+        )
+    for key, value in values.items():
+        if key == "target" and value is None:
+            continue
+        if not isinstance(value, str):
+            raise PromptError(
+                f"{place}: {key!r} is a JSON {_json_type(value)}, not text; write it in double quotes."
+            )
+        if key in _OWN_KEYS and not value.strip():
+            remedy = "add the text" if key == "source" else "add it or leave it out"
+            raise PromptError(f"{place}: {key!r} is empty; {remedy}.")
+        if _NO_TEXT.search(key) or _NO_TEXT.search(value):
+            raise PromptError(
+                f"{place}: {key!r} holds a NUL or half a surrogate pair, which is no text; remove it."
+            )
+    texts = cast(dict[str, str], values)
+    fields = {key: text for key, text in texts.items() if key not in _OWN_KEYS}
+    return Prompt(texts.get("id", number), texts["source"], texts.get("target"), fields)
+
+
+def _json_type(value: object) -> str:
+    """JSON's word for the type of a parsed value."""
+    names: dict[type, str] = {
+        type(None): "null",
+        bool: "boolean",
+        int: "number",
+        float: "number",
+        str: "string",
+    }
+    return names.get(type(value), "array" if isinstance(value, list) else "object")
