@@ -1,0 +1,39 @@
+"""Control models: what a finding must be compared with before it is a finding (Adebayo et al. 2018; methods A.8).
+
+The untrained twin has the same architecture and new random weights. One trap of the host is undone here: a model whose
+unembedding is its own tensor would come out of its configuration tied and unscaled, with logits sqrt(d_model) too large, so
+that the control would be saturated. The twin's unembedding is untied by hand, with standard deviation d_model^-0.5.
+"""
+
+import copy
+
+import torch
+from torch import nn
+
+from interp.model import HookedEncoderDecoder
+
+
+def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:
+    """A model of the same architecture with weights drawn anew by the host's own initialisation.
+
+    Args:
+        model: the model to compare with; it is not changed, and no random state outside is touched.
+        seed: of the draw; the same seed gives the same twin on any device.
+
+    Returns:
+        The twin on the same device and in the same type, weights frozen, with the same tokenizer and length limit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        twin = type(model.hf)(copy.deepcopy(model.hf.config))
+        if not model.tied_embeddings:
+            _untie(twin)
+    twin = twin.requires_grad_(False).to(device=model.device, dtype=model.dtype)
+    return HookedEncoderDecoder(twin, model.tokenizer, model.max_length)
+
+
+def _untie(twin: nn.Module) -> None:
+    """Give the twin an unembedding of its own, unless its configuration already did."""
+    head = twin.get_output_embeddings()  # type: ignore[operator]
+    if head.weight.data_ptr() == twin.get_input_embeddings().weight.data_ptr():  # type: ignore[operator]
+        head.weight = nn.Parameter(torch.randn_like(head.weight) * head.weight.shape[1] ** -0.5)

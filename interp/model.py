@@ -1,0 +1,269 @@
+"""The hooked model: a thin wrapper of a Hugging Face encoder-decoder that can be read and edited at every hook point.
+
+The forward pass is the host's own; the wrapper only sets the attention implementation to the one with hook points
+(`interp.attention`) and keeps the points. The wrapped model and tokenizer stay reachable as `.hf` and `.tokenizer`.
+
+    HookedEncoderDecoder
+    ├── hf                     the transformers model, in eval mode
+    ├── tokenizer              its tokenizer
+    ├── cfg                    ModelConfig: two depths, heads, widths, scales
+    ├── hook_points()          name -> HookPoint, in forward order
+    ├── batch(...)             texts -> Batch
+    ├── run_with_cache(...)    Batch -> logits, ActivationCache
+    └── hooks(...), run_with_hooks(...)
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from interp.attention import IMPLEMENTATION, register
+from interp.axes import Logits
+from interp.cache import RESULT, ActivationCache, keeper
+from interp.errors import InputError
+from interp.families import family_of, read_config
+from interp.hooks import HookFunction, HookPoint, attached
+from interp.names import NamesFilter, matching, resolve
+from interp.tokens import Batch, Text, check_lengths, collate, describe_generated, tokenise
+from interp.wires import head_results
+from interp.wiring import wire
+
+_UNBOUNDED = 10**9
+"""Tokenizers without a limit carry an astronomical one."""
+
+_TRAINED_LENGTH = 512
+"""Tokens a side in T5's pre-training (Raffel et al. 2020), the limit where a tokenizer states none."""
+
+Hooks = Sequence[tuple[NamesFilter, HookFunction]]
+"""Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
+
+
+class HookedEncoderDecoder:
+    """A transformers encoder-decoder with named hook points.
+
+    Args:
+        hf: a conditional-generation model of a supported family. Its attention implementation is set to the hooked one,
+            and it is put into eval mode.
+        tokenizer: its tokenizer; None for models without text, which then take ready-made batches only.
+        max_length: most tokens a source or target may have; by default the tokenizer's limit, or 512 where it states none.
+
+    Attributes:
+        hf: the wrapped model.
+        tokenizer: its tokenizer.
+        cfg: its facts, with two depths.
+        family: its row of the family table.
+        max_length: most tokens a source or target may have.
+
+    Raises:
+        InputError: if the model is of no supported family, or differs from what the family's row describes.
+    """
+
+    def __init__(
+        self,
+        hf: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        register()
+        family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
+        self.hf = hf.eval()
+        self.tokenizer = tokenizer
+        self.cfg = read_config(hf.config, family)
+        hf.set_attn_implementation(IMPLEMENTATION)
+        self.family = family
+        wiring = wire(hf, family, self.cfg)
+        self._points, self._modules = wiring.points, wiring.modules
+        self.max_length = max_length or _length_limit(tokenizer)
+
+    def __repr__(self) -> str:
+        cfg = self.cfg
+        shape = f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, {cfg.n_heads} heads of {cfg.d_head}, d_model {cfg.d_model}"
+        points = f"{len(self._points)} hook points"
+        return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {points}, {self.device}, {self.dtype})"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.hf.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights."""
+        dtype: torch.dtype = self.hf.dtype
+        return dtype
+
+    @property
+    def tied_embeddings(self) -> bool:
+        """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
+        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
+        return bool(unembed.data_ptr() == embed.data_ptr())
+
+    def hook_points(self) -> Mapping[str, HookPoint]:
+        """Hook name -> hook point, in forward order."""
+        return MappingProxyType(self._points)
+
+    def module(self, site: str) -> nn.Module:
+        """The host module behind a site.
+
+        Args:
+            site: a hook name, or the stem that several share: `decoder.0.cross_attn`, `encoder.2.ln1`, `decoder.ln_final`.
+
+        Raises:
+            KeyError: if there is no such site; the message offers the nearest ones.
+        """
+        return self._modules[resolve(site, self._modules)]
+
+    def batch(
+        self,
+        sources: str | Sequence[str],
+        targets: str | Sequence[str] | None = None,
+        prefixes: Sequence[str] | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Batch:
+        """Texts to a padded batch with masks on both sides.
+
+        Args:
+            sources: one or more source texts, each with its task prefix.
+            targets: as many target texts; if missing, targets are generated greedily and used as teacher forcing, and the
+                batch says so in `target_origin`.
+            prefixes: the task prefix of every source, where it is not one T5 was trained with.
+            max_new_tokens: limit of generated targets; by default twice the longest source plus 20, within `max_length`.
+
+        Raises:
+            InputError: if a text is empty or longer than `max_length`, or the numbers of texts differ.
+        """
+        tokenizer = self._need_tokenizer()
+        sources = [sources] if isinstance(sources, str) else list(sources)
+        targets = [targets] if isinstance(targets, str) else targets
+        if not sources:
+            raise InputError("A batch needs at least one source text; got none.")
+        for what, given in (("targets", targets), ("prefixes", prefixes)):
+            if given is not None and len(given) != len(sources):
+                raise InputError(f"Got {len(sources)} sources and {len(given)} {what}; give one for each source.")
+        eos = self.cfg.eos_token_id
+        given_prefixes: Sequence[str | None] = prefixes or [None] * len(sources)
+        source_texts = [tokenise(text, tokenizer, eos, p) for text, p in zip(sources, given_prefixes, strict=True)]
+        check_lengths(source_texts, self.max_length, "source")
+        shift = self.hf._shift_right
+        if targets is None:
+            target_texts, unfinished = self._generate_targets(source_texts, max_new_tokens)
+            return collate(source_texts, target_texts, self.cfg, shift, "generated", unfinished).to(self.device)
+        target_texts = [tokenise(text, tokenizer, eos, "") for text in targets]
+        check_lengths(target_texts, self.max_length, "target")
+        return collate(source_texts, target_texts, self.cfg, shift, "given").to(self.device)
+
+    def _generate_targets(self, sources: Sequence[Text], limit: int | None) -> tuple[list[Text], tuple[int, ...]]:
+        """Greedy continuations, and the indices of those the limit cut off."""
+        longest = max(len(text.ids) for text in sources)
+        limit = min(limit or 2 * longest + 20, self.max_length)
+        inputs = collate(sources, sources, self.cfg, self.hf._shift_right, "generated").to(self.device)
+        with torch.no_grad():
+            generated = self.hf.generate(
+                input_ids=inputs.input_ids,
+                attention_mask=inputs.attention_mask,
+                max_new_tokens=limit,
+                num_beams=1,
+                do_sample=False,
+            )
+        eos = self.cfg.eos_token_id
+        rows = [_until_end(row, eos) for row in generated[:, 1:].tolist()]
+        unfinished = tuple(index for index, row in enumerate(rows) if row[-1] != eos)
+        return [describe_generated(row, self._need_tokenizer(), eos) for row in rows], unfinished
+
+    def _need_tokenizer(self) -> PreTrainedTokenizerBase:
+        if self.tokenizer is None:
+            raise InputError("This model was wrapped without a tokenizer; pass one, or build the batch by hand.")
+        return self.tokenizer
+
+    def __call__(self, batch: Batch | Mapping[str, Tensor]) -> Logits:
+        """The logits [batch target vocab] of a batch, or of Hugging Face's fields by name.
+
+        Raises:
+            InputError: if neither decoder inputs nor labels are given; they are never guessed from the source.
+        """
+        fields = {name: batch[name] for name in batch.keys()}  # noqa: SIM118 - a Batch is no dict
+        if "decoder_input_ids" not in fields and "labels" not in fields:
+            raise InputError(
+                "The decoder needs `decoder_input_ids` or `labels`; got neither. `model.batch(sources)` generates targets."
+            )
+        logits: Logits = self.hf(**fields, use_cache=False).logits
+        return logits
+
+    @contextmanager
+    def hooks(self, fwd_hooks: Hooks) -> Iterator["HookedEncoderDecoder"]:
+        """Attach functions for the duration of a `with` block.
+
+        Args:
+            fwd_hooks: pairs of a name (glob, regular expression, predicate) and a function `fn(tensor, hook)`, which may
+                return a replacement of the same shape. They run in this order, after those of an enclosing block.
+
+        Raises:
+            KeyError: if a name selects no hook point.
+        """
+        known = tuple(self._points)
+        chosen = [(self._points[name], fn) for pattern, fn in fwd_hooks for name in matching(pattern, known)]
+        with attached(chosen):
+            yield self
+
+    def run_with_hooks(self, batch: Batch | Mapping[str, Tensor], fwd_hooks: Hooks) -> Logits:
+        """The logits [batch target vocab] with functions attached for this one forward pass."""
+        with self.hooks(fwd_hooks):
+            return self(batch)
+
+    def run_with_cache(
+        self, batch: Batch | Mapping[str, Tensor], names_filter: NamesFilter = None, gradients: bool = False
+    ) -> tuple[Logits, ActivationCache]:
+        """One forward pass that keeps activations.
+
+        Args:
+            batch: what to run.
+            names_filter: which activations; by default every hook point but `hook_result`, which the cache computes from z
+                when it is read.
+            gradients: keep what is needed for `cache.grad` after one `metric.backward()`.
+
+        Returns:
+            The logits [batch target vocab] and the cache.
+
+        Raises:
+            KeyError: if the filter names no hook point.
+        """
+        names = matching(names_filter, tuple(self._points))
+        if names_filter is None:
+            names = tuple(name for name in names if not name.endswith(RESULT))
+        kept: dict[str, Tensor] = {}
+        keep = keeper(kept, gradients)
+        functions = [(self._points[name], keep) for name in names]
+        with torch.set_grad_enabled(gradients or torch.is_grad_enabled()), attached(functions):
+            logits = self(batch)
+        ordered = {name: kept[name] for name in names}
+        return logits, ActivationCache(
+            ordered, batch if isinstance(batch, Batch) else None, self.compute_result, gradients
+        )
+
+    def compute_result(self, name: str, z: Tensor) -> Tensor:
+        """What every head writes to the residual stream.
+
+        Args:
+            name: a result point, e.g. `decoder.0.cross_attn.hook_result`.
+            z: that attention's z, [batch pos head d_head].
+
+        Returns:
+            [batch pos head d_model]; its sum over heads is the attention's output.
+        """
+        weight: Tensor = self.module(name).weight  # type: ignore[assignment]
+        return head_results(z, weight)
+
+
+def _until_end(row: list[int], eos_token_id: int) -> list[int]:
+    """A generated row up to and including its first end-of-sentence token."""
+    return row[: row.index(eos_token_id) + 1] if eos_token_id in row else row
+
+
+def _length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
+    limit = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
+    return _TRAINED_LENGTH if limit >= _UNBOUNDED else limit

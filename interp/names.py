@@ -1,0 +1,201 @@
+"""Hook names: the grammar, the aliases of other tools, and head labels.
+
+Canonical names are those users of TransformerLens know, with the stack in front (`axes` gives the shapes):
+
+    encoder.{l}.attn.hook_q|k|v|z                  [batch pos head d_head]
+    encoder.{l}.attn.hook_attn_scores|pattern      [batch head query key]
+    encoder.{l}.attn.hook_result                   [batch pos head d_model]
+    decoder.{l}.attn.*   decoder.{l}.cross_attn.*  as above; cross-attention queries are target, keys are source positions
+    {stack}.{l}.hook_resid_pre|resid_mid|resid_post, decoder.{l}.hook_resid_mid_cross   [batch pos d_model]
+    {stack}.{l}.hook_attn_out|mlp_out, decoder.{l}.hook_cross_attn_out                  [batch pos d_model]
+    {stack}.{l}.ln1|ln2|ln3.hook_scale [batch pos one] | hook_normalized [batch pos d_model]
+    {stack}.{l}.mlp.hook_pre|pre_linear|post       [batch pos d_mlp]
+    {stack}.hook_embed [batch pos d_model]         {stack}.position_bias [one head query key]
+    {stack}.ln_final.hook_scale|hook_normalized    unembed.hook_out [batch pos vocab]
+
+In a decoder layer `resid_mid` follows self-attention and `resid_mid_cross` follows cross-attention.
+"""
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from interp.axes import AttentionKind
+from interp.errors import InputError
+
+NamesFilter = str | re.Pattern[str] | Sequence[str] | Callable[[str], bool] | None
+"""Which hook points: None for all, a name or glob, a compiled regular expression, several of them, or a predicate."""
+
+ActivationKey = str | tuple[str, int, str]
+"""A hook name, or the shorthand (activation, layer, place) such as ("pattern", 0, "cross_attn")."""
+
+Place = Literal["encoder", "decoder", "cross_attn"]
+
+_ATTENTION_LEAVES = ("q", "k", "v", "z", "attn_scores", "pattern", "result")
+_MLP_LEAVES = ("pre", "pre_linear", "post")
+_LAYER_LEAVES = (
+    "resid_pre",
+    "resid_mid",
+    "resid_mid_cross",
+    "resid_post",
+    "attn_out",
+    "cross_attn_out",
+    "mlp_out",
+)
+
+# TransformerLens 4 spellings and those of older notebooks, rewritten to ours in this order.
+_ALIASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"^encoder_blocks\.", "encoder."),
+        (r"^decoder_blocks\.", "decoder."),
+        (r"^(encoder|decoder)\.(\d+)\.self_attn\.", r"\1.\2.attn."),
+        (r"^encoder\.(\d+)\.hook_resid_mid2$", r"encoder.\1.hook_resid_mid"),
+        (r"^decoder\.(\d+)\.hook_resid_mid2$", r"decoder.\1.hook_resid_mid_cross"),
+        (r"^(encoder|decoder)_ln_final\.", r"\1.ln_final."),
+        (r"^hook_embed$", "encoder.hook_embed"),
+        (r"^decoder_hook_embed$", "decoder.hook_embed"),
+        (r"^pos_embed\.hook_out$", "encoder.position_bias"),
+        (r"^decoder_pos_embed\.hook_out$", "decoder.position_bias"),
+    )
+)
+
+
+def canonical_name(name: str) -> str:
+    """Rewrite the spellings of TransformerLens 4 to ours; a canonical name comes back unchanged.
+
+    Args:
+        name: a hook name in any known spelling, for example `decoder_blocks.2.self_attn.hook_z`.
+
+    Returns:
+        The same point in our spelling, here `decoder.2.attn.hook_z`. Unknown names are returned as they are.
+    """
+    for pattern, replacement in _ALIASES:
+        name = pattern.sub(replacement, name)
+    return name
+
+
+def get_act_name(name: str, layer: int, place: str) -> str:
+    """The full hook name of an activation, in the manner of TransformerLens' `get_act_name`.
+
+    Args:
+        name: a short activation name: `pattern`, `z`, `resid_post`, `mlp_out`, `pre`.
+        layer: layer of the stack, from 0.
+        place: `encoder`, `decoder` or `cross_attn`; `cross_attn` (the decoder's cross-attention) is only for attention
+            activations. Nothing is guessed: an encoder-decoder has two stacks of every layer number.
+
+    Returns:
+        For example `decoder.2.cross_attn.hook_pattern` for `("pattern", 2, "cross_attn")`.
+
+    Raises:
+        InputError: if the place or the activation is unknown, or the two do not go together.
+    """
+    if place not in get_args(Place):
+        raise InputError(
+            f"No place is called {place!r} in an encoder-decoder; give 'encoder', 'decoder' or 'cross_attn'."
+        )
+    short = name.removeprefix("hook_")
+    if short in _ATTENTION_LEAVES:
+        part = "decoder.{}.cross_attn" if place == "cross_attn" else place + ".{}.attn"
+        return f"{part.format(layer)}.hook_{short}"
+    if place == "cross_attn":
+        raise InputError(f"Cross-attention has no activation {short!r}; it has {', '.join(_ATTENTION_LEAVES)}.")
+    if short in _MLP_LEAVES:
+        return f"{place}.{layer}.mlp.hook_{short}"
+    if short in _LAYER_LEAVES:
+        return f"{place}.{layer}.hook_{short}"
+    allowed = _ATTENTION_LEAVES + _MLP_LEAVES + _LAYER_LEAVES
+    raise InputError(f"No activation is called {name!r}; known are {', '.join(allowed)}.")
+
+
+def resolve(key: ActivationKey, known: Iterable[str]) -> str:
+    """The canonical name behind a key, checked against the names that exist.
+
+    Args:
+        key: a name in any spelling, or the shorthand tuple of `get_act_name`.
+        known: the names to look in.
+
+    Raises:
+        KeyError: if there is no such name; the message offers the nearest ones.
+    """
+    name = get_act_name(*key) if isinstance(key, tuple) else canonical_name(key)
+    names = tuple(known)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f" Did you mean {', '.join(near)}?" if near else " `interp list hooks` prints every name."
+    raise KeyError(f"No hook point {name!r} here.{hint}")
+
+
+def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]:
+    """The known names that a filter selects, in the order of `known`.
+
+    Args:
+        names_filter: see `NamesFilter`. Globs use `*`, `?` and `[...]` (`"decoder.*.cross_attn.hook_pattern"`).
+        known: all names, in forward order.
+
+    Raises:
+        KeyError: if a name or glob selects nothing, so that a typing error is never an empty cache.
+    """
+    if names_filter is None:
+        return tuple(known)
+    if isinstance(names_filter, str):
+        pattern = canonical_name(names_filter)
+        chosen = tuple(name for name in known if fnmatch.fnmatchcase(name, pattern))
+        return chosen or (resolve(pattern, known),)
+    if isinstance(names_filter, re.Pattern):
+        return _some(names_filter.pattern, tuple(name for name in known if names_filter.search(name)))
+    if callable(names_filter):
+        return tuple(name for name in known if names_filter(name))
+    wanted = {name for part in names_filter for name in matching(part, known)}
+    return tuple(name for name in known if name in wanted)
+
+
+def _some(pattern: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    if not chosen:
+        raise KeyError(f"No hook point matches the regular expression {pattern!r}.")
+    return chosen
+
+
+def attention_path(kind: AttentionKind, layer: int) -> str:
+    """The name of an attention block: `encoder.0.attn`, `decoder.0.attn` or `decoder.0.cross_attn`."""
+    return {"encoder": "encoder.{}.attn", "decoder": "decoder.{}.attn", "cross": "decoder.{}.cross_attn"}[kind].format(
+        layer
+    )
+
+
+_HEAD_LABEL = re.compile(r"^([EDX])L(\d+)H(\d+)$")
+_KIND_OF_LETTER: dict[str, AttentionKind] = {"E": "encoder", "D": "decoder", "X": "cross"}
+_LETTER_OF_KIND = {kind: letter for letter, kind in _KIND_OF_LETTER.items()}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HeadId:
+    """One attention head; its label is `EL0H3` (encoder), `DL2H1` (decoder self) or `XL2H1` (cross)."""
+
+    kind: AttentionKind
+    layer: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"{_LETTER_OF_KIND[self.kind]}L{self.layer}H{self.head}"
+
+    @classmethod
+    def parse(cls, label: str) -> "HeadId":
+        """Read a label such as `XL2H1`.
+
+        Raises:
+            InputError: if the text is no head label.
+        """
+        match = _HEAD_LABEL.match(label)
+        if match is None:
+            raise InputError(f"{label!r} is no head label; write EL0H3 (encoder), DL2H1 (decoder) or XL2H1 (cross).")
+        letter, layer, head = match.groups()
+        return cls(_KIND_OF_LETTER[letter], int(layer), int(head))
+
+    def hook_name(self, activation: str) -> str:
+        """The hook point that holds this head's activation, e.g. `decoder.2.cross_attn.hook_z` for `z`."""
+        return f"{attention_path(self.kind, self.layer)}.hook_{activation.removeprefix('hook_')}"

@@ -1,0 +1,99 @@
+"""Weights as named-axis views: no copies, heads split out, one layout for every family.
+
+W_Q, W_K, W_V are [head d_model d_head], W_O is [head d_head d_model] and W_E, W_U are [vocab d_model]: a row vector is
+multiplied from the left, as in Elhage et al. 2021. The products the analyses need (QK, OV) are left as factors.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from interp.axes import AttentionKind, Stack
+from interp.model import HookedEncoderDecoder
+from interp.names import attention_path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttentionWeights:
+    """The four matrices of one attention layer.
+
+    Attributes:
+        W_Q: makes queries from the normed stream of the attending stack.
+        W_K: makes keys from the normed stream (cross-attention: from the encoder memory).
+        W_V: makes values from the same.
+        W_O: writes every head's z to the stream of the attending stack.
+    """
+
+    W_Q: Float[Tensor, "head d_model d_head"]
+    W_K: Float[Tensor, "head d_model d_head"]
+    W_V: Float[Tensor, "head d_model d_head"]
+    W_O: Float[Tensor, "head d_head d_model"]
+
+
+def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> AttentionWeights:
+    """The matrices of one attention layer, as views of the host's parameters."""
+    module = model.module(attention_path(kind, layer))
+    q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.projections)
+
+    def reader(weight: Tensor) -> Tensor:
+        return weight.unflatten(0, (model.cfg.n_heads, -1)).transpose(1, 2)
+
+    return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (model.cfg.n_heads, -1)))
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def output_weights(model: HookedEncoderDecoder, kind: AttentionKind) -> Float[Tensor, "layer head d_head d_model"]:
+    """W_O of every layer of one kind of attention (a copy, because layers are separate parameters)."""
+    depth = model.cfg.n_encoder_layers if kind == "encoder" else model.cfg.n_decoder_layers
+    return torch.stack([attention_weights(model, kind, layer).W_O for layer in range(depth)])
+
+
+def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
+    """W_E, the input embedding that both stacks share."""
+    return _weight(model.hf.get_input_embeddings())
+
+
+def unembedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
+    """W_U, the rows that score the vocabulary, without the final norm's gain and the logit scale."""
+    return _weight(model.module("unembed.hook_out"))
+
+
+def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_model"]:
+    """The gain of a stack's final norm."""
+    return _weight(model.module(f"{stack}.ln_final"))
+
+
+def logit_directions(model: HookedEncoderDecoder, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
+    """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token].
+
+    logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the final
+    norm (methods C.1). Only the rows asked for are read, never the whole table.
+    """
+    rows = nn.functional.embedding(tokens, unembedding(model))
+    return model.cfg.logit_scale * final_gain(model, "decoder") * rows
+
+
+def position_bias(
+    model: HookedEncoderDecoder, stack: Stack, layer: int, distances: Int[Tensor, " distance"]
+) -> Float[Tensor, "head distance"]:
+    """The additive bias of self-attention at signed distances key - query.
+
+    Args:
+        model: a model with relative position biases.
+        stack: which stack; in the decoder only distances <= 0 occur.
+        layer: layer of the stack; layers share one table unless `cfg.bias_per_layer`.
+        distances: signed distances key - query.
+    """
+    module = model.module(attention_path(stack, layer if model.cfg.bias_per_layer else 0))
+    span = int(distances.abs().max()) + 1
+    # One query in the middle of a row long enough for every distance: the host's own bucket rule fills it.
+    full: Tensor = module.compute_bias(span, 2 * span)  # type: ignore[operator]
+    query = torch.where(distances < 0, -distances, torch.zeros_like(distances))
+    return full[0, :, query, query + distances]

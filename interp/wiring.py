@@ -1,0 +1,121 @@
+"""Wiring: builds all hook points of a model from its family's row in the table."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from interp.attention import AttentionPoints, watch
+from interp.axes import Stack
+from interp.errors import InputError
+from interp.families import Family, ModelConfig, Site
+from interp.hooks import HookPoint
+from interp.wires import InputWire, NormWire, OutputWire, PositionBiasWire, ResultWire
+
+_HEADS = ("batch", "pos", "head", "d_head")
+_SCORES = ("batch", "head", "query", "key")
+_RESIDUAL = ("batch", "pos", "d_model")
+_NEURONS = ("batch", "pos", "d_mlp")
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What was found in a model.
+
+    Attributes:
+        points: hook name -> point, in forward order.
+        modules: site name -> host module. A site is named like its hook point, or by the stem of several: `decoder.0.attn`,
+            `encoder.2.ln1`, `decoder.ln_final`.
+    """
+
+    points: dict[str, HookPoint]
+    modules: dict[str, nn.Module]
+
+
+def wire(model: nn.Module, family: Family, config: ModelConfig) -> Wiring:
+    """Create every hook point of a model, in forward order.
+
+    Args:
+        model: the host model; it must use the attention implementation registered by `interp.attention`.
+        family: its row of the table.
+        config: its facts.
+
+    Returns:
+        The points and the modules behind them. Nothing is attached to the model until a function is attached to a point.
+
+    Raises:
+        InputError: if a module of the table does not exist in the model, naming its path.
+    """
+    points: dict[str, HookPoint] = {}
+    modules: dict[str, nn.Module] = {}
+    for name, site in _sites(family, config):
+        modules[name] = _module(model, site.module)
+        points.update(_connect(name, site, modules[name], config))
+    return Wiring(points, modules)
+
+
+def _sites(family: Family, config: ModelConfig) -> Iterator[tuple[str, Site]]:
+    stacks: tuple[Stack, ...] = ("encoder", "decoder")
+    for stack in stacks:
+        sites = family.stacks[stack]
+        yield from _placed(stack, sites.module, sites.before, 0, config)
+        for layer in range(config.n_layers(stack)):
+            yield from _placed(f"{stack}.{layer}", sites.module, sites.layer, layer, config)
+        yield from _placed(stack, sites.module, sites.after, 0, config)
+    yield "unembed.hook_out", Site(family.unembed, "output")
+
+
+def _placed(
+    prefix: str, stack_module: str, sites: Mapping[str, Site], layer: int, config: ModelConfig
+) -> Iterator[tuple[str, Site]]:
+    first_projection = "wi_0" if config.gated_mlp else "wi"
+    for name, site in sites.items():
+        if site.gated_only and not config.gated_mlp:
+            continue
+        path = f"{stack_module}.{site.module}".format(l=layer, wi=first_projection)
+        yield f"{prefix}.{name}", Site(path, site.side)
+
+
+def _module(model: nn.Module, path: str) -> nn.Module:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        raise InputError(
+            f"The model has no module {path!r}, which its family should have; it was probably built by other code than "
+            "transformers' own class. Load it with transformers' class for its model type."
+        ) from error
+
+
+def _connect(name: str, site: Site, module: nn.Module, config: ModelConfig) -> dict[str, HookPoint]:
+    """Make the points of one site and connect them."""
+    if site.side == "attention":
+        return _connect_attention(name, module)
+    if site.side == "norm":
+        scale = HookPoint(f"{name}.hook_scale", ("batch", "pos", "one"))
+        normalized = HookPoint(f"{name}.hook_normalized", _RESIDUAL)
+        NormWire(module, config.eps, centred=config.norm == "layer", scale=scale, normalized=normalized)
+        return {point.name: point for point in (scale, normalized)}
+    if site.side == "heads":
+        assert isinstance(module, nn.Linear)
+        point = HookPoint(name, ("batch", "pos", "head", "d_model"))
+        ResultWire(module, config.n_heads, value=point)
+    elif site.side == "bias":
+        point = HookPoint(name, ("one", "head", "query", "key"))
+        PositionBiasWire(module, value=point)
+    else:
+        point = HookPoint(name, _axes(name))
+        (InputWire if site.side == "input" else OutputWire)(module, value=point)
+    return {name: point}
+
+
+def _connect_attention(name: str, module: nn.Module) -> dict[str, HookPoint]:
+    axes = {"q": _HEADS, "k": _HEADS, "v": _HEADS, "attn_scores": _SCORES, "pattern": _SCORES, "z": _HEADS}
+    points = {leaf: HookPoint(f"{name}.hook_{leaf}", shape) for leaf, shape in axes.items()}
+    watch(module, AttentionPoints(**points))
+    return {point.name: point for point in points.values()}
+
+
+def _axes(name: str) -> tuple[str, ...]:
+    if name == "unembed.hook_out":
+        return ("batch", "pos", "vocab")
+    return _NEURONS if ".mlp." in name else _RESIDUAL
