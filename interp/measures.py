@@ -253,7 +253,8 @@ def cosine_matrix(
 
 def norms(vectors: Float[Tensor, "*leading feature"]) -> Float[Tensor, "*leading"]:
     """Euclidean length of each vector, ‖v‖₂ = sqrt(Σ v²)."""
-    return torch.linalg.vector_norm(vectors, dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
+    return lengths
 
 
 def _legal(pattern: Tensor, mask: Tensor) -> Tensor:
