@@ -1,0 +1,153 @@
+"""The contract every analysis keeps: observe, summarise, present.
+
+    observe(Pass) -> Arrays        once per batch: numbers per prompt, leading axis prompt, no token axis
+    examine(model, settings)       once per model: numbers read from the weights alone
+    illustrate(Pass) -> Arrays     once per run, for one example prompt: token axes allowed, shown and never averaged
+    summarise(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
+    present(<Noun>) -> Section     sentences with the numbers in them, tables, figures, views
+
+Observations of shards are concatenated along the prompt axis, so a run is a list of shards and no number depends on how it
+was cut. The same functions run on the model and on its untrained twins; an analysis that cannot be run on a twin has no
+control and does not belong here. torch stops at `observe`: what leaves it is numpy.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from interp.report import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from interp.cache import ActivationCache
+    from interp.families import ModelConfig
+    from interp.model import HookedEncoderDecoder
+    from interp.tokens import Batch
+
+Arrays = Mapping[str, np.ndarray]
+"""Named arrays. Of an observation, every leading axis is the prompt axis; undefined numbers are NaN."""
+
+
+class Settings(BaseModel):
+    """What a user may choose for one analysis; the base has no choices. Unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pass:
+    """One forward pass, as analyses see it.
+
+    Attributes:
+        model: the hooked model (trained or twin).
+        batch: the prompts.
+        logits: [batch target vocab].
+        cache: the activations asked for by any analysis of the run.
+        settings: this analysis' settings.
+    """
+
+    model: "HookedEncoderDecoder"
+    batch: "Batch"
+    logits: "Tensor"
+    cache: "ActivationCache"
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observed:
+    """What one model gave.
+
+    Attributes:
+        prompts: array name -> values, leading axis prompt, prompts in the order of the prompt set.
+        weights: array name -> values that depend on the weights alone.
+    """
+
+    prompts: Arrays
+    weights: Arrays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One prompt shown in full.
+
+    Attributes:
+        id: the prompt's id.
+        source_pieces: encoder tokens.
+        decoder_pieces: decoder input tokens; row t reads this and predicts `label_pieces[t]`.
+        label_pieces: predicted tokens.
+        arrays: what `illustrate` gave, without a prompt axis.
+    """
+
+    id: str
+    source_pieces: tuple[str, ...]
+    decoder_pieces: tuple[str, ...]
+    label_pieces: tuple[str, ...]
+    arrays: Arrays
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """All that `summarise` may use.
+
+    Attributes:
+        cfg: the model's facts.
+        prompt_ids: ids in the order of the prompt axis.
+        target_origin: `given` or `generated`.
+        model: what the model gave.
+        twins: what its untrained twins gave on the same prompts and targets, one for each seed.
+        example: the prompt shown in full.
+        settings: this analysis' settings.
+        seed: for resampling.
+    """
+
+    cfg: "ModelConfig"
+    prompt_ids: tuple[str, ...]
+    target_origin: str
+    model: Observed
+    twins: tuple[Observed, ...]
+    example: Example
+    settings: Settings
+    seed: int
+
+
+def no_weights(model: "HookedEncoderDecoder", settings: Settings) -> Arrays:
+    """For analyses that read nothing from the weights alone."""
+    return {}
+
+
+def no_illustration(run: Pass) -> Arrays:
+    """For analyses that show no single prompt."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One analysis, as the registry holds it.
+
+    Attributes:
+        name: slug, also its module's name.
+        title: heading of its section.
+        question: what it answers, as a question.
+        hooks: names or globs of the activations it needs; the runner takes the union over analyses.
+        observe: see the module's docstring, as for the following.
+        summarise: from evidence to a frozen result.
+        present: from the result to a section.
+        examine: numbers from the weights.
+        illustrate: arrays of one example prompt.
+        settings: its settings class.
+    """
+
+    name: str
+    title: str
+    question: str
+    hooks: tuple[str, ...]
+    observe: Callable[[Pass], Arrays]
+    summarise: Callable[[Evidence], Any]
+    present: Callable[[Any], Section]
+    examine: Callable[["HookedEncoderDecoder", Settings], Arrays] = no_weights
+    illustrate: Callable[[Pass], Arrays] = no_illustration
+    settings: type[Settings] = Settings
