@@ -67,11 +67,11 @@ class Batch:
         unfinished: indices of prompts whose generated target met the length limit before its end of sentence.
     """
 
-    input_ids: TokenIds
-    attention_mask: TokenIds
-    decoder_input_ids: TokenIds
-    decoder_attention_mask: TokenIds
-    labels: TokenIds
+    input_ids: Int[Tensor, "batch source"]
+    attention_mask: Int[Tensor, "batch source"]
+    decoder_input_ids: Int[Tensor, "batch target"]
+    decoder_attention_mask: Int[Tensor, "batch target"]
+    labels: Int[Tensor, "batch target"]
     source_categories: Int[Tensor, "batch source"]
     source_texts: tuple[Text, ...]
     target_texts: tuple[Text, ...]

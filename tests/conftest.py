@@ -1,0 +1,49 @@
+"""Fixtures that several test files share; builders with arguments are in `tests/models.py`."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import interp
+from interp.model import HookedEncoderDecoder
+from interp.tokens import Batch
+from tests.models import FAMILIES, random_batch, tiny
+
+
+@pytest.fixture(autouse=True)
+def _fixed_random_state() -> Iterator[None]:
+    """Every test starts from the same global random state and leaves none behind."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_t5() -> HookedEncoderDecoder:
+    """A tied, ungated T5 with 2 encoder and 3 decoder layers, 5 heads of 4, d_model 24, vocabulary 61."""
+    return tiny("t5")
+
+
+@pytest.fixture(scope="session")
+def tiny_byt5() -> HookedEncoderDecoder:
+    """A gated, untied T5 over bytes, with its tokenizer: for tests that need texts and no real language."""
+    return tiny("byt5")
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def tiny_model(request: pytest.FixtureRequest) -> HookedEncoderDecoder:
+    """Each tiny model in turn."""
+    return tiny(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_batch(tiny_t5: HookedEncoderDecoder) -> Batch:
+    """Three prompts of different lengths for `tiny_t5`, padded on both sides, long enough for different bias buckets."""
+    return random_batch(tiny_t5)
+
+
+@pytest.fixture(scope="session")
+def bundled() -> HookedEncoderDecoder:
+    """The checkpoint that ships with the package, on the processor."""
+    return interp.load(device="cpu")

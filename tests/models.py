@@ -1,0 +1,144 @@
+"""Tiny random models and batches for tests: no download, no tokenizer needed, a forward pass in milliseconds.
+
+Every dimension of a tiny model differs from every other, n_heads * d_head is not d_model, the two depths differ, norm gains are
+random (a forgotten gain shows) and position biases are large (a wrong bucket shows). Same name and seed, same weights.
+
+    model = tiny("v1.1")                                    HookedEncoderDecoder
+    reference = tiny_hf("v1.1")                             the same weights, plain transformers, eager attention
+    batch = random_batch(model, source_lengths=(15, 12, 19), target_lengths=(13, 17, 12), seed=0)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    ByT5Tokenizer,
+    MT5Config,
+    MT5ForConditionalGeneration,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+    UMT5Config,
+    UMT5ForConditionalGeneration,
+)
+
+from interp.model import HookedEncoderDecoder
+from interp.tokens import Batch, Text, collate
+from interp.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 61,
+    "d_model": 24,
+    "d_kv": 4,
+    "d_ff": 28,
+    "num_heads": 5,
+    "num_layers": 2,
+    "num_decoder_layers": 3,
+    "dropout_rate": 0.0,
+    "decoder_start_token_id": 0,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a tiny model is built: host class, configuration, and whether the unembedding is untied by hand."""
+
+    model: type[PreTrainedModel]
+    config: type
+    untied: bool
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+_GATED = {"feed_forward_proj": "gated-gelu"}
+_V11 = {**_GATED, "tie_word_embeddings": False}
+_DEEP_ENCODER = {"num_layers": 4, "num_decoder_layers": 1}
+
+RECIPES = {
+    "t5": Recipe(T5ForConditionalGeneration, T5Config, untied=False),
+    "t5-deep-encoder": Recipe(T5ForConditionalGeneration, T5Config, untied=False, changes=_DEEP_ENCODER),
+    "v1.1": Recipe(T5ForConditionalGeneration, T5Config, untied=True, changes=_V11),
+    "mt5": Recipe(MT5ForConditionalGeneration, MT5Config, untied=True, changes=_GATED),
+    "umt5": Recipe(UMT5ForConditionalGeneration, UMT5Config, untied=True, changes=_GATED),
+    "byt5": Recipe(T5ForConditionalGeneration, T5Config, untied=True, changes={**_V11, "vocab_size": 384}),
+}
+
+FAMILIES = tuple(RECIPES)
+"""Names of all tiny models; `t5` is tied and ungated with a deeper decoder, the others differ from it as their names say."""
+
+
+def tiny_hf(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
+    """A tiny random transformers model with eager attention, in eval mode, weights frozen.
+
+    Args:
+        name: one of `FAMILIES`.
+        seed: of the weights; the global random state is left as it was.
+        changes: configuration entries to change, e.g. `num_layers=1`.
+    """
+    recipe = RECIPES[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = recipe.model(recipe.config(**{**SIZES, **recipe.changes, **changes}))
+        if recipe.untied:
+            shape = model.lm_head.weight.shape
+            model.lm_head.weight = nn.Parameter(torch.randn(shape) * shape[1] ** -0.5)
+        _make_every_parameter_matter(model)
+    model.set_attn_implementation("eager")
+    return model.eval().requires_grad_(False)
+
+
+def _make_every_parameter_matter(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if "norm" in name and parameter.ndim == 1:
+            nn.init.uniform_(parameter, 0.5, 1.5) if name.endswith("weight") else nn.init.normal_(parameter, std=0.3)
+        elif "relative_attention_bias" in name:
+            nn.init.normal_(parameter)
+
+
+def tiny(name: str = "t5", seed: int = 0, **changes: Any) -> HookedEncoderDecoder:
+    """A hooked tiny model, with the same weights as `tiny_hf(name, seed, **changes)`; `byt5` has its tokenizer."""
+    return HookedEncoderDecoder(tiny_hf(name, seed, **changes), ByT5Tokenizer() if name == "byt5" else None)
+
+
+def random_batch(
+    model: HookedEncoderDecoder,
+    source_lengths: Sequence[int] = (15, 12, 19),
+    target_lengths: Sequence[int] = (13, 17, 12),
+    seed: int = 0,
+) -> Batch:
+    """A padded batch of random tokens, each text ended by end-of-sentence.
+
+    Sources have two prefix tokens, then content, content, function, punctuation in turn; every two tokens make a word.
+
+    Args:
+        model: whose vocabulary to draw from, special tokens excluded.
+        source_lengths: tokens of every source, end of sentence included.
+        target_lengths: as many target lengths.
+        seed: of the tokens.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sources = [_random_text(model, length, generator, prefix=2) for length in source_lengths]
+    targets = [_random_text(model, length, generator, prefix=0) for length in target_lengths]
+    return collate(sources, targets, model.cfg, model.hf._shift_right, "given").to(model.device)
+
+
+def _random_text(model: HookedEncoderDecoder, length: int, generator: torch.Generator, prefix: int) -> Text:
+    ids = torch.randint(3, model.cfg.d_vocab, (length,), generator=generator).tolist()
+    ids[-1] = model.cfg.eos_token_id
+    pieces = [f"{token}" if index % 2 else f"▁{token}" for index, token in enumerate(ids)]
+    pieces[-1] = "</s>"
+    turn = (CONTENT, CONTENT, FUNCTION, PUNCTUATION)
+    categories = [PREFIX if index < prefix else turn[(index - prefix) % 4] for index in range(length)]
+    categories[-1] = EOS
+    words = ["".join(pieces[start : min(start + 2, length - 1)]).lstrip("▁") for start in range(0, length - 1, 2)]
+    words_of_tokens = [index // 2 for index in range(length - 1)]
+    return Text(
+        text=" ".join(words),
+        ids=tuple(ids),
+        pieces=tuple(pieces),
+        words=tuple(words),
+        word_of_token=(*words_of_tokens, NO_WORD),
+        category_of_token=tuple(categories),
+    )
