@@ -108,6 +108,19 @@ class Batch:
         """The decoder's input tokens of one prompt: the start token, then its target without the last."""
         return ("<start>", *self.target_texts[index].pieces[:-1])
 
+    def select(self, index: int) -> "Batch":
+        """One prompt as a batch of its own, without the padding that its neighbours needed."""
+        source, target = len(self.source_texts[index].ids), len(self.target_texts[index].ids)
+        widths = dict.fromkeys(("input_ids", "attention_mask", "source_categories"), source)
+        widths |= dict.fromkeys(("decoder_input_ids", "decoder_attention_mask", "labels"), target)
+        return replace(
+            self,
+            **{name: getattr(self, name)[index : index + 1, :width] for name, width in widths.items()},
+            source_texts=(self.source_texts[index],),
+            target_texts=(self.target_texts[index],),
+            unfinished=(0,) if index in self.unfinished else (),
+        )
+
     def to(self, device: str | torch.device) -> "Batch":
         """The same batch with its tensors on another device."""
         moved = {name: getattr(self, name).to(device) for name in (*HF_FIELDS, "source_categories")}

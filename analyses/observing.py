@@ -1,0 +1,200 @@
+"""Observing: one forward pass per batch and model feeds every analysis, shard by shard.
+
+Shards are cut by prompt count and batches lie inside shards, so neither the number of workers nor an interruption changes a
+number. The model goes over all prompts first; then each untrained twin does, one at a time, on the same decoder inputs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from analyses._contract import Analysis, Arrays, Example, Observed, Pass, Settings
+from analyses.run_folder import Staging
+from interp.controls import untrained_twin
+from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
+from interp.prompts import Prompt
+from interp.tokens import Batch
+
+SHARD_PROMPTS = 64
+"""Prompts in one shard; part of what decides the files, not of what the user chooses."""
+
+Advance = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An analysis with its settings."""
+
+    analysis: Analysis
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """One model under observation: the model itself or a control.
+
+    Attributes:
+        label: `model`, `twin-0`, `twin-1`, ...
+        model: the hooked model.
+    """
+
+    label: str
+    model: HookedEncoderDecoder
+
+
+def shards(batches: Sequence[Batch], batch_size: int) -> Iterator[Sequence[Batch]]:
+    """Batches in groups of whole shards."""
+    per_shard = max(SHARD_PROMPTS // batch_size, 1)
+    for start in range(0, len(batches), per_shard):
+        yield batches[start : start + per_shard]
+
+
+def make_batches(
+    model: HookedEncoderDecoder, prompts: Sequence[Prompt], batch_size: int, advance: Advance
+) -> list[Batch]:
+    """Tokenise all prompts and generate missing targets.
+
+    Raises:
+        InputError: naming the prompt that cannot be used.
+    """
+    batches = []
+    for start in range(0, len(prompts), batch_size):
+        advance("reading prompts", start, len(prompts))
+        part = prompts[start : start + batch_size]
+        targets = [prompt.target for prompt in part if prompt.target is not None]
+        prefixes = [prompt.fields["prefix"] for prompt in part if "prefix" in prompt.fields]
+        try:
+            batches.append(
+                model.batch(
+                    [prompt.source for prompt in part],
+                    targets if len(targets) == len(part) else None,
+                    prefixes=prefixes if len(prefixes) == len(part) else None,
+                )
+            )
+        except InputError as error:
+            raise InputError(f"Prompts {part[0].id} to {part[-1].id}: {error}") from error
+    advance("reading prompts", len(prompts), len(prompts))
+    return batches
+
+
+def observe(
+    subject: Subject,
+    batches: Sequence[Batch],
+    batch_size: int,
+    chosen: Sequence[Chosen],
+    store: Staging,
+    advance: Advance,
+) -> dict[str, Observed]:
+    """Everything one model gives to every analysis.
+
+    Args:
+        subject: the model.
+        batches: all prompts.
+        batch_size: prompts in one batch.
+        chosen: the analyses.
+        store: where shards are kept and found.
+        advance: progress.
+
+    Returns:
+        Analysis name -> what was observed, prompts in order.
+    """
+    done, total = 0, sum(len(batch) for batch in batches)
+    parts: list[dict[str, np.ndarray]] = []
+    for index, group in enumerate(shards(batches, batch_size)):
+        name = f"{subject.label}-{index:05d}"
+        shard = store.read_shard(name)
+        if shard is None:
+            shard = _observe_shard(subject.model, group, chosen)
+            store.write_shard(name, shard)
+        parts.append(shard)
+        done += sum(len(batch) for batch in group)
+        advance(f"observing {subject.label}", done, total)
+    joined = _join(parts)
+    return {
+        item.analysis.name: Observed(
+            prompts=_of(joined, item.analysis.name), weights=item.analysis.examine(subject.model, item.settings)
+        )
+        for item in chosen
+    }
+
+
+def _observe_shard(
+    model: HookedEncoderDecoder, group: Sequence[Batch], chosen: Sequence[Chosen]
+) -> dict[str, np.ndarray]:
+    hooks = sorted({hook for item in chosen for hook in item.analysis.hooks})
+    parts = []
+    for batch in group:
+        with torch.no_grad():
+            logits, cache = model.run_with_cache(batch, names_filter=hooks)
+            seen: dict[str, np.ndarray] = {}
+            for item in chosen:
+                arrays = item.analysis.observe(Pass(model, batch, logits, cache, item.settings))
+                seen |= _checked(arrays, item.analysis.name, len(batch))
+        parts.append(seen)
+    return _join(parts)
+
+
+def _checked(arrays: Arrays, analysis: str, n_prompts: int) -> dict[str, np.ndarray]:
+    """Prefix names with the analysis, and hold it to its contract."""
+    for name, values in arrays.items():
+        assert values.shape[:1] == (n_prompts,), (
+            f"{analysis}.observe: {name} has no leading prompt axis: {values.shape}"
+        )
+    return {f"{analysis}/{name}": np.asarray(values, dtype=np.float32) for name, values in arrays.items()}
+
+
+def _join(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of(arrays: Mapping[str, np.ndarray], analysis: str) -> dict[str, np.ndarray]:
+    prefix = f"{analysis}/"
+    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+
+
+def observe_twins(
+    model: HookedEncoderDecoder,
+    seeds: Sequence[int],
+    batches: Sequence[Batch],
+    batch_size: int,
+    chosen: Sequence[Chosen],
+    store: Staging,
+    advance: Advance,
+) -> list[dict[str, Observed]]:
+    """What the untrained twins give, one twin in memory at a time."""
+    observed = []
+    for index, seed in enumerate(seeds):
+        twin = Subject(f"twin-{index}", untrained_twin(model, seed))
+        observed.append(observe(twin, batches, batch_size, chosen, store, advance))
+    return observed
+
+
+def illustrate(
+    model: HookedEncoderDecoder, batch: Batch, prompt_id: str, chosen: Sequence[Chosen]
+) -> dict[str, Example]:
+    """One prompt shown in full, for every analysis that shows one.
+
+    Args:
+        model: the model.
+        batch: a batch whose first prompt is shown; it is run alone, so that the example has no padding.
+        prompt_id: that prompt's id.
+        chosen: the analyses.
+    """
+    single = batch.select(0)
+    hooks = sorted({hook for item in chosen for hook in item.analysis.hooks})
+    with torch.no_grad():
+        logits, cache = model.run_with_cache(single, names_filter=hooks)
+        return {
+            item.analysis.name: Example(
+                id=prompt_id,
+                source_pieces=single.source_texts[0].pieces,
+                decoder_pieces=single.decoder_pieces(0),
+                label_pieces=single.target_texts[0].pieces,
+                arrays=item.analysis.illustrate(Pass(model, single, logits, cache, item.settings)),
+            )
+            for item in chosen
+        }

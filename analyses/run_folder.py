@@ -1,0 +1,156 @@
+"""The folder of a run: built out of sight, shown when it is whole.
+
+A run is written into a hidden folder beside its place and renamed at the end, so a folder that can be seen is complete.
+Shards of observations are kept there while the run is going on; a run that was interrupted finds them again if, and only
+if, everything that decides the numbers is the same. One run at a time may build one folder.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from interp.errors import InputError
+
+_IDENTITY = "identity.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """The hidden folder in which a run is built.
+
+    Attributes:
+        final: where the run will be seen.
+        folder: where it is built.
+    """
+
+    final: Path
+    folder: Path
+
+    def _shard(self, name: str) -> Path:
+        return self.folder / "shards" / f"{name}.safetensors"
+
+    def read_shard(self, name: str) -> dict[str, np.ndarray] | None:
+        """A shard of an earlier, interrupted run of the same identity, or None if there is none that is whole."""
+        path = self._shard(name)
+        if not path.is_file():
+            return None
+        try:
+            return dict(load_arrays(path.read_bytes()))
+        except SafetensorError:
+            # Damaged on disk: computing it again costs time, believing it costs the result.
+            path.unlink()
+            return None
+
+    def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep a shard; it appears whole or not at all."""
+        path = self._shard(name)
+        path.parent.mkdir(exist_ok=True)
+        write_whole(path, save_arrays({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
+
+    def publish(self, files: Mapping[str, bytes], overwrite: bool) -> None:
+        """Write the run's files and show the folder.
+
+        Args:
+            files: relative path -> content.
+            overwrite: replace a folder that is already there.
+        """
+        content = self.folder / "content"
+        shutil.rmtree(content, ignore_errors=True)
+        for name, data in files.items():
+            path = content / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        if overwrite and self.final.exists():
+            old = self.folder / "replaced"
+            shutil.rmtree(old, ignore_errors=True)
+            self.final.rename(old)
+        content.rename(self.final)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it, so that a reader never sees half of it."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def check_place(final: Path, overwrite: bool) -> None:
+    """Refuse a place where a run cannot or must not be written, before any work is done.
+
+    Raises:
+        InputError: if something is there and may not be replaced, or the place cannot be written.
+    """
+    if final.exists() and not final.is_dir():
+        raise InputError(f"{str(final)!r} is a file; give --out a folder that does not exist yet.")
+    if final.is_dir() and not overwrite and any(final.iterdir()):
+        raise InputError(f"The folder {str(final)!r} already exists; give --overwrite to replace it, or another --out.")
+    if final.is_dir() and any(final.iterdir()) and not (final / "manifest.json").is_file():
+        raise InputError(
+            f"The folder {str(final)!r} was not written by `interp run` (it has no manifest.json), so it is not replaced; "
+            "give another --out."
+        )
+    parent = final.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"Cannot write to {str(parent)!r}; give --out a folder that you may write to.")
+
+
+@contextmanager
+def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
+    """The place in which a run is built; removed on errors of the input, kept for a resume on everything else.
+
+    Args:
+        final: the folder to be.
+        identity: everything that decides the numbers; shards of another identity are thrown away.
+        overwrite: whether a folder that is already there may be replaced.
+
+    Raises:
+        InputError: if the place cannot be written, or another run is being written there.
+    """
+    check_place(final, overwrite)
+    folder = final.with_name(f".{final.name}.partial")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            _lock(lock.fileno(), final)
+            _claim(folder, identity)
+            try:
+                yield Staging(final, folder)
+            except InputError:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG):
+            raise InputError(f"Cannot write {str(final)!r}: {error.strerror}; give another --out.") from error
+        raise
+    # An empty folder that the user made beforehand is replaced like one that was never there.
+
+
+def _lock(descriptor: int, final: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"Another run is being written to {str(final)!r}; wait for it or give another --out."
+        ) from error
+
+
+def _claim(folder: Path, identity: str) -> None:
+    """Throw away what an interrupted run of another identity left."""
+    marker = folder / _IDENTITY
+    if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
+        return
+    shutil.rmtree(folder / "shards", ignore_errors=True)
+    write_whole(marker, identity.encode())

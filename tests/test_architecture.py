@@ -1,0 +1,184 @@
+"""The house stands one way up: who may import whom, how long a room may be, what importing must not do."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# A module may import modules named before it, never one named after it. A package stands for all its modules, whose own
+# order is a matter of that package. New modules must be given their place here.
+ORDER = (
+    "interp.report",
+    "interp.errors",
+    "interp.axes",
+    "interp.measures",
+    "interp.statistics",
+    "interp.prompts",
+    "interp.names",
+    "interp.hooks",
+    "interp.wires",
+    "interp.families",
+    "interp.attention",
+    "interp.wiring",
+    "interp.words",
+    "interp.tokens",
+    "interp.cache",
+    "interp.model",
+    "interp.loading",
+    "interp.controls",
+    "interp.weights",
+    "interp.residual",
+    "interp.views",
+    "analyses._contract",
+    "analyses._registry",
+    "analyses.head_specialization",
+    "analyses.cross_attention_focus",
+    "analyses.logit_attribution",
+    "analyses.embedding_geometry",
+    "analyses.config",
+    "analyses.run_folder",
+    "analyses.manifest",
+    "analyses.assembly",
+    "analyses.observing",
+    "analyses.runner",
+    "analyses.environment",
+    "analyses.cli",
+)
+ANALYSES = tuple(
+    name for name in ORDER if name.startswith("analyses.") and "_" in name and not name.startswith("analyses._")
+)
+LONGEST_FILE = 320
+LONGEST_FUNCTION = 60
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ("interp", "analyses"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def place(module: str) -> str | None:
+    """The entry of ORDER that a module falls under."""
+    return next((name for name in ORDER if module == name or module.startswith(f"{name}.")), None)
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            base = node.module or ""
+            names = [f"{base}.{alias.name}" for alias in node.names]
+            # `from interp import prompts` imports a module, `from interp.axes import Stack` a name.
+            yield from (name if place(name) and not place(base) else base for name in names)
+
+
+def edges() -> Iterator[tuple[str, str]]:
+    for module, path in modules():
+        for target in imports(path):
+            if target.split(".")[0] in ("interp", "analyses") and target not in ("interp", "analyses"):
+                yield module, target
+
+
+def test_every_module_has_its_place() -> None:
+    homeless = [module for module, _ in modules() if module not in ("interp", "analyses") and place(module) is None]
+    assert not homeless, f"give these modules a place in ORDER: {homeless}"
+
+
+def test_every_place_has_its_module() -> None:
+    present = {place(module) for module, _ in modules()}
+    assert set(ORDER) <= present
+
+
+def test_imports_point_one_way() -> None:
+    wrong = []
+    for module, target in edges():
+        source, goal = place(module), place(target)
+        if source is None or goal is None or source == goal:
+            continue
+        if ORDER.index(goal) > ORDER.index(source):
+            wrong.append(f"{module} imports {target}")
+    assert not wrong, wrong
+
+
+def test_no_analysis_imports_another() -> None:
+    wrong = [
+        f"{module} imports {target}"
+        for module, target in edges()
+        if place(module) in ANALYSES[:4] and place(target) in ANALYSES[:4] and place(module) != place(target)
+    ]
+    assert not wrong, wrong
+
+
+def test_the_report_is_a_leaf() -> None:
+    for module, path in modules():
+        if module.startswith("interp.report"):
+            foreign = [t for t in imports(path) if t.split(".")[0] in ("torch", "transformers", "analyses")]
+            ours = [t for t in imports(path) if t.startswith("interp") and not t.startswith("interp.report")]
+            assert not foreign + ours, f"{module} imports {foreign + ours}"
+
+
+def test_only_the_table_names_the_hosts_modules() -> None:
+    words = (
+        "SelfAttention",
+        "EncDecAttention",
+        "DenseReluDense",
+        "final_layer_norm",
+        "embed_tokens",
+        "out_proj",
+        "fc1",
+    )
+    for module, path in modules():
+        if module.startswith("interp.families"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        strings = [
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        attributes = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        docstrings = {
+            ast.get_docstring(node, clean=False)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        }
+        used = [word for word in words if any(word in text for text in set(strings) - docstrings) or word in attributes]
+        assert not used, f"{module} names {used}; that belongs into interp/families.py"
+
+
+def test_files_and_functions_stay_short() -> None:
+    long = []
+    for module, path in modules():
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > LONGEST_FILE:
+            long.append(f"{module}: {text.count(chr(10))} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno + 1 > LONGEST_FUNCTION:
+                long.append(f"{module}.{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines")
+    assert not long, long
+
+
+@pytest.mark.slow
+def test_importing_is_silent_and_light() -> None:
+    code = (
+        "import sys, interp, analyses, analyses.cli\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'matplotlib', 'bertviz', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_public_name_resolves() -> None:
+    import interp
+
+    for name in interp.__all__:
+        assert getattr(interp, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        interp.nothing  # noqa: B018
