@@ -1,0 +1,51 @@
+"""Do two lists agree in order, and does a quantity rise from layer to layer within prompts?
+
+Rank tests of scipy.stats, with missing values dropped and counted and with NaN, not a warning, where undefined.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class RankTest:
+    """Statistic and p-value of a rank test, with the observations used and those dropped because of a NaN."""
+
+    statistic: float
+    p_value: float
+    used: int
+    dropped: int
+
+
+def page_trend_test(
+    values: Float[np.ndarray, "prompt level"], direction: Literal["increasing", "decreasing"] = "increasing"
+) -> RankTest:
+    """Do values rise (or fall) from level to level within prompts? Page 1963's L; a level is a layer, say.
+
+    One-sided: L = Σ level · (sum of the level's within-prompt ranks). Prompts with a NaN are dropped. Statistic and
+    p-value are NaN for fewer than three levels or fewer than two prompts.
+    """
+    complete = values[~np.isnan(values).any(axis=1)]
+    used, dropped = len(complete), len(values) - len(complete)
+    if used < 2 or values.shape[1] < 3:
+        return RankTest(np.nan, np.nan, used, dropped)
+    result = scipy.stats.page_trend_test(complete if direction == "increasing" else complete[:, ::-1])
+    return RankTest(float(result.statistic), float(result.pvalue), used, dropped)
+
+
+def spearman(first: Float[np.ndarray, " item"], second: Float[np.ndarray, " item"]) -> RankTest:
+    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items.
+
+    Pairs with a NaN are dropped. Statistic and p-value are NaN for fewer than three pairs or a constant list.
+    """
+    paired = ~np.isnan(first) & ~np.isnan(second)
+    left, right = first[paired], second[paired]
+    used, dropped = len(left), len(first) - len(left)
+    if used < 3 or (left == left[0]).all() or (right == right[0]).all():
+        return RankTest(np.nan, np.nan, used, dropped)
+    result = scipy.stats.spearmanr(left, right)
+    return RankTest(float(result.statistic), float(result.pvalue), used, dropped)
