@@ -1,0 +1,214 @@
+"""What is a report made of?
+
+Frozen blocks that say what is shown and nothing about how it looks. A report is a title, a question, findings and
+sections; a section is a question, its findings, blocks, and the limits of what the findings support. `page.py`
+turns a report into files.
+"""
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from interp.report.drawings import Drawing
+
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def is_slug(text: str) -> bool:
+    """Whether a text is lower-case letters and digits in groups joined by single hyphens, as in file names."""
+    return len(text) <= 80 and _SLUG.fullmatch(text) is not None
+
+
+def _check_slug(owner: object, name: str) -> None:
+    if not is_slug(name):
+        raise ValueError(
+            f"{type(owner).__name__}.name becomes a file name and must be at most 80 lower-case letters and digits "
+            f"in groups joined by hyphens, like 'cross-heads'; got {name!r}."
+        )
+
+
+def _check_filled(owner: object, *fields: str) -> None:
+    for field in fields:
+        if not getattr(owner, field).strip():
+            raise ValueError(f"{type(owner).__name__}.{field} is empty; a reader needs it, so write a sentence.")
+
+
+def _check_sentences(owner: object, *fields: str) -> None:
+    """Each field is a non-empty tuple of non-empty sentences."""
+    for field in fields:
+        sentences = getattr(owner, field)
+        if isinstance(sentences, str):
+            raise ValueError(f"{type(owner).__name__}.{field} must be a tuple of sentences, got one text.")
+        if not sentences or not all(sentence.strip() for sentence in sentences):
+            raise ValueError(
+                f"{type(owner).__name__}.{field} must hold at least one sentence and no empty one, got {sentences!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Plain text; an empty line begins a new paragraph.
+
+    Raises:
+        ValueError: if the text is empty.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _check_filled(self, "text")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table, whole as CSV and in part on the page.
+
+    Attributes:
+        name: slug; the file is `tables/<name>.csv`, with every row and column.
+        caption: one or two sentences that say what a row is and what the columns mean.
+        frame: the table; an index that is not 0, 1, 2, ... becomes the first columns.
+        rows_shown: rows on the page, from the top; None shows all.
+        columns_shown: columns on the page; None shows all.
+
+    Raises:
+        ValueError: if a name is no slug, a caption is missing, or columns are repeated or unknown.
+    """
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    rows_shown: int | None = 12
+    columns_shown: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_slug(self, self.name)
+        _check_filled(self, "caption")
+        frame = self.frame if isinstance(self.frame.index, pd.RangeIndex) else self.frame.reset_index()
+        names = [str(column) for column in frame.columns]
+        if not names or isinstance(frame.columns, pd.MultiIndex) or len(set(names)) < len(names):
+            raise ValueError(
+                f"Table {self.name!r} needs one level of columns with distinct names, got {list(frame.columns)}."
+            )
+        if self.rows_shown is not None and self.rows_shown < 1:
+            raise ValueError(f"Table.rows_shown must be at least 1 or None for all, got {self.rows_shown}.")
+        unknown = [column for column in self.columns_shown or names if column not in names]
+        if unknown or self.columns_shown == ():
+            raise ValueError(
+                f"Table {self.name!r} cannot show the columns {unknown}; its columns are {', '.join(names)}."
+            )
+        # A copy, so that a frame changed later does not change the block.
+        object.__setattr__(self, "frame", frame.set_axis(names, axis="columns").copy())
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing with its words.
+
+    Attributes:
+        name: slug; the file is `figures/<name>.svg`.
+        caption: how to read it.
+        alt: one sentence with the finding's numbers, for those who do not see the figure.
+        drawing: the data of the figure.
+
+    Raises:
+        ValueError: if a name is no slug, or caption or alt text is empty.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    drawing: Drawing
+
+    def __post_init__(self) -> None:
+        _check_slug(self, self.name)
+        _check_filled(self, "caption", "alt")
+
+
+@dataclass(frozen=True)
+class View:
+    """An interactive piece, closed until the reader opens it.
+
+    Attributes:
+        name: slug.
+        title: the line the reader clicks.
+        html: trusted markup without external addresses, as `interp.views` makes it.
+        fallback: the name of a `Figure` of the same report that shows the same, or a sentence that says why
+            there is none.
+
+    Raises:
+        ValueError: if a name is no slug or a text is empty.
+    """
+
+    name: str
+    title: str
+    html: str
+    fallback: str
+
+    def __post_init__(self) -> None:
+        _check_slug(self, self.name)
+        _check_filled(self, "title", "html", "fallback")
+
+
+Block = Paragraph | Table | Figure | View
+
+
+@dataclass(frozen=True)
+class Section:
+    """The answer to one question.
+
+    Attributes:
+        name: slug, the anchor on the page.
+        title: heading.
+        question: the question in one sentence.
+        findings: what was found, as sentences with numbers.
+        blocks: the evidence.
+        limits: what the findings do not support; never empty.
+
+    Raises:
+        ValueError: if a name is no slug, or a text, the findings or the limits are missing.
+    """
+
+    name: str
+    title: str
+    question: str
+    findings: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    limits: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_slug(self, self.name)
+        _check_filled(self, "title", "question")
+        _check_sentences(self, "findings", "limits")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole page.
+
+    Attributes:
+        title: heading of the page.
+        question: the question in one or two sentences.
+        findings: the answer, as sentences.
+        command: the exact command that makes this page again.
+        sections: the parts.
+        provenance: pairs of name and value, such as versions and hashes.
+        notes: remarks on how to read the whole, possibly none.
+
+    Raises:
+        ValueError: if a text, the findings or the sections are missing.
+    """
+
+    title: str
+    question: str
+    findings: tuple[str, ...]
+    command: str
+    sections: tuple[Section, ...]
+    provenance: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_filled(self, "title", "question", "command")
+        _check_sentences(self, "findings")
+        if not self.sections:
+            raise ValueError("Report.sections is empty; give at least one Section.")

@@ -1,0 +1,264 @@
+"""What is a figure before it is drawn?
+
+Plain data: arrays, labels and the meaning of the scale. An analysis fills one of four drawings; `figures.py`
+alone knows how they look. Every array is copied to read-only float64, so a drawing never changes after it is made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+Style = Literal["model", "control"]
+
+
+def _freeze(owner: object, field: str, dimensions: int) -> np.ndarray:
+    """Replace one field by a read-only float64 copy and check its number of dimensions and its values."""
+    array = np.array(getattr(owner, field), dtype=np.float64)
+    if array.ndim != dimensions or array.size == 0:
+        raise ValueError(
+            f"{type(owner).__name__}.{field} must be a non-empty array with {dimensions} dimension(s), "
+            f"got shape {array.shape}."
+        )
+    if np.isinf(array).any():
+        raise ValueError(
+            f"{type(owner).__name__}.{field} holds an infinite value; give NaN where a value is not defined."
+        )
+    array.setflags(write=False)
+    object.__setattr__(owner, field, array)
+    return array
+
+
+def _check_length(owner: object, field: str, items: Sequence[str] | np.ndarray, wanted: int) -> None:
+    if len(items) != wanted:
+        raise ValueError(f"{type(owner).__name__}.{field} must have {wanted} entries, got {len(items)}.")
+
+
+def _freeze_interval(owner: object, wanted: int) -> None:
+    """Freeze `low` and `high`, which are given together or not at all."""
+    given = [getattr(owner, field) is not None for field in ("low", "high")]
+    if given[0] != given[1]:
+        raise ValueError(f"{type(owner).__name__} has one end of an interval: give both low and high, or neither.")
+    if not given[0]:
+        return
+    low, high = _freeze(owner, "low", 1), _freeze(owner, "high", 1)
+    _check_length(owner, "low", low, wanted)
+    _check_length(owner, "high", high, wanted)
+    if (low > high).any():
+        raise ValueError(
+            f"{type(owner).__name__}.low lies above high at entry {int(np.argmax(low > high))}; "
+            "give intervals as (low, high)."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One matrix of a heatmap.
+
+    Attributes:
+        title: what the matrix shows, for example "cross-attention".
+        values: the numbers; NaN means "not defined" and is drawn as a cross.
+        row_labels: one label a row, from the top.
+        column_labels: one label a column, from the left.
+        row_axis: what a row is, for example "layer".
+        column_axis: what a column is, for example "head".
+
+    Raises:
+        ValueError: if the labels do not fit the matrix.
+    """
+
+    title: str
+    values: Float[np.ndarray, "row column"]
+    row_labels: tuple[str, ...]
+    column_labels: tuple[str, ...]
+    row_axis: str
+    column_axis: str
+
+    def __post_init__(self) -> None:
+        values = _freeze(self, "values", 2)
+        _check_length(self, "row_labels", self.row_labels, values.shape[0])
+        _check_length(self, "column_labels", self.column_labels, values.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Matrices of one quantity on one shared colour scale.
+
+    Attributes:
+        panels: the matrices; they may differ in size.
+        colour_label: the quantity and its unit.
+        centre: None for a magnitude (sequential colours); for a signed quantity the neutral value, around
+            which diverging colours are symmetric.
+        lower: lower end of the scale; None takes the smallest value. Values below are marked as clipped.
+        upper: upper end of the scale; None takes the largest value.
+
+    Raises:
+        ValueError: without panels, or if the ends of the scale are not in order.
+    """
+
+    panels: tuple[Panel, ...]
+    colour_label: str
+    centre: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.panels:
+            raise ValueError("Heatmap.panels is empty; give at least one Panel.")
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise ValueError(f"Heatmap.lower must lie below upper, got {self.lower} and {self.upper}.")
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Ends of the colour scale, symmetric about `centre` where there is one."""
+        finite = np.concatenate([panel.values[np.isfinite(panel.values)] for panel in self.panels])
+        lower = self.lower if self.lower is not None else float(finite.min(initial=np.inf))
+        upper = self.upper if self.upper is not None else float(finite.max(initial=-np.inf))
+        if finite.size == 0:
+            lower, upper = self.lower or 0.0, self.upper if self.upper is not None else 1.0
+        if self.centre is not None:
+            reach = max(abs(upper - self.centre), abs(lower - self.centre)) or 1.0
+            return self.centre - reach, self.centre + reach
+        return (lower, upper) if lower < upper else (lower, lower + (abs(lower) or 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One line of a line chart.
+
+    Attributes:
+        label: its name in the legend.
+        x: positions, in ascending order.
+        y: values; NaN leaves a gap.
+        low: lower ends of the intervals, or None where there are none.
+        high: upper ends of the intervals, or None.
+        style: "control" draws a grey dashed line with hollow markers.
+
+    Raises:
+        ValueError: if the lengths differ, x does not ascend, or low exceeds high.
+    """
+
+    label: str
+    x: Float[np.ndarray, " point"]
+    y: Float[np.ndarray, " point"]
+    low: Float[np.ndarray, " point"] | None = None
+    high: Float[np.ndarray, " point"] | None = None
+    style: Style = "model"
+
+    def __post_init__(self) -> None:
+        x, y = _freeze(self, "x", 1), _freeze(self, "y", 1)
+        _check_length(self, "y", y, len(x))
+        if (np.diff(x) <= 0).any() or np.isnan(x).any():
+            raise ValueError(f"Series.x must ascend without gaps, got {x.tolist()} for {self.label!r}.")
+        _freeze_interval(self, len(x))
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """A line chart with intervals as bands.
+
+    Attributes:
+        series: the lines, in the order of the legend.
+        x_axis: name and unit of x.
+        y_axis: name and unit of y.
+        x_ticks: names of the positions x = 0, 1, 2, ...; None prints numbers.
+
+    Raises:
+        ValueError: without series.
+    """
+
+    series: tuple[Series, ...]
+    x_axis: str
+    y_axis: str
+    x_ticks: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.series:
+            raise ValueError("Lines.series is empty; give at least one Series.")
+
+
+@dataclass(frozen=True, eq=False)
+class PointGroup:
+    """Points of a scatter plot that share a marker.
+
+    Attributes:
+        label: the name of the group in the legend.
+        x: horizontal positions.
+        y: vertical positions.
+        names: what is written beside each point; an empty text writes nothing.
+        style: "control" draws hollow grey markers.
+
+    Raises:
+        ValueError: if the lengths differ.
+    """
+
+    label: str
+    x: Float[np.ndarray, " point"]
+    y: Float[np.ndarray, " point"]
+    names: tuple[str, ...]
+    style: Style = "model"
+
+    def __post_init__(self) -> None:
+        x, y = _freeze(self, "x", 1), _freeze(self, "y", 1)
+        _check_length(self, "y", y, len(x))
+        _check_length(self, "names", self.names, len(x))
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """A scatter plot.
+
+    Attributes:
+        groups: the groups of points, in the order of the legend.
+        x_axis: name and unit of x.
+        y_axis: name and unit of y.
+        diagonal: whether to draw x = y, on equal axes, for two measurements of one quantity.
+
+    Raises:
+        ValueError: without groups.
+    """
+
+    groups: tuple[PointGroup, ...]
+    x_axis: str
+    y_axis: str
+    diagonal: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise ValueError("Scatter.groups is empty; give at least one PointGroup.")
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Signed horizontal bars from zero, the first at the top.
+
+    Attributes:
+        labels: one label a bar.
+        values: lengths of the bars; NaN draws a cross and no bar.
+        low: lower ends of the intervals, or None.
+        high: upper ends of the intervals, or None.
+        control: the value of the control for each bar, drawn as a hollow diamond, or None.
+        axis: name and unit of the values.
+
+    Raises:
+        ValueError: if the lengths differ or low exceeds high.
+    """
+
+    labels: tuple[str, ...]
+    values: Float[np.ndarray, " bar"]
+    low: Float[np.ndarray, " bar"] | None
+    high: Float[np.ndarray, " bar"] | None
+    control: Float[np.ndarray, " bar"] | None
+    axis: str
+
+    def __post_init__(self) -> None:
+        values = _freeze(self, "values", 1)
+        _check_length(self, "labels", self.labels, len(values))
+        _freeze_interval(self, len(values))
+        if self.control is not None:
+            _check_length(self, "control", _freeze(self, "control", 1), len(values))
+
+
+Drawing = Heatmap | Lines | Scatter | Bars

@@ -1,0 +1,82 @@
+"""Which letters can a figure draw, and how wide are they?
+
+Figures use DejaVu Sans, which matplotlib carries with it, as outlines: the same picture on every machine. A
+character the font lacks is named by its code point instead of being drawn as an empty box. Widths are measured
+before anything is placed, because layout by guess is how labels come to overlap.
+"""
+
+from functools import cache
+
+from matplotlib import font_manager
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.font_manager import FontProperties
+
+from interp.report.labels import shorten, visible
+
+FAMILY = "DejaVu Sans"
+INK = "#1b1f24"
+MUTED = "#5c6670"
+RULE = "#c9d0d7"
+
+# Every setting that touches the look, on top of matplotlib's own defaults: a user's matplotlibrc changes nothing.
+STYLE: dict[str, object] = {
+    "font.family": [FAMILY],
+    "font.size": 9.0,
+    "text.parse_math": False,  # a token may hold dollar signs
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9.0,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "xtick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.color": MUTED,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "interp.report",
+}
+
+_DOTS_PER_INCH = 720.0  # fine enough that rounding to whole dots does not widen small letters
+
+
+def drawable(text: str, limit: int = 28) -> str:
+    """A label as a figure can draw it: no invisible characters, no missing glyphs, at most `limit` characters."""
+    characters = _charmap()
+    named = (
+        character if ord(character) in characters else f"[U+{ord(character):04X}]"
+        for character in visible(text[: 4 * limit])
+    )
+    return shorten("".join(named), limit)
+
+
+def width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of one line of text in inches at a font size in points."""
+    properties = FontProperties(family=[FAMILY], size=size, weight=weight)
+    dots, _, _ = _renderer().get_text_width_height_descent(text, properties, ismath=False)
+    return float(dots) / _DOTS_PER_INCH
+
+
+def widest(texts: tuple[str, ...], size: float) -> float:
+    """Width in inches of the widest of some texts; 0 without texts."""
+    return max((width(text, size) for text in set(texts)), default=0.0)
+
+
+@cache
+def _charmap() -> frozenset[int]:
+    path = font_manager.findfont(FontProperties(family=[FAMILY]), fallback_to_default=False)
+    return frozenset(font_manager.get_font(path).get_charmap())
+
+
+@cache
+def _renderer() -> RendererAgg:
+    return RendererAgg(1, 1, _DOTS_PER_INCH)
