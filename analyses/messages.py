@@ -1,0 +1,50 @@
+"""What the command line says while it works and when something goes wrong. All of it goes to standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+@contextmanager
+def messages(debug: bool = False) -> Iterator[None]:
+    """Turn what went wrong into one sentence and an exit code: 1 failure, 2 the input was at fault, 130 interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command goes on where it stopped.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:  # the one place where any failure becomes an exit code
+        if debug:
+            raise
+        raise typer.Exit(_explain(error)) from None
+
+
+def _explain(error: Exception) -> int:
+    from interp.errors import InputError
+
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError):
+        typer.echo(f"Error: {text}", err=True)
+        return BAD_INPUT
+    typer.echo(f"Failed: {type(error).__name__}: {text or 'no message'} (--debug shows where)", err=True)
+    return FAILED
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar; silent when asked, or when standard error is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield advance

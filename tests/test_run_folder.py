@@ -1,0 +1,115 @@
+"""The run's folder: whole or not there, resumed only by the same run, never another's."""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analyses.run_folder import check_place, staging
+from interp.errors import InputError
+
+FILES = {"index.html": b"page", "tables/a.csv": b"1\n", "manifest.json": b"{}"}
+
+
+def partial(final: Path) -> Path:
+    return final.with_name(f".{final.name}.partial")
+
+
+def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
+    final = tmp_path / "run"
+    with staging(final, "a", overwrite=False) as store:
+        store.write_shard("model-00000", {"x": np.arange(3.0)})
+        assert not final.exists()
+        store.publish(FILES, overwrite=False)
+    assert {str(p.relative_to(final)) for p in final.rglob("*") if p.is_file()} == set(FILES)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+
+
+def test_errors_of_the_input_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError), staging(tmp_path / "deep" / "run", "a", overwrite=False) as store:
+        store.write_shard("s", {"x": np.zeros(1)})
+        raise InputError("no")
+    assert not partial(tmp_path / "deep" / "run").exists()
+
+
+def test_an_interrupted_run_finds_its_shards(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "run", "a", overwrite=False) as store:
+        store.write_shard("s", {"x": np.arange(4.0)})
+        raise KeyboardInterrupt
+    with staging(tmp_path / "run", "a", overwrite=False) as store:
+        again = store.read_shard("s")
+        assert again is not None
+        np.testing.assert_array_equal(again["x"], np.arange(4.0))
+        assert store.read_shard("other") is None
+
+
+def test_another_run_does_not_find_them(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "run", "a", overwrite=False) as store:
+        store.write_shard("s", {"x": np.arange(4.0)})
+        raise KeyboardInterrupt
+    with staging(tmp_path / "run", "b", overwrite=False) as store:
+        assert store.read_shard("s") is None
+
+
+def test_a_damaged_shard_is_computed_again(tmp_path: Path) -> None:
+    with staging(tmp_path / "run", "a", overwrite=False) as store:
+        store.write_shard("s", {"x": np.arange(64.0)})
+        path = next(partial(tmp_path / "run").rglob("s.safetensors"))
+        path.write_bytes(path.read_bytes()[:-40])
+        assert store.read_shard("s") is None
+        assert not path.exists()
+
+
+def test_a_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    final = tmp_path / "run"
+    for content, overwrite in ((b"one", False), (b"two", True)):
+        with staging(final, "a", overwrite) as store:
+            store.publish(FILES | {"index.html": content}, overwrite)
+    assert (final / "index.html").read_bytes() == b"two"
+    with pytest.raises(InputError, match=r"already exists; give --overwrite"):
+        check_place(final, overwrite=False)
+
+
+def test_what_is_no_run_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="was not written by `interp run`"):
+        check_place(tmp_path, overwrite=True)
+
+
+def test_a_file_is_no_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        check_place(tmp_path / "file", overwrite=True)
+    with pytest.raises(InputError, match="Cannot write to"):
+        check_place(tmp_path / "file" / "run", overwrite=True)
+
+
+def test_an_empty_folder_is_a_place(tmp_path: Path) -> None:
+    final = tmp_path / "run"
+    final.mkdir()
+    with staging(final, "a", overwrite=False) as store:
+        store.publish(FILES, overwrite=False)
+    assert (final / "index.html").is_file()
+
+
+def _hold(final: Path, entered: object, leave: object) -> None:
+    with staging(final, "a", overwrite=False):
+        entered.set()  # type: ignore[attr-defined]
+        leave.wait(30)  # type: ignore[attr-defined]
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    entered, leave = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path / "run", entered, leave))
+    other.start()
+    try:
+        assert entered.wait(60)
+        with pytest.raises(InputError, match="Another run is being written"), staging(tmp_path / "run", "a", False):
+            pass
+        # The refusal must not disturb the run that is under way.
+        assert partial(tmp_path / "run").is_dir()
+    finally:
+        leave.set()
+        other.join(30)
