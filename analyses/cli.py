@@ -23,12 +23,13 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         typer.echo(f"t5-interp {version('t5-interp')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -8,8 +8,10 @@ what ties a number in a table back to a text.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from interp.errors import InputError
 
-class PromptError(ValueError):
+
+class PromptError(InputError):
     """Prompts could not be read; the message says where, what was found, what is allowed and what to do."""
 
 

@@ -1,0 +1,165 @@
+"""The command line: what it prints where, its exit codes, and one sentence for every bad input, with nothing left behind."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from analyses._registry import ANALYSES
+from analyses.cli import app
+
+runner = CliRunner()
+GOOD = "translate English to German: The cat sleeps on the chair.\n"
+
+
+def invoke(*words: str, stdin: str | bytes | None = None) -> tuple[int, str, str]:
+    result = runner.invoke(app, list(words), input=stdin)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_version_and_help() -> None:
+    assert invoke("--version")[1].startswith("t5-interp ")
+    for words in (("-h",), ("run", "-h"), ("list", "--help"), ("env", "-h")):
+        code, out, _ = invoke(*words)
+        assert code == 0
+        assert "Usage:" in out
+
+
+def test_no_command_prints_help() -> None:
+    code, out, err = invoke()
+    assert code == 2
+    assert "run" in out + err
+
+
+def test_list() -> None:
+    code, out, _ = invoke("list", "analyses")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(ANALYSES)
+    assert "translation" in invoke("list", "prompts")[1]
+    hooks = invoke("list", "hooks")[1]
+    assert "decoder.0.cross_attn.hook_pattern" in hooks
+    assert "[batch head query key]" in hooks
+
+
+def test_env_is_readable_by_programs() -> None:
+    code, out, _ = invoke("env", "--json")
+    assert code == 0
+    assert {"package", "torch", "transformers", "devices"} <= set(json.loads(out))
+    assert "torch" in invoke("env")[1]
+
+
+def test_unknown_words_are_usage_errors() -> None:
+    code, _, err = invoke("rum")
+    assert code == 2
+    assert "Did you mean" in err
+    assert invoke("run", "--model-name", "x")[0] == 2
+    assert invoke("list", "models")[0] == 2
+
+
+def _text(content: str | bytes, suffix: str = ".txt") -> Callable[[Path], list[str]]:
+    """Arguments that name a prompt file of this content."""
+
+    def write(folder: Path) -> list[str]:
+        path = folder / f"prompts{suffix}"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return ["--prompts", str(path)]
+
+    return write
+
+
+def _words(*words: str) -> Callable[[Path], list[str]]:
+    return lambda folder: [word.replace("FOLDER", str(folder)) for word in words]
+
+
+def _checkpoint(files: dict[str, bytes]) -> Callable[[Path], list[str]]:
+    def write(folder: Path) -> list[str]:
+        (folder / "checkpoint").mkdir()
+        for name, content in files.items():
+            (folder / "checkpoint" / name).write_bytes(content)
+        return ["--model", str(folder / "checkpoint")]
+
+    return write
+
+
+T5_CONFIG = json.dumps({"model_type": "t5", "is_encoder_decoder": True}).encode()
+
+BAD: dict[str, tuple[Callable[[Path], list[str]], str]] = {
+    "empty file": (_text(""), "empty"),
+    "empty line": (_text(GOOD + "\n" + GOOD), "line 2"),
+    "bad json": (_text('{"source": "x"}\n{"source": \n', ".jsonl"), "line 2"),
+    "json that is no object": (_text("[1, 2]\n", ".jsonl"), "line 1"),
+    "json without source": (_text('{"text": "x"}\n', ".jsonl"), "source"),
+    "source that is no text": (_text('{"source": 3}\n', ".jsonl"), "source"),
+    "some with target, some without": (
+        _text('{"source": "a b", "target": "c"}\n{"source": "d"}\n', ".jsonl"),
+        "target",
+    ),
+    "csv without source": (_text("text\nhello\n", ".csv"), "source"),
+    "csv with a ragged row": (_text('source,target\n"a","b","c"\n', ".csv"), "line 2"),
+    "binary file": (_text(b"\x80\x81\xff\x00"), "UTF-8"),
+    "utf-16 file": (_text(GOOD.encode("utf-16")), "UTF-8"),
+    "unknown suffix": (_text(GOOD, ".docx"), ".txt"),
+    "missing file": (_words("--prompts", "FOLDER/none.txt"), "none.txt"),
+    "folder as file": (_words("--prompts", "FOLDER"), ""),
+    "unknown set": (_words("--prompts", "translatoin"), "did you mean 'translation'"),
+    "too long": (_text("translate English to German: " + "dog " * 700 + "\n"), "at most"),
+    "no batch": (_words("--batch-size", "0"), "batch_size"),
+    "no prompts": (_words("--limit", "0"), "limit"),
+    "one twin": (_words("--twins", "1"), "twins"),
+    "negative seed": (_words("--seed", "-1"), "seed"),
+    "unknown analysis": (_words("--analyses", "head_specialisation"), "did you mean 'head_specialization'"),
+    "no analysis": (_words("--analyses", ","), "No analysis"),
+    "missing model folder": (_words("--model", "FOLDER/none"), "no such folder"),
+    "hub id that is not here": (_words("--model", "nobody/nothing-at-all"), "cannot be reached"),
+    "folder without config": (_checkpoint({"model.safetensors": b""}), "config.json"),
+    "config that is no json": (_checkpoint({"config.json": b"{"}), "no JSON"),
+    "config without type": (_checkpoint({"config.json": b"{}"}), "model_type"),
+    "decoder-only model": (_checkpoint({"config.json": b'{"model_type": "gpt2"}'}), "not an encoder-decoder"),
+    "pickled weights": (_checkpoint({"config.json": T5_CONFIG, "pytorch_model.bin": b"x"}), "pickle"),
+    "no weights": (_checkpoint({"config.json": T5_CONFIG}), "no weights"),
+    "damaged weights": (_checkpoint({"config.json": T5_CONFIG, "model.safetensors": b"\x00" * 40}), "damaged"),
+    "absent device": (_words("--device", "mps"), "mps"),
+    "existing folder": (_words("--out", "FOLDER"), "exist"),
+    "not a run's folder": (_words("--out", "FOLDER", "--overwrite"), "was not written by"),
+    "file in the way": (_words("--out", "FOLDER/keep.txt"), "is a file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, message = BAD[case]
+    (tmp_path / "keep.txt").write_text("kept")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    words = make(tmp_path)
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
+    code, out, err = invoke("run", *words)
+    assert (code, out) == (2, ""), err
+    assert message in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1, err
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("stdin", ["", "\n\n", b"\xff\xfe\x00"])
+def test_bad_stdin(stdin: str | bytes) -> None:
+    code, out, err = invoke("run", "--prompts", "-", stdin=stdin)
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom analyses.cli import app\n"
+        "assert CliRunner().invoke(app, ['run', '--help']).exit_code == 0\n"
+        "assert not {'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
