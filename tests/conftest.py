@@ -10,6 +10,9 @@ from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
 from tests.models import FAMILIES, random_batch, tiny
 
+# Tiny tensors gain nothing from a second thread, and threads that wait for each other are slow on a busy machine.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def _fixed_random_state() -> Iterator[None]:
