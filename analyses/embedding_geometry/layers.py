@@ -1,0 +1,111 @@
+"""How does the cloud of tokens change from layer to layer: does it narrow, and do the tokens of a sentence draw together?
+
+    anisotropy        mean cosine of a token of one prompt and a token of a prompt with another sentence, in closed form from the
+                      mean directions m of the prompts: (‖Σ m‖² - Σ m_p·m_q over equal sentences) / number of such pairs
+    intra-sentence    mean cosine of a token and the mean of its sentence
+    adjusted          intra-sentence similarity - anisotropy; what a sentence adds to the narrowness of the whole space
+
+all after Ethayarajh 2019 (D19-1006), who samples pairs where we sum them all. Intervals resample prompts, the same prompts for
+the three quantities.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+from jaxtyping import Float, Int
+
+from analyses._contract import Observed
+from interp.statistics import Interval
+
+QUANTITIES = ("anisotropy", "intra-sentence similarity", "adjusted intra-sentence similarity")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerCurves:
+    """Three quantities in every contextual space.
+
+    Attributes:
+        spaces: names of the spaces.
+        curves: the quantities of `QUANTITIES`, [quantity space].
+        twins: the same of every untrained twin, [twin quantity space].
+        n_sentences: number of distinct sentences.
+    """
+
+    spaces: tuple[str, ...]
+    curves: Interval
+    twins: Float[np.ndarray, "twin quantity space"]
+    n_sentences: int
+
+
+def layer_curves(
+    spaces: tuple[str, ...], model: Observed, twins: tuple[Observed, ...], seed: int, resamples: int
+) -> LayerCurves:
+    """Point values and intervals of the model, point values of its twins."""
+    n_prompts = len(model.prompts["sentence"])
+    everyone = np.ones((1, n_prompts))
+    counts = np.random.default_rng(seed).multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=resamples)
+    draws = _quantities(model, counts.astype(np.float64))
+    low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
+    observed = ~np.isnan(model.prompts["intra_similarity"])
+    return LayerCurves(
+        spaces=spaces,
+        curves=Interval(
+            point=_quantities(model, everyone)[0],
+            low=low,
+            high=high,
+            count=np.broadcast_to(observed.sum(axis=0), (len(QUANTITIES), len(spaces))),
+        ),
+        twins=np.stack([_quantities(twin, everyone)[0] for twin in twins]),
+        n_sentences=len(np.unique(sentence_numbers(model))),
+    )
+
+
+def _quantities(observed: Observed, counts: Float[np.ndarray, "draw prompt"]) -> np.ndarray:
+    """The three quantities for prompts counted so many times [draw quantity space]."""
+    directions, similarity = observed.prompts["mean_direction"], observed.prompts["intra_similarity"].astype(np.float64)
+    sentences = sentence_numbers(observed)
+    columns = []
+    for space in range(similarity.shape[1]):
+        present = ~np.isnan(similarity[:, space])
+        drawn = counts[:, present]
+        anisotropy = cross_cosine(directions[present, space].astype(np.float64), sentences[present], drawn)
+        with np.errstate(invalid="ignore"):
+            intra = drawn @ similarity[present, space] / drawn.sum(axis=1)
+        columns.append(np.stack([anisotropy, intra, intra - anisotropy], axis=1))
+    return np.stack(columns, axis=2)
+
+
+def sentence_numbers(observed: Observed) -> Int[np.ndarray, " prompt"]:
+    """The sentence of every prompt, numbered from 0."""
+    _, numbers = np.unique(observed.prompts["sentence"], axis=0, return_inverse=True)
+    return numbers.astype(np.int64)
+
+
+def cross_cosine(
+    directions: Float[np.ndarray, "prompt d_model"],
+    sentences: Int[np.ndarray, " prompt"],
+    counts: Float[np.ndarray, "draw prompt"],
+) -> Float[np.ndarray, " draw"]:
+    """Mean product of the mean directions of two prompts with different sentences; NaN where there are no such prompts.
+
+    Args:
+        directions: mean over a prompt's tokens of their unit vectors.
+        sentences: equal for prompts with the same sentence.
+        counts: how often every prompt is counted.
+    """
+    same = _same_sentence(sentences)
+    products = same.tocoo(copy=True)
+    products.data = np.einsum("p d, p d -> p", directions[products.row], directions[products.col])
+    total = np.square(counts @ directions).sum(axis=1)
+    pairs = np.square(counts.sum(axis=1))
+    excluded = [(counts * (matrix @ counts.T).T).sum(axis=1) for matrix in (products.tocsr(), same)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: np.ndarray = (total - excluded[0]) / np.where(pairs - excluded[1] > 0.5, pairs - excluded[1], np.nan)
+    return mean
+
+
+def _same_sentence(sentences: np.ndarray) -> scipy.sparse.csr_array:
+    """1 at pairs of prompts with the same sentence, a prompt with itself included: [prompt prompt]."""
+    member = scipy.sparse.csr_array((np.ones(len(sentences)), (np.arange(len(sentences)), sentences)))
+    return (member @ member.T).tocsr()

@@ -1,0 +1,72 @@
+"""What one prompt says about the geometry of every contextual space.
+
+Counted are the tokens of the sentence itself: no task prefix, no end of sentence, no padding; in the decoder the input tokens
+after the start token. Of these, x of unit length x̂, a prompt gives in every space
+
+    mean_direction      mean of x̂; products of two prompts' are the mean cosine of their tokens   Ethayarajh 2019
+    mean_state          mean of x
+    intra_similarity    mean cos(x, mean of x)                                                     Ethayarajh 2019
+
+and two numbers that say which prompts share a sentence, so that a sentence is never compared with itself.
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from analyses._contract import Arrays, Pass
+from analyses.embedding_geometry.spaces import decoder_states, encoder_states
+from interp.tokens import Text
+from interp.words import CONTENT, FUNCTION, PUNCTUATION
+
+_SENTENCE = (CONTENT, FUNCTION, PUNCTUATION)
+
+
+def observe(run: Pass) -> Arrays:
+    """Numbers per prompt, see the module; spaces are those of the encoder, then those of the decoder.
+
+    Returns:
+        `mean_direction` and `mean_state` [prompt space d_model], `intra_similarity` [prompt space], NaN where a prompt has
+        no token to count; `sentence` [prompt 2], equal for prompts that differ in their prefix only.
+    """
+    source = torch.isin(run.batch.source_categories, torch.tensor(_SENTENCE, device=run.batch.input_ids.device))
+    target = run.batch.target_mask.clone()
+    target[:, 0] = False
+    parts = [
+        _describe(encoder_states(run.model, run.cache), source & run.batch.source_mask),
+        _describe(decoder_states(run.model, run.cache), target),
+    ]
+    names = ("mean_direction", "mean_state", "intra_similarity")
+    arrays = {
+        name: torch.cat([part[index] for part in parts], dim=1).cpu().numpy().astype(np.float32)
+        for index, name in enumerate(names)
+    }
+    return arrays | {"sentence": np.array([_fingerprint(text) for text in run.batch.source_texts])}
+
+
+def _fingerprint(text: Text) -> tuple[int, int]:
+    """Two numbers that prompts share if they differ in their task prefix only, each exact in float32."""
+    pairs = zip(text.pieces, text.category_of_token, strict=True)
+    content = "\0".join(piece for piece, category in pairs if category in _SENTENCE)
+    digest = hashlib.sha256(content.encode()).digest()
+    return int.from_bytes(digest[:3], "big"), int.from_bytes(digest[3:6], "big")
+
+
+def _describe(
+    states: Float[Tensor, "space batch pos d_model"], counted: Bool[Tensor, "batch pos"]
+) -> tuple[Float[Tensor, "batch space d_model"], Float[Tensor, "batch space d_model"], Float[Tensor, "batch space"]]:
+    """Mean direction, mean state and intra-sentence similarity of the counted tokens."""
+    weights = counted.to(states.dtype)
+    number = weights.sum(1)
+    number = torch.where(number > 0, number, torch.nan)[None, :, None]
+    directions = torch.nn.functional.normalize(states, dim=-1)
+    mean_direction = torch.einsum("s b p d, b p -> s b d", directions, weights) / number
+    mean_state = torch.einsum("s b p d, b p -> s b d", states, weights) / number
+    towards_mean = torch.einsum(
+        "s b p d, s b d -> s b p", directions, torch.nn.functional.normalize(mean_state, dim=-1)
+    )
+    similarity = torch.einsum("s b p, b p -> s b", towards_mean, weights) / number[..., 0]
+    return mean_direction.transpose(0, 1), mean_state.transpose(0, 1), similarity.T

@@ -1,0 +1,38 @@
+"""What a user may choose: which words are compared, and how many neighbours are listed."""
+
+from pydantic import Field, field_validator
+
+from analyses._contract import Settings
+
+FURNITURE = ("chair", "table", "plate", "knife", "spoon")
+ANIMALS = ("horse", "goat", "sheep", "cat", "dog")
+
+GROUPS: dict[str, tuple[str, ...]] = {"furniture": FURNITURE, "animals": ANIMALS}
+
+
+class GeometrySettings(Settings):
+    """Settings of the embedding geometry.
+
+    Attributes:
+        groups: name of a group -> its words; at least two groups, and two words in each.
+        n_neighbours: neighbours listed for every word.
+        permutations: random labellings behind every p-value.
+        resamples: bootstrap resamples behind every interval.
+    """
+
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(GROUPS))
+    n_neighbours: int = Field(default=5, ge=1, le=100)
+    permutations: int = Field(default=10_000, ge=99)
+    resamples: int = Field(default=2_000, ge=99)
+
+    @field_validator("groups")
+    @classmethod
+    def _check_groups(cls, groups: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if len(groups) < 2 or any(len(words) < 2 for words in groups.values()):
+            sizes = ", ".join(f"{name} {len(words)}" for name, words in groups.items()) or "none"
+            raise ValueError(f"comparing groups needs at least two groups of at least two words; got {sizes}")
+        words = [word for group in groups.values() for word in group]
+        repeated = sorted({word for word in words if words.count(word) > 1})
+        if repeated:
+            raise ValueError(f"a word belongs to one group only; {', '.join(repeated)} occurs more than once")
+        return groups

@@ -1,0 +1,130 @@
+"""Which rows of the embedding table are pieces of words, and which rows stand for a given word?
+
+T5 tables have more rows than the tokenizer has pieces (padding of the table, never trained), sentinels of span corruption,
+and special tokens; none of them belongs into a statistic about words. SentencePiece unigram tokenizers also store the log
+probability of every piece (Kudo 2018, arXiv:1804.10959), a frequency estimate that needs no corpus.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from transformers import PreTrainedTokenizerBase
+
+from interp.errors import InputError
+
+RowKind = Literal["piece", "special", "sentinel", "unused"]
+
+KINDS: tuple[RowKind, ...] = get_args(RowKind)
+
+_SENTINEL = re.compile(r"<extra_id_\d+>")
+_WORD_STARTS = str.maketrans({"▁": " ", "Ġ": " "})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """The rows of an embedding table.
+
+    Attributes:
+        pieces: the tokenizer's piece of every row; empty where no token has this row.
+        kinds: index into `KINDS` for every row.
+        log_probabilities: natural log of the unigram probability of every piece; NaN where the tokenizer has none.
+    """
+
+    pieces: tuple[str, ...]
+    kinds: Int[np.ndarray, " vocab"]
+    log_probabilities: Float[np.ndarray, " vocab"]
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, n_rows: int) -> "Vocabulary":
+        """Describe the rows of a table.
+
+        Args:
+            tokenizer: the model's tokenizer.
+            n_rows: rows of the embedding table.
+        """
+        pieces = [""] * n_rows
+        for piece, row in tokenizer.get_vocab().items():
+            if row < n_rows:
+                pieces[row] = piece
+        special = set(tokenizer.all_special_ids)
+        kinds = [KINDS.index(_kind(piece, row in special)) for row, piece in enumerate(pieces)]
+        return cls(tuple(pieces), np.array(kinds, dtype=np.int64), _scores(tokenizer, pieces))
+
+    @property
+    def ordinary(self) -> Bool[np.ndarray, " vocab"]:
+        """True at pieces of text: no special token, no sentinel, no row without a piece."""
+        ordinary: np.ndarray = self.kinds == KINDS.index("piece")
+        return ordinary
+
+    def count(self, kind: RowKind) -> int:
+        """How many rows are of a kind."""
+        return int((self.kinds == KINDS.index(kind)).sum())
+
+
+def surface(piece: str) -> str:
+    """What all spellings of a piece share: no word-start mark, no capitals ("▁Chair", "chair" and "▁chair" are one)."""
+    return piece.translate(_WORD_STARTS).strip().casefold() or piece
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A word as rows of the table.
+
+    Attributes:
+        word: the word.
+        ids: rows of its pieces.
+        pieces: its pieces.
+    """
+
+    word: str
+    ids: tuple[int, ...]
+    pieces: tuple[str, ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether one row stands for the whole word; otherwise only a mean of rows can."""
+        return len(self.ids) == 1
+
+
+def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
+    """The pieces of a word as it stands inside a sentence, without end of sentence.
+
+    Of the word with and without a space before it, the spelling with fewer pieces is taken: tokenizers differ in which of
+    the two they treat as the start of a word.
+
+    Raises:
+        InputError: if the word is empty or holds characters that the tokenizer does not know.
+    """
+    if not word.strip():
+        raise InputError("An empty word has no embedding; give at least one letter.")
+    bare, spaced = (tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in (word, " " + word))
+    ids = min(bare, spaced, key=len)
+    if not ids or tokenizer.unk_token_id in ids:
+        raise InputError(
+            f"This model's tokenizer cannot spell {word!r}; leave the word out or take a model that knows it."
+        )
+    return Spelling(word, ids, tuple(tokenizer.convert_ids_to_tokens(list(ids))))
+
+
+def _kind(piece: str, special: bool) -> RowKind:
+    if not piece:
+        return "unused"
+    if _SENTINEL.fullmatch(piece):
+        return "sentinel"
+    return "special" if special else "piece"
+
+
+def _scores(tokenizer: PreTrainedTokenizerBase, pieces: list[str]) -> np.ndarray:
+    """Unigram scores by row; scores of zero belong to added tokens, which have no probability."""
+    scores = np.full(len(pieces), np.nan)
+    if not tokenizer.is_fast:
+        return scores
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    if model["type"] != "Unigram":
+        return scores
+    known = {piece: score for piece, score in model["vocab"] if score < 0.0}
+    return np.array([known.get(piece, np.nan) for piece in pieces])

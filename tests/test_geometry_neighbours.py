@@ -1,0 +1,37 @@
+"""Nearest rows against sorting everything."""
+
+import numpy as np
+
+from interp.geometry import unit_rows
+from interp.neighbours import nearest
+
+
+def test_nearest_is_the_head_of_the_full_ranking() -> None:
+    generator = np.random.default_rng(0)
+    queries, candidates = generator.normal(size=(7, 9)), generator.normal(size=(500, 9))
+    found = nearest(queries, candidates, k=12)
+    cosines = unit_rows(queries) @ unit_rows(candidates).T
+    np.testing.assert_array_equal(found.rows, np.argsort(-cosines, axis=1)[:, :12])
+    np.testing.assert_allclose(found.cosines, -np.sort(-cosines, axis=1)[:, :12])
+
+
+def test_excluded_rows_and_variants_leave_the_list() -> None:
+    candidates = np.array([[1.0, 0.0], [0.9, 0.1], [0.8, 0.2], [0.0, 1.0]])
+    excluded = np.array([[True, False, False, False]])
+    found = nearest(np.array([[1.0, 0.0]]), candidates, k=3, excluded=excluded, variants=np.array([0, 1, 1, 2]))
+    assert found.rows.tolist() == [[1, 3, -1]]
+    assert np.isnan(found.cosines[0, 2])
+
+
+def test_variants_are_looked_for_beyond_the_first_rows() -> None:
+    # 300 spellings of one word stand before the second word.
+    generator = np.random.default_rng(0)
+    near = np.column_stack([np.ones(300), generator.uniform(0, 0.1, 300)])
+    candidates = np.concatenate([near, [[0.0, 1.0]]])
+    found = nearest(np.array([[1.0, 0.0]]), candidates, k=2, variants=np.repeat([0, 1], [300, 1]))
+    assert found.rows[0, 1] == 300
+
+
+def test_ties_go_to_the_earlier_row() -> None:
+    found = nearest(np.ones((1, 2)), np.ones((50, 2)), k=3)
+    assert found.rows.tolist() == [[0, 1, 2]]

@@ -1,0 +1,59 @@
+"""Rows of the table: what each is, and which stand for a word."""
+
+import numpy as np
+import pytest
+
+from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
+from interp.vocabulary import KINDS, Vocabulary, spell, surface
+
+
+def test_rows_of_the_bundled_model(bundled: HookedEncoderDecoder) -> None:
+    vocabulary = Vocabulary.of(bundled.tokenizer, bundled.cfg.d_vocab + 28)
+    assert vocabulary.count("sentinel") == 100
+    assert vocabulary.count("unused") == 28
+    assert {vocabulary.pieces[row] for row in np.flatnonzero(vocabulary.kinds == KINDS.index("special"))} == {
+        "<pad>",
+        "</s>",
+        "<unk>",
+    }
+    assert vocabulary.ordinary.sum() + 100 + 28 + 3 == bundled.cfg.d_vocab + 28
+    assert vocabulary.ordinary[bundled.tokenizer.convert_tokens_to_ids("▁chair")]
+
+
+def test_unigram_scores_are_log_probabilities_of_pieces_alone(bundled: HookedEncoderDecoder) -> None:
+    vocabulary = Vocabulary.of(bundled.tokenizer, bundled.cfg.d_vocab)
+    assert np.isnan(vocabulary.log_probabilities[~vocabulary.ordinary]).all()
+    total = np.exp(vocabulary.log_probabilities[vocabulary.ordinary]).sum()
+    assert total == pytest.approx(1, abs=0.05)
+    common, rare = (bundled.tokenizer.convert_tokens_to_ids(piece) for piece in ("▁a", "▁chair"))
+    assert vocabulary.log_probabilities[common] > vocabulary.log_probabilities[rare]
+
+
+def test_a_tokenizer_without_scores_has_none(tiny_byt5: HookedEncoderDecoder) -> None:
+    vocabulary = Vocabulary.of(tiny_byt5.tokenizer, tiny_byt5.cfg.d_vocab)
+    assert np.isnan(vocabulary.log_probabilities).all()
+    assert vocabulary.count("sentinel") == 125
+
+
+def test_spelling_tells_single_pieces_from_several(bundled: HookedEncoderDecoder) -> None:
+    chair, goat = spell("chair", bundled.tokenizer), spell("goat", bundled.tokenizer)
+    assert chair.single
+    assert chair.pieces == ("▁chair",)
+    assert goat.pieces == ("▁go", "at")
+    assert not goat.single
+
+
+def test_spelling_takes_no_end_of_sentence(tiny_byt5: HookedEncoderDecoder) -> None:
+    assert spell("cat", tiny_byt5.tokenizer).pieces == ("c", "a", "t")
+
+
+def test_surfaces_of_one_word_are_one() -> None:
+    assert surface("▁Chair") == surface("chair") == surface("Ġchair") == "chair"
+    assert surface("▁") == "▁"
+
+
+@pytest.mark.parametrize(("word", "message"), [(" ", "An empty word"), ("椅子", "cannot spell '椅子'")])
+def test_words_without_pieces_are_refused(bundled: HookedEncoderDecoder, word: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        spell(word, bundled.tokenizer)
