@@ -1,0 +1,37 @@
+"""Head specialization: what does every attention head of an encoder-decoder do, and would an untrained one do it too?
+
+For the heads of encoder self-, decoder self- and cross-attention: entropy, distance, fixed offsets, sinks, prefix and first-token
+mass, with base rates, bootstrap intervals over prompts and untrained twins; and a role where a threshold of the literature, a
+corrected test and a bootstrap all agree (Voita et al. 2019; Clark et al. 2019; Vig and Belinkov 2019).
+"""
+
+from analyses._contract import Analysis
+from analyses.head_specialization.observe import HOOKS, illustrate, observe
+from analyses.head_specialization.roles import RoleLabel
+from analyses.head_specialization.section import present
+from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.summary import HeadAtlas, Metric, summarise
+
+__all__ = [
+    "ANALYSIS",
+    "HeadAtlas",
+    "HeadSettings",
+    "Metric",
+    "RoleLabel",
+    "illustrate",
+    "observe",
+    "present",
+    "summarise",
+]
+
+ANALYSIS = Analysis(
+    name="head_specialization",
+    title="What each attention head does",
+    question="Which heads attend by position, which to special tokens, and which do nothing that an untrained head would not?",
+    hooks=HOOKS,
+    observe=observe,
+    summarise=summarise,
+    present=present,
+    illustrate=illustrate,
+    settings=HeadSettings,
+)

@@ -1,0 +1,87 @@
+"""Which criteria of roles do the observed numbers allow?
+
+    previous, current, next token    offset -1, 0, +1: share (Voita et al. 2019) or mass (Clark et al. 2019)
+    offset o                         the best other offset of the window: share, or mass [ours]
+    EOS, punctuation, sentinel sink  lift rule [ours]; first-token sink and prefix head: odds rule [ours]
+
+Offsets that fewer than a quarter of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
+mass the even spread over legal keys. A prefix head that puts nine tenths of its prefix mass on the first key is a first-token
+head, and a first-token head that spreads over the prefix is a prefix head: the two do not occur together.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool
+
+from analyses._contract import Arrays
+from analyses.head_specialization.observe import offsets
+from analyses.head_specialization.roles import Criterion, Rule, mean_over_prompts
+from analyses.head_specialization.settings import HeadSettings
+from interp.axes import AttentionKind
+
+NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
+
+_LEAST_COVERAGE = 0.25
+_FIRST_SHARE = 0.9
+
+
+def criteria_of(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
+    """Every criterion of one kind of attention that prompts can decide.
+
+    Args:
+        kind: which attention.
+        prompts: what `observe` gave, over all prompts.
+        settings: thresholds.
+    """
+    found = [] if kind == "cross" else _positional(kind, prompts, settings)
+    return found + _sinks(kind, prompts)
+
+
+def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
+    share, chance, mass = (prompts[f"{kind}.{name}"] for name in ("share", "chance", "mass"))
+    base = np.broadcast_to(prompts[f"{kind}.offset_base"][:, None, None, :], mass.shape)
+    reached = mean_over_prompts(prompts[f"{kind}.coverage"]) >= _LEAST_COVERAGE
+    window = offsets(settings.max_offset)
+    found = []
+    for offset, role in NEAR_OFFSETS.items():
+        index = int(np.flatnonzero(window == offset)[0])
+        if reached[index]:
+            found.append(Criterion(role, "share", share[..., index], chance[..., index]))
+            found.append(Criterion(role, "mass", mass[..., index], base[..., index]))
+    far = np.flatnonzero(reached & (np.abs(window) > 1))
+    if len(far):
+        found.append(_best_offset("share", share[..., far], chance[..., far], window[far]))
+        found.append(_best_offset("mass", mass[..., far], base[..., far], window[far]))
+    return found
+
+
+def _best_offset(rule: Rule, score: np.ndarray, null: np.ndarray, window: np.ndarray) -> Criterion:
+    """The offset with the largest mean score of each head, chosen on the same prompts; `looks` pays for the choice."""
+    best = np.nan_to_num(mean_over_prompts(score), nan=-1.0).argmax(-1)
+    index = np.broadcast_to(best[None, ..., None], (*score.shape[:-1], 1))
+    chosen, expected = (np.take_along_axis(values, index, -1)[..., 0] for values in (score, null))
+    detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
+    return Criterion("offset", rule, chosen, expected, detail, looks=len(window))
+
+
+def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
+    def criterion(
+        role: str, rule: Rule, category: str, keep: Bool[np.ndarray, "layer head"] | None = None
+    ) -> Criterion:
+        mass = prompts[f"{kind}.{category}_mass"]
+        score = mass if keep is None else np.where(keep, mass, np.nan)
+        base = np.broadcast_to(prompts[f"{kind}.{category}_base"][:, None, None], mass.shape)
+        return Criterion(role, rule, score, base)
+
+    if kind == "decoder":
+        return [criterion("first-token sink", "odds", "first")]
+    first, prefix = (mean_over_prompts(prompts[f"{kind}.{name}_mass"]) for name in ("first", "prefix"))
+    on_first = first >= _FIRST_SHARE * prefix
+    return [
+        criterion("EOS sink", "lift", "eos"),
+        criterion("punctuation sink", "lift", "punctuation"),
+        criterion("sentinel sink", "lift", "sentinel"),
+        criterion("first-token sink", "odds", "first", on_first),
+        criterion("prefix head", "odds", "prefix", ~on_first),
+    ]

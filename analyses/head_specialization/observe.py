@@ -1,0 +1,150 @@
+"""What does every head look at, in numbers per prompt?
+
+For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer head] unless said otherwise:
+
+    entropy, confidence           normalised entropy; mean largest weight, special keys excluded (Voita et al. 2019)
+    <category>_mass               Σ a on eos, prefix, punctuation, sentinel (encoder, cross) and on the first key (all kinds)
+    <category>_base               the mass an even spread over legal keys would give [prompt]
+    distance, signed_distance, distance_base [prompt]                     self-attention (Vig and Belinkov 2019)
+    share, chance, mass [prompt layer head offset], coverage [prompt offset], tied     self-attention (see `offsets`)
+    retained, entropy_ordinary, distance_ordinary                         on ordinary keys only, renormalised
+
+Special keys are end-of-sentence and prefix (encoder, cross) and the start token (decoder). Rows of padding and rows with one
+legal key (decoder row 0) are left out; padded keys are illegal (methods A, facts 11 and 13).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from analyses._contract import Arrays, Pass
+from analyses.head_specialization.offsets import eligible_rows, offset_statistics
+from analyses.head_specialization.settings import HeadSettings
+from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
+from interp.measures import attention_distance, entropy, legal_keys, masked_mean, restrict, strongest_key
+from interp.names import attention_path
+from interp.tokens import Batch
+from interp.words import EOS, PREFIX, PUNCTUATION, SENTINEL
+
+SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "sentinel": SENTINEL}
+"""Categories of source tokens whose mass is measured."""
+
+HOOKS = ("encoder.*.attn.hook_pattern", "decoder.*.attn.hook_pattern", "decoder.*.cross_attn.hook_pattern")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The rows and keys that count, of one kind of attention in one batch.
+
+    Attributes:
+        kind: which attention.
+        legal: legal keys of the rows that count; all False in other rows.
+        ordinary: legal keys that are not special.
+        members: category name -> keys that belong to it.
+    """
+
+    kind: AttentionKind
+    legal: Bool[Tensor, "batch query key"]
+    ordinary: Bool[Tensor, "batch query key"]
+    members: dict[str, Bool[Tensor, "batch key"]]
+
+    @property
+    def rows(self) -> Bool[Tensor, "batch query"]:
+        """Rows that count."""
+        return self.legal.any(-1)
+
+
+def frame_of(kind: AttentionKind, batch: Batch) -> Frame:
+    """Legal keys and key categories of one kind of attention."""
+    queries = batch.source_mask if kind == "encoder" else batch.target_mask
+    keys = batch.target_mask if kind == "decoder" else batch.source_mask
+    legal = legal_keys(queries, keys, causal=kind == "decoder")
+    legal &= (legal.sum(-1) >= 2)[..., None]
+    first = torch.zeros_like(keys)
+    first[:, 0] = True
+    members = {"first": first}
+    if kind != "decoder":
+        members |= {name: batch.source_categories == index for name, index in SOURCE_CATEGORIES.items()}
+    special = first if kind == "decoder" else members["eos"] | members["prefix"]
+    return Frame(kind, legal, legal & ~special[:, None], members)
+
+
+def observe(run: Pass) -> Arrays:
+    """The numbers of every head of all three kinds, per prompt; names and shapes are in the module's docstring."""
+    assert isinstance(run.settings, HeadSettings)
+    arrays: dict[str, np.ndarray] = {}
+    for kind in ATTENTION_KINDS:
+        frame = frame_of(kind, run.batch)
+        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        layers = [
+            _layer(run.cache[f"{attention_path(kind, layer)}.hook_pattern"], frame, run.settings.max_offset)
+            for layer in range(depth)
+        ]
+        found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
+        found |= _baselines(frame, run.settings.max_offset)
+        arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
+    return arrays
+
+
+def _layer(pattern: Pattern, frame: Frame, window: int) -> dict[str, Tensor]:
+    """Metrics of one layer, [batch head] or [batch head offset]."""
+    pattern = pattern.float()
+    legal, ordinary, rows = frame.legal[:, None], frame.ordinary[:, None], frame.rows[:, None]
+    inside = restrict(pattern, ordinary)
+    found = {
+        "entropy": masked_mean(entropy(pattern, legal), rows),
+        "confidence": masked_mean(strongest_key(pattern, ordinary).weight, rows),
+        "retained": masked_mean(inside.retained, rows),
+        "entropy_ordinary": masked_mean(entropy(inside.pattern, ordinary), rows),
+    }
+    found |= {f"{name}_mass": _mass(pattern, keys, rows) for name, keys in frame.members.items()}
+    if frame.kind != "cross":
+        distances = attention_distance(pattern, legal)
+        found["distance"] = masked_mean(distances.absolute, rows)
+        found["signed_distance"] = masked_mean(distances.signed, rows)
+        found["distance_ordinary"] = masked_mean(attention_distance(inside.pattern, ordinary).absolute, rows)
+        found |= offset_statistics(pattern, frame.legal, window)._asdict()
+    return found
+
+
+def _mass(
+    pattern: Pattern, keys: Bool[Tensor, "batch key"], rows: Bool[Tensor, "batch one query"]
+) -> Float[Tensor, "batch head"]:
+    """Mean over rows of the weight on some keys."""
+    weights = torch.einsum("bhqk,bk->bhq", pattern, keys.to(pattern.dtype))
+    return masked_mean(weights, rows)
+
+
+def _baselines(frame: Frame, window: int) -> dict[str, Tensor]:
+    """What an even spread over legal keys gives, [batch]; and the share of rows that have a key at each offset."""
+    even = frame.legal / frame.legal.sum(-1, keepdim=True).clamp(min=1)
+    found = {
+        f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.members.items()
+    }
+    if frame.kind != "cross":
+        found["distance_base"] = masked_mean(attention_distance(even, frame.legal).uniform, frame.rows)
+        found["coverage"] = eligible_rows(frame.legal, window) / frame.rows.sum(-1, keepdim=True).clamp(min=1)
+        found["offset_base"] = offset_statistics(even[:, None], frame.legal, window).mass[:, 0]
+    return found
+
+
+def illustrate(run: Pass) -> Arrays:
+    """The patterns of the first prompt of the batch without padding: `pattern.<kind>` [layer head query key]."""
+    batch = run.batch
+    sizes = {"source": int(batch.source_mask[0].sum()), "target": int(batch.target_mask[0].sum())}
+    arrays = {}
+    for kind in ATTENTION_KINDS:
+        queries = sizes["source" if kind == "encoder" else "target"]
+        keys = sizes["target" if kind == "decoder" else "source"]
+        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        layers = [run.cache[f"{attention_path(kind, layer)}.hook_pattern"][0] for layer in range(depth)]
+        arrays[f"pattern.{kind}"] = torch.stack(layers)[:, :, :queries, :keys].float().cpu().numpy()
+    return arrays
+
+
+def offsets(window: int) -> Int[np.ndarray, " offset"]:
+    """The offsets on the offset axis."""
+    return np.arange(-window, window + 1)

@@ -1,0 +1,37 @@
+"""What a user may choose for head specialization: thresholds of the roles, and how they are tested.
+
+Defaults are those of the literature (Voita et al. 2019: 0.90 of the tokens; Clark et al. 2019: half of the mass); those
+marked [ours] are this project's.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from analyses._contract import Settings
+
+Share = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class HeadSettings(Settings):
+    """Thresholds and resampling.
+
+    Attributes:
+        max_offset: the largest distance at which a positional head is looked for.
+        argmax_share: share of rows whose strongest key is at one offset (Voita et al. 2019: 0.90).
+        mass: mean mass at one offset must exceed this (Clark et al. 2019: 0.50); of sinks and content roles too [ours].
+        lift: mass over base rate that a sink needs [ours]; for categories with a large base rate, the same for odds.
+        false_discovery_rate: q of Benjamini and Hochberg over heads and roles.
+        stability: share of bootstrap resamples in which a label must hold.
+        resamples: bootstrap resamples of the prompts.
+        samples: random repeated sequences, for each kind of attention.
+    """
+
+    max_offset: Annotated[int, Field(ge=1, le=64)] = 16
+    argmax_share: Share = 0.90
+    mass: Share = 0.50
+    lift: Annotated[float, Field(gt=1.0)] = 5.0
+    false_discovery_rate: Share = 0.05
+    stability: Share = 0.90
+    resamples: Annotated[int, Field(ge=100)] = 10_000
+    samples: Annotated[int, Field(ge=4)] = 16

@@ -1,0 +1,96 @@
+"""The tables of the head atlas, as frames.
+
+`heads_frame` has one row a head and, for every metric, its value, interval, base rate, lift and control; `labels_frame` one row
+for every role that a head has. `analyses.head_specialization` gives both to users who want numbers and no page.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analyses.head_specialization.roles import RoleLabel
+from analyses.head_specialization.summary import HeadAtlas
+from interp.axes import AttentionKind
+from interp.names import HeadId
+
+RULES = {
+    "share": "argmax share >= {argmax_share:g} (Voita et al. 2019)",
+    "mass": "mass > {mass:g} (Clark et al. 2019)",
+    "lift": "mass >= {mass:g} and lift >= {lift:g} [ours]",
+    "odds": "mass >= {mass:g} and odds ratio >= {lift:g} [ours]",
+}
+
+
+def roles_of(labels: Sequence[RoleLabel], head: HeadId) -> str:
+    """The roles of a head as text, `none` if it has none."""
+    return ", ".join(str(label) for label in labels if label.head == head) or "none"
+
+
+def labels_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """One row for every role of every head, the strongest first."""
+    return _evidence_frame(atlas, sorted(atlas.labels, key=lambda label: (-label.score, label.head)))
+
+
+def candidates_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """For every criterion the head that comes nearest, and whether it passes; those nearest to passing first."""
+    frame = _evidence_frame(atlas, atlas.candidates)
+    frame.insert(2, "passes", ["yes" if label.passes else "no" for label in atlas.candidates])
+    frame.insert(3, "best of", [str(label.head)[0] for label in atlas.candidates])
+    frame["best of"] = frame["best of"].map({"E": "encoder", "D": "decoder", "X": "cross"})
+    order = np.lexsort((-frame["score"].to_numpy(), -frame["stability"].to_numpy()))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _evidence_frame(atlas: HeadAtlas, labels: Sequence[RoleLabel]) -> pd.DataFrame:
+    thresholds = atlas.settings.model_dump()
+    columns = {
+        "head": [str(label.head) for label in labels],
+        "role": [str(label) for label in labels],
+        "rule": [RULES[label.rule].format(**thresholds) for label in labels],
+        "score": [label.score for label in labels],
+        "low": [label.low for label in labels],
+        "high": [label.high for label in labels],
+        "null": [label.null for label in labels],
+        "twins mean": [label.control for label in labels],
+        "twins min": [label.control_low for label in labels],
+        "twins max": [label.control_high for label in labels],
+        "adjusted p": [label.p_adjusted for label in labels],
+        "stability": [label.stability for label in labels],
+    }
+    return pd.DataFrame(columns)
+
+
+def heads_frame(atlas: HeadAtlas, kind: AttentionKind) -> pd.DataFrame:
+    """One row for every head of one kind: those with a role first, then by how far entropy is below the twins'."""
+    entropy = atlas.metric(kind, "entropy")
+    layers, heads = np.indices(entropy.point.shape)
+    ids = [HeadId(kind, int(layer), int(head)) for layer, head in zip(layers.ravel(), heads.ravel(), strict=True)]
+    columns: dict[str, Sequence[object] | np.ndarray] = {
+        "head": [str(head) for head in ids],
+        "role": [roles_of(atlas.labels, head) for head in ids],
+    }
+    for metric in atlas.metrics[kind]:
+        columns[metric.name] = metric.point.ravel()
+        columns[f"{metric.name} low"] = metric.low.ravel()
+        columns[f"{metric.name} high"] = metric.high.ravel()
+        if np.isfinite(metric.base).any():
+            columns[f"{metric.name} base"] = metric.base.ravel()
+            columns[f"{metric.name} lift"] = metric.lift.ravel()
+        columns[f"{metric.name} twins"] = metric.control.ravel()
+        columns[f"{metric.name} twins min"] = metric.control_low.ravel()
+        columns[f"{metric.name} twins max"] = metric.control_high.ravel()
+    frame = pd.DataFrame(columns)
+    order = np.lexsort(((entropy.point - entropy.control).ravel(), frame["role"].eq("none")))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def shown_columns(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:
+    """The columns of `heads_frame` that fit a page: each number with its twin."""
+    chosen: dict[AttentionKind, tuple[str, ...]] = {
+        "encoder": ("entropy", "previous token mass", "next token mass", "EOS mass", "prefix mass"),
+        "decoder": ("entropy", "previous token mass", "current token mass", "first token mass", "distance"),
+        "cross": ("entropy", "confidence", "EOS mass", "prefix mass", "first token mass"),
+    }
+    twins: Callable[[str], tuple[str, str]] = lambda name: (name, f"{name} twins")  # noqa: E731
+    return ("head", "role", *(column for name in chosen[kind] for column in twins(name)))
