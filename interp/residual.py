@@ -8,7 +8,8 @@ and, with r_t the inverse scale of the final norm held at its value in this forw
 
     logit[t, w] = sum_c r_t <c_t, direction_w>,   direction_w = s * gain * W_U[w].
 
-Heads are never written out in d_model: a head's term is <z, W_O direction_w>, so the cost is heads x d_head a token.
+Heads are never written out in d_model: a head's term is <z, W_O direction_w>, so the cost is heads x d_head a token. Products
+are taken in float32 at least, whatever the model's type: the gap of a bfloat16 model is then that model's own rounding.
 """
 
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ def decoder_contributions(
     Returns:
         Contributions in units of the read-out (logits); their `total()` is the logit, up to rounding.
     """
+    # The scale is float32 or wider, and so is everything projected on it.
     read = directions * final_inverse_scale(cache).unsqueeze(-1)
     layers = range(model.cfg.n_decoder_layers)
     mlp = [_project(cache[f"decoder.{layer}.hook_mlp_out"], read) for layer in layers]
@@ -104,7 +106,7 @@ def head_contributions(
     depth = model.cfg.n_encoder_layers if kind == "encoder" else model.cfg.n_decoder_layers
     per_layer = []
     for layer in range(depth):
-        W_O = attention_weights(model, kind, layer).W_O
+        W_O = attention_weights(model, kind, layer).W_O.to(read.dtype)
         direction = einsum(W_O, read, "head d_head d_model, batch pos d_model -> batch pos head d_head")
         z = cache[f"{attention_path(kind, layer)}.hook_z"]
         per_layer.append((z * direction).sum(-1))

@@ -74,10 +74,11 @@ def logit_directions(model: HookedEncoderDecoder, tokens: Int[Tensor, " *tokens"
     """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token].
 
     logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the final
-    norm (methods C.1). Only the rows asked for are read, never the whole table.
+    norm (methods C.1). Only the rows asked for are read, never the whole table. Float32 at least.
     """
     rows = nn.functional.embedding(tokens, unembedding(model))
-    return model.cfg.logit_scale * final_gain(model, "decoder") * rows
+    wide = torch.promote_types(rows.dtype, torch.float32)
+    return model.cfg.logit_scale * final_gain(model, "decoder").to(wide) * rows.to(wide)
 
 
 def position_bias(
