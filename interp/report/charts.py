@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 
 from interp.report.drawings import Bars, Lines, PointGroup, Scatter, Series
 from interp.report.tables import decimals_for, print_number
-from interp.report.typeface import INK, MUTED, RULE, drawable, widest, width
+from interp.report.typeface import INK, MUTED, RULE, drawable, label_characters, widest, width
 
 # Okabe and Ito (2008), without their black and their yellow, which is too faint on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -40,7 +40,7 @@ def draw_lines(lines: Lines, inches: float) -> Figure:
         _draw_series(axes, series, counts[series.style])
         counts[series.style] += 1
     _draw_zero(axes)
-    _name_axes(axes, lines.x_axis, lines.y_axis, inches)
+    _name_axes(figure, axes, lines.x_axis, lines.y_axis)
     if lines.x_ticks is not None:
         _name_positions(axes, lines.x_ticks, inches)
     else:
@@ -86,7 +86,7 @@ def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
 
 def draw_bars(bars: Bars, inches: float) -> Figure:
     """Draw signed horizontal bars with intervals, controls and the printed values; `inches` is the width."""
-    labels = tuple(drawable(label, 28 if inches > 5 else 16) for label in bars.labels)
+    labels = tuple(drawable(label, label_characters(inches)) for label in bars.labels)
     figure, axes = _axes(inches, 0.62 + 0.25 * len(labels))
     positions = np.arange(len(labels))
     defined = np.isfinite(bars.values)
@@ -113,7 +113,7 @@ def draw_bars(bars: Bars, inches: float) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=RULE, linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.set_xlabel("\n".join(textwrap.wrap(drawable(bars.axis, 120), 90 if inches > 5 else 40)))
+    axes.set_xlabel(_wrap(figure, bars.axis))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if inches > 5 else 4))
     _print_values(axes, bars.values)
     if bars.low is not None or bars.control is not None:
@@ -141,7 +141,7 @@ def draw_scatter(scatter: Scatter, inches: float) -> Figure:
     for group in scatter.groups:
         _draw_group(axes, group, counts[group.style])
         counts[group.style] += 1
-    _name_axes(axes, scatter.x_axis, scatter.y_axis, side)
+    _name_axes(figure, axes, scatter.x_axis, scatter.y_axis)
     axes.margins(0.08)
     if scatter.diagonal:
         _draw_diagonal(axes)
@@ -183,7 +183,9 @@ def _name_points(figure: Figure, axes: Axes, groups: tuple[PointGroup, ...]) -> 
 
     Points far from the middle come first: they are the ones a text will speak about.
     """
-    figure.draw_without_rendering()  # settles the layout, on which positions in dots depend
+    # Settles the layout, on which positions in dots depend; axes of equal aspect need a second round.
+    figure.draw_without_rendering()
+    figure.draw_without_rendering()
     figure.set_layout_engine("none")
     points = np.concatenate([axes.transData.transform(np.column_stack([group.x, group.y])) for group in groups])
     names = [name for group in groups for name in group.names]
@@ -232,15 +234,23 @@ def _axes(inches: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _name_axes(axes: Axes, x_axis: str, y_axis: str, inches: float) -> None:
+def _name_axes(figure: Figure, axes: Axes, x_axis: str, y_axis: str) -> None:
     """The name of y stands level above the axes, where it can be read without turning the head."""
-    characters = 90 if inches > 5 else 42
-    axes.set_xlabel("\n".join(textwrap.wrap(drawable(x_axis, 120), characters)))
-    axes.set_title("\n".join(textwrap.wrap(drawable(y_axis, 120), characters)), pad=8)
+    axes.set_xlabel(_wrap(figure, x_axis))
+    axes.set_title(_wrap(figure, y_axis), pad=8)
     axes.grid(color=RULE, linewidth=0.5)
     axes.set_axisbelow(True)
-    if inches < 5:
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    if figure.get_figwidth() < 5:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+
+
+def _wrap(figure: Figure, text: str) -> str:
+    """Break the name of an axis into lines that fit beside the other axis; the figure grows by the lines added."""
+    inches, height = figure.get_size_inches()
+    lines = textwrap.wrap(drawable(text, 120), int((inches - 0.9) / 0.082))
+    figure.set_size_inches(inches, height + 0.15 * max(len(lines) - 1, 0))
+    return "\n".join(lines)
 
 
 def _draw_zero(axes: Axes) -> None:

@@ -59,6 +59,11 @@ def drawable(text: str, limit: int = 28) -> str:
     return shorten("".join(named), limit)
 
 
+def label_characters(inches: float) -> int:
+    """How long a label beside an axis may be in a figure of some width, so that room for the data is left."""
+    return 28 if inches > 5 else 14
+
+
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Width of one line of text in inches at a font size in points."""
     properties = FontProperties(family=[FAMILY], size=size, weight=weight)

@@ -1,0 +1,94 @@
+import csv
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp.report import csv_bytes
+from interp.report.tables import Cell, decimals_for, grid, print_number
+
+
+def rows(frame):
+    return list(csv.reader(io.StringIO(csv_bytes(frame).decode("utf-8"), newline="")))
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\n=1", "\u00a0=1", "＝1", "-0.5", "=HYPERLINK(1)"]
+)
+def test_formulas_are_defused_in_cells_and_headings(text):
+    cells = rows(pd.DataFrame({text: [text, "plain"]}))
+    assert cells[0][0].startswith("'")
+    assert cells[1][0].startswith("'")
+    assert cells[2][0] == "plain"
+
+
+def test_numbers_are_left_alone():
+    frame = pd.DataFrame({"head": ["a", "b"], "effect": [-1.23456789, np.nan], "n": [-3, 4], "ok": [True, False]})
+    assert csv_bytes(frame) == b"head,effect,n,ok\na,-1.23457,-3,True\nb,,4,False\n"
+
+
+def test_numbers_among_texts_are_left_alone():
+    frame = pd.DataFrame({"value": pd.Series([-1.23456789, "-x", None, np.float32(0.5), -7], dtype=object)})
+    assert [row[0] if row else "" for row in rows(frame)[1:]] == ["-1.23457", "'-x", "", "0.5", "-7"]
+
+
+def test_line_ends_and_controls_cannot_break_a_row():
+    hostile = 'a\r\nb,"c"\x00\x1b'
+    cells = rows(pd.DataFrame({"token": [hostile], "n": [1]}))
+    assert cells == [["token", "n"], ['a␍\nb,"c"␀␛', "1"]]
+    assert b"\r" not in csv_bytes(pd.DataFrame({"token": [hostile]}))
+
+
+def test_a_csv_survives_a_round_trip():
+    frame = pd.DataFrame({
+        "token": ["</script>", "مرحبا", "a\u200bb", "x" * 10_000],
+        "share": [0.25, 0.5, 1e-7, 123456.0],
+    })
+    pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(csv_bytes(frame))), frame)
+
+
+def test_lone_surrogates_do_not_stop_the_writer():
+    assert csv_bytes(pd.DataFrame({"token": ["a\ud800"]})) == b"token\na?\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "decimals"),
+    [([0.62, -0.1], 3), ([12.34], 1), ([1234.5], 0), ([0.00012], 4), ([3.0, -4.0], 0), ([], 0), ([np.nan, 1.5], 2)],
+)
+def test_decimals_follow_the_largest_number(values, decimals):
+    assert decimals_for(values) == decimals
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-0.5, "−0.50"),
+        (0.004, "0.004"),
+        (-0.004, "−0.004"),
+        (2e-7, "2.0e−07"),
+        (-0.0, "0.00"),
+        (0.0, "0.00"),
+        (1.005, "1.00"),
+    ],
+)
+def test_a_number_never_rounds_to_a_false_zero(value, text):
+    assert print_number(value, 2) == text
+
+
+def test_the_printed_part_of_a_table():
+    frame = pd.DataFrame({
+        "head": list("abc"),
+        "effect": [0.5, np.nan, 12.0],
+        "n": [1, -2, 3],
+        "ok": [True, False, True],
+    })
+    printed = grid(frame, rows_shown=2, columns_shown=("head", "ok", "effect"))
+    assert printed.columns == ("head", "ok", "effect")
+    assert printed.numeric == (False, False, True)
+    assert printed.rows == (
+        (Cell("a", "text"), Cell("yes", "text"), Cell("0.5", "number")),
+        (Cell("b", "text"), Cell("no", "text"), Cell("–", "missing")),
+    )
+    assert (printed.rows_total, printed.columns_total) == (3, 4)
+    assert grid(frame, None, ("n",)).rows == ((Cell("1", "number"),), (Cell("−2", "number"),), (Cell("3", "number"),))
