@@ -1,0 +1,24 @@
+"""What does the decoder read in each layer? Cross-attention in three honest versions: raw, masked, norm-weighted.
+
+Everybody repeats that early decoder layers look at the task prefix and later ones at the content. This analysis confirms or
+refutes it for a model and a prompt set, per layer and head, with base rates, intervals, tests and untrained controls
+(definitions: `observe`, `masses`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussa 2021).
+"""
+
+from analyses._contract import Analysis
+from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
+from analyses.cross_attention_focus.section import QUESTION, TITLE, present
+from analyses.cross_attention_focus.summary import Focus, summarise
+
+__all__ = ["ANALYSIS", "Focus", "illustrate", "observe", "present", "summarise"]
+
+ANALYSIS = Analysis(
+    name="cross_attention_focus",
+    title=TITLE,
+    question=QUESTION,
+    hooks=HOOKS,
+    observe=observe,
+    summarise=summarise,
+    present=present,
+    illustrate=illustrate,
+)

@@ -1,0 +1,188 @@
+"""The figures: masses over layers with bands and control, heads as heatmaps, shape over layers, and one prompt in full."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from analyses._contract import Example
+from analyses.cross_attention_focus.claim import category_name
+from analyses.cross_attention_focus.estimates import Estimate
+from analyses.cross_attention_focus.masses import Version
+from analyses.cross_attention_focus.observe import LEAST_RETAINED
+from analyses.cross_attention_focus.summary import Focus
+from analyses.cross_attention_focus.wording import amount, twins_range, with_interval
+from interp.report import Figure, Heatmap, Lines, Panel, Series
+from interp.words import CATEGORIES
+
+_WHAT: Mapping[Version, str] = {
+    "raw": "raw attention weights, mean over heads",
+    "masked": "raw weights within the content span, renormalised",
+    "norm": "lengths of what is written, ‖Σ a f(x)‖, as shares",
+}
+_HEAD_WHAT: Mapping[Version, str] = {
+    "raw": "raw attention weights",
+    "masked": _WHAT["masked"],
+    "norm": "lengths of what the head writes, ‖a f(x)‖, as shares",
+}
+_DRAWN: Mapping[Version, tuple[str, ...]] = {
+    "raw": ("prefix", "content", "eos"),
+    "masked": ("content", "function"),
+    "norm": ("prefix", "content", "eos"),
+}
+
+
+def mass_figure(focus: Focus, version: Version) -> Figure:
+    """Mass of the main categories over the layers; the masked version also shows what was retained."""
+    masses = focus.masses[version]
+    drawn = {name: masses.layer.at(slice(None), column) for column, name in enumerate(masses.categories)}
+    drawn = {name: cells for name, cells in drawn.items() if name in _DRAWN[version]}
+    if version == "masked":
+        drawn["retained mass ρ"] = focus.shapes["raw.layer.retained"]
+    rates = "; ".join(f"{name} {amount(rate)}" for name, rate in zip(masses.categories, masses.base_rate, strict=True))
+    return Figure(
+        name=f"cross-focus-mass-{version}",
+        caption=(
+            f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_prompts} prompts, "
+            f"grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}."
+        ),
+        alt="; ".join(_alt(_in_words(name), cells) for name, cells in drawn.items()) + ".",
+        drawing=_lines(drawn, "mass", focus.n_layers),
+    )
+
+
+def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
+    """How spread out the reading of a layer is, and how it moves through the source."""
+    spread = {
+        "raw, all tokens": focus.shapes["raw.layer.entropy"],
+        "raw, content span": focus.shapes["raw.layer.span_entropy"],
+        "norm-weighted": focus.shapes["norm.layer.entropy"],
+    }
+    path = {
+        "centre of mass": focus.shapes["raw.layer.centre"],
+        "spread": focus.shapes["raw.layer.spread"],
+        "monotonicity": focus.shapes["raw.layer.monotonicity"],
+    }
+    entropy = Figure(
+        name="cross-focus-entropy",
+        caption=(
+            "Normalised entropy of a layer's reading (0: one token, 1: even spread), raw, masked and norm-weighted, with 95 % "
+            "intervals over prompts and untrained twins in grey."
+        ),
+        alt="Normalised entropy. " + "; ".join(_alt(name, cells) for name, cells in spread.items()) + ".",
+        drawing=_lines(spread, "entropy / ln n", focus.n_layers),
+    )
+    motion = Figure(
+        name="cross-focus-path",
+        caption=(
+            "On the content span: centre of mass (0: first token, 1: last), its spread, and Kendall's tau of the centre with the "
+            "decoder row (1: the reading only moves forward), with 95 % intervals over prompts and untrained twins in grey."
+        ),
+        alt="On the content span. " + "; ".join(_alt(name, cells) for name, cells in path.items()) + ".",
+        drawing=_lines(path, "place or correlation", focus.n_layers),
+    )
+    return entropy, motion
+
+
+def head_figure(focus: Focus, version: Version) -> Figure:
+    """Mass of every head on every category."""
+    masses = focus.masses[version]
+    layers, heads = (tuple(map(str, range(n))) for n in (focus.n_layers, focus.n_heads))
+    panels = tuple(
+        Panel(
+            f"{name} (base rate {amount(masses.base_rate[column])})",
+            masses.head.point[:, :, column],
+            layers,
+            heads,
+            "layer",
+            "head",
+        )
+        for column, name in enumerate(masses.categories)
+    )
+    most = [
+        f"{_in_words(name)} {_extremes(masses.head.at(slice(None), slice(None), column))}"
+        for column, name in enumerate(masses.categories)
+    ]
+    return Figure(
+        name=f"cross-focus-heads-{version}",
+        caption=(
+            f"Mass of every cross-attention head on every category of source token: {_HEAD_WHAT[version]}. "
+            "Means over prompts; intervals and untrained twins are in the table."
+        ),
+        alt="Mass of heads: " + "; ".join(most) + ".",
+        drawing=Heatmap(panels, "mass", lower=0.0, upper=1.0),
+    )
+
+
+def example_figure(example: Example, version: Version) -> Figure:
+    """What every layer reads at every step of one prompt."""
+    values = example_matrices(example, version)
+    shown = ~np.isin(example.arrays["categories"], _masked_categories(version))
+    columns = tuple(piece for piece, keep in zip(example.source_pieces, shown, strict=True) if keep)
+    panels = tuple(
+        Panel(f"layer {layer}", matrix[:, shown], example.label_pieces, columns, "predicted token", "source token")
+        for layer, matrix in enumerate(values)
+    )
+    return Figure(
+        name=f"cross-focus-example-{version}",
+        caption=(
+            f"Prompt {example.id}: what each decoder layer reads when it predicts each target token, {_WHAT[version]}. "
+            "Rows sum to 1; a crossed row keeps less than 0.05 of its mass on the content span."
+        ),
+        alt=f"Prompt {example.id}. " + "; ".join(_strongest(panel) for panel in panels) + ".",
+        drawing=Heatmap(panels, "share of the row", lower=0.0, upper=1.0),
+    )
+
+
+def example_matrices(example: Example, version: Version) -> Float[np.ndarray, "layer target source"]:
+    """The example's reading of every layer, masked tokens 0 and the rest renormalised in the masked version."""
+    values = example.arrays["norm.layer" if version == "norm" else "raw.layer"].astype(np.float64)
+    if version != "masked":
+        return values
+    inside = np.where(np.isin(example.arrays["categories"], _masked_categories(version)), 0.0, values)
+    retained = inside.sum(-1, keepdims=True)
+    shares: np.ndarray = np.divide(inside, retained, out=np.full_like(inside, np.nan), where=retained >= LEAST_RETAINED)
+    return shares
+
+
+def _masked_categories(version: Version) -> list[int]:
+    return [CATEGORIES.index(name) for name in ("prefix", "eos", "pad")] if version == "masked" else []
+
+
+def _lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Lines:
+    places = np.arange(n_layers, dtype=np.float64)
+    model = [Series(name, places, cells.point, cells.low, cells.high) for name, cells in drawn.items()]
+    control = [
+        Series(f"{name}, untrained", places, cells.twin_mean, cells.twin_low, cells.twin_high, "control")
+        for name, cells in drawn.items()
+    ]
+    return Lines((*model, *control), "decoder layer", axis, tuple(map(str, range(n_layers))))
+
+
+def _in_words(name: str) -> str:
+    return category_name(name) if name in CATEGORIES else name
+
+
+def _alt(name: str, cells: Estimate) -> str:
+    first, last = cells.at(0), cells.at(len(cells.point) - 1)
+    return (
+        f"{name}: {with_interval(first)} in layer 0 and {with_interval(last)} in layer {len(cells.point) - 1}, "
+        f"untrained twins {twins_range(first)} and {twins_range(last)}"
+    )
+
+
+def _extremes(cells: Estimate) -> str:
+    return (
+        f"{amount(float(np.nanmin(cells.point)))} to {amount(float(np.nanmax(cells.point)))}, "
+        f"untrained twins {amount(float(np.nanmin(cells.twins)))} to {amount(float(np.nanmax(cells.twins)))}"
+    )
+
+
+def _strongest(panel: Panel) -> str:
+    if np.isnan(panel.values).all():
+        return f"{panel.title} reads nothing of the content span"
+    row, column = np.unravel_index(int(np.nanargmax(panel.values)), panel.values.shape)
+    return (
+        f"{panel.title} reads {panel.column_labels[column]} most strongly, at {panel.row_labels[row]}, "
+        f"with {amount(float(panel.values[row, column]))}"
+    )

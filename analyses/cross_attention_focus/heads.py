@@ -1,0 +1,84 @@
+"""Which single head does something most, without the flattery of having been chosen for it?
+
+The best of many heads looks good by chance. So a head is chosen on the first half of the prompts and its number is taken from
+the second half, where nothing was chosen (methods G); each untrained twin may choose its own best head by the same rule. The
+halves are consecutive prompts, which keeps variants of one sentence that follow each other on the same side.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from analyses._contract import Arrays, Evidence
+from analyses.cross_attention_focus.estimates import Estimate, estimate, mean_over_prompts
+from interp.names import HeadId
+from interp.words import CATEGORIES
+
+Measure = Callable[[Arrays], Float[np.ndarray, "prompt layer head"]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BestHead:
+    """The head that does one thing most.
+
+    Attributes:
+        what: slug of the thing: a category's name, or `forward` for reading in order.
+        head: the head, chosen on the first half.
+        value: its number on the second half; `twins` are those of each twin's own best head.
+        base_rate: what an even spread gives, or None where there is no such thing.
+        n_heads: from how many it was chosen.
+    """
+
+    what: str
+    head: HeadId
+    value: Estimate
+    base_rate: float | None
+    n_heads: int
+
+
+def best_heads(evidence: Evidence, categories: Sequence[str]) -> tuple[BestHead, ...]:
+    """The heads with the most mass on each category and the one whose reading moves forward most.
+
+    Args:
+        evidence: of the run; fewer than four prompts cannot be halved and give no heads.
+        categories: which categories, of those that occur.
+    """
+    if len(evidence.prompt_ids) < 4:
+        return ()
+    half = len(evidence.prompt_ids) // 2
+    rates = evidence.model.prompts["base_rate"][half:]
+    found = []
+    for category in categories:
+        column = CATEGORIES.index(category)
+        chosen = _best(evidence, _mass_on(column))
+        if chosen is not None:
+            found.append(BestHead(category, *chosen, float(mean_over_prompts(rates)[column]), _n_heads(evidence)))
+    chosen = _best(evidence, lambda arrays: arrays["raw.head.monotonicity"])
+    if chosen is not None:
+        found.append(BestHead("forward", *chosen, None, _n_heads(evidence)))
+    return tuple(found)
+
+
+def _mass_on(column: int) -> Measure:
+    return lambda arrays: arrays["raw.head.mass"][..., column]
+
+
+def _n_heads(evidence: Evidence) -> int:
+    return evidence.cfg.n_decoder_layers * evidence.cfg.n_heads
+
+
+def _best(evidence: Evidence, measure: Measure) -> tuple[HeadId, Estimate] | None:
+    """The chosen head and its number on the other half; None if no head has a number in the first half."""
+    half = len(evidence.prompt_ids) // 2
+    chosen, held_out = [], []
+    for observed in (evidence.model, *evidence.twins):
+        values = measure(observed.prompts)
+        means = mean_over_prompts(values[:half])
+        if np.isnan(means).all():
+            return None
+        layer, head = np.unravel_index(int(np.nanargmax(means)), means.shape)
+        chosen.append(HeadId("cross", int(layer), int(head)))
+        held_out.append(values[half:, layer, head])
+    return chosen[0], estimate(held_out[0], held_out[1:], evidence.seed)

@@ -1,0 +1,89 @@
+"""The section: sentences first, then the evidence, then what the evidence does not support."""
+
+from analyses.cross_attention_focus.claim import category_name, claim_sentence, norm_sentence
+from analyses.cross_attention_focus.figures import example_figure, head_figure, mass_figure, shape_figures
+from analyses.cross_attention_focus.heads import BestHead
+from analyses.cross_attention_focus.masses import VERSIONS
+from analyses.cross_attention_focus.summary import Focus
+from analyses.cross_attention_focus.tables import tables
+from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
+from interp.report import Block, Paragraph, Section
+
+TITLE = "Cross-attention focus"
+QUESTION = (
+    "What does each decoder layer read from the encoder: the task prefix, the content, or the end of the sentence?"
+)
+
+LIMITS = (
+    "Attention is not importance: a token can be read without mattering and matter without being read (Jain and Wallace 2019; "
+    "Wiegreffe and Pinter 2019), and weights are not even identifiable when there are more source tokens than d_head (Brunner et "
+    "al. 2020). Pair these figures with the norm-weighted version here and with interventions.",
+    "Translation models park weight on tokens without information, such as end of sentence, to regulate how much they take from "
+    "the source against the target prefix (Ferrando and Costa-jussa 2021); the masked version leaves such tokens out, at the "
+    "price of resting on the retained mass only.",
+    "By these layers a source token's vector already holds its neighbours: reading a prefix token may be reading the sentence.",
+    "Content and function words are told apart by a list of English words; content of other languages includes function words.",
+    "Intervals treat prompts as independent; prompts that share a sentence make them somewhat too short.",
+)
+
+
+def present(focus: Focus) -> Section:
+    """The section of a summary."""
+    blocks: list[Block] = [Paragraph(_how_to_read(focus))]
+    blocks += [mass_figure(focus, version) for version in VERSIONS]
+    blocks += [head_figure(focus, version) for version in VERSIONS]
+    blocks += shape_figures(focus)
+    blocks += tables(focus)
+    blocks += [example_figure(focus.example, version) for version in VERSIONS]
+    return Section("cross-attention-focus", TITLE, QUESTION, findings(focus), tuple(blocks), LIMITS)
+
+
+def findings(focus: Focus) -> tuple[str, ...]:
+    """What was found, the answer to the usual claim first."""
+    sentences = [claim_sentence(focus), norm_sentence(focus), _span_sentence(focus)]
+    sentences += [_head_sentence(best) for best in focus.heads if best.what in ("prefix", "content", "eos", "forward")]
+    return tuple(sentence for sentence in sentences if sentence is not None)
+
+
+def _how_to_read(focus: Focus) -> str:
+    origin = {
+        "given": "The targets were given and fed to the decoder (teacher forcing).",
+        "generated": (
+            "No targets were given: the model's own greedy output was fed back as teacher forcing, to the untrained twins too."
+        ),
+    }[focus.target_origin]
+    return (
+        f"{origin} Masses are means over decoder rows within a prompt, then over {focus.n_prompts} prompts; brackets are 95 % "
+        f"bootstrap intervals over prompts; the control is {focus.n_twins} untrained models of the same shape on the same texts. "
+        "Decoder row t reads target token t - 1 and predicts token t. Every reading is shown raw, masked to the content "
+        "span (no prefix, no end of sentence) with the mass it retains, and weighted by the length of what is written. "
+        "Weight on padding was checked to be exactly 0."
+    )
+
+
+def _span_sentence(focus: Focus) -> str | None:
+    """How much of the reading the masked version keeps, and how sharp it is there."""
+    retained, entropy = focus.shapes["raw.layer.retained"], focus.shapes["raw.head.span_entropy"]
+    last = focus.n_layers - 1
+    heads, twins = entropy.point[last], entropy.twins[:, last]
+    chance = f"{twins_range(retained.at(0))} and {twins_range(retained.at(last))}"
+    return (
+        f"Without prefix and end of sentence, layer 0 keeps {with_interval(retained.at(0))} of its mass and layer {last} "
+        f"{with_interval(retained.at(last))} (untrained twins {chance}); "
+        f"there the normalised entropy of the last layer's heads runs from {between(heads.min(), heads.max())} "
+        f"(twins {between(twins.min(), twins.max())})."
+    )
+
+
+def _head_sentence(best: BestHead) -> str:
+    does = "reads most steadily forward" if best.what == "forward" else f"reads {category_name(best.what)} most"
+    twins = f"the best heads of untrained twins {twins_range(best.value)}"
+    if best.base_rate is None:
+        numbers = f"Kendall's tau of its centre with the decoder row {with_interval(best.value)}; {twins}"
+    else:
+        numbers = f"{with_interval(best.value)} of its attention; base rate {amount(best.base_rate)}; {twins}"
+    verdict = "" if best.value.low > best.value.twin_high else ", so no head stands out in this"
+    return (
+        f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the prompts, measured on the second): "
+        f"{numbers}{verdict}."
+    )

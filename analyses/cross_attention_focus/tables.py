@@ -1,0 +1,159 @@
+"""The tables: every number with its interval and its control, the most telling rows first."""
+
+import numpy as np
+import pandas as pd
+
+from analyses.cross_attention_focus.estimates import Estimate
+from analyses.cross_attention_focus.masses import Masses
+from analyses.cross_attention_focus.summary import SHAPES, Focus
+from interp.names import HeadId
+from interp.report import Table
+
+
+def tables(focus: Focus) -> tuple[Table, ...]:
+    """Trends, masses by layer and by head, shape statistics by layer and by head."""
+    return (_trend_table(focus), _layer_table(focus), _head_table(focus), _shape_table(focus))
+
+
+def _columns(cell: Estimate, prefix: str = "") -> dict[str, float]:
+    """A single estimate as columns."""
+    return {
+        f"{prefix}low": float(cell.low),
+        f"{prefix}high": float(cell.high),
+        f"{prefix}twins mean": float(cell.twin_mean),
+        f"{prefix}twins low": float(cell.twin_low),
+        f"{prefix}twins high": float(cell.twin_high),
+    }
+
+
+def _most_telling_first(frame: pd.DataFrame, surprise: np.ndarray | pd.Series) -> pd.DataFrame:
+    """Rows by falling surprise, undefined ones last, ties in their order."""
+    order = np.argsort(-np.nan_to_num(np.abs(np.asarray(surprise)), nan=-1.0), kind="stable")
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _trend_table(focus: Focus) -> Table:
+    rows = [
+        {
+            "category": trend.category,
+            "version": trend.version,
+            "change": float(trend.change.point),
+            **_columns(trend.change),
+            "chance low": trend.chance_low,
+            "chance high": trend.chance_high,
+            "rank correlation": trend.rank_correlation,
+            "p rising": trend.p_rising,
+            "p falling": trend.p_falling,
+            "verdict": trend.verdict,
+        }
+        for trend in focus.trends
+    ]
+    return Table(
+        name="cross-focus-trends",
+        caption=(
+            "Trend of every category's mass over the decoder layers. Change: rise of the fitted line from the first to the last "
+            "layer, with its 95 % interval over prompts and the untrained twins' changes; chance: where 95 % of untrained "
+            "models would lie. p: Page's test within prompts, adjusted over all tests of this table (Benjamini-Hochberg). "
+            "A trend is called only if p < 0.05, the change is at least 0.05, its interval excludes 0 and it lies beyond chance."
+        ),
+        frame=pd.DataFrame(rows),
+        rows_shown=None,
+        columns_shown=(
+            *("category", "version", "change", "low", "high", "chance low", "chance high"),
+            *("rank correlation", "p rising", "p falling", "verdict"),
+        ),
+    )
+
+
+def _layer_table(focus: Focus) -> Table:
+    rows = [
+        {
+            "layer": layer,
+            "category": category,
+            "version": masses.version,
+            "mass": float(masses.layer.point[layer, column]),
+            "base rate": float(masses.base_rate[column]),
+            **_columns(masses.layer.at(layer, column)),
+            **_lift_columns(masses, layer, column),
+        }
+        for masses in focus.masses.values()
+        for layer in range(focus.n_layers)
+        for column, category in enumerate(masses.categories)
+    ]
+    frame = pd.DataFrame(rows)
+    return Table(
+        name="cross-focus-mass-by-layer",
+        caption=(
+            "Cross-attention mass of every decoder layer on every category of source token, in three versions, with 95 % "
+            "intervals over prompts, the base rate |c|/S and the untrained twins. Lift is mass over base rate. Rows furthest "
+            "from their base rate come first."
+        ),
+        frame=_most_telling_first(frame, frame["mass"] - frame["base rate"]),
+        columns_shown=(
+            *("layer", "category", "version", "mass", "low", "high", "base rate", "lift"),
+            *("twins mean", "twins low", "twins high"),
+        ),
+    )
+
+
+def _lift_columns(masses: Masses, layer: int, column: int) -> dict[str, float]:
+    cell = masses.layer_lift.at(layer, column)
+    return {"lift": float(cell.point), **_columns(cell, "lift ")}
+
+
+def _head_table(focus: Focus) -> Table:
+    rows = []
+    for masses in focus.masses.values():
+        for layer, head, column in np.ndindex(*masses.head.point.shape):
+            cell = masses.head.at(layer, head, column)
+            rows.append({
+                "head": str(HeadId("cross", layer, head)),
+                "category": masses.categories[column],
+                "version": masses.version,
+                "mass": float(cell.point),
+                "base rate": float(masses.base_rate[column]),
+                "lift": float(masses.head_lift.point[layer, head, column]),
+                **_columns(cell),
+            })
+    frame = pd.DataFrame(rows)
+    return Table(
+        name="cross-focus-mass-by-head",
+        caption=(
+            "The same for every head; the twins' columns are those of the head at the same place in the untrained models. Rows "
+            "furthest from their base rate come first, so the top of the table flatters its heads: the findings name heads "
+            "chosen on one half of the prompts and measured on the other."
+        ),
+        frame=_most_telling_first(frame, frame["mass"] - frame["base rate"]),
+        columns_shown=(
+            *("head", "category", "version", "mass", "low", "high", "base rate", "lift"),
+            *("twins mean", "twins low", "twins high"),
+        ),
+    )
+
+
+def _shape_table(focus: Focus) -> Table:
+    rows = []
+    for name, cells in focus.shapes.items():
+        reading, unit, statistic = name.split(".")
+        for index in np.ndindex(*cells.point.shape):
+            cell = cells.at(*index)
+            place = str(HeadId("cross", *index)) if unit == "head" else f"layer {index[0]}"
+            rows.append({
+                "place": place,
+                "statistic": statistic.replace("_", " "),
+                "reading": reading,
+                "value": float(cell.point),
+                **_columns(cell),
+            })
+    frame = pd.DataFrame(rows)
+    assert set(frame["statistic"]) == {name.replace("_", " ") for name in SHAPES}
+    return Table(
+        name="cross-focus-shape",
+        caption=(
+            "Shape of every reading, by head and by layer. Entropy is divided by ln n (1: even spread); retained is the mass on "
+            "the content span and usable the share of rows that keep at least 0.05 of it; span entropy, centre (0: first, 1: "
+            "last token of the span), spread, monotonicity (Kendall's tau of centre with row), diagonality (Pearson's r) and "
+            "evenness of coverage are taken on the renormalised span. Rows furthest from the untrained twins come first."
+        ),
+        frame=_most_telling_first(frame, frame["value"] - frame["twins mean"]),
+    )
