@@ -25,7 +25,7 @@ from interp.cache import ActivationCache
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
-from interp.residual import final_inverse_scale
+from interp.residual import DecoderContributions, final_inverse_scale
 from interp.weights import attention_weights, final_gain
 from interp.words import CATEGORIES
 
@@ -97,7 +97,8 @@ def head_directions(
 ) -> Float[Tensor, "batch target head d_head"]:
     """W_O read: the direction in every head's z (or value) space that a read-out sees."""
     W_O = attention_weights(model, kind, layer).W_O.to(read.dtype)
-    return einsum(read, W_O, "batch target d_model, head d_head d_model -> batch target head d_head")
+    directions: Tensor = einsum(read, W_O, "batch target d_model, head d_head d_model -> batch target head d_head")
+    return directions
 
 
 def by_category(
@@ -110,7 +111,8 @@ def by_category(
         categories: of every source token.
     """
     one_hot = torch.nn.functional.one_hot(categories, len(CATEGORIES)).to(contributions.dtype)
-    return einsum(contributions, one_hot, "batch ... source, batch source category -> batch ... category")
+    grouped: Tensor = einsum(contributions, one_hot, "batch ... source, batch source category -> batch ... category")
+    return grouped
 
 
 def memory_reads(
@@ -207,6 +209,49 @@ def neuron_contributions(
     return cache[f"decoder.{layer}.mlp.hook_post"] * torch.matmul(read, W_out.to(read.dtype))
 
 
+def stacked(contributions: DecoderContributions) -> Float[Tensor, "batch target component"]:
+    """The writers of a first-level split on one axis, in the order of `interp.residual.component_labels`."""
+    by_layer = torch.cat([contributions.decoder, contributions.cross, contributions.mlp.unsqueeze(-1)], -1)
+    return torch.cat([contributions.embedding.unsqueeze(-1), by_layer.flatten(-2)], -1)
+
+
+def squared_shares(model: HookedEncoderDecoder, cache: ActivationCache) -> Float[Tensor, "batch target component"]:
+    """||c_t||^2 / ||x_t||^2 of every writer c to the final decoder stream x (methods C.5).
+
+    A large write that no read-out sees still turns down all others through the norm; this is the number to look at beside an
+    attribution. Writes are not orthogonal, so the shares do not add up to 1.
+
+    Args:
+        model: the model the cache came from.
+        cache: with the activations of `interp.residual.contribution_hooks`.
+    """
+    cfg = model.cfg
+    layers = []
+    for layer in range(cfg.n_decoder_layers):
+        squares = [_squared_results(model, cache, kind, layer) for kind in ("decoder", "cross")]
+        squares.append(_wide(cache[f"decoder.{layer}.hook_mlp_out"]).square().sum(-1, keepdim=True))
+        layers.append(torch.cat(squares, -1))
+    embedding = _wide(cache["decoder.hook_embed"]).square().sum(-1, keepdim=True)
+    stream = cfg.d_model * (cache["decoder.ln_final.hook_scale"].square() - cfg.eps)
+    return torch.cat([embedding, *layers], -1) / stream
+
+
+def _squared_results(
+    model: HookedEncoderDecoder, cache: ActivationCache, kind: DecoderKind, layer: int
+) -> Float[Tensor, "batch target head"]:
+    """||W_O z||^2 of every head as z (W_O W_O^T) z, without forming the writes."""
+    W_O = _wide(attention_weights(model, kind, layer).W_O)
+    gram = torch.matmul(W_O, W_O.transpose(-1, -2))
+    z = _wide(cache[f"{attention_path(kind, layer)}.hook_z"])
+    turned = einsum(z, gram, "batch target head d_head, head d_head other -> batch target head other")
+    squares: Tensor = (turned * z).sum(-1)
+    return squares
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def encoder_component_labels(n_encoder_layers: int, n_heads: int) -> tuple[str, ...]:
     """Labels of the writers to the encoder stream in reading order: source embedding, then per layer EL.H. and EL.MLP."""
     labels = ["source embedding"]
@@ -222,7 +267,8 @@ def _value_directions(
     """W_V W_O read for every cross head of a layer: the direction seen in the memory before the pattern."""
     W_V = attention_weights(model, "cross", layer).W_V.to(read.dtype)
     directions = head_directions(model, "cross", layer, read)
-    return einsum(directions, W_V, "batch target head d_head, head d_model d_head -> batch target head d_model")
+    seen: Tensor = einsum(directions, W_V, "batch target head d_head, head d_model d_head -> batch target head d_model")
+    return seen
 
 
 def _heads_by_layer(model: HookedEncoderDecoder, heads: Sequence[HeadId] | None) -> dict[int, list[int]]:

@@ -92,22 +92,22 @@ def largest_logit(logits: Logits, batch: Batch) -> Float[Tensor, " batch"]:
 
 
 def completeness_gap(
-    total: Float[Tensor, "batch target"], readout: Readout, logits: Logits, batch: Batch
+    total: Float[Tensor, "batch target"], readout: Readout, largest: Float[Tensor, " batch"], batch: Batch
 ) -> Float[Tensor, " batch"]:
     """How far a decomposition is from the number it explains, as a share of the prompt's largest |logit|.
 
     Args:
         total: sum of the decomposition for every decoder row.
         readout: what was decomposed.
-        logits: of the same forward pass.
+        largest: `largest_logit` of the same forward pass.
         batch: its prompts; padded rows do not count.
 
     Returns:
-        max over rows of |total - value| / max |logit|. About 1e-7 to 1e-6 in float32, 1e-2 in bfloat16, where the stream itself is
-        rounded after every addition (methods 0.1).
+        max over rows of |total - value| / max |logit|. About 1e-7 to 1e-6 in float32; 1e-2 in bfloat16, where the stream
+        itself is rounded after every addition (methods 0.1).
     """
     difference = (total - readout.values).abs().masked_fill(~batch.target_mask, 0.0)
-    return difference.amax(-1) / largest_logit(logits, batch)
+    return difference.amax(-1) / largest
 
 
 def one_token(model: HookedEncoderDecoder, text: str) -> int:

@@ -14,6 +14,8 @@ from interp.attribution import (
     neuron_contributions,
     source_contributions,
     source_hooks,
+    squared_shares,
+    stacked,
 )
 from interp.cache import ActivationCache
 from interp.errors import InputError
@@ -30,7 +32,7 @@ from interp.readout import (
     runner_up,
     token_logit,
 )
-from interp.residual import decoder_contributions
+from interp.residual import component_labels, decoder_contributions
 from interp.tokens import Batch, collate
 from interp.words import CATEGORIES, EOS, PAD
 from tests.models import random_batch, tiny
@@ -45,6 +47,7 @@ class Run:
         self.model = model
         self.batch: Batch = random_batch(model)
         self.logits, self.cache = model.run_with_cache(self.batch)
+        self.largest = largest_logit(self.logits, self.batch)
         tokens = label_tokens(self.batch)
         self.foils = runner_up(self.logits, tokens)
         self.readouts: dict[str, Readout] = {
@@ -56,11 +59,11 @@ class Run:
         self.read = self.readout.frozen(self.cache)
 
     def gap(self, total: Tensor, readout: Readout | None = None) -> float:
-        return float(completeness_gap(total, readout or self.readout, self.logits, self.batch).max())
+        return float(completeness_gap(total, readout or self.readout, self.largest, self.batch).max())
 
     def relative(self, first: Tensor, second: Tensor) -> float:
         """Largest difference of two arrays as a share of the largest |logit|."""
-        return float((first - second).abs().max() / largest_logit(self.logits, self.batch).max())
+        return float((first - second).abs().max() / self.largest.max())
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,32 @@ def test_an_mlp_is_the_sum_of_its_neurons(run: Run) -> None:
         assert run.relative(neurons.sum(-1), contributions.mlp[..., layer]) <= TOLERANCE
 
 
+def test_shares_are_those_of_the_writes(run: Run) -> None:
+    model, cache, depth = run.model, run.cache, run.model.cfg.n_decoder_layers
+    shares = squared_shares(model, cache)
+    labels = component_labels(depth, model.cfg.n_heads)
+    stream = cache[f"decoder.{depth - 1}.hook_resid_post"].square().sum(-1)
+    for label, write in (
+        ("embedding", cache["decoder.hook_embed"]),
+        ("DL0H3", cache["decoder.0.attn.hook_result"][..., 3, :]),
+        (f"XL{depth - 1}H4", cache[f"decoder.{depth - 1}.cross_attn.hook_result"][..., 4, :]),
+        (f"DL{depth - 1}MLP", cache[f"decoder.{depth - 1}.hook_mlp_out"]),
+    ):
+        assert torch.allclose(shares[..., labels.index(label)], write.square().sum(-1) / stream, rtol=1e-4)
+
+
+def test_stacked_components_are_in_the_order_of_their_labels(run: Run) -> None:
+    contributions = decoder_contributions(run.model, run.cache, run.readout.directions)
+    labels = component_labels(run.model.cfg.n_decoder_layers, run.model.cfg.n_heads)
+    flat = stacked(contributions)
+    last = run.model.cfg.n_decoder_layers - 1
+    assert flat.shape[-1] == len(labels)
+    assert torch.equal(flat[..., labels.index("embedding")], contributions.embedding)
+    assert torch.equal(flat[..., labels.index("DL0H2")], contributions.decoder[..., 0, 2])
+    assert torch.equal(flat[..., labels.index(f"XL{last}H1")], contributions.cross[..., last, 1])
+    assert torch.equal(flat[..., labels.index(f"DL{last}MLP")], contributions.mlp[..., last])
+
+
 def test_padding_and_company_change_nothing() -> None:
     model = tiny("v1.1")
     together = random_batch(model, (15, 19), (13, 17))
@@ -197,7 +226,7 @@ def test_planted_copy_is_attributed_to_its_token() -> None:
     others = [position for position in range(split.embedding.shape[-1]) if position != 5]
     assert (split.embedding[:, :, others] == 0).all()
     total = decoder_contributions(model, cache, readout.directions).embedding + split.embedding[:, :, 5]
-    assert float(completeness_gap(total, readout, logits, batch).max()) <= TOLERANCE
+    assert float(completeness_gap(total, readout, largest_logit(logits, batch), batch).max()) <= TOLERANCE
 
 
 def test_runner_up_is_the_best_other_token() -> None:

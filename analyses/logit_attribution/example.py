@@ -1,0 +1,79 @@
+"""One prompt in full: what the strongest cross head takes from every source token, for every answer token."""
+
+import numpy as np
+
+from analyses.logit_attribution.summary import LogitAttribution
+from analyses.logit_attribution.wording import number
+from interp.report import Bars, Block, Figure, Heatmap, Panel, Paragraph, visible
+
+
+def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
+    """A heatmap of answers by source tokens, and the source tokens of the answer that the head helps most."""
+    head, example = result.strongest_cross, result.example
+    by_row = np.asarray(example.arrays["sources"])[head.layer, head.head]
+    row = int(by_row.sum(1).argmax())
+    value = float(np.asarray(example.arrays["value"])[row])
+    label, foil = example.label_pieces[row], str(np.asarray(example.arrays["runner_up"])[row])
+    words = (
+        f"One prompt in full ({example.id}): {head} is the cross-attention head that contributes most over all "
+        f"prompts. It helps most where the model predicts {visible(label)!r} rather than {visible(foil)!r}: "
+        f"{number(float(by_row[row].sum()))} of a logit difference of {number(value)}."
+    )
+    return Paragraph(words), _rows_figure(result, by_row), _sources_figure(result, by_row, row, foil)
+
+
+def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
+    example, head = result.example, result.strongest_cross
+    row, source = np.unravel_index(np.abs(by_row).argmax(), by_row.shape)
+    return Figure(
+        name="logit-attribution-example-rows",
+        caption=(
+            f"{head} on the example: how much each source token (columns) adds, through this head, to the logit "
+            "difference at each decoder row (named by the token it predicts). A row adds up to the head's "
+            "contribution there."
+        ),
+        alt=(
+            f"Heatmap of predicted tokens by source tokens for {head}; the largest entry is "
+            f"{number(float(by_row[row, source]))} from {visible(example.source_pieces[source])!r} to "
+            f"{visible(example.label_pieces[row])!r}."
+        ),
+        drawing=Heatmap(
+            panels=(
+                Panel(
+                    title=f"{head}, contribution by source token",
+                    values=by_row,
+                    row_labels=example.label_pieces,
+                    column_labels=example.source_pieces,
+                    row_axis="predicted token",
+                    column_axis="source token",
+                ),
+            ),
+            colour_label="contribution to logit difference (logits)",
+            centre=0.0,
+        ),
+    )
+
+
+def _sources_figure(result: LogitAttribution, by_row: np.ndarray, row: int, foil: str) -> Figure:
+    example, head = result.example, result.strongest_cross
+    label, values = visible(example.label_pieces[row]), by_row[row]
+    top = int(np.abs(values).argmax())
+    return Figure(
+        name="logit-attribution-example-sources",
+        caption=(
+            f"The source tokens in reading order: what each adds through {head} to the logit of {label!r} less that of "
+            f"{visible(foil)!r}."
+        ),
+        alt=(
+            f"Bars of source tokens for the prediction {label!r}: {visible(example.source_pieces[top])!r} adds "
+            f"{number(float(values[top]))} of {number(float(values.sum()))} through {head}."
+        ),
+        drawing=Bars(
+            labels=example.source_pieces,
+            values=values,
+            low=None,
+            high=None,
+            control=None,
+            axis="contribution to logit difference (logits)",
+        ),
+    )

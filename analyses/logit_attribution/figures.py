@@ -1,0 +1,74 @@
+"""Figures: the components that make up the logit difference, and where in the decoder the heads among them sit."""
+
+import numpy as np
+
+from analyses.logit_attribution.summary import LogitAttribution
+from analyses.logit_attribution.wording import number
+from interp.report import Bars, Figure, Heatmap, Panel
+
+SHOWN = 14
+"""Components with a bar of their own."""
+
+
+def waterfall_figure(result: LogitAttribution) -> Figure:
+    """Bars of the largest contributions, of all others together, and of their sum."""
+    chosen, rest = result.order[:SHOWN], result.order[SHOWN:]
+    point, twins = result.difference.point, result.difference.twin_mean
+    others = [float(point[rest].sum())] if len(rest) else []
+    other_twins = [float(twins[rest].sum())] if len(rest) else []
+    other_label = [f"{len(rest)} others"] if len(rest) else []
+    nan = [np.nan] * len(others)
+    first, second = (result.components[index] for index in result.order[:2])
+    return Figure(
+        name="logit-attribution-components",
+        caption=(
+            "Contributions to the logit difference of label and runner-up, in logits: mean over prompts with 95 % "
+            "bootstrap interval; diamonds are the mean of the untrained twins. The bars above the last add up to "
+            "the last."
+        ),
+        alt=(
+            f"Bars of contributions to a logit difference of {number(float(result.value.point[0]))}; the largest "
+            f"are {first} with {number(float(point[result.order[0]]))} and {second} with "
+            f"{number(float(point[result.order[1]]))}."
+        ),
+        drawing=Bars(
+            labels=(*(result.components[index] for index in chosen), *other_label, "sum: logit difference"),
+            values=np.array([*point[chosen], *others, *result.value.point]),
+            low=np.array([*result.difference.interval.low[chosen], *nan, *result.value.interval.low]),
+            high=np.array([*result.difference.interval.high[chosen], *nan, *result.value.interval.high]),
+            control=np.array([*twins[chosen], *other_twins, *result.value.twin_mean]) if result.n_twins else None,
+            axis="contribution to logit difference (logits)",
+        ),
+    )
+
+
+def heads_figure(result: LogitAttribution) -> Figure:
+    """Layer by head for self- and cross-attention, on one zero-centred scale."""
+    panels = []
+    for kind, title in ((1, "decoder self-attention"), (2, "cross-attention")):
+        indices = result.heads(kind)
+        panels.append(
+            Panel(
+                title=title,
+                values=result.difference.point[indices],
+                row_labels=tuple(str(layer) for layer in range(indices.shape[0])),
+                column_labels=tuple(str(head) for head in range(indices.shape[1])),
+                row_axis="layer",
+                column_axis="head",
+            )
+        )
+    head = result.strongest_cross
+    value = float(panels[1].values[head.layer, head.head])
+    sums = [float(panel.values.sum()) for panel in panels]
+    return Figure(
+        name="logit-attribution-heads",
+        caption=(
+            "Mean contribution of every decoder head to the logit difference of label and runner-up: purple raises the "
+            "label, orange raises the runner-up."
+        ),
+        alt=(
+            f"Heatmaps of head contributions: self-attention heads sum to {number(sums[0])}, cross-attention heads to "
+            f"{number(sums[1])}; the strongest cross head is {head} with {number(value)}."
+        ),
+        drawing=Heatmap(panels=tuple(panels), colour_label="contribution to logit difference (logits)", centre=0.0),
+    )

@@ -1,0 +1,136 @@
+"""Presenting: findings in sentences, the evidence, and what it does not support."""
+
+import numpy as np
+
+from analyses.logit_attribution.example import example_blocks
+from analyses.logit_attribution.figures import heads_figure, waterfall_figure
+from analyses.logit_attribution.summary import KINDS, LogitAttribution
+from analyses.logit_attribution.tables import category_table, completeness_table, component_table
+from analyses.logit_attribution.wording import interval, number, percent, twin_range
+from interp.report import Block, Section
+
+EXACT = 2e-6
+"""The completeness gap that float32 reaches; above it the section says so."""
+
+LIMITS = (
+    "Direct effects only: a contribution is what a component's own write adds to the logit. What later components "
+    "would do if it were missing, and what it does through them, is not in these numbers; the total effect of "
+    "removing a component can be larger, smaller, or of the other sign (self-repair: McGrath et al. 2023; Rushing "
+    "and Nanda 2024).",
+    "The final norm is held at its value in this forward pass, so a component that writes where no logit looks, "
+    "and thereby turns all others down, gets no share for it; the column of squared lengths shows which ones "
+    "those could be.",
+    "The split over source tokens follows the values only. Why a head attends where it does (queries and keys) is "
+    "held fixed.",
+    "With shared embeddings the decoder's input embedding scores its own token, for or against repetition; it is "
+    "therefore always listed as a component.",
+    "Every decoder row counts alike inside its prompt, the first row (which reads the start token) and the row "
+    "that predicts the end of the sentence included; answers of several pieces are explained piece by piece.",
+    "Every untrained twin is explained against its own runner-up on the same labels; for a twin the label is an "
+    "arbitrary token, so its logit difference is negative by selection. The twins show how large contributions "
+    "are without training, not zero.",
+)
+
+
+def present(result: LogitAttribution) -> Section:
+    """The section of one run."""
+    blocks: tuple[Block, ...] = (
+        waterfall_figure(result),
+        heads_figure(result),
+        component_table(result),
+        category_table(result),
+        *example_blocks(result),
+        completeness_table(result),
+    )
+    return Section(
+        name="logit-attribution",
+        title="Direct logit attribution",
+        question="Which heads and layers wrote the predicted logit, and from which source tokens?",
+        findings=findings(result),
+        blocks=blocks,
+        limits=LIMITS,
+    )
+
+
+def findings(result: LogitAttribution) -> tuple[str, ...]:
+    """What was found, most important first."""
+    return (
+        _value(result),
+        *_strongest(result),
+        _kinds(result),
+        _significant(result),
+        _source(result),
+        _exactness(result),
+    )
+
+
+def _value(result: LogitAttribution) -> str:
+    labels = "its own greedy outputs" if result.target_origin == "generated" else "the given targets"
+    return (
+        f"The label ({labels}) beats the model's best other token by {interval(result.value, 0)} logits on average "
+        f"and is the first choice at {percent(float(result.first_choice.point[0]))} of the rows "
+        f"({twin_range(result.value, 0)}); what follows divides this difference among the components that wrote it."
+    )
+
+
+def _strongest(result: LogitAttribution) -> tuple[str, ...]:
+    sentences = []
+    for position, index in enumerate(map(int, result.order[:3])):
+        rank = f"rank {int(result.ranks.low[index])} to {int(result.ranks.high[index])} under resampling of prompts"
+        side = "for the label" if result.difference.point[index] > 0 else "against the label"
+        which = "The largest contribution is" if position == 0 else "Next is"
+        sentences.append(
+            f"{which} {result.components[index]}, {interval(result.difference, index)} logits {side} ({rank}; "
+            f"{twin_range(result.difference, index)})."
+        )
+    return tuple(sentences)
+
+
+def _kinds(result: LogitAttribution) -> str:
+    names = ("the decoder's input embedding", "all self-attention heads", "all cross-attention heads", "all MLPs")
+    parts = [f"{name} {interval(result.kind_sums, index)}" for index, name in enumerate(names)]
+    assert len(parts) == len(KINDS)
+    return f"By kind: {', '.join(parts[:-1])} and {parts[-1]} logits."
+
+
+def _significant(result: LogitAttribution) -> str:
+    passed = result.test.p_value < 0.05
+    both = passed & result.difference.outside_twins if result.n_twins else passed
+    total = len(result.components)
+    if not both.any():
+        return (
+            f"None of the {total} components has a mean that differs from 0 (family-wise p < 0.05, sign flips of "
+            "prompts) and an interval outside the range of the untrained twins."
+        )
+    positive = int((both & (result.difference.point > 0)).sum())
+    outside = " and an interval outside the range of the untrained twins" if result.n_twins else ""
+    return (
+        f"{int(both.sum())} of {total} components have a mean that differs from 0 (family-wise p < 0.05, sign "
+        f"flips of prompts){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
+    )
+
+
+def _source(result: LogitAttribution) -> str:
+    head = result.strongest_cross
+    order = np.argsort(-np.abs(result.categories.point[head.layer, head.head]), kind="stable")
+    parts = []
+    for category in order[:3]:
+        where = (head.layer, head.head, int(category))
+        base, name = percent(float(result.category_share[category])), result.category_names[category]
+        value = interval(result.categories, where)
+        parts.append(f"{value} from {name} tokens ({base} of the source; {twin_range(result.categories, where)})")
+    return f"{head}, the strongest cross-attention head, takes {', '.join(parts)}."
+
+
+def _exactness(result: LogitAttribution) -> str:
+    worst = result.completeness.worst
+    sentence = (
+        "The components add up to the logits, and source tokens to their heads, with a largest gap of "
+        f"{number(worst, 1)} of the prompt's largest |logit|"
+    )
+    if worst <= EXACT:
+        return f"{sentence}."
+    return (
+        f"{sentence}: more than the {EXACT:g} that float32 reaches. Read contributions of that size as noise, or "
+        "load the model with dtype float32."
+    )

@@ -1,0 +1,183 @@
+"""Summarising: from numbers per prompt, of the model and its twins, to estimates with intervals and controls."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from analyses._contract import Evidence, Example
+from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
+from interp.names import HeadId
+from interp.residual import component_labels
+from interp.statistics import SignFlipTest, max_statistic_test
+from interp.words import CATEGORIES, PAD
+
+KINDS = ("embedding", "self-attention head", "cross-attention head", "MLP")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Completeness:
+    """How exact the decompositions of every prompt are, as shares of the prompt's largest |logit|.
+
+    Attributes:
+        prompt_ids: the prompts.
+        rows: decoder rows that predict a label.
+        difference: gap of the split of the logit difference over components.
+        label: gap of the split of the label's logit.
+        source: gap of the split of cross heads over source tokens.
+    """
+
+    prompt_ids: tuple[str, ...]
+    rows: Float[np.ndarray, " prompt"]
+    difference: Float[np.ndarray, " prompt"]
+    label: Float[np.ndarray, " prompt"]
+    source: Float[np.ndarray, " prompt"]
+
+    @property
+    def worst(self) -> float:
+        """The largest gap of all."""
+        return float(max(self.difference.max(), self.label.max(), self.source.max()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogitAttribution:
+    """Who wrote the logits, over all prompts.
+
+    Attributes:
+        components: labels of the decoder's writers.
+        kinds: for every component an index into `KINDS`.
+        layers: layer of every component; -1 for the embedding.
+        n_heads: heads of one layer.
+        difference: contribution to the logit difference of label and runner-up.
+        label: contribution to the label's logit.
+        centred: contribution to the label's logit less the vocabulary's mean logit.
+        share: squared length of the write, as a share of the squared length of the final stream.
+        value: the logit difference itself (one cell).
+        first_choice: share of labels that are the model's first choice (one cell).
+        kind_sums: contribution of all components of each kind to the difference.
+        ranks: ranks by |contribution to the difference|.
+        test: sign-flip test of the difference, error controlled over all components.
+        categories: contribution of every cross head to the difference, by source category.
+        category_names: the categories that occur, in the order of the last axis of `categories`.
+        category_share: mean share of source tokens in every category.
+        completeness: gaps of every prompt.
+        example: one prompt in full.
+        target_origin: `given` or `generated`.
+        n_twins: number of untrained twins.
+    """
+
+    components: tuple[str, ...]
+    kinds: tuple[int, ...]
+    layers: tuple[int, ...]
+    n_heads: int
+    difference: Estimate
+    label: Estimate
+    centred: Estimate
+    share: Estimate
+    value: Estimate
+    first_choice: Estimate
+    kind_sums: Estimate
+    ranks: Ranks
+    test: SignFlipTest
+    categories: Estimate
+    category_names: tuple[str, ...]
+    category_share: Float[np.ndarray, " category"]
+    completeness: Completeness
+    example: Example
+    target_origin: str
+    n_twins: int
+
+    @property
+    def order(self) -> np.ndarray:
+        """Components from the largest |contribution to the difference| to the smallest."""
+        return np.argsort(self.ranks.rank, kind="stable")
+
+    def heads(self, kind: int) -> np.ndarray:
+        """Indices of the components of one kind of head, [layer head]."""
+        return np.flatnonzero(np.array(self.kinds) == kind).reshape(-1, self.n_heads)
+
+    @property
+    def strongest_cross(self) -> HeadId:
+        """The cross head with the largest |contribution to the difference|."""
+        return HeadId.parse(next(self.components[index] for index in self.order if self.kinds[index] == 2))
+
+
+def summarise(evidence: Evidence) -> LogitAttribution:
+    """From observations to estimates."""
+    seed, cfg = evidence.seed, evidence.cfg
+    observed = evidence.model.prompts
+    components = component_labels(cfg.n_decoder_layers, cfg.n_heads)
+    kinds = tuple(_kind(label) for label in components)
+    names, present, shares = _categories(observed["tokens"])
+
+    def over(transform: Callable[[np.ndarray], np.ndarray], name: str) -> Estimate:
+        twins = [transform(twin.prompts[name]) for twin in evidence.twins]
+        return estimate(transform(observed[name]), twins, seed)
+
+    def plain(name: str) -> Estimate:
+        return over(lambda values: values, name)
+
+    return LogitAttribution(
+        components=components,
+        kinds=kinds,
+        layers=tuple(_layer(label) for label in components),
+        n_heads=cfg.n_heads,
+        difference=plain("difference.components"),
+        label=plain("label.components"),
+        centred=plain("centred.components"),
+        share=plain("share.components"),
+        value=over(lambda values: values[:, None], "difference.value"),
+        first_choice=over(lambda values: values[:, None], "first_choice"),
+        kind_sums=over(lambda values: _sum_by_kind(values, kinds), "difference.components"),
+        ranks=ranks(observed["difference.components"], seed),
+        test=max_statistic_test(observed["difference.components"], seed),
+        categories=over(lambda values: values[..., present], "difference.categories"),
+        category_names=names,
+        category_share=shares,
+        completeness=_completeness(evidence),
+        example=evidence.example,
+        target_origin=evidence.target_origin,
+        n_twins=len(evidence.twins),
+    )
+
+
+def _kind(label: str) -> int:
+    if label == "embedding":
+        return 0
+    return 3 if label.endswith("MLP") else 1 if label.startswith("D") else 2
+
+
+def _layer(label: str) -> int:
+    if label == "embedding":
+        return -1
+    return int(label[2:].removesuffix("MLP")) if label.endswith("MLP") else HeadId.parse(label).layer
+
+
+def _sum_by_kind(
+    values: Float[np.ndarray, "prompt component"], kinds: tuple[int, ...]
+) -> Float[np.ndarray, "prompt kind"]:
+    of_component = np.array(kinds)
+    return np.stack([values[:, of_component == kind].sum(1) for kind in range(len(KINDS))], axis=1)
+
+
+def _categories(
+    tokens: Float[np.ndarray, "prompt category"],
+) -> tuple[tuple[str, ...], np.ndarray, Float[np.ndarray, " present"]]:
+    """Names and indices of the categories that occur, padding left out, and their mean share of the source tokens."""
+    real = tokens.copy()
+    real[:, PAD] = 0
+    shares = (real / real.sum(1, keepdims=True)).mean(0)
+    present = np.flatnonzero(shares > 0)
+    return tuple(CATEGORIES[index] for index in present), present, shares[present]
+
+
+def _completeness(evidence: Evidence) -> Completeness:
+    observed = evidence.model.prompts
+    return Completeness(
+        prompt_ids=evidence.prompt_ids,
+        rows=observed["rows"],
+        difference=observed["difference.gap"],
+        label=observed["label.gap"],
+        source=observed["difference.source_gap"],
+    )

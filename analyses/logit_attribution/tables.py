@@ -1,0 +1,110 @@
+"""Tables: every number with its interval and its control."""
+
+import numpy as np
+import pandas as pd
+
+from analyses.logit_attribution.summary import KINDS, LogitAttribution
+from interp.names import HeadId
+from interp.report import Table
+
+
+def component_frame(result: LogitAttribution) -> pd.DataFrame:
+    """One row a component, the largest contribution to the logit difference first."""
+    frame = pd.DataFrame({
+        "component": result.components,
+        "kind": [KINDS[kind] for kind in result.kinds],
+        "layer": pd.array([None if layer < 0 else layer for layer in result.layers], dtype="Int64"),
+        **result.difference.columns("difference"),
+        "family-wise p": result.test.p_value,
+        "rank": result.ranks.rank.astype(int),
+        "rank: low": result.ranks.low.astype(int),
+        "rank: high": result.ranks.high.astype(int),
+        **result.centred.columns("label against mean"),
+        **result.label.columns("label"),
+        **result.share.columns("squared length"),
+    })
+    return frame.iloc[result.order].reset_index(drop=True)
+
+
+def component_table(result: LogitAttribution) -> Table:
+    """The table of all components."""
+    return Table(
+        name="logit-attribution-components",
+        caption=(
+            "Components of the decoder, the largest contribution to the logit difference (label less runner-up) "
+            "first, in logits: mean over prompts, 95 % bootstrap interval, mean of the untrained twins. Rank is "
+            "by size; low and high are its 95 % range under resampling. Squared length is that of the component's "
+            "write as a share of the final stream's. The CSV also has the label's own logit, the label against "
+            "the vocabulary's mean, and the range of the twins."
+        ),
+        frame=component_frame(result),
+        rows_shown=16,
+        columns_shown=(
+            "component",
+            "difference",
+            "difference: low",
+            "difference: high",
+            "difference: twins",
+            "family-wise p",
+            "rank: low",
+            "rank: high",
+            "label against mean",
+            "squared length",
+            "squared length: twins",
+        ),
+    )
+
+
+def category_frame(result: LogitAttribution) -> pd.DataFrame:
+    """One row a cross head, by the size of its contribution; columns are its source categories, which add up to it."""
+    layers, heads = result.categories.point.shape[:2]
+    labels = [str(HeadId("cross", layer, head)) for layer in range(layers) for head in range(heads)]
+    total = result.categories.point.sum(-1).reshape(-1)
+    columns: dict[str, object] = {"head": labels, "all tokens": total}
+    for index, name in enumerate(result.category_names):
+        for column, values in result.categories.columns(name).items():
+            columns[column] = values[..., index].reshape(-1)
+    order = np.argsort(-np.abs(total), kind="stable")
+    return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
+
+
+def category_table(result: LogitAttribution) -> Table:
+    """The table of cross heads by source category."""
+    shares = ", ".join(
+        f"{name} {share:.0%}" for name, share in zip(result.category_names, result.category_share, strict=True)
+    )
+    shown = [column for name in result.category_names for column in (name, f"{name}: twins")]
+    return Table(
+        name="logit-attribution-sources",
+        caption=(
+            "Cross-attention heads over the kinds of source token they take their contribution from (logit "
+            "difference, mean over prompts): a row's categories add up to the head. Base rates, as shares of the "
+            f"source tokens: {shares}. Intervals and the range of the untrained twins are in the CSV."
+        ),
+        frame=category_frame(result),
+        rows_shown=12,
+        columns_shown=("head", "all tokens", *shown),
+    )
+
+
+def completeness_table(result: LogitAttribution) -> Table:
+    """The gaps of every prompt, the worst first."""
+    gaps = result.completeness
+    frame = pd.DataFrame({
+        "prompt": gaps.prompt_ids,
+        "rows": gaps.rows.astype(int),
+        "gap: logit difference": gaps.difference,
+        "gap: label": gaps.label,
+        "gap: source tokens": gaps.source,
+    })
+    worst = frame[["gap: logit difference", "gap: label", "gap: source tokens"]].max(axis=1)
+    order = np.argsort(-worst.to_numpy(), kind="stable")
+    return Table(
+        name="logit-attribution-completeness",
+        caption=(
+            "Completeness of every prompt, the worst first: the largest difference over decoder rows between a "
+            "sum of contributions and the number it explains, as a share of the prompt's largest |logit|."
+        ),
+        frame=frame.iloc[order].reset_index(drop=True),
+        rows_shown=5,
+    )
