@@ -30,8 +30,14 @@ class Assembly:
     cfg: ModelConfig
 
 
-def assemble(assembly: Assembly, sections: Sequence[Section]) -> Report:
-    """One report of all sections; its findings are the first finding of every section."""
+def assemble(assembly: Assembly, prompts: Section, sections: Sequence[Section]) -> Report:
+    """One report: the prompts, then the analyses, whose first findings are the report's findings.
+
+    Args:
+        assembly: what the report says about its own making.
+        prompts: the section about the texts.
+        sections: the sections of the analyses.
+    """
     return Report(
         title=f"What {_model_name(assembly)} does with {assembly.prompts.count} prompts",
         question=(
@@ -40,7 +46,7 @@ def assemble(assembly: Assembly, sections: Sequence[Section]) -> Report:
         ),
         findings=tuple(f"{section.title}: {section.findings[0]}" for section in sections),
         command=assembly.config.command(),
-        sections=tuple(sections),
+        sections=(prompts, *sections),
         provenance=_provenance(assembly),
         notes=_notes(assembly),
     )

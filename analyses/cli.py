@@ -120,6 +120,35 @@ def env(as_json: options.AsJson = False) -> None:
         _print_pairs(list(facts.items()))
 
 
+@app.command(context_settings=HELP)
+def verify(run: options.RunFolder) -> None:
+    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed, 2 trouble."""
+    with messages():
+        from analyses.verification import verify as check
+
+        verdict = check(run)
+    for sentence in verdict.sentences():
+        typer.echo(sentence)
+    raise typer.Exit(0 if verdict.whole else 1)
+
+
+@app.command(context_settings=HELP)
+def diff(
+    first: options.RunFolder,
+    second: options.RunFolder,
+    rtol: Annotated[float, typer.Option(help="Relative tolerance of numbers.")] = 0.0,
+    atol: Annotated[float, typer.Option(help="Absolute tolerance of numbers.")] = 0.0,
+) -> None:
+    """Compare two runs: how they were made, then every table. Exit 0 same, 1 different, 2 trouble."""
+    with messages():
+        from analyses.comparison import compare
+
+        differences = compare(first, second, rtol, atol)
+    for difference in differences:
+        typer.echo(f"{difference.where}: {difference.what}")
+    raise typer.Exit(1 if differences else 0)
+
+
 def main() -> None:
     """Entry point of the `interp` command."""
     app()

@@ -42,3 +42,5 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_OUTPUT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.", rich_help_panel=_OUTPUT)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)]
+
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False)]

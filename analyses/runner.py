@@ -31,6 +31,7 @@ from analyses.manifest import (
     versions,
 )
 from analyses.observing import Advance, Chosen, Subject, illustrate, make_batches, observe, observe_twins
+from analyses.prompt_section import prompt_section
 from analyses.run_folder import Staging, check_place, staging
 from interp import prompts as prompt_sets
 from interp.attention import IMPLEMENTATION
@@ -151,9 +152,9 @@ def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: 
         versions=versions(),
         cfg=model.cfg,
     )
-    files = render(assemble(assembly, sections))
+    files = render(assemble(assembly, prompt_section(inputs.prompts.prompts, batches), sections))
     files["config.yaml"] = config.to_yaml().encode()
-    files["results.json"] = canonical_json(_results(sections))
+    files["results.json"] = canonical_json(_results(config.analyses, sections))
     files[MANIFEST] = canonical_json(_manifest(assembly, files).model_dump(mode="json"))
     return files
 
@@ -216,11 +217,11 @@ def _prompt_record(prompts: PromptSet, batches: Sequence[Batch], batch_size: int
     )
 
 
-def _results(sections: Sequence[Section]) -> dict[str, Any]:
-    """The findings as data: what a program would want to read off the page."""
+def _results(names: Sequence[str], sections: Sequence[Section]) -> dict[str, Any]:
+    """The findings as data: analysis name -> what a program would want to read off the page."""
     return {
-        section.name: {"question": section.question, "findings": section.findings, "limits": section.limits}
-        for section in sections
+        name: {"question": section.question, "findings": section.findings, "limits": section.limits}
+        for name, section in zip(names, sections, strict=True)
     }
 
 

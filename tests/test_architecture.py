@@ -43,10 +43,15 @@ ORDER = (
     "analyses.config",
     "analyses.run_folder",
     "analyses.manifest",
+    "analyses.prompt_section",
     "analyses.assembly",
     "analyses.observing",
     "analyses.runner",
     "analyses.environment",
+    "analyses.verification",
+    "analyses.comparison",
+    "analyses.options",
+    "analyses.messages",
     "analyses.cli",
 )
 ANALYSES = (

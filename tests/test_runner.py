@@ -1,0 +1,240 @@
+"""The whole path on the bundled model: one command, one report, the same bytes twice, and no number that depends on the cut."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from analyses._registry import ANALYSES
+from analyses.cli import app
+from analyses.comparison import compare
+from analyses.config import RunConfig, make_config
+from analyses.manifest import LOG
+from analyses.runner import run
+from analyses.verification import read_manifest, verify
+from interp.errors import InputError
+
+pytestmark = pytest.mark.slow
+
+SMALL = RunConfig(limit=6, twins=2, batch_size=4)
+
+
+@pytest.fixture(autouse=True)
+def _unpinned() -> Iterator[None]:
+    """The runner asks torch for deterministic algorithms; give the other tests back what they had."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    assert 0 <= done <= total
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(SMALL, tmp_path_factory.mktemp("first") / "run", overwrite=False, advance=quiet).parent
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != LOG}
+
+
+def test_the_same_command_gives_the_same_bytes(first: Path, tmp_path: Path) -> None:
+    again = tmp_path / "elsewhere" / "again"
+    words = [
+        sys.executable,
+        "-m",
+        "analyses.cli",
+        "run",
+        "--limit",
+        "6",
+        "--twins",
+        "2",
+        "--batch-size",
+        "4",
+        "--out",
+        str(again),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": "7"})
+    assert done.stdout.strip() == str(again / "index.html")
+    assert done.stderr == ""
+    one, two = contents(first), contents(again)
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+def test_the_folder_is_what_the_manifest_says(first: Path) -> None:
+    assert verify(first).whole
+    manifest = read_manifest(first)
+    assert {"index.html", "results.json", "config.yaml"} <= set(manifest.files)
+    assert manifest.prompts.count == 6
+    assert manifest.prompts.target_origin == "generated"
+    assert manifest.model.files["model.safetensors"]
+    assert len(manifest.twin_seeds) == 2
+
+
+def test_nothing_of_this_machine_is_in_it(first: Path) -> None:
+    for name, data in contents(first).items():
+        for word in (str(first.parent), os.uname().nodename, str(Path.home()), "/work/"):
+            if len(word) > 3:
+                assert word.encode() not in data, (name, word)
+
+
+class Page(HTMLParser):
+    """What a report asks of a browser."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outside: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if tag == "img":
+            self.images.append(values)
+        if tag == "a":
+            self.links.append(values.get("href") or "")
+        for name in ("src", "href", "srcset", "data"):
+            value = values.get(name) or ""
+            if re.match(r"(https?:)?//", value):
+                self.outside.append(value)
+
+
+@pytest.fixture(scope="module")
+def page(first: Path) -> Page:
+    parser = Page()
+    parser.feed((first / "index.html").read_text(encoding="utf-8"))
+    return parser
+
+
+def test_the_page_stands_alone(page: Page) -> None:
+    assert page.outside == []
+    assert page.images
+    assert all((image["src"] or "").startswith("data:image/") for image in page.images)
+
+
+def test_every_picture_has_words_and_numbers(page: Page) -> None:
+    for image in page.images:
+        assert re.search(r"\d", image.get("alt") or ""), image.get("alt")
+
+
+def test_every_link_leads_somewhere(page: Page, first: Path) -> None:
+    for link in page.links:
+        if link.startswith("#"):
+            assert link[1:] in page.ids, link
+        else:
+            assert (first / link).is_file(), link
+
+
+def test_every_analysis_has_its_section_with_limits(first: Path, page: Page) -> None:
+    results = json.loads((first / "results.json").read_text(encoding="utf-8"))
+    assert set(ANALYSES) <= set(results)
+    for name in ANALYSES:
+        assert name.replace("_", "-") in page.ids or name in page.ids
+        assert any(re.search(r"\d", sentence) for sentence in results[name]["findings"])
+        assert results[name]["limits"]
+
+
+def test_every_table_carries_a_control(first: Path) -> None:
+    for path in sorted((first / "tables").glob("*.csv")):
+        if path.name == "prompts.csv":
+            continue
+        columns = " ".join(pd.read_csv(path).columns).lower()
+        assert re.search(r"twin|untrained|control", columns), (path.name, columns)
+
+
+def test_batch_size_changes_nothing_beyond_rounding(first: Path, tmp_path: Path) -> None:
+    other = run(SMALL.model_copy(update={"batch_size": 1}), tmp_path / "run", overwrite=False, advance=quiet).parent
+    differences = [item for item in compare(first, other, rtol=1e-3, atol=1e-4) if item.where.startswith("tables/")]
+    assert differences == []
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(first: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [
+        sys.executable,
+        "-m",
+        "analyses.cli",
+        "run",
+        "--limit",
+        "6",
+        "--twins",
+        "2",
+        "--batch-size",
+        "4",
+        "--out",
+        str(out),
+    ]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    shards = tmp_path / ".run.partial" / "shards"
+    for _ in range(1200):
+        if shards.is_dir() and any(shards.glob("*.safetensors")):
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    kept = sorted(path.name for path in shards.glob("*.safetensors"))
+    assert kept
+    run(SMALL, out, overwrite=False, advance=quiet)
+    assert contents(out) == contents(first)
+    assert not shards.exists()
+
+
+def test_given_targets_are_used_and_said(tmp_path: Path) -> None:
+    config = make_config(prompts="references", limit=4, twins=2, analyses=("logit_attribution",))
+    folder = run(config, tmp_path / "run", overwrite=False, advance=quiet).parent
+    assert read_manifest(folder).prompts.target_origin == "given"
+    assert "given targets" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_settings_are_checked_before_the_work(tmp_path: Path) -> None:
+    config = make_config(settings={"head_specialization": {"no_such_setting": 1}})
+    with pytest.raises(InputError, match="no_such_setting"):
+        run(config, tmp_path / "run", overwrite=False, advance=quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_and_diff_see_what_was_changed(first: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for name, data in contents(first).items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(data)
+    runner = CliRunner()
+    assert runner.invoke(app, ["verify", str(copy)]).exit_code == 0
+    assert runner.invoke(app, ["diff", str(first), str(copy)]).exit_code == 0
+    table = next((copy / "tables").glob("*.csv"))
+    table.write_bytes(table.read_bytes() + b"0\n")
+    (copy / "extra.txt").write_text("x")
+    (copy / "results.json").unlink()
+    result = runner.invoke(app, ["verify", str(copy)])
+    assert result.exit_code == 1
+    for word in ("Changed", table.name, "Added: extra.txt", "Missing: results.json"):
+        assert word in result.stdout
+    manifest = (copy / "manifest.json").read_text(encoding="utf-8")
+    (copy / "manifest.json").write_text(manifest.replace('"count": 6', '"count": 600'), encoding="utf-8")
+    assert "manifest itself was changed" in runner.invoke(app, ["verify", str(copy)]).stdout
+    assert runner.invoke(app, ["verify", str(tmp_path)]).exit_code == 2
+
+
+def test_diff_names_what_made_the_difference(first: Path, tmp_path: Path) -> None:
+    other = run(SMALL.model_copy(update={"seed": 1}), tmp_path / "run", overwrite=False, advance=quiet).parent
+    places = {item.where for item in compare(first, other)}
+    assert {"config.seed", "twin_seeds"} <= places
+    assert any(place.startswith("tables/") for place in places)
+    assert CliRunner().invoke(app, ["diff", str(first), str(other)]).exit_code == 1
