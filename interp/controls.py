@@ -1,8 +1,9 @@
 """Control models: what a finding must be compared with before it is a finding (Adebayo et al. 2018; methods A.8).
 
 The untrained twin has the same architecture and new random weights. One trap of the host is undone here: a model whose
-unembedding is its own tensor would come out of its configuration tied and unscaled, with logits sqrt(d_model) too large, so
-that the control would be saturated. The twin's unembedding is untied by hand, with standard deviation d_model^-0.5.
+unembedding is its own tensor would come out of its configuration tied and unscaled, or untied with standard deviation 1, and
+its logits would be sqrt(d_model) too large, so that the control would be saturated. The twin's unembedding is drawn by hand
+with standard deviation d_model^-0.5 / logit scale, which gives logits of standard deviation 1.
 """
 
 import copy
@@ -27,13 +28,13 @@ def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
         torch.manual_seed(seed)
         twin = type(model.hf)(copy.deepcopy(model.hf.config))
         if not model.tied_embeddings:
-            _untie(twin)
+            _untie(twin, model.cfg.logit_scale)
     twin = twin.requires_grad_(False).to(device=model.device, dtype=model.dtype)
     return HookedEncoderDecoder(twin, model.tokenizer, model.max_length)
 
 
-def _untie(twin: nn.Module) -> None:
-    """Give the twin an unembedding of its own, unless its configuration already did."""
+def _untie(twin: nn.Module, logit_scale: float) -> None:
+    """Give the twin an unembedding of its own."""
     head = twin.get_output_embeddings()  # type: ignore[operator]
-    if head.weight.data_ptr() == twin.get_input_embeddings().weight.data_ptr():  # type: ignore[operator]
-        head.weight = nn.Parameter(torch.randn_like(head.weight) * head.weight.shape[1] ** -0.5)
+    rows, d_model = head.weight.shape
+    head.weight = nn.Parameter(torch.randn(rows, d_model) * d_model**-0.5 / logit_scale)

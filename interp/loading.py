@@ -6,6 +6,9 @@ commit's hash is known. Weights are read from safetensors only, and no code from
 """
 
 import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -33,7 +36,9 @@ BUNDLED = "bundled"
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
 
-_HUB_FILES = ["*.json", "*.safetensors", "*.model", "tokenizer*"]
+_TOKENIZER_FILES = ("tokenizer*", "*.model", "*.spm", "vocab*")
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "tokenizer*", "vocab*", "merges.txt"]
+_LAYER_WEIGHT = re.compile(r"\.(block|layers)\.\d+\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Checkpoint:
 
     def files(self) -> tuple[Path, ...]:
         """The files that define the model, sorted by name: configuration, tokenizer and weights."""
-        kinds = ("*.json", "*.safetensors", "*.model")
+        kinds = ("*.json", "*.safetensors", "*.model", "*.spm")
         return tuple(sorted(path for kind in kinds for path in self.folder.glob(kind)))
 
 
@@ -129,6 +134,12 @@ def load_checkpoint(checkpoint: Checkpoint, device: Device = "auto", dtype: DTyp
     where = pick_device(device)
     hf = _read_model(checkpoint, getattr(torch, dtype))
     tokenizer = _read_tokenizer(checkpoint)
+    rows = hf.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise InputError(
+            f"The tokenizer of {checkpoint.name!r} has {len(tokenizer)} tokens and its model only {rows} embeddings; "
+            "check that the files belong together."
+        )
     return HookedEncoderDecoder(hf.requires_grad_(False).to(where), tokenizer)
 
 
@@ -159,7 +170,7 @@ def _check_family(checkpoint: Checkpoint) -> None:
         raise InputError(
             f"The config.json of {checkpoint.name!r} is no JSON ({_first_line(error)}); fetch it again."
         ) from error
-    if "model_type" not in config:
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise InputError(
             f"The config.json of {checkpoint.name!r} names no model_type; is it a transformers checkpoint?"
         )
@@ -179,15 +190,16 @@ def _check_weights(checkpoint: Checkpoint) -> None:
 
 
 def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
-    transformers_logging.disable_progress_bar()
     try:
-        model: PreTrainedModel = AutoModelForSeq2SeqLM.from_pretrained(
-            checkpoint.folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            attn_implementation="eager",
-        )
+        with _quiet_host():
+            model, report = AutoModelForSeq2SeqLM.from_pretrained(
+                checkpoint.folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                attn_implementation="eager",
+                output_loading_info=True,
+            )
     except SafetensorError as error:
         raise InputError(
             f"The weights of {checkpoint.name!r} are damaged or cut short ({_first_line(error)}); fetch the file again."
@@ -196,10 +208,37 @@ def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
         raise InputError(
             f"{checkpoint.name!r} cannot be loaded: {_first_line(error)} Check that its files belong together."
         ) from error
+    _check_complete(checkpoint, report["missing_keys"], report["unexpected_keys"])
     return model
 
 
+def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+    """Refuse what the host would fill with random weights or drop: the layers in the file must be those of config.json."""
+    surplus = (name for name in unexpected if _LAYER_WEIGHT.search(name))
+    for verb, names in (("lacks", sorted(missing)), ("has in surplus", sorted(surplus))):
+        if names:
+            raise InputError(
+                f"The weights of {checkpoint.name!r} do not fit its config.json: the file {verb} {len(names)} weights, the "
+                f"first is {names[0]}. Check that the files belong together and none is missing."
+            )
+
+
+@contextmanager
+def _quiet_host() -> Iterator[None]:
+    """Keep the host from printing while it loads: what matters is checked here and said in one sentence."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+
+
 def _read_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    if not any(any(checkpoint.folder.glob(kind)) for kind in _TOKENIZER_FILES):
+        # The host would build an empty tokenizer without a word.
+        raise InputError(f"{checkpoint.name!r} has no tokenizer files; put tokenizer.json beside the weights.")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
     except (OSError, ValueError, ImportError) as error:

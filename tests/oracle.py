@@ -68,7 +68,9 @@ class Oracle:
         causal = (~allowed) * torch.finfo(torch.float32).min
         memory = self.stack("encoder", batch.input_ids, source, None, None)
         final = self.stack("decoder", batch.decoder_input_ids, causal, memory, source)
-        tied = self.config.model_type == "umt5" or (self.config.model_type == "t5" and self.config.scale_decoder_outputs)
+        tied = self.config.model_type == "umt5" or (
+            self.config.model_type == "t5" and self.config.scale_decoder_outputs
+        )
         if tied:
             final = final * self.config.d_model**-0.5
         return self.at("unembed.hook_out", final @ self.weights["lm_head.weight"].T)

@@ -24,9 +24,7 @@ ALIASES = {
 
 
 @pytest.mark.parametrize(("theirs", "ours"), ALIASES.items())
-def test_the_spellings_of_transformer_lens_are_rewritten(
-    tiny_t5: HookedEncoderDecoder, theirs: str, ours: str
-) -> None:
+def test_the_spellings_of_transformer_lens_are_rewritten(tiny_t5: HookedEncoderDecoder, theirs: str, ours: str) -> None:
     assert canonical_name(theirs) == ours
     assert ours in tiny_t5.hook_points()
 

@@ -40,7 +40,11 @@ def test_the_oracle_equals_the_host(name: str) -> None:
         logits = oracle.run(batch)
         host = reference(**batch, output_attentions=True, output_hidden_states=True)
     assert relative_gap(logits, host.logits) < 2e-6
-    for kind, path in (("encoder", "encoder.{}.attn"), ("decoder", "decoder.{}.attn"), ("cross", "decoder.{}.cross_attn")):
+    for kind, path in (
+        ("encoder", "encoder.{}.attn"),
+        ("decoder", "decoder.{}.attn"),
+        ("cross", "decoder.{}.cross_attn"),
+    ):
         attentions = host.cross_attentions if kind == "cross" else getattr(host, f"{kind}_attentions")
         for layer, attention in enumerate(attentions):
             pattern = oracle.values[f"{path.format(layer)}.hook_pattern"]
