@@ -10,92 +10,22 @@ An interactive line drawing has a price for the reader's machine that is counted
 has a budget; what does not fit is left out in whole layers, and the fragment says so in a sentence.
 """
 
-import hashlib
-import importlib.metadata
-import json
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from interp.report.labels import shorten, visible
-
-AttentionKind = Literal["encoder", "decoder", "cross"]
+from interp.report import shorten, visible
+from interp.views.fragment import fragment
+from interp.views.patterns import KIND_NAMES, AttentionKind, AttentionPatterns
 
 HEAD_VIEW_LINES = 20_000
 MODEL_VIEW_LINES = 50_000
 _PAYLOAD_NUMBERS = 250_000  # at about five bytes a number: 1.3 MB of page
 _LONGEST_TOKEN = 12  # characters that fit beside BertViz's lines
 _DISTINCT_COLOURS = 10  # of D3's category scheme
-
-_START = "const params = "
-_AFTER = "; // HACK: "
-_REMARK = " is a template marker"
-_CALL = "requirejs(["
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-_NAMES: dict[AttentionKind, str] = {
-    "encoder": "encoder self-attention",
-    "decoder": "decoder self-attention",
-    "cross": "cross-attention",
-}
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionPatterns:
-    """The attention patterns of one prompt, without padding; each row over keys sums to 1.
-
-    Attributes:
-        encoder: weights of source positions (query) on source positions (key).
-        decoder: weights of target positions on target positions.
-        cross: weights of target positions on source positions.
-        source_tokens: one text per source position.
-        target_tokens: one text per target position of the decoder's input.
-
-    Raises:
-        ValueError: if sizes do not fit each other or a weight is not between 0 and 1.
-    """
-
-    encoder: Float[np.ndarray, "encoder_layer encoder_head source source"]
-    decoder: Float[np.ndarray, "decoder_layer decoder_head target target"]
-    cross: Float[np.ndarray, "decoder_layer decoder_head target source"]
-    source_tokens: tuple[str, ...]
-    target_tokens: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        source, target = len(self.source_tokens), len(self.target_tokens)
-        sizes: dict[AttentionKind, tuple[int, int]] = {
-            "encoder": (source, source),
-            "decoder": (target, target),
-            "cross": (target, source),
-        }
-        for kind, positions in sizes.items():
-            pattern = self.of(kind)
-            if pattern.ndim != 4 or pattern.shape[2:] != positions or pattern.size == 0:
-                raise ValueError(
-                    f"The {_NAMES[kind]} must have shape [layer, head, {positions[0]}, {positions[1]}] to fit "
-                    f"{source} source and {target} target tokens, got {list(pattern.shape)}."
-                )
-            # NaN fails this comparison too.
-            if not ((pattern >= -1e-6) & (pattern <= 1 + 1e-3)).all():
-                raise ValueError(
-                    f"The {_NAMES[kind]} holds a weight outside [0, 1] or NaN; give patterns after the softmax, "
-                    "of one prompt without padding."
-                )
-
-    def of(self, kind: AttentionKind) -> np.ndarray:
-        """The pattern of one kind of attention, [layer head query key]."""
-        return {"encoder": self.encoder, "decoder": self.decoder, "cross": self.cross}[kind]
-
-    def tokens(self, kind: AttentionKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Tokens of the queries and of the keys of one kind of attention."""
-        queries = self.source_tokens if kind == "encoder" else self.target_tokens
-        return queries, self.target_tokens if kind == "decoder" else self.source_tokens
 
 
 def head_view(
@@ -149,7 +79,7 @@ def head_view(
     )
     if pattern.shape[1] > _DISTINCT_COLOURS:
         advice += f" Colours repeat after {_DISTINCT_COLOURS} heads."
-    return _fragment(page, "head_view", controls, [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    return fragment(page, "head_view", controls, [_reading(patterns, kind), advice, _omission(wanted, layers)])
 
 
 def model_view(
@@ -193,15 +123,7 @@ def model_view(
             html_action="return",
         ).data
     advice = "A row is a layer, a column a head; click one to see its tokens, click again to close it."
-    return _fragment(page, "model_view", "", [_reading(patterns, kind), advice, _omission(wanted, layers)])
-
-
-@contextmanager
-def _leaky_files() -> Iterator[None]:
-    """BertViz reads its script from a file that it leaves to the garbage collector, which Python remarks upon."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
+    return fragment(page, "model_view", "", [_reading(patterns, kind), advice, _omission(wanted, layers)])
 
 
 def _check_indices(noun: str, chosen: Sequence[int] | None, count: int) -> tuple[int, ...]:
@@ -220,8 +142,8 @@ def _spread(layers: tuple[int, ...], most: int, keep: int | None) -> tuple[int, 
         return layers
     picks = np.linspace(0, len(layers) - 1, max(most, 1)).round().astype(int)
     chosen = [layers[pick] for pick in picks]
-    if keep in layers and keep not in chosen:
-        nearest = min(range(len(chosen)), key=lambda position: abs(chosen[position] - layers.index(keep)))
+    if keep is not None and keep in layers and keep not in chosen:
+        nearest = min(range(len(chosen)), key=lambda position: abs(chosen[position] - keep))
         chosen[nearest] = keep
     return tuple(sorted(chosen))
 
@@ -243,69 +165,17 @@ def _arguments(patterns: AttentionPatterns, kind: AttentionKind) -> dict[str, An
     return {"cross_attention": layers, "decoder_tokens": queries, "encoder_tokens": keys}
 
 
+@contextmanager
+def _leaky_files() -> Iterator[None]:
+    """BertViz reads its script from a file that it leaves to the garbage collector, which Python remarks upon."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+
+
 def _label(token: str) -> str:
     """A token as it stands beside the lines: the sign of a word's beginning as a dot, nothing invisible."""
     return shorten(visible(token.replace("▁", "·")), _LONGEST_TOKEN) or "∅"
-
-
-def _fragment(page: str, view: str, controls: str, sentences: list[str]) -> str:
-    """Take BertViz's script and payload out of its page and put them together again, inert and reproducible."""
-    before, params, after = _split(page)
-    for attention in params["attention"]:
-        attention["attn"] = _round(attention["attn"])
-    params["root_div_id"] = ""
-    digest = hashlib.sha256((view + json.dumps(params, sort_keys=True)).encode("utf-8")).hexdigest()
-    root = params["root_div_id"] = f"bertviz-{digest[:16]}"
-    payload = json.dumps(params, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    payload = "".join(_ESCAPES.get(character, character) for character in payload)
-    notes = "".join(f'<p class="bertviz-note">{escape(sentence)}</p>\n' for sentence in sentences if sentence)
-    origin = f"/* {view}.js of BertViz {importlib.metadata.version('bertviz')} by Jesse Vig, Apache License 2.0 */"
-    return (
-        f'{notes}<div class="bertviz" id="{root}">{controls}<div id="vis"></div></div>\n'
-        f"<script>\n{origin}\n{before}{payload}{after}</script>"
-    )
-
-
-def _split(page: str) -> tuple[str, dict[str, Any], str]:
-    """Cut BertViz's page into the script before its parameters, the parameters, and the script after them.
-
-    The parameters stand in the script twice, the second time in a remark, which is dropped. They are read with a
-    JSON decoder and not by a pattern, because tokens may contain anything that a pattern could look for.
-    """
-    start = page.find(_CALL)
-    begin = page.find(_START, start) + len(_START)
-    if start < 0 or begin < len(_START) + start:
-        raise RuntimeError(_changed(_START))
-    params, end = json.JSONDecoder().raw_decode(page, begin)
-    text = page[begin:end]
-    remark = f"{_AFTER}{text}{_REMARK}"
-    if not page.startswith(remark, end):
-        raise RuntimeError(_changed(_AFTER))
-    rest = page[page.index("\n", end + len(remark)) : page.rindex("</script>")]
-    return page[start:begin], params, _quiet(";" + rest)
-
-
-def _quiet(script: str) -> str:
-    """The script without its messages to the console."""
-    return re.sub(r"^\s*console\.log\([^\n]*\);?$\n", "", script, flags=re.MULTILINE)
-
-
-def _changed(marker: str) -> str:
-    version = importlib.metadata.version("bertviz")
-    return (
-        f"BertViz {version} does not write {marker!r} where BertViz 1.4.1 does, so its view cannot be made safe; "
-        "install bertviz==1.4.1."
-    )
-
-
-def _round(attention: list[Any]) -> list[Any]:
-    """Three decimals, and whole numbers without a fraction: what a line's opacity can show, in a third of the bytes."""
-    rounded = np.array(attention, dtype=np.float64).round(3)
-    numbers = rounded.astype(object)
-    numbers[rounded == 0] = 0
-    numbers[rounded == 1] = 1
-    whole: list[Any] = numbers.tolist()
-    return whole
 
 
 def _reading(patterns: AttentionPatterns, kind: AttentionKind) -> str:
@@ -317,21 +187,20 @@ def _reading(patterns: AttentionPatterns, kind: AttentionKind) -> str:
     queries, keys = patterns.tokens(kind)
     cut = any(len(visible(token)) > _LONGEST_TOKEN for token in (*queries, *keys))
     shortened = " Long tokens are shortened." if cut else ""
-    return f"{_NAMES[kind].capitalize()}: lines run from {sides[kind]}; the darker, the greater the weight.{shortened}"
+    return (
+        f"{KIND_NAMES[kind].capitalize()}: lines run from {sides[kind]}; the darker, the greater the weight.{shortened}"
+    )
 
 
 def _omission(wanted: tuple[int, ...], layers: tuple[int, ...]) -> str:
     if layers == wanted:
         return ""
     numbers = ", ".join(str(layer) for layer in layers)
-    return (
-        f"To keep the page light, this view holds {len(layers)} of {len(wanted)} layers: {numbers}. "
-        "The tables and figures hold all."
-    )
+    return f"To keep the page light, this view holds {len(layers)} of {len(wanted)} layers: {numbers}."
 
 
 def _left_out(kind: AttentionKind, lines: int, budget: int) -> str:
     return (
-        f'<p class="bertviz-note">The interactive view of the {_NAMES[kind]} is left out: one layer would draw '
+        f'<p class="bertviz-note">The interactive view of the {KIND_NAMES[kind]} is left out: one layer would draw '
         f"{lines:,} lines, and more than {budget:,} make a browser slow.</p>"
     )

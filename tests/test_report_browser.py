@@ -1,0 +1,233 @@
+"""A page in a real browser: what is drawn, what is logged, what is asked of the network, what fits on a phone.
+
+Chromium is driven through chromedriver, which speaks JSON over HTTP (W3C WebDriver), so no further library is needed.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+
+from interp.report import Figure, Heatmap, Panel, Section, Table, View, render
+from interp.views import head_view, model_view
+from tests.hostile import TEXTS
+from tests.test_report_page import BARS, FRAME, report
+from tests.test_views import attention
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None,
+        reason="needs chromium and chromedriver on the path; install both to run the browser tests",
+    ),
+]
+
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Browser:
+    """The few commands of WebDriver that these tests need."""
+
+    def __init__(self, profile):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.root = f"http://127.0.0.1:{free.getsockname()[1]}"
+        port = self.root.rsplit(":", 1)[1]
+        self.process = subprocess.Popen(
+            [DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._wait()
+        options = {"binary": CHROMIUM, "args": [*ARGUMENTS, f"--user-data-dir={profile}"]}
+        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
+        answer = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+        self.session = f"/session/{answer['sessionId']}"
+
+    def _wait(self):
+        for _ in range(200):
+            try:
+                with urllib.request.urlopen(f"{self.root}/status"):
+                    return
+            except urllib.error.URLError:
+                time.sleep(0.1)
+        raise TimeoutError("chromedriver did not answer within 20 seconds")
+
+    def _ask(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.root + path, data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)["value"]
+
+    def command(self, name, **parameters):
+        return self._ask("POST", f"{self.session}/goog/cdp/execute", {"cmd": name, "params": parameters})
+
+    def open(self, path, width):
+        self.command("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        self.log("performance")
+        self._ask("POST", f"{self.session}/url", {"url": path.as_uri()})
+
+    def run(self, script):
+        return self._ask("POST", f"{self.session}/execute/sync", {"script": script, "args": []})
+
+    def log(self, kind):
+        return self._ask("POST", f"{self.session}/se/log", {"type": kind})
+
+    def requests(self):
+        messages = [json.loads(entry["message"])["message"] for entry in self.log("performance")]
+        asked = [item["params"]["request"]["url"] for item in messages if item["method"] == "Network.requestWillBeSent"]
+        return {address for address in asked if not address.startswith("data:")}
+
+    def close(self):
+        try:
+            self._ask("DELETE", self.session)
+        finally:
+            self.process.terminate()
+            self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+PATTERNS = attention()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    values = np.random.default_rng(0).random((4, 40))
+    wide = Panel("weights", values, tuple("abcd"), tuple(f"·token{index}" for index in range(40)), "target", "source")
+    section = Section(
+        "heads",
+        TEXTS[0],
+        TEXTS[1],
+        TEXTS,
+        (
+            Table("effects", TEXTS[0], FRAME.assign(token=TEXTS[0], more=TEXTS[6]), rows_shown=5),
+            Figure("bars", "Bars.", "A bar.", BARS),
+            Figure("wide", "Wide.", "A wide heatmap.", Heatmap((wide,), "weight")),
+            View("cross", "Cross-attention", head_view(PATTERNS, "cross"), "bars"),
+            View("encoder", "Encoder", model_view(PATTERNS, "encoder"), "There is none."),
+            View("decoder", "Decoder", model_view(PATTERNS, "decoder"), "There is none."),
+        ),
+        TEXTS,
+    )
+    folder = tmp_path_factory.mktemp("page")
+    for name, content in render(report(section)).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder / "index.html"
+
+
+LINES = "return [...document.querySelectorAll('details')].map(view => view.querySelectorAll('line').length)"
+OPEN = "document.querySelectorAll('details').forEach(view => { view.open = true; })"
+PAUSE = "return new Promise(done => setTimeout(done, 500))"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_page_draws_everything_and_asks_for_nothing(browser, page, width):
+    browser.open(page, width)
+    assert browser.run(LINES) == [0, 0, 0]
+    browser.run(OPEN)
+    browser.run(PAUSE)
+    # Cross: 4 heads of one layer, 4 by 13; the model views: all layers and heads.
+    assert browser.run(LINES) == [4 * 4 * 13, 2 * 5 * 13 * 13, 3 * 4 * 4 * 4]
+    assert browser.log("browser") == []
+    assert browser.requests() == {page.as_uri()}
+    assert browser.run("return [...document.images].every(image => image.complete && image.naturalWidth > 200)")
+    assert browser.run("const root = document.documentElement; return root.scrollWidth - root.clientWidth") == 0
+    assert browser.run("return document.querySelectorAll('[onerror], main img:not([alt])').length") == 0
+
+
+def test_a_view_answers_the_mouse(browser, page):
+    browser.open(page, 1280)
+    browser.run(OPEN)
+    browser.run(PAUSE)
+    shown = "return document.querySelectorAll('#view-encoder text').length"
+    before = browser.run(shown)
+    browser.run(
+        "const regions = document.querySelectorAll('#view-encoder svg > g > rect:last-child');"
+        "regions[0].dispatchEvent(new MouseEvent('click', { bubbles: true }))"
+    )
+    assert browser.run(shown) == before + 2 * 13 + 1  # both columns of tokens and a heading
+    browser.run(
+        "const layer = document.querySelector('#view-cross select'); layer.value = '2';"
+        "layer.dispatchEvent(new Event('change', { bubbles: true }))"
+    )
+    first = "return +document.querySelector('#view-cross line').getAttribute('stroke-opacity')"
+    assert browser.run(first) == pytest.approx(PATTERNS.cross[2, 0, 0, 0] / 4, abs=2e-4)
+    assert browser.log("browser") == []
+
+
+def test_the_narrow_drawing_is_shown_on_a_phone(browser, page):
+    sizes = "return [...document.images].map(image => image.getBoundingClientRect().width)"
+    browser.open(page, 390)
+    narrow = browser.run(sizes)
+    assert narrow[0] <= 390 - 32
+    browser.open(page, 1280)
+    assert browser.run(sizes)[0] > 600
+
+
+def test_the_keyboard_reaches_what_scrolls(browser, page):
+    browser.open(page, 390)
+    unreachable = browser.run(
+        "return [...document.querySelectorAll('.scroll')]"
+        ".filter(box => box.scrollWidth > box.clientWidth && box.tabIndex < 0).length"
+    )
+    assert unreachable == 0
+    assert browser.run("return document.querySelectorAll('.scroll').length") >= 6
+
+
+def test_colours_contrast_enough_in_both_schemes(browser, page):
+    """WCAG 2.2, success criterion 1.4.3: 4.5 to 1 for text."""
+    script = """
+      const parse = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+      const light = colour => {
+        const parts = parse(colour).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+      };
+      const ground = node => {
+        for (; node; node = node.parentElement) {
+          const colour = getComputedStyle(node).backgroundColor;
+          if (!colour.endsWith(', 0)')) return colour;
+        }
+      };
+      return Math.min(...[...document.querySelectorAll('h1, h2, p, li, a, td, th, .label, .source, .missing, .hint')]
+        .filter(node => !node.matches('.skip')).map(node => {
+          const pair = [light(getComputedStyle(node).color), light(ground(node))].sort((a, b) => b - a);
+          return (pair[0] + 0.05) / (pair[1] + 0.05);
+        }));
+    """
+    for scheme in ("light", "dark"):
+        browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        browser.open(page, 1280)
+        assert browser.run(script) >= 4.5
+
+
+def test_print_hides_what_paper_cannot_show(browser, page):
+    browser.command("Emulation.setEmulatedMedia", media="print")
+    browser.open(page, 794)
+    hidden = browser.run(
+        "return [...document.querySelectorAll('details, nav, .skip')].every(node => !node.offsetHeight)"
+    )
+    browser.command("Emulation.setEmulatedMedia", media="")
+    assert hidden
