@@ -25,7 +25,7 @@ FIRST = 3
 PREFIX_IDS = (FIRST, 4, 5)
 PUNCTUATION_ID = 6
 WORDS = range(7, VOCAB)
-QUICK = HeadSettings(resamples=500)
+QUICK = HeadSettings(resamples=500, samples=6)
 
 
 @dataclass(frozen=True, slots=True)

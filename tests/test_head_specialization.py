@@ -73,6 +73,36 @@ def test_a_head_that_finds_a_token_gets_that_role_alone(planted, kind, tokens, r
     assert roles(atlas(plot.hooked(), planted)) == {f"{letter}L1H3": [role]}
 
 
+@pytest.mark.parametrize(("kind", "letter"), [("encoder", "E"), ("decoder", "D")])
+def test_a_head_that_finds_the_same_token_is_a_duplicate_token_head_and_no_positional_one(planted, kind, letter):
+    plot = garden()
+    plot.same_token(kind, 1, 0)
+    assert roles(atlas(plot.hooked(), planted)) == {f"{letter}L1H0": ["duplicate token"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "letter", "depth", "halves", "role"),
+    [
+        ("encoder", "E", 2, (0, 1), "induction"),
+        ("decoder", "D", 3, (0, 1), "induction"),
+        ("encoder", "E", 2, (1, 0), "token before a copy"),
+        ("decoder", "D", 3, (1, 0), "token before a copy"),
+    ],
+)
+def test_a_head_that_composes_with_a_previous_token_head_is_told_from_it(planted, kind, letter, depth, halves, role):
+    plot = garden()
+    plot.remember_previous(kind, 2)
+    plot.match(kind, 1, 0, *halves)
+    expected = {f"{letter}L{layer}H2": ["previous token"] for layer in range(depth)}
+    assert roles(atlas(plot.hooked(), planted)) == expected | {f"{letter}L1H0": [role]}
+
+
+def test_a_cross_head_that_finds_the_input_token_in_the_source_is_a_duplicate_token_head(planted):
+    plot = garden()
+    plot.follow(2, 1, {token: token for token in range(FIRST, 61)})
+    assert roles(atlas(plot.hooked(), planted)) == {"XL2H1": ["duplicate token"]}
+
+
 def test_untrained_twins_of_every_family_have_no_roles(tiny_model):
     batch = random_batch(tiny_model, (15, 12, 19, 14, 23, 12), (13, 17, 12, 16, 14, 21))
     twins = [untrained_twin(tiny_model, seed) for seed in range(3)]

@@ -2,6 +2,7 @@
 
     previous, current, next token    offset -1, 0, +1: share (Voita et al. 2019) or mass (Clark et al. 2019)
     offset o                         the best other offset of the window: share, or mass [ours]
+    duplicate token, induction       random repeats, see `repeats`: content [ours]
     EOS, punctuation, sentinel sink  lift rule [ours]; first-token sink and prefix head: odds rule [ours]
 
 Offsets that fewer than a quarter of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool
 
-from analyses._contract import Arrays
+from analyses._contract import Arrays, Observed
 from analyses.head_specialization.observe import offsets
 from analyses.head_specialization.roles import Criterion, Rule, mean_over_prompts
 from analyses.head_specialization.settings import HeadSettings
@@ -22,20 +23,30 @@ from interp.axes import AttentionKind
 
 NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
 
+REPEAT_ROLES: Mapping[str, str] = {"same": "duplicate token", "after": "induction", "before": "token before a copy"}
+
 _LEAST_COVERAGE = 0.25
 _FIRST_SHARE = 0.9
 
 
-def criteria_of(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
-    """Every criterion of one kind of attention that prompts can decide.
+def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings) -> list[Criterion]:
+    """Every criterion of one kind of attention that one model's observations can decide.
 
     Args:
         kind: which attention.
-        prompts: what `observe` gave, over all prompts.
+        observed: what `observe` gave over all prompts and `examine` on random sequences.
         settings: thresholds.
     """
-    found = [] if kind == "cross" else _positional(kind, prompts, settings)
-    return found + _sinks(kind, prompts)
+    found = [] if kind == "cross" else _positional(kind, observed.prompts, settings)
+    return found + _sinks(kind, observed.prompts) + _repeats(kind, observed.weights)
+
+
+def _repeats(kind: AttentionKind, weights: Arrays) -> list[Criterion]:
+    return [
+        Criterion(role, "content", weights[name], weights[f"{name}_null"])
+        for relation, role in REPEAT_ROLES.items()
+        if (name := f"{kind}.{relation}") in weights
+    ]
 
 
 def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:

@@ -4,6 +4,7 @@ A criterion is a score per prompt, its null per prompt, and a rule on their mean
 
     share      score >= 0.90                                  Voita et al. 2019, argmax at one offset
     mass       score > 0.50                                   Clark et al. 2019, previous and next token
+    content    score > 0.50                                   [ours] duplicate-token and induction heads, on random repeats
     lift       score >= 0.50 and score / null >= 5            [ours] sinks: end of sentence, punctuation, sentinels
     odds       score >= 0.50 and odds(score) / odds(null) >= 5    [ours] prefix and first key, whose base rate is so large
                                                               that no mass could have a lift of 5
@@ -27,14 +28,14 @@ from interp.axes import AttentionKind
 from interp.names import HeadId
 from interp.statistics import false_discovery, resampled_means
 
-Rule = Literal["share", "mass", "lift", "odds"]
+Rule = Literal["share", "mass", "content", "lift", "odds"]
 
 STRICT_STABILITY = 0.975
 """Share of resamples in which a sink's rule must hold: the lower confidence bound lies above the threshold."""
 
 EXPLAINED_BY = {
     "current token": ("duplicate token",),
-    "next token": ("token after a copy",),
+    "next token": ("induction",),
     "previous token": ("token before a copy",),
 }
 """Role -> roles that entail it; a head with one of these does not get it."""
@@ -120,7 +121,7 @@ def holds(
     """Whether a rule holds for means of score and null; False where either is undefined."""
     if rule == "share":
         return np.asarray(score >= settings.argmax_share)
-    if rule == "mass":
+    if rule in ("mass", "content"):
         return np.asarray(score > settings.mass)
     enough = score >= settings.mass
     if rule == "lift":

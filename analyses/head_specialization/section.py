@@ -103,6 +103,7 @@ def _nearest_miss(atlas: HeadAtlas) -> str:
 _PHRASES = {
     "share": "has its strongest weight there in {score:.2f} of the rows",
     "mass": "puts {score:.2f} of its attention there",
+    "content": "puts {score:.2f} of its attention there on random repeated sequences",
     "lift": "puts {score:.2f} of its attention there",
     "odds": "puts {score:.2f} of its attention there",
 }

@@ -24,7 +24,8 @@ class HeadSettings(Settings):
         false_discovery_rate: q of Benjamini and Hochberg over heads and roles.
         stability: share of bootstrap resamples in which a label must hold.
         resamples: bootstrap resamples of the prompts.
-        samples: random repeated sequences, for each kind of attention.
+        samples: random repeated sequences, for each stack.
+        probe_seed: of these sequences; the model and its twins read the same ones.
     """
 
     max_offset: Annotated[int, Field(ge=1, le=64)] = 16
@@ -35,3 +36,4 @@ class HeadSettings(Settings):
     stability: Share = 0.90
     resamples: Annotated[int, Field(ge=100)] = 10_000
     samples: Annotated[int, Field(ge=4)] = 16
+    probe_seed: Annotated[int, Field(ge=0)] = 0

@@ -135,9 +135,9 @@ def judge_all(observed: Observed, settings: HeadSettings, seed: int, twins: tupl
         seed: of the bootstrap.
         twins: what its untrained twins gave, for the controls of the labels.
     """
-    criteria = {kind: all_criteria(kind, observed, settings) for kind in ATTENTION_KINDS}
+    criteria = {kind: criteria_of(kind, observed, settings) for kind in ATTENTION_KINDS}
     adjusted = iter(adjusted_p_values([criterion for kind in ATTENTION_KINDS for criterion in criteria[kind]]))
-    controls = [{kind: all_criteria(kind, twin, settings) for kind in ATTENTION_KINDS} for twin in twins]
+    controls = [{kind: criteria_of(kind, twin, settings) for kind in ATTENTION_KINDS} for twin in twins]
     verdicts = []
     for kind in ATTENTION_KINDS:
         scores = [
@@ -148,11 +148,6 @@ def judge_all(observed: Observed, settings: HeadSettings, seed: int, twins: tupl
         verdicts.append(judge(kind, criteria[kind], p_values, settings, seed, scores))
     labels = tuple(label for verdict in verdicts for label in verdict.labels)
     return Verdict(labels, tuple(label for verdict in verdicts for label in verdict.candidates))
-
-
-def all_criteria(kind: AttentionKind, observed: Observed, settings: HeadSettings) -> list[Criterion]:
-    """Every criterion that one model's observations can decide, of one kind of attention."""
-    return criteria_of(kind, observed.prompts, settings)
 
 
 def _matching(criteria: list[Criterion], wanted: Criterion) -> Float[np.ndarray, "layer head"]:

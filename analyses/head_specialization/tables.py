@@ -17,6 +17,7 @@ from interp.names import HeadId
 RULES = {
     "share": "argmax share >= {argmax_share:g} (Voita et al. 2019)",
     "mass": "mass > {mass:g} (Clark et al. 2019)",
+    "content": "mass on random repeats > {mass:g} [ours]",
     "lift": "mass >= {mass:g} and lift >= {lift:g} [ours]",
     "odds": "mass >= {mass:g} and odds ratio >= {lift:g} [ours]",
 }

@@ -1,0 +1,146 @@
+"""Does a head look for other copies of the current token, or for what stood next to them?
+
+On random sequences repeated four times (`stimuli`), the mass that a row puts on three sets of keys, mean over rows:
+
+    same     other copies of the token            duplicate-token heads (Wang et al. 2022)
+    after    tokens that follow another copy      induction heads: prefix matching (Olsson et al. 2022)
+    before   tokens that precede another copy     [ours]
+
+In the encoder copies on both sides count; in the decoder rows with an earlier copy do. In cross-attention the source holds the
+period once, rotated, and the copy is that of the decoder's input token. The null is the mass on the same places when every copy
+is shuffled inside: what position alone gives. Half of the decoder's sequences read a source of end-of-sentence alone, half one
+that holds the same tokens.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from analyses._contract import Arrays, Settings
+from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.stimuli import (
+    RELATIONS,
+    Stimuli,
+    ordinary_tokens,
+    relation_mask,
+    repeated,
+    sources_of,
+)
+from interp.axes import AttentionKind
+from interp.hooks import HookPoint
+from interp.measures import masked_mean
+from interp.model import HookedEncoderDecoder
+from interp.names import attention_path
+
+Masks = Mapping[str, Bool[Tensor, "sample query key"]]
+
+
+def examine_repeats(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
+    """Scores of every head on random repeated sequences.
+
+    Args:
+        model: any model; no tokenizer is needed.
+        settings: number of sequences and seed.
+
+    Returns:
+        `<kind>.<relation>` and `<kind>.<relation>_null` [sample layer head]; NaN in samples where a kind has nothing to score.
+
+    Raises:
+        InputError: if the vocabulary is too small.
+    """
+    assert isinstance(settings, HeadSettings)
+    generator = torch.Generator().manual_seed(settings.probe_seed)
+    words = ordinary_tokens(model)
+    eos = model.cfg.eos_token_id
+    encoder = repeated(words, "encoder", settings.samples, eos, generator)
+    decoder = repeated(words, "decoder", settings.samples, None, generator)
+    sources = sources_of(decoder, eos, generator)
+    found = dict(_examine_encoder(model, encoder))
+    found |= _examine_decoder(model, decoder, sources)
+    return found
+
+
+def _examine_encoder(model: HookedEncoderDecoder, stimuli: Stimuli) -> Iterator[tuple[str, np.ndarray]]:
+    masks = {name: relation_mask(stimuli.token, stimuli.token, name, own=True) for name in RELATIONS}
+    for ending, ids in (("", stimuli.ids), ("_null", stimuli.shuffled)):
+        encode = _Encode(model, ids.to(model.device), stimuli.mask.to(model.device))
+        for name, values in _scores(model, encode, {"encoder": masks}).items():
+            yield name + ending, values
+
+
+def _examine_decoder(
+    model: HookedEncoderDecoder, stimuli: Stimuli, sources: Stimuli
+) -> Iterator[tuple[str, np.ndarray]]:
+    # The start token stands before the repeats: one row and one key that are never scored.
+    token = torch.nn.functional.pad(stimuli.token, (1, 0), value=-1)
+    masks = {name: relation_mask(token, token, name, own=True).tril() for name in RELATIONS}
+    cross = {name: relation_mask(token, sources.token, name, own=False) for name in RELATIONS}
+    with torch.no_grad():
+        memory = _Encode(model, sources.ids.to(model.device), sources.mask.to(model.device))()
+    for ending, ids in (("", stimuli.ids), ("_null", stimuli.shuffled)):
+        start = torch.full_like(ids[:, :1], model.cfg.decoder_start_token_id)
+        decode = _Decode(model, torch.cat([start, ids], 1).to(model.device), memory, sources.mask.to(model.device))
+        for name, values in _scores(model, decode, {"decoder": masks, "cross": cross}).items():
+            yield name + ending, values
+
+
+class _Encode:
+    """Runs the encoder stack alone."""
+
+    def __init__(self, model: HookedEncoderDecoder, ids: Tensor, mask: Tensor) -> None:
+        self.model, self.ids, self.mask = model, ids, mask
+
+    def __call__(self) -> Tensor:
+        memory: Tensor = self.model.hf.get_encoder()(input_ids=self.ids, attention_mask=self.mask).last_hidden_state
+        return memory
+
+
+class _Decode:
+    """Runs the decoder stack alone, without the unembedding; padding stands at the right, where causality hides it."""
+
+    def __init__(self, model: HookedEncoderDecoder, ids: Tensor, memory: Tensor, mask: Tensor) -> None:
+        self.model, self.ids, self.memory, self.mask = model, ids, memory, mask
+
+    def __call__(self) -> Tensor:
+        states: Tensor = self.model.hf.get_decoder()(
+            input_ids=self.ids,
+            encoder_hidden_states=self.memory,
+            encoder_attention_mask=self.mask,
+            use_cache=False,
+        ).last_hidden_state
+        return states
+
+
+def _scores(
+    model: HookedEncoderDecoder, run: Callable[[], Tensor], masks: Mapping[AttentionKind, Masks]
+) -> dict[str, np.ndarray]:
+    """Run with hooks that score every pattern where it is made, so that none is kept."""
+    layers: dict[str, list[Tensor]] = {}
+    hooks = []
+    for kind, of_kind in masks.items():
+        depth = model.cfg.n_encoder_layers if kind == "encoder" else model.cfg.n_decoder_layers
+        for name, mask in of_kind.items():
+            kept = layers.setdefault(f"{kind}.{name}", [])
+            function = _scorer(mask.to(model.device), kept)
+            hooks += [(f"{attention_path(kind, layer)}.hook_pattern", function) for layer in range(depth)]
+    with torch.no_grad(), model.hooks(hooks):
+        run()
+    return {name: torch.stack(kept, 1).cpu().numpy() for name, kept in layers.items()}
+
+
+def _scorer(mask: Bool[Tensor, "sample query key"], kept: list[Tensor]) -> Callable[[Tensor, HookPoint], None]:
+    def score(pattern: Tensor, hook: HookPoint) -> None:
+        kept.append(relation_mass(pattern.float(), mask))
+
+    return score
+
+
+def relation_mass(
+    pattern: Float[Tensor, "sample head query key"], mask: Bool[Tensor, "sample query key"]
+) -> Float[Tensor, "sample head"]:
+    """Mean over the rows that have a scored key of the mass on their scored keys."""
+    mass = (pattern * mask[:, None]).sum(-1)
+    return masked_mean(mass, mask.any(-1)[:, None])
