@@ -13,7 +13,6 @@ this forward pass (methods C.4, F; patterns and scales have their own causes, wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -32,32 +31,13 @@ from interp.words import CATEGORIES
 DecoderKind = Literal["decoder", "cross"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EncoderContributions:
-    """What every writer to the encoder stream adds to a read-out through the encoder memory, one source token at a time.
-
-    Attributes:
-        embedding: of the source token's embedding.
-        attention: of every encoder head's write at that source position.
-        mlp: of every encoder feed-forward layer's write at that position.
-    """
-
-    embedding: Float[Tensor, "batch query source"]
-    attention: Float[Tensor, "batch query source layer head"]
-    mlp: Float[Tensor, "batch query source layer"]
-
-    def total(self) -> Float[Tensor, "batch query source"]:
-        """The sum over all writers, which is the contribution of the source token."""
-        return self.embedding + self.attention.sum((-1, -2)) + self.mlp.sum(-1)
-
-
 def source_hooks() -> tuple[str, ...]:
     """The hook points that `source_contributions` reads for cross-attention."""
     return ("decoder.*.cross_attn.hook_pattern", "decoder.*.cross_attn.hook_v")
 
 
 def encoder_hooks() -> tuple[str, ...]:
-    """The hook points that `encoder_contributions` and `memory_reads` read."""
+    """The hook points that `memory_components` and `memory_reads` read."""
     return (
         "encoder.hook_embed",
         "encoder.*.attn.hook_z",
@@ -165,30 +145,40 @@ def memory_reads_by_head(
     return torch.matmul(pattern.transpose(-1, -2), written.transpose(1, 2))
 
 
-def encoder_contributions(
-    model: HookedEncoderDecoder,
-    cache: ActivationCache,
-    reads: Float[Tensor, "batch query source d_model"],
-) -> EncoderContributions:
-    """Split <memory_s, reads[q, s]> over the encoder's embedding, heads and MLPs at source position s.
+def memory_components(
+    model: HookedEncoderDecoder, cache: ActivationCache
+) -> Float[Tensor, "batch source component d_model"]:
+    """The encoder memory as a sum over the encoder's writers, in the order of `encoder_component_labels`.
+
+    memory_s = sum over m of gain * r_s * y[m, s], with r_s the inverse scale of the encoder's final norm held at its value. As
+    large as every head's result of the encoder: components x d_model numbers a source token.
 
     Args:
         model: the model the cache came from.
         cache: with the activations of `encoder_hooks`.
-        reads: directions in the memory, from `memory_reads` (a query is a decoder row) or `memory_reads_by_head` (a head).
     """
+    writes = [cache["encoder.hook_embed"].unsqueeze(-2)]
+    for layer in range(model.cfg.n_encoder_layers):
+        writes += [cache[f"encoder.{layer}.attn.hook_result"], cache[f"encoder.{layer}.hook_mlp_out"].unsqueeze(-2)]
     scale = final_gain(model, "encoder") * final_inverse_scale(cache, "encoder").unsqueeze(-1)
-    # [batch source query d_model]: one small matrix product a source token.
-    seen = (reads * scale.unsqueeze(1)).transpose(1, 2)
-    layers = range(model.cfg.n_encoder_layers)
+    return torch.cat(writes, -2) * scale.unsqueeze(-2)
 
-    def project(writes: Tensor) -> Tensor:
-        return torch.matmul(seen, writes.to(seen.dtype).transpose(-1, -2)).transpose(1, 2)
 
-    heads = [project(cache[f"encoder.{layer}.attn.hook_result"]) for layer in layers]
-    single = ["encoder.hook_embed", *(f"encoder.{layer}.hook_mlp_out" for layer in layers)]
-    others = project(torch.stack([cache[name] for name in single], -2))
-    return EncoderContributions(others[..., 0], torch.stack(heads, -2), others[..., 1:])
+def encoder_contributions(
+    components: Float[Tensor, "batch source component d_model"], reads: Float[Tensor, "batch query source d_model"]
+) -> Float[Tensor, "batch query source component"]:
+    """Split what a direction reads at every source token over the writers to the encoder stream at that token.
+
+    Args:
+        components: from `memory_components`.
+        reads: directions in the memory, from `memory_reads` (a query is a decoder row) or `memory_reads_by_head` (a head).
+
+    Returns:
+        Contributions whose sum over components is the source token's contribution.
+    """
+    # One small matrix product a source token.
+    product = torch.matmul(reads.transpose(1, 2), components.to(reads.dtype).transpose(-1, -2))
+    return product.transpose(1, 2)
 
 
 def neuron_contributions(

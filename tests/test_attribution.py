@@ -9,6 +9,7 @@ from interp.attribution import (
     encoder_component_labels,
     encoder_contributions,
     encoder_hooks,
+    memory_components,
     memory_reads,
     memory_reads_by_head,
     neuron_contributions,
@@ -32,10 +33,11 @@ from interp.readout import (
     runner_up,
     token_logit,
 )
-from interp.residual import component_labels, decoder_contributions
+from interp.residual import component_labels, decoder_contributions, final_inverse_scale
 from interp.tokens import Batch, collate
+from interp.weights import final_gain
 from interp.words import CATEGORIES, EOS, PAD
-from tests.models import random_batch, tiny
+from tests.models import random_batch, tiny, tiny_hf
 
 TOLERANCE = 2e-6
 
@@ -57,6 +59,8 @@ class Run:
         }
         self.readout = self.readouts["difference"]
         self.read = self.readout.frozen(self.cache)
+        self.components = memory_components(model, self.cache)
+        self.encoder_labels = encoder_component_labels(model.cfg.n_encoder_layers, model.cfg.n_heads)
 
     def gap(self, total: Tensor, readout: Readout | None = None) -> float:
         return float(completeness_gap(total, readout or self.readout, self.largest, self.batch).max())
@@ -118,19 +122,31 @@ def test_a_source_token_is_the_sum_over_the_encoder(run: Run) -> None:
         for layer in range(run.model.cfg.n_decoder_layers)
     )
     assert isinstance(by_source, Tensor)
-    split = encoder_contributions(run.model, run.cache, memory_reads(run.model, run.cache, run.read))
+    split = encoder_contributions(run.components, memory_reads(run.model, run.cache, run.read))
     valid = run.batch.target_mask[:, :, None]
-    assert run.relative(split.total() * valid, by_source * valid) <= TOLERANCE
-    assert split.attention.shape[-2:] == (run.model.cfg.n_encoder_layers, run.model.cfg.n_heads)
+    assert run.relative(split.sum(-1) * valid, by_source * valid) <= TOLERANCE
+    assert split.shape[-1] == len(run.encoder_labels)
+
+
+def test_the_memory_is_the_sum_of_its_components(run: Run) -> None:
+    memory = run.model.hf.encoder(run.batch.input_ids, run.batch.attention_mask).last_hidden_state
+    assert torch.allclose(run.components.sum(-2), memory, atol=2e-6)
+    scale = final_gain(run.model, "encoder") * final_inverse_scale(run.cache, "encoder").unsqueeze(-1)
+    for label, write in (
+        ("source embedding", run.cache["encoder.hook_embed"]),
+        ("EL1H3", run.cache["encoder.1.attn.hook_result"][..., 3, :]),
+        ("EL0MLP", run.cache["encoder.0.hook_mlp_out"]),
+    ):
+        assert torch.allclose(run.components[..., run.encoder_labels.index(label), :], scale * write, atol=1e-6)
 
 
 def test_one_cross_head_over_the_encoder(run: Run) -> None:
     head = HeadId("cross", run.model.cfg.n_decoder_layers - 1, 2)
-    split = encoder_contributions(run.model, run.cache, memory_reads(run.model, run.cache, run.read, [head]))
+    split = encoder_contributions(run.components, memory_reads(run.model, run.cache, run.read, [head]))
     expected = source_contributions(run.model, run.cache, "cross", head.layer, run.read)[:, head.head]
     valid = run.batch.target_mask[:, :, None]
-    assert run.relative(split.total() * valid, expected * valid) <= TOLERANCE
-    assert (split.attention[0, :, -1] == 0).all(), "prompt 0 is padded on the source side"
+    assert run.relative(split.sum(-1) * valid, expected * valid) <= TOLERANCE
+    assert (split[0, :, -1] == 0).all(), "prompt 0 is padded on the source side"
 
 
 def test_heads_summed_over_rows(run: Run) -> None:
@@ -138,19 +154,18 @@ def test_heads_summed_over_rows(run: Run) -> None:
     weights = run.batch.target_mask / run.batch.target_mask.sum(1, keepdim=True)
     for layer in range(run.model.cfg.n_decoder_layers):
         reads = memory_reads_by_head(run.model, run.cache, run.read, weights, layer)
-        by_head = encoder_contributions(run.model, run.cache, reads)
+        by_head = encoder_contributions(run.components, reads)
         head = HeadId("cross", layer, 1)
-        one = encoder_contributions(run.model, run.cache, memory_reads(run.model, run.cache, run.read, [head]))
-        for first, second in ((by_head.mlp, one.mlp), (by_head.attention, one.attention)):
-            averaged = (second * weights.reshape(*weights.shape, *[1] * (second.ndim - 2))).sum(1)
-            assert run.relative(first[:, 1], averaged) <= TOLERANCE
+        one = encoder_contributions(run.components, memory_reads(run.model, run.cache, run.read, [head]))
+        averaged = torch.einsum("btsm,bt->bsm", one, weights)
+        assert run.relative(by_head[:, 1], averaged) <= TOLERANCE
 
 
 def test_the_whole_chain_adds_up_to_the_logits(run: Run) -> None:
     """Embedding, self heads, MLPs, and every (source token, encoder component) together are the logit difference."""
     first = decoder_contributions(run.model, run.cache, run.readout.directions)
-    third = encoder_contributions(run.model, run.cache, memory_reads(run.model, run.cache, run.read))
-    memory = third.embedding.sum(-1) + third.attention.sum((-1, -2, -3)) + third.mlp.sum((-1, -2))
+    third = encoder_contributions(run.components, memory_reads(run.model, run.cache, run.read))
+    memory = third.sum((-1, -2))
     assert run.gap(first.embedding + first.decoder.sum((-1, -2)) + first.mlp.sum(-1) + memory) <= TOLERANCE
 
 
@@ -197,7 +212,8 @@ def test_padding_and_company_change_nothing() -> None:
     for batch in (alone, together):
         logits, cache = model.run_with_cache(batch, [*source_hooks(), *encoder_hooks(), "decoder.ln_final.hook_scale"])
         read = token_logit(model, logits, label_tokens(batch)).frozen(cache)
-        splits.append(encoder_contributions(model, cache, memory_reads(model, cache, read)).mlp[0, :13, :15])
+        split = encoder_contributions(memory_components(model, cache), memory_reads(model, cache, read))
+        splits.append(split[0, :13, :15])
     assert torch.allclose(*splits, rtol=1e-4, atol=1e-6)
 
 
@@ -220,13 +236,28 @@ def test_planted_copy_is_attributed_to_its_token() -> None:
         logits, cache = model.run_with_cache(batch)
     # The hook came before the cache's, so the cache holds the planted pattern.
     readout = token_logit(model, logits, label_tokens(batch))
-    split = encoder_contributions(model, cache, memory_reads(model, cache, readout.frozen(cache)))
-    assert (split.embedding[:, :, 5].abs() > 1e-4).all()
-    assert float(split.attention.abs().max()) == 0 == float(split.mlp.abs().max())
-    others = [position for position in range(split.embedding.shape[-1]) if position != 5]
-    assert (split.embedding[:, :, others] == 0).all()
-    total = decoder_contributions(model, cache, readout.directions).embedding + split.embedding[:, :, 5]
+    split = encoder_contributions(memory_components(model, cache), memory_reads(model, cache, readout.frozen(cache)))
+    assert (split[:, :, 5, 0].abs() > 1e-4).all()
+    assert float(split[..., 1:].abs().max()) == 0
+    others = [position for position in range(split.shape[-2]) if position != 5]
+    assert (split[:, :, others] == 0).all()
+    total = decoder_contributions(model, cache, readout.directions).embedding + split[:, :, 5, 0]
     assert float(completeness_gap(total, readout, largest_logit(logits, batch), batch).max()) <= TOLERANCE
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_shows_in_the_gap(dtype: torch.dtype) -> None:
+    """The stream itself is rounded, so the sum cannot be exact; it must be near, and the gap must say how near."""
+    model = HookedEncoderDecoder(tiny_hf("v1.1").to(dtype))
+    batch = random_batch(model)
+    logits, cache = model.run_with_cache(batch)
+    readout = token_logit(model, logits, label_tokens(batch))
+    contributions = decoder_contributions(model, cache, readout.directions)
+    gap = float(completeness_gap(contributions.total(), readout, largest_logit(logits, batch), batch).max())
+    assert 2e-6 < gap < 0.1
+    split = encoder_contributions(memory_components(model, cache), memory_reads(model, cache, readout.frozen(cache)))
+    assert split.dtype == torch.float32
+    assert torch.allclose(split.sum((-1, -2)), contributions.cross.sum((-1, -2)), atol=0.1)
 
 
 def test_runner_up_is_the_best_other_token() -> None:

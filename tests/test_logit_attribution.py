@@ -10,7 +10,7 @@ import torch
 from analyses._contract import Evidence, Example, Observed, Pass, Settings
 from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, present, summarise
 from analyses.logit_attribution.section import findings
-from analyses.logit_attribution.tables import category_frame, component_frame
+from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
 from analyses.logit_attribution.wording import number
 from interp.controls import untrained_twin
 from interp.model import HookedEncoderDecoder
@@ -94,6 +94,10 @@ def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) 
         assert arrays[f"{name}.gap"].max() <= 2e-6
         np.testing.assert_allclose(arrays[f"{name}.components"].sum(1), arrays[f"{name}.value"], atol=1e-5)
     assert arrays["difference.source_gap"].max() <= 2e-6
+    assert arrays["difference.memory_gap"].max() <= 2e-6
+    memory = arrays["difference.memory"]
+    assert memory.shape == (3, cfg.n_decoder_layers, cfg.n_heads, 1 + cfg.n_encoder_layers * (cfg.n_heads + 1))
+    np.testing.assert_allclose(memory.sum(-1), arrays["difference.categories"].sum(-1), atol=1e-5)
     by_head = arrays["difference.categories"]
     assert (by_head[..., PAD] == 0).all()
     labels = component_labels(cfg.n_decoder_layers, cfg.n_heads)
@@ -166,6 +170,15 @@ def test_frames_hold_every_component_with_its_control(random_result: LogitAttrib
     assert random_result.category_share.sum() == pytest.approx(1)
 
 
+def test_encoder_components_add_up_to_their_cross_head(planted_result: LogitAttribution) -> None:
+    frame = encoder_frame(planted_result)
+    head = component_frame(planted_result).set_index("component").loc["XL1H2", "difference"]
+    assert len(frame) == 1 + 2 * 6
+    assert frame["through XL1H2"].sum() == pytest.approx(head, abs=1e-5)
+    assert frame["through all cross heads"].sum() == pytest.approx(head, abs=1e-5)
+    assert (frame["through XL1H2"].abs().diff().dropna() <= 1e-12).all()
+
+
 def test_section_renders_with_numbers_and_controls(random_result: LogitAttribution) -> None:
     section = present(random_result)
     sentences = " ".join(section.findings)
@@ -178,7 +191,7 @@ def test_section_renders_with_numbers_and_controls(random_result: LogitAttributi
     assert "the given targets" in sentences
     assert "largest gap of" in sentences
     tables = [block.name for block in section.blocks if isinstance(block, Table)]
-    assert tables == ["logit-attribution-components", "logit-attribution-sources", "logit-attribution-completeness"]
+    assert tables == [f"logit-attribution-{name}" for name in ("components", "sources", "encoder", "completeness")]
     figures = [block for block in section.blocks if isinstance(block, Figure)]
     assert all(any(character.isdigit() for character in figure.alt) for figure in figures)
     report = Report("t", "q", section.findings, "interp run", (section,), (("model", "tiny"),))
@@ -212,6 +225,7 @@ def test_example_adds_up(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> No
         arrays["sources"][2, 4].sum(-1), arrays["components"][:, labels.index("XL2H4")], atol=1e-5
     )
     np.testing.assert_allclose(arrays["components"].sum(-1), arrays["value"], atol=1e-5)
+    np.testing.assert_allclose(arrays["memory"].sum(-1), arrays["sources"].sum((0, 1)), atol=1e-5)
     assert len(arrays["runner_up"]) == 17
 
 

@@ -6,6 +6,9 @@ from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.wording import number
 from interp.report import Bars, Block, Figure, Heatmap, Panel, Paragraph, visible
 
+ENCODER_SHOWN = 9
+"""Encoder components with a column of their own."""
+
 
 def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
     """A heatmap of answers by source tokens, and the source tokens of the answer that the head helps most."""
@@ -19,7 +22,12 @@ def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
         f"prompts. It helps most where the model predicts {visible(label)!r} rather than {visible(foil)!r}: "
         f"{number(float(by_row[row].sum()))} of a logit difference of {number(value)}."
     )
-    return Paragraph(words), _rows_figure(result, by_row), _sources_figure(result, by_row, row, foil)
+    return (
+        Paragraph(words),
+        _rows_figure(result, by_row),
+        _sources_figure(result, by_row, row, foil),
+        _encoder_figure(result, row, foil),
+    )
 
 
 def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
@@ -75,5 +83,43 @@ def _sources_figure(result: LogitAttribution, by_row: np.ndarray, row: int, foil
             high=None,
             control=None,
             axis="contribution to logit difference (logits)",
+        ),
+    )
+
+
+def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:
+    """Source tokens by the encoder components that matter most for one answer, through all cross heads."""
+    example, names = result.example, result.encoder_components
+    values = np.asarray(example.arrays["memory"])[row]
+    order = np.argsort(-np.abs(values).sum(0), kind="stable")
+    chosen, rest = order[:ENCODER_SHOWN], order[ENCODER_SHOWN:]
+    shown = np.column_stack([values[:, chosen], values[:, rest].sum(1)]) if len(rest) else values[:, chosen]
+    labels = (*(names[index] for index in chosen), *([f"{len(rest)} others"] if len(rest) else []))
+    source, component = np.unravel_index(np.abs(values).argmax(), values.shape)
+    answer = f"{visible(example.label_pieces[row])!r} rather than {visible(foil)!r}"
+    return Figure(
+        name="logit-attribution-example-encoder",
+        caption=(
+            "Which encoder component wrote, at which source token, what all cross-attention heads together add to "
+            f"{answer}. All entries add up to the cross-attention heads' contribution at this row."
+        ),
+        alt=(
+            f"Heatmap of source tokens by encoder components for {answer}; the largest entry is "
+            f"{number(float(values[source, component]))} by {names[component]} at "
+            f"{visible(example.source_pieces[source])!r}, of {number(float(values.sum()))} in all."
+        ),
+        drawing=Heatmap(
+            panels=(
+                Panel(
+                    title="all cross-attention heads",
+                    values=shown,
+                    row_labels=example.source_pieces,
+                    column_labels=labels,
+                    row_axis="source token",
+                    column_axis="encoder component",
+                ),
+            ),
+            colour_label="contribution to logit difference (logits)",
+            centre=0.0,
         ),
     )

@@ -10,7 +10,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses._contract import Arrays, Pass
-from interp.attribution import by_category, source_contributions, source_hooks, squared_shares, stacked
+from interp.attribution import (
+    by_category,
+    encoder_contributions,
+    encoder_hooks,
+    memory_components,
+    memory_reads,
+    memory_reads_by_head,
+    source_contributions,
+    source_hooks,
+    squared_shares,
+    stacked,
+)
 from interp.model import HookedEncoderDecoder
 from interp.readout import (
     Readout,
@@ -25,7 +36,7 @@ from interp.readout import (
 from interp.residual import DecoderContributions, contribution_hooks, decoder_contributions
 from interp.tokens import Batch, category_counts
 
-HOOKS = (*contribution_hooks(), *source_hooks())
+HOOKS = tuple(dict.fromkeys((*contribution_hooks(), *source_hooks(), *encoder_hooks())))
 
 READOUTS = ("difference", "label", "centred")
 """Label less runner-up; the label's logit; the label less the mean of the vocabulary."""
@@ -47,6 +58,9 @@ def observe(run: Pass) -> Arrays:
     by_source, error = source_split(run, readouts["difference"], contributions["difference"])
     arrays["difference.categories"] = by_category(by_source, batch.source_categories)
     arrays["difference.source_gap"] = error / largest
+    by_component = encoder_split(run, readouts["difference"])
+    arrays["difference.memory"] = by_component.sum(-2)
+    arrays["difference.memory_gap"] = (by_component.sum(-1) - by_source).abs().amax((1, 2, 3)) / largest
     arrays["tokens"] = category_counts(batch)
     arrays["rows"] = batch.target_mask.sum(1)
     arrays["first_choice"] = (logits.argmax(-1) == batch.labels).sum(1) / arrays["rows"]
@@ -84,6 +98,22 @@ def source_split(
     return torch.stack(averaged, 1), torch.stack(errors).amax(0)
 
 
+def encoder_split(run: Pass, readout: Readout) -> Float[Tensor, "batch layer head source component"]:
+    """Cross heads over source tokens and encoder components, averaged over decoder rows.
+
+    One prompt at a time, so that no more than one prompt's encoder components are in memory.
+    """
+    rows, read = row_weights(run.batch), readout.frozen(run.cache)
+    layers = range(run.model.cfg.n_decoder_layers)
+    prompts = []
+    for prompt in range(len(run.batch)):
+        cache, one = run.cache.select(prompt), slice(prompt, prompt + 1)
+        components = memory_components(run.model, cache)
+        reads = [memory_reads_by_head(run.model, cache, read[one], rows[one], layer) for layer in layers]
+        prompts.append(torch.stack([encoder_contributions(components, by_head) for by_head in reads], 1))
+    return torch.cat(prompts)
+
+
 def _mean_over_rows(values: Float[Tensor, "batch target ..."], rows: Float[Tensor, "batch target"]) -> Tensor:
     return torch.einsum("bt...,bt->b...", values, rows)
 
@@ -92,8 +122,8 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
     """The first prompt in full: components of every row, and every cross head over source tokens at every row.
 
     Returns:
-        `components` [target component], `sources` [layer head target source], `value` [target], and `runner_up` [target],
-        the pieces of the foils.
+        `components` [target component], `sources` [layer head target source], `memory` [target source component] of all
+        cross heads together, `value` [target], and `runner_up` [target], the pieces of the foils.
     """
     readout = readouts_of(run)["difference"]
     read = readout.frozen(run.cache)
@@ -103,6 +133,9 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
     shown = {
         "components": stacked(decoder_contributions(run.model, run.cache, readout.directions))[0],
         "sources": torch.stack(sources),
+        "memory": encoder_contributions(
+            memory_components(run.model, run.cache), memory_reads(run.model, run.cache, read)
+        )[0],
         "value": readout.values[0],
     }
     arrays = {name: values.float().cpu().numpy() for name, values in shown.items()}

@@ -5,7 +5,7 @@ import numpy as np
 from analyses.logit_attribution.example import example_blocks
 from analyses.logit_attribution.figures import heads_figure, waterfall_figure
 from analyses.logit_attribution.summary import KINDS, LogitAttribution
-from analyses.logit_attribution.tables import category_table, completeness_table, component_table
+from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
 from analyses.logit_attribution.wording import interval, number, percent, twin_range
 from interp.report import Block, Section
 
@@ -20,8 +20,8 @@ LIMITS = (
     "The final norm is held at its value in this forward pass, so a component that writes where no logit looks, "
     "and thereby turns all others down, gets no share for it; the column of squared lengths shows which ones "
     "those could be.",
-    "The split over source tokens follows the values only. Why a head attends where it does (queries and keys) is "
-    "held fixed.",
+    "The splits over source tokens and over encoder components follow the values only. Why a head attends where "
+    "it does (queries and keys) is held fixed.",
     "With shared embeddings the decoder's input embedding scores its own token, for or against repetition; it is "
     "therefore always listed as a component.",
     "Every decoder row counts alike inside its prompt, the first row (which reads the start token) and the row "
@@ -39,6 +39,7 @@ def present(result: LogitAttribution) -> Section:
         heads_figure(result),
         component_table(result),
         category_table(result),
+        encoder_table(result),
         *example_blocks(result),
         completeness_table(result),
     )
@@ -60,6 +61,7 @@ def findings(result: LogitAttribution) -> tuple[str, ...]:
         _kinds(result),
         _significant(result),
         _source(result),
+        _encoder(result),
         _exactness(result),
     )
 
@@ -122,10 +124,26 @@ def _source(result: LogitAttribution) -> str:
     return f"{head}, the strongest cross-attention head, takes {', '.join(parts)}."
 
 
+def _encoder(result: LogitAttribution) -> str:
+    order = np.argsort(-np.abs(result.through_all.point), kind="stable")
+    first, second = int(order[0]), int(order[1])
+    names, through = result.encoder_components, result.through_all
+    heads = [index for index, name in enumerate(names) if "H" in name]
+    best = max(heads, key=lambda index: abs(float(result.through_strongest.point[index])))
+    return (
+        f"In the encoder, what all cross-attention heads carry over was written by {names[first]} "
+        f"({interval(through, first)}; {twin_range(through, first)}) and {names[second]} "
+        f"({interval(through, second)}; {twin_range(through, second)}) before all others; the encoder head that "
+        f"adds most through {result.strongest_cross} is {names[best]} ({interval(result.through_strongest, best)}; "
+        f"{twin_range(result.through_strongest, best)})."
+    )
+
+
 def _exactness(result: LogitAttribution) -> str:
     worst = result.completeness.worst
     sentence = (
-        "The components add up to the logits, and source tokens to their heads, with a largest gap of "
+        "The components add up to the logits, source tokens to their heads, and encoder components to their source "
+        "tokens, with a largest gap of "
         f"{number(worst, 1)} of the prompt's largest |logit|"
     )
     if worst <= EXACT:

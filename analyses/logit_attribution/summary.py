@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from analyses._contract import Evidence, Example
 from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
+from interp.attribution import encoder_component_labels
 from interp.names import HeadId
 from interp.residual import component_labels
 from interp.statistics import SignFlipTest, max_statistic_test
@@ -26,6 +27,7 @@ class Completeness:
         difference: gap of the split of the logit difference over components.
         label: gap of the split of the label's logit.
         source: gap of the split of cross heads over source tokens.
+        memory: gap of the split of source tokens over encoder components, as means over rows.
     """
 
     prompt_ids: tuple[str, ...]
@@ -33,11 +35,12 @@ class Completeness:
     difference: Float[np.ndarray, " prompt"]
     label: Float[np.ndarray, " prompt"]
     source: Float[np.ndarray, " prompt"]
+    memory: Float[np.ndarray, " prompt"]
 
     @property
     def worst(self) -> float:
         """The largest gap of all."""
-        return float(max(self.difference.max(), self.label.max(), self.source.max()))
+        return float(max(gaps.max() for gaps in (self.difference, self.label, self.source, self.memory)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +64,9 @@ class LogitAttribution:
         categories: contribution of every cross head to the difference, by source category.
         category_names: the categories that occur, in the order of the last axis of `categories`.
         category_share: mean share of source tokens in every category.
+        encoder_components: labels of the encoder's writers.
+        through_strongest: what each of them adds to the difference through the strongest cross head.
+        through_all: the same through all cross heads.
         completeness: gaps of every prompt.
         example: one prompt in full.
         target_origin: `given` or `generated`.
@@ -83,6 +89,9 @@ class LogitAttribution:
     categories: Estimate
     category_names: tuple[str, ...]
     category_share: Float[np.ndarray, " category"]
+    encoder_components: tuple[str, ...]
+    through_strongest: Estimate
+    through_all: Estimate
     completeness: Completeness
     example: Example
     target_origin: str
@@ -100,7 +109,7 @@ class LogitAttribution:
     @property
     def strongest_cross(self) -> HeadId:
         """The cross head with the largest |contribution to the difference|."""
-        return HeadId.parse(next(self.components[index] for index in self.order if self.kinds[index] == 2))
+        return _strongest_cross(self.components, self.ranks)
 
 
 def summarise(evidence: Evidence) -> LogitAttribution:
@@ -110,6 +119,8 @@ def summarise(evidence: Evidence) -> LogitAttribution:
     components = component_labels(cfg.n_decoder_layers, cfg.n_heads)
     kinds = tuple(_kind(label) for label in components)
     names, present, shares = _categories(observed["tokens"])
+    placed = ranks(observed["difference.components"], seed)
+    head = _strongest_cross(components, placed)
 
     def over(transform: Callable[[np.ndarray], np.ndarray], name: str) -> Estimate:
         twins = [transform(twin.prompts[name]) for twin in evidence.twins]
@@ -130,16 +141,24 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         value=over(lambda values: values[:, None], "difference.value"),
         first_choice=over(lambda values: values[:, None], "first_choice"),
         kind_sums=over(lambda values: _sum_by_kind(values, kinds), "difference.components"),
-        ranks=ranks(observed["difference.components"], seed),
+        ranks=placed,
         test=max_statistic_test(observed["difference.components"], seed),
         categories=over(lambda values: values[..., present], "difference.categories"),
         category_names=names,
         category_share=shares,
+        encoder_components=encoder_component_labels(cfg.n_encoder_layers, cfg.n_heads),
+        through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
+        through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
         completeness=_completeness(evidence),
         example=evidence.example,
         target_origin=evidence.target_origin,
         n_twins=len(evidence.twins),
     )
+
+
+def _strongest_cross(components: tuple[str, ...], placed: Ranks) -> HeadId:
+    order = np.argsort(placed.rank, kind="stable")
+    return HeadId.parse(next(components[index] for index in order if _kind(components[index]) == 2))
 
 
 def _kind(label: str) -> int:
@@ -180,4 +199,5 @@ def _completeness(evidence: Evidence) -> Completeness:
         difference=observed["difference.gap"],
         label=observed["label.gap"],
         source=observed["difference.source_gap"],
+        memory=observed["difference.memory_gap"],
     )

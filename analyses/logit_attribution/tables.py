@@ -87,6 +87,37 @@ def category_table(result: LogitAttribution) -> Table:
     )
 
 
+def encoder_frame(result: LogitAttribution) -> pd.DataFrame:
+    """One row an encoder component, the largest contribution through the strongest cross head first."""
+    frame = pd.DataFrame({
+        "encoder component": result.encoder_components,
+        **result.through_strongest.columns(f"through {result.strongest_cross}"),
+        **result.through_all.columns("through all cross heads"),
+    })
+    order = np.argsort(-np.abs(result.through_strongest.point), kind="stable")
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def encoder_table(result: LogitAttribution) -> Table:
+    """The table of encoder components."""
+    names = (f"through {result.strongest_cross}", "through all cross heads")
+    return Table(
+        name="logit-attribution-encoder",
+        caption=(
+            "The encoder's embedding, heads and MLPs by what they add to the logit difference through the values "
+            f"that {result.strongest_cross} reads (largest first) and through those of all cross-attention heads: "
+            "mean over prompts in logits, 95 % bootstrap interval, mean of the untrained twins. The column of a "
+            "head adds up to the head."
+        ),
+        frame=encoder_frame(result),
+        rows_shown=12,
+        columns_shown=(
+            "encoder component",
+            *(f"{name}{end}" for name in names for end in ("", ": low", ": high", ": twins")),
+        ),
+    )
+
+
 def completeness_table(result: LogitAttribution) -> Table:
     """The gaps of every prompt, the worst first."""
     gaps = result.completeness
@@ -96,8 +127,9 @@ def completeness_table(result: LogitAttribution) -> Table:
         "gap: logit difference": gaps.difference,
         "gap: label": gaps.label,
         "gap: source tokens": gaps.source,
+        "gap: encoder components": gaps.memory,
     })
-    worst = frame[["gap: logit difference", "gap: label", "gap: source tokens"]].max(axis=1)
+    worst = frame.filter(like="gap: ").max(axis=1)
     order = np.argsort(-worst.to_numpy(), kind="stable")
     return Table(
         name="logit-attribution-completeness",
