@@ -236,8 +236,9 @@ def read_config(config: PreTrainedConfig, family: Family) -> ModelConfig:
     if is_scaled is None:
         raise _refuse("scale_decoder_outputs", None, "True or False (save the model with transformers 5.16 or later)")
     for attribute in ("decoder_start_token_id", "pad_token_id", "eos_token_id"):
-        if not isinstance(getattr(config, attribute), int):
-            raise _refuse(attribute, getattr(config, attribute), "one token id")
+        token = getattr(config, attribute, None)
+        if not isinstance(token, int):
+            raise _refuse(attribute, token, "one token id")
     return ModelConfig(
         model_type=family.model_type,
         n_encoder_layers=config.num_layers,

@@ -122,7 +122,8 @@ def _fetch(name: str, revision: str | None) -> Checkpoint:
     except (HfHubHTTPError, HFValidationError) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise InputError(
-            f"The hub has no readable model {name!r}{at}: {_first_line(error)} Check the spelling and your access, or give a folder."
+            f"The hub has no readable model {name!r}{at}: {_first_line(error)} "
+            "Check the spelling and your access, or give a folder."
         ) from error
     return Checkpoint(name, folder, revision=folder.name)
 

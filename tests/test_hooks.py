@@ -39,7 +39,7 @@ def test_hooks_are_removed_when_a_hook_function_raises(tiny_t5: HookedEncoderDec
     def fail(tensor: Tensor, hook: HookPoint) -> Tensor:
         raise ZeroDivisionError(hook.name)
 
-    with pytest.raises(ZeroDivisionError, match="cross_attn.hook_pattern"):
+    with pytest.raises(ZeroDivisionError, match=r"cross_attn\.hook_pattern"):
         tiny_t5.run_with_hooks(batch, [("*", lambda t, hook: t * 2), ("decoder.*.cross_attn.hook_pattern", fail)])
     assert torch_hooks(tiny_t5) == baseline
     assert torch.equal(tiny_t5(batch), clean)

@@ -159,7 +159,7 @@ def test_no_tokenizer(folder: Path) -> None:
     tiny_hf("t5").save_pretrained(folder)
     for path in folder.glob("*token*"):
         path.unlink()
-    with pytest.raises(InputError, match="has no tokenizer files; put tokenizer.json beside"):
+    with pytest.raises(InputError, match=r"has no tokenizer files; put tokenizer\.json beside"):
         load(folder)
 
 

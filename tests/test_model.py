@@ -96,6 +96,7 @@ def test_without_a_tokenizer_texts_are_refused(tiny_t5: HookedEncoderDecoder) ->
     [
         ({"feed_forward_proj": "tanh"}, "feed_forward_proj='tanh'; supported is gated or plain relu"),
         ({"pad_token_id": None}, "pad_token_id=None; supported is one token id"),
+        ({"decoder_start_token_id": None}, "decoder_start_token_id=None; supported is one token id"),
     ],
 )
 def test_what_the_table_does_not_describe_is_refused_by_name(changes: dict[str, object], message: str) -> None:

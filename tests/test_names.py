@@ -49,7 +49,7 @@ def test_the_tuple_shorthand(key: tuple[str, int, str], name: str) -> None:
 
 
 def test_a_place_is_never_guessed() -> None:
-    with pytest.raises(InputError, match="No place is called 'attn'.*'encoder', 'decoder' or 'cross_attn'"):
+    with pytest.raises(InputError, match=r"No place is called 'attn'.*'encoder', 'decoder' or 'cross_attn'"):
         get_act_name("pattern", 0, "attn")
     with pytest.raises(InputError, match="Cross-attention has no activation 'resid_mid'"):
         get_act_name("resid_mid", 0, "cross_attn")

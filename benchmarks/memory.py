@@ -1,0 +1,56 @@
+"""Peak memory of a full cache, against the bytes it keeps plus what the forward pass needs by itself."""
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from interp.model import HookedEncoderDecoder
+
+
+class Workload(Protocol):
+    """A model and its inputs."""
+
+    @property
+    def model(self) -> HookedEncoderDecoder: ...
+
+    @property
+    def inputs(self) -> dict[str, torch.Tensor]: ...
+
+
+def peak_ratio(work: Workload, device: str) -> float:
+    """Peak bytes of `run_with_cache` over (bytes kept + peak bytes of the forward pass alone); the bar is 1.15.
+
+    On a processor the peak is the high-water mark of resident memory (Linux only), so it includes the allocator's rounding.
+    """
+    peak = _cuda_peak if device == "cuda" else _resident_peak
+    with torch.no_grad():
+        forward = peak(lambda: work.model(work.inputs))
+        bytes_kept = work.model.run_with_cache(work.inputs)[1].n_bytes()
+        cached = peak(lambda: work.model.run_with_cache(work.inputs))
+    return cached / (bytes_kept + forward)
+
+
+def _cuda_peak(run: Callable[[], object]) -> int:
+    gc.collect()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _resident_peak(run: Callable[[], object]) -> int:
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmHWM")
+    run()
+    return _status("VmHWM") - before
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status has no {field}")
