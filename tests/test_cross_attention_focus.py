@@ -13,13 +13,14 @@ from analyses.cross_attention_focus import ANALYSIS, present, summarise
 from analyses.cross_attention_focus.claim import answer, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.estimates import estimate, lift
 from analyses.cross_attention_focus.figures import example_matrices
+from analyses.cross_attention_focus.following import flow_sentence, flow_tables
 from analyses.cross_attention_focus.heads import best_heads
 from analyses.cross_attention_focus.trend import Course, assess, fitted_change, prediction_interval, rank_correlations
 from analyses.cross_attention_focus.wording import amount, p_text, signed
 from interp.controls import untrained_twin
 from interp.model import HookedEncoderDecoder
 from interp.prompts import bundled as bundled_prompts
-from interp.report import Figure, Report, Table, render
+from interp.report import Figure, Paragraph, Report, Table, csv_bytes, render
 from interp.words import CATEGORIES
 from tests.cross_focus import class_batch, evidence, planted
 from tests.models import tiny
@@ -108,7 +109,7 @@ def test_a_run_of_one_prompt_is_presented_without_a_verdict() -> None:
     focus = summarise(evidence(model, class_batch(model, n_prompts=1)))
     assert "a test within prompts needs at least 2 of them, and this run has 1" in claim_sentence(focus)
     assert focus.heads == ()
-    render(_report(focus))
+    assert present(focus).blocks
 
 
 def test_all_versions_know_what_was_planted(claimed: Evidence) -> None:
@@ -205,16 +206,14 @@ def test_the_masked_example_renormalises_what_is_left(claimed: Evidence) -> None
     assert (masked[1:, :, :3] == 0).all()
 
 
-def _report(focus: object) -> Report:
-    section = present(focus)  # type: ignore[arg-type]
-    return Report("t", "q?", section.findings, "interp run", (section,), (("model", "planted"),))
-
-
 def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: Evidence) -> None:
     focus = summarise(claimed)
-    section = present(focus)
-    first, second = render(_report(focus)), render(_report(summarise(claimed)))
-    assert first == second
+    section, again = present(focus), present(summarise(claimed))
+    assert section.findings == again.findings
+    for one, other in zip(section.blocks, again.blocks, strict=True):
+        if isinstance(one, Table) and isinstance(other, Table):
+            assert csv_bytes(one.frame) == csv_bytes(other.frame)
+    page = render(Report("t", "q?", section.findings, "interp run", (section,), (("model", "planted"),)))
     limits = " ".join(section.limits)
     for word in ("Attention is not importance", "Jain and Wallace", "identifiable", "Ferrando and Costa-jussa 2021"):
         assert word in limits
@@ -222,20 +221,39 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
     for kind in ("mass", "heads", "example"):
         for version in ("raw", "masked", "norm"):
             assert re.search(r"\d\.\d\d|nothing of the content span", figures[f"cross-focus-{kind}-{version}"].alt)
-    assert "The targets were given" in first["index.html"].decode()
-    generated = dataclasses.replace(focus, target_origin="generated")
-    assert "own greedy output" in render(_report(generated))["index.html"].decode()
+    assert "The targets were given" in page["index.html"].decode()
+    how_to_read = present(dataclasses.replace(focus, target_origin="generated")).blocks[0]
+    assert isinstance(how_to_read, Paragraph)
+    assert "own greedy output" in how_to_read.text
 
 
 def test_every_table_has_its_control_columns(claimed: Evidence) -> None:
     tables = [block for block in present(summarise(claimed)).blocks if isinstance(block, Table)]
-    assert len(tables) == 4
+    assert len(tables) == 6
     for table in tables:
+        if table.name == "cross-focus-example-steps":
+            continue  # one prompt, shown as an illustration
         assert {"low", "high", "twins mean", "twins low", "twins high"} <= set(table.frame.columns)
     masses = next(table.frame for table in tables if table.name == "cross-focus-mass-by-head")
     surprise = (masses["mass"] - masses["base rate"]).abs().dropna()
     assert surprise.is_monotonic_decreasing
     assert masses.iloc[0]["category"] == "prefix"
+
+
+def test_the_flow_is_said_with_its_numbers_and_shares_of_a_layer_sum_to_one(claimed: Evidence) -> None:
+    focus = summarise(claimed)
+    sentence = flow_sentence(focus)
+    target = focus.flow["alti.target"].at(2)
+    assert f"{amount(float(target.point))} [{amount(float(target.low))}" in sentence
+    assert "from the task prefix (untrained twins" in sentence
+    assert re.search(r"source share (falls|rises|shows no trend) as the target grows", sentence)
+    shares, steps = flow_tables(focus)
+    frame = shares.frame
+    np.testing.assert_allclose(frame[frame["method"] == "alti"].groupby("layer")["share"].sum(), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(frame[frame["method"] == "rollout"].groupby("layer")["share"].sum(), 1.0, rtol=1e-5)
+    on = [name for name in steps.frame.columns if name.startswith("layer 2 on ")]
+    np.testing.assert_allclose(steps.frame[on].sum(axis=1), 1.0, rtol=1e-5)
+    assert (steps.frame["layer 2 on content"] > 0.999).all()
 
 
 def test_numbers_are_written_as_sentences_need_them() -> None:

@@ -46,8 +46,8 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
             f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_prompts} prompts, "
             f"grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}."
         ),
-        alt="; ".join(_alt(_in_words(name), cells) for name, cells in drawn.items()) + ".",
-        drawing=_lines(drawn, "mass", focus.n_layers),
+        alt="; ".join(alt_text(_in_words(name), cells) for name, cells in drawn.items()) + ".",
+        drawing=layer_lines(drawn, "mass", focus.n_layers),
     )
 
 
@@ -69,8 +69,8 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
             "Normalised entropy of a layer's reading (0: one token, 1: even spread), raw, masked and norm-weighted, with 95 % "
             "intervals over prompts and untrained twins in grey."
         ),
-        alt="Normalised entropy. " + "; ".join(_alt(name, cells) for name, cells in spread.items()) + ".",
-        drawing=_lines(spread, "entropy / ln n", focus.n_layers),
+        alt="Normalised entropy. " + "; ".join(alt_text(name, cells) for name, cells in spread.items()) + ".",
+        drawing=layer_lines(spread, "entropy / ln n", focus.n_layers),
     )
     motion = Figure(
         name="cross-focus-path",
@@ -78,8 +78,8 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
             "On the content span: centre of mass (0: first token, 1: last), its spread, and Kendall's tau of the centre with the "
             "decoder row (1: the reading only moves forward), with 95 % intervals over prompts and untrained twins in grey."
         ),
-        alt="On the content span. " + "; ".join(_alt(name, cells) for name, cells in path.items()) + ".",
-        drawing=_lines(path, "place or correlation", focus.n_layers),
+        alt="On the content span. " + "; ".join(alt_text(name, cells) for name, cells in path.items()) + ".",
+        drawing=layer_lines(path, "place or correlation", focus.n_layers),
     )
     return entropy, motion
 
@@ -149,7 +149,8 @@ def _masked_categories(version: Version) -> list[int]:
     return [CATEGORIES.index(name) for name in ("prefix", "eos", "pad")] if version == "masked" else []
 
 
-def _lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Lines:
+def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Lines:
+    """One line over the layers for each estimate, and its control."""
     places = np.arange(n_layers, dtype=np.float64)
     model = [Series(name, places, cells.point, cells.low, cells.high) for name, cells in drawn.items()]
     control = [
@@ -163,10 +164,11 @@ def _in_words(name: str) -> str:
     return category_name(name) if name in CATEGORIES else name
 
 
-def _alt(name: str, cells: Estimate) -> str:
+def alt_text(name: str, cells: Estimate, place: str = "layer") -> str:
+    """The first and last of some estimates in words, with the control."""
     first, last = cells.at(0), cells.at(len(cells.point) - 1)
     return (
-        f"{name}: {with_interval(first)} in layer 0 and {with_interval(last)} in layer {len(cells.point) - 1}, "
+        f"{name}: {with_interval(first)} in {place} 0 and {with_interval(last)} in {place} {len(cells.point) - 1}, "
         f"untrained twins {twins_range(first)} and {twins_range(last)}"
     )
 

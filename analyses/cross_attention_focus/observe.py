@@ -16,12 +16,13 @@ and of each, per prompt, the mean over real decoder rows of
     monotonicity, diagonality, evenness        see `shape`
 """
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses._contract import Arrays, Pass
+from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, alti, chefer, rollout
+from analyses.cross_attention_focus.flow.observe import observe_flow
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
 from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
 from interp import measures
@@ -29,7 +30,9 @@ from interp.tokens import Batch
 from interp.weights import attention_weights
 from interp.words import CATEGORIES, EOS, PAD, PREFIX
 
-HOOKS = ("decoder.*.cross_attn.hook_pattern", "decoder.*.cross_attn.hook_v")
+READING_HOOKS = ("decoder.*.cross_attn.hook_pattern", "decoder.*.cross_attn.hook_v")
+
+HOOKS = (*READING_HOOKS, *ROLLOUT_HOOKS, *ALTI_HOOKS)
 
 READINGS = ("raw.head", "norm.head", "raw.layer", "norm.layer")
 
@@ -76,18 +79,23 @@ def _check_padding(pattern: Tensor, batch: Batch, layer: int) -> None:
 
 
 def observe(run: Pass) -> Arrays:
-    """Numbers per prompt of every reading.
+    """Numbers per prompt of every reading and of the flow.
 
     Returns:
-        `{reading}.{statistic}`, [prompt layer head] or [prompt layer], with a last axis of categories for masses; and
-        `base_rate` [prompt category], the share of each category among the source tokens.
+        `{reading}.{statistic}`, [prompt layer head] or [prompt layer], with a last axis of categories for masses;
+        `base_rate` [prompt category], the share of each category among the source tokens; and those of `flow.observe`.
     """
+    arrays = observe_readings(run) | observe_flow(run.model, run.batch, run.cache)
+    return {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
+
+
+def observe_readings(run: Pass) -> dict[str, Tensor]:
+    """The raw, masked and norm-weighted part of `observe`, still as tensors."""
     batch = run.batch
     arrays = {"base_rate": measures.category_share(batch.source_categories, batch.source_mask, len(CATEGORIES))}
     for reading, weights in readings(run).items():
-        statistics = _statistics(weights, batch)
-        arrays |= {f"{reading}.{name}": values for name, values in statistics.items()}
-    return {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
+        arrays |= {f"{reading}.{name}": values for name, values in _statistics(weights, batch).items()}
+    return arrays
 
 
 def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -130,11 +138,16 @@ def illustrate(run: Pass) -> Arrays:
     """The readings of the first prompt of the pass, cut to its lengths.
 
     Returns:
-        `{reading}` as [layer head target source] or [layer target source], and `categories` [source].
+        `{reading}` as [layer head target source] or [layer target source], `categories` [source], and `{method}.source`
+        [layer target source] or [target source] with `{method}.target` for the flow methods.
     """
     n_source, n_target = int(run.batch.source_mask[0].sum()), int(run.batch.target_mask[0].sum())
-    arrays: dict[str, np.ndarray] = {
-        name: weights[0, ..., :n_target, :n_source].cpu().numpy() for name, weights in readings(run).items()
-    }
-    arrays["categories"] = run.batch.source_categories[0, :n_source].cpu().numpy()
-    return arrays
+    shown = {name: weights[0, ..., :n_target, :n_source] for name, weights in readings(run).items()}
+    for method, flow in (("alti", alti), ("rollout", rollout)):
+        followed = flow(run.model, run.batch, run.cache)
+        shown[f"{method}.source"] = followed.source[0, :, :n_target, :n_source]
+        shown[f"{method}.target"] = followed.target[0, :, :n_target, :n_target]
+    relevance = chefer(run.model, run.batch.select(0))
+    shown |= {"chefer.source": relevance.source, "chefer.target": relevance.target}
+    shown["categories"] = run.batch.source_categories[0, :n_source]
+    return {name: values.cpu().numpy() for name, values in shown.items()}

@@ -2,6 +2,7 @@
 
 from analyses.cross_attention_focus.claim import category_name, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.figures import example_figure, head_figure, mass_figure, shape_figures
+from analyses.cross_attention_focus.following import flow_figures, flow_sentence, flow_tables
 from analyses.cross_attention_focus.heads import BestHead
 from analyses.cross_attention_focus.masses import VERSIONS
 from analyses.cross_attention_focus.summary import Focus
@@ -22,6 +23,8 @@ LIMITS = (
     "the source against the target prefix (Ferrando and Costa-jussa 2021); the masked version leaves such tokens out, at the "
     "price of resting on the retained mass only.",
     "By these layers a source token's vector already holds its neighbours: reading a prefix token may be reading the sentence.",
+    "ALTI+ leaves feed-forward layers out and measures mixing, not effect; rollout assumes that every residual keeps half; "
+    "Chefer's relevance follows one logit's gradient and is no share.",
     "Content and function words are told apart by a list of English words; content of other languages includes function words.",
     "Intervals treat prompts as independent; prompts that share a sentence make them somewhat too short.",
 )
@@ -32,15 +35,15 @@ def present(focus: Focus) -> Section:
     blocks: list[Block] = [Paragraph(_how_to_read(focus))]
     blocks += [mass_figure(focus, version) for version in VERSIONS]
     blocks += [head_figure(focus, version) for version in VERSIONS]
-    blocks += shape_figures(focus)
-    blocks += tables(focus)
+    blocks += [*shape_figures(focus), *flow_figures(focus)]
+    blocks += [*tables(focus), *flow_tables(focus)]
     blocks += [example_figure(focus.example, version) for version in VERSIONS]
     return Section("cross-attention-focus", TITLE, QUESTION, findings(focus), tuple(blocks), LIMITS)
 
 
 def findings(focus: Focus) -> tuple[str, ...]:
     """What was found, the answer to the usual claim first."""
-    sentences = [claim_sentence(focus), norm_sentence(focus), _span_sentence(focus)]
+    sentences = [claim_sentence(focus), norm_sentence(focus), _span_sentence(focus), flow_sentence(focus)]
     sentences += [_head_sentence(best) for best in focus.heads if best.what in ("prefix", "content", "eos", "forward")]
     return tuple(sentence for sentence in sentences if sentence is not None)
 

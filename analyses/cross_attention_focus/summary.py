@@ -30,6 +30,8 @@ SHAPES = (
 )
 """Statistics of one reading that are no masses, in the order of the tables; `observe` defines them."""
 
+FLOWS = ("alti.mass", "alti.target", "alti.quarters", "alti.decline", "rollout.mass")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Focus:
@@ -44,6 +46,7 @@ class Focus:
         masses: version -> masses.
         shapes: `{reading}.{statistic}` -> estimate, [layer] or [layer head] as the reading.
         trends: of every category in every version.
+        flow: `alti.mass`, `alti.target`, `alti.quarters`, `alti.decline` and `rollout.mass`, as `flow.observe` defines them.
         heads: heads that stand out, each chosen on one half of the prompts and measured on the other.
         example: one prompt in full.
     """
@@ -56,6 +59,7 @@ class Focus:
     masses: Mapping[Version, Masses]
     shapes: Mapping[str, Estimate]
     trends: tuple[Trend, ...]
+    flow: Mapping[str, Estimate]
     heads: tuple[BestHead, ...]
     example: Example
 
@@ -78,6 +82,7 @@ def summarise(evidence: Evidence) -> Focus:
         masses=masses,
         shapes={f"{r}.{s}": observed_estimate(evidence, f"{r}.{s}") for r in readings for s in SHAPES},
         trends=assess(_courses(evidence), evidence.seed),
+        flow={name: observed_estimate(evidence, name) for name in FLOWS},
         heads=best_heads(evidence, masses["raw"].categories),
         example=evidence.example,
     )

@@ -15,7 +15,7 @@ def tables(focus: Focus) -> tuple[Table, ...]:
     return (_trend_table(focus), _layer_table(focus), _head_table(focus), _shape_table(focus))
 
 
-def _columns(cell: Estimate, prefix: str = "") -> dict[str, float]:
+def estimate_columns(cell: Estimate, prefix: str = "") -> dict[str, float]:
     """A single estimate as columns."""
     return {
         f"{prefix}low": float(cell.low),
@@ -38,7 +38,7 @@ def _trend_table(focus: Focus) -> Table:
             "category": trend.category,
             "version": trend.version,
             "change": float(trend.change.point),
-            **_columns(trend.change),
+            **estimate_columns(trend.change),
             "chance low": trend.chance_low,
             "chance high": trend.chance_high,
             "rank correlation": trend.rank_correlation,
@@ -73,7 +73,7 @@ def _layer_table(focus: Focus) -> Table:
             "version": masses.version,
             "mass": float(masses.layer.point[layer, column]),
             "base rate": float(masses.base_rate[column]),
-            **_columns(masses.layer.at(layer, column)),
+            **estimate_columns(masses.layer.at(layer, column)),
             **_lift_columns(masses, layer, column),
         }
         for masses in focus.masses.values()
@@ -98,7 +98,7 @@ def _layer_table(focus: Focus) -> Table:
 
 def _lift_columns(masses: Masses, layer: int, column: int) -> dict[str, float]:
     cell = masses.layer_lift.at(layer, column)
-    return {"lift": float(cell.point), **_columns(cell, "lift ")}
+    return {"lift": float(cell.point), **estimate_columns(cell, "lift ")}
 
 
 def _head_table(focus: Focus) -> Table:
@@ -113,7 +113,7 @@ def _head_table(focus: Focus) -> Table:
                 "mass": float(cell.point),
                 "base rate": float(masses.base_rate[column]),
                 "lift": float(masses.head_lift.point[layer, head, column]),
-                **_columns(cell),
+                **estimate_columns(cell),
             })
     frame = pd.DataFrame(rows)
     return Table(
@@ -143,7 +143,7 @@ def _shape_table(focus: Focus) -> Table:
                 "statistic": statistic.replace("_", " "),
                 "reading": reading,
                 "value": float(cell.point),
-                **_columns(cell),
+                **estimate_columns(cell),
             })
     frame = pd.DataFrame(rows)
     assert set(frame["statistic"]) == {name.replace("_", " ") for name in SHAPES}

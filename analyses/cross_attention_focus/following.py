@@ -1,0 +1,158 @@
+"""What the flow says: sentences, figures and tables about how much of a prediction comes from the source, and from where."""
+
+import numpy as np
+import pandas as pd
+
+from analyses._contract import Example
+from analyses.cross_attention_focus.claim import category_name
+from analyses.cross_attention_focus.estimates import Estimate
+from analyses.cross_attention_focus.figures import alt_text, layer_lines
+from analyses.cross_attention_focus.summary import Focus
+from analyses.cross_attention_focus.tables import estimate_columns
+from analyses.cross_attention_focus.trend import prediction_interval
+from analyses.cross_attention_focus.wording import between, twins_range, with_interval
+from interp.report import Figure, Lines, Series, Table
+from interp.words import CATEGORIES
+
+_QUARTERS = ("first", "second", "third", "last")
+
+
+def flow_sentence(focus: Focus) -> str:
+    """How much comes from the source after the last layer, and of it from prefix and content, against untrained twins."""
+    masses = focus.masses["raw"].categories
+    target = focus.flow["alti.target"].at(focus.n_layers - 1)
+    parts = ", ".join(
+        f"{with_interval(cell)} from {category_name(name)} (untrained twins {twins_range(cell)})"
+        for name in ("prefix", "content")
+        if name in masses
+        for cell in [focus.flow["alti.mass"].at(focus.n_layers - 1, CATEGORIES.index(name))]
+    )
+    return (
+        f"Followed down to the input tokens (ALTI+), {with_interval(target)} of a prediction comes from the target so far "
+        f"(untrained twins {twins_range(target)}) and the rest from the source: {parts}; {_decline_clause(focus)}."
+    )
+
+
+def _decline_clause(focus: Focus) -> str:
+    """Whether the source counts for less as the target grows, beyond what untrained models do."""
+    decline, quarters = focus.flow["alti.decline"].at(), focus.flow["alti.quarters"]
+    low, high = prediction_interval(decline.twins)
+    beyond = decline.high < min(low, 0.0) or decline.low > max(high, 0.0)
+    moves = ("falls" if decline.point < 0 else "rises") if beyond else "shows no trend"
+    return (
+        f"the source share {moves} as the target grows: {with_interval(quarters.at(0))} in the first quarter of the steps, "
+        f"{with_interval(quarters.at(len(_QUARTERS) - 1))} in the last (Kendall's tau with the step {with_interval(decline)}, "
+        f"of an untrained model {between(low, high)})"
+    )
+
+
+def flow_figures(focus: Focus) -> tuple[Figure, Figure]:
+    """ALTI+ over the layers, and the source share over the steps of the target."""
+    drawn = {"target prefix": focus.flow["alti.target"]} | {
+        name: focus.flow["alti.mass"].at(slice(None), CATEGORIES.index(name))
+        for name in ("prefix", "content")
+        if name in focus.masses["raw"].categories
+    }
+    quarters = {"source share": focus.flow["alti.quarters"]}
+    layers = Figure(
+        name="cross-focus-flow",
+        caption=(
+            "Of what the decoder stream is made after every layer (ALTI+): shares of the target prefix and of source tokens, "
+            "followed down to the inputs, with 95 % intervals over prompts and untrained twins in grey."
+        ),
+        alt="ALTI+ shares. " + "; ".join(alt_text(name, cells, "layer") for name, cells in drawn.items()) + ".",
+        drawing=layer_lines(drawn, "share", focus.n_layers),
+    )
+    steps = Figure(
+        name="cross-focus-flow-steps",
+        caption=(
+            "Source share of a prediction (ALTI+, after the last layer) in each quarter of the target; the rest comes from the "
+            "target prefix. 95 % intervals over prompts, untrained twins in grey."
+        ),
+        alt=alt_text("ALTI+ source share", quarters["source share"], "quarter") + ".",
+        drawing=_quarter_lines(quarters["source share"]),
+    )
+    return layers, steps
+
+
+def _quarter_lines(cells: Estimate) -> Lines:
+    places = np.arange(len(_QUARTERS), dtype=np.float64)
+    return Lines(
+        (
+            Series("source share", places, cells.point, cells.low, cells.high),
+            Series("untrained", places, cells.twin_mean, cells.twin_low, cells.twin_high, "control"),
+        ),
+        "quarter of the decoder steps",
+        "share",
+        _QUARTERS,
+    )
+
+
+def flow_tables(focus: Focus) -> tuple[Table, Table]:
+    """Shares by layer and category, and the example step by step."""
+    return _share_table(focus), step_table(focus.example)
+
+
+def _share_table(focus: Focus) -> Table:
+    rows = []
+    for layer in range(focus.n_layers):
+        cells = {("alti", "target prefix"): focus.flow["alti.target"].at(layer)}
+        for name in focus.masses["raw"].categories:
+            for method in ("alti", "rollout"):
+                cells[method, name] = focus.flow[f"{method}.mass"].at(layer, CATEGORIES.index(name))
+        rows += [
+            {"layer": layer, "method": method, "tokens": name, "share": float(cell.point), **estimate_columns(cell)}
+            for (method, name), cell in cells.items()
+        ]
+    return Table(
+        name="cross-focus-flow",
+        caption=(
+            "Shares of input tokens in the decoder stream after every layer. ALTI+ shares of source and target prefix sum to 1. "
+            "Attention rollout fixes the source share by its construction, so its shares are given within the source."
+        ),
+        frame=pd.DataFrame(rows).sort_values(
+            ["layer", "method"], ascending=[False, True], kind="stable", ignore_index=True
+        ),
+    )
+
+
+def step_table(example: Example) -> Table:
+    """For every predicted token of the example: source share and the source token each method points to."""
+    arrays = example.arrays
+    sources = {name: _last(arrays[f"{name}.source"]) for name in ("alti", "rollout", "chefer")}
+    targets = {name: _last(arrays[f"{name}.target"]) for name in sources}
+    layers = {f"layer {n}": matrix for n, matrix in enumerate(arrays["raw.layer"])}
+    rows = []
+    for step, token in enumerate(example.label_pieces):
+        row: dict[str, object] = {"step": step, "reads": example.decoder_pieces[step], "predicts": token}
+        for name, matrix in sources.items():
+            total = matrix[step].sum() + targets[name][step].sum()
+            if name != "rollout":
+                row[f"{name} source share"] = float(matrix[step].sum() / total) if total > 0 else np.nan
+            row[f"{name} points to"] = example.source_pieces[int(matrix[step].argmax())]
+        row |= {
+            f"{name} points to": example.source_pieces[int(matrix[step].argmax())] for name, matrix in layers.items()
+        }
+        for column, category in enumerate(CATEGORIES):
+            inside = arrays["categories"] == column
+            if inside.any():
+                row |= {f"{name} on {category}": float(matrix[step, inside].sum()) for name, matrix in layers.items()}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    shown = tuple(name for name in frame.columns if " on " not in name and not name.startswith("layer"))
+    return Table(
+        name="cross-focus-example-steps",
+        caption=(
+            f"Prompt {example.id}, step by step: source share by ALTI+ and by Chefer's relevance (attention times gradient of "
+            "the predicted token's logit) and the source token each flow method points to. The file also has the strongest "
+            "source token and the mass on every category for every layer (raw attention, mean over heads)."
+        ),
+        frame=frame,
+        rows_shown=24,
+        columns_shown=shown,
+    )
+
+
+def _last(matrix: np.ndarray) -> np.ndarray:
+    """The flow after the last layer."""
+    return matrix if matrix.ndim == 2 else np.asarray(matrix[-1])
