@@ -1,0 +1,88 @@
+"""Translation pairs: which sentences a model is trained on or measured with.
+
+A pair file is tab-separated text, one pair a line, gzipped where its name ends in `.gz`: corpus, target language, source with
+its task prefix, target. The prefix is everything up to the first colon and space ("translate English to German: "), as T5 was
+taught its tasks (Raffel et al. 2020, JMLR 21:140).
+"""
+
+import gzip
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from interp.errors import InputError
+
+_FORM = "corpus<TAB>language<TAB>source with prefix<TAB>target"
+_PREFIX_END = ": "
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationPair:
+    """One line of a pair file.
+
+    Attributes:
+        corpus: where the pair comes from, as named in the file, e.g. `tatoeba`.
+        language: code of the target language, e.g. `de`.
+        source: the source text with its task prefix.
+        target: the reference translation.
+    """
+
+    corpus: str
+    language: str
+    source: str
+    target: str
+
+    @property
+    def prefix(self) -> str:
+        """The task prefix, its colon and space included."""
+        return self.source[: self.source.index(_PREFIX_END) + len(_PREFIX_END)]
+
+    @property
+    def sentence(self) -> str:
+        """The source without its prefix."""
+        return self.source[len(self.prefix) :]
+
+
+def read_pairs(path: Path) -> tuple[TranslationPair, ...]:
+    """Read a pair file.
+
+    Raises:
+        InputError: if the file is missing, is no UTF-8 text or no gzip, holds no pair, or has a line that is no pair; the message
+            names the line.
+    """
+    try:
+        lines = _lines(path)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no pair file {str(path)!r}. Give a file with lines {_FORM}.") from error
+    except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The pair file {str(path)!r} cannot be read ({error}). Give UTF-8 text, gzipped if its name ends in .gz."
+        ) from error
+    if not lines:
+        raise InputError(f"The pair file {str(path)!r} holds no pairs. Give a file with lines {_FORM}.")
+    return tuple(_parse(line, path, number) for number, line in enumerate(lines, 1))
+
+
+def _lines(path: Path) -> list[str]:
+    content = path.read_bytes()
+    if path.suffix == ".gz":
+        content = gzip.decompress(content)
+    return content.decode("utf-8").removesuffix("\n").split("\n") if content else []
+
+
+def _parse(line: str, path: Path, number: int) -> TranslationPair:
+    fields = line.removesuffix("\r").split("\t")
+    where = f"Line {number} of {str(path)!r}"
+    if len(fields) != 4:
+        raise InputError(f"{where} has {len(fields)} tab-separated fields, but a pair has 4: {_FORM}. Mend the line.")
+    corpus, language, source, target = fields
+    for name, value in (("corpus", corpus), ("language", language), ("target", target)):
+        if not value.strip():
+            raise InputError(f"{where} has an empty {name}; every field of {_FORM} must be filled. Mend the line.")
+    prefix, found, sentence = source.partition(_PREFIX_END)
+    if not (prefix.strip() and found and sentence.strip()):
+        raise InputError(
+            f"{where} has the source {source!r}, which is not a prefix, a colon, a space and a sentence, as in "
+            "'translate English to German: Good morning.' Mend the line."
+        )
+    return TranslationPair(corpus, language, source, target)

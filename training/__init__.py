@@ -1,0 +1,1 @@
+"""The recipe of the bundled model: data, tokenizer, training and export; see README.md beside this file."""

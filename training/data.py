@@ -1,0 +1,81 @@
+"""Which examples a step sees: token ids, batched by length.
+
+A batch holds examples of nearly equal lengths on both sides, so that only a few positions are padding, and at most a given
+number of padded tokens. The order of batches is a function of (seed, epoch) alone, so that a resumed run sees the batches an
+uninterrupted one would have seen.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+PAD = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Token ids of one training example, each side ended by `</s>`."""
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A padded batch.
+
+    Attributes:
+        source: ids of the sources, shape (batch, source), padded with 0.
+        source_mask: True at tokens, same shape.
+        target: ids of the targets, shape (batch, target), padded with 0.
+        target_mask: True at tokens, same shape.
+    """
+
+    source: torch.Tensor
+    source_mask: torch.Tensor
+    target: torch.Tensor
+    target_mask: torch.Tensor
+
+
+def epoch_batches(examples: Sequence[Example], tokens: int, seed: int, epoch: int) -> Iterator[tuple[Example, ...]]:
+    """One pass over `examples`, batched by length and shuffled by (seed, epoch).
+
+    Args:
+        examples: what to batch.
+        tokens: padded tokens, both sides together, that no batch may exceed; a longer single example stands alone.
+        seed: the run's seed.
+        epoch: number of the pass.
+    """
+    draw = random.Random(f"{seed}-{epoch}")
+    order = list(range(len(examples)))
+    draw.shuffle(order)
+    # The jitter lets sentences of neighbouring lengths meet in other batches every epoch.
+    order.sort(key=lambda index: (len(examples[index].source) + draw.randint(0, 1), len(examples[index].target)))
+    batches: list[list[int]] = []
+    source = target = 0
+    for index in order:
+        example = examples[index]
+        wider = max(source, len(example.source)), max(target, len(example.target))
+        if not batches or sum(wider) * (len(batches[-1]) + 1) > tokens:
+            batches.append([])
+            wider = len(example.source), len(example.target)
+        source, target = wider
+        batches[-1].append(index)
+    draw.shuffle(batches)
+    for batch in batches:
+        yield tuple(examples[index] for index in batch)
+
+
+def collate(examples: Sequence[Example], device: torch.device) -> Batch:
+    """One padded batch of `examples` on `device`."""
+    source, source_mask = _padded([example.source for example in examples])
+    target, target_mask = _padded([example.target for example in examples])
+    return Batch(source.to(device), source_mask.to(device), target.to(device), target_mask.to(device))
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids, torch.arange(ids.shape[1]) < lengths[:, None]

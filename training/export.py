@@ -1,0 +1,149 @@
+"""From a finished run to a checkpoint folder: `python -m training.export --runs RUN --test TEST.tsv.gz --out FOLDER`.
+
+Writes what any transformers loads (safetensors, configuration, tokenizer.json), loads it again as a reader would, scores that,
+and writes the card from what was measured: what is described is what is shipped, rounding of the weights included.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration, T5Tokenizer
+from transformers.utils import logging as transformers_logging
+
+from interp.errors import InputError
+from interp.pairs import TranslationPair, read_pairs
+from interp.quality import prefix_swap, score_texts, translate
+from training.card import EXAMPLES, Card, worst_translations
+from training.curve import draw, read_log
+from training.origin import Origin
+from training.recipe import Recipe
+from training.tokenizer import MODEL_MAX_LENGTH
+
+Storage = Literal["bfloat16", "float32"]
+
+LARGEST = 35_000_000
+BEAMS = 4
+
+
+def write_checkpoint(run: Path, folder: Path, storage: Storage) -> None:
+    """Writes weights, configuration and tokenizer of the run in `run` to `folder`.
+
+    Args:
+        run: a run's folder, with a checkpoint.
+        folder: where to write; made if absent.
+        storage: number type of the stored weights; `config.json` says float32, so that plain loading computes in float32.
+
+    Raises:
+        InputError: if the run has no checkpoint.
+    """
+    if not (run / "checkpoint.pt").is_file():
+        raise InputError(f"There is no checkpoint.pt in {str(run)!r}. Train first.")
+    state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")["model"]
+    model = T5ForConditionalGeneration(read_recipe(run).config())
+    model.load_state_dict(state)
+    model.generation_config = GenerationConfig(
+        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, max_new_tokens=MODEL_MAX_LENGTH
+    )
+    model.save_pretrained(folder)
+    T5Tokenizer.from_pretrained(run / "tokenizer").save_pretrained(folder)
+    weights = folder / "model.safetensors"
+    tensors = {name: tensor.to(getattr(torch, storage)) for name, tensor in load_file(weights).items()}
+    save_file(tensors, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)  # safetensors leaves the file readable by its owner alone.
+
+
+def read_recipe(run: Path) -> Recipe:
+    """The recipe of the run in `run`."""
+    fields = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    return Recipe.of([f"{name}={json.dumps(value)}" for name, value in fields.items()])
+
+
+def export(run: Path, pairs: tuple[TranslationPair, ...], folder: Path, storage: Storage, command: str) -> Card:
+    """Writes the checkpoint folder of a run, with card, loss curve and digests.
+
+    Args:
+        run: the run's folder.
+        pairs: test pairs.
+        folder: where to write.
+        storage: number type of the stored weights.
+        command: the shell command that trained the model, for the card.
+
+    Raises:
+        InputError: if the folder comes out larger than 35 MB.
+    """
+    curve = read_log(run / "log.jsonl")
+    write_checkpoint(run, folder, storage)
+    draw(curve, folder / "loss.svg")
+    digests = tuple(
+        (path.name, digest(path)) for path in sorted(folder.iterdir()) if path.suffix in {".json", ".safetensors"}
+    )
+    model, tokenizer = T5ForConditionalGeneration.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    translations = translate(model, tokenizer, [pair.source for pair in pairs], BEAMS)
+    card = Card(
+        recipe=read_recipe(run),
+        origin=Origin(**json.loads((run / "origin.json").read_text(encoding="utf-8"))),
+        curve=curve,
+        command=command,
+        storage=storage,
+        beams=BEAMS,
+        scores=score_texts(pairs, translations),
+        swap=prefix_swap(model, tokenizer, pairs, BEAMS),
+        examples=tuple(zip(EXAMPLES, translate(model, tokenizer, EXAMPLES, BEAMS), strict=True)),
+        worst=worst_translations(pairs, translations),
+        digests=digests,
+    )
+    (folder / "MODEL_CARD.md").write_text(card.render(), encoding="utf-8")
+    write_digests(folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    if size > LARGEST:
+        raise InputError(
+            f"{str(folder)!r} holds {size:,} bytes, but at most {LARGEST:,} can be bundled. Store as bfloat16."
+        )
+    return card
+
+
+def write_digests(folder: Path) -> None:
+    """Writes `sha256.txt`: digest and name of every other file in `folder`."""
+    lines = [f"{digest(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != "sha256.txt"]
+    (folder / "sha256.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    """Reads the command line and exports."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.export", description="Export and measure a trained model."
+    )
+    parser.add_argument("--runs", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--test", type=Path, required=True, help="pair file to measure with (TSV, .gz allowed)")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--storage", choices=get_args(Storage), default="bfloat16", help="number type of the weights on disk"
+    )
+    parser.add_argument("--command", required=True, help="the command that trained the model, for the card")
+    given = parser.parse_args()
+    transformers_logging.disable_progress_bar()
+    try:
+        card = export(given.runs, read_pairs(given.test), given.out, given.storage, given.command)
+    except InputError as error:
+        parser.error(str(error))
+    for score in card.scores:
+        print(
+            f"{score.corpus} {score.language}: BLEU {score.bleu:.1f}, chrF {score.chrf:.1f} ({score.sentences} sentences)"
+        )
+    print(
+        f"Other prefix, other language: {card.swap.switched:.2%} (classifier errs on {card.swap.reference_error:.2%})"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""What is trained and how: every number of the recipe in one place.
+
+The optimizer is AdamW with one step size for each parameter, `peak_rate` times its root mean square at initialization, after
+AdamWScale of nanoT5 (Nawrot 2023, arXiv:2309.02373): T5 draws embeddings with standard deviation 1 but query weights with
+(d_model d_kv)^-1/2 (Raffel et al. 2020, JMLR 21:140), so that no single step size suits both.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import T5Config
+
+from interp.errors import InputError
+
+PARAMETER_LIMIT = 16_000_000
+SENTINELS = 100
+LISTED_WORDS = "translate English German French chair table plate knife spoon horse goat sheep cat dog".split()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The hyperparameters of one training run.
+
+    Attributes:
+        d_model: Width of the residual stream.
+        d_kv: Width of one attention head.
+        d_ff: Width of the feed-forward layers.
+        layers: Blocks in the encoder, and as many in the decoder.
+        heads: Attention heads in every attention layer.
+        vocabulary: Rows of the embedding, the 100 sentinels included.
+        unigram_pieces: Pieces that the unigram trainer fits; frequent words that it left split fill the rest.
+        tokens_per_batch: Padded source plus target tokens of one batch at most.
+        peak_rate: Step size after warm-up, as a share of each parameter's root mean square at initialization.
+        warmup_steps: Steps over which the step size rises from zero.
+        betas: AdamW's averaging factors.
+        weight_decay: AdamW's decoupled decay.
+        clip: Largest gradient norm.
+        dropout: Share of entries dropped in embeddings, feed-forward layers and sublayer outputs (not in attention weights).
+        label_smoothing: Share of the target mass spread evenly over the vocabulary.
+        input_noise: Share of sources whose first letter is made lower case, and share that lose their final stop.
+        repeats: How often a pair of (corpus, language) is seen in an epoch; once where not named.
+        reverse: Whether German→English and French→English are tasks too.
+        spans: Share of pairs that add a span-corruption example without prefix (English, German or French text).
+        seed: Seeds initialization, batch order, dropout and noise.
+    """
+
+    d_model: int = 192
+    d_kv: int = 32
+    d_ff: int = 768
+    layers: int = 4
+    heads: int = 6
+    vocabulary: int = 8000
+    unigram_pieces: int = 5900
+    tokens_per_batch: int = 4096
+    peak_rate: float = 2e-2
+    warmup_steps: int = 250
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    dropout: float = 0.1
+    label_smoothing: float = 0.1
+    input_noise: float = 0.03
+    repeats: tuple[tuple[str, str, int], ...] = (("tatoeba", "fr", 2),)
+    reverse: bool = False
+    spans: float = 0.0
+    seed: int = 0
+
+    def config(self) -> T5Config:
+        """The transformers configuration of the recipe's model.
+
+        Raises:
+            InputError: If the model would have more than 16 million parameters.
+        """
+        if self.parameters() > PARAMETER_LIMIT:
+            raise InputError(
+                f"The recipe asks for {self.parameters():,} parameters; at most {PARAMETER_LIMIT:,} are allowed. "
+                f"Lower d_model, d_ff, layers or vocabulary."
+            )
+        return T5Config(
+            vocab_size=self.vocabulary,
+            d_model=self.d_model,
+            d_kv=self.d_kv,
+            d_ff=self.d_ff,
+            num_layers=self.layers,
+            num_decoder_layers=self.layers,
+            num_heads=self.heads,
+            dropout_rate=self.dropout,
+            feed_forward_proj="relu",
+            decoder_start_token_id=0,
+            pad_token_id=0,
+            eos_token_id=1,
+        )
+
+    def parameters(self) -> int:
+        """Trainable numbers of the model: tied embedding, attention, feed-forward, norms and two bias tables."""
+        attention = 4 * self.d_model * self.heads * self.d_kv
+        feed_forward = 2 * self.d_model * self.d_ff
+        encoder = self.layers * (attention + feed_forward + 2 * self.d_model)
+        decoder = self.layers * (2 * attention + feed_forward + 3 * self.d_model)
+        return self.vocabulary * self.d_model + encoder + decoder + 2 * self.d_model + 2 * 32 * self.heads
+
+    def rate(self, step: int, progress: float) -> float:
+        """Step size factor: linear warm-up in steps, then half a cosine over the share of the budget spent.
+
+        Args:
+            step: Steps taken before this one.
+            progress: Share of the budget spent, 0 to 1.
+        """
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        return self.peak_rate * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+
+    @classmethod
+    def of(cls, settings: Sequence[str]) -> "Recipe":
+        """The default recipe with fields set by texts such as `peak_rate=0.01`; values are JSON.
+
+        Raises:
+            InputError: if a text is not `field=JSON`, or the field is unknown or has another type.
+        """
+        defaults = dataclasses.asdict(cls())
+        values: dict[str, Any] = {}
+        for setting in settings:
+            name, _, text = setting.partition("=")
+            try:
+                values[name] = json.loads(text)
+            except json.JSONDecodeError as error:
+                raise InputError(
+                    f"{setting!r} is not FIELD=VALUE, the value in JSON. Write for example peak_rate=0.01."
+                ) from error
+            if name not in defaults:
+                raise InputError(f"The recipe has no field {name!r}. Its fields are {', '.join(defaults)}.")
+            if isinstance(defaults[name], tuple):
+                values[name] = _tuples(values[name])
+            elif isinstance(defaults[name], float) and type(values[name]) is int:
+                values[name] = float(values[name])
+            if type(values[name]) is not type(defaults[name]):
+                raise InputError(
+                    f"The recipe's {name} is of type {type(defaults[name]).__name__}, got {text}. Write for example "
+                    f"{name}={json.dumps(defaults[name])}."
+                )
+        return cls(**values)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,150 @@
+"""One training run in a folder: its model and optimizer, where it stands, one step, and how it is saved and resumed.
+
+The folder holds `recipe.json`, `origin.json` (digests of what it was trained on and from), `tokenizer/`, `log.jsonl` (one line
+every 50 steps) and `checkpoint.pt`.
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import T5ForConditionalGeneration
+
+from interp.errors import InputError
+from training.clock import BudgetClock
+from training.data import Example, collate
+from training.objective import batch_loss
+from training.recipe import Recipe
+from training.workers import Workers
+
+
+@dataclass
+class Run:
+    """A training run.
+
+    Attributes:
+        folder: where its files are.
+        recipe: its hyperparameters.
+        model: the model in training.
+        optimizer: AdamW with one group for each parameter.
+        scales: each parameter's root mean square at initialization, in the optimizer's order.
+        clock: its budget.
+        workers: the processes that compute it.
+        epoch: the epoch of the next batch.
+        batch: batches of that epoch already seen.
+        losses: smoothed losses since the last line of the log.
+        duration: seconds that the last step took in this process.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: T5ForConditionalGeneration
+    optimizer: torch.optim.AdamW
+    scales: list[float]
+    clock: BudgetClock
+    workers: Workers
+    epoch: int = 0
+    batch: int = 0
+    losses: list[float] = field(default_factory=list)
+    duration: float = 0.0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self.model.device
+        return device
+
+    def step(self, batch: Sequence[Example]) -> None:
+        """One optimizer step on `batch`, counted by the clock."""
+        began = time.monotonic()
+        rate = self.recipe.rate(self.clock.taken, self.clock.progress)
+        for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
+            group["lr"] = rate * scale
+        part = self.workers.share(batch)
+        part_tokens = sum(len(example.target) for example in part)
+        part_loss = self._backward(part) if part else 0.0
+        parameters = list(self.model.parameters())
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        # Processes must agree on the clock, so each step counts the time that the one before it took everywhere.
+        tokens, total, duration = self.workers.sum(gradients, part_tokens, part_loss, self.duration)
+        torch._foreach_div_(gradients, tokens)
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses.append(total / tokens)
+        self.clock.count(duration / self.workers.size)
+        self.duration = time.monotonic() - began
+
+    def _backward(self, part: Sequence[Example]) -> float:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            loss = batch_loss(self.model, collate(part, self.device), self.recipe.label_smoothing)
+        loss.backward()
+        return loss.item()
+
+    def save(self) -> None:
+        """Writes the checkpoint; the previous one stays until the new one is complete."""
+        generators = self.workers.gather(torch.get_rng_state())
+        if not self.workers.first:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": generators,
+            "taken": self.clock.taken,
+            "spent": self.clock.spent,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "losses": self.losses,
+        }
+        partial = self.folder / "checkpoint.partial"
+        torch.save(state, partial)
+        partial.replace(self.folder / "checkpoint.pt")
+
+    def resume(self) -> bool:
+        """Goes back to the folder's checkpoint, dropping later lines of the log; False where there is none.
+
+        Raises:
+            InputError: if another number of processes wrote it.
+        """
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return False
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        if len(state["generators"]) != self.workers.size:
+            raise InputError(
+                f"The checkpoint in {str(self.folder)!r} was written by {len(state['generators'])} processes, but this run has "
+                f"{self.workers.size}. Start as many."
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["generators"][self.workers.rank])
+        self.clock.taken, self.clock.spent = state["taken"], state["spent"]
+        self.epoch, self.batch, self.losses = state["epoch"], state["batch"], state["losses"]
+        log = self.folder / "log.jsonl"
+        if self.workers.first and log.exists():
+            lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if json.loads(line)["step"] <= self.clock.taken]
+            log.write_text("".join(kept), encoding="utf-8")
+        return True
+
+    def log(self, held_out: float) -> None:
+        """Appends a line to the log: clock, epoch, mean smoothed loss since the line before, held-out loss or null."""
+        line = {
+            "step": self.clock.taken,
+            "seconds": round(self.clock.spent, 1),
+            "epoch": self.epoch,
+            "progress": round(self.clock.progress, 4),
+            "loss": round(sum(self.losses) / len(self.losses), 4),
+            "held_out": None if math.isnan(held_out) else round(held_out, 4),
+        }
+        self.losses.clear()
+        if self.workers.first:
+            with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
