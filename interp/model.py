@@ -10,6 +10,7 @@ The forward pass is the host's own; the wrapper only sets the attention implemen
     ├── hook_points()          name -> HookPoint, in forward order
     ├── batch(...)             texts -> Batch
     ├── run_with_cache(...)    Batch -> logits, ActivationCache
+    ├── generate(...)          texts -> texts, with the activations of every step
     └── hooks(...), run_with_hooks(...)
 """
 
@@ -26,9 +27,10 @@ from interp.axes import Logits
 from interp.cache import RESULT, ActivationCache, keeper
 from interp.errors import InputError
 from interp.families import family_of, read_config
+from interp.generation import Decoding, Generation, StepRecorder, write
 from interp.hooks import HookFunction, HookPoint, attached
 from interp.names import NamesFilter, matching, resolve
-from interp.tokens import Batch, Text, check_lengths, collate, describe_generated, tokenise
+from interp.tokens import Batch, Text, check_lengths, collate, describe_generated, describe_ids, tokenise
 from interp.wires import head_results
 from interp.wiring import wire
 
@@ -81,9 +83,9 @@ class HookedEncoderDecoder:
 
     def __repr__(self) -> str:
         cfg = self.cfg
-        shape = f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, {cfg.n_heads} heads of {cfg.d_head}, d_model {cfg.d_model}"
-        points = f"{len(self._points)} hook points"
-        return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {points}, {self.device}, {self.dtype})"
+        shape = f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, {cfg.n_heads} heads of {cfg.d_head}"
+        rest = f"d_model {cfg.d_model}, {len(self._points)} hook points, {self.device}, {self.dtype}"
+        return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {rest})"
 
     @property
     def device(self) -> torch.device:
@@ -159,21 +161,55 @@ class HookedEncoderDecoder:
 
     def _generate_targets(self, sources: Sequence[Text], limit: int | None) -> tuple[list[Text], tuple[int, ...]]:
         """Greedy continuations, and the indices of those the limit cut off."""
-        longest = max(len(text.ids) for text in sources)
-        limit = min(limit or 2 * longest + 20, self.max_length)
         inputs = collate(sources, sources, self.cfg, self.hf._shift_right, "generated").to(self.device)
-        with torch.no_grad():
-            generated = self.hf.generate(
-                input_ids=inputs.input_ids,
-                attention_mask=inputs.attention_mask,
-                max_new_tokens=limit,
-                num_beams=1,
-                do_sample=False,
-            )
+        written = write(self.hf, self.cfg, inputs, Decoding(), self._limit(inputs, limit))
+        return [self._describe(ids) for ids in written.tokens], written.unfinished
+
+    def _limit(self, batch: Batch, limit: int | None) -> int:
+        """Most tokens to generate."""
+        return min(limit or 2 * batch.input_ids.shape[1] + 20, self.max_length)
+
+    def _describe(self, ids: Sequence[int]) -> Text:
         eos = self.cfg.eos_token_id
-        rows = [_until_end(row, eos) for row in generated[:, 1:].tolist()]
-        unfinished = tuple(index for index, row in enumerate(rows) if row[-1] != eos)
-        return [describe_generated(row, self._need_tokenizer(), eos) for row in rows], unfinished
+        return describe_ids(ids, eos) if self.tokenizer is None else describe_generated(ids, self.tokenizer, eos)
+
+    def generate(
+        self,
+        sources: str | Sequence[str] | Batch,
+        names_filter: NamesFilter = None,
+        decoding: Decoding | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Generation:
+        """Write targets token by token, key-value cache on, and keep the activations of every step.
+
+        Args:
+            sources: source texts, or a batch whose sources are taken.
+            names_filter: which activations; by default every hook point but `hook_result`.
+            decoding: how tokens are chosen; greedily by default.
+            max_new_tokens: as for `batch`.
+
+        Returns:
+            Texts, logits and a cache laid out like that of one teacher-forced pass over the same tokens, which it equals up
+            to rounding (rows behind a text's end are zero).
+
+        Raises:
+            InputError: as for `batch`.
+            KeyError: if the filter names no hook point.
+        """
+        decoding = decoding or Decoding()
+        inputs = sources if isinstance(sources, Batch) else self._sources_only(sources)
+        recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
+        with attached(recorder.functions()):
+            written = write(self.hf, self.cfg, inputs, decoding, self._limit(inputs, max_new_tokens))
+        targets = [self._describe(ids) for ids in written.tokens]
+        shift = self.hf._shift_right
+        batch = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished).to(self.device)
+        kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
+        return Generation(batch, written.logits, ActivationCache(kept, batch, self.compute_result), decoding)
+
+    def _sources_only(self, sources: str | Sequence[str]) -> Batch:
+        texts = [sources] if isinstance(sources, str) else list(sources)
+        return self.batch(texts, texts)
 
     def _need_tokenizer(self) -> PreTrainedTokenizerBase:
         if self.tokenizer is None:
@@ -232,9 +268,7 @@ class HookedEncoderDecoder:
         Raises:
             KeyError: if the filter names no hook point.
         """
-        names = matching(names_filter, tuple(self._points))
-        if names_filter is None:
-            names = tuple(name for name in names if not name.endswith(RESULT))
+        names = self._names(names_filter)
         kept: dict[str, Tensor] = {}
         keep = keeper(kept, gradients)
         functions = [(self._points[name], keep) for name in names]
@@ -244,6 +278,11 @@ class HookedEncoderDecoder:
         return logits, ActivationCache(
             ordered, batch if isinstance(batch, Batch) else None, self.compute_result, gradients
         )
+
+    def _names(self, names_filter: NamesFilter) -> tuple[str, ...]:
+        """The points a filter selects; without one, all but results, which a cache computes from z."""
+        names = matching(names_filter, tuple(self._points))
+        return names if names_filter is not None else tuple(name for name in names if not name.endswith(RESULT))
 
     def compute_result(self, name: str, z: Tensor) -> Tensor:
         """What every head writes to the residual stream.
@@ -257,11 +296,6 @@ class HookedEncoderDecoder:
         """
         weight: Tensor = self.module(name).weight  # type: ignore[assignment]
         return head_results(z, weight)
-
-
-def _until_end(row: list[int], eos_token_id: int) -> list[int]:
-    """A generated row up to and including its first end-of-sentence token."""
-    return row[: row.index(eos_token_id) + 1] if eos_token_id in row else row
 
 
 def _length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:

@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from interp.axes import TokenIds
 from interp.errors import InputError
 from interp.families import ModelConfig
-from interp.words import CATEGORIES, EOS, NO_WORD, PAD, SENTINEL, Span, Words, categorise, task_prefix
+from interp.words import CATEGORIES, CONTENT, EOS, NO_WORD, PAD, SENTINEL, Span, Words, categorise, task_prefix
 
 IGNORED_LABEL = -100
 """Label of padded target positions, as in transformers' loss."""
@@ -208,6 +208,19 @@ def describe_generated(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, e
         spans.append((min(start, len(decoded)), len(decoded)))
         text = decoded
     return _describe(text, ids, spans, tokenizer, eos_token_id, 0)
+
+
+def describe_ids(ids: Sequence[int], eos_token_id: int) -> Text:
+    """A `Text` from ids alone, for models without a tokenizer: every token is a word, written as its number."""
+    pieces = tuple(str(token) for token in ids)
+    return Text(
+        text=" ".join(pieces),
+        ids=tuple(ids),
+        pieces=pieces,
+        words=pieces,
+        word_of_token=tuple(NO_WORD if token == eos_token_id else index for index, token in enumerate(ids)),
+        category_of_token=tuple(EOS if token == eos_token_id else CONTENT for token in ids),
+    )
 
 
 def collate(
