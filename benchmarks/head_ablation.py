@@ -32,9 +32,16 @@ def small_model() -> HookedEncoderDecoder:
     """T5-small's shape with random weights."""
     torch.manual_seed(0)
     config = T5Config(
-        num_layers=6, num_decoder_layers=6, d_model=512, d_kv=64, d_ff=2048, num_heads=8, vocab_size=32128
+        num_layers=6,
+        num_decoder_layers=6,
+        d_model=512,
+        d_kv=64,
+        d_ff=2048,
+        num_heads=8,
+        vocab_size=32128,
+        decoder_start_token_id=0,
     )
-    return HookedEncoderDecoder(T5ForConditionalGeneration(config).requires_grad_(False))
+    return HookedEncoderDecoder(T5ForConditionalGeneration(config).eval().requires_grad_(False))
 
 
 def random_prompts(model: HookedEncoderDecoder) -> Batch:

@@ -1,0 +1,168 @@
+"""How does the rest of a forward pass go on from an edited residual stream?
+
+A head is ablated by adding to the stream what the replacement of its z would add: (z' - z) W_O, exact because T5 has no biases.
+All that follows is computed by the host's own modules, called as the host called them in the first pass; nothing before the edit
+is computed again: not the encoder for decoder heads, not the layers below. Only rows that are read meet the unembedding.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from interp.axes import HeadVectors, Residual, Stack
+from interp.model import HookedEncoderDecoder
+from interp.names import HeadId, attention_path
+from interp.tokens import Batch
+from interp.weights import attention_weights
+
+_STREAM, _MEMORY = "hidden_states", "encoder_hidden_states"
+"""How every family of the host calls the residual stream and the encoder memory among a layer's parameters."""
+
+ReadOut = Callable[[Residual], Float[Tensor, " batch"]]
+"""From the decoder's output as the unembedding sees it, [batch target d_model], to one number for each prompt."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """How the host called one module in the first pass: every argument by the name of its parameter."""
+
+    module: nn.Module
+    arguments: dict[str, Any]
+
+    @classmethod
+    def of(cls, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> "_Call":
+        bound = inspect.signature(module.forward).bind(*arguments, **keywords).arguments
+        return cls(module, {**bound, **bound.pop("kwargs", {})})
+
+    def again(self, hidden: Tensor, memory: Tensor | None) -> Tensor:
+        """The module's output for another stream and, if one is given, another encoder memory."""
+        changed = {_STREAM: hidden} if memory is None else {_STREAM: hidden, _MEMORY: memory}
+        output = self.module(**{**self.arguments, **changed})
+        stream: Tensor = output[0] if isinstance(output, tuple) else output
+        return stream
+
+
+class Replay:
+    """One finished forward pass, from which others go on with an edit.
+
+    Args:
+        model: a model of the T5 family.
+        batch: what to run once.
+
+    Attributes:
+        model: the model.
+        batch: the batch.
+        logits: of the first pass.
+        cache: z of every head and the stream after every attention.
+    """
+
+    def __init__(self, model: HookedEncoderDecoder, batch: Batch) -> None:
+        self.model = model
+        self.batch = batch
+        self._calls: dict[str, _Call] = {}
+        names = ["*.hook_z", "*.hook_resid_mid", "decoder.*.hook_resid_mid_cross", "decoder.*.hook_resid_post"]
+        names += ["decoder.0.hook_resid_pre"]
+        with torch.no_grad(), self._recording():
+            self.logits, self.cache = model.run_with_cache(batch, names_filter=names)
+
+    def z(self, kind: str, layer: int) -> HeadVectors:
+        """The attention-weighted values of one layer."""
+        place = {"encoder": "encoder", "decoder": "decoder", "cross": "cross_attn"}[kind]
+        return self.cache["z", layer, place]
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Note how the host calls its layers and its cross-attention sublayers."""
+        cfg = self.model.cfg
+        sites = {f"encoder.{layer}": f"encoder.{layer}.hook_resid_post" for layer in range(cfg.n_encoder_layers)}
+        for layer in range(cfg.n_decoder_layers):
+            sites[f"decoder.{layer}"] = f"decoder.{layer}.hook_resid_post"
+            sites[f"decoder.{layer}.cross"] = f"decoder.{layer}.hook_resid_mid_cross"
+        handles = []
+        for name, site in sites.items():
+            module = self.model.module(site)
+            handles.append(module.register_forward_pre_hook(self._recorder(name), with_kwargs=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _recorder(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+        def record(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            self._calls[name] = _Call.of(module, arguments, keywords)
+
+        return record
+
+    def clean(self, read_out: ReadOut) -> Float[Tensor, " batch"]:
+        """The read-out of the first pass."""
+        with torch.no_grad():
+            return self._read(self.cache[f"decoder.{self.model.cfg.n_decoder_layers - 1}.hook_resid_post"], read_out)
+
+    def with_head(self, head: HeadId, z: Tensor, read_out: ReadOut) -> Float[Tensor, " batch"]:
+        """The read-out when one head's z is replaced.
+
+        Args:
+            head: which head.
+            z: its replacement, [batch pos d_head].
+            read_out: what to read from the decoder's output.
+        """
+        stack: Stack = "encoder" if head.kind == "encoder" else "decoder"
+        after = "hook_resid_mid_cross" if head.kind == "cross" else "hook_resid_mid"
+        with torch.no_grad():
+            W_O = attention_weights(self.model, head.kind, head.layer).W_O[head.head]
+            written = (z - self.z(head.kind, head.layer)[:, :, head.head]) @ W_O
+            hidden = self.cache[f"{stack}.{head.layer}.{after}"] + written
+            if head.kind == "decoder":
+                hidden = self._cross(head.layer, hidden)
+            hidden = self._mlp(stack, head.layer, hidden)
+            hidden = self._layers(stack, head.layer + 1, hidden, None)
+            if stack == "encoder":
+                memory = self.model.module("encoder.ln_final")(hidden)
+                hidden = self._layers("decoder", 0, self.cache["decoder.0.hook_resid_pre"], memory)
+            return self._read(hidden, read_out)
+
+    def _cross(self, layer: int, hidden: Tensor) -> Tensor:
+        return self._calls[f"decoder.{layer}.cross"].again(hidden, None)
+
+    def _mlp(self, stack: Stack, layer: int, hidden: Tensor) -> Tensor:
+        norm = self.model.module(f"{stack}.{layer}.{'ln2' if stack == 'encoder' else 'ln3'}")
+        written: Tensor = self.model.module(f"{stack}.{layer}.hook_mlp_out")(norm(hidden))
+        return hidden + written
+
+    def _layers(self, stack: Stack, first: int, hidden: Tensor, memory: Tensor | None) -> Tensor:
+        for layer in range(first, self.model.cfg.n_layers(stack)):
+            hidden = self._calls[f"{stack}.{layer}"].again(hidden, memory)
+        return hidden
+
+    def _read(self, hidden: Tensor, read_out: ReadOut) -> Float[Tensor, " batch"]:
+        return read_out(self.model.module("decoder.ln_final")(hidden) * self.model.cfg.logit_scale)
+
+
+def hooked_effect(
+    model: HookedEncoderDecoder, batch: Batch, head: HeadId, z: Tensor, read_out: ReadOut
+) -> Float[Tensor, " batch"]:
+    """The same by one full forward pass with a hook on z: the plain way, which `Replay` must agree with."""
+    states: list[Tensor] = []
+
+    def replace(current: Tensor, hook: object) -> Tensor:
+        edited = current.clone()
+        edited[:, :, head.head] = z
+        return edited
+
+    def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        states.append(output)
+
+    handle = model.module("decoder.ln_final").register_forward_hook(keep)
+    try:
+        with torch.no_grad():
+            model.run_with_hooks(batch, [(f"{attention_path(head.kind, head.layer)}.hook_z", replace)])
+    finally:
+        handle.remove()
+    return read_out(states[0] * model.cfg.logit_scale)
