@@ -28,7 +28,7 @@ from interp.attribution import DecoderKind, head_directions
 from interp.cache import ActivationCache
 from interp.errors import InputError
 from interp.hooks import HookPoint
-from interp.model import HookedEncoderDecoder
+from interp.model import HookedEncoderDecoder, Hooks
 from interp.names import attention_path
 from interp.readout import Readout
 from interp.tokens import Batch
@@ -71,25 +71,44 @@ class Bench:
         return torch.cat(parts)
 
     def _values(self, site: str, replaced: Tensor) -> Tensor:
-        copies = len(replaced)
-        seen: list[Tensor] = []
-
         def replace(tensor: Tensor, hook: HookPoint) -> Tensor:
             return replaced.flatten(0, 1).to(tensor.dtype)
 
-        def keep(tensor: Tensor, hook: HookPoint) -> None:
-            seen.append(tensor)
-
-        with self.model.hooks([(site, replace), ("decoder.ln_final.hook_normalized", keep)]):
-            self.model.hf.get_decoder()(
-                input_ids=self.batch.decoder_input_ids.repeat(copies, 1),
-                attention_mask=self.batch.decoder_attention_mask.repeat(copies, 1),
-                encoder_hidden_states=self.memory.repeat(copies, 1, 1),
-                encoder_attention_mask=self.batch.attention_mask.repeat(copies, 1),
-                use_cache=False,
-            )
-        values: Tensor = (seen[0].unflatten(0, (copies, -1)) * self.readout.directions).sum(-1)
+        normalized = decoded(self.model, self.batch, self.memory, [(site, replace)], len(replaced))
+        values: Tensor = (normalized * self.readout.directions).sum(-1)
         return values
+
+
+def decoded(
+    model: HookedEncoderDecoder,
+    batch: Batch,
+    memory: Float[Tensor, "rows source d_model"],
+    hooks: Hooks,
+    copies: int,
+) -> Float[Tensor, "copy batch target d_model"]:
+    """The normed final stream of the decoder, before its gain, for copies of a batch that hooks tell apart.
+
+    Args:
+        model: the model.
+        batch: the prompts.
+        memory: the encoder's output for one copy of the batch, shared by all copies, or for every copy one after another.
+        hooks: edits of the decoder; they see all copies on the batch axis, copy by copy.
+        copies: how many.
+    """
+    seen: list[Tensor] = []
+
+    def keep(tensor: Tensor, hook: HookPoint) -> None:
+        seen.append(tensor)
+
+    with model.hooks([*hooks, ("decoder.ln_final.hook_normalized", keep)]):
+        model.hf.get_decoder()(
+            input_ids=batch.decoder_input_ids.repeat(copies, 1),
+            attention_mask=batch.decoder_attention_mask.repeat(copies, 1),
+            encoder_hidden_states=memory.repeat(copies * len(batch) // len(memory), 1, 1),
+            encoder_attention_mask=batch.attention_mask.repeat(copies, 1),
+            use_cache=False,
+        )
+    return seen[0].unflatten(0, (copies, -1))
 
 
 def bench(model: HookedEncoderDecoder, batch: Batch, readout: Readout) -> Bench:
