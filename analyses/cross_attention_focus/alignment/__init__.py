@@ -1,0 +1,41 @@
+"""Do heads, layers and flows point at the source word that a target word translates?
+
+Word alignments are read off any matrix of decoder rows by source tokens and scored against links drawn by people:
+
+    AER = 1 - (|A & S| + |A & P|) / (|A| + |S|),  precision = |A & P| / |A|,  recall = |A & S| / |S|     Och and Ney 2003
+
+with sure links S, possible links P (S is part of P) and the model's links A, summed over the corpus. A number without its
+baseline says little: a straight diagonal already reaches far, so it and random links stand in every table.
+"""
+
+from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
+from analyses.cross_attention_focus.alignment.evaluate import Alignment, SystemScore, evaluate
+from analyses.cross_attention_focus.alignment.extract import Conventions, Step, read_links
+from analyses.cross_attention_focus.alignment.gold import Gold, Link, Links, read_gold
+from analyses.cross_attention_focus.alignment.page import alignment_section
+from analyses.cross_attention_focus.alignment.score import Score, counts, score
+from analyses.cross_attention_focus.alignment.symmetrise import grow_diagonal
+from analyses.cross_attention_focus.alignment.texts import AlignedPair, pairs_from_prompts, word_spans
+
+__all__ = [
+    "AlignedPair",
+    "Alignment",
+    "Conventions",
+    "Gold",
+    "Link",
+    "Links",
+    "Score",
+    "Step",
+    "SystemScore",
+    "alignment_section",
+    "counts",
+    "diagonal_links",
+    "evaluate",
+    "grow_diagonal",
+    "pairs_from_prompts",
+    "random_links",
+    "read_gold",
+    "read_links",
+    "score",
+    "word_spans",
+]

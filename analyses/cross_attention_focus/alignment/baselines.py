@@ -1,0 +1,15 @@
+"""What alignments cost nothing: the straight diagonal, and chance. They stand beside every score."""
+
+import numpy as np
+
+from analyses.cross_attention_focus.alignment.gold import Links
+
+
+def diagonal_links(n_source: int, n_target: int) -> Links:
+    """Each target word to the source word at the same relative place: (t + 1/2) / T of the way, rounded down."""
+    return frozenset(((2 * target + 1) * n_source // (2 * n_target), target) for target in range(n_target))
+
+
+def random_links(n_source: int, n_target: int, generator: np.random.Generator) -> Links:
+    """Each target word to a source word drawn evenly."""
+    return frozenset((int(source), target) for target, source in enumerate(generator.integers(n_source, size=n_target)))

@@ -1,0 +1,196 @@
+"""Every head, layer and flow as a word aligner, scored against gold links, with baselines and untrained twins."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from analyses._contract import Pass, Settings
+from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
+from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
+from analyses.cross_attention_focus.alignment.gold import Gold
+from analyses.cross_attention_focus.alignment.score import Score, corpus_counts, counts, score
+from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
+from analyses.cross_attention_focus.flow import alti, rollout
+from analyses.cross_attention_focus.observe import HOOKS, readings
+from interp.controls import untrained_twin
+from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
+from interp.names import HeadId
+
+_BATCH = 16
+_RANDOM_DRAWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScore:
+    """One aligner.
+
+    Attributes:
+        system: head (`XL1H5 raw`), layer (`layer 1 norm`), flow (`alti layer 3`), `diagonal` or `random`.
+        conventions: how its links were read, in words; empty for the baselines.
+        score: over all sentences.
+        chosen: AER on the first half of the sentences.
+        held_out: AER on the second half.
+        twins: AER of the same system in every untrained twin; empty for the baselines.
+    """
+
+    system: str
+    conventions: str
+    score: Score
+    chosen: float
+    held_out: float
+    twins: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """All aligners on one corpus.
+
+    Attributes:
+        n_sentences: sentence pairs.
+        n_sure: sure gold links.
+        n_possible: possible gold links, the sure ones included.
+        baselines: `diagonal` and `random`.
+        systems: every other aligner under every convention, the best first.
+    """
+
+    n_sentences: int
+    n_sure: int
+    n_possible: int
+    baselines: tuple[SystemScore, ...]
+    systems: tuple[SystemScore, ...]
+
+    @property
+    def best(self) -> SystemScore:
+        """The aligner with the lowest AER on the first half; its honest number is `held_out`."""
+        return min(self.systems, key=lambda system: (np.nan_to_num(system.chosen, nan=np.inf), system.system))
+
+
+def evaluate(
+    model: HookedEncoderDecoder,
+    pairs: Sequence[AlignedPair],
+    gold: Sequence[Gold],
+    twins: int = 5,
+    seed: int = 0,
+) -> Alignment:
+    """Score every head, layer and flow.
+
+    Args:
+        model: the model; targets are given to its decoder.
+        pairs: sentence pairs, in the order of the gold file.
+        gold: their links.
+        twins: how many untrained control models.
+        seed: of random links, resampling and twins.
+
+    Raises:
+        InputError: if there are not as many pairs as gold lines, fewer than two, or a link names a word that is not there.
+    """
+    _check(pairs, gold)
+    table = _system_counts(model, pairs, gold)
+    controls = [_system_counts(untrained_twin(model, seed + index), pairs, gold) for index in range(twins)]
+    half = len(pairs) // 2
+    systems = [
+        _scored(name, str(how), values, half, seed, [control[name, how] for control in controls])
+        for (name, how), values in table.items()
+    ]
+    return Alignment(
+        n_sentences=len(pairs),
+        n_sure=sum(len(sentence.sure) for sentence in gold),
+        n_possible=sum(len(sentence.possible) for sentence in gold),
+        baselines=tuple(
+            _scored(name, "", values, half, seed, []) for name, values in _baselines(pairs, gold, seed).items()
+        ),
+        systems=tuple(sorted(systems, key=lambda item: (np.nan_to_num(item.score.aer, nan=np.inf), item.system))),
+    )
+
+
+def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
+    if len(pairs) != len(gold) or len(pairs) < 2:
+        raise InputError(
+            f"Got {len(pairs)} sentence pairs and {len(gold)} lines of gold links; give one line for each pair, at least two."
+        )
+    for number, (pair, links) in enumerate(zip(pairs, gold, strict=True), start=1):
+        for source, target in sorted(links.possible):
+            if source >= len(pair.source_words) or target >= len(pair.target_words):
+                raise InputError(
+                    f"Line {number} of the gold file links source word {source} with target word {target} (counted from 0), but "
+                    f"the pair has {len(pair.source_words)} and {len(pair.target_words)} words. Check whether words count "
+                    "from 0 or 1 and which side comes first."
+                )
+
+
+def _scored(name: str, how: str, table: np.ndarray, half: int, seed: int, twins: Sequence[np.ndarray]) -> SystemScore:
+    return SystemScore(
+        system=name,
+        conventions=how,
+        score=score(table, seed),
+        chosen=error_rate(table[:half]),
+        held_out=error_rate(table[half:]),
+        twins=tuple(error_rate(twin) for twin in twins),
+    )
+
+
+def error_rate(table: np.ndarray) -> float:
+    """AER from counts, without an interval."""
+    hits_sure, hits_possible, given, sure = table.sum(axis=0).tolist()
+    return 1 - (hits_sure + hits_possible) / (given + sure) if given + sure else np.nan
+
+
+def _baselines(pairs: Sequence[AlignedPair], gold: Sequence[Gold], seed: int) -> dict[str, np.ndarray]:
+    """Counts of the diagonal, and of random links summed over several draws."""
+    sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
+    generator = np.random.default_rng(seed)
+    drawn = [corpus_counts([random_links(*size, generator) for size in sizes], gold) for _ in range(_RANDOM_DRAWS)]
+    return {
+        "diagonal": corpus_counts([diagonal_links(*size) for size in sizes], gold),
+        "random": np.sum(drawn, axis=0),
+    }
+
+
+def _system_counts(
+    model: HookedEncoderDecoder, pairs: Sequence[AlignedPair], gold: Sequence[Gold]
+) -> dict[tuple[str, Conventions], np.ndarray]:
+    """(system, conventions) -> counts [sentence count]."""
+    assert model.tokenizer is not None
+    found: dict[tuple[str, Conventions], list[tuple[int, int, int, int]]] = {}
+    for start in range(0, len(pairs), _BATCH):
+        part = pairs[start : start + _BATCH]
+        for index, matrices in enumerate(_matrices(model, part)):
+            pair, wanted = part[index], gold[start + index]
+            prefix = len(pair.prefix)
+            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, prefix)
+            target = words_of_tokens(pair.target, pair.target_words, model.tokenizer)
+            stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
+            for how in ALL_CONVENTIONS:
+                for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
+                    found.setdefault((name, how), []).append(counts(links, wanted))
+    return {key: np.array(values) for key, values in found.items()}
+
+
+def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list[Mapping[str, np.ndarray]]:
+    """For every pair, system name -> [target source], still padded."""
+    batch = model.batch(
+        [pair.source for pair in pairs], [pair.target for pair in pairs], [pair.prefix for pair in pairs]
+    )
+    with torch.no_grad():
+        logits, cache = model.run_with_cache(batch, HOOKS)
+        run = Pass(model, batch, logits, cache, Settings())
+        read = {name: weights.nan_to_num(0.0).cpu().numpy() for name, weights in readings(run).items()}
+        flows = {
+            name: flow(model, batch, cache).source.cpu().numpy()
+            for name, flow in (("alti", alti), ("rollout", rollout))
+        }
+    named: list[Mapping[str, np.ndarray]] = []
+    for prompt in range(len(pairs)):
+        systems = {}
+        for layer in range(model.cfg.n_decoder_layers):
+            for kind in ("raw", "norm"):
+                for head in range(model.cfg.n_heads):
+                    systems[f"{HeadId('cross', layer, head)} {kind}"] = read[f"{kind}.head"][prompt, layer, head]
+                systems[f"layer {layer} {kind}"] = read[f"{kind}.layer"][prompt, layer]
+            for name, flow in flows.items():
+                systems[f"{name} layer {layer}"] = flow[prompt, layer]
+        named.append(systems)
+    return named

@@ -1,0 +1,70 @@
+"""Gold alignments in the usual text format: one sentence a line, links such as `3-4` (sure) and `3p4` (possible).
+
+Numbers count words from 0 or from 1; which of the two cannot be told from the file, so the caller says. Links are kept as
+(source word, target word) counted from 0; a file written target first is flipped.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from interp.errors import InputError
+
+Link = tuple[int, int]
+"""(source word, target word), both counted from 0."""
+
+Links = frozenset[Link]
+
+_LINK = re.compile(r"(\d+)([-p])(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The links of one sentence pair.
+
+    Attributes:
+        sure: links that any aligner must find.
+        possible: links that an aligner may give; the sure ones are among them.
+    """
+
+    sure: Links
+    possible: Links
+
+
+def read_gold(text: str, first: Literal[0, 1], target_first: bool = False) -> tuple[Gold, ...]:
+    """Read a gold file.
+
+    Args:
+        text: its content; an empty line is a sentence pair without links.
+        first: the number of the first word, 0 or 1.
+        target_first: whether links are written target-source.
+
+    Raises:
+        InputError: naming line and link, if something is no link or its number is below `first`.
+    """
+    lines = text.removeprefix("\ufeff").splitlines()
+    if not any(line.strip() for line in lines):
+        raise InputError("The gold file has no links; expected lines such as `0-0 1-2 2p3`.")
+    return tuple(_sentence(line, number, first, target_first) for number, line in enumerate(lines, start=1))
+
+
+def _sentence(line: str, number: int, first: int, target_first: bool) -> Gold:
+    links = list(_links(line, number, first, target_first))
+    sure = frozenset(link for link, kind in links if kind == "-")
+    return Gold(sure, sure | {link for link, _ in links})
+
+
+def _links(line: str, number: int, first: int, target_first: bool) -> Iterator[tuple[Link, str]]:
+    for entry in line.split():
+        match = _LINK.fullmatch(entry)
+        if match is None:
+            raise InputError(
+                f"Line {number} of the gold file has {entry!r}; a link is written `3-4` (sure) or `3p4` (possible)."
+            )
+        left, right = int(match.group(1)) - first, int(match.group(3)) - first
+        if left < 0 or right < 0:
+            raise InputError(
+                f"Line {number} of the gold file has {entry!r}, but words were said to count from {first}; count them from 0."
+            )
+        yield ((right, left) if target_first else (left, right)), match.group(2)

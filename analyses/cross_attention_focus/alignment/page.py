@@ -1,0 +1,88 @@
+"""The section of an alignment run: the honest number of the best aligner, the baselines, and every aligner in one table."""
+
+import numpy as np
+import pandas as pd
+
+from analyses.cross_attention_focus.alignment.evaluate import Alignment, SystemScore
+from analyses.cross_attention_focus.wording import amount, between
+from interp.report import Paragraph, Section, Table
+
+_LIMITS = (
+    "An alignment error rate says where a matrix points, not what the model uses: attention is not importance (Jain and Wallace "
+    "2019), and weights that misalign may still explain predictions (Ferrando and Costa-jussa 2021).",
+    "The conventions (step, words or pieces, masked or raw) change the rate by many points; compare rows of one convention.",
+    "Gold links are people's choices; sure and possible links differ between corpora, and so do the rates.",
+)
+
+
+def alignment_section(alignment: Alignment) -> Section:
+    """The section."""
+    return Section(
+        "word-alignment",
+        "Word alignment",
+        "Do heads, layers and flows point at the source word that a target word translates?",
+        _findings(alignment),
+        (Paragraph(_how_to_read(alignment)), _table(alignment)),
+        _LIMITS,
+    )
+
+
+def _findings(alignment: Alignment) -> tuple[str, ...]:
+    best = alignment.best
+    diagonal, chance = (
+        next(item for item in alignment.baselines if item.system == name) for name in ("diagonal", "random")
+    )
+    verdict = "better" if best.held_out < diagonal.held_out else "no better"
+    return (
+        f"{best.system} ({best.conventions}), chosen among {len(alignment.systems)} aligners on the first half of the sentences, "
+        f"has an alignment error rate of {amount(best.held_out)} on the second half, {verdict} than a straight diagonal "
+        f"({amount(diagonal.held_out)}) and random links ({amount(chance.held_out)}); on all {alignment.n_sentences} sentences "
+        f"{amount(best.score.aer)} [{amount(best.score.low)}, {amount(best.score.high)}], precision "
+        f"{amount(best.score.precision)}, recall {amount(best.score.recall)}; the same aligner in untrained twins "
+        f"{between(min(best.twins), max(best.twins)) if best.twins else 'was not run'}.",
+    )
+
+
+def _how_to_read(alignment: Alignment) -> str:
+    return (
+        f"{alignment.n_sentences} sentence pairs with {alignment.n_sure} sure and {alignment.n_possible} possible links (the sure "
+        "ones included). Targets were given. Step output: a target word is aligned by the rows that predict it (AWO); input: by "
+        "the rows that read it (AWI). Unit words: weights are summed over source pieces and averaged over target pieces before "
+        "the argmax; pieces: argmax for every piece, union of links. Raw: if prefix or end of sentence wins, there is no link; "
+        "masked: they are left out."
+    )
+
+
+def _table(alignment: Alignment) -> Table:
+    rows = [_row(item) for item in (*alignment.baselines, *alignment.systems)]
+    return Table(
+        name="word-alignment",
+        caption=(
+            "Alignment error rate (lower is better), precision and recall of every aligner, baselines first, then the best. Low "
+            "and high: 95 % interval over sentences. First and second half: for choosing and for judging what was chosen. Twins: the "
+            "same aligner in untrained models."
+        ),
+        frame=pd.DataFrame(rows),
+        rows_shown=20,
+    )
+
+
+def _row(item: SystemScore) -> dict[str, object]:
+    step, unit, version = item.conventions.split(", ") if item.conventions else ("", "", "")
+    return {
+        "aligner": item.system,
+        "step": step,
+        "unit": unit,
+        "version": version,
+        "AER": item.score.aer,
+        "low": item.score.low,
+        "high": item.score.high,
+        "precision": item.score.precision,
+        "recall": item.score.recall,
+        "links": item.score.n_links,
+        "first half": item.chosen,
+        "second half": item.held_out,
+        "twins mean": float(np.mean(item.twins)) if item.twins else np.nan,
+        "twins low": min(item.twins, default=np.nan),
+        "twins high": max(item.twins, default=np.nan),
+    }

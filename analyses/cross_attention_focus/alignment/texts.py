@@ -1,0 +1,126 @@
+"""From gold words to a model's tokens, by character offsets.
+
+Gold alignments number the words of a tokenised text ("cherry-pick ."), while the model must see the text as people write it
+("cherry-pick."). Both hold the same characters in the same order apart from white space, so every gold word has a range of
+characters, and every token belongs to the word with which it shares most characters.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from interp.errors import InputError
+from interp.prompts import Prompt
+from interp.words import Span, Words, task_prefix
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPair:
+    """A sentence pair as the model reads it, and the words that gold links count.
+
+    Attributes:
+        prefix: task prefix, possibly empty.
+        source: source text with its task prefix.
+        target: target text.
+        source_words: gold words of the source, the prefix not among them.
+        target_words: gold words of the target.
+    """
+
+    prefix: str
+    source: str
+    target: str
+    source_words: tuple[str, ...]
+    target_words: tuple[str, ...]
+
+
+def pairs_from_prompts(prompts: Sequence[Prompt]) -> tuple[AlignedPair, ...]:
+    """Sentence pairs from prompts with targets.
+
+    The words are those of the fields `source_words` and `target_words` (separated by spaces) where a prompt has them, and else
+    the words and marks of the texts (`interp.words.Words`).
+
+    Raises:
+        InputError: if a prompt has no target.
+    """
+    pairs = []
+    for prompt in prompts:
+        if prompt.target is None:
+            raise InputError(
+                f"Prompt {prompt.id} has no target; alignment needs the translation that the gold links are about."
+            )
+        prefix = prompt.fields.get("prefix", task_prefix(prompt.source))
+        sentence = prompt.source[len(prefix) :]
+        pairs.append(
+            AlignedPair(
+                prefix=prefix,
+                source=prompt.source,
+                target=prompt.target,
+                source_words=_words(prompt.fields.get("source_words"), sentence),
+                target_words=_words(prompt.fields.get("target_words"), prompt.target),
+            )
+        )
+    return tuple(pairs)
+
+
+def _words(given: str | None, text: str) -> tuple[str, ...]:
+    return Words.of(text).texts if given is None else tuple(given.split())
+
+
+def word_spans(text: str, words: Sequence[str], start: int = 0) -> tuple[Span, ...]:
+    """The character range of every gold word in a text.
+
+    Args:
+        text: the text as the model reads it.
+        words: its words in order; escapes of the Moses tokenizer (`&apos;`, `@-@`) are undone.
+        start: where the words begin, for example after a task prefix.
+
+    Raises:
+        InputError: if the words are not the characters of the text, naming the first that is not.
+    """
+    spans = []
+    place = start
+    for word in words:
+        first = None
+        for character in _plain(word):
+            place = _skip_space(text, place)
+            if place >= len(text) or text[place] != character:
+                raise InputError(
+                    f"The gold word {word!r} does not follow in the text {text[start : start + 60]!r}: expected {character!r} at "
+                    f"character {place}, got {text[place : place + 1]!r}. Gold words must spell the text, white space aside."
+                )
+            first = place if first is None else first
+            place += 1
+        spans.append((place if first is None else first, place))
+    if text[place:].strip():
+        raise InputError(
+            f"The text goes on with {text[place : place + 30]!r} after its last gold word; give all its words."
+        )
+    return tuple(spans)
+
+
+def _plain(word: str) -> str:
+    return "-" if word == "@-@" else html.unescape(word)
+
+
+def _skip_space(text: str, place: int) -> int:
+    while place < len(text) and text[place].isspace():
+        place += 1
+    return place
+
+
+def words_of_tokens(
+    text: str, words: Sequence[str], tokenizer: PreTrainedTokenizerBase, start: int = 0
+) -> tuple[int, ...]:
+    """For every token of a text the gold word it belongs to, or -1 (prefix, end of sentence).
+
+    Raises:
+        InputError: if the tokenizer keeps no character offsets, or the words do not spell the text.
+    """
+    if not tokenizer.is_fast:
+        raise InputError(
+            "This tokenizer keeps no character offsets, which mapping tokens to gold words needs; use a fast one."
+        )
+    spans = [(first, last) for first, last in tokenizer(text, return_offsets_mapping=True).offset_mapping]
+    return Words(tuple(words), word_spans(text, words, start)).index(spans)

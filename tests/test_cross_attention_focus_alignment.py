@@ -1,0 +1,190 @@
+"""Word alignment: formats, conventions, scores known by hand, and a trained model that must beat the diagonal."""
+
+import numpy as np
+import pytest
+
+from analyses.cross_attention_focus.alignment import (
+    AlignedPair,
+    Conventions,
+    Gold,
+    alignment_section,
+    counts,
+    diagonal_links,
+    evaluate,
+    grow_diagonal,
+    pairs_from_prompts,
+    random_links,
+    read_gold,
+    read_links,
+    score,
+    word_spans,
+)
+from analyses.cross_attention_focus.alignment.score import corpus_counts
+from analyses.cross_attention_focus.alignment.texts import words_of_tokens
+from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
+from interp.prompts import Prompt
+from interp.prompts import bundled as bundled_prompts
+from interp.report import Table
+
+# Our own links for the German half of the bundled references, written by hand: word indices from 0, marks are words.
+HAND_GOLD = {
+    "wooden-chair.de": "0-0 1-1 2-2 3-3 4-4 5-5 6-6 7p6 8-7 9p7 10-8 11-9",
+    "sleeping-cat.de": "0-0 1-1 2-2 3p3 4-3 5-4 6-5 7-6 8-7",
+    "man-with-goat.de": "0-0 1-1 2-2 3-3 4-4 5-5 6p6 7-6 8-7 9-8 10-9",
+    "dog-and-cat.de": "0-0 1-1 2-2 3-3 4-4 5p5 6-5 7-6 8-7 9-8 10-9",
+    "you-have-a-cat.de": "0-0 1-1 2p2 2-3 3-4 4-7 5-5 6-6 7-8",
+    "soup-and-spoon.de": "0-0 1-1 2p2 3-2 4-3 5-4 6-5 7-6 8-7",
+    "coffee-and-newspaper.de": "0-0 1p1 2-1 3-2 4-3 5-4 6-5 7-6 8-7",
+    "yellow-coat.de": "0-0 1-1 2-2 3-3 4-4 5-5 6p6 7-6 8-7 9-8 10-9 11-10",
+}
+
+
+def test_gold_is_read_with_sure_and_possible_links_from_either_base_and_side() -> None:
+    from_zero = read_gold("0-0 1p2\n\n2-1", first=0)
+    assert from_zero[0] == Gold(frozenset({(0, 0)}), frozenset({(0, 0), (1, 2)}))
+    assert from_zero[1] == Gold(frozenset(), frozenset())
+    assert read_gold("1-1 2p3\n\n3-2", first=1) == from_zero
+    assert read_gold("0-0 2p1\n\n1-2", first=0, target_first=True) == from_zero
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "message"),
+    [
+        ("0-0\n1:2", 0, r"Line 2 of the gold file has '1:2'; a link is written `3-4` \(sure\) or `3p4`"),
+        ("1-1\n2-0", 1, r"Line 2 of the gold file has '2-0', but words were said to count from 1"),
+        (" \n\n", 0, "has no links"),
+    ],
+)
+def test_bad_gold_is_refused_with_its_line(text: str, first: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_gold(text, first)  # type: ignore[arg-type]
+
+
+def test_scores_are_those_of_the_definition() -> None:
+    gold = [
+        Gold(frozenset({(0, 0), (1, 1)}), frozenset({(0, 0), (1, 1), (2, 1)})),
+        Gold(frozenset({(0, 0)}), frozenset({(0, 0)})),
+    ]
+    links = [frozenset({(0, 0), (2, 1), (2, 2)}), frozenset({(1, 0)})]
+    assert counts(links[0], gold[0]) == (1, 2, 3, 2)
+    got = score(corpus_counts(links, gold))
+    assert got.aer == pytest.approx(1 - (1 + 2) / (4 + 3))
+    assert got.precision == pytest.approx(2 / 4)
+    assert got.recall == pytest.approx(1 / 3)
+    assert got.low <= got.aer <= got.high
+    perfect = score(corpus_counts([g.sure for g in gold], gold))
+    assert (perfect.aer, perfect.precision, perfect.recall) == (0.0, 1.0, 1.0)
+    assert np.isnan(score(corpus_counts([frozenset(), frozenset()], gold)).precision)
+
+
+def test_grow_diagonal_by_hand() -> None:
+    forward = frozenset({(0, 0), (1, 1), (2, 2), (5, 0)})
+    backward = frozenset({(0, 0), (2, 2), (2, 3), (4, 5)})
+    # (1,1) touches (0,0); (2,3) touches (2,2) and target 3 is free; (5,0) and (4,5) touch nothing.
+    assert grow_diagonal(forward, backward) == {(0, 0), (1, 1), (2, 2), (2, 3)}
+    assert grow_diagonal(forward, forward) == forward
+    both_taken = grow_diagonal(frozenset({(0, 0), (1, 1), (0, 1)}), frozenset({(0, 0), (1, 1)}))
+    assert both_taken == {(0, 0), (1, 1)}
+
+
+def test_baselines() -> None:
+    assert diagonal_links(4, 4) == {(0, 0), (1, 1), (2, 2), (3, 3)}
+    assert diagonal_links(6, 3) == {(1, 0), (3, 1), (5, 2)}
+    assert diagonal_links(2, 4) == {(0, 0), (0, 1), (1, 2), (1, 3)}
+    drawn = random_links(5, 200, np.random.default_rng(0))
+    assert {target for _, target in drawn} == set(range(200))
+    assert {source for source, _ in drawn} == set(range(5))
+
+
+def test_links_at_the_output_and_input_step_by_words_and_by_pieces() -> None:
+    # Source tokens: prefix, word 0 in two pieces, word 1, end of sentence. Target: word 0, word 1 in two pieces, </s>.
+    source, target = (-1, 0, 0, 1, -1), (0, 1, 1, -1)
+    matrix = np.array([
+        [
+            [0.40, 0.25, 0.25, 0.10, 0.0],  # predicts word 0: its pieces together beat the prefix
+            [0.10, 0.45, 0.0, 0.40, 0.05],  # predicts word 1, first piece
+            [0.0, 0.0, 0.0, 0.9, 0.1],  # predicts word 1, second piece
+            [0.0, 0.3, 0.0, 0.1, 0.6],  # predicts </s>
+        ]
+    ])
+
+    def read(step: str, unit: str, masked: bool) -> set[tuple[int, int]]:
+        return set(read_links(matrix, source, target, Conventions(step, unit, masked))[0])  # type: ignore[arg-type]
+
+    assert read("output", "words", False) == {(0, 0), (1, 1)}
+    assert read("output", "pieces", False) == {(0, 1), (1, 1)}  # the prefix wins the first row, so word 0 has no link
+    assert read("output", "pieces", True) == {(0, 0), (0, 1), (1, 1)}
+    assert read("input", "words", False) == {
+        (0, 0),
+        (1, 1),
+    }  # rows 1 | 2, 3: word 1 gets (0, .5) against end of sentence .35
+    assert read("input", "pieces", False) == {(0, 0), (1, 1)}  # row 3 points at the end of the sentence
+    assert read("input", "pieces", True) == {(0, 0), (1, 1), (0, 1)}
+    with pytest.raises(ValueError, match="no decoder row reads it"):
+        read_links(matrix, source, (0, 1, 1, 2), Conventions("input", "words", False))
+
+
+def test_gold_words_are_found_in_detokenised_text_by_their_characters() -> None:
+    text = "translate English to German: Don't cherry-pick, “Bob”."
+    words = ["Don", "&apos;t", "cherry", "@-@", "pick", ",", "“", "Bob", "”", "."]
+    spans = word_spans(text, words, 28)
+    assert [text[a:b] for a, b in spans] == ["Don", "'t", "cherry", "-", "pick", ",", "“", "Bob", "”", "."]
+    with pytest.raises(
+        InputError, match=r"The gold word 'plum' does not follow .* expected 'p' at character 35, got 'c'"
+    ):
+        word_spans(text, ["Don", "'t", "plum"], 28)
+    with pytest.raises(InputError, match=r"goes on with ' cherry-pick"):
+        word_spans(text, ["Don", "'t"], 28)
+
+
+def test_tokens_belong_to_gold_words_and_the_prefix_to_none(bundled: HookedEncoderDecoder) -> None:
+    assert bundled.tokenizer is not None
+    text = "translate English to German: A wooden chair."
+    words = ["A", "wooden", "chair", "."]
+    got = words_of_tokens(text, words, bundled.tokenizer, 28)
+    pieces = bundled.tokenizer.convert_ids_to_tokens(bundled.tokenizer(text).input_ids)
+    assert got[:5] == (-1,) * 5
+    assert got[-1] == -1
+    for word, piece in zip(got[5:-1], pieces[5:-1], strict=True):
+        assert piece.strip("▁") in words[word]
+    assert set(got[5:-1]) == {0, 1, 2, 3}
+
+
+def test_pairs_take_their_words_from_fields_or_texts() -> None:
+    source = "translate English to German: A dog."
+    plain, tokenised = pairs_from_prompts([
+        Prompt("a", source, "Ein Hund."),
+        Prompt("b", source, "Ein Hund.", {"source_words": "A dog.", "target_words": "Ein Hund ."}),
+    ])
+    assert plain == AlignedPair(source[:28], source, "Ein Hund.", ("A", "dog", "."), ("Ein", "Hund", "."))
+    assert tokenised.source_words == ("A", "dog.")
+    with pytest.raises(InputError, match="Prompt c has no target"):
+        pairs_from_prompts([Prompt("c", source)])
+
+
+def test_what_does_not_fit_is_refused(bundled: HookedEncoderDecoder) -> None:
+    pair = pairs_from_prompts([Prompt("a", "translate English to German: A dog.", "Ein Hund.")])[0]
+    with pytest.raises(InputError, match="Got 1 sentence pairs and 2 lines"):
+        evaluate(bundled, [pair], read_gold("0-0\n0-0", 0))
+    with pytest.raises(
+        InputError, match=r"Line 2 .* source word 3 with target word 1 \(counted from 0\).* 3 and 3 words"
+    ):
+        evaluate(bundled, [pair, pair], read_gold("0-0\n3-1", 0))
+
+
+@pytest.mark.slow
+def test_the_trained_model_aligns_better_than_the_diagonal_and_twins_do_not(bundled: HookedEncoderDecoder) -> None:
+    prompts = [prompt for prompt in bundled_prompts("references").prompts if prompt.id in HAND_GOLD]
+    gold = read_gold("\n".join(HAND_GOLD[prompt.id] for prompt in prompts), first=0)
+    result = evaluate(bundled, pairs_from_prompts(prompts), gold, twins=2)
+    diagonal = result.baselines[0]
+    best = result.systems[0]
+    assert result.best.held_out < diagonal.held_out
+    assert best.score.aer < diagonal.score.aer
+    assert min(best.twins) > 0.4
+    section = alignment_section(result)
+    assert "straight diagonal" in section.findings[0]
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    assert table.frame["aligner"].tolist()[:2] == ["diagonal", "random"]
+    assert len(table.frame) == 2 + 8 * 4 * (2 * 6 + 2 + 2)
