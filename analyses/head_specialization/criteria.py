@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from analyses._contract import Arrays, Observed
+from analyses.head_specialization.alignment import ROLES
 from analyses.head_specialization.observe import offsets
 from analyses.head_specialization.roles import Criterion, Rule, mean_over_prompts
 from analyses.head_specialization.settings import HeadSettings
@@ -38,7 +39,15 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
         settings: thresholds.
     """
     found = [] if kind == "cross" else _positional(kind, observed.prompts, settings)
-    return found + _sinks(kind, observed.prompts) + _repeats(kind, observed.weights)
+    found += _sinks(kind, observed.prompts) + _repeats(kind, observed.weights)
+    return found + (_alignment(observed.prompts) if kind == "cross" else [])
+
+
+def _alignment(prompts: Arrays) -> list[Criterion]:
+    if "cross.align_diagonal" not in prompts:
+        return []
+    diagonal = prompts["cross.align_diagonal"]
+    return [Criterion(role, "margin", prompts[f"cross.align_{step}"], diagonal) for step, role in ROLES.items()]
 
 
 def _repeats(kind: AttentionKind, weights: Arrays) -> list[Criterion]:

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analyses._contract import Arrays, Pass
+from analyses.head_specialization.alignment import observe_alignment
 from analyses.head_specialization.offsets import eligible_rows, offset_statistics
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
@@ -86,7 +87,7 @@ def observe(run: Pass) -> Arrays:
         found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
         found |= _baselines(frame, run.settings.max_offset)
         arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
-    return arrays
+    return arrays | observe_alignment(run)
 
 
 def _layer(pattern: Pattern, frame: Frame, window: int) -> dict[str, Tensor]:

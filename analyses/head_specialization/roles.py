@@ -5,6 +5,7 @@ A criterion is a score per prompt, its null per prompt, and a rule on their mean
     share      score >= 0.90                                  Voita et al. 2019, argmax at one offset
     mass       score > 0.50                                   Clark et al. 2019, previous and next token
     content    score > 0.50                                   [ours] duplicate-token and induction heads, on random repeats
+    margin     score >= null + 0.10                           [ours] alignment heads, after Voita et al. 2019 for syntax
     lift       score >= 0.50 and score / null >= 5            [ours] sinks: end of sentence, punctuation, sentinels
     odds       score >= 0.50 and odds(score) / odds(null) >= 5    [ours] prefix and first key, whose base rate is so large
                                                               that no mass could have a lift of 5
@@ -28,7 +29,7 @@ from interp.axes import AttentionKind
 from interp.names import HeadId
 from interp.statistics import false_discovery, resampled_means
 
-Rule = Literal["share", "mass", "content", "lift", "odds"]
+Rule = Literal["share", "mass", "content", "margin", "lift", "odds"]
 
 STRICT_STABILITY = 0.975
 """Share of resamples in which a sink's rule must hold: the lower confidence bound lies above the threshold."""
@@ -123,6 +124,8 @@ def holds(
         return np.asarray(score >= settings.argmax_share)
     if rule in ("mass", "content"):
         return np.asarray(score > settings.mass)
+    if rule == "margin":
+        return np.asarray(score >= null + settings.margin)
     enough = score >= settings.mass
     if rule == "lift":
         return np.asarray(enough & (score >= settings.lift * null))

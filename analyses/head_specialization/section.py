@@ -104,6 +104,7 @@ _PHRASES = {
     "share": "has its strongest weight there in {score:.2f} of the rows",
     "mass": "puts {score:.2f} of its attention there",
     "content": "puts {score:.2f} of its attention there on random repeated sequences",
+    "margin": "has an agreement (1 - AER) of {score:.2f} with the gold links",
     "lift": "puts {score:.2f} of its attention there",
     "odds": "puts {score:.2f} of its attention there",
 }

@@ -25,6 +25,8 @@ class HeadSettings(Settings):
         stability: share of bootstrap resamples in which a label must hold.
         resamples: bootstrap resamples of the prompts.
         samples: random repeated sequences, for each stack.
+        links: gold word links of sources, as source text -> `0-0 1-2 2p1` (see `links`); alignment heads are looked for if given.
+        margin: how far above its baseline an alignment head must be (Voita et al. 2019, for syntactic heads: 10 points).
         probe_seed: of these sequences; the model and its twins read the same ones.
     """
 
@@ -36,4 +38,6 @@ class HeadSettings(Settings):
     stability: Share = 0.90
     resamples: Annotated[int, Field(ge=100)] = 10_000
     samples: Annotated[int, Field(ge=4)] = 16
+    links: dict[str, str] = Field(default_factory=dict)
+    margin: Share = 0.10
     probe_seed: Annotated[int, Field(ge=0)] = 0

@@ -18,6 +18,7 @@ RULES = {
     "share": "argmax share >= {argmax_share:g} (Voita et al. 2019)",
     "mass": "mass > {mass:g} (Clark et al. 2019)",
     "content": "mass on random repeats > {mass:g} [ours]",
+    "margin": "1 - AER >= diagonal's + {margin:g} [ours]",
     "lift": "mass >= {mass:g} and lift >= {lift:g} [ours]",
     "odds": "mass >= {mass:g} and odds ratio >= {lift:g} [ours]",
 }
