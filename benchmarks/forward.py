@@ -11,7 +11,6 @@ import argparse
 import importlib.util
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +77,9 @@ def cases(work: Work) -> dict[str, Case]:
         REFERENCE: lambda: hf(**inputs, use_cache=False, output_attentions=True, output_hidden_states=True),
         "host, eager": lambda: hf(**inputs, use_cache=False),
         "hooked, nothing attached": lambda: model(inputs),
-        "hooked, every point attached, nothing kept": lambda: model.run_with_hooks(inputs, [(_kept_everywhere, _ignore)]),
+        "hooked, every point attached, nothing kept": lambda: model.run_with_hooks(
+            inputs, [(_kept_everywhere, _ignore)]
+        ),
         "patterns": lambda: model.run_with_cache(inputs, names_filter="*.hook_pattern"),
         "full cache": lambda: model.run_with_cache(inputs),
         "one head edited": lambda: model.run_with_hooks(inputs, [("decoder.2.cross_attn.hook_z", zero_first_head)]),
@@ -160,16 +161,20 @@ def main() -> None:
     theirs, absent = peers(work)
     seconds = measure({**cases(work), **theirs}, options.rounds, options.device)
     where = torch.cuda.get_device_name() if options.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    title = f"t5-{options.shape} shape, batch {options.batch}, {options.source} source x {options.target} target, {where}"
+    title = (
+        f"t5-{options.shape} shape, batch {options.batch}, {options.source} source x {options.target} target, {where}"
+    )
     table = Table("case", "ratio", "median ms", title=title)
     for name, ratio in ratios(seconds).items():
         table.add_row(name, f"{ratio:.2f}", f"{1000 * statistics.median(seconds[name]):.1f}")
     console = Console(width=120)
     console.print(table)
-    console.print(f"peak memory of a full cache / (bytes kept + the forward's own): {peak_ratio(work, options.device):.2f}")
+    console.print(
+        f"peak memory of a full cache / (bytes kept + the forward's own): {peak_ratio(work, options.device):.2f}"
+    )
     for reason in absent:
         console.print(reason)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

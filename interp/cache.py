@@ -8,11 +8,13 @@ computed from z when it is read, unless it was asked for by name.
 from collections.abc import Callable, Iterator, Mapping
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp.errors import InputError
 from interp.hooks import HookFunction, HookPoint
-from interp.names import ActivationKey, canonical_name, get_act_name, resolve
+from interp.names import ActivationKey, axes_of, canonical_name, get_act_name, resolve
+from interp.stacks import ResidualStacks
 from interp.tokens import Batch
 
 ComputeResult = Callable[[str, Tensor], Tensor]
@@ -21,16 +23,22 @@ ComputeResult = Callable[[str, Tensor], Tensor]
 RESULT = ".hook_result"
 
 
-class ActivationCache(Mapping[str, Tensor]):
+ComputeDirections = Callable[[Int[Tensor, " *tokens"]], Tensor]
+"""Tokens -> the directions of the final decoder stream that their logits read, [*tokens d_model]."""
+
+
+class ActivationCache(ResidualStacks):
     """Hook name -> tensor, read-only.
 
-    Keys may also be given in TransformerLens' spelling or as a tuple: `cache["pattern", 2, "cross_attn"]`.
+    Keys may also be given in TransformerLens' spelling or as a tuple: `cache["pattern", 2, "cross_attn"]`. Sums over the
+    residual stream (`accumulated_resid`, `decompose_resid`, `stack_head_results`, `logit_attrs`) are in `interp.stacks`.
 
     Args:
         tensors: what was kept.
         batch: the batch it was kept from.
         compute_result: makes `hook_result` from z.
         gradients: whether the run kept gradients.
+        directions: makes logit directions from tokens, for `logit_attrs`.
 
     Attributes:
         batch: the batch of the forward pass.
@@ -42,10 +50,12 @@ class ActivationCache(Mapping[str, Tensor]):
         batch: Batch | None,
         compute_result: ComputeResult,
         gradients: bool = False,
+        directions: ComputeDirections | None = None,
     ) -> None:
-        self._tensors = dict(tensors)
+        self._tensors = tensors
         self._compute_result = compute_result
         self._gradients = gradients
+        self._directions = directions
         self.batch = batch
 
     def __getitem__(self, key: ActivationKey) -> Tensor:
@@ -66,6 +76,16 @@ class ActivationCache(Mapping[str, Tensor]):
     def __repr__(self) -> str:
         return f"ActivationCache({len(self)} activations, {self.n_bytes() / 2**20:.1f} MiB)"
 
+    def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Tensor:
+        """The directions of the final decoder stream that the tokens' logits read, [*tokens d_model].
+
+        Raises:
+            InputError: if the cache was read from a file without its model.
+        """
+        if self._directions is None:
+            raise InputError("This cache does not know its model, which has the unembedding; load it with its model.")
+        return self._directions(tokens)
+
     @property
     def grad(self) -> Mapping[str, Tensor | None]:
         """Hook name -> d metric / d activation, after `metric.backward()`; None where the metric does not depend on it.
@@ -85,30 +105,64 @@ class ActivationCache(Mapping[str, Tensor]):
     def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> "ActivationCache":
         """A cache with the same activations on another device or in another floating-point type."""
         moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}
-        return ActivationCache(moved, self.batch, self._compute_result)
+        return ActivationCache(moved, self.batch, self._compute_result, directions=self._directions)
 
     def select(self, prompt: int) -> "ActivationCache":
         """The activations of one prompt, its batch axis kept with length 1; activations shared by the batch stay whole."""
         kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
-        return ActivationCache(kept, None, self._compute_result)
+        return ActivationCache(kept, None, self._compute_result, directions=self._directions)
+
+    def at(self, key: ActivationKey, positions: Bool[Tensor, "batch pos"]) -> Tensor:
+        """One activation at a token set: the rows of all its tokens, prompt by prompt.
+
+        Args:
+            key: the activation; of scores and patterns the query axis is meant.
+            positions: the token set, e.g. `interp.positions.last(batch, "source")`.
+
+        Returns:
+            [token ...]: for one token a prompt, the first axis is the prompt. Patterns come as [token head key].
+
+        Raises:
+            InputError: if the set is about another stack's positions, or the activation has none.
+        """
+        value = self[key]
+        axes = axes_of(get_act_name(*key) if isinstance(key, tuple) else canonical_name(key))
+        if axes[0] != "batch":
+            raise InputError(f"{key!r} has axes [{' '.join(axes)}] and no positions of a prompt to choose from.")
+        by_position = value.transpose(1, 2) if axes[-1] == "key" else value
+        if by_position.shape[:2] != positions.shape:
+            raise InputError(
+                f"{key!r} has {tuple(by_position.shape[:2])} prompts and positions and the token set {tuple(positions.shape)}; "
+                "take a set of the same side, source or target."
+            )
+        return by_position[positions.to(value.device)]
 
     def stack(self, name: str, place: str, layers: range) -> Tensor:
         """One activation of several layers on a new leading layer axis, e.g. `cache.stack("z", "cross_attn", range(4))`."""
         return torch.stack([self[name, layer, place] for layer in layers])
 
 
-def keeper(kept: dict[str, Tensor], gradients: bool = False) -> HookFunction:
+def keeper(
+    kept: dict[str, Tensor],
+    gradients: bool = False,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> HookFunction:
     """A hook function that keeps what it sees under the point's name.
 
     Args:
         kept: where to keep it.
         gradients: also make every value a place where gradients stop to be read: values outside the graph are replaced by
             a leaf that requires gradients, values inside it retain theirs.
+        device: where to move it on capture; it stays where it is by default.
+        dtype: which type to keep it in; its own by default.
     """
 
-    def keep(tensor: Tensor, hook: HookPoint) -> Tensor | None:
+    def keep(tensor: Tensor, hook: HookPoint) -> None:
         kept[hook.name] = tensor
-        return None
+
+    def keep_elsewhere(tensor: Tensor, hook: HookPoint) -> None:
+        kept[hook.name] = tensor.detach().to(device=device, dtype=dtype)
 
     def keep_with_gradient(tensor: Tensor, hook: HookPoint) -> Tensor:
         if tensor.requires_grad:
@@ -118,4 +172,6 @@ def keeper(kept: dict[str, Tensor], gradients: bool = False) -> HookFunction:
         kept[hook.name] = tensor
         return tensor
 
-    return keep_with_gradient if gradients else keep
+    if gradients:
+        return keep_with_gradient
+    return keep if device is None and dtype is None else keep_elsewhere

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -30,7 +31,8 @@ from interp.families import family_of, read_config
 from interp.generation import Decoding, Generation, StepRecorder, write
 from interp.hooks import HookFunction, HookPoint, attached
 from interp.names import NamesFilter, matching, resolve
-from interp.tokens import Batch, Text, check_lengths, collate, describe_generated, describe_ids, tokenise
+from interp.texts import Text, describe_generated, tokenise_all
+from interp.tokens import Batch, collate
 from interp.wires import head_results
 from interp.wiring import wire
 
@@ -144,19 +146,14 @@ class HookedEncoderDecoder:
         targets = [targets] if isinstance(targets, str) else targets
         if not sources:
             raise InputError("A batch needs at least one source text; got none.")
-        for what, given in (("targets", targets), ("prefixes", prefixes)):
-            if given is not None and len(given) != len(sources):
-                raise InputError(f"Got {len(sources)} sources and {len(given)} {what}; give one for each source.")
-        eos = self.cfg.eos_token_id
-        given_prefixes: Sequence[str | None] = prefixes or [None] * len(sources)
-        source_texts = [tokenise(text, tokenizer, eos, p) for text, p in zip(sources, given_prefixes, strict=True)]
-        check_lengths(source_texts, self.max_length, "source")
-        shift = self.hf._shift_right
+        eos, shift = self.cfg.eos_token_id, self.hf._shift_right
+        source_texts = tokenise_all(sources, tokenizer, eos, self.max_length, "source", prefixes)
         if targets is None:
             target_texts, unfinished = self._generate_targets(source_texts, max_new_tokens)
             return collate(source_texts, target_texts, self.cfg, shift, "generated", unfinished).to(self.device)
-        target_texts = [tokenise(text, tokenizer, eos, "") for text in targets]
-        check_lengths(target_texts, self.max_length, "target")
+        if len(targets) != len(sources):
+            raise InputError(f"Got {len(sources)} sources and {len(targets)} targets; give one for each source.")
+        target_texts = tokenise_all(targets, tokenizer, eos, self.max_length, "target", [""] * len(targets))
         return collate(source_texts, target_texts, self.cfg, shift, "given").to(self.device)
 
     def _generate_targets(self, sources: Sequence[Text], limit: int | None) -> tuple[list[Text], tuple[int, ...]]:
@@ -165,13 +162,12 @@ class HookedEncoderDecoder:
         written = write(self.hf, self.cfg, inputs, Decoding(), self._limit(inputs, limit))
         return [self._describe(ids) for ids in written.tokens], written.unfinished
 
+    def _describe(self, ids: Sequence[int]) -> Text:
+        return describe_generated(ids, self.tokenizer, self.cfg.eos_token_id)
+
     def _limit(self, batch: Batch, limit: int | None) -> int:
         """Most tokens to generate."""
         return min(limit or 2 * batch.input_ids.shape[1] + 20, self.max_length)
-
-    def _describe(self, ids: Sequence[int]) -> Text:
-        eos = self.cfg.eos_token_id
-        return describe_ids(ids, eos) if self.tokenizer is None else describe_generated(ids, self.tokenizer, eos)
 
     def generate(
         self,
@@ -197,7 +193,7 @@ class HookedEncoderDecoder:
             KeyError: if the filter names no hook point.
         """
         decoding = decoding or Decoding()
-        inputs = sources if isinstance(sources, Batch) else self._sources_only(sources)
+        inputs = sources if isinstance(sources, Batch) else self.batch(sources, sources)
         recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
         with attached(recorder.functions()):
             written = write(self.hf, self.cfg, inputs, decoding, self._limit(inputs, max_new_tokens))
@@ -205,11 +201,7 @@ class HookedEncoderDecoder:
         shift = self.hf._shift_right
         batch = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished).to(self.device)
         kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
-        return Generation(batch, written.logits, ActivationCache(kept, batch, self.compute_result), decoding)
-
-    def _sources_only(self, sources: str | Sequence[str]) -> Batch:
-        texts = [sources] if isinstance(sources, str) else list(sources)
-        return self.batch(texts, texts)
+        return Generation(batch, written.logits, self._cache(kept, batch), decoding)
 
     def _need_tokenizer(self) -> PreTrainedTokenizerBase:
         if self.tokenizer is None:
@@ -252,7 +244,12 @@ class HookedEncoderDecoder:
             return self(batch)
 
     def run_with_cache(
-        self, batch: Batch | Mapping[str, Tensor], names_filter: NamesFilter = None, gradients: bool = False
+        self,
+        batch: Batch | Mapping[str, Tensor],
+        names_filter: NamesFilter = None,
+        gradients: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> tuple[Logits, ActivationCache]:
         """One forward pass that keeps activations.
 
@@ -261,23 +258,29 @@ class HookedEncoderDecoder:
             names_filter: which activations; by default every hook point but `hook_result`, which the cache computes from z
                 when it is read.
             gradients: keep what is needed for `cache.grad` after one `metric.backward()`.
+            device: where activations are moved as they are kept, e.g. `cpu` to spare the accelerator's memory.
+            dtype: the type they are kept in, e.g. `torch.bfloat16` for half the memory.
 
         Returns:
             The logits [batch target vocab] and the cache.
 
         Raises:
             KeyError: if the filter names no hook point.
+            InputError: if gradients are asked for together with a device or a type.
         """
+        if gradients and (device is not None or dtype is not None):
+            raise InputError("Gradients reach activations where they were computed; leave out `device` and `dtype`.")
         names = self._names(names_filter)
         kept: dict[str, Tensor] = {}
-        keep = keeper(kept, gradients)
+        keep = keeper(kept, gradients, device, dtype)
         functions = [(self._points[name], keep) for name in names]
         with torch.set_grad_enabled(gradients or torch.is_grad_enabled()), attached(functions):
             logits = self(batch)
         ordered = {name: kept[name] for name in names}
-        return logits, ActivationCache(
-            ordered, batch if isinstance(batch, Batch) else None, self.compute_result, gradients
-        )
+        return logits, self._cache(ordered, batch if isinstance(batch, Batch) else None, gradients)
+
+    def _cache(self, kept: Mapping[str, Tensor], batch: Batch | None, gradients: bool = False) -> ActivationCache:
+        return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions)
 
     def _names(self, names_filter: NamesFilter) -> tuple[str, ...]:
         """The points a filter selects; without one, all but results, which a cache computes from z."""
@@ -296,6 +299,17 @@ class HookedEncoderDecoder:
         """
         weight: Tensor = self.module(name).weight  # type: ignore[assignment]
         return head_results(z, weight)
+
+    def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
+        """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token], float32 at least.
+
+        logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the
+        final norm (methods C.1).
+        """
+        table: Tensor = self.module("unembed.hook_out").weight  # type: ignore[assignment]
+        gain: Tensor = self.module("decoder.ln_final").weight  # type: ignore[assignment]
+        wide = torch.promote_types(table.dtype, torch.float32)
+        return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens, table).to(wide)
 
 
 def _length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:

@@ -160,6 +160,22 @@ def _some(pattern: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
     return chosen
 
 
+_AXES_OF_LEAF: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("q", "k", "v", "z"), ("batch", "pos", "head", "d_head")),
+    **dict.fromkeys(("attn_scores", "pattern"), ("batch", "head", "query", "key")),
+    **dict.fromkeys(_MLP_LEAVES, ("batch", "pos", "d_mlp")),
+    "result": ("batch", "pos", "head", "d_model"),
+    "scale": ("batch", "pos", "one"),
+    "out": ("batch", "pos", "vocab"),
+    "position_bias": ("one", "head", "query", "key"),
+}
+
+
+def axes_of(name: str) -> tuple[str, ...]:
+    """The axis names of the tensor at a hook point, from its canonical name alone; words are those of `interp.axes`."""
+    return _AXES_OF_LEAF.get(name.rpartition(".")[2].removeprefix("hook_"), ("batch", "pos", "d_model"))
+
+
 def attention_path(kind: AttentionKind, layer: int) -> str:
     """The name of an attention block: `encoder.0.attn`, `decoder.0.attn` or `decoder.0.cross_attn`."""
     return {"encoder": "encoder.{}.attn", "decoder": "decoder.{}.attn", "cross": "decoder.{}.cross_attn"}[kind].format(

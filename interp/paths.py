@@ -21,6 +21,7 @@ from torch import Tensor
 from interp.axes import AttentionKind
 from interp.cache import ActivationCache
 from interp.errors import InputError
+from interp.hooks import HookFunction, HookPoint
 from interp.interventions import Edits, Target, patch
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
@@ -45,8 +46,10 @@ class Receiver:
             InputError: if the text is no receiver.
         """
         head, _, leaf = label.partition(".")
-        if leaf == "q" or leaf == "k" or leaf == "v":
-            return cls(HeadId.parse(head), leaf)
+        inputs: tuple[Input, ...] = ("q", "k", "v")
+        for known in inputs:
+            if leaf == known:
+                return cls(HeadId.parse(head), known)
         raise InputError(f"{label!r} is no receiver; write a head and its input, XL2H1.q, XL2H1.k or XL2H1.v.")
 
 
@@ -105,8 +108,8 @@ def _read(model: HookedEncoderDecoder, batch: Batch, edits: Edits, names: Sequen
         return model.run_with_cache(batch, names_filter=names)[1]
 
 
-def _one_head(donor: Tensor, head: int):  # noqa: ANN202
-    def edit(value: Tensor, hook: object) -> Tensor:
+def _one_head(donor: Tensor, head: int) -> HookFunction:
+    def edit(value: Tensor, hook: HookPoint) -> Tensor:
         edited = value.clone()
         edited[:, :, head] = donor[:, :, head]
         return edited

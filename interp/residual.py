@@ -143,4 +143,5 @@ def residual_gap(model: HookedEncoderDecoder, cache: ActivationCache, stack: Sta
             total = total + cache[f"{attention_path(kind, layer)}.hook_result"].sum(-2)
         total = total + cache[f"{stack}.{layer}.hook_mlp_out"]
     final = cache[f"{stack}.{depth - 1}.hook_resid_post"]
-    return (total - final).norm(dim=-1) / final.norm(dim=-1)
+    gap: Tensor = (total - final).norm(dim=-1) / final.norm(dim=-1)
+    return gap

@@ -38,7 +38,8 @@ def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: i
     q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.projections)
 
     def reader(weight: Tensor) -> Tensor:
-        return weight.unflatten(0, (model.cfg.n_heads, -1)).transpose(1, 2)
+        split: Tensor = weight.unflatten(0, (model.cfg.n_heads, -1))
+        return split.transpose(1, 2)
 
     return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (model.cfg.n_heads, -1)))
 
@@ -71,14 +72,8 @@ def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_m
 
 
 def logit_directions(model: HookedEncoderDecoder, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
-    """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token].
-
-    logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the final
-    norm (methods C.1). Only the rows asked for are read, never the whole table. Float32 at least.
-    """
-    rows = nn.functional.embedding(tokens, unembedding(model))
-    wide = torch.promote_types(rows.dtype, torch.float32)
-    return model.cfg.logit_scale * final_gain(model, "decoder").to(wide) * rows.to(wide)
+    """The direction of the final decoder stream that a token's logit reads; see `HookedEncoderDecoder.logit_directions`."""
+    return model.logit_directions(tokens)
 
 
 def position_bias(

@@ -101,19 +101,16 @@ class NormWire(TorchWire):
         hidden: Tensor = inputs[0]
         if self.centred:
             hidden = hidden - hidden.mean(-1, keepdim=True)
-        inverse = torch.rsqrt(hidden.to(torch.float32).pow(2).mean(-1, keepdim=True) + self.eps)
-        replaced = False
-        if self.points["scale"].active:
-            scale = inverse.reciprocal()
-            shown = self.points["scale"].fire(scale)
-            if shown is not scale or shown.requires_grad:
-                inverse, replaced = shown.reciprocal(), True
-        if self.points["normalized"].active:
-            normalized = (hidden * inverse).to(output.dtype)
-            shown = self.points["normalized"].fire(normalized)
-            replaced = replaced or shown is not normalized or shown.requires_grad
-        elif replaced:
-            shown = (hidden * inverse).to(output.dtype)
+        # The norm of a vector needs no second tensor of its size, which the mean of squares would.
+        length = torch.linalg.vector_norm(hidden.to(torch.float32), dim=-1, keepdim=True)
+        scale = (length.square() / hidden.shape[-1] + self.eps).sqrt()
+        shown = self.points["scale"].fire(scale)
+        replaced = shown is not scale or shown.requires_grad
+        if not replaced and not self.points["normalized"].active:
+            return None
+        normalized = (hidden / shown).to(output.dtype)
+        shown = self.points["normalized"].fire(normalized)
+        replaced = replaced or shown is not normalized or shown.requires_grad
         return self._gain(shown) if replaced else None
 
     def _gain(self, normalized: Tensor) -> Tensor:

@@ -10,12 +10,8 @@ from interp.axes import Stack
 from interp.errors import InputError
 from interp.families import Family, ModelConfig, Site
 from interp.hooks import HookPoint
+from interp.names import axes_of
 from interp.wires import InputWire, NormWire, OutputWire, PositionBiasWire, ResultWire
-
-_HEADS = ("batch", "pos", "head", "d_head")
-_SCORES = ("batch", "head", "query", "key")
-_RESIDUAL = ("batch", "pos", "d_model")
-_NEURONS = ("batch", "pos", "d_mlp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +85,22 @@ def _module(model: nn.Module, path: str) -> nn.Module:
 def _connect(name: str, site: Site, module: nn.Module, config: ModelConfig) -> dict[str, HookPoint]:
     """Make the points of one site and connect them."""
     if site.side == "attention":
-        return _connect_attention(name, module)
+        heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in ("q", "k", "v", "attn_scores", "pattern", "z")}
+        watch(module, AttentionPoints(**heads))
+        return {point.name: point for point in heads.values()}
     if site.side == "norm":
-        scale = HookPoint(f"{name}.hook_scale", ("batch", "pos", "one"))
-        normalized = HookPoint(f"{name}.hook_normalized", _RESIDUAL)
+        scale, normalized = _point(f"{name}.hook_scale"), _point(f"{name}.hook_normalized")
         NormWire(module, config.eps, centred=config.norm == "layer", scale=scale, normalized=normalized)
         return {point.name: point for point in (scale, normalized)}
+    point = _point(name)
     if site.side == "heads":
         assert isinstance(module, nn.Linear)
-        point = HookPoint(name, ("batch", "pos", "head", "d_model"))
         ResultWire(module, config.n_heads, value=point)
-    elif site.side == "bias":
-        point = HookPoint(name, ("one", "head", "query", "key"))
-        PositionBiasWire(module, value=point)
     else:
-        point = HookPoint(name, _axes(name))
-        (InputWire if site.side == "input" else OutputWire)(module, value=point)
+        wires = {"bias": PositionBiasWire, "input": InputWire, "output": OutputWire}
+        wires[site.side](module, value=point)
     return {name: point}
 
 
-def _connect_attention(name: str, module: nn.Module) -> dict[str, HookPoint]:
-    axes = {"q": _HEADS, "k": _HEADS, "v": _HEADS, "attn_scores": _SCORES, "pattern": _SCORES, "z": _HEADS}
-    points = {leaf: HookPoint(f"{name}.hook_{leaf}", shape) for leaf, shape in axes.items()}
-    watch(module, AttentionPoints(**points))
-    return {point.name: point for point in points.values()}
-
-
-def _axes(name: str) -> tuple[str, ...]:
-    if name == "unembed.hook_out":
-        return ("batch", "pos", "vocab")
-    return _NEURONS if ".mlp." in name else _RESIDUAL
+def _point(name: str) -> HookPoint:
+    return HookPoint(name, axes_of(name))

@@ -119,6 +119,11 @@ def test_byte_tokens_belong_to_words_by_their_characters(tiny_byt5: HookedEncode
     assert named(text)[-1] == ("</s>", "eos")
 
 
+def test_one_prefix_for_each_source(bundled: HookedEncoderDecoder) -> None:
+    with pytest.raises(InputError, match="Got 2 sources and 1 prefixes; give one for each source"):
+        bundled.batch(["a", "b"], prefixes=["a"])
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_text_longer_than_the_model_was_made_for_is_refused(bundled: HookedEncoderDecoder, side: str) -> None:
     long, short = "dog " * 200, "a dog"
