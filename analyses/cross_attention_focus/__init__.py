@@ -8,9 +8,10 @@ refutes it for a model and a prompt set, per layer and head, with base rates, in
 from analyses._contract import Analysis
 from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
 from analyses.cross_attention_focus.section import QUESTION, TITLE, present
+from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.summary import Focus, summarise
 
-__all__ = ["ANALYSIS", "Focus", "illustrate", "observe", "present", "summarise"]
+__all__ = ["ANALYSIS", "Focus", "FocusSettings", "illustrate", "observe", "present", "summarise"]
 
 ANALYSIS = Analysis(
     name="cross_attention_focus",
@@ -21,4 +22,5 @@ ANALYSIS = Analysis(
     summarise=summarise,
     present=present,
     illustrate=illustrate,
+    settings=FocusSettings,
 )

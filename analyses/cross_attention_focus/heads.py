@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from analyses._contract import Arrays, Evidence
 from analyses.cross_attention_focus.estimates import Estimate, estimate, mean_over_prompts
+from analyses.cross_attention_focus.swaps import SwapKind
 from interp.names import HeadId
 from interp.words import CATEGORIES
 
@@ -24,7 +25,7 @@ class BestHead:
     """The head that does one thing most.
 
     Attributes:
-        what: slug of the thing: a category's name, or `forward` for reading in order.
+        what: slug of the thing: a category's name, `forward` for reading in order, or a kind of swap.
         head: the head, chosen on the first half.
         value: its number on the second half; `twins` are those of each twin's own best head.
         base_rate: what an even spread gives, or None where there is no such thing.
@@ -59,6 +60,15 @@ def best_heads(evidence: Evidence, categories: Sequence[str]) -> tuple[BestHead,
     if chosen is not None:
         found.append(BestHead("forward", *chosen, None, _n_heads(evidence)))
     return tuple(found)
+
+
+def most_moved_head(evidence: Evidence, kind: SwapKind) -> BestHead | None:
+    """The head whose pattern a swap moves most; None without such prompts in the first half."""
+    name = f"swap.{kind}.moved"
+    if name not in evidence.model.prompts or len(evidence.prompt_ids) < 4:
+        return None
+    chosen = _best(evidence, lambda arrays: arrays[name])
+    return None if chosen is None else BestHead(kind, *chosen, None, _n_heads(evidence))
 
 
 def _mass_on(column: int) -> Measure:

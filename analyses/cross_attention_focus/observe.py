@@ -25,6 +25,8 @@ from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, alti,
 from analyses.cross_attention_focus.flow.observe import observe_flow
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
 from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
+from analyses.cross_attention_focus.settings import FocusSettings
+from analyses.cross_attention_focus.swaps import observe_swaps
 from interp import measures
 from interp.tokens import Batch
 from interp.weights import attention_weights
@@ -83,9 +85,13 @@ def observe(run: Pass) -> Arrays:
 
     Returns:
         `{reading}.{statistic}`, [prompt layer head] or [prompt layer], with a last axis of categories for masses;
-        `base_rate` [prompt category], the share of each category among the source tokens; and those of `flow.observe`.
+        `base_rate` [prompt category], the share of each category among the source tokens; those of `flow.observe`; and,
+        unless the settings forbid the two more forward passes, those of `swaps`.
     """
     arrays = observe_readings(run) | observe_flow(run.model, run.batch, run.cache)
+    assert isinstance(run.settings, FocusSettings)
+    if run.settings.swaps:
+        arrays |= observe_swaps(run)
     return {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
 
 

@@ -5,6 +5,7 @@ from analyses.cross_attention_focus.figures import example_figure, head_figure, 
 from analyses.cross_attention_focus.following import flow_figures, flow_sentence, flow_tables
 from analyses.cross_attention_focus.heads import BestHead
 from analyses.cross_attention_focus.masses import VERSIONS
+from analyses.cross_attention_focus.moving import swap_figure, swap_sentences, swap_table
 from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.tables import tables
 from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
@@ -25,6 +26,7 @@ LIMITS = (
     "By these layers a source token's vector already holds its neighbours: reading a prefix token may be reading the sentence.",
     "ALTI+ leaves feed-forward layers out and measures mixing, not effect; rollout assumes that every residual keeps half; "
     "Chefer's relevance follows one logit's gradient and is no share.",
+    "An exchanged token is followed under teacher forcing with the original target, which after the first row disagrees with it.",
     "Content and function words are told apart by a list of English words; content of other languages includes function words.",
     "Intervals treat prompts as independent; prompts that share a sentence make them somewhat too short.",
 )
@@ -37,6 +39,7 @@ def present(focus: Focus) -> Section:
     blocks += [head_figure(focus, version) for version in VERSIONS]
     blocks += [*shape_figures(focus), *flow_figures(focus)]
     blocks += [*tables(focus), *flow_tables(focus)]
+    blocks += [swap_figure(focus), swap_table(focus)] if focus.swaps else []
     blocks += [example_figure(focus.example, version) for version in VERSIONS]
     return Section("cross-attention-focus", TITLE, QUESTION, findings(focus), tuple(blocks), LIMITS)
 
@@ -45,7 +48,7 @@ def findings(focus: Focus) -> tuple[str, ...]:
     """What was found, the answer to the usual claim first."""
     sentences = [claim_sentence(focus), norm_sentence(focus), _span_sentence(focus), flow_sentence(focus)]
     sentences += [_head_sentence(best) for best in focus.heads if best.what in ("prefix", "content", "eos", "forward")]
-    return tuple(sentence for sentence in sentences if sentence is not None)
+    return (*(sentence for sentence in sentences if sentence is not None), *swap_sentences(focus))
 
 
 def _how_to_read(focus: Focus) -> str:

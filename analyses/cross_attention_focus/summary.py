@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from analyses._contract import Evidence, Example
-from analyses.cross_attention_focus.estimates import Estimate, observed_estimate
-from analyses.cross_attention_focus.heads import BestHead, best_heads
+from analyses.cross_attention_focus.estimates import Estimate, estimate, observed_estimate
+from analyses.cross_attention_focus.heads import BestHead, best_heads, most_moved_head
 from analyses.cross_attention_focus.masses import (
     VERSIONS,
     Masses,
@@ -14,6 +16,7 @@ from analyses.cross_attention_focus.masses import (
     present_categories,
     summarise_masses,
 )
+from analyses.cross_attention_focus.swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
 from analyses.cross_attention_focus.trend import Course, Trend, assess
 from interp.words import CATEGORIES
 
@@ -34,6 +37,27 @@ FLOWS = ("alti.mass", "alti.target", "alti.quarters", "alti.decline", "rollout.m
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Moved:
+    """What exchanging one source token does to every head, [layer head].
+
+    Attributes:
+        n_prompts: prompts that have such a token.
+        moved: divergence of the patterns, 0 to 1.
+        gained: change of the weight on the exchanged token.
+        start: divergence in the first row alone.
+        layer: `moved`, mean over the heads of a layer.
+        head: the head that moves most, chosen on one half of the prompts and measured on the other.
+    """
+
+    n_prompts: int
+    moved: Estimate
+    gained: Estimate
+    start: Estimate
+    layer: Estimate
+    head: BestHead | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Focus:
     """What the decoder reads, layer by layer.
 
@@ -48,6 +72,7 @@ class Focus:
         trends: of every category in every version.
         flow: `alti.mass`, `alti.target`, `alti.quarters`, `alti.decline` and `rollout.mass`, as `flow.observe` defines them.
         heads: heads that stand out, each chosen on one half of the prompts and measured on the other.
+        swaps: kind -> what exchanging one token moves; empty if no prompt has a token to exchange.
         example: one prompt in full.
     """
 
@@ -61,6 +86,7 @@ class Focus:
     trends: tuple[Trend, ...]
     flow: Mapping[str, Estimate]
     heads: tuple[BestHead, ...]
+    swaps: Mapping[SwapKind, Moved]
     example: Example
 
     def trend(self, category: str, version: Version) -> Trend | None:
@@ -84,7 +110,27 @@ def summarise(evidence: Evidence) -> Focus:
         trends=assess(_courses(evidence), evidence.seed),
         flow={name: observed_estimate(evidence, name) for name in FLOWS},
         heads=best_heads(evidence, masses["raw"].categories),
+        swaps={kind: moved for kind in SWAP_KINDS if (moved := _moved(evidence, kind)) is not None},
         example=evidence.example,
+    )
+
+
+def _moved(evidence: Evidence, kind: SwapKind) -> Moved | None:
+    """What a kind of swap moves, or None if it was not run or no prompt has such a token."""
+    names = {statistic: f"swap.{kind}.{statistic}" for statistic in SWAP_STATISTICS}
+    if names["moved"] not in evidence.model.prompts:
+        return None
+    has_swap = ~np.isnan(evidence.model.prompts[names["moved"]]).any((1, 2))
+    if not has_swap.any():
+        return None
+    cells = {statistic: observed_estimate(evidence, name) for statistic, name in names.items()}
+    layer = estimate(
+        evidence.model.prompts[names["moved"]].mean(2),
+        [twin.prompts[names["moved"]].mean(2) for twin in evidence.twins],
+        evidence.seed,
+    )
+    return Moved(
+        int(has_swap.sum()), cells["moved"], cells["gained"], cells["start"], layer, most_moved_head(evidence, kind)
     )
 
 

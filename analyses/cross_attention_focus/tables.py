@@ -26,7 +26,7 @@ def estimate_columns(cell: Estimate, prefix: str = "") -> dict[str, float]:
     }
 
 
-def _most_telling_first(frame: pd.DataFrame, surprise: np.ndarray | pd.Series) -> pd.DataFrame:
+def most_telling_first(frame: pd.DataFrame, surprise: np.ndarray | pd.Series) -> pd.DataFrame:
     """Rows by falling surprise, undefined ones last, ties in their order."""
     order = np.argsort(-np.nan_to_num(np.abs(np.asarray(surprise)), nan=-1.0), kind="stable")
     return frame.iloc[order].reset_index(drop=True)
@@ -88,7 +88,7 @@ def _layer_table(focus: Focus) -> Table:
             "intervals over prompts, the base rate |c|/S and the untrained twins. Lift is mass over base rate. Rows furthest "
             "from their base rate come first."
         ),
-        frame=_most_telling_first(frame, frame["mass"] - frame["base rate"]),
+        frame=most_telling_first(frame, frame["mass"] - frame["base rate"]),
         columns_shown=(
             *("layer", "category", "version", "mass", "low", "high", "base rate", "lift"),
             *("twins mean", "twins low", "twins high"),
@@ -123,7 +123,7 @@ def _head_table(focus: Focus) -> Table:
             "furthest from their base rate come first, so the top of the table flatters its heads: the findings name heads "
             "chosen on one half of the prompts and measured on the other."
         ),
-        frame=_most_telling_first(frame, frame["mass"] - frame["base rate"]),
+        frame=most_telling_first(frame, frame["mass"] - frame["base rate"]),
         columns_shown=(
             *("head", "category", "version", "mass", "low", "high", "base rate", "lift"),
             *("twins mean", "twins low", "twins high"),
@@ -155,5 +155,5 @@ def _shape_table(focus: Focus) -> Table:
             "last token of the span), spread, monotonicity (Kendall's tau of centre with row), diagonality (Pearson's r) and "
             "evenness of coverage are taken on the renormalised span. Rows furthest from the untrained twins come first."
         ),
-        frame=_most_telling_first(frame, frame["value"] - frame["twins mean"]),
+        frame=most_telling_first(frame, frame["value"] - frame["twins mean"]),
     )

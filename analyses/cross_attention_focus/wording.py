@@ -18,19 +18,20 @@ def signed(value: float) -> str:
     return ("+" if round(float(value), 2) > 0 else "") + amount(value)
 
 
-def between(low: float, high: float) -> str:
+def between(low: float, high: float, decimals: int = 2) -> str:
     """A range such as `0.23 to 0.25`."""
-    return f"{amount(low)} to {amount(high)}"
+    return f"{amount(low, decimals)} to {amount(high, decimals)}"
 
 
-def with_interval(cell: Estimate) -> str:
+def with_interval(cell: Estimate, decimals: int = 2) -> str:
     """A single estimate such as `0.61 [0.55, 0.66]`."""
-    return f"{amount(float(cell.point))} [{amount(float(cell.low))}, {amount(float(cell.high))}]"
+    point, low, high = (amount(float(value), decimals) for value in (cell.point, cell.low, cell.high))
+    return f"{point} [{low}, {high}]"
 
 
-def twins_range(cell: Estimate) -> str:
+def twins_range(cell: Estimate, decimals: int = 2) -> str:
     """The lowest and highest twin of a single estimate."""
-    return between(float(cell.twin_low), float(cell.twin_high))
+    return between(float(cell.twin_low), float(cell.twin_high), decimals)
 
 
 def p_text(p_value: float) -> str:

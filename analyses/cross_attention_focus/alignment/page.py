@@ -45,10 +45,10 @@ def _findings(alignment: Alignment) -> tuple[str, ...]:
 
 def _how_to_read(alignment: Alignment) -> str:
     return (
-        f"{alignment.n_sentences} sentence pairs with {alignment.n_sure} sure and {alignment.n_possible} possible links (the sure "
-        "ones included). Targets were given. Step output: a target word is aligned by the rows that predict it (AWO); input: by "
-        "the rows that read it (AWI). Unit words: weights are summed over source pieces and averaged over target pieces before "
-        "the argmax; pieces: argmax for every piece, union of links. Raw: if prefix or end of sentence wins, there is no link; "
+        f"{alignment.n_sentences} sentence pairs with {alignment.n_sure} sure and {alignment.n_possible} possible links (the "
+        "sure ones included). Targets were given. Step output: a target word is aligned by the rows that predict it (AWO); "
+        "input: by the rows that read it (AWI). Unit words: weights are summed over source pieces and averaged over target pieces "
+        "before the argmax; pieces: argmax for every piece, union of links. Raw: if prefix or end of sentence wins, there is no link; "
         "masked: they are left out."
     )
 
@@ -59,8 +59,8 @@ def _table(alignment: Alignment) -> Table:
         name="word-alignment",
         caption=(
             "Alignment error rate (lower is better), precision and recall of every aligner, baselines first, then the best. Low "
-            "and high: 95 % interval over sentences. First and second half: for choosing and for judging what was chosen. Twins: the "
-            "same aligner in untrained models."
+            "and high: 95 % interval over sentences. First and second half: for choosing and for judging what was chosen. "
+            "Twins: the same aligner in untrained models."
         ),
         frame=pd.DataFrame(rows),
         rows_shown=20,
