@@ -108,7 +108,8 @@ def decoded(
             encoder_attention_mask=batch.attention_mask.repeat(copies, 1),
             use_cache=False,
         )
-    return seen[0].unflatten(0, (copies, -1))
+    normalized: Tensor = seen[0].unflatten(0, (copies, -1))
+    return normalized
 
 
 def bench(model: HookedEncoderDecoder, batch: Batch, readout: Readout) -> Bench:

@@ -1,0 +1,142 @@
+"""Minimal pairs: two sources that differ in one respect and thereby in their answer (Zhang and Nanda 2024).
+
+A clean and a corrupted source have equally many tokens, so that every position of one has its counterpart in the other. Both are
+decoded after the same prefix, the tokens that their targets share; the answer is the first token of the clean target that the
+corrupted target does not share, the foil is the corrupted target's token there. What is measured is one number a source: the
+logit of the answer less that of the foil, at the row after the prefix.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
+from interp.tokens import Batch, Text, collate, tokenise
+from interp.weights import logit_directions
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPair:
+    """Texts of one minimal pair.
+
+    Attributes:
+        id: its name.
+        kind: what differs, e.g. `gender`.
+        clean: the clean source, task prefix included.
+        corrupted: the corrupted source.
+        clean_target: how the clean source's target begins, up to the answer at least.
+        corrupted_target: how the corrupted source's target begins.
+    """
+
+    id: str
+    kind: str
+    clean: str
+    corrupted: str
+    clean_target: str
+    corrupted_target: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairBatch:
+    """Minimal pairs as two batches with the same decoder inputs.
+
+    Attributes:
+        pairs: the texts.
+        clean: the clean sources.
+        corrupted: the corrupted sources.
+        rows: the decoder row that predicts the answer.
+        answers: the clean answers.
+        foils: the corrupted answers.
+    """
+
+    pairs: tuple[PromptPair, ...]
+    clean: Batch
+    corrupted: Batch
+    rows: Int[Tensor, " batch"]
+    answers: Int[Tensor, " batch"]
+    foils: Int[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def directions(self, model: HookedEncoderDecoder) -> Float[Tensor, "batch d_model"]:
+        """The direction that reads answer less foil from the normed final stream."""
+        return logit_directions(model, self.answers) - logit_directions(model, self.foils)
+
+    def difference(self, logits: Float[Tensor, "batch target vocab"]) -> Float[Tensor, " batch"]:
+        """Answer less foil at the answer's row, from logits."""
+        at_row = logits[torch.arange(len(self), device=logits.device), self.rows]
+        answer, foil = (at_row.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) for tokens in (self.answers, self.foils))
+        return answer - foil
+
+
+def bundled_pairs() -> tuple[PromptPair, ...]:
+    """The minimal pairs that come with the package; each flips the answer of the bundled model."""
+    lines = resources.files("interp.prompts").joinpath("pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    return tuple(PromptPair(**json.loads(line)) for line in lines)
+
+
+def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> PairBatch:
+    """Tokenise minimal pairs and check that they are comparable position by position.
+
+    Raises:
+        InputError: if there is no pair, a pair's sources have different numbers of tokens, or its targets do not differ.
+    """
+    if not pairs:
+        raise InputError("Patching needs at least one pair of prompts; got none.")
+    if model.tokenizer is None:
+        raise InputError("This model was wrapped without a tokenizer; build the two batches and a PairBatch by hand.")
+    eos, tokenizer = model.cfg.eos_token_id, model.tokenizer
+    clean = [tokenise(pair.clean, tokenizer, eos) for pair in pairs]
+    corrupted = [tokenise(pair.corrupted, tokenizer, eos) for pair in pairs]
+    for pair, one, other in zip(pairs, clean, corrupted, strict=True):
+        _check_counts(pair, one, other)
+    targets = [
+        (tokenise(pair.clean_target, tokenizer, eos, ""), tokenise(pair.corrupted_target, tokenizer, eos, ""))
+        for pair in pairs
+    ]
+    rows = [_divergence(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]
+    # Nothing after the answer matters to it, so the decoder is not run there.
+    prefixes = [_until(texts[0], row + 1) for texts, row in zip(targets, rows, strict=True)]
+    shift, device = model.hf._shift_right, model.device
+    return PairBatch(
+        pairs=tuple(pairs),
+        clean=collate(clean, prefixes, model.cfg, shift, "given").to(device),
+        corrupted=collate(corrupted, prefixes, model.cfg, shift, "given").to(device),
+        rows=torch.tensor(rows, device=device),
+        answers=torch.tensor([texts[0].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
+        foils=torch.tensor([texts[1].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
+    )
+
+
+def _check_counts(pair: PromptPair, clean: Text, corrupted: Text) -> None:
+    if len(clean.ids) != len(corrupted.ids):
+        raise InputError(
+            f"Pair {pair.id!r} has {len(clean.ids)} clean and {len(corrupted.ids)} corrupted source tokens "
+            f"({' '.join(clean.pieces)} | {' '.join(corrupted.pieces)}); patching needs equally many, so swap a word for one "
+            "with as many pieces."
+        )
+
+
+def _divergence(pair: PromptPair, clean: Text, corrupted: Text) -> int:
+    """The first position at which two targets differ."""
+    for row, (one, other) in enumerate(zip(clean.ids, corrupted.ids, strict=False)):
+        if one != other:
+            return row
+    raise InputError(f"Pair {pair.id!r} has the same target twice ({pair.clean_target!r}); give targets that differ.")
+
+
+def _until(text: Text, length: int) -> Text:
+    return replace(
+        text,
+        ids=text.ids[:length],
+        pieces=text.pieces[:length],
+        word_of_token=text.word_of_token[:length],
+        category_of_token=text.category_of_token[:length],
+    )

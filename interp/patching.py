@@ -1,0 +1,251 @@
+"""Which activations carry the difference between two prompts? Activation patching, exact and approximated.
+
+With m the logit of the answer less that of the foil, an activation is taken from one run and put into the other:
+
+    denoising   clean activation into the corrupted run     (m_patched - m_corrupted) / (m_clean - m_corrupted)
+    noising     corrupted activation into the clean run     (m_clean - m_patched) / (m_clean - m_corrupted)
+
+Denoising asks whether a site suffices to restore the answer, noising whether the answer needs it (Heimersheim and Nanda 2024;
+Zhang and Nanda 2024). Over pairs the effect is a ratio of means. Attribution patching replaces the second run by one gradient,
+(z_clean - z_corrupted) dm/dz at the corrupted run (Nanda 2023); its integrated variant averages the gradient over embeddings
+between corrupted and clean (Hanna et al. 2024). For keys the softmax is taken exactly before the gradient is used, because it
+saturates (Kramar et al. 2024).
+
+All sites of one hook point share passes as copies of the batch; decoder sites also share the recipient's memory; the vocabulary
+is never scored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.ablation import TOKENS_AT_ONCE, decoded
+from interp.errors import InputError
+from interp.hooks import HookFunction, HookPoint
+from interp.minimal_pairs import PairBatch
+from interp.model import HookedEncoderDecoder, Hooks
+from interp.tokens import Batch
+
+Direction = Literal["denoise", "noise"]
+
+SiteFamily = Literal[
+    "encoder_resid", "decoder_resid", "encoder_z", "decoder_z", "cross_z", "cross_pattern", "cross_k", "cross_v"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A part of one activation.
+
+    Attributes:
+        name: hook point.
+        index: which head or position; None for the whole activation.
+        axis: the axis of the activation that `index` is on.
+    """
+
+    name: str
+    index: int | None = None
+    axis: Literal["pos", "head"] = "pos"
+
+    def __str__(self) -> str:
+        return self.name if self.index is None else f"{self.name}[{self.axis} {self.index}]"
+
+
+_HEAD_SITES: dict[str, str] = {
+    "encoder_z": "encoder.{}.attn.hook_z",
+    "decoder_z": "decoder.{}.attn.hook_z",
+    "cross_z": "decoder.{}.cross_attn.hook_z",
+    "cross_pattern": "decoder.{}.cross_attn.hook_pattern",
+    "cross_k": "decoder.{}.cross_attn.hook_k",
+    "cross_v": "decoder.{}.cross_attn.hook_v",
+}
+
+
+def sites(model: HookedEncoderDecoder, pairs: PairBatch, family: SiteFamily) -> tuple[Site, ...]:
+    """All sites of one family, layer by layer.
+
+    Args:
+        model: the model.
+        pairs: the pairs, whose longest source or prefix bounds the positions of residual sites.
+        family: `encoder_resid` and `decoder_resid` have a site a layer (stream before it) and position, and one after the last
+            layer; the others one a layer and head, all positions together.
+
+    Raises:
+        InputError: if there is no such family.
+    """
+    cfg = model.cfg
+    if family in {"encoder_resid", "decoder_resid"}:
+        stack: Literal["encoder", "decoder"] = "encoder" if family == "encoder_resid" else "decoder"
+        ids = pairs.clean.input_ids if stack == "encoder" else pairs.clean.decoder_input_ids
+        names = [f"{stack}.{layer}.hook_resid_pre" for layer in range(cfg.n_layers(stack))]
+        names.append(f"{stack}.{cfg.n_layers(stack) - 1}.hook_resid_post")
+        return tuple(Site(name, position) for name in names for position in range(ids.shape[1]))
+    if family not in _HEAD_SITES:
+        allowed = ", ".join(("encoder_resid", "decoder_resid", *_HEAD_SITES))
+        raise InputError(f"No family of sites is called {family!r}; there are {allowed}.")
+    depth = cfg.n_encoder_layers if family == "encoder_z" else cfg.n_decoder_layers
+    pattern = _HEAD_SITES[family]
+    return tuple(Site(pattern.format(layer), head, "head") for layer in range(depth) for head in range(cfg.n_heads))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Effects:
+    """What patching sites did, in logits; normalise with `interp.statistics.bootstrap_ratio(numerator, denominator)`.
+
+    Attributes:
+        sites: the sites.
+        clean: answer less foil in the clean run.
+        corrupted: answer less foil in the corrupted run.
+        numerator: for denoising m_patched - m_corrupted, for noising m_clean - m_patched; NaN where a pair has no such position.
+    """
+
+    sites: tuple[Site, ...]
+    clean: Float[Tensor, " pair"]
+    corrupted: Float[Tensor, " pair"]
+    numerator: Float[Tensor, "pair site"]
+
+    @property
+    def denominator(self) -> Float[Tensor, "pair site"]:
+        """m_clean - m_corrupted of every pair, as often as there are sites."""
+        return (self.clean - self.corrupted).unsqueeze(-1).expand_as(self.numerator)
+
+    def weak(self, least: float = 0.5) -> tuple[int, ...]:
+        """Pairs whose answer the corruption hardly changes, |m_clean - m_corrupted| < least logits; drop or flag them."""
+        return tuple((self.clean - self.corrupted).abs().lt(least).nonzero()[:, 0].tolist())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """The clean or the corrupted sources, ready to be run with edits.
+
+    Attributes:
+        model: the model.
+        pairs: the pairs.
+        batch: the sources of this side.
+        memory: what the encoder makes of them without edits.
+    """
+
+    model: HookedEncoderDecoder
+    pairs: PairBatch
+    batch: Batch
+    memory: Float[Tensor, "batch source d_model"]
+
+    def values(self, hooks: Hooks, copies: int) -> Float[Tensor, "copy pair"]:
+        """Answer less foil of every copy of the pairs; the encoder runs again only if an edit is in it."""
+        in_encoder = [hook for hook in hooks if str(hook[0]).startswith("encoder.")]
+        in_decoder = [hook for hook in hooks if not str(hook[0]).startswith("encoder.")]
+        memory = self.memory
+        if in_encoder:
+            with self.model.hooks(in_encoder):
+                memory = _encoded(self.model, self.batch, copies)
+        normalized = decoded(self.model, self.batch, memory, in_decoder, copies)
+        at_row = normalized[:, torch.arange(len(self.pairs), device=normalized.device), self.pairs.rows]
+        values: Tensor = (at_row * self.pairs.directions(self.model)).sum(-1)
+        return values
+
+    def copies_at_once(self) -> int:
+        """How many copies of the pairs fit into one pass."""
+        tokens = self.batch.input_ids.numel() + self.batch.decoder_input_ids.numel()
+        return max(TOKENS_AT_ONCE // tokens, 1)
+
+
+def side(model: HookedEncoderDecoder, pairs: PairBatch, batch: Batch) -> Side:
+    """Run the encoder on one side of the pairs."""
+    return Side(model, pairs, batch, _encoded(model, batch, 1))
+
+
+def _encoded(model: HookedEncoderDecoder, batch: Batch, copies: int) -> Tensor:
+    ids, mask = batch.input_ids.repeat(copies, 1), batch.attention_mask.repeat(copies, 1)
+    memory: Tensor = model.hf.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+    return memory
+
+
+def patch_sites(
+    model: HookedEncoderDecoder, pairs: PairBatch, chosen: Sequence[Site], direction: Direction = "denoise"
+) -> Effects:
+    """Patch every site by itself.
+
+    Args:
+        model: the model.
+        pairs: the pairs.
+        chosen: the sites, e.g. from `sites`.
+        direction: see the module's docstring.
+
+    Raises:
+        InputError: if no site is given.
+    """
+    if not chosen:
+        raise InputError("No sites were given; name at least one, or take a family from `sites`.")
+    by_name: dict[str, list[int]] = {}
+    for number, site in enumerate(chosen):
+        by_name.setdefault(site.name, []).append(number)
+    recipient, donor = _sides(model, pairs, direction)
+    _, cache = model.run_with_cache(donor.batch, list(by_name))
+    patched = torch.empty(len(pairs), len(chosen), device=model.device)
+    for name, numbers in by_name.items():
+        values = _swept(recipient, name, [chosen[number] for number in numbers], cache[name])
+        patched[:, numbers] = values.t().to(patched.dtype)
+    return _effects(tuple(chosen), recipient, donor, patched, direction)
+
+
+def patch_together(
+    model: HookedEncoderDecoder, pairs: PairBatch, names: Sequence[str], direction: Direction = "denoise"
+) -> Effects:
+    """Patch several whole activations in one run; the effect has a single site, named after all of them."""
+    recipient, donor = _sides(model, pairs, direction)
+    _, cache = model.run_with_cache(donor.batch, names)
+    patched = recipient.values([(name, _whole(cache[name])) for name in names], 1)
+    return _effects((Site(" + ".join(names)),), recipient, donor, patched.t(), direction)
+
+
+def _sides(model: HookedEncoderDecoder, pairs: PairBatch, direction: Direction) -> tuple[Side, Side]:
+    """Recipient and donor."""
+    clean, corrupted = side(model, pairs, pairs.clean), side(model, pairs, pairs.corrupted)
+    return (corrupted, clean) if direction == "denoise" else (clean, corrupted)
+
+
+def _effects(chosen: tuple[Site, ...], recipient: Side, donor: Side, patched: Tensor, direction: Direction) -> Effects:
+    base, aim = recipient.values([], 1)[0], donor.values([], 1)[0]
+    numerator = patched - base.unsqueeze(-1)
+    if direction == "denoise":
+        return Effects(chosen, clean=aim, corrupted=base, numerator=numerator)
+    return Effects(chosen, clean=base, corrupted=aim, numerator=-numerator)
+
+
+def _swept(recipient: Side, name: str, group: Sequence[Site], donor: Tensor) -> Float[Tensor, "site pair"]:
+    step = recipient.copies_at_once()
+    parts = [group[start : start + step] for start in range(0, len(group), step)]
+    values = torch.cat([recipient.values([(name, _parts(donor, part))], len(part)) for part in parts])
+    mask = recipient.batch.source_mask if name.startswith("encoder.") else recipient.batch.target_mask
+    for number, site in enumerate(group):
+        if site.index is not None and site.axis == "pos":
+            values[number, ~mask[:, site.index]] = torch.nan
+    return values
+
+
+def _whole(donor: Tensor) -> HookFunction:
+    def patch(tensor: Tensor, hook: HookPoint) -> Tensor:
+        return donor
+
+    return patch
+
+
+def _parts(donor: Tensor, group: Sequence[Site]) -> HookFunction:
+    """Copy i of the batch gets part i of the donor."""
+
+    def patch(tensor: Tensor, hook: HookPoint) -> Tensor:
+        patched = tensor.clone().unflatten(0, (len(group), -1))
+        for copy, site in enumerate(group):
+            if site.index is None:
+                patched[copy] = donor
+            else:
+                axis = hook.axes.index(site.axis)
+                patched[copy].select(axis, site.index).copy_(donor.select(axis, site.index))
+        merged: Tensor = patched.flatten(0, 1)
+        return merged
+
+    return patch
