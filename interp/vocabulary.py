@@ -57,12 +57,16 @@ class Vocabulary:
     @property
     def ordinary(self) -> Bool[np.ndarray, " vocab"]:
         """True at pieces of text: no special token, no sentinel, no row without a piece."""
-        ordinary: np.ndarray = self.kinds == KINDS.index("piece")
-        return ordinary
+        return self.of_kind("piece")
+
+    def of_kind(self, kind: RowKind) -> Bool[np.ndarray, " vocab"]:
+        """True at rows of a kind."""
+        rows: np.ndarray = self.kinds == KINDS.index(kind)
+        return rows
 
     def count(self, kind: RowKind) -> int:
         """How many rows are of a kind."""
-        return int((self.kinds == KINDS.index(kind)).sum())
+        return int(self.of_kind(kind).sum())
 
 
 def surface(piece: str) -> str:
@@ -88,6 +92,21 @@ class Spelling:
     def single(self) -> bool:
         """Whether one row stands for the whole word; otherwise only a mean of rows can."""
         return len(self.ids) == 1
+
+    def own_rows(
+        self, pieces: np.ndarray, rows: Int[np.ndarray, " row"], variants: Int[np.ndarray, " row"]
+    ) -> Bool[np.ndarray, " row"]:
+        """Which rows are the word, one of its pieces, or another way to write one of these; they are no news as neighbours.
+
+        Args:
+            pieces: text of some rows.
+            rows: their places in the table.
+            variants: number of the surface of every row.
+        """
+        own = np.isin(variants, variants[np.isin(rows, self.ids)])
+        written = np.array([surface(piece) == self.word.casefold() for piece in pieces])
+        taboo: np.ndarray = own | written
+        return taboo
 
 
 def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:

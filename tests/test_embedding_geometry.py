@@ -19,8 +19,14 @@ from interp.words import EOS, PREFIX
 from tests.geometry_runs import evidence
 from tests.models import random_batch, tiny
 
-QUICK = GeometrySettings(permutations=199, resamples=199)
-LETTERS = GeometrySettings(groups={"low": ("a", "b", "cd"), "high": ("x", "y", "z")}, permutations=199, resamples=199)
+QUICK = GeometrySettings(permutations=199, resamples=199, dimension_sizes=(100, 200))
+LETTERS = GeometrySettings(
+    groups={"low": ("a", "b", "cd"), "high": ("x", "y", "z")},
+    permutations=199,
+    resamples=199,
+    dimension_sizes=(100, 200),
+    prefix="",
+)
 
 
 def _pass(model: HookedEncoderDecoder, batch: Batch) -> Pass:
@@ -176,7 +182,8 @@ def test_the_bundled_model_knows_its_chairs(bundled: HookedEncoderDecoder) -> No
     assert b"goat" in files["tables/words.csv"]
     assert {"figures/word-map.svg", "figures/word-cosines.svg", "tables/word-groups.csv"} <= set(files)
     assert all(any(character.isdigit() for character in finding) for finding in section.findings)
-    assert all("twins" in block.alt or "within" in block.alt for block in section.blocks if isinstance(block, Figure))
+    assert all("twin" in block.alt or "within" in block.alt for block in section.blocks if isinstance(block, Figure))
+    assert b"<script" not in files["index.html"]
 
 
 def test_a_model_without_tokenizer_is_refused(tiny_t5: HookedEncoderDecoder) -> None:

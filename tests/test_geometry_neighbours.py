@@ -1,9 +1,11 @@
 """Nearest rows against sorting everything."""
 
 import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
 
 from interp.geometry import unit_rows
-from interp.neighbours import nearest
+from interp.neighbours import mutual_neighbours, nearest
 
 
 def test_nearest_is_the_head_of_the_full_ranking() -> None:
@@ -35,3 +37,31 @@ def test_variants_are_looked_for_beyond_the_first_rows() -> None:
 def test_ties_go_to_the_earlier_row() -> None:
     found = nearest(np.ones((1, 2)), np.ones((50, 2)), k=3)
     assert found.rows.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("block", [7, 64, 200, 4096])
+def test_mutual_neighbours_are_those_of_the_full_matrix_whatever_the_block(block: int) -> None:
+    vectors = np.random.default_rng(0).normal(size=(201, 11)) + 0.2
+    found = mutual_neighbours(vectors, 10, block)
+    cosines = unit_rows(vectors) @ unit_rows(vectors).T
+    np.fill_diagonal(cosines, -np.inf)
+    np.testing.assert_array_equal(found.rows, np.argsort(-cosines, axis=1)[:, :10])
+    np.testing.assert_allclose(found.cosines, -np.sort(-cosines, axis=1)[:, :10], atol=1e-6)
+
+
+def test_mutual_neighbours_agree_with_scikit_learn() -> None:
+    vectors = np.random.default_rng(1).normal(size=(700, 20))
+    expected = NearestNeighbors(n_neighbors=6, metric="cosine").fit(vectors).kneighbors(vectors)[1][:, 1:]
+    np.testing.assert_array_equal(mutual_neighbours(vectors, 5, block=128).rows, expected)
+
+
+def test_copies_are_neighbours_of_each_other() -> None:
+    found = mutual_neighbours(np.ones((9, 3)), 3, block=4)
+    assert all(row not in found.rows[row] and len(set(found.rows[row])) == 3 for row in range(9))
+    np.testing.assert_allclose(found.cosines, 1)
+
+
+@pytest.mark.parametrize("k", [0, 5])
+def test_more_neighbours_than_rows_are_refused(k: int) -> None:
+    with pytest.raises(ValueError, match="at most 4 neighbours"):
+        mutual_neighbours(np.eye(5), k)

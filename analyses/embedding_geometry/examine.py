@@ -1,37 +1,32 @@
-"""What the weights alone say: the words of the chosen groups in every static space, and what lies near them.
+"""What needs no prompts: words in the static spaces, the whole table, and words in sentences of our own.
 
-A word of one piece is a row of the table; a word of several pieces is the mean of their rows, which the model itself never
-uses, so the two are told apart everywhere. Each space is seen three times:
+Run once on the model and once on every untrained twin, so that all that follows has its control. Arrays are named by part:
 
-    raw              as it is
-    centred          the mean over all pieces of text subtracted
-    all but the top  centred, and without the first d_model / 100 principal axes of all pieces   Mu & Viswanath 2018
-
-Special tokens, sentinels and rows without a piece take no part in any of it.
+    vectors, neighbour_*, control_*, norms, ...    words in every static space              (`static_words`)
+    table, dimension, hub_*                        whole tables                             (`whole_table`)
+    template_*, usage_*, translation_states        encoder states of words in sentences     (`encoding`)
 """
 
 import numpy as np
-from jaxtyping import Float
 
 from analyses._contract import Arrays, Settings
+from analyses.embedding_geometry.encoding import word_states
+from analyses.embedding_geometry.lexicon import TEMPLATES, TRANSLATIONS
+from analyses.embedding_geometry.senses import USAGES
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import STATIC_SPACES, static_table
+from analyses.embedding_geometry.spaces import INPUT, OUTPUT, STATIC_SPACES, static_table
+from analyses.embedding_geometry.static_words import static_words
+from analyses.embedding_geometry.whole_table import count_hubs, dimensions, table_geometry
 from interp.errors import InputError
-from interp.geometry import top_directions, without_directions
+from interp.geometry import unit_rows
 from interp.model import HookedEncoderDecoder
-from interp.neighbours import nearest
-from interp.vocabulary import Spelling, Vocabulary, spell, surface
+from interp.vocabulary import Vocabulary
 
-CORRECTIONS = ("raw", "centred", "all but the top")
+_TOP_HUBS = 10
 
 
 def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
-    """The chosen words in every static space.
-
-    Returns:
-        `vectors` [space correction word d_model], `neighbour_cosines` and `neighbour_pieces` [space correction word neighbour],
-        `norms` [space word] of the raw vectors, `word_pieces` [word] with blanks between pieces, `n_pieces` [word] and
-        `rows_of_kind` [kind], the size of every part of the vocabulary.
+    """Everything that needs no prompts.
 
     Raises:
         InputError: without a tokenizer, or if it cannot spell a word.
@@ -40,62 +35,60 @@ def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
     if model.tokenizer is None:
         raise InputError("Embedding geometry looks words up by their spelling; wrap the model with its tokenizer.")
     vocabulary = Vocabulary.of(model.tokenizer, model.cfg.d_vocab)
-    spellings = [spell(word, model.tokenizer) for words in settings.groups.values() for word in words]
-    spaces = [_examine_space(model, space, spellings, vocabulary, settings.n_neighbours) for space in STATIC_SPACES]
-    return {name: np.stack([space[name] for space in spaces]) for name in spaces[0]} | {
-        "word_pieces": np.array([" ".join(spelling.pieces) for spelling in spellings]),
-        "n_pieces": np.array([len(spelling.ids) for spelling in spellings]),
-        "rows_of_kind": np.bincount(vocabulary.kinds, minlength=4),
-    }
-
-
-def word_vectors(
-    table: Float[np.ndarray, "vocab d_model"], spellings: list[Spelling]
-) -> Float[np.ndarray, "word d_model"]:
-    """The row of every word, or the mean of the rows of its pieces."""
-    return np.stack([table[list(spelling.ids)].mean(axis=0, dtype=np.float64) for spelling in spellings])
-
-
-def _examine_space(
-    model: HookedEncoderDecoder, space: str, spellings: list[Spelling], vocabulary: Vocabulary, k: int
-) -> dict[str, np.ndarray]:
-    """Vectors, norms and neighbours of the words in one space."""
-    table = static_table(model, space)
-    rows = np.flatnonzero(vocabulary.ordinary)
-    pieces = np.array(vocabulary.pieces)[rows]
-    _, variants = np.unique([surface(piece) for piece in pieces], return_inverse=True)
-    taboo = np.stack([_own_variants(spelling, pieces, rows, variants) for spelling in spellings])
-    vectors, cosines, names = [], [], []
-    for candidates, words in _corrected(table[rows], word_vectors(table, spellings)):
-        found = nearest(words, candidates, k, taboo, variants)
-        vectors.append(words)
-        cosines.append(found.cosines)
-        names.append(np.where(found.rows >= 0, pieces[found.rows], ""))
     return {
-        "vectors": np.stack(vectors),
-        "neighbour_cosines": np.stack(cosines),
-        "neighbour_pieces": np.stack(names),
-        "norms": np.linalg.norm(vectors[0], axis=1),
+        **static_words(model, settings, vocabulary),
+        **_tables(model, settings, vocabulary),
+        **_template_states(model, settings),
+        **_usage_states(model, settings),
+        **_translation_states(model, settings),
     }
 
 
-def _own_variants(spelling: Spelling, pieces: np.ndarray, rows: np.ndarray, variants: np.ndarray) -> np.ndarray:
-    """True at candidates that are the word, one of its pieces, or another way to write one of these."""
-    own = np.isin(variants, variants[np.isin(rows, spelling.ids)])
-    written = np.array([surface(piece) == spelling.word.casefold() for piece in pieces])
-    taboo: np.ndarray = own | written
-    return taboo
+def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary: Vocabulary) -> Arrays:
+    """Numbers of the whole tables.
+
+    Returns:
+        `table` [space statistic], `dimension` [space size], `hub_pieces`, `hub_counts` and `hub_norms` [hub] of the strongest
+        hubs, and `same_row_cosine`, the mean cosine of a piece's rows in the two tables.
+    """
+    tables = {space: static_table(model, space) for space in STATIC_SPACES}
+    hubs = count_hubs(tables[INPUT], vocabulary, settings.most_compared, settings.sampling_seed)
+    top = np.argsort(-hubs.counts, kind="stable")[:_TOP_HUBS]
+    numbers = [table_geometry(table, vocabulary, hubs if space == INPUT else None) for space, table in tables.items()]
+    ordinary = vocabulary.ordinary
+    same = (unit_rows(tables[INPUT][ordinary]) * unit_rows(tables[OUTPUT][ordinary])).sum(axis=1).mean()
+    return {
+        "table": np.array([[getattr(row, name) for name in row.__slots__] for row in numbers]),
+        "dimension": np.stack([
+            dimensions(table, vocabulary, settings.dimension_sizes, settings.sampling_seed) for table in tables.values()
+        ]),
+        "hub_pieces": np.array(vocabulary.pieces)[hubs.rows[top]],
+        "hub_counts": hubs.counts[top],
+        "hub_norms": np.linalg.norm(tables[INPUT][hubs.rows[top]], axis=1),
+        "same_row_cosine": same[None],
+        "tied": np.array([model.tied_embeddings]),
+    }
 
 
-def _corrected(
-    candidates: np.ndarray, words: np.ndarray
-) -> list[tuple[Float[np.ndarray, "row d_model"], Float[np.ndarray, "word d_model"]]]:
-    """Candidates and words in the order of `CORRECTIONS`."""
-    mean = candidates.mean(axis=0, dtype=np.float64)
-    top = top_directions(candidates, max(1, round(candidates.shape[1] / 100)))
-    centred = candidates - mean, words - mean
-    return [
-        (candidates, words),
-        centred,
-        (without_directions(centred[0], top), without_directions(centred[1], top)),
-    ]
+def _template_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Arrays:
+    """`template_states` [word space d_model]: every word in the same sentences, mean over the sentences."""
+    words = settings.words
+    sentences = [template.format(word=word) for word in words for template in TEMPLATES]
+    states, _ = word_states(model, settings.prefix, sentences, np.repeat(words, len(TEMPLATES)).tolist())
+    return {"template_states": states.reshape(len(words), len(TEMPLATES), *states.shape[1:]).mean(axis=1)}
+
+
+def _usage_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Arrays:
+    """`usage_states` and `usage_directions` [usage space d_model]: words of two senses, and their sentences."""
+    states, directions = word_states(
+        model, settings.prefix, [usage.sentence for usage in USAGES], [usage.word for usage in USAGES]
+    )
+    return {"usage_states": states, "usage_directions": directions}
+
+
+def _translation_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Arrays:
+    """`translation_states` [language word space d_model]: translated words, each alone behind the prefix."""
+    languages = list(zip(*TRANSLATIONS, strict=True))
+    return {
+        "translation_states": np.stack([word_states(model, settings.prefix, words, words)[0] for words in languages])
+    }

@@ -1,120 +1,111 @@
 """The section: sentences with their numbers, then the figures and tables they come from, then the limits."""
 
-import numpy as np
-
-from analyses.embedding_geometry.layers import QUANTITIES
-from analyses.embedding_geometry.pictures import cosine_figure, layer_figures, map_figure
-from analyses.embedding_geometry.summary import EmbeddingGeometry
-from analyses.embedding_geometry.tables import (
-    comparison_table,
-    cosine_table,
-    layer_table,
-    neighbour_table,
-    word_table,
+from analyses.embedding_geometry.hover_map import Point, hover_map
+from analyses.embedding_geometry.layer_findings import layer_findings
+from analyses.embedding_geometry.layer_pictures import (
+    agreement_figure,
+    group_figure,
+    prompt_figures,
+    sense_figure,
+    translation_figure,
 )
-from interp.report import Paragraph, Section
+from analyses.embedding_geometry.layer_tables import (
+    context_table,
+    correspondence_table,
+    hub_table,
+    layer_table,
+    sense_table,
+    translation_table,
+    vocabulary_table,
+)
+from analyses.embedding_geometry.summary import EmbeddingGeometry
+from analyses.embedding_geometry.word_findings import word_findings
+from analyses.embedding_geometry.word_pictures import cosine_figure, map_figure
+from analyses.embedding_geometry.word_tables import comparison_table, cosine_table, neighbour_table, word_table
+from interp.report import Block, Paragraph, Section, View
 from interp.vocabulary import KINDS
 
-_SIGNIFICANT = 0.05
+TITLE = "Embedding geometry"
+QUESTION = "Do words of one kind lie together, and what becomes of words, senses and translations from layer to layer?"
 
 
 def present(result: EmbeddingGeometry) -> Section:
     """The section of a result."""
     return Section(
         name="embedding-geometry",
-        title="Embedding geometry",
-        question="Do words of one kind lie together, and how does the space of tokens change from layer to layer?",
-        findings=(*_group_findings(result), _neighbour_finding(result), *_layer_findings(result)),
-        blocks=(
-            Paragraph(_definitions(result)),
-            map_figure(result),
-            cosine_figure(result),
-            word_table(result),
-            comparison_table(result),
-            *layer_figures(result),
-            layer_table(result),
-            neighbour_table(result),
-            cosine_table(result),
-        ),
+        title=TITLE,
+        question=QUESTION,
+        findings=(*word_findings(result), *layer_findings(result)),
+        blocks=(*_word_blocks(result), *_layer_blocks(result)),
         limits=_limits(result),
     )
 
 
-def _group_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
-    primary = result.comparisons[0]
-    test = primary.test
-    if test is None:
-        return (
-            f"The groups cannot be compared by {primary.words}: only {primary.n_words} of {len(result.words)} words are "
-            "one piece.",
-        )
-    effects = [twin.effect for twin in primary.twins]
-    numbers = (
-        f"mean cosine {test.observed.within:.3f} within groups and {test.observed.between:.3f} between, difference "
-        f"{test.observed.effect:.3f} [{test.low.effect:.3f}, {test.high.effect:.3f}], p = {test.p_effect:.2g} over "
-        f"{test.permutations} random labellings; untrained twins {min(effects):.3f} to {max(effects):.3f}"
-    )
-    place = f"in the {primary.correction} {primary.space} ({primary.n_words} {primary.words})"
-    if test.p_effect > _SIGNIFICANT:
-        verdict = f"Groups do not lie apart beyond chance {place}: {numbers}."
-    elif test.low.effect > 0:
-        verdict = f"Words lie nearer to their own group than to others {place}: {numbers}."
-    else:
-        verdict = (
-            f"Words lie nearer to their own group than random labels would have it {place}, but the interval over words "
-            f"reaches 0: {numbers}."
-        )
-    tested = [comparison.test for comparison in result.comparisons if comparison.test]
-    agreeing = sum(other.p_effect <= _SIGNIFICANT for other in tested)
+def _word_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
     return (
-        verdict,
-        f"The nearest other word is of the same group for {test.observed.leave_one_out:.0%} of these words (chance "
-        f"{test.chance:.0%}, p = {test.p_leave_one_out:.2g}); silhouette {test.observed.silhouette:.3f} "
-        f"(p = {test.p_silhouette:.2g}). Of {len(tested)} ways to compare (spaces, corrections, with and without means of "
-        f"pieces), {agreeing} have an effect with p of at most {_SIGNIFICANT}.",
+        Paragraph(_static_definitions(result)),
+        map_figure(result),
+        _interactive_map(result),
+        cosine_figure(result),
+        word_table(result),
+        comparison_table(result),
+        vocabulary_table(result),
+        hub_table(result),
+        neighbour_table(result),
+        cosine_table(result),
     )
 
 
-def _neighbour_finding(result: EmbeddingGeometry) -> str:
-    nearer = sum(word.cosines["raw"][0] > max(word.twin_cosines["raw"]) for word in result.words)
-    examples = ", ".join(
-        f"{word.word}: {word.neighbours['raw'][0]} ({word.cosines['raw'][0]:.2f})" for word in result.words[:3]
+def _layer_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
+    groups = group_figure(result)
+    agreement = result.correspondence
+    compared: tuple[Block, ...] = (
+        (agreement_figure(agreement), correspondence_table(result, agreement)) if agreement else ()
     )
-    twins = [cosine for word in result.words for cosine in word.twin_cosines["raw"]]
     return (
-        f"For {nearer} of {len(result.words)} words the nearest piece in the raw input embedding is nearer than in any untrained "
-        f"twin (there {min(twins):.2f} to {max(twins):.2f}); for example {examples}."
+        Paragraph(_contextual_definitions(result)),
+        *prompt_figures(result),
+        layer_table(result),
+        *((groups,) if groups else ()),
+        sense_figure(result),
+        context_table(result),
+        sense_table(result),
+        *compared,
+        translation_figure(result),
+        translation_table(result),
     )
 
 
-def _layer_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
-    stacks = (slice(0, result.n_encoder_spaces), slice(result.n_encoder_spaces, len(result.layers.spaces)))
-    return tuple(_stack_finding(result, stack, quantity) for quantity in (0, 2) for stack in stacks)
-
-
-def _stack_finding(result: EmbeddingGeometry, stack: slice, quantity: int) -> str:
-    """Where a quantity starts, peaks and ends in one stack."""
-    layers = result.layers
-    spaces = layers.spaces[stack]
-    point, low, high = (
-        bound[quantity, stack] for bound in (layers.curves.point, layers.curves.low, layers.curves.high)
-    )
-    if np.isnan(point).any():
-        return f"{QUANTITIES[quantity].capitalize()} is not defined in {spaces[0]} to {spaces[-1]}: too few sentences or tokens."
-    twins = layers.twins[:, quantity, stack]
-    top = int(point.argmax())
-
-    def at(place: int) -> str:
-        return (
-            f"{point[place]:.3f} [{low[place]:.3f}, {high[place]:.3f}] in {spaces[place]} (untrained twins "
-            f"{twins[:, place].min():.3f} to {twins[:, place].max():.3f})"
+def _interactive_map(result: EmbeddingGeometry) -> View:
+    """The chosen words among everyday words, on the principal axes of them all."""
+    groups = list(dict.fromkeys(word.group for word in result.words))
+    n_words = len(result.words)
+    points = [
+        Point(float(x), float(y), "", f"{name} (everyday word)", None)
+        for name, (x, y) in zip(result.background, result.wide_map.coordinates[n_words:, :2], strict=True)
+    ]
+    for word, (x, y) in zip(result.words, result.wide_map.coordinates[:n_words, :2], strict=True):
+        near = ", ".join(f"{p} {c:.2f}" for p, c in zip(word.neighbours["raw"], word.cosines["raw"], strict=False))
+        detail = (
+            f"{word.word}, {word.group}, {'one piece' if word.single else 'mean of ' + word.pieces}; nearest: {near}"
         )
+        points.append(Point(float(x), float(y), word.word, detail, groups.index(word.group)))
+    shares = result.wide_map.explained
+    return View(
+        name="word-map-interactive",
+        title=(
+            f"Map of the words among {len(result.background)} everyday words ({shares[0]:.0%} and {shares[1]:.0%} of "
+            "the variance); "
+            "point at a mark to read its name and neighbours under the map"
+        ),
+        html=hover_map(
+            tuple(points), f"Map of {len(points)} words on two principal axes; the figure above shows the groups."
+        ),
+        fallback="word-map",
+    )
 
-    peak = "" if top in {0, len(spaces) - 1} else f", highest at {at(top)}"
-    return f"{QUANTITIES[quantity].capitalize()} goes from {at(0)} to {at(len(spaces) - 1)}{peak}."
 
-
-def _definitions(result: EmbeddingGeometry) -> str:
+def _static_definitions(result: EmbeddingGeometry) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in zip(KINDS, result.rows_of_kind, strict=True))
     means = sum(not word.single for word in result.words)
     axes = ", ".join(f"{share:.2f}" for share in result.map.explained[:2])
@@ -126,11 +117,19 @@ def _definitions(result: EmbeddingGeometry) -> str:
         f"The table of embeddings has {sum(result.rows_of_kind)} rows: {kinds}; only pieces enter any number here. Of the "
         f"{len(result.words)} words {means} are means of several pieces, which are no row the model ever reads; they are marked "
         f"and tested apart. The first two principal axes of the words hold {axes} of their variance (untrained twins {twins}); "
-        f"{len(result.words)} points in a wide space always spread over about as many axes, so compare with the twins.\n\n"
+        f"{len(result.words)} points in a wide space always spread over about as many axes, so compare with the twins."
+    )
+
+
+def _contextual_definitions(result: EmbeddingGeometry) -> str:
+    return (
         f"Contextual spaces count the tokens of the sentence itself, without task prefix and end of sentence, over "
         f"{result.n_prompts} prompts with {result.layers.n_sentences} distinct sentences (targets {result.target_origin}); "
         "prompts with the same sentence are never compared with each other. Encoder 0 and decoder 0 are the input embedding "
-        "of the tokens in place, so what they hold of anisotropy comes from common words that occur in many sentences."
+        "of the tokens in place, so what they hold of anisotropy comes from common words that occur in many sentences. "
+        "The memory is the encoder's output after its final norm, gain included.\n\n"
+        f"Words in sentences are read from sentences of our own, behind the prefix {result.prefix!r}; translated words stand "
+        "alone behind it, in all three languages."
     )
 
 
@@ -139,10 +138,16 @@ def _limits(result: EmbeddingGeometry) -> tuple[str, ...]:
         "Words lying near each other says what the training text put in like places; it is no evidence that the model uses "
         "the nearness, nor that the group is the reason: frequency and grammar also place words.",
         "Pairs of words share words, so Cohen's d is a size and no test; p-values come from permuting the labels of words, and "
-        f"hold for these {len(result.words)} words, not for furniture or animals at large.",
+        f"hold for these {len(result.words)} words, not for furniture or animals at large. Intervals over a few words are wide.",
         "A map of two axes shows part of the variance; nearness on it is to be checked in the cosine matrix.",
         "Cosines in a narrow space are high for all pairs; compare adjusted or centred numbers between layers, not raw ones. "
         "A few dimensions of large variance can dominate a cosine.",
         "The spaces of encoder and decoder hold different tokens (source against target words), so their levels are not to be "
-        "compared with each other.",
+        "compared with each other; CKA and RSA compare arrangements of whole sentences, and agree in part because the same "
+        "rare words stand in both, which the twins measure.",
+        "Senses differ in the words around them, so a split shows that context reaches the word, and the twins show how much of "
+        "it any mixing of tokens would bring; it does not show that the model tells senses apart when it translates.",
+        "An encoder that was trained on English sources alone reads German and French words through pieces it knows "
+        "from targets; "
+        "words alone behind a prefix are no sentences. Retrieval among fifty words is easier than among a vocabulary.",
     )

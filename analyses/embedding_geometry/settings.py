@@ -3,11 +3,7 @@
 from pydantic import Field, field_validator
 
 from analyses._contract import Settings
-
-FURNITURE = ("chair", "table", "plate", "knife", "spoon")
-ANIMALS = ("horse", "goat", "sheep", "cat", "dog")
-
-GROUPS: dict[str, tuple[str, ...]] = {"furniture": FURNITURE, "animals": ANIMALS}
+from analyses.embedding_geometry.lexicon import GROUPS
 
 
 class GeometrySettings(Settings):
@@ -18,12 +14,25 @@ class GeometrySettings(Settings):
         n_neighbours: neighbours listed for every word.
         permutations: random labellings behind every p-value.
         resamples: bootstrap resamples behind every interval.
+        prefix: task prefix of the sentences the words are put into; empty for models trained without.
+        dimension_sizes: sample sizes at which the intrinsic dimension is estimated.
+        most_compared: pieces among which hubs are counted; a random sample where the vocabulary has more, None for all.
+        sampling_seed: of these samples.
     """
 
     groups: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(GROUPS))
     n_neighbours: int = Field(default=5, ge=1, le=100)
     permutations: int = Field(default=10_000, ge=99)
     resamples: int = Field(default=2_000, ge=99)
+    prefix: str = "translate English to German: "
+    dimension_sizes: tuple[int, ...] = (500, 1000, 2000)
+    most_compared: int | None = Field(default=8_000, ge=100)
+    sampling_seed: int = 0
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All words in the order of their groups."""
+        return tuple(word for words in self.groups.values() for word in words)
 
     @field_validator("groups")
     @classmethod

@@ -1,9 +1,4 @@
-"""From the evidence to the result: a map of the words, how far their groups lie apart, and curves over the layers.
-
-Groups are compared in every static space and correction, once with the words of one piece alone and once with means of
-pieces added. The first row, one piece in the raw input embedding, was chosen before any number was seen; the others
-say whether it depends on the choice.
-"""
+"""From the evidence to the result: one frozen noun that holds every part of the analysis."""
 
 from dataclasses import dataclass
 
@@ -11,20 +6,27 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses._contract import Evidence
-from analyses.embedding_geometry.examine import CORRECTIONS
+from analyses.embedding_geometry.comparisons import (
+    Comparison,
+    Matched,
+    encoder_comparisons,
+    matched_words,
+    static_comparisons,
+)
+from analyses.embedding_geometry.contexts import ContextCurves, context_curves
+from analyses.embedding_geometry.correspondence import Correspondence, correspondence
 from analyses.embedding_geometry.layers import LayerCurves, layer_curves
 from analyses.embedding_geometry.settings import GeometrySettings
 from analyses.embedding_geometry.spaces import STATIC_SPACES, decoder_spaces, encoder_spaces
-from interp.clusters import Separation, SeparationTest, separation, separation_test
+from analyses.embedding_geometry.static_words import CORRECTIONS
+from analyses.embedding_geometry.translation import TranslationRetrieval, translation_retrieval
+from analyses.embedding_geometry.whole_table import TableGeometry
 from interp.geometry import PrincipalMap, cosine_matrix, principal_map
-
-SINGLE = "words of one piece"
-ALL = "means of pieces added"
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word: its group, its pieces, and what lies next to it in the raw and centred input embedding.
+    """A word: its group, its pieces, and what lies next to it in the input embedding.
 
     Attributes:
         word: the word.
@@ -48,24 +50,37 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """The groups compared in one space.
+class StaticTable:
+    """The whole table of one static space.
 
     Attributes:
-        space: the static space.
-        correction: what was taken out of it.
-        words: `SINGLE` or `ALL`.
-        n_words: how many words that are.
-        test: statistics, intervals and p-values of the model; None where there are too few such words.
-        twins: the statistics of every untrained twin.
+        space: the space.
+        geometry: its numbers.
+        twins: the same numbers of every untrained twin.
+        dimensions: sample size -> intrinsic dimension.
+        twin_dimensions: the same of every untrained twin.
     """
 
     space: str
-    correction: str
-    words: str
-    n_words: int
-    test: SeparationTest | None
-    twins: tuple[Separation, ...]
+    geometry: TableGeometry
+    twins: tuple[TableGeometry, ...]
+    dimensions: dict[int, float]
+    twin_dimensions: tuple[dict[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A piece that is the neighbour of many.
+
+    Attributes:
+        piece: the piece.
+        count: in how many lists of ten it stands.
+        norm: length of its row.
+    """
+
+    piece: str
+    count: int
+    norm: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,25 +91,49 @@ class EmbeddingGeometry:
         words: the words in the order of their groups.
         map: principal components of the words in the raw input embedding.
         twin_maps: the same for every untrained twin.
+        wide_map: principal components of the words and, behind them, everyday words, in the raw input embedding.
+        background: these everyday words.
         cosines: cosines of the words in the raw input embedding.
-        comparisons: the groups compared, the primary comparison first.
-        layers: curves over the contextual spaces.
+        comparisons: the groups compared in the static spaces, the primary comparison first.
+        matched: the primary comparison against words of like frequency.
+        in_sentences: the groups compared in the encoder's spaces.
+        tables: the whole tables of the static spaces.
+        hubs: the strongest hubs of the input embedding.
+        same_row_cosine: mean cosine of a piece's rows in the two static spaces.
+        tied: whether the two tables are one tensor.
+        layers: curves of the prompts over the contextual spaces.
+        contexts: curves of words in sentences over the encoder's spaces.
+        correspondence: agreement of the contextual spaces; None with too few sentences.
+        translation: retrieval of translations in the encoder's spaces.
         rows_of_kind: size of every part of the vocabulary, in the order of `interp.vocabulary.KINDS`.
         n_prompts: number of prompts.
         n_encoder_spaces: how many of the contextual spaces are the encoder's.
         target_origin: `given` or `generated`.
+        prefix: task prefix of the sentences of our own.
     """
 
     words: tuple[Word, ...]
     map: PrincipalMap
     twin_maps: tuple[PrincipalMap, ...]
+    wide_map: PrincipalMap
+    background: tuple[str, ...]
     cosines: Float[np.ndarray, "word word"]
     comparisons: tuple[Comparison, ...]
+    matched: Matched | None
+    in_sentences: tuple[Comparison, ...]
+    tables: tuple[StaticTable, ...]
+    hubs: tuple[Hub, ...]
+    same_row_cosine: float
+    tied: bool
     layers: LayerCurves
+    contexts: ContextCurves
+    correspondence: Correspondence | None
+    translation: TranslationRetrieval
     rows_of_kind: tuple[int, ...]
     n_prompts: int
     n_encoder_spaces: int
     target_origin: str
+    prefix: str
 
 
 def summarise(evidence: Evidence) -> EmbeddingGeometry:
@@ -102,18 +141,31 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
     settings = evidence.settings
     assert isinstance(settings, GeometrySettings)
     encoder, decoder = encoder_spaces(evidence.cfg), decoder_spaces(evidence.cfg)
-    vectors = evidence.model.weights["vectors"]
+    model, twins, seed = evidence.model, evidence.twins, evidence.seed
+    vectors = model.weights["vectors"]
     return EmbeddingGeometry(
         words=_words(evidence, settings),
         map=principal_map(vectors[0, 0]),
-        twin_maps=tuple(principal_map(twin.weights["vectors"][0, 0]) for twin in evidence.twins),
+        twin_maps=tuple(principal_map(twin.weights["vectors"][0, 0]) for twin in twins),
+        wide_map=principal_map(np.concatenate([vectors[0, 0], model.weights["control_vectors"][0, 0]])),
+        background=tuple(str(word) for word in model.weights["control_words"]),
         cosines=cosine_matrix(vectors[0, 0]),
-        comparisons=tuple(_comparisons(evidence, settings)),
-        layers=layer_curves(encoder + decoder, evidence.model, evidence.twins, evidence.seed, settings.resamples),
-        rows_of_kind=tuple(int(count) for count in evidence.model.weights["rows_of_kind"]),
+        comparisons=static_comparisons(evidence, settings),
+        matched=matched_words(evidence, settings),
+        in_sentences=encoder_comparisons(evidence, settings),
+        tables=tuple(_table(evidence, settings, space) for space in range(len(STATIC_SPACES))),
+        hubs=_hubs(evidence),
+        same_row_cosine=float(model.weights["same_row_cosine"][0]),
+        tied=bool(model.weights["tied"][0]),
+        layers=layer_curves(encoder + decoder, model, twins, seed, settings.resamples),
+        contexts=context_curves(encoder, model, twins, seed, settings.resamples),
+        correspondence=correspondence(encoder + decoder, model, twins, seed),
+        translation=translation_retrieval(encoder, model, twins, seed, settings.resamples),
+        rows_of_kind=tuple(int(count) for count in model.weights["rows_of_kind"]),
         n_prompts=len(evidence.prompt_ids),
         n_encoder_spaces=len(encoder),
         target_origin=evidence.target_origin,
+        prefix=settings.prefix,
     )
 
 
@@ -144,43 +196,28 @@ def _words(evidence: Evidence, settings: GeometrySettings) -> tuple[Word, ...]:
     )
 
 
-def _comparisons(evidence: Evidence, settings: GeometrySettings) -> list[Comparison]:
-    """Every space, correction and choice of words, the primary comparison first."""
-    groups = np.concatenate([np.full(len(words), index) for index, words in enumerate(settings.groups.values())])
-    single = evidence.model.weights["n_pieces"] == 1
-    subsets = {SINGLE: single, ALL: np.ones(len(groups), dtype=bool)}
-    return [
-        _compare(evidence, settings, (space, correction), name, kept, groups)
-        for space in range(len(STATIC_SPACES))
-        for name, kept in subsets.items()
-        for correction in range(len(CORRECTIONS))
-        if name == SINGLE or not single.all()
-    ]
+def _table(evidence: Evidence, settings: GeometrySettings, space: int) -> StaticTable:
+    def geometry(weights: dict[str, np.ndarray]) -> TableGeometry:
+        return TableGeometry(*(float(value) for value in weights["table"][space]))
 
+    def dimensions(weights: dict[str, np.ndarray]) -> dict[int, float]:
+        return {
+            size: float(value)
+            for size, value in zip(settings.dimension_sizes, weights["dimension"][space], strict=True)
+        }
 
-def _compare(
-    evidence: Evidence,
-    settings: GeometrySettings,
-    place: tuple[int, int],
-    name: str,
-    kept: np.ndarray,
-    groups: np.ndarray,
-) -> Comparison:
-    sizes = np.bincount(groups[kept], minlength=len(settings.groups))
-    enough = (sizes > 0).sum() >= 2 and sizes.max() >= 2
-    models = [evidence.model, *evidence.twins]
-    cosines = [cosine_matrix(one.weights["vectors"][place][kept]) for one in models]
-    labels = np.unique(groups[kept], return_inverse=True)[1]
-    test = (
-        separation_test(cosines[0], labels, evidence.seed, settings.permutations, settings.resamples)
-        if enough
-        else None
+    return StaticTable(
+        space=STATIC_SPACES[space],
+        geometry=geometry(dict(evidence.model.weights)),
+        twins=tuple(geometry(dict(twin.weights)) for twin in evidence.twins),
+        dimensions=dimensions(dict(evidence.model.weights)),
+        twin_dimensions=tuple(dimensions(dict(twin.weights)) for twin in evidence.twins),
     )
-    return Comparison(
-        space=STATIC_SPACES[place[0]],
-        correction=CORRECTIONS[place[1]],
-        words=name,
-        n_words=int(kept.sum()),
-        test=test,
-        twins=tuple(separation(cosine, labels) for cosine in cosines[1:]) if enough else (),
+
+
+def _hubs(evidence: Evidence) -> tuple[Hub, ...]:
+    weights = evidence.model.weights
+    return tuple(
+        Hub(str(piece), int(count), float(norm))
+        for piece, count, norm in zip(weights["hub_pieces"], weights["hub_counts"], weights["hub_norms"], strict=True)
     )

@@ -1,10 +1,9 @@
-"""The figures of the section: the map of words, their cosines, and the curves over the layers."""
+"""The figures of words: their map and their cosines."""
 
 import numpy as np
 
-from analyses.embedding_geometry.layers import QUANTITIES
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from interp.report import Figure, Heatmap, Lines, Panel, PointGroup, Scatter, Series
+from interp.report import Figure, Heatmap, Panel, PointGroup, Scatter
 
 
 def map_figure(result: EmbeddingGeometry) -> Figure:
@@ -66,44 +65,3 @@ def cosine_figure(result: EmbeddingGeometry) -> Figure:
             centre=0.0,
         ),
     )
-
-
-def layer_figures(result: EmbeddingGeometry) -> tuple[Figure, ...]:
-    """Anisotropy and adjusted intra-sentence similarity over the spaces."""
-    return tuple(_layer_figure(result, index) for index in (0, 2))
-
-
-def _layer_figure(result: EmbeddingGeometry, quantity: int) -> Figure:
-    layers, gap = result.layers, result.n_encoder_spaces
-    point, low, high = (_with_gap(bound[quantity], gap) for bound in
-                        (layers.curves.point, layers.curves.low, layers.curves.high))  # fmt: skip
-    twins = np.stack([_with_gap(twin[quantity], gap) for twin in layers.twins])
-    places = np.arange(len(point), dtype=np.float64)
-    name = QUANTITIES[quantity]
-    last_encoder, last = gap - 1, len(layers.spaces) - 1
-    middle = layers.twins[:, quantity].mean(axis=0)
-    return Figure(
-        name="layers-" + name.split()[0],
-        caption=f"{name.capitalize()} in every space of the encoder and of the decoder, with 95 % intervals over prompts; "
-        "untrained twins with their range.",
-        alt=(
-            f"Line chart: {name} is {layers.curves.point[quantity, 0]:.2f} in {layers.spaces[0]}, "
-            f"{layers.curves.point[quantity, last_encoder]:.2f} in {layers.spaces[last_encoder]} and "
-            f"{layers.curves.point[quantity, last]:.2f} in {layers.spaces[last]}; untrained twins "
-            f"{middle[0]:.2f}, {middle[last_encoder]:.2f} and {middle[last]:.2f}."
-        ),
-        drawing=Lines(
-            series=(
-                Series("model", places, point, low, high),
-                Series("untrained twins", places, twins.mean(axis=0), twins.min(axis=0), twins.max(axis=0), "control"),
-            ),
-            x_axis="space",
-            y_axis=name,
-            x_ticks=(*layers.spaces[:gap], "", *layers.spaces[gap:]),
-        ),
-    )
-
-
-def _with_gap(values: np.ndarray, gap: int) -> np.ndarray:
-    """A missing value between the stacks, so that no line joins them."""
-    return np.insert(values.astype(np.float64), gap, np.nan)

@@ -1,10 +1,10 @@
-"""The tables of the section: words, groups compared, and layers; each row with what untrained twins give."""
+"""The tables of words: neighbours, cosines, and groups compared; each with what untrained twins give."""
 
 import numpy as np
 import pandas as pd
 
-from analyses.embedding_geometry.layers import QUANTITIES
-from analyses.embedding_geometry.summary import Comparison, EmbeddingGeometry, Word
+from analyses.embedding_geometry.comparisons import Comparison
+from analyses.embedding_geometry.summary import EmbeddingGeometry, Word
 from interp.clusters import FIELDS
 from interp.report import Table
 
@@ -77,15 +77,17 @@ def cosine_table(result: EmbeddingGeometry) -> Table:
 
 def comparison_table(result: EmbeddingGeometry) -> Table:
     """The groups compared in every space."""
+    compared = (*result.comparisons, *result.in_sentences)
     return Table(
         name="word-groups",
         caption=(
             "Do words lie nearer to their own group? Mean cosine of pairs within and between groups, their difference (effect) "
             "with its 95 % interval over words, the effect in standard deviations of pair cosines (Cohen's d), mean silhouette "
             "width, and the share of words whose nearest other word is of their group. p: share of random labellings that do as "
-            "well. The first row is the comparison chosen beforehand. Control: untrained twins, mean, lowest and highest."
+            "well. The first row is the comparison chosen beforehand; rows of encoder spaces take every word in the "
+            "same sentences. Control: untrained twins, mean, lowest and highest."
         ),
-        frame=pd.DataFrame([_comparison_row(comparison) for comparison in result.comparisons]),
+        frame=pd.DataFrame([_comparison_row(comparison) for comparison in compared]),
         columns_shown=(
             "space", "correction", "words", "n", "within", "between", "effect", "effect low", "effect high", "effect p",
             "silhouette", "silhouette p", "leave one out", "effect twins lowest", "effect twins highest",
@@ -118,27 +120,3 @@ def _comparison_row(comparison: Comparison) -> dict[str, object]:
         row[f"{title} twins lowest"], row[f"{title} twins highest"] = min(twins), max(twins)
     row["leave one out by chance"] = test.chance if test else np.nan
     return row
-
-
-def layer_table(result: EmbeddingGeometry) -> Table:
-    """The curves over the layers in figures."""
-    layers = result.layers
-    columns: dict[str, object] = {"space": layers.spaces}
-    for index, quantity in enumerate(QUANTITIES):
-        columns[quantity] = layers.curves.point[index]
-        columns[f"{quantity} low"] = layers.curves.low[index]
-        columns[f"{quantity} high"] = layers.curves.high[index]
-        for name, reduce in (("mean", np.mean), ("lowest", np.min), ("highest", np.max)):
-            columns[f"{quantity} twins {name}"] = reduce(layers.twins[:, index], axis=0)
-    columns["prompts"] = layers.curves.count[0]
-    shown = [name for name in columns if not name.endswith("twins mean") and not name.startswith("intra")]
-    return Table(
-        name="layer-geometry",
-        caption=(
-            "Anisotropy: mean cosine of tokens of different sentences. Intra-sentence similarity: mean cosine of a token and its "
-            "sentence's mean; adjusted: minus anisotropy. 95 % intervals over prompts. Control: untrained twins."
-        ),
-        frame=pd.DataFrame(columns),
-        rows_shown=None,
-        columns_shown=tuple(shown),
-    )

@@ -1,0 +1,180 @@
+"""The figures of spaces: curves over the layers, agreement of spaces, translations."""
+
+import numpy as np
+from jaxtyping import Float
+
+from analyses.embedding_geometry.correspondence import Correspondence
+from analyses.embedding_geometry.layers import QUANTITIES
+from analyses.embedding_geometry.summary import EmbeddingGeometry
+from analyses.embedding_geometry.translation import LANGUAGES
+from interp.report import Figure, Heatmap, Lines, Panel, Series
+
+
+def prompt_figures(result: EmbeddingGeometry) -> tuple[Figure, ...]:
+    """Anisotropy and adjusted intra-sentence similarity over the spaces."""
+    return tuple(_prompt_figure(result, index) for index in (0, 2))
+
+
+def _prompt_figure(result: EmbeddingGeometry, quantity: int) -> Figure:
+    layers, gap = result.layers, result.n_encoder_spaces
+    bounds = (layers.curves.point, layers.curves.low, layers.curves.high)
+    point, low, high = (_with_gap(bound[quantity], gap) for bound in bounds)
+    twins = np.stack([_with_gap(twin[quantity], gap) for twin in layers.twins])
+    name = QUANTITIES[quantity]
+    middle = layers.twins[:, quantity].mean(axis=0)
+    shown = (0, gap - 1, len(layers.spaces) - 1)
+    values = ", ".join(f"{layers.curves.point[quantity, at]:.2f} in {layers.spaces[at]}" for at in shown)
+    return Figure(
+        name="layers-" + name.split()[0],
+        caption=f"{name.capitalize()} in every space of the encoder and of the decoder, with 95 % intervals over prompts; "
+        "untrained twins with their range.",
+        alt=f"Line chart: {name} is {values}; untrained twins {', '.join(f'{middle[at]:.2f}' for at in shown)}.",
+        drawing=Lines(
+            series=(
+                Series("model", np.arange(len(point), dtype=np.float64), point, low, high),
+                twin_series(twins),
+            ),
+            x_axis="space",
+            y_axis=name,
+            x_ticks=(*layers.spaces[:gap], "", *layers.spaces[gap:]),
+        ),
+    )
+
+
+def twin_series(twins: Float[np.ndarray, "twin space"], label: str = "untrained twins") -> Series:
+    """The twins as one grey line with their range."""
+    places = np.arange(twins.shape[1], dtype=np.float64)
+    return Series(label, places, twins.mean(axis=0), twins.min(axis=0), twins.max(axis=0), "control")
+
+
+def _with_gap(values: np.ndarray, gap: int) -> np.ndarray:
+    """A missing value between the stacks, so that no line joins them."""
+    return np.insert(values.astype(np.float64), gap, np.nan)
+
+
+def group_figure(result: EmbeddingGeometry) -> Figure | None:
+    """How far the groups lie apart in every encoder space; None where they cannot be compared."""
+    tests = [comparison.test for comparison in result.in_sentences if comparison.test]
+    if not tests:
+        return None
+    spaces = tuple(comparison.space for comparison in result.in_sentences)
+    effects = np.array([test.observed.effect for test in tests])
+    twins = np.array([[twin.effect for twin in comparison.twins] for comparison in result.in_sentences]).T
+    return Figure(
+        name="groups-over-layers",
+        caption=(
+            "Mean cosine within groups minus between groups, every word taken in the same sentences, with 95 % intervals over "
+            "words; untrained twins with their range."
+        ),
+        alt=(
+            f"Line chart: the groups lie {effects[0]:.3f} apart in {spaces[0]} and {effects[-1]:.3f} in {spaces[-1]}; untrained "
+            f"twins {twins[:, 0].mean():.3f} and {twins[:, -1].mean():.3f}."
+        ),
+        drawing=Lines(
+            series=(
+                Series(
+                    "model",
+                    np.arange(len(spaces), dtype=np.float64),
+                    effects,
+                    np.array([test.low.effect for test in tests]),
+                    np.array([test.high.effect for test in tests]),
+                ),
+                twin_series(twins),
+            ),
+            x_axis="space",
+            y_axis="mean cosine within - between groups",
+            x_ticks=spaces,
+        ),
+    )
+
+
+def sense_figure(result: EmbeddingGeometry) -> Figure:
+    """The sense split over the encoder's spaces."""
+    contexts = result.contexts
+    point, low, high = (bound[2] for bound in (contexts.curves.point, contexts.curves.low, contexts.curves.high))
+    return Figure(
+        name="sense-split",
+        caption=(
+            f"Mean cosine of occurrences of one sense minus that of two senses, mean over {len(contexts.words)} words with 95 % "
+            "intervals; untrained twins with their range."
+        ),
+        alt=(
+            f"Line chart: the senses lie {point[0]:.3f} apart in {contexts.spaces[0]} and {point[-1]:.3f} in "
+            f"{contexts.spaces[-1]}; untrained twins {contexts.twins[:, 2, -1].mean():.3f} there."
+        ),
+        drawing=Lines(
+            series=(
+                Series("model", np.arange(len(point), dtype=np.float64), point, low, high),
+                twin_series(contexts.twins[:, 2]),
+            ),
+            x_axis="space",
+            y_axis="sense split (difference of mean cosines)",
+            x_ticks=contexts.spaces,
+        ),
+    )
+
+
+def agreement_figure(found: Correspondence) -> Figure:
+    """Debiased CKA of all pairs of spaces, in the model and against its twins."""
+    against = found.across.mean(axis=0)
+    highest = float(np.max(found.cka.correlation - 2 * np.eye(len(found.spaces))))
+    return Figure(
+        name="space-agreement",
+        caption=(
+            "Debiased CKA over sentences, from 0 (no agreement beyond chance) to 1: between all spaces of the model, "
+            "and between a "
+            "space of the model (row) and one of an untrained twin (column, mean over twins)."
+        ),
+        alt=(
+            f"Two heatmaps of the agreement of {len(found.spaces)} spaces; two different spaces of the model agree by up to "
+            f"{highest:.2f}, spaces of the model and of a twin by {against.min():.2f} to {against.max():.2f}."
+        ),
+        drawing=Heatmap(
+            panels=(
+                Panel("model", found.cka.correlation, found.spaces, found.spaces, "space", "space"),
+                Panel(
+                    "model against untrained twin", against, found.spaces, found.spaces, "space of the model", "twin"
+                ),
+            ),
+            colour_label="debiased CKA",
+            lower=min(0.0, float(against.min())),
+            upper=1.0,
+        ),
+    )
+
+
+def translation_figure(result: EmbeddingGeometry) -> Figure:
+    """Retrieval by CSLS over the encoder's spaces."""
+    found = result.translation
+    places = np.arange(len(found.spaces), dtype=np.float64)
+    point, low, high = (bound[:, 1] for bound in (found.accuracy.point, found.accuracy.low, found.accuracy.high))
+    best = [int(row.argmax()) for row in point]
+    return Figure(
+        name="translation-retrieval",
+        caption=(
+            "Share of English words whose nearest German or French word (CSLS) is their translation, with 95 % intervals over "
+            "words; untrained twins with their range."
+        ),
+        alt="Line chart: "
+        + "; ".join(
+            f"{language} {point[i, 0]:.2f} in {found.spaces[0]} and at most {point[i, best[i]]:.2f} in {found.spaces[best[i]]}, "
+            f"untrained twins {found.twins[:, i, 1, best[i]].mean():.2f} there"
+            for i, language in enumerate(LANGUAGES)
+        )
+        + ".",
+        drawing=Lines(
+            series=(
+                *(
+                    Series(f"English to {language}", places, point[i], low[i], high[i])
+                    for i, language in enumerate(LANGUAGES)
+                ),
+                *(
+                    twin_series(found.twins[:, i, 1], f"untrained twins, {language}")
+                    for i, language in enumerate(LANGUAGES)
+                ),
+            ),
+            x_axis="space",
+            y_axis="accuracy of the nearest word",
+            x_ticks=found.spaces,
+        ),
+    )

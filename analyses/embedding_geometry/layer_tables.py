@@ -1,0 +1,204 @@
+"""The tables of spaces: whole tables, layers, words in sentences, agreement of spaces, translations."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analyses.embedding_geometry.contexts import CONTEXT_QUANTITIES
+from analyses.embedding_geometry.correspondence import Correspondence
+from analyses.embedding_geometry.layers import QUANTITIES
+from analyses.embedding_geometry.summary import EmbeddingGeometry
+from analyses.embedding_geometry.translation import LANGUAGES, SCORES
+from analyses.embedding_geometry.whole_table import STATISTICS
+from interp.report import Table
+
+
+def range_of(values: Sequence[float] | np.ndarray) -> dict[str, float]:
+    """Mean, lowest and highest of what the twins gave."""
+    array = np.asarray(values, dtype=np.float64)
+    return {"mean": float(array.mean()), "lowest": float(array.min()), "highest": float(array.max())}
+
+
+def vocabulary_table(result: EmbeddingGeometry) -> Table:
+    """The whole tables, one statistic a row."""
+    rows = []
+    for table in result.tables:
+        pairs = [
+            (name.replace("_", " "), getattr(table.geometry, name), [getattr(twin, name) for twin in table.twins])
+            for name in STATISTICS
+        ]
+        pairs += [
+            (f"intrinsic dimension, {size} pieces", value, [twin[size] for twin in table.twin_dimensions])
+            for size, value in table.dimensions.items()
+        ]
+        for name, value, twins in pairs:
+            if not np.isnan(value):
+                rows.append({"space": table.space, "statistic": name, "model": value}
+                            | {f"twins {key}": number for key, number in range_of(twins).items()})  # fmt: skip
+    return Table(
+        name="vocabulary-geometry",
+        caption=(
+            "The whole vocabulary in both static spaces, pieces of text only. IsoScore is the participation ratio on "
+            "the scale of 0 "
+            "to 1 and no second piece of evidence. Correlations are Spearman's; frequency is the tokenizer's log probability. "
+            "Control: untrained twins, mean, lowest and highest."
+        ),
+        frame=pd.DataFrame(rows),
+        rows_shown=22,
+    )
+
+
+def hub_table(result: EmbeddingGeometry) -> Table:
+    """The strongest hubs."""
+    return Table(
+        name="vocabulary-hubs",
+        caption=(
+            "Pieces that stand in most lists of ten nearest pieces in the raw input embedding (the mean over all pieces is ten), "
+            "and the length of their rows. Untrained twins: skewness of the counts in the table above."
+        ),
+        frame=pd.DataFrame([{"piece": hub.piece, "lists": hub.count, "norm": hub.norm} for hub in result.hubs]),
+        rows_shown=None,
+    )
+
+
+def layer_table(result: EmbeddingGeometry) -> Table:
+    """The curves of the prompts over the layers."""
+    layers = result.layers
+    columns: dict[str, object] = {"space": layers.spaces}
+    for index, quantity in enumerate(QUANTITIES):
+        columns[quantity] = layers.curves.point[index]
+        columns[f"{quantity} low"] = layers.curves.low[index]
+        columns[f"{quantity} high"] = layers.curves.high[index]
+        for name, reduce in (("mean", np.mean), ("lowest", np.min), ("highest", np.max)):
+            columns[f"{quantity} twins {name}"] = reduce(layers.twins[:, index], axis=0)
+    columns["prompts"] = layers.curves.count[0]
+    shown = [name for name in columns if not name.endswith("twins mean") and not name.startswith("intra")]
+    return Table(
+        name="layer-geometry",
+        caption=(
+            "Anisotropy: mean cosine of tokens of different sentences. Intra-sentence similarity: mean cosine of a token and its "
+            "sentence's mean; adjusted: minus anisotropy. 95 % intervals over prompts. Control: untrained twins."
+        ),
+        frame=pd.DataFrame(columns),
+        rows_shown=None,
+        columns_shown=tuple(shown),
+    )
+
+
+def context_table(result: EmbeddingGeometry) -> Table:
+    """Words in sentences, means over words."""
+    contexts = result.contexts
+    columns: dict[str, object] = {"space": contexts.spaces}
+    for index, quantity in enumerate(CONTEXT_QUANTITIES):
+        columns[quantity] = contexts.curves.point[index]
+        columns[f"{quantity} low"] = contexts.curves.low[index]
+        columns[f"{quantity} high"] = contexts.curves.high[index]
+        columns[f"{quantity} twins lowest"] = contexts.twins[:, index].min(axis=0)
+        columns[f"{quantity} twins highest"] = contexts.twins[:, index].max(axis=0)
+    columns["sense split p"] = contexts.split_p
+    return Table(
+        name="words-in-context",
+        caption=(
+            f"{len(contexts.words)} words of two senses ({', '.join(contexts.words)}) in eight sentences each. Adjusted "
+            "self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with the "
+            "static vector. Sense "
+            "split: mean cosine within a sense minus between senses, with family-wise p over the spaces. 95 % "
+            "intervals over words. "
+            "Control: untrained twins."
+        ),
+        frame=pd.DataFrame(columns),
+        rows_shown=None,
+    )
+
+
+def sense_table(result: EmbeddingGeometry) -> Table:
+    """The sense split of every word, those that split most first."""
+    contexts = result.contexts
+    frame = pd.DataFrame(contexts.per_word[:, 2], columns=list(contexts.spaces))
+    frame.insert(0, "word", contexts.words)
+    frame = frame.sort_values(contexts.spaces[-1], ascending=False, kind="stable").reset_index(drop=True)
+    control = pd.DataFrame(
+        [["untrained twins, mean", *contexts.twins[:, 2].mean(axis=0)]], columns=["word", *contexts.spaces]
+    )
+    return Table(
+        name="word-senses",
+        caption=(
+            "Sense split of every word by space, the strongest in the last space first; the last row is the mean over words in "
+            "untrained twins."
+        ),
+        frame=pd.concat([frame, control], ignore_index=True),
+        rows_shown=None,
+    )
+
+
+def correspondence_table(result: EmbeddingGeometry, found: Correspondence) -> Table:
+    """All pairs of spaces, those that differ in stack first."""
+    rows = []
+    encoder = result.n_encoder_spaces
+    for i, first in enumerate(found.spaces):
+        for j, second in enumerate(found.spaces[i + 1 :], start=i + 1):
+            across = np.concatenate([found.across[:, i, j], found.across[:, j, i]])
+            rows.append({
+                "first": first,
+                "second": second,
+                "stacks": "encoder and decoder" if i < encoder <= j else "one stack",
+                "CKA": found.cka.correlation[i, j],
+                "CKA low": found.cka_low[i, j],
+                "CKA high": found.cka_high[i, j],
+                "CKA p": found.cka.p_value[i, j],
+                "CKA without top dimensions": found.cka_without_top[i, j],
+                "RSA": found.rsa.correlation[i, j],
+                "RSA p": found.rsa.p_value[i, j],
+                "inside twins lowest": found.twins[:, i, j].min(),
+                "inside twins highest": found.twins[:, i, j].max(),
+                "model and twin lowest": across.min(),
+                "model and twin highest": across.max(),
+            })
+    frame = pd.DataFrame(rows).sort_values(["stacks", "CKA"], ascending=[True, False], kind="stable")
+    return Table(
+        name="space-agreement",
+        caption=(
+            f"Agreement of every two spaces over {found.n_sentences} sentences: debiased CKA with 95 % interval and "
+            "p from shuffled "
+            "sentences, the same without the dimensions of largest variance, and RSA. Control: the same two spaces "
+            "inside untrained "
+            "twins, and one of them in the model and the other in a twin."
+        ),
+        frame=frame.reset_index(drop=True),
+        columns_shown=(
+            "first", "second", "CKA", "CKA low", "CKA high", "CKA p", "CKA without top dimensions", "RSA", "RSA p",
+            "inside twins highest", "model and twin highest",
+        ),
+    )  # fmt: skip
+
+
+def translation_table(result: EmbeddingGeometry) -> Table:
+    """Retrieval of translations in every space."""
+    found = result.translation
+    rows = [
+        {
+            "space": space,
+            "language": language,
+            "score": score,
+            "words": found.n_words[i],
+            "accuracy": found.accuracy.point[i, j, k],
+            "low": found.accuracy.low[i, j, k],
+            "high": found.accuracy.high[i, j, k],
+            "chance": 1 / found.n_words[i],
+        }
+        | {f"twins {name}": value for name, value in range_of(found.twins[:, i, j, k]).items()}
+        for i, language in enumerate(LANGUAGES)
+        for j, score in enumerate(SCORES)
+        for k, space in enumerate(found.spaces)
+    ]
+    frame = pd.DataFrame(rows).sort_values("accuracy", ascending=False, kind="stable").reset_index(drop=True)
+    return Table(
+        name="translation-retrieval",
+        caption=(
+            "Share of English words whose nearest German or French word in the encoder is their translation, by "
+            "cosine and by CSLS; "
+            "95 % intervals over words; the highest first. Control: untrained twins."
+        ),
+        frame=frame,
+    )

@@ -1,0 +1,97 @@
+"""Words looked up one by one: what `interp words chair table goat` prints.
+
+Neighbours and cosines are those of the analysis (`static_words`), without groups, tests or controls: for a first look, not for a
+finding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analyses.embedding_geometry.spaces import INPUT, OUTPUT, static_table
+from analyses.embedding_geometry.static_words import CORRECTIONS, corrections, word_vectors
+from interp.errors import InputError
+from interp.geometry import cosine_matrix
+from interp.model import HookedEncoderDecoder
+from interp.neighbours import nearest
+from interp.vocabulary import Vocabulary, spell, surface
+
+Space = Literal["input", "output"]
+Correction = Literal["raw", "centred", "all but the top"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookup:
+    """Words and what lies near them.
+
+    Attributes:
+        space: name of the space.
+        correction: what was taken out of it.
+        words: one row a word: its pieces, whether its vector is one row or a mean, and the length of that vector.
+        neighbours: one row a neighbour: word, rank, piece, cosine.
+        cosines: the words' cosines with each other, words as index and columns.
+    """
+
+    space: str
+    correction: str
+    words: pd.DataFrame
+    neighbours: pd.DataFrame
+    cosines: pd.DataFrame
+
+
+def look_up(
+    model: HookedEncoderDecoder,
+    words: Sequence[str],
+    space: Space = "input",
+    correction: Correction = "raw",
+    n_neighbours: int = 10,
+) -> Lookup:
+    """Look words up in a static space.
+
+    Args:
+        model: a model with a tokenizer.
+        words: one or more different words.
+        space: the input embedding, or the output embedding with the final gain folded in.
+        correction: what is taken out of the space first.
+        n_neighbours: neighbours of every word.
+
+    Raises:
+        InputError: without words or tokenizer, if a word is given twice, or if the tokenizer cannot spell one.
+    """
+    if not words or len(set(words)) < len(words):
+        raise InputError(
+            f"Give one or more different words, such as chair table goat; got {', '.join(words) or 'none'}."
+        )
+    if model.tokenizer is None:
+        raise InputError("Words are looked up by their spelling; wrap the model with its tokenizer.")
+    spellings = [spell(word, model.tokenizer) for word in words]
+    name = INPUT if space == "input" else OUTPUT
+    table = static_table(model, name)
+    vocabulary = Vocabulary.of(model.tokenizer, model.cfg.d_vocab)
+    rows = np.flatnonzero(vocabulary.ordinary)
+    pieces = np.array(vocabulary.pieces)[rows]
+    _, variants = np.unique([surface(piece) for piece in pieces], return_inverse=True)
+    taboo = np.stack([spelling.own_rows(pieces, rows, variants) for spelling in spellings])
+    raw = word_vectors(table, spellings)
+    candidates, vectors = corrections(table[rows], raw)[CORRECTIONS.index(correction)]
+    found = nearest(vectors, candidates, n_neighbours, taboo, variants)
+    return Lookup(
+        space=name,
+        correction=correction,
+        words=pd.DataFrame({
+            "word": words,
+            "pieces": [" ".join(spelling.pieces) for spelling in spellings],
+            "vector": ["one piece" if spelling.single else "mean of pieces" for spelling in spellings],
+            "norm": np.linalg.norm(raw, axis=1),
+        }),
+        neighbours=pd.DataFrame([
+            {"word": word, "rank": rank + 1, "piece": str(pieces[row]), "cosine": float(cosine)}
+            for word, near, cosines in zip(words, found.rows, found.cosines, strict=True)
+            for rank, (row, cosine) in enumerate(zip(near, cosines, strict=True))
+            if row >= 0
+        ]),
+        cosines=pd.DataFrame(cosine_matrix(vectors), index=list(words), columns=list(words)),
+    )

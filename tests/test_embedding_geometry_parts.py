@@ -1,0 +1,267 @@
+"""The parts of the analysis: whole tables, words in sentences, agreement of spaces, translations, the interactive map."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from analyses._contract import Observed
+from analyses.embedding_geometry.contexts import context_curves, sense_split
+from analyses.embedding_geometry.correspondence import correspondence
+from analyses.embedding_geometry.encoding import word_states
+from analyses.embedding_geometry.hover_map import Point, hover_map
+from analyses.embedding_geometry.lexicon import GROUPS, MIXED, TRANSLATIONS
+from analyses.embedding_geometry.senses import USAGES
+from analyses.embedding_geometry.settings import GeometrySettings
+from analyses.embedding_geometry.static_words import word_vectors
+from analyses.embedding_geometry.translation import translation_retrieval
+from analyses.embedding_geometry.whole_table import count_hubs, table_geometry
+from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
+from interp.vocabulary import KINDS, Vocabulary, spell
+from interp.words import Words
+
+PREFIX = "translate English to German: "
+
+
+def _vocabulary(n_pieces: int, n_sentinels: int, n_unused: int, seed: int = 0) -> Vocabulary:
+    frequency = -np.random.default_rng(seed).uniform(3, 12, size=n_pieces)
+    kinds = np.repeat(
+        [KINDS.index(kind) for kind in ("piece", "sentinel", "unused")], [n_pieces, n_sentinels, n_unused]
+    )
+    rest = n_sentinels + n_unused
+    return Vocabulary(
+        (*(f"▁p{i}" for i in range(n_pieces)), *[""] * rest), kinds, np.concatenate([frequency, np.full(rest, np.nan)])
+    )
+
+
+def _cloud(n_rows: int, n_features: int = 20) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(n_rows, n_features)).astype(np.float32)
+
+
+def test_sentinels_and_unused_rows_enter_no_statistic_of_the_pieces() -> None:
+    vocabulary, table = _vocabulary(400, 10, 5), _cloud(415)
+    changed = table.copy()
+    changed[400:] = 1e4
+    first, second = (table_geometry(one, vocabulary, count_hubs(one, vocabulary, None, 0)) for one in (table, changed))
+    assert first.norm_of_sentinels < 10 < second.norm_of_sentinels
+    assert first.norm_of_unused < 10 < second.norm_of_unused
+    apart = ("norm_of_sentinels", "norm_of_unused")
+    assert [getattr(first, name) for name in first.__slots__ if name not in apart] == [
+        getattr(second, name) for name in second.__slots__ if name not in apart
+    ]
+
+
+def test_a_planted_frequency_direction_is_found_and_removed() -> None:
+    vocabulary, table = _vocabulary(600, 0, 0), _cloud(600)
+    plain = table_geometry(table, vocabulary, None)
+    assert abs(plain.norm_and_frequency) < 0.15
+    assert plain.frequency_share < 0.01
+    frequency = vocabulary.log_probabilities
+    planted = table + np.outer(frequency - frequency.mean(), np.eye(20)[0]).astype(np.float32) * 3
+    found = table_geometry(planted, vocabulary, None)
+    assert found.frequency_share > 0.6
+    assert found.first_axis_and_frequency > 0.9
+    assert found.participation_ratio < 4
+    assert found.participation_without_frequency == pytest.approx(plain.participation_ratio, rel=0.05)
+
+
+def test_a_planted_hub_is_counted() -> None:
+    vocabulary = _vocabulary(500, 0, 0)
+    table = _cloud(500, 60) + 0.8
+    table[7] = table.mean(axis=0)
+    hubs = count_hubs(table, vocabulary, None, 0)
+    assert hubs.rows[hubs.counts.argmax()] == 7
+    assert hubs.counts.sum() == hubs.centred_counts.sum() == 5000
+    numbers = table_geometry(table, vocabulary, hubs)
+    assert numbers.hub_skewness > 3
+    assert numbers.hub_skewness_centred < numbers.hub_skewness
+    assert count_hubs(table, vocabulary, 120, 0).rows.shape == (120,)
+
+
+def test_a_tokenizer_without_frequencies_gives_no_frequency_numbers() -> None:
+    vocabulary = _vocabulary(300, 0, 0)
+    silent = Vocabulary(vocabulary.pieces, vocabulary.kinds, np.full(300, np.nan))
+    numbers = table_geometry(_cloud(300), silent, count_hubs(_cloud(300), silent, None, 0))
+    assert np.isnan([numbers.frequency_share, numbers.norm_and_frequency, numbers.hubs_and_frequency]).all()
+    assert numbers.hub_skewness == numbers.hub_skewness
+
+
+def test_a_word_of_several_pieces_is_the_mean_of_their_rows(bundled: HookedEncoderDecoder) -> None:
+    table = _cloud(bundled.cfg.d_vocab)
+    goat = spell("goat", bundled.tokenizer)
+    expected = (table[goat.ids[0]].astype(np.float64) + table[goat.ids[1]]) / 2
+    np.testing.assert_allclose(word_vectors(table, [goat])[0], expected)
+
+
+def test_word_states_begin_as_rows_of_the_table_and_do_not_depend_on_company(bundled: HookedEncoderDecoder) -> None:
+    sentences = ["The goat is old.", "A chair.", "She told me about the goat that ate the whole garden yesterday."]
+    words = ["goat", "chair", "goat"]
+    states, directions = word_states(bundled, PREFIX, sentences, words)
+    table = bundled.hf.get_input_embeddings().weight.numpy()
+    for word, state in zip(words, states, strict=True):
+        np.testing.assert_allclose(
+            state[0], word_vectors(table, [spell(word, bundled.tokenizer)])[0], rtol=1e-5, atol=1e-5
+        )
+    for index in range(3):
+        alone = word_states(bundled, PREFIX, [sentences[index]], [words[index]])
+        np.testing.assert_allclose(states[index], alone[0][0], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(directions[index], alone[1][0], atol=1e-4)
+
+
+def test_a_word_of_the_prefix_is_not_taken_for_one_of_the_sentence(bundled: HookedEncoderDecoder) -> None:
+    states, _ = word_states(
+        bundled, PREFIX, ["They speak English to him.", "They speak English to me."], ["English"] * 2
+    )
+    same, _ = word_states(bundled, PREFIX, ["English"], ["English"])
+    np.testing.assert_allclose(states[0, 0], same[0, 0], atol=1e-5)
+    assert np.abs(states[0, 2] - same[0, 2]).max() > 0.1
+    with pytest.raises(InputError, match="does not contain the word 'translate'"):
+        word_states(bundled, PREFIX, ["A dog."], ["translate"])
+
+
+def test_every_sense_has_four_sentences_with_its_word_and_no_word_is_in_two_lists() -> None:
+    senses = {(usage.word, usage.sense) for usage in USAGES}
+    assert len(senses) == 20
+    assert all(sum((u.word, u.sense) == sense for u in USAGES) == 4 for sense in senses)
+    assert all(usage.word in Words.of(usage.sentence).texts for usage in USAGES)
+    assert len({usage.sentence for usage in USAGES}) == len(USAGES)
+    chosen = [word for words in GROUPS.values() for word in words]
+    assert not set(chosen) & set(MIXED)
+    assert len(set(MIXED)) == len(MIXED)
+    assert all(len(words) >= 15 for words in GROUPS.values())
+    assert all(len(set(column)) == len(TRANSLATIONS) for column in zip(*TRANSLATIONS, strict=True))
+
+
+def _usages(distance: float, seed: int, n_spaces: int = 3) -> Observed:
+    """States of the usages: noise, and in the last space `distance` along one axis for the second sense of a word."""
+    generator = np.random.default_rng(seed)
+    states = generator.normal(size=(len(USAGES), n_spaces, 16)) + 1
+    states[:, 0] = 1.0
+    first = {usage.word: usage.sense for usage in reversed(USAGES)}
+    second = np.array([usage.sense != first[usage.word] for usage in USAGES])
+    states[second, -1, 0] += distance
+    return Observed({}, {"usage_states": states, "usage_directions": generator.normal(size=states.shape) * 0.1})
+
+
+def test_planted_senses_split_where_they_were_planted() -> None:
+    twins = tuple(_usages(0.0, seed) for seed in (1, 2, 3))
+    curves = context_curves(("a", "b", "c"), _usages(6.0, 0), twins, seed=0, resamples=199)
+    assert curves.first_split == 2
+    assert curves.split_p[2] == pytest.approx(0.001)
+    assert curves.split_p[1] > 0.05
+    assert np.isnan(curves.split_p[0])
+    assert curves.curves.point[2, 0] == pytest.approx(0, abs=1e-12)
+    assert curves.curves.point[1, 0] == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(curves.per_word.mean(axis=0), curves.curves.point)
+
+
+def test_senses_that_were_not_planted_do_not_split() -> None:
+    found = [
+        context_curves(("a", "b"), _usages(0.0, s, 2), (_usages(0.0, 99, 2),), s, 99).first_split for s in range(8)
+    ]
+    assert sum(place is not None for place in found) <= 1
+
+
+def test_sense_split_is_the_difference_of_mean_cosines() -> None:
+    cosines = np.random.default_rng(0).uniform(size=(1, 4, 4))
+    cosines = (cosines + cosines.transpose(0, 2, 1)) / 2
+    within, between = [cosines[0, 0, 1], cosines[0, 2, 3]], [cosines[0, i, j] for i in (0, 1) for j in (2, 3)]
+    split = sense_split(cosines, np.array(["x", "x", "y", "y"]))
+    assert split[0] == pytest.approx(np.mean(within) - np.mean(between))
+
+
+def _prompts(states: np.ndarray, sentences: np.ndarray) -> Observed:
+    pairs = np.stack([sentences, sentences], axis=1).astype(np.float32)
+    return Observed({"mean_state": states.astype(np.float32), "sentence": pairs}, {})
+
+
+def test_spaces_that_are_rotations_agree_and_unrelated_ones_do_not() -> None:
+    generator = np.random.default_rng(0)
+    sentences = np.arange(40) // 2  # every sentence twice, as with two task prefixes
+    items = np.repeat(generator.normal(size=(20, 6)), 2, axis=0)
+    rotation = np.linalg.qr(generator.normal(size=(6, 6)))[0]
+    other = np.repeat(generator.normal(size=(20, 6)), 2, axis=0)
+    model = _prompts(np.stack([items, items @ rotation * 3, other], axis=1), sentences)
+    twin = _prompts(np.repeat(generator.normal(size=(20, 3, 6)), 2, axis=0), sentences)
+    found = correspondence(("a", "b", "c"), model, (twin,), seed=0)
+    assert found is not None
+    assert found.n_sentences == 20
+    assert found.cka.correlation[0, 1] == pytest.approx(1, abs=1e-5)
+    assert found.rsa.correlation[0, 1] == pytest.approx(1, abs=1e-3)
+    assert found.cka.p_value[0, 1] == pytest.approx(0.001)
+    assert found.cka.p_value[0, 2] > 0.05
+    assert abs(found.across).max() < 0.5
+    assert (found.cka_low <= found.cka.correlation + 1e-9).all()
+    assert (found.cka.correlation <= found.cka_high + 1e-9).all()
+
+
+def test_few_sentences_are_not_compared() -> None:
+    states = np.random.default_rng(0).normal(size=(20, 2, 5))
+    assert correspondence(("a", "b"), _prompts(states, np.arange(20) % 7), (), seed=0) is None
+
+
+def _languages(shared: float) -> Observed:
+    generator = np.random.default_rng(int(shared * 10))
+    meaning = generator.normal(size=(1, len(TRANSLATIONS), 2, 30))
+    own = generator.normal(size=(3, len(TRANSLATIONS), 2, 30))
+    own[:, :, 1] += shared * meaning[:, :, 1]
+    return Observed({}, {"translation_states": own})
+
+
+def test_translations_are_found_where_meaning_was_planted_and_not_elsewhere() -> None:
+    found = translation_retrieval(("a", "b"), _languages(3.0), (_languages(0.0),), seed=0, resamples=199)
+    assert found.accuracy.point[:, :, 0].max() < 0.15
+    assert found.accuracy.point[:, :, 1].min() > 0.9
+    assert found.twins.max() < 0.15
+    assert (found.accuracy.low <= found.accuracy.point).all()
+    # "hand" and "Hand", "winter" and "Winter" are spelled alike; in French it is "table".
+    assert found.n_words == (48, 49)
+
+
+class _Texts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_the_interactive_map_is_plain_markup_that_hostile_names_cannot_leave() -> None:
+    hostile = '</text><script>alert(1)</script>" onload="x'
+    html = hover_map((Point(0.0, 1.0, hostile, hostile + "\u202e", 0), Point(2.0, 0.0, "", "b", None)), hostile)
+    parsed = _Texts()
+    parsed.feed(html)
+    assert "script" not in parsed.tags
+    assert not any(name.startswith("on") or name in {"href", "src"} for name in parsed.attributes)
+    assert hostile in parsed.texts
+    assert parsed.tags.count("g") == 2
+    assert "\u202e" not in html
+
+
+def test_the_interactive_map_has_one_scale_for_both_axes() -> None:
+    html = hover_map(
+        (Point(0.0, 0.0, "", "a", None), Point(3.0, 0.0, "", "b", None), Point(0.0, 4.0, "", "c", None)), "d"
+    )
+    places = [
+        (float(mark.split('cx="')[1].split('"')[0]), float(mark.split('cy="')[1].split('"')[0]))
+        for mark in html.split("<circle")[1:]
+    ]
+    right, up = np.subtract(places[1], places[0]), np.subtract(places[2], places[0])
+    assert right[0] / 3 == pytest.approx(-up[1] / 4, rel=0.01)
+    with pytest.raises(ValueError, match="at least one point"):
+        hover_map((), "empty")
+
+
+def test_the_default_groups_are_those_of_the_lexicon_and_cannot_be_changed_from_outside() -> None:
+    settings = GeometrySettings()
+    assert settings.groups == GROUPS
+    settings.groups["furniture"] = ()
+    assert GeometrySettings().groups == GROUPS
