@@ -6,8 +6,8 @@ corrected test and a bootstrap all agree (Voita et al. 2019; Clark et al. 2019; 
 """
 
 from analyses._contract import Analysis
+from analyses.head_specialization.examine import examine
 from analyses.head_specialization.observe import HOOKS, illustrate, observe
-from analyses.head_specialization.repeats import examine_repeats
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.section import present
 from analyses.head_specialization.settings import HeadSettings
@@ -33,7 +33,7 @@ ANALYSIS = Analysis(
     observe=observe,
     summarise=summarise,
     present=present,
-    examine=examine_repeats,
+    examine=examine,
     illustrate=illustrate,
     settings=HeadSettings,
 )

@@ -3,6 +3,7 @@
     previous, current, next token    offset -1, 0, +1: share (Voita et al. 2019) or mass (Clark et al. 2019)
     offset o                         the best other offset of the window: share, or mass [ours]
     duplicate token, induction       random repeats, see `repeats`: content [ours]
+    rare token                       argmax on the rarest source token: share by the lift rule [ours], see `rarity`
     EOS, punctuation, sentinel sink  lift rule [ours]; first-token sink and prefix head: odds rule [ours]
 
 Offsets that fewer than a quarter of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
@@ -96,6 +97,11 @@ def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
 
     if kind == "decoder":
         return [criterion("first-token sink", "odds", "first")]
+    rare = []
+    if f"{kind}.rarest_share" in prompts:
+        share = prompts[f"{kind}.rarest_share"]
+        base = np.broadcast_to(prompts[f"{kind}.rarest_base"][:, None, None], share.shape)
+        rare = [Criterion("rare token", "lift", share, base)]
     first, prefix = (mean_over_prompts(prompts[f"{kind}.{name}_mass"]) for name in ("first", "prefix"))
     on_first = first >= _FIRST_SHARE * prefix
     return [
@@ -104,4 +110,5 @@ def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
         criterion("sentinel sink", "lift", "sentinel"),
         criterion("first-token sink", "odds", "first", on_first),
         criterion("prefix head", "odds", "prefix", ~on_first),
+        *rare,
     ]

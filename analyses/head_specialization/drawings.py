@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from analyses.head_specialization.position import distances
+from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.summary import HeadAtlas, Metric
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.names import HeadId
-from interp.report import Figure, Heatmap, Panel, visible
+from interp.report import Figure, Heatmap, Panel, PointGroup, Scatter, visible
+from interp.report.drawings import Style
 
 _PANEL_TITLES: dict[AttentionKind, str] = {
     "encoder": "encoder self-attention",
@@ -17,6 +20,11 @@ _PANEL_TITLES: dict[AttentionKind, str] = {
 
 _SHOWN: tuple[tuple[str, str, str], ...] = (
     ("entropy", "normalised entropy (1: even spread)", "Entropy of the attention of every head"),
+    (
+        "divergence from position alone",
+        "Jensen-Shannon divergence, nats",
+        "Distance from position bias alone [ours]",
+    ),
     ("confidence", "mean largest weight", "Confidence (Voita et al. 2019), special keys excluded"),
     ("EOS mass", "mass on end-of-sentence", "Attention on the end-of-sentence token"),
     ("prefix mass", "mass on the task prefix", "Attention on the task prefix"),
@@ -36,12 +44,78 @@ def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
     for name, colour, caption in _SHOWN:
         found = {kind: metric for kind in ATTENTION_KINDS for metric in atlas.metrics[kind] if metric.name == name}
         panels = tuple(layer_head_panel(_PANEL_TITLES[kind], metric.point) for kind, metric in found.items())
-        share = name != "distance"
+        share = name != "distance" and "divergence" not in name
         yield Figure(
             name=f"heads-{name.lower().replace(' ', '-')}",
             caption=f"{caption}; rows are layers, columns are heads, means over {atlas.prompts} prompts.",
             alt=f"{caption}. {' '.join(_extremes(kind, metric) for kind, metric in found.items())}",
             drawing=Heatmap(panels, colour, lower=0.0, upper=1.0 if share else None),
+        )
+
+
+def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
+    """Every head of one kind at its place, coloured and marked by its role, with its score beside it."""
+    labels = [label for label in atlas.labels if label.head.kind == kind]
+    doubtful = [label for label in atlas.uncertain if label.head.kind == kind]
+    shape = atlas.metric(kind, "entropy").point.shape
+    named = {label.head for label in (*labels, *doubtful)}
+    plain = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*shape) if HeadId(kind, *map(int, cell)) not in named]
+    groups = [_group(role, [label for label in labels if label.role == role]) for role in _roles(labels)]
+    if doubtful:
+        groups.append(_group("rule holds, test or bootstrap does not", doubtful, "control"))
+    if plain:
+        x, y = (np.array([getattr(head, axis) for head in plain], float) for axis in ("head", "layer"))
+        groups.append(PointGroup("no role", x, y, ("",) * len(plain), "control"))
+    found = ", ".join(f"{label.head} {label} {label.score:.2f}" for label in labels) or "no head has a role"
+    return Figure(
+        name=f"atlas-{kind}",
+        caption=(
+            f"Atlas of {_PANEL_TITLES[kind]}: every head at its layer and index, by colour and mark the role it has, with its "
+            "score; hollow marks are heads without a certain role."
+        ),
+        alt=f"Roles in {_PANEL_TITLES[kind]}: {found}.",
+        drawing=Scatter(tuple(groups), "head", "layer"),
+    )
+
+
+def _roles(labels: list[RoleLabel]) -> list[str]:
+    return sorted({label.role for label in labels})
+
+
+def _group(name: str, labels: list[RoleLabel], style: Style = "model") -> PointGroup:
+    return PointGroup(
+        name,
+        np.array([label.head.head for label in labels], float),
+        np.array([label.head.layer for label in labels], float),
+        tuple(f"{label.score:.2f}" for label in labels),
+        style,
+    )
+
+
+def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
+    """The position-bias table of each stack: what every head index adds to the score at every distance."""
+    for stack, tables in atlas.bias.items():
+        reach = distances(stack)
+        panels = tuple(
+            Panel(
+                f"{stack}, layer {index}" if len(tables) > 1 else f"{stack}, all layers",
+                table,
+                _numbers(len(table)),
+                tuple(str(distance) for distance in reach),
+                "head",
+                "key - query",
+            )
+            for index, table in enumerate(tables[:_MOST_PATTERNS])
+        )
+        head, place = np.unravel_index(np.abs(tables[0]).argmax(), tables[0].shape)
+        yield Figure(
+            name=f"position-bias-{stack}",
+            caption=(
+                f"Position bias of the {stack}'s self-attention: what is added to the score of a key at each signed distance. "
+                "Heads of equal index share it in every layer, unless the family has a table for each layer."
+            ),
+            alt=f"The largest bias is {tables[0][head, place]:.2f}, of head {head} at distance {reach[place]}.",
+            drawing=Heatmap(panels, "bias added to the score", centre=0.0),
         )
 
 

@@ -8,12 +8,15 @@ For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer
     distance, signed_distance, distance_base [prompt]                     self-attention (Vig and Belinkov 2019)
     share, chance, mass [prompt layer head offset], coverage [prompt offset], tied     self-attention (see `offsets`)
     retained, entropy_ordinary, distance_ordinary                         on ordinary keys only, renormalised
+    position_divergence, content_divergence, position_share, covariance_share     self-attention (see `position`)
+    <category>_norm               norm of what is written from these keys, over all keys' (see `values`)
+    rarest_share, two_rarest_share, rarest_base [prompt]                  encoder and cross (see `rarity`)
 
 Special keys are end-of-sentence and prefix (encoder, cross) and the start token (decoder). Rows of padding and rows with one
 legal key (decoder row 0) are left out; padded keys are illegal (methods A, facts 11 and 13).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,19 +24,28 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analyses._contract import Arrays, Pass
+from analyses.head_specialization import position, values
 from analyses.head_specialization.alignment import observe_alignment
 from analyses.head_specialization.offsets import eligible_rows, offset_statistics
+from analyses.head_specialization.rarity import rare_share, rarest_keys
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
 from interp.measures import attention_distance, entropy, legal_keys, masked_mean, restrict, strongest_key
 from interp.names import attention_path
 from interp.tokens import Batch
+from interp.weights import attention_weights
 from interp.words import EOS, PREFIX, PUNCTUATION, SENTINEL
 
 SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "sentinel": SENTINEL}
 """Categories of source tokens whose mass is measured."""
 
-HOOKS = ("encoder.*.attn.hook_pattern", "decoder.*.attn.hook_pattern", "decoder.*.cross_attn.hook_pattern")
+HOOKS = (
+    "encoder.*.attn.hook_pattern",
+    "decoder.*.attn.hook_pattern",
+    "decoder.*.cross_attn.hook_pattern",
+    *position.HOOKS,
+    *values.HOOKS,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,12 +57,14 @@ class Frame:
         legal: legal keys of the rows that count; all False in other rows.
         ordinary: legal keys that are not special.
         members: category name -> keys that belong to it.
+        rare: `rarest` and `two_rarest` -> those keys; empty where frequencies are not known.
     """
 
     kind: AttentionKind
     legal: Bool[Tensor, "batch query key"]
     ordinary: Bool[Tensor, "batch query key"]
     members: dict[str, Bool[Tensor, "batch key"]]
+    rare: dict[str, Bool[Tensor, "batch key"]] = field(default_factory=dict)
 
     @property
     def rows(self) -> Bool[Tensor, "batch query"]:
@@ -73,26 +87,32 @@ def frame_of(kind: AttentionKind, batch: Batch) -> Frame:
     return Frame(kind, legal, legal & ~special[:, None], members)
 
 
+def _with_rare(frame: Frame, run: Pass) -> Frame:
+    if frame.kind == "decoder":
+        return frame
+    special = frame.members["eos"] | frame.members["prefix"]
+    keys = rarest_keys(run.model, run.batch, run.batch.source_mask & ~special)
+    return frame if keys is None else replace(frame, rare=dict(zip(("rarest", "two_rarest"), keys, strict=True)))
+
+
 def observe(run: Pass) -> Arrays:
     """The numbers of every head of all three kinds, per prompt; names and shapes are in the module's docstring."""
     assert isinstance(run.settings, HeadSettings)
     arrays: dict[str, np.ndarray] = {}
     for kind in ATTENTION_KINDS:
-        frame = frame_of(kind, run.batch)
+        frame = _with_rare(frame_of(kind, run.batch), run)
         depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
-        layers = [
-            _layer(run.cache[f"{attention_path(kind, layer)}.hook_pattern"], frame, run.settings.max_offset)
-            for layer in range(depth)
-        ]
+        layers = [_layer(run, frame, layer, run.settings.max_offset) for layer in range(depth)]
         found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
         found |= _baselines(frame, run.settings.max_offset)
         arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
     return arrays | observe_alignment(run)
 
 
-def _layer(pattern: Pattern, frame: Frame, window: int) -> dict[str, Tensor]:
+def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor]:
     """Metrics of one layer, [batch head] or [batch head offset]."""
-    pattern = pattern.float()
+    path = attention_path(frame.kind, layer)
+    pattern = run.cache[f"{path}.hook_pattern"].float()
     legal, ordinary, rows = frame.legal[:, None], frame.ordinary[:, None], frame.rows[:, None]
     inside = restrict(pattern, ordinary)
     found = {
@@ -108,6 +128,12 @@ def _layer(pattern: Pattern, frame: Frame, window: int) -> dict[str, Tensor]:
         found["signed_distance"] = masked_mean(distances.signed, rows)
         found["distance_ordinary"] = masked_mean(attention_distance(inside.pattern, ordinary).absolute, rows)
         found |= offset_statistics(pattern, frame.legal, window)._asdict()
+        found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
+    W_O = attention_weights(run.model, frame.kind, layer).W_O
+    norms = values.value_norms(run.cache[f"{path}.hook_v"], W_O).float()
+    keys = frame.legal.any(-2)
+    found |= {f"{name}_norm": values.relative_norm(norms, some, keys) for name, some in frame.members.items()}
+    found |= {f"{name}_share": rare_share(pattern, frame.legal, some) for name, some in frame.rare.items()}
     return found
 
 
@@ -125,6 +151,10 @@ def _baselines(frame: Frame, window: int) -> dict[str, Tensor]:
     found = {
         f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.members.items()
     }
+    if frame.rare:
+        found |= {
+            f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.rare.items()
+        }
     if frame.kind != "cross":
         found["distance_base"] = masked_mean(attention_distance(even, frame.legal).uniform, frame.rows)
         found["coverage"] = eligible_rows(frame.legal, window) / frame.rows.sum(-1, keepdim=True).clamp(min=1)

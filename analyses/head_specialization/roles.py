@@ -81,6 +81,7 @@ class RoleLabel:
         p_adjusted: Benjamini-Hochberg adjusted p-value.
         stability: share of bootstrap resamples in which the rule holds.
         detail: what exactly was found, or an empty text.
+        holds: whether the rule holds for the means.
         passes: whether rule, test and bootstrap agree that the head has the role.
     """
 
@@ -97,6 +98,7 @@ class RoleLabel:
     p_adjusted: float
     stability: float
     detail: str
+    holds: bool
     passes: bool
 
     def __str__(self) -> str:
@@ -109,10 +111,12 @@ class Verdict:
 
     Attributes:
         labels: roles that heads have, by layer, head and role.
+        uncertain: heads for which a rule holds, but not the test or not the bootstrap.
         candidates: for every criterion the head that comes nearest, whether it passes or not.
     """
 
     labels: tuple[RoleLabel, ...]
+    uncertain: tuple[RoleLabel, ...]
     candidates: tuple[RoleLabel, ...]
 
 
@@ -155,17 +159,20 @@ def judge(
         A role earned twice is given once, by the criterion with the larger score.
     """
     labels: dict[tuple[HeadId, str], RoleLabel] = {}
-    candidates = []
+    candidates: list[RoleLabel] = []
+    uncertain: list[RoleLabel] = []
     for criterion, p_values, control in zip(criteria, adjusted, controls, strict=True):
         evaluated = _evaluate(kind, criterion, p_values, settings, seed, control)
         candidates += evaluated[:1]
+        uncertain += [label for label in evaluated if label.holds and not label.passes]
         for label in evaluated:
             key = (label.head, label.role)
             if label.passes and (key not in labels or labels[key].score < label.score):
                 labels[key] = label
     roles = {head: {role for other, role in labels if other == head} for head, _ in labels}
     kept = [label for (head, role), label in labels.items() if not roles[head].intersection(EXPLAINED_BY.get(role, ()))]
-    return Verdict(tuple(sorted(kept, key=lambda label: (label.head, label.role))), tuple(candidates))
+    doubtful = tuple(label for label in uncertain if label.role not in roles.get(label.head, ()))
+    return Verdict(tuple(sorted(kept, key=lambda label: (label.head, label.role))), doubtful, tuple(candidates))
 
 
 def _evaluate(
@@ -176,12 +183,12 @@ def _evaluate(
     seed: int,
     control: np.ndarray | None,
 ) -> list[RoleLabel]:
-    """The head with the largest score, then all others that pass rule and test; empty if no score is defined."""
+    """The head with the largest score, then all others for which the rule holds; empty if no score is defined."""
     score, null = mean_over_prompts(criterion.score), mean_over_prompts(criterion.null)
     if np.isnan(score).all():
         return []
     with np.errstate(invalid="ignore"):
-        passing = holds(criterion.rule, score, null, settings) & (adjusted <= settings.false_discovery_rate)
+        passing = holds(criterion.rule, score, null, settings)
     best = np.unravel_index(np.nanargmax(score), score.shape)
     cells = [best, *(cell for cell in map(tuple, np.argwhere(passing)) if cell != best)]
     picked = np.stack(
@@ -208,7 +215,12 @@ def _evaluate(
             p_adjusted=float(adjusted[layer, head]),
             stability=float(stability[index]),
             detail=criterion.detail[layer][head] if criterion.detail else "",
-            passes=bool(passing[layer, head] and stability[index] >= needed),
+            holds=bool(passing[layer, head]),
+            passes=bool(
+                passing[layer, head]
+                and adjusted[layer, head] <= settings.false_discovery_rate
+                and stability[index] >= needed
+            ),
         )
         for index, (layer, head) in enumerate(cells)
     ]

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from analyses.head_specialization.drawings import example_figure, metric_figures
+import numpy as np
+
+from analyses.head_specialization.drawings import atlas_figure, bias_figures, example_figure, metric_figures
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.summary import HeadAtlas
 from analyses.head_specialization.tables import RULES, candidates_frame, heads_frame, labels_frame, shown_columns
@@ -40,7 +42,14 @@ def present(atlas: HeadAtlas) -> Section:
             "Which heads attend by position, which to special tokens, and which do nothing that an untrained head would not?"
         ),
         findings=findings(atlas),
-        blocks=(Paragraph(_method(atlas)), *_tables(atlas), *metric_figures(atlas), *_views(atlas)),
+        blocks=(
+            Paragraph(_method(atlas)),
+            *(atlas_figure(atlas, kind) for kind in ATTENTION_KINDS),
+            *_tables(atlas),
+            *metric_figures(atlas),
+            *bias_figures(atlas),
+            *_views(atlas),
+        ),
         limits=LIMITS,
     )
 
@@ -59,7 +68,7 @@ def findings(atlas: HeadAtlas) -> tuple[str, ...]:
     by_score = sorted(atlas.labels, key=lambda label: (-label.score, label.head))
     strongest = _strongest_of_each(by_score)[:_MOST_SENTENCES]
     sentences = [summary, _counts(atlas), *(sentence(label) for label in strongest), _nearest_miss(atlas)]
-    return tuple(text for text in (*sentences, _entropy_sentence(atlas)) if text)
+    return tuple(text for text in (*sentences, _entropy_sentence(atlas), _position_sentence(atlas)) if text)
 
 
 def _strongest_of_each(labels: list[RoleLabel]) -> list[RoleLabel]:
@@ -137,6 +146,24 @@ def _entropy_sentence(atlas: HeadAtlas) -> str:
         f"The most focused head is {HeadId(kind, layer, head)}: normalised entropy {value:.2f} "
         f"[{metric.low[layer, head]:.2f}, {metric.high[layer, head]:.2f}], where 1 is an even spread; "
         f"untrained twins {metric.control_low[layer, head]:.2f} to {metric.control_high[layer, head]:.2f}."
+    )
+
+
+def _position_sentence(atlas: HeadAtlas) -> str:
+    """The self-attention head that its position bias explains best, and how many it explains better than content does."""
+    cells = []
+    for kind in ("encoder", "decoder"):
+        position, content = (atlas.metric(kind, f"divergence from {part} alone") for part in ("position", "content"))
+        cells += [
+            (float(position.point[cell]), float(content.point[cell]), HeadId(kind, *map(int, cell)))
+            for cell in np.ndindex(*position.point.shape)
+        ]
+    positional = sum(by_position < by_content for by_position, by_content, _ in cells)
+    nearest, other, head = min(cells, key=lambda cell: cell[0] - cell[1])
+    return (
+        f"{positional} of {len(cells)} self-attention heads are nearer to what their position bias alone would give than to "
+        f"what their content scores alone would; the most positional is {head}, with a divergence of {nearest:.3f} nats from "
+        f"position alone and {other:.3f} from content alone."
     )
 
 

@@ -23,7 +23,7 @@ from analyses.head_specialization.roles import (
     mean_over_prompts,
 )
 from analyses.head_specialization.settings import HeadSettings
-from interp.axes import ATTENTION_KINDS, AttentionKind
+from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.statistics import bootstrap_mean
 
 
@@ -64,6 +64,7 @@ class HeadAtlas:
     Attributes:
         metrics: kind -> metrics in the order of the tables.
         labels: all roles found.
+        uncertain: heads for which a rule holds, but not the test or not the bootstrap.
         candidates: for every criterion the head that comes nearest.
         twin_labels: for every untrained twin the number of heads with a role.
         heads: number of heads of all kinds.
@@ -72,12 +73,14 @@ class HeadAtlas:
         source_pieces: its encoder tokens.
         decoder_pieces: its decoder input tokens.
         example_id: its id.
+        bias: stack -> position bias of every table, head and distance.
         target_origin: `given` or `generated`.
         settings: thresholds.
     """
 
     metrics: Mapping[AttentionKind, tuple[Metric, ...]]
     labels: tuple[RoleLabel, ...]
+    uncertain: tuple[RoleLabel, ...]
     candidates: tuple[RoleLabel, ...]
     twin_labels: tuple[int, ...]
     heads: int
@@ -86,6 +89,7 @@ class HeadAtlas:
     source_pieces: tuple[str, ...]
     decoder_pieces: tuple[str, ...]
     example_id: str
+    bias: Mapping[Stack, Float[np.ndarray, "table head distance"]]
     target_origin: str
     settings: HeadSettings
 
@@ -113,6 +117,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     return HeadAtlas(
         metrics={kind: _metrics(kind, evidence, settings) for kind in ATTENTION_KINDS},
         labels=verdict.labels,
+        uncertain=verdict.uncertain,
         candidates=verdict.candidates,
         twin_labels=tuple(len({label.head for label in twin.labels}) for twin in untrained),
         heads=(cfg.n_encoder_layers + 2 * cfg.n_decoder_layers) * cfg.n_heads,
@@ -121,6 +126,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         source_pieces=evidence.example.source_pieces,
         decoder_pieces=evidence.example.decoder_pieces,
         example_id=evidence.example.id,
+        bias={stack: evidence.model.weights[f"bias.{stack}"] for stack in ("encoder", "decoder")},
         target_origin=evidence.target_origin,
         settings=settings,
     )
@@ -146,8 +152,11 @@ def judge_all(observed: Observed, settings: HeadSettings, seed: int, twins: tupl
         ]
         p_values = [next(adjusted) for _ in criteria[kind]]
         verdicts.append(judge(kind, criteria[kind], p_values, settings, seed, scores))
-    labels = tuple(label for verdict in verdicts for label in verdict.labels)
-    return Verdict(labels, tuple(label for verdict in verdicts for label in verdict.candidates))
+    return Verdict(
+        labels=tuple(label for verdict in verdicts for label in verdict.labels),
+        uncertain=tuple(label for verdict in verdicts for label in verdict.uncertain),
+        candidates=tuple(label for verdict in verdicts for label in verdict.candidates),
+    )
 
 
 def _matching(criteria: list[Criterion], wanted: Criterion) -> Float[np.ndarray, "layer head"]:
@@ -210,10 +219,19 @@ def _columns(
         columns["signed distance"] = plain("signed_distance")
         columns["distance, ordinary keys"] = plain("distance_ordinary")
         columns["tied rows"] = plain("tied")
+        columns["divergence from position alone"] = plain("position_divergence")
+        columns["divergence from content alone"] = plain("content_divergence")
+        columns["position share of score variance"] = plain("position_share")
+        columns["covariance share of score variance"] = plain("covariance_share")
     if kind != "decoder":
         names = {"eos": "EOS", "prefix": "prefix", "punctuation": "punctuation", "sentinel": "sentinel"}
         columns |= {f"{names[name]} mass": based(f"{name}_mass", f"{name}_base") for name in SOURCE_CATEGORIES}
+        columns |= {f"{names[name]} value norm": plain(f"{name}_norm") for name in SOURCE_CATEGORIES}
+        if f"{kind}.rarest_share" in prompts:
+            columns["rarest token argmax share"] = based("rarest_share", "rarest_base")
+            columns["two rarest tokens argmax share"] = based("two_rarest_share", "two_rarest_base")
     columns["first token mass"] = based("first_mass", "first_base")
+    columns["first token value norm"] = plain("first_norm")
     columns["entropy, ordinary keys"] = plain("entropy_ordinary")
     columns["mass on ordinary keys"] = plain("retained")
     return columns
