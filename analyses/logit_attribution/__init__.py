@@ -8,6 +8,7 @@ and MLPs, and every cross head is a sum over source tokens; nothing is left over
 from analyses._contract import Analysis
 from analyses.logit_attribution.observe import HOOKS, illustrate, observe
 from analyses.logit_attribution.section import present
+from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.summary import LogitAttribution, summarise
 
 ANALYSIS = Analysis(
@@ -19,6 +20,7 @@ ANALYSIS = Analysis(
     illustrate=illustrate,
     summarise=summarise,
     present=present,
+    settings=AttributionSettings,
 )
 
-__all__ = ["ANALYSIS", "LogitAttribution", "illustrate", "observe", "present", "summarise"]
+__all__ = ["ANALYSIS", "AttributionSettings", "LogitAttribution", "illustrate", "observe", "present", "summarise"]

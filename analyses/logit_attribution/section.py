@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from analyses.logit_attribution.causal_blocks import causal_blocks, causal_findings
 from analyses.logit_attribution.example import example_blocks
 from analyses.logit_attribution.figures import heads_figure, waterfall_figure
 from analyses.logit_attribution.summary import KINDS, LogitAttribution
 from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
+from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings
 from analyses.logit_attribution.wording import interval, number, percent, twin_range
 from interp.report import Block, Section
 
@@ -41,6 +43,7 @@ def present(result: LogitAttribution) -> Section:
         category_table(result),
         encoder_table(result),
         *example_blocks(result),
+        *_sampled_blocks(result),
         completeness_table(result),
     )
     return Section(
@@ -62,16 +65,24 @@ def findings(result: LogitAttribution) -> tuple[str, ...]:
         _significant(result),
         _source(result),
         _encoder(result),
+        *(causal_findings(result.causal) if result.causal else ()),
+        *(trajectory_findings(result.trajectories) if result.trajectories else ()),
         _exactness(result),
     )
+
+
+def _sampled_blocks(result: LogitAttribution) -> tuple[Block, ...]:
+    causal = causal_blocks(result.causal) if result.causal else ()
+    return (*causal, *(trajectory_blocks(result.trajectories) if result.trajectories else ()))
 
 
 def _value(result: LogitAttribution) -> str:
     labels = "its own greedy outputs" if result.target_origin == "generated" else "the given targets"
     return (
         f"The label ({labels}) beats the model's best other token by {interval(result.value, 0)} logits on average "
-        f"and is the first choice at {percent(float(result.first_choice.point[0]))} of the rows "
-        f"({twin_range(result.value, 0)}); what follows divides this difference among the components that wrote it."
+        f"({twin_range(result.value, 0)}) and is the first choice at "
+        f"{percent(float(result.first_choice.point[0]))} of the rows ({twin_range(result.first_choice, 0)}); what "
+        "follows divides this lead among the components that wrote it."
     )
 
 

@@ -1,13 +1,15 @@
 """Summarising: from numbers per prompt, of the model and its twins, to estimates with intervals and controls."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Evidence, Example
+from analyses._contract import Arrays, Evidence, Example
+from analyses.logit_attribution.causal import CausalCheck, check
 from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
+from analyses.logit_attribution.trajectories import Trajectories, trajectories
 from interp.attribution import encoder_component_labels
 from interp.names import HeadId
 from interp.residual import component_labels
@@ -71,6 +73,8 @@ class LogitAttribution:
         example: one prompt in full.
         target_origin: `given` or `generated`.
         n_twins: number of untrained twins.
+        causal: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
+        trajectories: the label by depth, on the same sample.
     """
 
     components: tuple[str, ...]
@@ -96,6 +100,8 @@ class LogitAttribution:
     example: Example
     target_origin: str
     n_twins: int
+    causal: CausalCheck | None = None
+    trajectories: Trajectories | None = None
 
     @property
     def order(self) -> np.ndarray:
@@ -154,6 +160,21 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         target_origin=evidence.target_origin,
         n_twins=len(evidence.twins),
     )
+
+
+def with_experiments(result: LogitAttribution, model: Arrays, twins: Sequence[Arrays], seed: int) -> LogitAttribution:
+    """The result with what was found on the sample.
+
+    Args:
+        result: from all prompts.
+        model: what `experiment` gave for the model.
+        twins: what it gave for those twins it was run on.
+        seed: for resampling.
+    """
+    if not model:
+        return result
+    control = twins[0] if twins else None
+    return replace(result, causal=check(model, control, seed), trajectories=trajectories(model, twins, seed))
 
 
 def _strongest_cross(components: tuple[str, ...], placed: Ranks) -> HeadId:

@@ -1,0 +1,170 @@
+"""Is a head that is said to write the logit missed when it is gone?
+
+Every decoder head is ablated in three ways on a sample of the prompts, with everything after it recomputed (methods C.5, E).
+Agreement with the attribution is a rank correlation and the share of heads of equal sign, both over the means of the sample's
+prompts, with intervals from resampling prompts. Disagreements are listed: a head whose direct effect and total effect have
+intervals on different sides of zero is not what its attribution says.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.stats
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analyses._contract import Arrays
+from analyses.logit_attribution.estimates import RESAMPLES, Estimate, estimate
+from interp.ablation import MODES, Bench, bench, direct_effects, effect_hooks, head_sites, replacements, total_effects
+from interp.attribution import DecoderKind
+from interp.cache import ActivationCache
+from interp.model import HookedEncoderDecoder
+from interp.names import attention_path
+from interp.readout import label_tokens, logit_difference, runner_up
+from interp.statistics import resampled_means
+from interp.tokens import Batch
+
+SEED = 0
+"""Of the resampled rows; part of the definition, so that every run draws the same rows."""
+
+
+def ablate(model: HookedEncoderDecoder, batch: Batch, draws: int) -> Arrays:
+    """Ablate every decoder head on some prompts.
+
+    Args:
+        model: the model or a control.
+        batch: the prompts, which are also the reference of mean and resample ablation; at least two.
+        draws: resampled versions to average over.
+
+    Returns:
+        `total`, `frozen` and `recomputed` [prompt mode layer kind head], kinds self and cross: changes of the logit difference as
+        means over decoder rows.
+    """
+    with torch.no_grad():
+        logits, cache = model.run_with_cache(batch, effect_hooks(model))
+        tokens = label_tokens(batch)
+        readout = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+        ready = bench(model, batch, readout)
+        sites = [_site(ready, cache, kind, layer, draws) for kind, layer in head_sites(model)]
+    arrays = {}
+    for name in ("total", "frozen", "recomputed"):
+        stacked = torch.stack([site[name] for site in sites], 2).unflatten(2, (model.cfg.n_decoder_layers, 2))
+        arrays[name] = stacked.float().cpu().numpy()
+    return arrays
+
+
+def _site(ready: Bench, cache: ActivationCache, kind: DecoderKind, layer: int, draws: int) -> dict[str, Tensor]:
+    """Effects of every head of one attention layer: [prompt mode head], averaged over draws and decoder rows."""
+    z = cache[f"{attention_path(kind, layer)}.hook_z"]
+    versions = [replacements(mode, z, ready.batch, draws, SEED) for mode in MODES]
+    replaced = torch.cat(versions)
+    of_mode = torch.repeat_interleave(torch.arange(len(MODES)), torch.tensor([len(part) for part in versions]))
+    weights = ready.batch.target_mask / ready.batch.target_mask.sum(1, keepdim=True)
+    direct = direct_effects(ready.model, cache, ready.readout, kind, layer, replaced)
+    total = total_effects(ready, kind, layer, z, replaced) - ready.readout.values
+    averaging = torch.nn.functional.one_hot(of_mode).float()
+    averaging = (averaging / averaging.sum(0)).to(total.device)
+    effects = {"total": total, "frozen": direct.frozen, "recomputed": direct.recomputed}
+    return {
+        name: torch.einsum("nhbt,bt,nm->bmh", values, weights.to(values.dtype), averaging)
+        for name, values in effects.items()
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreement:
+    """How well direct effects foretell total effects, over heads; [mode 3]: point, low, high.
+
+    Attributes:
+        correlation: Spearman's rank correlation.
+        same_sign: share of heads with effects of equal sign.
+    """
+
+    correlation: Float[np.ndarray, "mode bounds"]
+    same_sign: Float[np.ndarray, "mode bounds"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CausalCheck:
+    """Ablation beside attribution; every estimate has cells [mode layer kind head].
+
+    Attributes:
+        prompts: prompts of the sample.
+        total: what ablation does to the logit difference.
+        frozen: its direct part with the final norm held.
+        recomputed: its direct part with the final norm taken anew.
+        repair: total less frozen direct effect.
+        agreement: of the model.
+        twin_agreement: of the control, None without one.
+    """
+
+    prompts: int
+    total: Estimate
+    frozen: Estimate
+    recomputed: Estimate
+    repair: Estimate
+    agreement: Agreement
+    twin_agreement: Agreement | None
+
+    def disagree(self, mode: int) -> np.ndarray:
+        """Heads [layer kind head] whose direct and total effects have intervals on different sides of zero."""
+        direct, total = self.frozen.interval, self.total.interval
+        opposite = ((direct.low > 0) & (total.high < 0)) | ((direct.high < 0) & (total.low > 0))
+        return np.asarray(opposite[mode])
+
+
+def check(model: Arrays, twin: Arrays | None, seed: int) -> CausalCheck:
+    """From the effects per prompt to estimates and agreement.
+
+    Args:
+        model: what `ablate` gave for the model.
+        twin: what it gave for an untrained twin, if it was run on one.
+        seed: for resampling.
+    """
+
+    def of(name: str) -> Estimate:
+        return estimate(_effect(model, name), [] if twin is None else [_effect(twin, name)], seed)
+
+    return CausalCheck(
+        prompts=len(model["total"]),
+        total=of("total"),
+        frozen=of("frozen"),
+        recomputed=of("recomputed"),
+        repair=of("repair"),
+        agreement=agreement(model, seed),
+        twin_agreement=None if twin is None else agreement(twin, seed),
+    )
+
+
+def _effect(arrays: Arrays, name: str) -> np.ndarray:
+    return np.asarray(arrays["total"] - arrays["frozen"] if name == "repair" else arrays[name])
+
+
+def agreement(arrays: Arrays, seed: int) -> Agreement:
+    """Rank correlation and share of equal signs between frozen direct and total effects over all decoder heads."""
+    correlation, same_sign = [], []
+    for mode in range(len(MODES)):
+        direct, total = (arrays[name][:, mode].reshape(len(arrays[name]), -1) for name in ("frozen", "total"))
+        points = direct.mean(0, dtype=np.float64)[None], total.mean(0, dtype=np.float64)[None]
+        draws = resampled_means(direct, seed, RESAMPLES), resampled_means(total, seed, RESAMPLES)
+        correlation.append(_bounds(_spearman(*points), _spearman(*draws)))
+        same_sign.append(_bounds(_same_sign(*points), _same_sign(*draws)))
+    return Agreement(np.stack(correlation), np.stack(same_sign))
+
+
+def _bounds(point: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    return np.array([point[0], *np.nanquantile(draws, [0.025, 0.975])])
+
+
+def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Rank correlation of every row of two arrays [row head]; NaN where a row is constant."""
+    ranks = [scipy.stats.rankdata(values, axis=1) for values in (first, second)]
+    first, second = (values - values.mean(1, keepdims=True) for values in ranks)
+    length = np.sqrt((first**2).sum(1) * (second**2).sum(1))
+    products = (first * second).sum(1)
+    return np.asarray(np.divide(products, length, out=np.full(len(length), np.nan), where=length > 0))
+
+
+def _same_sign(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.asarray((np.sign(first) == np.sign(second)).mean(1))

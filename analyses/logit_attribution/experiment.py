@@ -1,0 +1,41 @@
+"""The experiments: what is done to a sample of the prompts beyond reading one forward pass of all.
+
+The sample is evenly spaced over the whole prompt set and collated anew, so no number depends on how the run was cut into batches.
+"""
+
+from collections.abc import Sequence
+
+from analyses._contract import Arrays
+from analyses.logit_attribution.causal import ablate
+from analyses.logit_attribution.settings import AttributionSettings
+from analyses.logit_attribution.trajectories import trace
+from interp.model import HookedEncoderDecoder
+from interp.tokens import Batch, collate
+
+
+def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: AttributionSettings) -> Arrays:
+    """Ablate every decoder head, and follow the answer through the layers, on evenly spaced prompts.
+
+    Args:
+        model: the model or a control.
+        batches: all prompts of the run.
+        settings: how many prompts, and how many draws.
+
+    Returns:
+        The arrays of `causal.ablate` and `trajectories.trace`; nothing if the sample has fewer than two prompts.
+    """
+    batch = sample(model, batches, settings.causal_prompts)
+    return {} if batch is None else {**ablate(model, batch, settings.draws), **trace(model, batch)}
+
+
+def sample(model: HookedEncoderDecoder, batches: Sequence[Batch], count: int) -> Batch | None:
+    """Evenly spaced prompts of a run as one batch, whatever batches they came in; None for fewer than two."""
+    places = [(batch, index) for batch in batches for index in range(len(batch))]
+    count = min(count, len(places))
+    if count < 2:
+        return None
+    chosen = [places[position * len(places) // count] for position in range(count)]
+    sources = [batch.source_texts[index] for batch, index in chosen]
+    targets = [batch.target_texts[index] for batch, index in chosen]
+    shift = model.hf._shift_right
+    return collate(sources, targets, model.cfg, shift, batches[0].target_origin).to(model.device)

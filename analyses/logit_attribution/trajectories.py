@@ -1,0 +1,78 @@
+"""When does the answer appear: layer by layer of the decoder, and as the decoder reads ever later layers of the encoder?
+
+Three curves over the sample's prompts (definitions in `interp.lenses`): the logit lens, the accumulated attribution of the logit
+difference, and DecoderLens. Every curve's last point is the model itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from analyses._contract import Arrays
+from analyses.logit_attribution.estimates import Estimate, estimate
+from interp.lenses import Trajectory, accumulated_attribution, decoder_lens, lens_hooks, logit_lens
+from interp.model import HookedEncoderDecoder
+from interp.readout import label_tokens, logit_difference, runner_up
+from interp.tokens import Batch
+
+CURVES = (
+    "lens.log_probability",
+    "lens.first_choice",
+    "accumulated",
+    "decoder_lens.log_probability",
+    "decoder_lens.first_choice",
+)
+
+
+def trace(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
+    """The curves of every prompt, as means over its decoder rows.
+
+    Returns:
+        For each of `CURVES` an array [prompt depth]; depths are the decoder's for `lens` and `accumulated`, the encoder's for
+        `decoder_lens`, and depth 0 is the embedding.
+    """
+    with torch.no_grad():
+        hooks = (*lens_hooks(model, "decoder"), *lens_hooks(model, "encoder"), "decoder.ln_final.hook_scale")
+        logits, cache = model.run_with_cache(batch, hooks)
+        tokens = label_tokens(batch)
+        difference = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+        curves = {
+            "accumulated": accumulated_attribution(model, cache, difference),
+            **_named("lens", logit_lens(model, cache, tokens)),
+            **_named("decoder_lens", decoder_lens(model, batch, cache, tokens)),
+        }
+    weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+    return {name: torch.einsum("bdt,bt->bd", curve.float(), weights).cpu().numpy() for name, curve in curves.items()}
+
+
+def _named(name: str, trajectory: Trajectory) -> dict[str, Tensor]:
+    return {f"{name}.log_probability": trajectory.log_probability, f"{name}.first_choice": trajectory.rank == 0}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectories:
+    """The curves with intervals and control; cells are depths.
+
+    Attributes:
+        log_probability: of the label, by the logit lens.
+        first_choice: share of rows whose label is the logit lens' first choice.
+        accumulated: running sum of direct contributions to the logit difference.
+        encoder_log_probability: of the label, by DecoderLens.
+        encoder_first_choice: share of rows whose label is DecoderLens' first choice.
+    """
+
+    log_probability: Estimate
+    first_choice: Estimate
+    accumulated: Estimate
+    encoder_log_probability: Estimate
+    encoder_first_choice: Estimate
+
+
+def trajectories(model: Arrays, twins: Sequence[Arrays], seed: int) -> Trajectories:
+    """From curves per prompt to estimates."""
+    log_probability, first_choice, accumulated, encoder_log_probability, encoder_first_choice = (
+        estimate(model[name], [twin[name] for twin in twins], seed) for name in CURVES
+    )
+    return Trajectories(log_probability, first_choice, accumulated, encoder_log_probability, encoder_first_choice)

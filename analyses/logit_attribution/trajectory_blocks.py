@@ -1,0 +1,112 @@
+"""Presenting the curves: one sentence for each stack, one figure for each stack, one table."""
+
+import numpy as np
+import pandas as pd
+
+from analyses.logit_attribution.estimates import Estimate
+from analyses.logit_attribution.trajectories import Trajectories
+from analyses.logit_attribution.wording import interval, percent, twin_range
+from interp.report import Block, Figure, Lines, Series, Table
+
+
+def depth_names(depths: int) -> tuple[str, ...]:
+    """Names of depths: the embedding, then the layers."""
+    return ("embedding", *(f"layer {layer}" for layer in range(depths - 1)))
+
+
+def trajectory_findings(curves: Trajectories) -> tuple[str, ...]:
+    """Where the answer appears in the decoder, and which encoder layers it needs."""
+    first = curves.first_choice.point
+    halfway = int(np.argmax(first >= first[-1] / 2))
+    name = depth_names(len(first))[halfway]
+    encoder = curves.encoder_first_choice
+    before = len(encoder.point) - 2
+    return (
+        f"By the logit lens the label is the first choice at {percent(float(first[0]))} of the rows after the "
+        f"decoder's embedding and at {percent(float(first[-1]))} after its last layer; half of that is reached "
+        f"after {name} ({interval(curves.first_choice, halfway)}; {twin_range(curves.first_choice, halfway)}).",
+        "Reading the encoder one layer early (DecoderLens), the decoder still puts the label first at "
+        f"{interval(encoder, before)} of the rows ({twin_range(encoder, before)}), and at {interval(encoder, 0)} "
+        "when it reads the bare source embeddings.",
+    )
+
+
+def trajectory_blocks(curves: Trajectories) -> tuple[Block, ...]:
+    """Figures and table."""
+    return (
+        _figure("logit-attribution-lens", curves.log_probability, "decoder", "logit lens"),
+        _figure("logit-attribution-decoder-lens", curves.encoder_log_probability, "encoder", "DecoderLens"),
+        _table(curves),
+    )
+
+
+def _series(label: str, curve: Estimate) -> tuple[Series, ...]:
+    depths = np.arange(len(curve.point), dtype=np.float64)
+    model = Series(label, depths, curve.point, curve.interval.low, curve.interval.high)
+    if np.isnan(curve.twins).any():
+        return (model,)
+    return (model, Series("untrained twin", depths, curve.twin_mean, style="control"))
+
+
+def _figure(name: str, curve: Estimate, stack: str, lens: str) -> Figure:
+    names = depth_names(len(curve.point))
+    values = ", ".join(f"{depth} {value:.2f}" for depth, value in zip(names, curve.point, strict=True))
+    return Figure(
+        name=name,
+        caption=(
+            f"Log-probability of the label by the {lens}, after the {stack}'s embedding and after each of its "
+            "layers: mean over the sample's prompts with 95 % bootstrap interval. The last point is the model "
+            "itself."
+        ),
+        alt=f"Line of the label's log-probability by depth of the {stack}: {values}.",
+        drawing=Lines(
+            series=_series(f"label, {lens}", curve),
+            x_axis=f"depth of the {stack}",
+            y_axis="log-probability of the label (nats)",
+            x_ticks=names,
+        ),
+    )
+
+
+def trajectory_frame(curves: Trajectories) -> pd.DataFrame:
+    """One row a depth of a stack."""
+    decoder = pd.DataFrame({
+        "stack": "decoder",
+        "depth": depth_names(len(curves.log_probability.point)),
+        **curves.first_choice.columns("first choice"),
+        **curves.log_probability.columns("log-probability"),
+        **curves.accumulated.columns("accumulated difference"),
+    })
+    encoder = pd.DataFrame({
+        "stack": "encoder",
+        "depth": depth_names(len(curves.encoder_log_probability.point)),
+        **curves.encoder_first_choice.columns("first choice"),
+        **curves.encoder_log_probability.columns("log-probability"),
+    })
+    frame = pd.concat([decoder, encoder], ignore_index=True)
+    return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
+
+
+def _table(curves: Trajectories) -> Table:
+    return Table(
+        name="logit-attribution-depths",
+        caption=(
+            "The label by depth. Decoder rows: logit lens (the final norm taken anew at every depth) and, beside "
+            "it, the accumulated attribution of the logit difference (the last layer's norm at every depth), "
+            "which is another curve. Encoder rows: DecoderLens. Share of first choices and log-probability are "
+            "means over the sample's prompts."
+        ),
+        frame=trajectory_frame(curves),
+        rows_shown=None,
+        columns_shown=(
+            "stack",
+            "depth",
+            "first choice",
+            "first choice: low",
+            "first choice: high",
+            "first choice: twins",
+            "log-probability",
+            "log-probability: twins",
+            "accumulated difference",
+        ),
+    )
