@@ -179,7 +179,7 @@ class StepRecorder:
         if axes[-1] == "key":
             fill = _fill(name, steps[0])
             steps = [_pad_keys(step, len(steps), fill) for step in steps]
-        if steps[0].shape[0] == 1 and axes[0] == "one":
+        if axes[0] == "one" or (name.endswith("hook_pos_embed") and steps[0].shape[0] == 1):
             return torch.cat(steps, -2)
         picked = [step[rows[:, index].clamp_min(0)] for index, step in enumerate(steps)]
         whole = torch.cat(picked, axes.index("query" if axes[-1] == "key" else "pos"))

@@ -24,23 +24,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.attention import IMPLEMENTATION, register
-from interp.axes import Logits
+from interp.axes import Logits, TokenIds
 from interp.cache import RESULT, ActivationCache, keeper
 from interp.errors import InputError
 from interp.families import family_of, read_config
-from interp.generation import Decoding, Generation, StepRecorder, write
+from interp.generation import Decoding, Generation, StepRecorder, Written, write
 from interp.hooks import HookFunction, HookPoint, attached
 from interp.names import NamesFilter, matching, resolve
-from interp.texts import Text, describe_generated, tokenise_all
-from interp.tokens import Batch, collate
+from interp.texts import Text, describe_generated, length_limit, tokenise_all
+from interp.tokens import Batch, collate, shift_right
 from interp.wires import head_results
 from interp.wiring import wire
-
-_UNBOUNDED = 10**9
-"""Tokenizers without a limit carry an astronomical one."""
-
-_TRAINED_LENGTH = 512
-"""Tokens a side in T5's pre-training (Raffel et al. 2020), the limit where a tokenizer states none."""
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
 """Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
@@ -81,7 +75,7 @@ class HookedEncoderDecoder:
         self.family = family
         wiring = wire(hf, family, self.cfg)
         self._points, self._modules = wiring.points, wiring.modules
-        self.max_length = max_length or _length_limit(tokenizer)
+        self.max_length = max_length or min(length_limit(tokenizer), self.cfg.max_positions)
 
     def __repr__(self) -> str:
         cfg = self.cfg
@@ -146,24 +140,31 @@ class HookedEncoderDecoder:
         targets = [targets] if isinstance(targets, str) else targets
         if not sources:
             raise InputError("A batch needs at least one source text; got none.")
-        eos, shift = self.cfg.eos_token_id, self.hf._shift_right
+        eos = self.cfg.eos_token_id
         source_texts = tokenise_all(sources, tokenizer, eos, self.max_length, "source", prefixes)
         if targets is None:
-            target_texts, unfinished = self._generate_targets(source_texts, max_new_tokens)
-            return collate(source_texts, target_texts, self.cfg, shift, "generated", unfinished).to(self.device)
+            inputs = self._collate(source_texts, source_texts)
+            return self._generated(
+                inputs, write(self.hf, self.cfg, inputs, Decoding(), self._limit(inputs, max_new_tokens))
+            )
         if len(targets) != len(sources):
             raise InputError(f"Got {len(sources)} sources and {len(targets)} targets; give one for each source.")
-        target_texts = tokenise_all(targets, tokenizer, eos, self.max_length, "target", [""] * len(targets))
-        return collate(source_texts, target_texts, self.cfg, shift, "given").to(self.device)
+        return self._collate(
+            source_texts, tokenise_all(targets, tokenizer, eos, self.max_length, "target", [""] * len(targets))
+        )
 
-    def _generate_targets(self, sources: Sequence[Text], limit: int | None) -> tuple[list[Text], tuple[int, ...]]:
-        """Greedy continuations, and the indices of those the limit cut off."""
-        inputs = collate(sources, sources, self.cfg, self.hf._shift_right, "generated").to(self.device)
-        written = write(self.hf, self.cfg, inputs, Decoding(), self._limit(inputs, limit))
-        return [self._describe(ids) for ids in written.tokens], written.unfinished
+    def _collate(self, sources: Sequence[Text], targets: Sequence[Text]) -> Batch:
+        return collate(sources, targets, self.cfg, self.decoder_inputs, "given").to(self.device)
 
-    def _describe(self, ids: Sequence[int]) -> Text:
-        return describe_generated(ids, self.tokenizer, self.cfg.eos_token_id)
+    def _generated(self, inputs: Batch, written: Written) -> Batch:
+        """The batch of what was written; generation puts the start token first in every family."""
+        targets = [describe_generated(ids, self.tokenizer, self.cfg.eos_token_id) for ids in written.tokens]
+
+        def shift(labels: TokenIds) -> TokenIds:
+            return shift_right(labels, self.cfg, "start")
+
+        made = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished)
+        return made.to(self.device)
 
     def _limit(self, batch: Batch, limit: int | None) -> int:
         """Most tokens to generate."""
@@ -197,9 +198,7 @@ class HookedEncoderDecoder:
         recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
         with attached(recorder.functions()):
             written = write(self.hf, self.cfg, inputs, decoding, self._limit(inputs, max_new_tokens))
-        targets = [self._describe(ids) for ids in written.tokens]
-        shift = self.hf._shift_right
-        batch = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished).to(self.device)
+        batch = self._generated(inputs, written)
         kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
         return Generation(batch, written.logits, self._cache(kept, batch), decoding)
 
@@ -300,18 +299,21 @@ class HookedEncoderDecoder:
         weight: Tensor = self.module(name).weight  # type: ignore[assignment]
         return head_results(z, weight)
 
+    def decoder_inputs(self, labels: TokenIds) -> TokenIds:
+        """What the decoder reads to predict given labels: the start token (mBART: the last label), then labels shifted."""
+        return shift_right(labels, self.cfg, self.family.decoder_inputs)
+
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
         """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token], float32 at least.
 
         logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the
         final norm (methods C.1).
         """
+        if self.cfg.biases:
+            raise InputError(
+                f"Logits of {self.cfg.model_type!r} are no linear read-out without a bias; this is for T5's family."
+            )
         table: Tensor = self.module("unembed.hook_out").weight  # type: ignore[assignment]
         gain: Tensor = self.module("decoder.ln_final").weight  # type: ignore[assignment]
         wide = torch.promote_types(table.dtype, torch.float32)
         return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens, table).to(wide)
-
-
-def _length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
-    limit = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
-    return _TRAINED_LENGTH if limit >= _UNBOUNDED else limit

@@ -21,9 +21,10 @@ from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
 from interp.cache import ActivationCache
+from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
-from interp.weights import attention_weights
+from interp.weights import attention_bias, attention_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,15 +133,23 @@ def residual_gap(model: HookedEncoderDecoder, cache: ActivationCache, stack: Sta
 
     Args:
         model: the model the cache came from.
-        cache: with z, mlp_out, hook_embed and the last resid_post of the stack.
+        cache: with z and mlp_out of all layers, the first resid_pre and the last resid_post of the stack.
         stack: which stack.
+
+    Raises:
+        InputError: for post-norm models, whose stream is no sum.
     """
     kinds: tuple[AttentionKind, ...] = ("encoder",) if stack == "encoder" else ("decoder", "cross")
-    total = cache[f"{stack}.hook_embed"]
+    if model.cfg.norm_place == "post":
+        raise InputError(
+            f"The stream of {model.cfg.model_type!r} is normed after every sublayer, so it is no sum of writers."
+        )
+    total = cache[f"{stack}.0.hook_resid_pre"]
     depth = model.cfg.n_layers(stack)
     for layer in range(depth):
         for kind in kinds:
             total = total + cache[f"{attention_path(kind, layer)}.hook_result"].sum(-2)
+            total = total + attention_bias(model, kind, layer)
         total = total + cache[f"{stack}.{layer}.hook_mlp_out"]
     final = cache[f"{stack}.{depth - 1}.hook_resid_post"]
     gap: Tensor = (total - final).norm(dim=-1) / final.norm(dim=-1)

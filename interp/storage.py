@@ -1,8 +1,8 @@
 """Activations on disk: one cache as one safetensors file, a corpus as a folder of them, written and read one batch at a time.
 
 A file holds the activations under their hook names, the batch's tensors, and, as metadata, axis names and the batch's texts, so
-it can be understood without this package. Files are written beside their place and renamed, so a killed run leaves no half of one;
-a corpus that was interrupted goes on where it stopped, and refuses to go on with other prompts.
+it can be understood without this package. Files are written beside their place and renamed: a killed run leaves no half of one,
+and a corpus that was interrupted goes on where it stopped and refuses to go on with other prompts.
 
     save_cache(cache, "run.safetensors")
     cache = load_cache("run.safetensors", model)            tensors are read when they are asked for

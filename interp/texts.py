@@ -14,6 +14,12 @@ from transformers import PreTrainedTokenizerBase
 from interp.errors import InputError
 from interp.words import CONTENT, EOS, NO_WORD, SENTINEL, Span, Words, categorise, task_prefix
 
+_UNBOUNDED = 10**9
+"""Tokenizers without a limit carry an astronomical one."""
+
+_TRAINED_LENGTH = 512
+"""Tokens a side in T5's pre-training (Raffel et al. 2020), the limit where a tokenizer states none."""
+
 _SENTINEL = re.compile(r"<extra_id_\d+>")
 
 
@@ -136,6 +142,12 @@ def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
         word_of_token=tuple(NO_WORD if token == eos_token_id else index for index, token in enumerate(ids)),
         category_of_token=tuple(EOS if token == eos_token_id else CONTENT for token in ids),
     )
+
+
+def length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
+    """Most tokens a text may have: what the tokenizer states, or 512 where it states none."""
+    limit: int = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
+    return _TRAINED_LENGTH if limit >= _UNBOUNDED else limit
 
 
 def check_lengths(texts: Sequence[Text], limit: int, what: Literal["source", "target"]) -> None:

@@ -138,6 +138,21 @@ def collate(
     )
 
 
+def shift_right(labels: TokenIds, config: ModelConfig, first: Literal["start", "last"]) -> TokenIds:
+    """The decoder inputs that predict labels.
+
+    Args:
+        labels: -100 at padding.
+        config: the model's facts.
+        first: put the start token first, or (mBART, whose texts end with their language) the last label.
+    """
+    filled = labels.masked_fill(labels == IGNORED_LABEL, config.pad_token_id)
+    start = torch.full_like(labels[:, :1], config.decoder_start_token_id)
+    if first == "last":
+        start = filled.gather(1, filled.ne(config.pad_token_id).sum(1, keepdim=True) - 1)
+    return torch.cat([start, filled[:, :-1]], 1)
+
+
 def _pad(rows: Sequence[Sequence[int]], value: int) -> tuple[TokenIds, TokenIds]:
     width = max(len(row) for row in rows)
     ids = torch.full((len(rows), width), value, dtype=torch.long)

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from interp.axes import AttentionKind, Stack
+from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.names import attention_path
 
@@ -42,6 +43,13 @@ def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: i
         return split.transpose(1, 2)
 
     return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (model.cfg.n_heads, -1)))
+
+
+def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
+    """The bias of an attention's output projection, which no head writes; zero in T5's family."""
+    output = model.module(f"{attention_path(kind, layer)}.hook_result")
+    bias = output.bias
+    return bias if isinstance(bias, Tensor) else torch.zeros(model.cfg.d_model, device=model.device, dtype=model.dtype)
 
 
 def _weight(module: nn.Module) -> Tensor:
@@ -86,7 +94,14 @@ def position_bias(
         stack: which stack; in the decoder only distances <= 0 occur.
         layer: layer of the stack; layers share one table unless `cfg.bias_per_layer`.
         distances: signed distances key - query.
+
+    Raises:
+        InputError: if positions are absolute in this family.
     """
+    if model.cfg.positions != "relative":
+        raise InputError(
+            f"{model.cfg.model_type!r} has no relative position bias: its positions are {model.cfg.positions}."
+        )
     module = model.module(attention_path(stack, layer if model.cfg.bias_per_layer else 0))
     span = int(distances.abs().max()) + 1
     # One query in the middle of a row long enough for every distance: the host's own bucket rule fills it.

@@ -6,6 +6,7 @@ identities of the module itself: a norm recomputed from an edited scale, and an 
 its heads, both only when something was attached there.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -71,6 +72,93 @@ class OutputWire(TorchWire):
         return None if value is output else value
 
 
+class EmbeddingWire(TorchWire):
+    """Fires an embedding in the size in which it enters the stream, where the host scales it outside the embedding module."""
+
+    def __init__(self, module: nn.Module, scale: float, **points: HookPoint) -> None:
+        super().__init__(module, **points)
+        self.scale = scale
+
+    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        scaled = output * self.scale
+        value = self.points["value"].fire(scaled)
+        return None if value is scaled and not value.requires_grad else value / self.scale
+
+
+class PositionsWire(TorchWire):
+    """Fires position embeddings, [batch pos d_model]; the batch axis has length 1 where the host makes them once."""
+
+    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        shared = output.ndim == 2
+        positions = output.unsqueeze(0) if shared else output
+        value = self.points["value"].fire(positions)
+        if value is positions and not value.requires_grad:
+            return None
+        return value.squeeze(0) if shared else value
+
+
+class StreamWire(TorchWire):
+    """Fires the residual stream of a pre-norm layer whose sublayers are no modules of their own.
+
+    The stream is seen where it enters the layer, at the norm of every later sublayer, and where it leaves. The host keeps the
+    branch past a norm to itself, so an edit is remembered as a difference and added wherever the stream shows up later in the
+    layer: behind the point everything sees the edited stream.
+    """
+
+    def __init__(self, layer: nn.Module, entry: HookPoint) -> None:
+        super().__init__(layer, entry=entry)
+        self._norms: list[tuple[nn.Module, HookPoint]] = []
+        self._handles: list[RemovableHandle] = []
+        self._difference: Tensor | None = None
+
+    def between(self, norm: nn.Module, point: HookPoint) -> None:
+        """Add the stream as the norm of a sublayer reads it."""
+        self._norms.append((norm, point))
+        self._add(point)
+
+    def leave(self, point: HookPoint) -> None:
+        """Add the stream as it leaves the layer."""
+        self._add(point)
+        self._exit = point
+
+    def _add(self, point: HookPoint) -> None:
+        self.points[point.name] = point
+        point.wire = self
+
+    def refresh(self) -> None:
+        """Put hooks on the layer and its norms when a point became active, take them off when the last one stopped being so."""
+        active = any(point.active for point in self.points.values())
+        if active and not self._handles:
+            self._handles.append(self.module.register_forward_pre_hook(self._enter))
+            for norm, point in self._norms:
+                self._handles.append(norm.register_forward_pre_hook(partial(self._at_norm, point)))
+            self._handles.append(self.module.register_forward_hook(self._after))
+        elif not active:
+            while self._handles:
+                self._handles.pop().remove()
+
+    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        self._difference = None
+        value = self.points["entry"].fire(inputs[0])
+        return None if value is inputs[0] else (value, *inputs[1:])
+
+    def _at_norm(self, point: HookPoint, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        value = self._edited(point, inputs[0])
+        return None if value is inputs[0] else (value, *inputs[1:])
+
+    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        value = self._edited(self._exit, output)
+        self._difference = None
+        return None if value is output else value
+
+    def _edited(self, point: HookPoint, seen: Tensor) -> Tensor:
+        stream = seen if self._difference is None else seen + self._difference
+        value = point.fire(stream)
+        if value is not stream:
+            self._difference = value - seen
+        return value
+
+
 class PositionBiasWire(TorchWire):
     """Fires the position bias in the layout of scores.
 
@@ -85,7 +173,7 @@ class PositionBiasWire(TorchWire):
 
 
 class NormWire(TorchWire):
-    """Fires the scale and the normalised value of an RMSNorm or a LayerNorm.
+    """Fires the scale and the normalised value of an RMSNorm or a LayerNorm, and what the norm hands on if that is wanted.
 
     scale = sqrt(mean(x^2) + eps), [batch pos one] (LayerNorm: of x - mean(x)); normalized = x / scale, before the gain.
     The statistics are taken in float32, as the host does. The host's own output is kept unless a value was replaced or
@@ -97,8 +185,21 @@ class NormWire(TorchWire):
         self.eps = eps
         self.centred = centred
 
+    def hand_on(self, point: HookPoint) -> None:
+        """Fire a point on the norm's output too: in post-norm layers that is the residual stream."""
+        self.points["output"] = point
+        point.wire = self
+
     def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        hidden: Tensor = inputs[0]
+        replacement = self._renormed(inputs[0], output)
+        value = output if replacement is None else replacement
+        if "output" in self.points:
+            value = self.points["output"].fire(value)
+        return None if value is output else value
+
+    def _renormed(self, hidden: Tensor, output: Tensor) -> Tensor | None:
+        if not (self.points["scale"].active or self.points["normalized"].active):
+            return None
         if self.centred:
             hidden = hidden - hidden.mean(-1, keepdim=True)
         # The norm of a vector needs no second tensor of its size, which the mean of squares would.

@@ -11,7 +11,17 @@ from interp.errors import InputError
 from interp.families import Family, ModelConfig, Site
 from interp.hooks import HookPoint
 from interp.names import axes_of
-from interp.wires import InputWire, NormWire, OutputWire, PositionBiasWire, ResultWire
+from interp.wires import (
+    EmbeddingWire,
+    InputWire,
+    NormWire,
+    OutputWire,
+    PositionBiasWire,
+    PositionsWire,
+    ResultWire,
+    StreamWire,
+    TorchWire,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +54,10 @@ def wire(model: nn.Module, family: Family, config: ModelConfig) -> Wiring:
     """
     points: dict[str, HookPoint] = {}
     modules: dict[str, nn.Module] = {}
+    connector = _Connector(config)
     for name, site in _sites(family, config):
         modules[name] = _module(model, site.module)
-        points.update(_connect(name, site, modules[name], config))
+        points.update(connector.connect(name, site, modules[name]))
     return Wiring(points, modules)
 
 
@@ -82,24 +93,57 @@ def _module(model: nn.Module, path: str) -> nn.Module:
         ) from error
 
 
-def _connect(name: str, site: Site, module: nn.Module, config: ModelConfig) -> dict[str, HookPoint]:
-    """Make the points of one site and connect them."""
-    if site.side == "attention":
-        heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in ("q", "k", "v", "attn_scores", "pattern", "z")}
-        watch(module, AttentionPoints(**heads))
-        return {point.name: point for point in heads.values()}
-    if site.side == "norm":
-        scale, normalized = _point(f"{name}.hook_scale"), _point(f"{name}.hook_normalized")
-        NormWire(module, config.eps, centred=config.norm == "layer", scale=scale, normalized=normalized)
-        return {point.name: point for point in (scale, normalized)}
-    point = _point(name)
-    if site.side == "heads":
-        assert isinstance(module, nn.Linear)
-        ResultWire(module, config.n_heads, value=point)
-    else:
-        wires = {"bias": PositionBiasWire, "input": InputWire, "output": OutputWire}
-        wires[site.side](module, value=point)
-    return {name: point}
+class _Connector:
+    """Makes the points of sites and connects them, keeping the wires that serve several sites."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self.config = config
+        self.norms: dict[nn.Module, NormWire] = {}
+        self.stream: StreamWire | None = None
+
+    def connect(self, name: str, site: Site, module: nn.Module) -> dict[str, HookPoint]:
+        """The points of one site, connected to its module."""
+        if site.side == "attention":
+            heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in ("q", "k", "v", "attn_scores", "pattern", "z")}
+            watch(module, AttentionPoints(**heads))
+            return {point.name: point for point in heads.values()}
+        if site.side == "norm":
+            scale, normalized = _point(f"{name}.hook_scale"), _point(f"{name}.hook_normalized")
+            centred = self.config.norm == "layer"
+            self.norms[module] = NormWire(module, self.config.eps, centred, scale=scale, normalized=normalized)
+            return {point.name: point for point in (scale, normalized)}
+        point = _point(name)
+        if site.side in ("stream_in", "stream", "stream_out"):
+            self._connect_stream(site.side, module, point)
+        elif site.side == "norm_output":
+            self.norms[module].hand_on(point)
+        elif site.side == "heads":
+            assert isinstance(module, nn.Linear)
+            ResultWire(module, self.config.n_heads, value=point)
+        elif site.side == "embedding":
+            EmbeddingWire(module, self.config.embed_scale, value=point)
+        else:
+            _SIMPLE[site.side](module, value=point)
+        return {name: point}
+
+    def _connect_stream(self, side: str, module: nn.Module, point: HookPoint) -> None:
+        """The points of one layer's stream follow each other, so one wire at a time is open."""
+        if side == "stream_in":
+            self.stream = StreamWire(module, point)
+            return
+        assert self.stream is not None
+        if side == "stream":
+            self.stream.between(module, point)
+        else:
+            self.stream.leave(point)
+
+
+_SIMPLE: dict[str, type[TorchWire]] = {
+    "bias": PositionBiasWire,
+    "input": InputWire,
+    "output": OutputWire,
+    "positions": PositionsWire,
+}
 
 
 def _point(name: str) -> HookPoint:

@@ -15,9 +15,19 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     ByT5Tokenizer,
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    MarianConfig,
+    MarianMTModel,
+    MBartConfig,
+    MBartForConditionalGeneration,
     MT5Config,
     MT5ForConditionalGeneration,
+    PegasusConfig,
+    PegasusForConditionalGeneration,
     PreTrainedModel,
     T5Config,
     T5ForConditionalGeneration,
@@ -66,21 +76,54 @@ RECIPES = {
 }
 
 FAMILIES = tuple(RECIPES)
-"""Names of all tiny models; `t5` is tied and ungated with a deeper decoder, the others differ from it as their names say."""
+"""Names of the tiny models of T5's family; `t5` is tied and ungated, the others differ from it as their names say."""
+
+
+_ABSOLUTE_SIZES: dict[str, Any] = {
+    "vocab_size": 61,
+    "d_model": 20,
+    "encoder_ffn_dim": 28,
+    "decoder_ffn_dim": 28,
+    "encoder_attention_heads": 5,
+    "decoder_attention_heads": 5,
+    "encoder_layers": 2,
+    "decoder_layers": 3,
+    "max_position_embeddings": 160,
+    "dropout": 0.0,
+    "init_std": 0.3,
+    "scale_embedding": True,
+    "pad_token_id": 1,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "forced_eos_token_id": None,
+    "decoder_start_token_id": 2,
+}
+
+BART_RECIPES = {
+    "bart": Recipe(BartForConditionalGeneration, BartConfig, untied=False, changes={"activation_function": "gelu"}),
+    "marian": Recipe(MarianMTModel, MarianConfig, untied=False, changes={"activation_function": "silu"}),
+    "mbart": Recipe(MBartForConditionalGeneration, MBartConfig, untied=False),
+    "pegasus": Recipe(PegasusForConditionalGeneration, PegasusConfig, untied=False),
+    "m2m_100": Recipe(M2M100ForConditionalGeneration, M2M100Config, untied=False),
+}
+
+BART_FAMILIES = tuple(BART_RECIPES)
+"""Names of the tiny models with absolute positions, LayerNorm and biases; `bart` and `marian` are post-norm."""
 
 
 def tiny_hf(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A tiny random transformers model with eager attention, in eval mode, weights frozen.
 
     Args:
-        name: one of `FAMILIES`.
+        name: one of `FAMILIES` or `BART_FAMILIES`.
         seed: of the weights; the global random state is left as it was.
         changes: configuration entries to change, e.g. `num_layers=1`.
     """
-    recipe = RECIPES[name]
+    recipe = {**RECIPES, **BART_RECIPES}[name]
+    sizes = SIZES if name in RECIPES else _ABSOLUTE_SIZES
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = recipe.model(recipe.config(**{**SIZES, **recipe.changes, **changes}))
+        model = recipe.model(recipe.config(**{**sizes, **recipe.changes, **changes}))
         if recipe.untied:
             shape = model.lm_head.weight.shape
             model.lm_head.weight = nn.Parameter(torch.randn(shape) * shape[1] ** -0.5)
@@ -95,6 +138,11 @@ def _make_every_parameter_matter(model: nn.Module) -> None:
             nn.init.uniform_(parameter, 0.5, 1.5) if name.endswith("weight") else nn.init.normal_(parameter, std=0.3)
         elif "relative_attention_bias" in name:
             nn.init.normal_(parameter)
+        elif name.endswith("bias"):
+            nn.init.normal_(parameter, std=0.3)
+    for name, buffer in model.named_buffers():
+        if name == "final_logits_bias":
+            nn.init.normal_(buffer)
 
 
 def tiny(name: str = "t5", seed: int = 0, **changes: Any) -> HookedEncoderDecoder:
@@ -121,7 +169,7 @@ def random_batch(
     generator = torch.Generator().manual_seed(seed)
     sources = [_random_text(model, length, generator, prefix=2) for length in source_lengths]
     targets = [_random_text(model, length, generator, prefix=0) for length in target_lengths]
-    return collate(sources, targets, model.cfg, model.hf._shift_right, "given").to(model.device)
+    return collate(sources, targets, model.cfg, model.decoder_inputs, "given").to(model.device)
 
 
 def _random_text(model: HookedEncoderDecoder, length: int, generator: torch.Generator, prefix: int) -> Text:

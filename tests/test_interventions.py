@@ -83,7 +83,7 @@ def test_all_cross_heads_of_another_source_give_the_logits_of_that_source(tiny_t
 def with_other_sources(model: HookedEncoderDecoder) -> tuple[Batch, Batch]:
     """Two batches of the same lengths and the same targets, with different sources."""
     batch, drawn = random_batch(model), random_batch(model, seed=5)
-    return batch, collate(drawn.source_texts, batch.target_texts, model.cfg, model.hf._shift_right, "given")
+    return batch, collate(drawn.source_texts, batch.target_texts, model.cfg, model.decoder_inputs, "given")
 
 
 def test_patching_from_a_run_of_another_shape_is_refused(tiny_t5: HookedEncoderDecoder) -> None:

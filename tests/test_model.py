@@ -15,7 +15,7 @@ def alone(model: HookedEncoderDecoder, index: int) -> Batch:
 
     batch = random_batch(model)
     texts = batch.source_texts[index : index + 1], batch.target_texts[index : index + 1]
-    return collate(*texts, model.cfg, model.hf._shift_right, "given")
+    return collate(*texts, model.cfg, model.decoder_inputs, "given")
 
 
 def test_the_decoder_is_causal(tiny_model: HookedEncoderDecoder) -> None:

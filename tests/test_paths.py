@@ -20,7 +20,7 @@ Runs = tuple[Batch, ActivationCache, ActivationCache, Tensor]
 def runs(tiny_t5: HookedEncoderDecoder) -> Runs:
     """A clean batch, its run, the run of other sources and targets of the same lengths, and the clean logits."""
     batch, other = random_batch(tiny_t5), random_batch(tiny_t5, seed=9)
-    other = collate(other.source_texts, other.target_texts, tiny_t5.cfg, tiny_t5.hf._shift_right, "given")
+    other = collate(other.source_texts, other.target_texts, tiny_t5.cfg, tiny_t5.decoder_inputs, "given")
     with torch.no_grad():
         logits, clean = tiny_t5.run_with_cache(batch)
         _, corrupted = tiny_t5.run_with_cache(other)

@@ -1,0 +1,93 @@
+"""Where BART, mBART, Marian, Pegasus and M2M100 keep their activations.
+
+Facts of these families (Vaswani et al. 2017; Lewis et al. 2020; checked against the host): LayerNorm with gain and bias; biases
+in every projection; scores divided by sqrt(d_head); absolute positions added to the embedding. They differ in this:
+
+                 norm    positions     norm of the embedding    final norm    order of decoder inputs
+    BART         post    learned       yes                      no            start token first
+    Marian       post    sinusoidal    no                       no            start token first
+    mBART        pre     learned       yes                      yes           last token (language) first
+    Pegasus      pre     sinusoidal    no                       yes           start token first
+    M2M100       pre     sinusoidal    no                       yes           start token first
+
+In post-norm layers the residual stream is what each norm hands on, x <- norm(x + sublayer(x)), so it is not the sum of what was
+written to it. Marian and Pegasus scale embeddings outside the embedding module; `hook_embed` is the scaled value everywhere.
+"""
+
+from typing import Literal
+
+from interp.axes import Stack
+from interp.families.sites import Site, StackSites
+
+NormPlace = Literal["pre", "post"]
+
+
+def bart_stacks(
+    norm: NormPlace, embedding_norm: bool, final_norm: bool, scaled_outside: bool
+) -> dict[Stack, StackSites]:
+    """The sites of both stacks.
+
+    Args:
+        norm: whether sublayers norm what they read (`pre`) or what they leave (`post`).
+        embedding_norm: whether the embedding is normed before the first layer.
+        final_norm: whether each stack ends with a norm of its own.
+        scaled_outside: whether the host scales embeddings outside the embedding module.
+    """
+    before = {
+        "hook_embed": Site("embed_tokens", "embedding" if scaled_outside else "output"),
+        "hook_pos_embed": Site("embed_positions", "positions"),
+    }
+    if embedding_norm:
+        before["ln_embed"] = Site("layernorm_embedding", "norm")
+    after = {"ln_final": Site("layer_norm", "norm")} if final_norm else {}
+    build = _pre_norm_layer if norm == "pre" else _post_norm_layer
+    return {
+        "encoder": StackSites("model.encoder", before, build(cross=False), after),
+        "decoder": StackSites("model.decoder", before, build(cross=True), after),
+    }
+
+
+_ATTENTION = "layers.{l}.self_attn"
+_CROSS = "layers.{l}.encoder_attn"
+_MLP = {
+    "mlp.hook_pre": Site("layers.{l}.fc1", "output"),
+    "mlp.hook_post": Site("layers.{l}.fc2", "input"),
+    "hook_mlp_out": Site("layers.{l}.fc2", "output"),
+}
+
+
+def _attention(name: str, path: str, out: str) -> dict[str, Site]:
+    return {
+        name: Site(path, "attention"),
+        f"{name}.hook_result": Site(f"{path}.out_proj", "heads"),
+        out: Site(path, "output"),
+    }
+
+
+def _pre_norm_layer(cross: bool) -> dict[str, Site]:
+    last = "layers.{l}.final_layer_norm"
+    sites = {"hook_resid_pre": Site("layers.{l}", "stream_in"), "ln1": Site(f"{_ATTENTION}_layer_norm", "norm")}
+    sites |= _attention("attn", _ATTENTION, "hook_attn_out")
+    if cross:
+        sites["hook_resid_mid"] = Site(f"{_CROSS}_layer_norm", "stream")
+        sites["ln2"] = Site(f"{_CROSS}_layer_norm", "norm")
+        sites |= _attention("cross_attn", _CROSS, "hook_cross_attn_out")
+        sites |= {"hook_resid_mid_cross": Site(last, "stream"), "ln3": Site(last, "norm")}
+    else:
+        sites |= {"hook_resid_mid": Site(last, "stream"), "ln2": Site(last, "norm")}
+    return sites | _MLP | {"hook_resid_post": Site("layers.{l}", "stream_out")}
+
+
+def _post_norm_layer(cross: bool) -> dict[str, Site]:
+    last = "layers.{l}.final_layer_norm"
+    sites = {"hook_resid_pre": Site("layers.{l}", "input")}
+    sites |= _attention("attn", _ATTENTION, "hook_attn_out")
+    sites["ln1"] = Site(f"{_ATTENTION}_layer_norm", "norm")
+    sites["hook_resid_mid"] = Site(f"{_ATTENTION}_layer_norm", "norm_output")
+    if cross:
+        sites |= _attention("cross_attn", _CROSS, "hook_cross_attn_out")
+        sites["ln2"] = Site(f"{_CROSS}_layer_norm", "norm")
+        sites["hook_resid_mid_cross"] = Site(f"{_CROSS}_layer_norm", "norm_output")
+    sites |= _MLP
+    sites["ln3" if cross else "ln2"] = Site(last, "norm")
+    return sites | {"hook_resid_post": Site("layers.{l}", "output")}

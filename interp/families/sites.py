@@ -1,0 +1,66 @@
+"""Sites: where in the host's module tree an activation is found, and from which side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Side = Literal[
+    "input",
+    "output",
+    "embedding",
+    "positions",
+    "norm",
+    "norm_output",
+    "attention",
+    "heads",
+    "bias",
+    "stream_in",
+    "stream",
+    "stream_out",
+]
+"""What a module is asked:
+
+    input, output    its first input, its output
+    embedding        its output times the factor by which the host scales embeddings afterwards
+    positions        its output, [pos d_model] or [batch pos d_model]
+    norm             a norm's scale and normalised value
+    norm_output      what the same norm hands on (the residual stream of post-norm layers)
+    attention        queries, keys, values, scores, pattern, z
+    heads            the per-head terms of an output projection
+    bias             a looked-up position bias
+    stream_in        the residual stream that enters a layer (the layer's input)
+    stream           the residual stream between sublayers, seen at the next sublayer's norm (which is the module)
+    stream_out       the residual stream that leaves a layer (the layer's output)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where an activation is found.
+
+    Attributes:
+        module: path below the stack's module; `{l}` stands for the layer, `{wi}` for the first feed-forward projection.
+        side: see `Side`.
+        gated_only: whether the site exists only in gated feed-forward layers.
+    """
+
+    module: str
+    side: Side
+    gated_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StackSites:
+    """All sites of one stack, in forward order.
+
+    Attributes:
+        module: path of the stack's module in the model.
+        before: hook name below the stack -> site, for points before the layers.
+        layer: hook name below the layer -> site, for each layer.
+        after: hook name below the stack -> site, for points after the layers.
+    """
+
+    module: str
+    before: Mapping[str, Site]
+    layer: Mapping[str, Site]
+    after: Mapping[str, Site]

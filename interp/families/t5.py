@@ -1,0 +1,66 @@
+"""Where T5, MT5 and UMT5 keep their activations.
+
+Facts of the T5 family (Raffel et al. 2020; checked against the host): pre-norm RMSNorm without biases anywhere; scores are not
+divided by sqrt(d_head); the relative position bias is looked up in layer 0 of each stack and shared by all its layers (UMT5:
+one table a layer); cross-attention has none. T5 multiplies the decoder output by d_model^-0.5 before the unembedding iff
+`scale_decoder_outputs`, MT5 never does, UMT5 always does.
+"""
+
+from interp.axes import Stack
+from interp.families.sites import Site, StackSites
+
+
+def _t5_feed_forward(sublayer: int, norm: str) -> dict[str, Site]:
+    dense = f"block.{{l}}.layer.{sublayer}.DenseReluDense"
+    return {
+        norm: Site(f"block.{{l}}.layer.{sublayer}.layer_norm", "norm"),
+        "mlp.hook_pre": Site(f"{dense}.{{wi}}", "output"),
+        "mlp.hook_pre_linear": Site(f"{dense}.wi_1", "output", gated_only=True),
+        "mlp.hook_post": Site(f"{dense}.wo", "input"),
+        "hook_mlp_out": Site(dense, "output"),
+        "hook_resid_post": Site("block.{l}", "output"),
+    }
+
+
+def _t5_self_attention() -> dict[str, Site]:
+    attention = "block.{l}.layer.0.SelfAttention"
+    return {
+        "hook_resid_pre": Site("block.{l}", "input"),
+        "ln1": Site("block.{l}.layer.0.layer_norm", "norm"),
+        "attn": Site(attention, "attention"),
+        "attn.hook_result": Site(f"{attention}.o", "heads"),
+        "hook_attn_out": Site(attention, "output"),
+        "hook_resid_mid": Site("block.{l}.layer.0", "output"),
+    }
+
+
+def _t5_cross_attention() -> dict[str, Site]:
+    attention = "block.{l}.layer.1.EncDecAttention"
+    return {
+        "ln2": Site("block.{l}.layer.1.layer_norm", "norm"),
+        "cross_attn": Site(attention, "attention"),
+        "cross_attn.hook_result": Site(f"{attention}.o", "heads"),
+        "hook_cross_attn_out": Site(attention, "output"),
+        "hook_resid_mid_cross": Site("block.{l}.layer.1", "output"),
+    }
+
+
+def t5_stacks(bias_per_layer: bool) -> dict[Stack, StackSites]:
+    """The sites of both stacks.
+
+    Args:
+        bias_per_layer: whether every self-attention layer has its own position-bias table.
+    """
+    bias = Site("block.{l}.layer.0.SelfAttention.relative_attention_bias", "bias")
+    shared_bias = Site(bias.module.format(l=0), "bias")
+    before = {"hook_embed": Site("embed_tokens", "output")}
+    if not bias_per_layer:
+        before["position_bias"] = shared_bias
+    after = {"ln_final": Site("final_layer_norm", "norm")}
+    own_bias = {"position_bias": bias} if bias_per_layer else {}
+    encoder = own_bias | _t5_self_attention() | _t5_feed_forward(1, "ln2")
+    decoder = own_bias | _t5_self_attention() | _t5_cross_attention() | _t5_feed_forward(2, "ln3")
+    return {
+        "encoder": StackSites("encoder", before, encoder, after),
+        "decoder": StackSites("decoder", before, decoder, after),
+    }

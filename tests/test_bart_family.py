@@ -1,0 +1,211 @@
+"""BART, Marian, mBART, Pegasus and M2M100: the same promises as for T5, with their own facts.
+
+Parity with the eager host at 1e-6, every hook point against the equations, every hook point editable, generation equal to the
+teacher-forced pass, the residual identity where it holds, and a sentence where it does not.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from interp.errors import InputError
+from interp.generation import Decoding
+from interp.hooks import HookPoint
+from interp.interventions import zero
+from interp.model import HookedEncoderDecoder
+from interp.residual import residual_gap
+from interp.tokens import Batch
+from interp.weights import attention_bias, attention_weights, position_bias
+from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
+from tests.oracle_bart import POST_NORM, BartOracle
+from tests.test_parity import DECODER_LENGTHS, relative_gap
+
+PRE_NORM = [name for name in BART_FAMILIES if name not in POST_NORM]
+
+
+@pytest.mark.parametrize("length", DECODER_LENGTHS)
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_logits_equal_the_eager_host_model(name: str, length: int) -> None:
+    model, reference = tiny(name), tiny_hf(name)
+    batch = random_batch(model, source_lengths=(21, 13, 2), target_lengths=(length, max(1, length - 3), 1))
+    with torch.no_grad():
+        wanted = reference(**batch).logits
+        got, _ = model.run_with_cache(batch)
+    assert relative_gap(got, wanted) < 1e-6
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_decoder_inputs_are_those_the_host_makes(name: str) -> None:
+    model = tiny(name)
+    batch = random_batch(model)
+    fields = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    by_labels = model({**fields, "labels": batch.labels, "decoder_attention_mask": batch.decoder_attention_mask})
+    rows = batch.target_mask
+    torch.testing.assert_close(by_labels[rows], model(batch)[rows], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_every_hook_point_holds_what_the_equations_say(name: str) -> None:
+    model = tiny(name)
+    batch = random_batch(model)
+    oracle = BartOracle(tiny_hf(name))
+    with torch.no_grad():
+        wanted_logits = oracle.run(batch)
+        logits, cache = model.run_with_cache(batch, names_filter="*")
+    assert relative_gap(logits, wanted_logits) < 5e-6
+    assert set(oracle.values) == set(model.hook_points()) == set(cache)
+    for key, wanted in oracle.values.items():
+        got = cache[key]
+        assert got.shape == wanted.shape, key
+        finite = wanted > -1e30
+        gap = (got - wanted)[finite].abs().max() / wanted[finite].abs().max()
+        assert gap < 5e-6, f"{key} is off by {float(gap):.1e} of its largest value"
+
+
+def edit_for(name: str) -> Callable[[Tensor], Tensor]:
+    """A change that no LayerNorm undoes: not affine along the last axis."""
+    if name.endswith(("hook_scale", "hook_attn_scores")):
+        return lambda value: value * 1.25
+    return lambda value: value * 1.25 + 0.3 * torch.linspace(-1, 1, value.shape[-1]).square()
+
+
+@cache
+def clean_run(name: str) -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str, Tensor]]:
+    model = tiny(name)
+    batch = random_batch(model, source_lengths=(6, 12), target_lengths=(11, 4))
+    with torch.no_grad():
+        logits, kept = model.run_with_cache(batch, names_filter="*")
+    return model, batch, logits, dict(kept)
+
+
+def edit_cases() -> list[object]:
+    cases = []
+    for family in BART_FAMILIES:
+        quick = family in ("bart", "mbart")
+        marks = () if quick else (pytest.mark.slow,)
+        cases += [pytest.param(family, name, marks=marks) for name in tiny(family).hook_points()]
+    return cases
+
+
+@pytest.mark.parametrize(("family", "name"), edit_cases())
+def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(family: str, name: str) -> None:
+    model, batch, clean_logits, clean = clean_run(family)
+    change = edit_for(name)
+    with torch.no_grad():
+        wanted = BartOracle(tiny_hf(family), {name: change}).run(batch)
+        with model.hooks([(name, lambda tensor, hook: change(tensor))]):
+            logits, edited = model.run_with_cache(batch, names_filter="*")
+    assert (logits - wanted).abs().max() < 2e-5 * wanted.abs().max()
+    assert (logits - clean_logits).abs().max() > 1e-4 * clean_logits.abs().max()
+    order = list(model.hook_points())
+    for other in order[: order.index(name)]:
+        if other != name.replace("hook_result", "hook_z"):
+            assert torch.equal(edited[other], clean[other]), f"an edit at {name} changed {other}, which comes before it"
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_edits_of_norms_and_streams_do_not_depend_on_the_order_of_attaching(name: str) -> None:
+    model = tiny(name)
+    batch = random_batch(model)
+    pairs = [
+        ("decoder.1.ln1.hook_normalized", lambda t, hook: t * 1.5),
+        ("decoder.1.hook_resid_mid", lambda t, hook: t + 0.5),
+        ("decoder.1.hook_resid_mid_cross", lambda t, hook: t * 0.5),
+        ("decoder.1.hook_mlp_out", lambda t, hook: t * 2),
+    ]
+    with torch.no_grad():
+        forwards, backwards = model.run_with_hooks(batch, pairs), model.run_with_hooks(batch, pairs[::-1])
+        oracle = BartOracle(tiny_hf(name), {key: lambda t, fn=fn: fn(t, None) for key, fn in pairs})
+        wanted = oracle.run(batch)
+    assert torch.equal(forwards, backwards)
+    assert relative_gap(forwards, wanted) < 2e-5
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_every_hook_point_fires_exactly_once_per_forward(name: str) -> None:
+    model = tiny(name)
+    fired: list[str] = []
+
+    def note(tensor: Tensor, hook: HookPoint) -> None:
+        assert tensor.ndim == len(hook.axes), hook.name
+        fired.append(hook.name)
+
+    with torch.no_grad():
+        model.run_with_hooks(random_batch(model), [("*", note)])
+        hooks = [module for module in model.hf.modules() if module._forward_hooks or module._forward_pre_hooks]
+    assert sorted(fired) == sorted(model.hook_points())
+    assert len(hooks) == len([m for m in tiny_hf(name).modules() if m._forward_hooks or m._forward_pre_hooks])
+
+
+@pytest.mark.parametrize("name", PRE_NORM)
+@pytest.mark.parametrize("stack", ["encoder", "decoder"])
+def test_the_stream_of_pre_norm_models_is_the_sum_of_writers_and_biases(name: str, stack: str) -> None:
+    model = tiny(name)
+    _, kept = model.run_with_cache(random_batch(model))
+    assert residual_gap(model, kept, stack).max() < 1e-6
+    torch.testing.assert_close(
+        kept.decompose_resid(stack).sum(), kept.accumulated_resid(stack).values[-1], atol=2e-5, rtol=1e-5
+    )
+    assert attention_bias(model, "cross", 0).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("name", POST_NORM)
+def test_post_norm_models_refuse_sums(name: str) -> None:
+    model = tiny(name)
+    _, kept = model.run_with_cache(random_batch(model))
+    with pytest.raises(InputError, match="normed after every sublayer, so it is no sum of writers"):
+        residual_gap(model, kept, "decoder")
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_what_only_t5_has_is_refused(name: str) -> None:
+    model = tiny(name)
+    with pytest.raises(InputError, match="no linear read-out without a bias; this is for T5's family"):
+        model.logit_directions(torch.tensor([3]))
+    with pytest.raises(InputError, match=f"'{name}' has no relative position bias: its positions are"):
+        position_bias(model, "encoder", 0, torch.tensor([0]))
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_weights_and_interventions_work_as_for_t5(name: str) -> None:
+    model = tiny(name)
+    batch = random_batch(model)
+    _, kept = model.run_with_cache(batch)
+    W_O = attention_weights(model, "cross", 1).W_O
+    wanted = torch.einsum("bphk,hkd->bphd", kept["z", 1, "cross_attn"], W_O)
+    torch.testing.assert_close(wanted, kept["result", 1, "cross_attn"], atol=1e-5, rtol=1e-5)
+    with torch.no_grad(), model.hooks(zero(["XL1H2"])):
+        _, edited = model.run_with_cache(batch)
+    lost = kept["decoder.1.hook_cross_attn_out"] - edited["decoder.1.hook_cross_attn_out"]
+    torch.testing.assert_close(lost, wanted[:, :, 2], atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+@pytest.mark.parametrize("decoding", [Decoding(), Decoding("beam", beams=3)], ids=lambda decoding: decoding.method)
+def test_generation_equals_the_teacher_forced_pass(name: str, decoding: Decoding) -> None:
+    model = tiny(name)
+    written = model.generate(random_batch(model), names_filter="*", decoding=decoding, max_new_tokens=9)
+    logits, kept = model.run_with_cache(written.batch, names_filter="*")
+    rows = written.batch.target_mask
+    torch.testing.assert_close(written.logits[rows], logits[rows], atol=2e-5, rtol=1e-5)
+    for key, wanted in kept.items():
+        got, axes = written.cache[key], model.hook_points()[key].axes
+        assert got.shape == wanted.shape, key
+        if key.startswith("decoder") and axes[-1] != "key" and got.shape[:2] == rows.shape:
+            torch.testing.assert_close(got[rows], wanted[rows], atol=5e-5, rtol=1e-4, msg=key)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"activation_function": "tanh"}, "activation_function='tanh'"),
+        ({"decoder_attention_heads": 4}, "decoder_attention_heads=4; supported is the encoder's heads, 5"),
+        ({"decoder_ffn_dim": 32}, "decoder_ffn_dim=32; supported is the encoder's feed-forward width, 28"),
+    ],
+)
+def test_what_the_table_does_not_describe_is_refused_by_name(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tiny("bart", **changes)
