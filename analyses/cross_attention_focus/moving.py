@@ -89,7 +89,7 @@ def swap_table(focus: Focus) -> Table:
         caption=(
             "What an exchanged token does to every head. Moved: divergence of its pattern (0 to 1), mean over rows; first row: "
             "the same where no target token has been read yet; gained: change of its weight on the exchanged token. Heads "
-            "furthest from the untrained twins come first, so the top flatters; the findings name heads chosen on one half of the prompts."
+            "furthest from the untrained twins come first, so the top flatters."
         ),
         frame=most_telling_first(frame, frame["moved"] - frame["twins mean"]),
         columns_shown=(

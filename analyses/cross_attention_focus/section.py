@@ -1,6 +1,8 @@
 """The section: sentences first, then the evidence, then what the evidence does not support."""
 
+from analyses._contract import Example
 from analyses.cross_attention_focus.claim import category_name, claim_sentence, norm_sentence
+from analyses.cross_attention_focus.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.figures import example_figure, head_figure, mass_figure, shape_figures
 from analyses.cross_attention_focus.following import flow_figures, flow_sentence, flow_tables
 from analyses.cross_attention_focus.heads import BestHead
@@ -9,7 +11,8 @@ from analyses.cross_attention_focus.moving import swap_figure, swap_sentences, s
 from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.tables import tables
 from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
-from interp.report import Block, Paragraph, Section
+from interp.report import Block, Paragraph, Section, View
+from interp.views import head_view
 
 TITLE = "Cross-attention focus"
 QUESTION = (
@@ -41,7 +44,22 @@ def present(focus: Focus) -> Section:
     blocks += [*tables(focus), *flow_tables(focus)]
     blocks += [swap_figure(focus), swap_table(focus)] if focus.swaps else []
     blocks += [example_figure(focus.example, version) for version in VERSIONS]
+    blocks += views(focus.example)
     return Section("cross-attention-focus", TITLE, QUESTION, findings(focus), tuple(blocks), LIMITS)
+
+
+def views(example: Example) -> tuple[View, View]:
+    """The example to explore: layers under a slider, and every head as BertViz draws it."""
+    twin = example_figure(example, "raw").name
+    return (
+        View("cross-focus-explorer", f"Prompt {example.id}, layer by layer", explorer(example), fallback=twin),
+        View(
+            "cross-focus-bertviz",
+            f"Cross-attention heads of prompt {example.id} (BertViz)",
+            head_view(attention_patterns(example), "cross"),
+            fallback=twin,
+        ),
+    )
 
 
 def findings(focus: Focus) -> tuple[str, ...]:

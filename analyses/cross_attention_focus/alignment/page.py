@@ -47,9 +47,9 @@ def _how_to_read(alignment: Alignment) -> str:
     return (
         f"{alignment.n_sentences} sentence pairs with {alignment.n_sure} sure and {alignment.n_possible} possible links (the "
         "sure ones included). Targets were given. Step output: a target word is aligned by the rows that predict it (AWO); "
-        "input: by the rows that read it (AWI). Unit words: weights are summed over source pieces and averaged over target pieces "
-        "before the argmax; pieces: argmax for every piece, union of links. Raw: if prefix or end of sentence wins, there is no link; "
-        "masked: they are left out."
+        "input: by the rows that read it (AWI). Unit words: weights are summed over source pieces and averaged over target "
+        "pieces before the argmax; pieces: argmax for every piece, union of links. Raw: if prefix or end of sentence wins, there "
+        "is no link; masked: they are left out."
     )
 
 
