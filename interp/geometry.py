@@ -11,13 +11,16 @@ anything is 0.
     principal map         full SVD of the centred rows, largest |loading| of every axis positive
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logsumexp
 
 Vectors = Float[np.ndarray, "item feature"]
+
+_BLOCK = 4096
+"""Rows of a vocabulary that are turned into float64 at once."""
 
 
 def unit_rows(vectors: Float[np.ndarray, "*items feature"]) -> Float[np.ndarray, "*items feature"]:
@@ -39,16 +42,32 @@ def mean_cosine(vectors: Vectors) -> float:
     """Mean cosine of all pairs of different rows, in closed form; NaN for fewer than two rows."""
     if len(vectors) < 2:
         return float("nan")
-    unit = unit_rows(vectors)
-    total = np.square(unit.sum(axis=0)).sum() - np.square(unit).sum()
-    return float(total / (len(unit) * (len(unit) - 1)))
+    total, squares = np.zeros(vectors.shape[1]), 0.0
+    for block in _blocks(vectors):
+        unit = unit_rows(block)
+        total += unit.sum(axis=0)
+        squares += float(np.square(unit).sum())
+    return float((total @ total - squares) / (len(vectors) * (len(vectors) - 1)))
+
+
+def scatter(vectors: Vectors) -> Float[np.ndarray, "feature feature"]:
+    """Σ (x - mean)(x - mean)ᵀ, the covariance times the number of rows less one."""
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    total = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for block in _blocks(vectors):
+        centred = block - mean
+        total += centred.T @ centred
+    return total
+
+
+def eigenvalues(symmetric: Float[np.ndarray, "feature feature"]) -> Float[np.ndarray, " feature"]:
+    """Eigenvalues of a matrix such as `scatter`'s, largest first, none below 0."""
+    return np.clip(np.linalg.eigvalsh(symmetric)[::-1], 0.0, None)
 
 
 def spectrum(vectors: Vectors) -> Float[np.ndarray, " feature"]:
     """Eigenvalues of the covariance of the rows, largest first, none below 0."""
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64)
-    covariance = centred.T @ centred / max(1, len(centred) - 1)
-    return np.clip(np.linalg.eigvalsh(covariance)[::-1], 0.0, None)
+    return eigenvalues(scatter(vectors)) / max(1, len(vectors) - 1)
 
 
 def participation_ratio(eigenvalues: Float[np.ndarray, " feature"]) -> float:
@@ -69,22 +88,27 @@ def iso_score(eigenvalues: Float[np.ndarray, " feature"]) -> float:
 def partition_isotropy(vectors: Vectors) -> float:
     """How evenly the partition function spreads over directions, 1 for a perfectly isotropic cloud.
 
-    Rows are brought to length 1 first, and sums of exponentials are taken in log space: T5 v1.1 has embeddings of
-    standard deviation 12, whose exponentials overflow. Both signs of every eigenvector are tried, since its sign means
-    nothing.
+    Rows are brought to length 1 first: T5 v1.1 has embeddings of standard deviation 12, whose exponentials overflow. Both
+    signs of every eigenvector are tried, since its sign means nothing.
     """
-    unit = unit_rows(vectors)
-    _, directions = np.linalg.eigh(unit.T @ unit)
-    projections = unit @ directions
-    log_sums = np.concatenate([logsumexp(projections, axis=0), logsumexp(-projections, axis=0)])
-    return float(np.exp(log_sums.min() - log_sums.max()))
+    moment = sum(unit.T @ unit for unit in map(unit_rows, _blocks(vectors)))
+    _, directions = np.linalg.eigh(moment)
+    sums = np.zeros((2, vectors.shape[1]))
+    for block in _blocks(vectors):
+        weights = np.exp(unit_rows(block) @ directions)
+        sums += weights.sum(axis=0), (1.0 / weights).sum(axis=0)
+    return float(sums.min() / sums.max())
 
 
 def top_directions(vectors: Vectors, n_directions: int) -> Float[np.ndarray, "direction feature"]:
     """The first principal axes of centred rows, as orthonormal rows."""
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64)
-    _, axes = np.linalg.eigh(centred.T @ centred)
+    _, axes = np.linalg.eigh(scatter(vectors))
     return axes.T[::-1][:n_directions]
+
+
+def _blocks(vectors: Vectors) -> Iterator[Float[np.ndarray, "some feature"]]:
+    for start in range(0, len(vectors), _BLOCK):
+        yield vectors[start : start + _BLOCK].astype(np.float64)
 
 
 def without_directions(vectors: Vectors, directions: Float[np.ndarray, "direction feature"]) -> Vectors:

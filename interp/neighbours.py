@@ -90,7 +90,9 @@ def mutual_neighbours(vectors: Float[np.ndarray, "row feature"], k: int, block: 
         raise ValueError(
             f"A row of {n_rows} has at most {n_rows - 1} neighbours and at least 1 is needed; got k = {k}."
         )
-    unit = unit_rows(vectors).astype(np.float32)
+    unit = np.empty(vectors.shape, dtype=np.float32)
+    for start in range(0, n_rows, block):
+        unit[start : start + block] = unit_rows(vectors[start : start + block])
     best = _Best(np.full((n_rows, k), -1), np.full((n_rows, k), -np.inf, dtype=np.float32))
     blocks = [slice(start, min(start + block, n_rows)) for start in range(0, n_rows, block)]
     for own in blocks:

@@ -93,20 +93,37 @@ class Spelling:
         """Whether one row stands for the whole word; otherwise only a mean of rows can."""
         return len(self.ids) == 1
 
-    def own_rows(
-        self, pieces: np.ndarray, rows: Int[np.ndarray, " row"], variants: Int[np.ndarray, " row"]
-    ) -> Bool[np.ndarray, " row"]:
-        """Which rows are the word, one of its pieces, or another way to write one of these; they are no news as neighbours.
 
-        Args:
-            pieces: text of some rows.
-            rows: their places in the table.
-            variants: number of the surface of every row.
-        """
-        own = np.isin(variants, variants[np.isin(rows, self.ids)])
-        written = np.array([surface(piece) == self.word.casefold() for piece in pieces])
-        taboo: np.ndarray = own | written
-        return taboo
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """The pieces of text of a vocabulary, as candidates for a list of neighbours.
+
+    Attributes:
+        rows: their rows in the table.
+        pieces: the pieces.
+        surfaces: what all spellings of a piece share.
+        variants: number of the surface of every candidate.
+    """
+
+    rows: Int[np.ndarray, " candidate"]
+    pieces: np.ndarray
+    surfaces: np.ndarray
+    variants: Int[np.ndarray, " candidate"]
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary) -> "Candidates":
+        """All pieces of text."""
+        rows = np.flatnonzero(vocabulary.ordinary)
+        pieces = np.array(vocabulary.pieces)[rows]
+        surfaces = np.array([surface(piece) for piece in pieces])
+        _, variants = np.unique(surfaces, return_inverse=True)
+        return cls(rows, pieces, surfaces, variants)
+
+    def own(self, spelling: Spelling) -> Bool[np.ndarray, " candidate"]:
+        """Which candidates are a word, one of its pieces, or another way to write one of these; they are no news."""
+        pieces = np.isin(self.variants, self.variants[np.isin(self.rows, spelling.ids)])
+        own: np.ndarray = pieces | (self.surfaces == spelling.word.casefold())
+        return own
 
 
 def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:

@@ -29,9 +29,7 @@ TEMPLATES: tuple[str, ...] = (
     "This is a {word}.",
     "I saw the {word} yesterday.",
     "Where is the {word}?",
-    "The {word} is very old.",
     "There is a {word} in the picture.",
-    "She told me about her {word}.",
 )
 
 TRANSLATIONS: tuple[tuple[str, str, str], ...] = tuple(

@@ -17,7 +17,7 @@ from interp.errors import InputError
 from interp.geometry import cosine_matrix
 from interp.model import HookedEncoderDecoder
 from interp.neighbours import nearest
-from interp.vocabulary import Vocabulary, spell, surface
+from interp.vocabulary import Candidates, Vocabulary, spell
 
 Space = Literal["input", "output"]
 Correction = Literal["raw", "centred", "all but the top"]
@@ -70,14 +70,11 @@ def look_up(
     spellings = [spell(word, model.tokenizer) for word in words]
     name = INPUT if space == "input" else OUTPUT
     table = static_table(model, name)
-    vocabulary = Vocabulary.of(model.tokenizer, model.cfg.d_vocab)
-    rows = np.flatnonzero(vocabulary.ordinary)
-    pieces = np.array(vocabulary.pieces)[rows]
-    _, variants = np.unique([surface(piece) for piece in pieces], return_inverse=True)
-    taboo = np.stack([spelling.own_rows(pieces, rows, variants) for spelling in spellings])
+    candidates = Candidates.of(Vocabulary.of(model.tokenizer, model.cfg.d_vocab))
+    taboo = np.stack([candidates.own(spelling) for spelling in spellings])
     raw = word_vectors(table, spellings)
-    candidates, vectors = corrections(table[rows], raw)[CORRECTIONS.index(correction)]
-    found = nearest(vectors, candidates, n_neighbours, taboo, variants)
+    rows, vectors = corrections(table[candidates.rows], raw)[CORRECTIONS.index(correction)]
+    found = nearest(vectors, rows, n_neighbours, taboo, candidates.variants)
     return Lookup(
         space=name,
         correction=correction,
@@ -88,7 +85,7 @@ def look_up(
             "norm": np.linalg.norm(raw, axis=1),
         }),
         neighbours=pd.DataFrame([
-            {"word": word, "rank": rank + 1, "piece": str(pieces[row]), "cosine": float(cosine)}
+            {"word": word, "rank": rank + 1, "piece": str(candidates.pieces[row]), "cosine": float(cosine)}
             for word, near, cosines in zip(words, found.rows, found.cosines, strict=True)
             for rank, (row, cosine) in enumerate(zip(near, cosines, strict=True))
             if row >= 0

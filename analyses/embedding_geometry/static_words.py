@@ -23,7 +23,7 @@ from interp.errors import InputError
 from interp.geometry import top_directions, without_directions
 from interp.model import HookedEncoderDecoder
 from interp.neighbours import nearest
-from interp.vocabulary import Spelling, Vocabulary, spell, surface
+from interp.vocabulary import Candidates, Spelling, Vocabulary, spell
 
 CORRECTIONS = ("raw", "centred", "all but the top")
 
@@ -43,8 +43,9 @@ def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabu
     assert model.tokenizer is not None
     spellings = [spell(word, model.tokenizer) for word in settings.words]
     controls = _single_controls(model, settings.words)
+    candidates = Candidates.of(vocabulary)
     spaces = [
-        _in_space(model, space, (spellings, controls), vocabulary, settings.n_neighbours) for space in STATIC_SPACES
+        _in_space(model, space, (spellings, controls), candidates, settings.n_neighbours) for space in STATIC_SPACES
     ]
     frequency = vocabulary.log_probabilities
     return {name: np.stack([space[name] for space in spaces]) for name in spaces[0]} | {
@@ -83,23 +84,20 @@ def _in_space(
     model: HookedEncoderDecoder,
     space: str,
     words: tuple[Sequence[Spelling], Sequence[Spelling]],
-    vocabulary: Vocabulary,
+    candidates: Candidates,
     k: int,
 ) -> dict[str, np.ndarray]:
     """Vectors, norms and neighbours of the words, and vectors of the controls, in one space."""
     table = static_table(model, space)
-    rows = np.flatnonzero(vocabulary.ordinary)
-    pieces = np.array(vocabulary.pieces)[rows]
-    _, variants = np.unique([surface(piece) for piece in pieces], return_inverse=True)
-    taboo = np.stack([spelling.own_rows(pieces, rows, variants) for spelling in words[0]])
+    taboo = np.stack([candidates.own(spelling) for spelling in words[0]])
     n_words = len(words[0])
     both = word_vectors(table, [*words[0], *words[1]])
     vectors, cosines, names = [], [], []
-    for candidates, corrected in corrections(table[rows], both):
-        found = nearest(corrected[:n_words], candidates, k, taboo, variants)
+    for rows, corrected in corrections(table[candidates.rows], both):
+        found = nearest(corrected[:n_words], rows, k, taboo, candidates.variants)
         vectors.append(corrected)
         cosines.append(found.cosines)
-        names.append(np.where(found.rows >= 0, pieces[found.rows], ""))
+        names.append(np.where(found.rows >= 0, candidates.pieces[found.rows], ""))
     return {
         "vectors": np.stack(vectors)[:, :n_words],
         "control_vectors": np.stack(vectors)[:, n_words:],

@@ -14,13 +14,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interp.dimension import two_nn_at_sizes
-from interp.geometry import mean_cosine, participation_ratio, partition_isotropy, spectrum, top_directions
+from interp.geometry import eigenvalues, mean_cosine, participation_ratio, partition_isotropy, scatter
 from interp.hubness import occurrences, skewness
 from interp.neighbours import mutual_neighbours
 from interp.statistics import spearman
 from interp.vocabulary import Vocabulary
 
 HUB_NEIGHBOURS = 10
+_FREQUENCY = (
+    "frequency_share",
+    "anisotropy_without_frequency",
+    "participation_without_frequency",
+    "norm_and_frequency",
+    "first_axis_and_frequency",
+)
 _FEW = 30
 """Correlations over fewer pieces are left out."""
 
@@ -111,8 +118,8 @@ def table_geometry(
     rows = np.flatnonzero(vocabulary.ordinary)
     pieces = table[rows]
     norms = np.linalg.norm(table, axis=1)
-    eigenvalues = spectrum(pieces)
-    ratio = participation_ratio(eigenvalues)
+    spread = scatter(pieces)
+    ratio = participation_ratio(eigenvalues(spread))
     return TableGeometry(
         pieces=float(len(rows)),
         norm_mean=float(norms[rows].mean()),
@@ -123,7 +130,7 @@ def table_geometry(
         participation_ratio=ratio,
         iso_score=(ratio - 1) / (table.shape[1] - 1),
         partition_isotropy=partition_isotropy(pieces),
-        **_frequency(pieces, vocabulary.log_probabilities[rows]),
+        **_frequency(pieces, norms[rows], vocabulary.log_probabilities[rows], spread),
         **_hub_numbers(hubs, norms, vocabulary),
     )
 
@@ -139,34 +146,29 @@ def _mean_norm(norms: np.ndarray, mask: np.ndarray) -> float:
     return float(norms[mask].mean()) if mask.any() else float("nan")
 
 
-def _frequency(pieces: np.ndarray, log_probability: np.ndarray) -> dict[str, float]:
-    """What frequency explains, over the pieces that have one."""
+def _frequency(
+    pieces: np.ndarray, norms: np.ndarray, log_probability: np.ndarray, spread: np.ndarray
+) -> dict[str, float]:
+    """What frequency explains, over the pieces that have one; `spread` is the scatter matrix of all pieces."""
     known = ~np.isnan(log_probability)
     if known.sum() < _FEW:
-        return dict.fromkeys(
-            (
-                "frequency_share",
-                "anisotropy_without_frequency",
-                "participation_without_frequency",
-                "norm_and_frequency",
-                "first_axis_and_frequency",
-            ),
-            float("nan"),
-        )
-    rows, frequency = pieces[known].astype(np.float64), log_probability[known]
+        return dict.fromkeys(_FREQUENCY, float("nan"))
+    rows, frequency = (pieces, log_probability) if known.all() else (pieces[known], log_probability[known])
+    spread = spread if known.all() else scatter(rows)
     deviation = frequency - frequency.mean()
-    mean = rows.mean(axis=0)
-    slopes = deviation @ (rows - mean) / (deviation @ deviation)
-    explained = (deviation @ deviation) * (slopes @ slopes)
-    total = np.square(rows - mean).sum()
-    without = rows - deviation[:, None] * slopes
-    axis = (rows - mean) @ top_directions(rows, 1)[0]
+    mean = rows.mean(axis=0, dtype=np.float64)
+    power = deviation @ deviation
+    # Least squares of every feature on the log probability; deviations sum to 0, so the mean needs no subtraction.
+    slopes = (deviation @ rows) / power if power > 0 else np.zeros(rows.shape[1])
+    without = (rows - np.outer(deviation, slopes)).astype(np.float32)
+    axis = np.linalg.eigh(spread)[1][:, -1]
+    total = np.trace(spread)
     return {
-        "frequency_share": float(explained / total) if total > 0 else float("nan"),
+        "frequency_share": float(power * (slopes @ slopes) / total) if total > 0 else float("nan"),
         "anisotropy_without_frequency": mean_cosine(without),
-        "participation_without_frequency": participation_ratio(spectrum(without)),
-        "norm_and_frequency": spearman(np.linalg.norm(rows, axis=1), frequency).statistic,
-        "first_axis_and_frequency": abs(spearman(axis, frequency).statistic),
+        "participation_without_frequency": participation_ratio(eigenvalues(spread - power * np.outer(slopes, slopes))),
+        "norm_and_frequency": spearman(norms[known].astype(np.float64), frequency).statistic,
+        "first_axis_and_frequency": abs(spearman(rows @ axis - mean @ axis, frequency).statistic),
     }
 
 
