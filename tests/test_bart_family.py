@@ -26,7 +26,9 @@ from tests.test_parity import DECODER_LENGTHS, relative_gap
 PRE_NORM = [name for name in BART_FAMILIES if name not in POST_NORM]
 
 
-@pytest.mark.parametrize("length", DECODER_LENGTHS)
+@pytest.mark.parametrize(
+    "length", [pytest.param(n, marks=() if n in (1, 17) else pytest.mark.slow) for n in DECODER_LENGTHS]
+)
 @pytest.mark.parametrize("name", BART_FAMILIES)
 def test_logits_equal_the_eager_host_model(name: str, length: int) -> None:
     model, reference = tiny(name), tiny_hf(name)
@@ -81,16 +83,11 @@ def clean_run(name: str) -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str,
     return model, batch, logits, dict(kept)
 
 
-def edit_cases() -> list[object]:
-    cases = []
-    for family in BART_FAMILIES:
-        quick = family in ("bart", "mbart")
-        marks = () if quick else (pytest.mark.slow,)
-        cases += [pytest.param(family, name, marks=marks) for name in tiny(family).hook_points()]
-    return cases
+EDITS = [(family, name) for family in BART_FAMILIES for name in tiny(family).hook_points()]
 
 
-@pytest.mark.parametrize(("family", "name"), edit_cases())
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "name"), EDITS)
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(family: str, name: str) -> None:
     model, batch, clean_logits, clean = clean_run(family)
     change = edit_for(name)
