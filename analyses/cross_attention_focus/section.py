@@ -56,7 +56,7 @@ def views(example: Example) -> tuple[View, View]:
         View(
             "cross-focus-bertviz",
             f"Cross-attention heads of prompt {example.id} (BertViz)",
-            head_view(attention_patterns(example), "cross"),
+            head_view(attention_patterns(example), "cross", name="cross-focus"),
             fallback=twin,
         ),
     )

@@ -38,8 +38,8 @@ from interp.report.tables import decimals_for
 from interp.report.typeface import INK, MUTED, drawable, label_characters, widest, width
 
 _SCALE = 3.0  # length of the colour bar
-_MANY_CELLS = 4000  # beyond this a panel is one image instead of one shape per cell
-_MANY_NUMBERS = 400  # beyond this no numbers are printed in the cells
+_MANY_CELLS = 1500  # in a figure; beyond this a panel is one image instead of one shape per cell
+_MANY_NUMBERS = 600  # in a figure; beyond this no numbers are printed in the cells
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def draw_heatmap(heatmap: Heatmap, inches: float) -> Figure:
         The figure, without a canvas of its own choosing.
     """
     frames = [measure(panel, label_characters(inches)) for panel in heatmap.panels]
-    rows, cell = arrange(frames, inches - 2 * MARGIN)
+    n_cells = sum(panel.values.size for panel in heatmap.panels)
+    rows, cell = arrange(frames, inches - 2 * MARGIN, numbered=n_cells <= _MANY_NUMBERS)
     decimals = _choose_decimals(heatmap, cell)
     notes = _notes(heatmap, marks_clipped=decimals is None)
     heights = [max(frame.height(cell) for frame in row) for row in rows]
@@ -73,10 +74,11 @@ def draw_heatmap(heatmap: Heatmap, inches: float) -> Figure:
     colours = "viridis" if heatmap.centre is None else "PuOr"
     scale = _Scale(Normalize(*heatmap.limits), colormaps[colours])
     top = total_height - MARGIN
+    as_image = n_cells > _MANY_CELLS
     for row, height in zip(rows, heights, strict=True):
         left = MARGIN
         for frame in row:
-            _draw_panel(figure, frame, scale, cell, left, top, decimals)
+            _draw_panel(figure, frame, scale, cell, left, top, decimals, as_image)
             left += frame.outer_width(cell) + BESIDE
         top -= height + GAP
     _draw_scale(figure, heatmap, scale, notes)
@@ -84,7 +86,14 @@ def draw_heatmap(heatmap: Heatmap, inches: float) -> Figure:
 
 
 def _draw_panel(
-    figure: Figure, frame: PanelFrame, scale: _Scale, cell: float, left: float, top: float, decimals: int | None
+    figure: Figure,
+    frame: PanelFrame,
+    scale: _Scale,
+    cell: float,
+    left: float,
+    top: float,
+    decimals: int | None,
+    as_image: bool,
 ) -> None:
     tall = cell_height(cell)
     n_rows, n_columns = frame.panel.values.shape
@@ -98,7 +107,7 @@ def _draw_panel(
     ))
     axes.set_xlim(0, n_columns)
     axes.set_ylim(n_rows, 0)
-    _draw_cells(axes, frame.panel.values, scale)
+    _draw_cells(axes, frame.panel.values, scale, as_image)
     if decimals is None:
         _mark_clipped(axes, frame.panel.values, scale, 0.45 * min(cell, tall))
     else:
@@ -132,11 +141,11 @@ def _name_axes(figure: Figure, frame: PanelFrame, cell: float, left: float, lowe
     )
 
 
-def _draw_cells(axes: Axes, values: np.ndarray, scale: _Scale) -> None:
+def _draw_cells(axes: Axes, values: np.ndarray, scale: _Scale, as_image: bool) -> None:
     n_rows, n_columns = values.shape
     masked = np.ma.masked_invalid(values)
     axes.set_facecolor("#eef0f2")
-    if values.size > _MANY_CELLS:
+    if as_image:
         axes.imshow(
             masked,
             cmap=scale.colours,
@@ -161,7 +170,7 @@ def _choose_decimals(heatmap: Heatmap, cell: float) -> int | None:
     """Decimals of the numbers printed in all cells, or None if some panel has no room for them."""
     values = np.concatenate([panel.values.ravel() for panel in heatmap.panels])
     values = values[np.isfinite(values)]
-    crowded = any(panel.values.size > _MANY_NUMBERS for panel in heatmap.panels)
+    crowded = sum(panel.values.size for panel in heatmap.panels) > _MANY_NUMBERS
     if crowded or cell_height(cell) < 0.15:
         return None
     decimals = decimals_for(values)

@@ -8,6 +8,7 @@ even if it were printed unescaped. There is no clock and no chance in it: the sa
 
 import base64
 import hashlib
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -17,14 +18,19 @@ from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
+from PIL import Image
 
 from interp.report.blocks import Block, Figure, Report, Table, View, is_slug
-from interp.report.figures import svg
+from interp.report.drawings import Drawing
+from interp.report.figures import Width, svg, webp
 from interp.report.labels import visible
 from interp.report.tables import Grid, csv_bytes, grid
 
 _HERE = Path(__file__).parent
 _LIBRARIES = ("vendor/d3.min.js", "vendor/jquery.slim.min.js", "templates/views.js")
+_LARGE = 45_000  # bytes of a figure's outlines, beyond which the page shows pixels
+_LARGE = 45_000  # bytes of outlines beyond which the page shows pixels instead
+_DOTS_PER_INCH = 160.0
 _PIXELS_PER_POINT = 96 / 72
 
 
@@ -68,7 +74,7 @@ def render(report: Report) -> dict[str, bytes]:
         elif isinstance(block, Figure):
             wide = svg(block.drawing, "wide")
             files[f"figures/{block.name}.svg"] = wide
-            images[block.name] = _Pictures(_picture(wide), _picture(svg(block.drawing, "narrow")))
+            images[block.name] = _pictures(block.drawing, wide)
     page = _page(report, blocks, images)
     return {"index.html": page.encode("utf-8", errors="replace"), **files}
 
@@ -104,11 +110,24 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
-def _picture(picture: bytes) -> _Picture:
+def _pictures(drawing: Drawing, wide: bytes) -> _Pictures:
+    """Both widths as data: outlines where they are small, else pixels finer than a screen's."""
+    desk = _outlines(wide) if len(wide) <= _LARGE else _pixels(drawing, "wide")
+    return _Pictures(desk, _pixels(drawing, "narrow"))
+
+
+def _outlines(picture: bytes) -> _Picture:
     root = picture[picture.index(b"<svg ") :]
     size = [re.search(rb"\b%s=\"([\d.]+)pt\"" % side, root) for side in (b"width", b"height")]
     width, height = (round(float(match[1]) * _PIXELS_PER_POINT) if match else 0 for match in size)
-    return _Picture("data:image/svg+xml;base64," + base64.b64encode(picture).decode("ascii"), width, height)
+    return _Picture(f"data:image/svg+xml;base64,{base64.b64encode(picture).decode('ascii')}", width, height)
+
+
+def _pixels(drawing: Drawing, width: Width) -> _Picture:
+    picture = webp(drawing, width, _DOTS_PER_INCH)
+    with Image.open(io.BytesIO(picture)) as opened:
+        size = [round(side * 96 / _DOTS_PER_INCH) for side in opened.size]
+    return _Picture(f"data:image/webp;base64,{base64.b64encode(picture).decode('ascii')}", *size)
 
 
 def _number(blocks: list[Block]) -> dict[tuple[str, str], int]:

@@ -14,7 +14,7 @@ from interp.report.typeface import drawable, widest, width
 SMALL, NORMAL = 7.5, 8.5  # font sizes in points
 LINE = 0.16  # height of a line of text
 MARGIN, GAP, BESIDE = 0.08, 0.14, 0.28  # around the figure, between rows, between panels
-_CELL_MOST, _CELL_GOOD, _CELL_LEAST = 0.46, 0.30, 0.15
+_CELL_MOST, _CELL_GOOD, _CELL_BARE, _CELL_LEAST = 0.46, 0.30, 0.17, 0.15
 _TALLEST_CELL = 0.30
 _MANY_COLUMNS = 130  # beyond this labels are thinned even where they are words
 
@@ -95,13 +95,20 @@ def measure(panel: Panel, characters: int) -> PanelFrame:
     return PanelFrame(panel, rows, columns, left, widest(columns, NORMAL))
 
 
-def arrange(frames: list[PanelFrame], room: float) -> tuple[list[list[PanelFrame]], float]:
-    """Put as many panels side by side as leave good cells; return the rows of panels and the width of a cell."""
+def arrange(frames: list[PanelFrame], room: float, numbered: bool) -> tuple[list[list[PanelFrame]], float]:
+    """Put as many panels side by side as leave good cells; return the rows of panels and the width of a cell.
+
+    Args:
+        frames: the panels.
+        room: the width there is.
+        numbered: whether cells are to hold numbers, which need more room than colours.
+    """
+    good = _CELL_GOOD if numbered else _CELL_BARE
     least = max(frame.least_cell() for frame in frames)
     for beside in range(len(frames), 0, -1):
         rows = [frames[start : start + beside] for start in range(0, len(frames), beside)]
         cell = min(_largest_cell(row, room) for row in rows)
-        if cell >= _CELL_GOOD:
+        if cell >= good:
             break
     return rows, max(min(cell, _CELL_MOST), least)
 

@@ -35,6 +35,7 @@ def head_view(
     heads: tuple[int, ...] | None = None,
     include_layers: tuple[int, ...] | None = None,
     line_budget: int = HEAD_VIEW_LINES,
+    name: str = "",
 ) -> str:
     """One layer at a time, all heads in one drawing (BertViz head view).
 
@@ -45,6 +46,7 @@ def head_view(
         heads: the heads switched on at first; all if None.
         include_layers: the layers that can be chosen; all if None.
         line_budget: the most lines one layer may draw.
+        name: tells two views of the same numbers on one page apart.
 
     Returns:
         An HTML fragment for `interp.report.View`; a sentence alone if one layer is beyond the budget.
@@ -79,7 +81,7 @@ def head_view(
     )
     if pattern.shape[1] > _DISTINCT_COLOURS:
         advice += f" Colours repeat after {_DISTINCT_COLOURS} heads."
-    return fragment(page, "head_view", controls, [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    return fragment(page, "head_view", name, controls, [_reading(patterns, kind), advice, _omission(wanted, layers)])
 
 
 def model_view(
@@ -88,6 +90,7 @@ def model_view(
     include_layers: tuple[int, ...] | None = None,
     include_heads: tuple[int, ...] | None = None,
     line_budget: int = MODEL_VIEW_LINES,
+    name: str = "",
 ) -> str:
     """All layers and heads at once as small drawings (BertViz model view).
 
@@ -97,6 +100,7 @@ def model_view(
         include_layers: the layers to draw; all if None.
         include_heads: the heads to draw; all if None.
         line_budget: the most lines the view may draw; layers beyond it are left out, evenly.
+        name: tells two views of the same numbers on one page apart.
 
     Returns:
         An HTML fragment for `interp.report.View`; a sentence alone if not even one layer fits.
@@ -123,7 +127,7 @@ def model_view(
             html_action="return",
         ).data
     advice = "A row is a layer, a column a head; click one to see its tokens, click again to close it."
-    return fragment(page, "model_view", "", [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    return fragment(page, "model_view", name, "", [_reading(patterns, kind), advice, _omission(wanted, layers)])
 
 
 def _check_indices(noun: str, chosen: Sequence[int] | None, count: int) -> tuple[int, ...]:

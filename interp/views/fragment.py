@@ -22,12 +22,13 @@ _CALL = "requirejs(["
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def fragment(page: str, view: str, controls: str, sentences: list[str]) -> str:
+def fragment(page: str, view: str, name: str, controls: str, sentences: list[str]) -> str:
     """Take BertViz's script and parameters out of its page and put them together again.
 
     Args:
         page: what BertViz returned for one kind of attention.
         view: `head_view` or `model_view`.
+        name: tells two views of the same numbers on one page apart.
         controls: trusted markup that the script fills, before the drawing.
         sentences: what the reader should know; empty ones are left out.
 
@@ -41,7 +42,7 @@ def fragment(page: str, view: str, controls: str, sentences: list[str]) -> str:
     for attention in params["attention"]:
         attention["attn"] = _round(attention["attn"])
     params["root_div_id"] = ""
-    digest = hashlib.sha256((view + json.dumps(params, sort_keys=True)).encode("utf-8")).hexdigest()
+    digest = hashlib.sha256((view + name + json.dumps(params, sort_keys=True)).encode("utf-8")).hexdigest()
     root = params["root_div_id"] = f"bertviz-{digest[:16]}"
     payload = json.dumps(params, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     payload = "".join(_ESCAPES.get(character, character) for character in payload)
