@@ -92,6 +92,31 @@ def _group(name: str, labels: list[RoleLabel], style: Style = "model") -> PointG
     )
 
 
+def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
+    """Heads of one kind laid out by how alike they attend, coloured by role."""
+    layout = atlas.maps[kind]
+    heads = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*atlas.metric(kind, "entropy").point.shape)]
+    role_of = {label.head: label.role for label in reversed(atlas.labels)}
+    groups = []
+    for role in sorted({role_of.get(head, "no role") for head in heads}):
+        chosen = [index for index, head in enumerate(heads) if role_of.get(head, "no role") == role]
+        style: Style = "control" if role == "no role" else "model"
+        names = tuple(str(heads[index]) for index in chosen)
+        groups.append(PointGroup(role, layout.place[chosen, 0], layout.place[chosen, 1], names, style))
+    return Figure(
+        name=f"map-{kind}",
+        caption=(
+            f"Map of {_PANEL_TITLES[kind]}: heads that attend alike lie near each other (Jensen-Shannon divergence of their "
+            f"rows; stress {layout.stress:.2f}, 0 is a faithful map)."
+        ),
+        alt=(
+            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}; "
+            f"largest distance {layout.distance.max():.2f} nats."
+        ),
+        drawing=Scatter(tuple(groups), "first axis, nats", "second axis, nats"),
+    )
+
+
 def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
     """The position-bias table of each stack: what every head index adds to the score at every distance."""
     for stack, tables in atlas.bias.items():

@@ -26,9 +26,11 @@ from torch import Tensor
 from analyses._contract import Arrays, Pass
 from analyses.head_specialization import position, values
 from analyses.head_specialization.alignment import observe_alignment
+from analyses.head_specialization.importance import observe_importance
 from analyses.head_specialization.offsets import eligible_rows, offset_statistics
 from analyses.head_specialization.rarity import rare_share, rarest_keys
 from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.similarity import head_distances
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
 from interp.measures import attention_distance, entropy, legal_keys, masked_mean, restrict, strongest_key
 from interp.names import attention_path
@@ -106,7 +108,20 @@ def observe(run: Pass) -> Arrays:
         found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
         found |= _baselines(frame, run.settings.max_offset)
         arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
-    return arrays | observe_alignment(run)
+    return arrays | observe_alignment(run) | observe_importance(run) | observe_similarity(run)
+
+
+def observe_similarity(run: Pass) -> dict[str, np.ndarray]:
+    """`<kind>.similarity` [prompt first second], if the settings ask for it."""
+    assert isinstance(run.settings, HeadSettings)
+    if run.settings.similarity == "none":
+        return {}
+    found = {}
+    for kind in ATTENTION_KINDS:
+        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        layers = [run.cache[f"{attention_path(kind, layer)}.hook_pattern"] for layer in range(depth)]
+        found[f"{kind}.similarity"] = head_distances(torch.stack(layers), frame_of(kind, run.batch).legal)
+    return found
 
 
 def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor]:

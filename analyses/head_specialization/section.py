@@ -4,10 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analyses.head_specialization.drawings import atlas_figure, bias_figures, example_figure, metric_figures
+from analyses.head_specialization.drawings import atlas_figure, bias_figures, example_figure, map_figure, metric_figures
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.summary import HeadAtlas
-from analyses.head_specialization.tables import RULES, candidates_frame, heads_frame, labels_frame, shown_columns
+from analyses.head_specialization.tables import (
+    RULES,
+    candidates_frame,
+    heads_frame,
+    importance_frame,
+    labels_frame,
+    shown_columns,
+)
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.names import HeadId
 from interp.report import Block, Paragraph, Section, Table, View
@@ -48,6 +55,7 @@ def present(atlas: HeadAtlas) -> Section:
             *_tables(atlas),
             *metric_figures(atlas),
             *bias_figures(atlas),
+            *(map_figure(atlas, kind) for kind in atlas.maps),
             *_views(atlas),
         ),
         limits=LIMITS,
@@ -68,7 +76,8 @@ def findings(atlas: HeadAtlas) -> tuple[str, ...]:
     by_score = sorted(atlas.labels, key=lambda label: (-label.score, label.head))
     strongest = _strongest_of_each(by_score)[:_MOST_SENTENCES]
     sentences = [summary, _counts(atlas), *(sentence(label) for label in strongest), _nearest_miss(atlas)]
-    return tuple(text for text in (*sentences, _entropy_sentence(atlas), _position_sentence(atlas)) if text)
+    sentences += [_entropy_sentence(atlas), _position_sentence(atlas), _importance_sentence(atlas)]
+    return tuple(text for text in sentences if text)
 
 
 def _strongest_of_each(labels: list[RoleLabel]) -> list[RoleLabel]:
@@ -167,6 +176,21 @@ def _position_sentence(atlas: HeadAtlas) -> str:
     )
 
 
+def _importance_sentence(atlas: HeadAtlas) -> str:
+    """The head that matters most, and whether the measures agree."""
+    frame = importance_frame(atlas)
+    if not len(frame):
+        return ""
+    name = frame.columns[2]
+    top = frame.iloc[0]
+    agreed = "; ".join(f"{other}: {test.statistic:.2f}" for other, test in atlas.agreement.items())
+    ranks = f" Rank correlation over all heads of the gradient score with the size of {agreed}." if agreed else ""
+    return (
+        f"By {name}, {top['head']} (role: {top['role']}) matters most: {top[name]:.3f} [{top[f'{name} low']:.3f}, "
+        f"{top[f'{name} high']:.3f}]; untrained twins {top[f'{name} twins min']:.3f} to {top[f'{name} twins max']:.3f}.{ranks}"
+    )
+
+
 def _method(atlas: HeadAtlas) -> str:
     settings = atlas.settings
     return (
@@ -207,6 +231,20 @@ def _tables(atlas: HeadAtlas) -> Iterator[Block]:
         frame=candidates_frame(atlas),
         columns_shown=("best of", "role", "head", "passes", "score", "low", "high", "null", "twins mean", "stability"),
     )
+    important = importance_frame(atlas)
+    if len(important):
+        yield Table(
+            name="head-importance",
+            caption=(
+                "Every head with its role and what is lost without it: Michel's gradient score, and the change that "
+                "ablation makes (positive for a loss, negative for a logit difference: the head helps)."
+            ),
+            frame=important,
+            rows_shown=20,
+            columns_shown=tuple(
+                name for name in important.columns if not name.endswith((" low", " high", " min", " max"))
+            ),
+        )
     for kind in ATTENTION_KINDS:
         yield Table(
             name=f"heads-{kind}",

@@ -4,12 +4,13 @@ Defaults are those of the literature (Voita et al. 2019: 0.90 of the tokens; Cla
 marked [ours] are this project's.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from analyses._contract import Settings
 
+Measure = Literal["gradient", "zero", "mean", "resample"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -27,6 +28,8 @@ class HeadSettings(Settings):
         samples: random repeated sequences, for each stack.
         links: gold word links of sources, as source text -> `0-0 1-2 2p1` (see `links`); alignment heads are looked for if given.
         margin: how far above its baseline an alignment head must be (Voita et al. 2019, for syntactic heads: 10 points).
+        importance: measures of how much a head matters (see `importance`); none by default, because they cost more than all else.
+        similarity: whether heads are compared with each other on all prompts (see `similarity`).
         probe_seed: of these sequences; the model and its twins read the same ones.
     """
 
@@ -40,4 +43,6 @@ class HeadSettings(Settings):
     samples: Annotated[int, Field(ge=4)] = 16
     links: dict[str, str] = Field(default_factory=dict)
     margin: Share = 0.10
+    importance: tuple[Measure, ...] = ()
+    similarity: Literal["none", "all"] = "none"
     probe_seed: Annotated[int, Field(ge=0)] = 0

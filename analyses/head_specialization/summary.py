@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from analyses._contract import Arrays, Evidence, Observed
 from analyses.head_specialization.criteria import NEAR_OFFSETS, criteria_of
+from analyses.head_specialization.importance import agreement
 from analyses.head_specialization.observe import SOURCE_CATEGORIES, offsets
 from analyses.head_specialization.roles import (
     Criterion,
@@ -23,8 +24,19 @@ from analyses.head_specialization.roles import (
     mean_over_prompts,
 )
 from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.similarity import HeadMap, head_map
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
-from interp.statistics import bootstrap_mean
+from interp.statistics import RankTest, bootstrap_mean
+
+IMPORTANCE = {
+    "importance_gradient": "gradient importance",
+    **{
+        f"importance_{name}_{read}": f"{name} ablation, {words}"
+        for name in ("zero", "mean", "resample")
+        for read, words in (("loss", "change of loss"), ("difference", "change of logit difference"))
+    },
+}
+"""Array of `importance` -> its name in tables."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +85,8 @@ class HeadAtlas:
         source_pieces: its encoder tokens.
         decoder_pieces: its decoder input tokens.
         example_id: its id.
+        maps: kind -> heads laid out by similarity; empty unless the settings ask for it.
+        agreement: ablation -> rank correlation over all heads of its size with the gradient score, where both were measured.
         bias: stack -> position bias of every table, head and distance.
         target_origin: `given` or `generated`.
         settings: thresholds.
@@ -89,6 +103,8 @@ class HeadAtlas:
     source_pieces: tuple[str, ...]
     decoder_pieces: tuple[str, ...]
     example_id: str
+    maps: Mapping[AttentionKind, HeadMap]
+    agreement: Mapping[str, RankTest]
     bias: Mapping[Stack, Float[np.ndarray, "table head distance"]]
     target_origin: str
     settings: HeadSettings
@@ -114,8 +130,9 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     verdict = judge_all(evidence.model, settings, evidence.seed, evidence.twins)
     untrained = [judge_all(twin, settings, evidence.seed) for twin in evidence.twins]
     cfg = evidence.cfg
+    metrics = {kind: _metrics(kind, evidence, settings) for kind in ATTENTION_KINDS}
     return HeadAtlas(
-        metrics={kind: _metrics(kind, evidence, settings) for kind in ATTENTION_KINDS},
+        metrics=metrics,
         labels=verdict.labels,
         uncertain=verdict.uncertain,
         candidates=verdict.candidates,
@@ -126,10 +143,33 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         source_pieces=evidence.example.source_pieces,
         decoder_pieces=evidence.example.decoder_pieces,
         example_id=evidence.example.id,
+        maps=_maps(evidence),
+        agreement=_agreement(metrics),
         bias={stack: evidence.model.weights[f"bias.{stack}"] for stack in ("encoder", "decoder")},
         target_origin=evidence.target_origin,
         settings=settings,
     )
+
+
+def _maps(evidence: Evidence) -> dict[AttentionKind, HeadMap]:
+    found = {}
+    for kind in ATTENTION_KINDS:
+        distances = evidence.model.prompts.get(f"{kind}.similarity")
+        if distances is not None:
+            found[kind] = head_map(mean_over_prompts(distances), evidence.seed)
+    return found
+
+
+def _agreement(metrics: Mapping[AttentionKind, tuple[Metric, ...]]) -> dict[str, RankTest]:
+    """Ablations against the gradient score, over the heads of all kinds."""
+    columns = {
+        name: np.concatenate([
+            metric.point.ravel() for kind in ATTENTION_KINDS for metric in metrics[kind] if metric.name == name
+        ])
+        for name in [metric.name for metric in metrics["cross"] if metric.name in IMPORTANCE.values()]
+    }
+    gradient = columns.pop(IMPORTANCE["importance_gradient"], None)
+    return {} if gradient is None else agreement(gradient, columns)
 
 
 def judge_all(observed: Observed, settings: HeadSettings, seed: int, twins: tuple[Observed, ...] = ()) -> Verdict:
@@ -230,6 +270,7 @@ def _columns(
         if f"{kind}.rarest_share" in prompts:
             columns["rarest token argmax share"] = based("rarest_share", "rarest_base")
             columns["two rarest tokens argmax share"] = based("two_rarest_share", "two_rarest_base")
+    columns |= {IMPORTANCE[name]: plain(name) for name in IMPORTANCE if f"{kind}.{name}" in prompts}
     columns["first token mass"] = based("first_mass", "first_base")
     columns["first token value norm"] = plain("first_norm")
     columns["entropy, ordinary keys"] = plain("entropy_ordinary")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analyses.head_specialization.roles import RoleLabel
-from analyses.head_specialization.summary import HeadAtlas
-from interp.axes import AttentionKind
+from analyses.head_specialization.summary import IMPORTANCE, HeadAtlas
+from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.names import HeadId
 
 RULES = {
@@ -82,9 +82,27 @@ def heads_frame(atlas: HeadAtlas, kind: AttentionKind) -> pd.DataFrame:
         columns[f"{metric.name} twins"] = metric.control.ravel()
         columns[f"{metric.name} twins min"] = metric.control_low.ravel()
         columns[f"{metric.name} twins max"] = metric.control_high.ravel()
+    if kind in atlas.maps:
+        columns["cluster"] = atlas.maps[kind].cluster
     frame = pd.DataFrame(columns)
     order = np.lexsort(((entropy.point - entropy.control).ravel(), frame["role"].eq("none")))
     return frame.iloc[order].reset_index(drop=True)
+
+
+def importance_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """Head, role and every measure of importance that was taken, the most important first; empty if none was."""
+    names = [metric.name for metric in atlas.metrics["cross"] if metric.name in IMPORTANCE.values()]
+    if not names:
+        return pd.DataFrame()
+    frames = []
+    for kind in ATTENTION_KINDS:
+        frame = heads_frame(atlas, kind)
+        columns = ["head", "role"]
+        for name in names:
+            columns += [name, f"{name} low", f"{name} high", f"{name} twins", f"{name} twins min", f"{name} twins max"]
+        frames.append(frame[columns])
+    frame = pd.concat(frames, ignore_index=True)
+    return frame.iloc[frame[names[0]].abs().sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
 
 def shown_columns(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:
