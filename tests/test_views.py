@@ -244,7 +244,7 @@ def test_the_contract_with_bertviz(name):
 @pytest.mark.parametrize("page", ["<p>nothing</p>", "requirejs([", 'requirejs([ const params = {"a": 1};\n</script>'])
 def test_another_bertviz_is_refused_by_name(page):
     with pytest.raises(RuntimeError, match=r"BertViz [\d.]+ does not write .* install bertviz==1\.4\.1"):
-        fragment(page, "head_view", "", [])
+        fragment(page, "head_view", "", "", [])
 
 
 def test_importing_the_views_imports_neither_torch_nor_bertviz():
