@@ -125,11 +125,20 @@ class PrincipalMap:
         coordinates: the items on every axis.
         explained: share of the variance of every axis, in falling order.
         ratio: participation ratio of the spectrum.
+        axes: the axes, orthonormal rows.
+        centre: the mean of the items.
     """
 
     coordinates: Float[np.ndarray, "item component"]
     explained: Float[np.ndarray, " component"]
     ratio: float
+    axes: Float[np.ndarray, "component feature"]
+    centre: Float[np.ndarray, " feature"]
+
+    def place(self, vectors: Float[np.ndarray, "other feature"]) -> Float[np.ndarray, "other component"]:
+        """Coordinates of other items on the same axes."""
+        coordinates: np.ndarray = (vectors - self.centre) @ self.axes.T
+        return coordinates
 
 
 def principal_map(vectors: Vectors) -> PrincipalMap:
@@ -143,10 +152,11 @@ def principal_map(vectors: Vectors) -> PrincipalMap:
     """
     if len(vectors) < 2:
         raise ValueError(f"A map of principal components needs at least two items; got {len(vectors)}.")
-    centred = vectors - vectors.mean(axis=0, dtype=np.float64)
-    left, singular, axes = np.linalg.svd(centred, full_matrices=False)
+    centre = vectors.mean(axis=0, dtype=np.float64)
+    left, singular, axes = np.linalg.svd(vectors - centre, full_matrices=False)
     largest = axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]
     power = np.square(singular)
     total = power.sum()
     explained = power / total if total > 0 else np.full_like(power, np.nan)
-    return PrincipalMap(left * singular * np.where(largest < 0, -1.0, 1.0), explained, participation_ratio(power))
+    signs = np.where(largest < 0, -1.0, 1.0)
+    return PrincipalMap(left * singular * signs, explained, participation_ratio(power), axes * signs[:, None], centre)

@@ -236,7 +236,7 @@ class _Texts(HTMLParser):
 
 def test_the_interactive_map_is_plain_markup_that_hostile_names_cannot_leave() -> None:
     hostile = '</text><script>alert(1)</script>" onload="x'
-    html = hover_map((Point(0.0, 1.0, hostile, hostile + "\u202e", 0), Point(2.0, 0.0, "", "b", None)), hostile)
+    html = hover_map((Point(0.0, 1.0, hostile + "\u202e", 0), Point(2.0, 0.0, "b", None)), (hostile,), hostile)
     parsed = _Texts()
     parsed.feed(html)
     assert "script" not in parsed.tags
@@ -247,9 +247,7 @@ def test_the_interactive_map_is_plain_markup_that_hostile_names_cannot_leave() -
 
 
 def test_the_interactive_map_has_one_scale_for_both_axes() -> None:
-    html = hover_map(
-        (Point(0.0, 0.0, "", "a", None), Point(3.0, 0.0, "", "b", None), Point(0.0, 4.0, "", "c", None)), "d"
-    )
+    html = hover_map((Point(0.0, 0.0, "a", None), Point(3.0, 0.0, "b", None), Point(0.0, 4.0, "c", None)), (), "d")
     places = [
         (float(mark.split('cx="')[1].split('"')[0]), float(mark.split('cy="')[1].split('"')[0]))
         for mark in html.split("<circle")[1:]
@@ -257,7 +255,7 @@ def test_the_interactive_map_has_one_scale_for_both_axes() -> None:
     right, up = np.subtract(places[1], places[0]), np.subtract(places[2], places[0])
     assert right[0] / 3 == pytest.approx(-up[1] / 4, rel=0.01)
     with pytest.raises(ValueError, match="at least one point"):
-        hover_map((), "empty")
+        hover_map((), (), "empty")
 
 
 def test_the_default_groups_are_those_of_the_lexicon_and_cannot_be_changed_from_outside() -> None:

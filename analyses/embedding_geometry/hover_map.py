@@ -1,6 +1,6 @@
 """A map of words that names its points under the pointer: one SVG of plain markup, without script and without network.
 
-Every point is a group of a marker and a line of text; the line shows under the map while the pointer or the keyboard is on the
+Every point is a marker and a line of text; the line shows under the map while the pointer or the keyboard is on the
 marker. All text is escaped, and control characters are drawn instead of being obeyed.
 """
 
@@ -32,23 +32,22 @@ class Point:
     Attributes:
         x: horizontal position.
         y: vertical position, upwards.
-        name: what stands beside it; empty for points that are named under the pointer only.
-        detail: what is said under the pointer.
+        detail: what is said while it is pointed at; begins with its name.
         group: number of its group, which decides colour and shape; None for a grey background point.
     """
 
     x: float
     y: float
-    name: str
     detail: str
     group: int | None
 
 
-def hover_map(points: tuple[Point, ...], description: str) -> str:
+def hover_map(points: tuple[Point, ...], groups: tuple[str, ...], description: str) -> str:
     """The map as a fragment of HTML.
 
     Args:
         points: the points; later ones are drawn over earlier ones.
+        groups: names of the groups, for the legend.
         description: what is to be seen, for those who do not see it.
 
     Raises:
@@ -61,7 +60,7 @@ def hover_map(points: tuple[Point, ...], description: str) -> str:
     return (
         f"<style>{_STYLE}</style>"
         f'<svg class="wordmap" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT + _LINE:.0f}" role="img" aria-label="{escape(description)}">'
-        f"{marks}</svg>"
+        f"{_legend(groups)}{marks}</svg>"
     )
 
 
@@ -70,20 +69,30 @@ def _places(points: tuple[Point, ...]) -> np.ndarray:
     xy = np.array([[point.x, -point.y] for point in points])
     low, high = xy.min(axis=0), xy.max(axis=0)
     reach = np.where(high > low, high - low, 1.0)
-    room = np.array([_WIDTH - 5 * _MARGIN, _HEIGHT - 2 * _MARGIN])
+    room = np.array([_WIDTH - 2 * _MARGIN, _HEIGHT - 3 * _MARGIN])
     scale = (room / reach).min()
-    offset = np.array([_MARGIN, _MARGIN]) + (room - scale * (high - low)) / 2
+    offset = np.array([_MARGIN, 2 * _MARGIN]) + (room - scale * (high - low)) / 2
     places: np.ndarray = offset + scale * (xy - low)
     return places
 
 
+def _legend(groups: tuple[str, ...]) -> str:
+    """One line of groups above the map."""
+    entries, x = "", 12.0
+    for number, group in enumerate(groups):
+        name = visible(group)
+        entries += _shape(number, x, 14.0) + f'<text x="{x + 10:.0f}" y="18">{escape(name)}</text>'
+        x += 34.0 + 7.5 * len(name)
+    return entries
+
+
+def _shape(group: int | None, x: float, y: float) -> str:
+    colour = _GREY if group is None else _COLOURS[group % len(_COLOURS)]
+    if group is not None and group % 2:
+        return f'<rect class="mark" x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" fill="{colour}"/>'
+    return f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="{3 if group is None else 5}" fill="{colour}"/>'
+
+
 def _mark(point: Point, x: float, y: float) -> str:
-    colour = _GREY if point.group is None else _COLOURS[point.group % len(_COLOURS)]
-    if point.group is not None and point.group % 2:
-        shape = f'<rect class="mark" x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" fill="{colour}"/>'
-    else:
-        radius = 3 if point.group is None else 5
-        shape = f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}"/>'
-    label = f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">{escape(visible(point.name))}</text>' if point.name else ""
     detail = f'<text class="detail" x="8" y="{_HEIGHT + _LINE / 2:.0f}">{escape(visible(point.detail))}</text>'
-    return f'<g tabindex="0">{shape}{label}{detail}</g>'
+    return f'<g tabindex="0">{_shape(point.group, x, y)}{detail}</g>'

@@ -77,30 +77,22 @@ def _layer_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
 
 
 def _interactive_map(result: EmbeddingGeometry) -> View:
-    """The chosen words among everyday words, on the principal axes of them all."""
-    groups = list(dict.fromkeys(word.group for word in result.words))
-    n_words = len(result.words)
+    """The map of the figure, with everyday words on the same axes."""
+    groups = tuple(dict.fromkeys(word.group for word in result.words))
     points = [
-        Point(float(x), float(y), "", f"{name} (everyday word)", None)
-        for name, (x, y) in zip(result.background, result.wide_map.coordinates[n_words:, :2], strict=True)
+        Point(float(x), float(y), f"{name} (everyday word)", None)
+        for name, (x, y) in zip(result.background, result.background_places[:, :2], strict=True)
     ]
-    for word, (x, y) in zip(result.words, result.wide_map.coordinates[:n_words, :2], strict=True):
+    for word, (x, y) in zip(result.words, result.map.coordinates[:, :2], strict=True):
         near = ", ".join(f"{p} {c:.2f}" for p, c in zip(word.neighbours["raw"], word.cosines["raw"], strict=False))
         detail = (
             f"{word.word}, {word.group}, {'one piece' if word.single else 'mean of ' + word.pieces}; nearest: {near}"
         )
-        points.append(Point(float(x), float(y), word.word, detail, groups.index(word.group)))
-    shares = result.wide_map.explained
+        points.append(Point(float(x), float(y), detail, groups.index(word.group)))
     return View(
         name="word-map-interactive",
-        title=(
-            f"Map of the words among {len(result.background)} everyday words ({shares[0]:.0%} and {shares[1]:.0%} of "
-            "the variance); "
-            "point at a mark to read its name and neighbours under the map"
-        ),
-        html=hover_map(
-            tuple(points), f"Map of {len(points)} words on two principal axes; the figure above shows the groups."
-        ),
+        title=f"The same map with {len(result.background)} everyday words; point at a mark to read its name and neighbours",
+        html=hover_map(tuple(points), groups, f"Map of {len(points)} words on the principal axes of the chosen words."),
         fallback="word-map",
     )
 

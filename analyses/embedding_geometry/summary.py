@@ -91,8 +91,8 @@ class EmbeddingGeometry:
         words: the words in the order of their groups.
         map: principal components of the words in the raw input embedding.
         twin_maps: the same for every untrained twin.
-        wide_map: principal components of the words and, behind them, everyday words, in the raw input embedding.
-        background: these everyday words.
+        background: everyday words.
+        background_places: where they lie on the axes of the map.
         cosines: cosines of the words in the raw input embedding.
         comparisons: the groups compared in the static spaces, the primary comparison first.
         matched: the primary comparison against words of like frequency.
@@ -115,8 +115,8 @@ class EmbeddingGeometry:
     words: tuple[Word, ...]
     map: PrincipalMap
     twin_maps: tuple[PrincipalMap, ...]
-    wide_map: PrincipalMap
     background: tuple[str, ...]
+    background_places: Float[np.ndarray, "background component"]
     cosines: Float[np.ndarray, "word word"]
     comparisons: tuple[Comparison, ...]
     matched: Matched | None
@@ -143,12 +143,13 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
     encoder, decoder = encoder_spaces(evidence.cfg), decoder_spaces(evidence.cfg)
     model, twins, seed = evidence.model, evidence.twins, evidence.seed
     vectors = model.weights["vectors"]
+    word_map = principal_map(vectors[0, 0])
     return EmbeddingGeometry(
         words=_words(evidence, settings),
-        map=principal_map(vectors[0, 0]),
+        map=word_map,
         twin_maps=tuple(principal_map(twin.weights["vectors"][0, 0]) for twin in twins),
-        wide_map=principal_map(np.concatenate([vectors[0, 0], model.weights["control_vectors"][0, 0]])),
         background=tuple(str(word) for word in model.weights["control_words"]),
+        background_places=word_map.place(model.weights["control_vectors"][0, 0]),
         cosines=cosine_matrix(vectors[0, 0]),
         comparisons=static_comparisons(evidence, settings),
         matched=matched_words(evidence, settings),

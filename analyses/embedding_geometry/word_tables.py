@@ -20,11 +20,16 @@ def word_table(result: EmbeddingGeometry) -> Table:
             "vector, and the nearest pieces of the vocabulary with their cosines, raw and with the vocabulary's mean "
             "subtracted. Spellings of one piece with and without word start or capital count as one piece; pieces of the word "
             "itself are left out. "
-            "Control: cosine of the nearest piece in untrained twins, lowest to highest."
+            "Control: cosine of the nearest piece in untrained twins, lowest to highest. Words whose nearest piece stands out "
+            "most from the twins come first."
         ),
-        frame=pd.DataFrame([_word_row(word) for word in result.words]),
-        rows_shown=None,
+        frame=pd.DataFrame([_word_row(word) for word in sorted(result.words, key=_excess, reverse=True)]),
     )
+
+
+def _excess(word: Word) -> float:
+    """By how much the nearest piece is nearer than in any twin."""
+    return word.cosines["raw"][0] - max(word.twin_cosines["raw"])
 
 
 def _word_row(word: Word) -> dict[str, object]:
