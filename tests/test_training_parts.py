@@ -167,6 +167,29 @@ def test_the_clock_counts_steps_or_capped_seconds() -> None:
             BudgetClock(**wrong)
 
 
+def test_another_budget_keeps_the_place_in_the_schedule() -> None:
+    clock = BudgetClock(seconds=100.0)
+    for _ in range(20):
+        clock.count(2.0)
+    same = BudgetClock(seconds=100.0)
+    same.resume(clock.state())
+    assert same == clock
+    shorter = BudgetClock(seconds=60.0)
+    shorter.resume(clock.state())
+    assert shorter.progress == pytest.approx(0.4)
+    for _ in range(5):
+        shorter.count(2.0)
+    assert shorter.progress == pytest.approx(0.7)
+    again = BudgetClock(steps=30)
+    again.resume(shorter.state())
+    assert again.progress == pytest.approx(0.7)
+    again.count(1.0)
+    assert again.progress == pytest.approx(0.76)
+    spent = BudgetClock(seconds=50.0)
+    spent.resume(shorter.state())
+    assert spent.over
+
+
 def test_the_step_size_warms_up_and_falls_to_zero() -> None:
     recipe = Recipe(peak_rate=0.1, warmup_steps=10)
     assert recipe.rate(0, 0.0) == pytest.approx(0.01)

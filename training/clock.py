@@ -1,7 +1,8 @@
 """How much of the budget is spent: steps, or seconds of computing that pauses do not count.
 
 A run that shares its machine may be stopped and continued. Wall time would then jump, and with it the step size; so a step's
-duration counts at most `STEP_CAP` seconds, and time between two processes of one run counts nothing.
+duration counts at most `STEP_CAP` seconds, and time between two processes of one run counts nothing. A run that goes on with
+another budget keeps its place in the schedule: what is left of the schedule is spread over what is left of the budget.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from interp.errors import InputError
 
 STEP_CAP = 3.0
 """Seconds: about ten times a step of the bundled recipe on two CPU cores."""
+
+ClockState = dict[str, float | int | None]
 
 
 @dataclass(slots=True)
@@ -21,6 +24,8 @@ class BudgetClock:
         seconds: the budget in seconds of computing, or None.
         taken: steps counted so far.
         spent: seconds counted so far.
+        since: steps or seconds counted when the present budget was set.
+        before: progress at that time.
 
     Raises:
         InputError: unless exactly one of `steps` and `seconds` is given, above 0.
@@ -30,6 +35,8 @@ class BudgetClock:
     seconds: float | None = None
     taken: int = 0
     spent: float = 0.0
+    since: float = 0.0
+    before: float = 0.0
 
     def __post_init__(self) -> None:
         given = [budget for budget in (self.steps, self.seconds) if budget is not None]
@@ -46,13 +53,33 @@ class BudgetClock:
 
     @property
     def progress(self) -> float:
-        """Share of the budget spent, 0 to 1."""
-        if self.steps is not None:
-            return min(1.0, self.taken / self.steps)
-        assert self.seconds is not None
-        return min(1.0, self.spent / self.seconds)
+        """Share of the schedule done, 0 to 1: the share of the budget spent, where the budget was never changed."""
+        budget = self.steps if self.seconds is None else self.seconds
+        assert budget is not None
+        left = budget - self.since
+        if left <= 0:
+            return 1.0
+        return min(1.0, self.before + (1.0 - self.before) * (self._used - self.since) / left)
 
     @property
     def over(self) -> bool:
         """Whether the budget is spent."""
         return self.progress >= 1.0
+
+    def state(self) -> ClockState:
+        """What `resume` needs."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def resume(self, state: ClockState) -> None:
+        """Goes on from where the clock of `state` stood, with this clock's budget."""
+        steps, seconds = self.steps, self.seconds
+        for name, value in state.items():
+            setattr(self, name, value)
+        if (steps, seconds) != (self.steps, self.seconds):
+            before = self.progress
+            self.steps, self.seconds = steps, seconds
+            self.since, self.before = self._used, before
+
+    @property
+    def _used(self) -> float:
+        return self.taken if self.seconds is None else self.spent

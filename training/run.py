@@ -97,8 +97,7 @@ class Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generators": generators,
-            "taken": self.clock.taken,
-            "spent": self.clock.spent,
+            "clock": self.clock.state(),
             "epoch": self.epoch,
             "batch": self.batch,
             "losses": self.losses,
@@ -125,7 +124,7 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["generators"][self.workers.rank])
-        self.clock.taken, self.clock.spent = state["taken"], state["spent"]
+        self.clock.resume(state["clock"])
         self.epoch, self.batch, self.losses = state["epoch"], state["batch"], state["losses"]
         log = self.folder / "log.jsonl"
         if self.workers.first and log.exists():

@@ -1,6 +1,6 @@
 """Trains the bundled model: `python -m training.train --train TRAIN.tsv.gz --runs FOLDER (--minutes M | --steps N)`.
 
-Batches of one epoch after another, warm-up and then half a cosine over the budget, and every few minutes a checkpoint from which
+Batches of one epoch after another, warm-up and then half a cosine over the budget, and every minute a checkpoint from which
 the same command goes on. With `--steps` the outcome is a function of recipe and pairs; with `--minutes` the schedule follows the
 seconds of computing done. `torchrun --nproc-per-node N -m training.train ...` shares every batch among N processes.
 """
@@ -32,7 +32,7 @@ from training.workers import Workers, join
 HELD_OUT_EVERY = 500
 LOG_EVERY = 50
 HELD_OUT_LOG_EVERY = 500
-CHECKPOINT_SECONDS = 240.0
+CHECKPOINT_SECONDS = 60.0
 
 
 def split_pairs(
