@@ -2,18 +2,20 @@
 
 The reference (1.00) is the eager transformers model of the same weights that returns attentions and hidden states. All cases run
 in one process in alternation, each round in a new order, and a case's number is the median over rounds of its time divided by
-the reference's time in the same round, so that a machine that slows down for a while disturbs all of them alike.
+the reference's time in the same round, so that a machine that slows down for a while disturbs all of them alike. Wall-clock time
+and the processor time of this process are both given: the second is steadier on a machine that others use too.
 
 TransformerLens and nnsight are measured too where they are installed; where they are not, the table says so.
 """
 
 import argparse
 import importlib.util
+import os
 import random
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from rich.console import Console
@@ -118,30 +120,36 @@ def peers(work: Work) -> tuple[dict[str, Case], list[str]]:
     return found, absent
 
 
-def measure(timed: dict[str, Case], rounds: int, device: str) -> dict[str, list[float]]:
-    """Seconds of every case in every round, in a new order each round, after two rounds to warm up."""
+@dataclass(frozen=True)
+class Times:
+    """Seconds of every round of one case."""
+
+    wall: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+
+
+def measure(timed: dict[str, Case], rounds: int, device: str) -> dict[str, Times]:
+    """Every case in every round, in a new order each round, after two rounds to warm up."""
     order = list(timed)
-    seconds: dict[str, list[float]] = {name: [] for name in order}
+    times = {name: Times() for name in order}
     shuffler = random.Random(0)
     for turn in range(rounds + 2):
         shuffler.shuffle(order)
         for name in order:
-            start = time.perf_counter()
+            wall, processor = time.perf_counter(), time.process_time()
             with torch.no_grad():
                 timed[name]()
             if device == "cuda":
                 torch.cuda.synchronize()
             if turn >= 2:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+                times[name].wall.append(time.perf_counter() - wall)
+                times[name].processor.append(time.process_time() - processor)
+    return times
 
 
-def ratios(seconds: dict[str, list[float]]) -> dict[str, float]:
+def ratio(own: list[float], reference: list[float]) -> float:
     """Median over rounds of a case's time divided by the reference's in the same round."""
-    return {
-        name: statistics.median(own / base for own, base in zip(times, seconds[REFERENCE], strict=True))
-        for name, times in seconds.items()
-    }
+    return statistics.median(one / base for one, base in zip(own, reference, strict=True))
 
 
 def main() -> None:
@@ -159,15 +167,16 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     work = build(options.shape, options.batch, options.source, options.target, options.device)
     theirs, absent = peers(work)
-    seconds = measure({**cases(work), **theirs}, options.rounds, options.device)
+    times = measure({**cases(work), **theirs}, options.rounds, options.device)
     where = torch.cuda.get_device_name() if options.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    title = (
-        f"t5-{options.shape} shape, batch {options.batch}, {options.source} source x {options.target} target, {where}"
-    )
-    table = Table("case", "ratio", "median ms", title=title)
-    for name, ratio in ratios(seconds).items():
-        table.add_row(name, f"{ratio:.2f}", f"{1000 * statistics.median(seconds[name]):.1f}")
-    console = Console(width=120)
+    pages = "2 MiB" if os.environ["THP_MEM_ALLOC_ENABLE"] == "1" else "4 KiB"
+    shape = f"t5-{options.shape} shape, batch {options.batch}, {options.source} source x {options.target} target"
+    table = Table("case", "ratio", "processor ratio", "median ms", title=f"{shape}, {where}, pages of {pages}")
+    base = times[REFERENCE]
+    for name, own in times.items():
+        ratios = f"{ratio(own.wall, base.wall):.2f}", f"{ratio(own.processor, base.processor):.2f}"
+        table.add_row(name, *ratios, f"{1000 * statistics.median(own.wall):.1f}")
+    console = Console(width=130)
     console.print(table)
     console.print(
         f"peak memory of a full cache / (bytes kept + the forward's own): {peak_ratio(work, options.device):.2f}"
