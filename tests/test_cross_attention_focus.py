@@ -66,7 +66,7 @@ def test_the_model_planted_the_other_way_round_gives_the_opposite(reversed_claim
     assert "mass on content words falls from 1.00 [1.00, 1.00] in layer 0 to 0.00 [0.00, 0.00] in layer 2" in sentence
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_an_untrained_model_shows_no_trend(seed: int) -> None:
     model = untrained_twin(tiny("t5"), seed)
     focus = summarise(evidence(model, class_batch(model)))
@@ -206,6 +206,7 @@ def test_the_masked_example_renormalises_what_is_left(claimed: Evidence) -> None
     assert (masked[1:, :, :3] == 0).all()
 
 
+@pytest.mark.slow
 def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: Evidence) -> None:
     focus = summarise(claimed)
     section, again = present(focus), present(summarise(claimed))

@@ -8,6 +8,7 @@ from analyses.cross_attention_focus.alignment import (
     Conventions,
     Gold,
     alignment_section,
+    both_directions,
     counts,
     diagonal_links,
     evaluate,
@@ -86,6 +87,8 @@ def test_grow_diagonal_by_hand() -> None:
     assert grow_diagonal(forward, forward) == forward
     both_taken = grow_diagonal(frozenset({(0, 0), (1, 1), (0, 1)}), frozenset({(0, 0), (1, 1)}))
     assert both_taken == {(0, 0), (1, 1)}
+    reversed_run = frozenset((target, source) for source, target in backward)
+    assert both_directions([forward], [reversed_run]) == [grow_diagonal(forward, backward)]
 
 
 def test_baselines() -> None:

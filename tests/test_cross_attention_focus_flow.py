@@ -8,12 +8,14 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from analyses.cross_attention_focus import illustrate, observe
 from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, Flow, alti, chefer, rollout
 from analyses.cross_attention_focus.flow.contributions import cross_contributions, self_contributions
 from analyses.cross_attention_focus.flow.observe import observe_flow, quarters
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
+from tests.cross_focus import run_pass
 from tests.models import random_batch, tiny, tiny_hf
 
 Matrix = list[list[float]]
@@ -186,6 +188,21 @@ def test_quarters_split_the_real_rows_evenly_and_the_source_share_is_averaged_in
     assert float(seen["alti.decline"][0]) == pytest.approx(tau, abs=1e-6)
     total = seen["alti.mass"].sum(-1) + seen["alti.target"]
     np.testing.assert_allclose(total, 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bart", "mbart"])
+def test_alti_is_refused_where_norms_follow_the_sublayers_and_observed_as_undefined(name: str) -> None:
+    model = tiny(name)
+    run = run_pass(model, random_batch(model))
+    arrays, shown = observe(run), illustrate(run)
+    if name == "mbart":
+        np.testing.assert_allclose(arrays["alti.mass"].sum(-1) + arrays["alti.target"], 1.0, atol=1e-5)
+        return
+    assert np.isnan(arrays["alti.target"]).all()
+    assert np.isnan(shown["alti.source"]).all()
+    assert not np.isnan(arrays["rollout.mass"]).any()
+    with pytest.raises(InputError, match=r"bart norms what it leaves\. Use rollout"):
+        alti(model, run.batch, run.cache)
 
 
 def test_without_attention_a_token_is_made_of_itself() -> None:

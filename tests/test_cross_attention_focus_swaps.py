@@ -20,13 +20,13 @@ def test_one_token_of_the_category_is_exchanged_and_nothing_else() -> None:
     model = planted(["prefix", None, "content"])
     batch = class_batch(model, n_prompts=5)
     content = batch.input_ids[batch.source_categories == CONTENT].unique().tolist()
-    swap = swapped(batch, {token: 60 for token in content}, CONTENT)
+    swap = swapped(batch, dict.fromkeys(content, 60), CONTENT)
     assert swap.changed.sum(1).tolist() == [1] * 5
     assert (swap.batch.input_ids[swap.changed] == 60).all()
     assert torch.equal(swap.batch.input_ids[~swap.changed], batch.input_ids[~swap.changed])
     assert (swap.changed.int().argmax(1) == (batch.source_categories == CONTENT).int().argmax(1)).all()
     assert torch.equal(swap.batch.labels, batch.labels)
-    assert not swapped(batch, {token: 60 for token in content}, PREFIX).changed.any()
+    assert not swapped(batch, dict.fromkeys(content, 60), PREFIX).changed.any()
 
 
 def test_the_bundled_vocabulary_knows_the_languages_and_no_tokenizer_knows_nothing(
@@ -79,7 +79,7 @@ def test_a_planted_reader_of_the_exchanged_class_moves_and_even_readers_stay(mon
     model = planted(["prefix", None, "content"])
     batch = class_batch(model)
     # The partner of every prefix token is a punctuation mark, which the reader of prefixes in layer 0 does not read.
-    exchange = {token: 50 for token in range(3, 9)}
+    exchange = dict.fromkeys(range(3, 9), 50)
     monkeypatch.setattr(
         "analyses.cross_attention_focus.swaps.exchanges", lambda tokenizer, kind: exchange if kind == "language" else {}
     )

@@ -27,6 +27,7 @@ _VERSIONS = (
 _LONGEST_WORD = 16
 _INK = "0,114,178"
 _UNDEFINED = -1
+_STYLE = f"<style>#{ROOT} td{{text-align:center;padding:.28rem}}</style>"
 
 _SCRIPT = """
 (function () {
@@ -68,7 +69,7 @@ def explorer(example: Example) -> str:
     )
     options = "".join(f'<option value="{name}">{escape(text)}</option>' for name, text in _VERSIONS)
     return (
-        f'<div id="{ROOT}"><p><label>Version <select>{options}</select></label> '
+        f'<div id="{ROOT}">{_STYLE}<p><label>Version <select>{options}</select></label> '
         f'<label>Decoder layer <input type="range" min="0" max="{n_layers - 1}" step="1" value="{n_layers - 1}"></label> '
         f"<output>{n_layers - 1}</output></p>"
         f"{_table(example, names, tables['raw'][-1])}"

@@ -17,8 +17,15 @@ from interp.words import CATEGORIES
 _QUARTERS = ("first", "second", "third", "last")
 
 
+def followed(focus: Focus) -> bool:
+    """Whether the flow by ALTI+ is defined for this model."""
+    return not bool(np.isnan(focus.flow["alti.target"].point).any())
+
+
 def flow_sentence(focus: Focus) -> str:
     """How much comes from the source after the last layer, and of it from prefix and content, against untrained twins."""
+    if not followed(focus):
+        return "ALTI+ is not shown: it is defined here for layers that norm what they read, and this model norms what they leave."
     masses = focus.masses["raw"].categories
     target = focus.flow["alti.target"].at(focus.n_layers - 1)
     parts = ", ".join(
@@ -46,8 +53,10 @@ def _decline_clause(focus: Focus) -> str:
     )
 
 
-def flow_figures(focus: Focus) -> tuple[Figure, Figure]:
-    """ALTI+ over the layers, and the source share over the steps of the target."""
+def flow_figures(focus: Focus) -> tuple[Figure, ...]:
+    """ALTI+ over the layers, and the source share over the steps of the target; none where it is undefined."""
+    if not followed(focus):
+        return ()
     drawn = {"target prefix": focus.flow["alti.target"]} | {
         name: focus.flow["alti.mass"].at(slice(None), CATEGORIES.index(name))
         for name in ("prefix", "content")
@@ -129,10 +138,8 @@ def step_table(example: Example) -> Table:
             total = matrix[step].sum() + targets[name][step].sum()
             if name != "rollout":
                 row[f"{name} source share"] = float(matrix[step].sum() / total) if total > 0 else np.nan
-            row[f"{name} points to"] = example.source_pieces[int(matrix[step].argmax())]
-        row |= {
-            f"{name} points to": example.source_pieces[int(matrix[step].argmax())] for name, matrix in layers.items()
-        }
+            row[f"{name} points to"] = _pointed(example, matrix[step])
+        row |= {f"{name} points to": _pointed(example, matrix[step]) for name, matrix in layers.items()}
         for column, category in enumerate(CATEGORIES):
             inside = arrays["categories"] == column
             if inside.any():
@@ -151,6 +158,11 @@ def step_table(example: Example) -> Table:
         rows_shown=24,
         columns_shown=shown,
     )
+
+
+def _pointed(example: Example, row: np.ndarray) -> str | None:
+    """The source token with most weight, or None if the row is undefined."""
+    return None if np.isnan(row).any() else example.source_pieces[int(row.argmax())]
 
 
 def _last(matrix: np.ndarray) -> np.ndarray:

@@ -21,8 +21,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses._contract import Arrays, Pass
-from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, alti, chefer, rollout
-from analyses.cross_attention_focus.flow.observe import observe_flow
+from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, chefer, rollout
+from analyses.cross_attention_focus.flow.observe import alti_or_undefined, observe_flow
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
 from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
@@ -150,7 +150,7 @@ def illustrate(run: Pass) -> Arrays:
     """
     n_source, n_target = int(run.batch.source_mask[0].sum()), int(run.batch.target_mask[0].sum())
     shown = {name: weights[0, ..., :n_target, :n_source] for name, weights in readings(run).items()}
-    for method, flow in (("alti", alti), ("rollout", rollout)):
+    for method, flow in (("alti", alti_or_undefined), ("rollout", rollout)):
         followed = flow(run.model, run.batch, run.cache)
         shown[f"{method}.source"] = followed.source[0, :, :n_target, :n_source]
         shown[f"{method}.target"] = followed.target[0, :, :n_target, :n_target]

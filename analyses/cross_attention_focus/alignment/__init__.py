@@ -9,12 +9,12 @@ baseline says little: a straight diagonal already reaches far, so it and random 
 """
 
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
-from analyses.cross_attention_focus.alignment.evaluate import Alignment, SystemScore, evaluate
+from analyses.cross_attention_focus.alignment.evaluate import Alignment, SystemScore, evaluate, system_links
 from analyses.cross_attention_focus.alignment.extract import Conventions, Step, read_links
 from analyses.cross_attention_focus.alignment.gold import Gold, Link, Links, read_gold
 from analyses.cross_attention_focus.alignment.page import alignment_section
 from analyses.cross_attention_focus.alignment.score import Score, counts, score
-from analyses.cross_attention_focus.alignment.symmetrise import grow_diagonal
+from analyses.cross_attention_focus.alignment.symmetrise import both_directions, grow_diagonal
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, pairs_from_prompts, word_spans
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Step",
     "SystemScore",
     "alignment_section",
+    "both_directions",
     "counts",
     "diagonal_links",
     "evaluate",
@@ -37,5 +38,6 @@ __all__ = [
     "read_gold",
     "read_links",
     "score",
+    "system_links",
     "word_spans",
 ]

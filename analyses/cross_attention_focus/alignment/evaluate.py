@@ -9,8 +9,8 @@ import torch
 from analyses._contract import Pass, Settings
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
-from analyses.cross_attention_focus.alignment.gold import Gold
-from analyses.cross_attention_focus.alignment.score import Score, corpus_counts, counts, score
+from analyses.cross_attention_focus.alignment.gold import Gold, Links
+from analyses.cross_attention_focus.alignment.score import Score, corpus_counts, score
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
 from analyses.cross_attention_focus.flow import alti, rollout
 from analyses.cross_attention_focus.observe import HOOKS, readings
@@ -153,20 +153,27 @@ def _system_counts(
     model: HookedEncoderDecoder, pairs: Sequence[AlignedPair], gold: Sequence[Gold]
 ) -> dict[tuple[str, Conventions], np.ndarray]:
     """(system, conventions) -> counts [sentence count]."""
+    links = system_links(model, pairs)
+    return {key: corpus_counts(given, gold) for key, given in links.items()}
+
+
+def system_links(
+    model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]
+) -> dict[tuple[str, Conventions], list[Links]]:
+    """(system, conventions) -> the links of every pair, without any gold; for two directions, see `symmetrise`."""
     assert model.tokenizer is not None
-    found: dict[tuple[str, Conventions], list[tuple[int, int, int, int]]] = {}
+    found: dict[tuple[str, Conventions], list[Links]] = {}
     for start in range(0, len(pairs), _BATCH):
         part = pairs[start : start + _BATCH]
-        for index, matrices in enumerate(_matrices(model, part)):
-            pair, wanted = part[index], gold[start + index]
+        for pair, matrices in zip(part, _matrices(model, part), strict=True):
             prefix = len(pair.prefix)
             source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, prefix)
             target = words_of_tokens(pair.target, pair.target_words, model.tokenizer)
             stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
             for how in ALL_CONVENTIONS:
                 for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
-                    found.setdefault((name, how), []).append(counts(links, wanted))
-    return {key: np.array(values) for key, values in found.items()}
+                    found.setdefault((name, how), []).append(links)
+    return found
 
 
 def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list[Mapping[str, np.ndarray]]:
@@ -178,10 +185,9 @@ def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list
         logits, cache = model.run_with_cache(batch, HOOKS)
         run = Pass(model, batch, logits, cache, Settings())
         read = {name: weights.nan_to_num(0.0).cpu().numpy() for name, weights in readings(run).items()}
-        flows = {
-            name: flow(model, batch, cache).source.cpu().numpy()
-            for name, flow in (("alti", alti), ("rollout", rollout))
-        }
+        flows = {"rollout": rollout(model, batch, cache).source.cpu().numpy()}
+        if model.cfg.norm_place == "pre":
+            flows["alti"] = alti(model, batch, cache).source.cpu().numpy()
     named: list[Mapping[str, np.ndarray]] = []
     for prompt in range(len(pairs)):
         systems = {}

@@ -4,9 +4,24 @@ Start with the links that both directions give. As long as something changes, ad
 a link already there (also corner to corner) and its source word or its target word has no link yet.
 """
 
+from collections.abc import Sequence
+
 from analyses.cross_attention_focus.alignment.gold import Links
 
 _NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
+
+
+def both_directions(forward: Sequence[Links], backward: Sequence[Links]) -> list[Links]:
+    """Merge the links of two runs over the same pairs, the second of which translated the other way.
+
+    Args:
+        forward: links as (source word, target word).
+        backward: links of the reversed pairs, whose source words are the target words of `forward`.
+    """
+    return [
+        grow_diagonal(one, frozenset((target, source) for source, target in other))
+        for one, other in zip(forward, backward, strict=True)
+    ]
 
 
 def grow_diagonal(forward: Links, backward: Links) -> Links:

@@ -5,7 +5,9 @@ to the token's own term, in cross-attention to a column of its own). A term cont
 
     c_ij = max(0, ||y_i||_1 - ||y_i - T_i(x_j)||_1),   rows normalised to 1
 
-Feed-forward layers work token by token and do not mix. If no term of a row brings the sum nearer, the row is undefined (NaN).
+Feed-forward layers work token by token and do not mix. The bias of an output projection (none in T5) belongs to no term. Layers
+that norm their output (BART, Marian) are refused: there the norm would have to be split over the terms too. If no term of a
+row brings the sum nearer, the row is undefined (NaN).
 """
 
 import torch
@@ -16,6 +18,7 @@ from analyses.cross_attention_focus.flow.compose import Flow, Steps, compose, re
 from analyses.cross_attention_focus.norms import source_vectors
 from interp.axes import AttentionKind, Stack
 from interp.cache import ActivationCache
+from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.names import attention_path
 from interp.tokens import Batch
@@ -31,8 +34,8 @@ ALTI_HOOKS = (
     "decoder.*.hook_resid_mid_cross",
 )
 
-_NUMBERS_AT_ONCE = 2**24
-"""Numbers of terms held at once: 64 MiB in float32."""
+_NUMBERS_AT_ONCE = 2**20
+"""Numbers of terms held at once: 4 MiB in float32, which stay near the processor; larger blocks are slower, not only larger."""
 
 
 def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> Flow:
@@ -42,7 +45,15 @@ def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> F
         model: the model the cache came from.
         batch: its batch.
         cache: with the activations of `ALTI_HOOKS`.
+
+    Raises:
+        InputError: if the model norms after its sublayers.
     """
+    if model.cfg.norm_place == "post":
+        raise InputError(
+            f"ALTI+ is implemented for models that norm what a sublayer reads; {model.cfg.model_type} norms what it leaves. "
+            "Use rollout."
+        )
     source, target = batch.source_mask, batch.target_mask
     cfg = model.cfg
     return compose(
