@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import T5ForConditionalGeneration
+from transformers import ByT5Tokenizer, T5ForConditionalGeneration
 
 Case = Callable[[], object]
 
@@ -15,7 +15,10 @@ def transformer_lens_cases(hf: T5ForConditionalGeneration, inputs: dict[str, tor
 
     from transformer_lens.model_bridge import TransformerBridge
 
-    bridge = TransformerBridge.boot_transformers("t5-small", hf_model=copy.deepcopy(hf), device=str(hf.device))
+    # The tokenizer is never used, but the bridge would fetch one.
+    bridge = TransformerBridge.boot_transformers(
+        "google-t5/t5-small", hf_model=copy.deepcopy(hf), tokenizer=ByT5Tokenizer(), device=str(hf.device)
+    )
     fields = {name: tensor for name, tensor in inputs.items() if name != "input_ids"}
 
     def run(**options: object) -> object:
