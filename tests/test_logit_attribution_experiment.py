@@ -150,7 +150,7 @@ def test_trajectory_section(batches: list[Batch]) -> None:
     assert all("untrained twins" in sentence for sentence in findings)
     section = Section("s", "t", "q", findings, blocks, ("l",))
     files = render(Report("t", "q", findings, "c", (section,), ()))
-    assert {"figures/logit-attribution-lens.svg", "figures/logit-attribution-decoder-lens.svg"} <= set(files)
+    assert "figures/logit-attribution-depths.svg" in files
     alone = trajectories(model, [], 0)
     assert replace(alone).log_probability.interval.count.tolist() == [6, 6, 6, 6]
     assert "no untrained twins" in trajectory_findings(alone)[0]

@@ -32,12 +32,8 @@ def trajectory_findings(curves: Trajectories) -> tuple[str, ...]:
 
 
 def trajectory_blocks(curves: Trajectories) -> tuple[Block, ...]:
-    """Figures and table."""
-    return (
-        _figure("logit-attribution-lens", curves.log_probability, "decoder", "logit lens"),
-        _figure("logit-attribution-decoder-lens", curves.encoder_log_probability, "encoder", "DecoderLens"),
-        _table(curves),
-    )
+    """Figure and table."""
+    return _figure(curves), _table(curves)
 
 
 def _series(label: str, curve: Estimate) -> tuple[Series, ...]:
@@ -45,25 +41,28 @@ def _series(label: str, curve: Estimate) -> tuple[Series, ...]:
     model = Series(label, depths, curve.point, curve.interval.low, curve.interval.high)
     if np.isnan(curve.twins).any():
         return (model,)
-    return (model, Series("untrained twin", depths, curve.twin_mean, style="control"))
+    return model, Series(f"{label}, untrained twin", depths, curve.twin_mean, style="control")
 
 
-def _figure(name: str, curve: Estimate, stack: str, lens: str) -> Figure:
-    names = depth_names(len(curve.point))
-    values = ", ".join(f"{depth} {value:.2f}" for depth, value in zip(names, curve.point, strict=True))
+def _figure(curves: Trajectories) -> Figure:
+    by_lens = {
+        "logit lens, by decoder depth": curves.log_probability,
+        "DecoderLens, by encoder depth": curves.encoder_log_probability,
+    }
+    words = [f"{name}: {', '.join(f'{value:.2f}' for value in curve.point)}" for name, curve in by_lens.items()]
     return Figure(
-        name=name,
+        name="logit-attribution-depths",
         caption=(
-            f"Log-probability of the label by the {lens}, after the {stack}'s embedding and after each of its "
-            "layers: mean over the sample's prompts with 95 % bootstrap interval. The last point is the model "
-            "itself."
+            "Log-probability of the label by depth: mean over the sample's prompts with 95 % bootstrap interval. "
+            "The logit lens reads the decoder's stream, DecoderLens lets the decoder read the encoder's. Each "
+            "curve's last point is the model itself."
         ),
-        alt=f"Line of the label's log-probability by depth of the {stack}: {values}.",
+        alt=f"Lines of the label's log-probability from the embedding on; {'; '.join(words)}.",
         drawing=Lines(
-            series=_series(f"label, {lens}", curve),
-            x_axis=f"depth of the {stack}",
+            series=tuple(series for name, curve in by_lens.items() for series in _series(name, curve)),
+            x_axis="depth: 0 is the embedding, d the stream after d layers",
             y_axis="log-probability of the label (nats)",
-            x_ticks=names,
+            x_ticks=tuple(str(depth) for depth in range(max(len(curve.point) for curve in by_lens.values()))),
         ),
     )
 

@@ -1,0 +1,171 @@
+"""What exact attribution and patching cost: `python -m benchmarks.logit_attribution`.
+
+A t5-small-shaped model with random weights on random tokens (64 source, 32 target). Forward pass and attribution alternate in one
+process; a ratio is the median over rounds of a part's time divided by the forward pass's time in the same round. The bars:
+
+    0.5   all components, and all heads x source tokens, at every target position
+    2.0   the same with every source token split over all encoder components
+    0.5   all sites of a family patched on 16 pairs, against one forward pass a site with a hook that patches it, at equal numbers
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from transformers import T5Config, T5ForConditionalGeneration
+
+from benchmarks.forward import measure
+from interp.attribution import (
+    encoder_contributions,
+    encoder_hooks,
+    memory_components,
+    memory_reads,
+    source_contributions,
+    source_hooks,
+)
+from interp.cache import ActivationCache
+from interp.hooks import HookPoint
+from interp.minimal_pairs import PairBatch, PromptPair
+from interp.model import HookedEncoderDecoder
+from interp.patching import Site, SiteFamily, patch_sites, sites
+from interp.readout import Readout, label_tokens, logit_difference, runner_up
+from interp.residual import contribution_hooks, decoder_contributions
+from interp.tokens import Batch, Text, collate
+from interp.words import CONTENT, EOS, NO_WORD
+
+PASS, TWO_LEVELS, THREE_LEVELS = "forward pass", "components, heads x source tokens", "with encoder components"
+BARS = {TWO_LEVELS: 0.5, THREE_LEVELS: 2.0}
+PATCHING_BAR = 0.5
+FAMILIES: tuple[SiteFamily, ...] = ("cross_z", "decoder_z", "cross_pattern", "encoder_z")
+
+
+def small_model() -> HookedEncoderDecoder:
+    """T5-small's shape with random weights."""
+    torch.manual_seed(0)
+    config = T5Config(
+        num_layers=6, num_decoder_layers=6, d_model=512, d_kv=64, d_ff=2048, num_heads=8, decoder_start_token_id=0
+    )
+    return HookedEncoderDecoder(T5ForConditionalGeneration(config).eval().requires_grad_(False))
+
+
+def random_batch(model: HookedEncoderDecoder, prompts: int, seed: int) -> Batch:
+    """Random tokens of equal lengths."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def text(length: int) -> Text:
+        ids = (*torch.randint(3, 32000, (length - 1,), generator=generator).tolist(), 1)
+        categories = (*(CONTENT,) * (length - 1), EOS)
+        return Text("random", ids, tuple(map(str, ids)), (), (NO_WORD,) * length, categories)
+
+    sources, targets = ([text(length) for _ in range(prompts)] for length in (64, 32))
+    return collate(sources, targets, model.cfg, model.hf._shift_right, "given")
+
+
+def two_levels(model: HookedEncoderDecoder, cache: ActivationCache, readout: Readout) -> list[Tensor]:
+    """Every component, and every cross and self head over the positions it reads."""
+    decoder_contributions(model, cache, readout.directions)
+    read = readout.frozen(cache)
+    layers = range(model.cfg.n_decoder_layers)
+    return [source_contributions(model, cache, kind, layer, read) for layer in layers for kind in ("cross", "decoder")]
+
+
+def three_levels(model: HookedEncoderDecoder, cache: ActivationCache, readout: Readout) -> Tensor:
+    """The same, and every source token at every target position over all encoder components."""
+    two_levels(model, cache, readout)
+    reads = memory_reads(model, cache, readout.frozen(cache))
+    return encoder_contributions(memory_components(model, cache), reads)
+
+
+def attribution_ratios(rounds: int, prompts: int) -> dict[str, float]:
+    """Part -> its time over the forward pass's."""
+    model = small_model()
+    batch = random_batch(model, prompts, 0)
+    own = ("decoder.*.attn.hook_pattern", "decoder.*.attn.hook_v")
+    with torch.no_grad():
+        hooks = {*contribution_hooks(), *source_hooks(), *encoder_hooks(), *own}
+        logits, cache = model.run_with_cache(batch, sorted(hooks))
+        tokens = label_tokens(batch)
+        readout = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+    timed = {
+        PASS: lambda: model(batch),
+        TWO_LEVELS: lambda: two_levels(model, cache, readout),
+        THREE_LEVELS: lambda: three_levels(model, cache, readout),
+    }
+    with torch.no_grad():
+        seconds = measure(timed, rounds, "cpu")
+    return {
+        name: statistics.median(part / whole for part, whole in zip(seconds[name], seconds[PASS], strict=True))
+        for name in BARS
+    }
+
+
+def random_pairs(model: HookedEncoderDecoder, count: int) -> PairBatch:
+    """Random sources against others, with the same decoder inputs; the answer is at the last row."""
+    clean, other = random_batch(model, count, 0), random_batch(model, count, 1)
+    corrupted = collate(other.source_texts, clean.target_texts, model.cfg, model.hf._shift_right, "given")
+    pair = PromptPair("random", "random", "clean", "corrupted", "answer", "foil")
+    rows = torch.full((count,), 31)
+    answers = torch.arange(100, 100 + count)
+    return PairBatch((pair,) * count, clean, corrupted, rows, answers, answers + 1000)
+
+
+def naive(model: HookedEncoderDecoder, pairs: PairBatch, site: Site, cache: ActivationCache) -> Tensor:
+    """One forward pass with one hook, read from the logits."""
+
+    def patch(tensor: Tensor, hook: HookPoint) -> Tensor:
+        changed = tensor.clone()
+        axis = hook.axes.index(site.axis)
+        assert site.index is not None
+        changed.select(axis, site.index).copy_(cache[site.name].select(axis, site.index))
+        return changed
+
+    return pairs.difference(model.run_with_hooks(pairs.corrupted, [(site.name, patch)]))
+
+
+def patching_ratio(
+    model: HookedEncoderDecoder, pairs: PairBatch, family: SiteFamily, stride: int
+) -> tuple[float, float]:
+    """Time of `patch_sites` over that of the naive loop, on every `stride`-th head, and the largest difference of numbers."""
+    chosen = sites(model, pairs, family)[::stride]
+    started = time.perf_counter()
+    effects = patch_sites(model, pairs, chosen)
+    ours = time.perf_counter() - started
+    started = time.perf_counter()
+    base = pairs.difference(model(pairs.corrupted))
+    _, cache = model.run_with_cache(pairs.clean, sorted({site.name for site in chosen}))
+    expected = torch.stack([naive(model, pairs, site, cache) - base for site in chosen], 1)
+    loop = time.perf_counter() - started
+    return ours / loop, float((effects.numerator - expected).abs().max())
+
+
+def main() -> None:
+    """Print the two tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--stride", type=int, default=1, help="patch every n-th site only")
+    parser.add_argument("--threads", type=int, default=None, help="of torch; by default its own choice")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    table = Table("attribution", "time over forward pass", "bar")
+    for name, ratio in attribution_ratios(arguments.rounds, arguments.prompts).items():
+        table.add_row(name, f"{ratio:.2f}", f"{BARS[name]:.1f}")
+    console = Console()
+    console.print(table)
+    model = small_model()
+    table = Table("patching, 16 pairs", "time over naive loop", "bar", "largest difference")
+    with torch.no_grad():
+        pairs = random_pairs(model, 16)
+        for family in FAMILIES:
+            ratio, difference = patching_ratio(model, pairs, family, arguments.stride)
+            table.add_row(family, f"{ratio:.2f}", f"{PATCHING_BAR:.1f}", f"{difference:.1e}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

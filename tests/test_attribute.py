@@ -1,0 +1,77 @@
+"""One prediction explained, as the command line gives it."""
+
+import pytest
+
+from analyses.logit_attribution.attribute import explain, explanation_section
+from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
+from interp.report import Report, render
+
+SOURCE = "translate English to German: The woman is reading a book."
+TARGET = "Die Frau liest ein Buch."
+
+
+def test_contributions_add_up_to_the_difference_from_the_foil(bundled: HookedEncoderDecoder) -> None:
+    found = explain(bundled, SOURCE, TARGET, foil="Der Mann liest ein Buch.")
+    assert (found.position, found.label, found.foil, found.target_origin) == (0, "▁Die", "▁Der", "given")
+    batch = bundled.batch([SOURCE], [TARGET])
+    logits = bundled(batch)[0, 0]
+    assert bundled.tokenizer is not None
+    die, der = bundled.tokenizer.convert_tokens_to_ids(["▁Die", "▁Der"])
+    assert found.difference == pytest.approx(float(logits[die] - logits[der]), abs=1e-5)
+    assert found.components["contribution"].sum() == pytest.approx(found.difference, abs=1e-4)
+    assert found.gap <= 2e-6
+    assert found.components["contribution"].abs().is_monotonic_decreasing
+    cross = found.components[found.components["component"].str.startswith("X")]["contribution"].sum()
+    assert found.sources["contribution"].sum() == pytest.approx(cross, abs=1e-4)
+    parts = found.sources[["embedding", "heads", "MLPs"]].sum(axis=1)
+    assert parts.to_numpy() == pytest.approx(found.sources["contribution"].to_numpy(), abs=1e-5)
+
+
+def test_the_word_that_decides_the_gender_is_found(bundled: HookedEncoderDecoder) -> None:
+    found = explain(bundled, SOURCE, TARGET, foil="Der Mann liest ein Buch.")
+    top = found.sources["source token"][int(found.sources["contribution"].argmax())]
+    assert top in {"▁woman", "▁The"}
+
+
+def test_without_target_and_foil_the_model_answers_for_itself(bundled: HookedEncoderDecoder) -> None:
+    found = explain(bundled, SOURCE, position=1)
+    assert found.target_origin == "generated"
+    assert found.position == 1
+    assert found.difference > 0
+    assert found.foil != found.label
+
+
+def test_a_foil_at_a_position_is_one_piece(bundled: HookedEncoderDecoder) -> None:
+    found = explain(bundled, SOURCE, TARGET, foil="Mann", position=1)
+    assert (found.label, found.foil) == ("▁Frau", "▁Mann")
+    assert found.difference > 1
+
+
+@pytest.mark.parametrize(
+    ("foil", "position", "message"),
+    [
+        (None, 9, r"Position 9 is not in the target; its pieces are 0 to \d: ▁Die ▁Frau"),
+        (None, -1, "Position -1 is not in the target"),
+        (TARGET, None, "does not differ from the target"),
+        ("Frau", 1, "is the target's own piece at position 1"),
+        ("Holzstuhlfabrik", 1, "give a text of exactly one"),
+    ],
+)
+def test_what_cannot_be_explained(
+    bundled: HookedEncoderDecoder, foil: str | None, position: int | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        explain(bundled, SOURCE, TARGET, foil, position)
+
+
+def test_its_page_renders(bundled: HookedEncoderDecoder) -> None:
+    found = explain(bundled, SOURCE, TARGET, foil="Der Mann liest ein Buch.")
+    section = explanation_section(found)
+    assert "'▁Die' leads '▁Der' by" in section.findings[0]
+    files = render(Report("t", "q", section.findings, "interp attribute", (section,), ()))
+    assert {
+        "tables/attribution-components.csv",
+        "tables/attribution-sources.csv",
+        "figures/attribution-sources.svg",
+    } <= set(files)
