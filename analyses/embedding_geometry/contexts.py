@@ -85,7 +85,8 @@ def _per_word(observed: Observed) -> Float[np.ndarray, "word quantity space"]:
         pairs = ~np.eye(len(senses), dtype=bool)
         drift = 1 - (unit_rows(states[own]) * unit_rows(states[own][:, :1])).sum(axis=2).mean(axis=0)
         rows.append(np.stack([cosines[:, pairs].mean(axis=1) - baseline, drift, sense_split(cosines, senses)]))
-    return np.stack(rows)
+    # The first space is the static vector itself; its drift is 0, not the last bit of a sum.
+    return np.round(np.stack(rows), 12) + 0.0
 
 
 def _cosines(states: Float[np.ndarray, "usage space d_model"]) -> Float[np.ndarray, "space usage usage"]:

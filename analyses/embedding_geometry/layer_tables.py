@@ -13,6 +13,19 @@ from analyses.embedding_geometry.translation import LANGUAGES, SCORES
 from analyses.embedding_geometry.whole_table import STATISTICS
 from interp.report import Table
 
+_SIZES = frozenset(
+    "norm_mean norm_deviation norm_of_sentinels norm_of_unused participation_ratio participation_without_frequency".split()
+)
+_COUNTS = frozenset(("pieces", "compared_pieces"))
+
+_SHORT = {
+    "intra-sentence similarity": "intra-sentence",
+    "adjusted intra-sentence similarity": "adjusted",
+    "adjusted self-similarity": "self-similarity",
+    "sense split": "split",
+}
+"""Headings of narrow columns."""
+
 
 def range_of(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     """Mean, lowest and highest of what the twins gave."""
@@ -20,33 +33,55 @@ def range_of(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     return {"mean": float(array.mean()), "lowest": float(array.min()), "highest": float(array.max())}
 
 
-def vocabulary_table(result: EmbeddingGeometry) -> Table:
-    """The whole tables, one statistic a row."""
-    rows = []
+def vocabulary_tables(result: EmbeddingGeometry) -> tuple[Table, Table]:
+    """The whole tables, one statistic a row: sizes, and what lies between -1 and 1."""
+    sizes: list[dict[str, object]] = []
+    shares: list[dict[str, object]] = []
+    numbers = result.tables[0].geometry
     for table in result.tables:
-        pairs = [
-            (name.replace("_", " "), getattr(table.geometry, name), [getattr(twin, name) for twin in table.twins])
-            for name in STATISTICS
-        ]
-        pairs += [
-            (f"intrinsic dimension, {size} pieces", value, [twin[size] for twin in table.twin_dimensions])
-            for size, value in table.dimensions.items()
-        ]
-        for name, value, twins in pairs:
-            if not np.isnan(value):
-                rows.append({"space": table.space, "statistic": name, "model": value}
-                            | {f"twins {key}": number for key, number in range_of(twins).items()})  # fmt: skip
-    return Table(
-        name="vocabulary-geometry",
-        caption=(
-            "The whole vocabulary in both static spaces, pieces of text only. IsoScore is the participation ratio on "
-            "the scale of 0 "
-            "to 1 and no second piece of evidence. Correlations are Spearman's; frequency is the tokenizer's log probability. "
-            "Control: untrained twins, mean, lowest and highest."
+        for name in (name for name in STATISTICS if name not in _COUNTS):
+            twins = [getattr(twin, name) for twin in table.twins]
+            row = _statistic(table.space, name.replace("_", " "), getattr(table.geometry, name), twins)
+            (sizes if name in _SIZES else shares).extend(row)
+        for size, value in table.dimensions.items():
+            twins = [twin[size] for twin in table.twin_dimensions]
+            sizes.extend(_statistic(table.space, f"intrinsic dimension, {size} pieces", value, twins))
+    return (
+        Table(
+            name="vocabulary-geometry",
+            caption=(
+                f"The {numbers.pieces:.0f} pieces of text in both static spaces: mean cosine of all pairs "
+                "(anisotropy), evenness, "
+                "Spearman correlations with frequency, the tokenizer's log probability, and skewness of the counts of hubs among "
+                f"{numbers.compared_pieces:.0f} pieces. IsoScore is the participation ratio of the next table on the "
+                "scale of 0 to 1 "
+                "and no second piece of evidence. Control: untrained twins."
+            ),
+            frame=pd.DataFrame(shares).round(4),
+            rows_shown=None,
         ),
-        frame=pd.DataFrame(rows),
-        rows_shown=22,
+        Table(
+            name="vocabulary-sizes",
+            caption=(
+                "Lengths of rows, number of directions that share the variance, and intrinsic dimension at several "
+                "sample sizes (the "
+                "higher it is, the more it is underestimated). Control: untrained twins."
+            ),
+            frame=pd.DataFrame(sizes).round(2),
+            rows_shown=None,
+        ),
     )
+
+
+def _statistic(space: str, name: str, value: float, twins: list[float]) -> list[dict[str, object]]:
+    """One row, or none where the statistic is not defined."""
+    if np.isnan(value):
+        return []
+    return [{"space": space, "statistic": name, "model": value, **_named("twins", range_of(twins))}]
+
+
+def _named(prefix: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix} {name}": value for name, value in values.items()}
 
 
 def hub_table(result: EmbeddingGeometry) -> Table:
@@ -66,14 +101,15 @@ def layer_table(result: EmbeddingGeometry) -> Table:
     """The curves of the prompts over the layers."""
     layers = result.layers
     columns: dict[str, object] = {"space": layers.spaces}
-    for index, quantity in enumerate(QUANTITIES):
+    for index, name in enumerate(QUANTITIES):
+        quantity = _SHORT.get(name, name)
         columns[quantity] = layers.curves.point[index]
         columns[f"{quantity} low"] = layers.curves.low[index]
         columns[f"{quantity} high"] = layers.curves.high[index]
-        for name, reduce in (("mean", np.mean), ("lowest", np.min), ("highest", np.max)):
-            columns[f"{quantity} twins {name}"] = reduce(layers.twins[:, index], axis=0)
+        for title, reduce in (("mean", np.mean), ("lowest", np.min), ("highest", np.max)):
+            columns[f"{quantity} twins {title}"] = reduce(layers.twins[:, index], axis=0)
     columns["prompts"] = layers.curves.count[0]
-    shown = [name for name in columns if not name.endswith("twins mean") and not name.startswith("intra")]
+    shown = [column for column in columns if not column.endswith("twins mean") and not column.startswith("intra")]
     return Table(
         name="layer-geometry",
         caption=(
@@ -90,18 +126,19 @@ def context_table(result: EmbeddingGeometry) -> Table:
     """Words in sentences, means over words."""
     contexts = result.contexts
     columns: dict[str, object] = {"space": contexts.spaces}
-    for index, quantity in enumerate(CONTEXT_QUANTITIES):
+    for index, name in enumerate(CONTEXT_QUANTITIES):
+        quantity = _SHORT.get(name, name)
         columns[quantity] = contexts.curves.point[index]
         columns[f"{quantity} low"] = contexts.curves.low[index]
         columns[f"{quantity} high"] = contexts.curves.high[index]
         columns[f"{quantity} twins lowest"] = contexts.twins[:, index].min(axis=0)
         columns[f"{quantity} twins highest"] = contexts.twins[:, index].max(axis=0)
-    columns["sense split p"] = contexts.split_p
+    columns["split p"] = contexts.split_p
     return Table(
         name="words-in-context",
         caption=(
-            f"{len(contexts.words)} words of two senses ({', '.join(contexts.words)}) in eight sentences each. Adjusted "
-            "self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with the "
+            f"{len(contexts.words)} words of two senses ({', '.join(contexts.words)}) in eight sentences each. "
+            "Self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with the "
             "static vector. Sense "
             "split: mean cosine within a sense minus between senses, with family-wise p over the spaces. 95 % "
             "intervals over words. "

@@ -16,7 +16,7 @@ from analyses.embedding_geometry.layer_tables import (
     layer_table,
     sense_table,
     translation_table,
-    vocabulary_table,
+    vocabulary_tables,
 )
 from analyses.embedding_geometry.summary import EmbeddingGeometry
 from analyses.embedding_geometry.word_findings import word_findings
@@ -49,7 +49,7 @@ def _word_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
         cosine_figure(result),
         word_table(result),
         comparison_table(result),
-        vocabulary_table(result),
+        *vocabulary_tables(result),
         hub_table(result),
         neighbour_table(result),
         cosine_table(result),

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from analyses.embedding_geometry.comparisons import Comparison
+from analyses.embedding_geometry.comparisons import ALL, SINGLE, Comparison
 from analyses.embedding_geometry.summary import EmbeddingGeometry, Word
 from interp.clusters import FIELDS
 from interp.report import Table
 
 _SHOWN_NEIGHBOURS = 3
+_SHORT = {SINGLE: "one piece", ALL: "with means"}
 
 
 def word_table(result: EmbeddingGeometry) -> Table:
@@ -94,8 +95,8 @@ def comparison_table(result: EmbeddingGeometry) -> Table:
         ),
         frame=pd.DataFrame([_comparison_row(comparison) for comparison in compared]),
         columns_shown=(
-            "space", "correction", "words", "n", "within", "between", "effect", "effect low", "effect high", "effect p",
-            "silhouette", "silhouette p", "leave one out", "effect twins lowest", "effect twins highest",
+            "space", "correction", "words", "n", "effect", "effect low", "effect high", "effect p", "silhouette",
+            "silhouette p", "leave one out", "effect twins lowest", "effect twins highest",
         ),
     )  # fmt: skip
 
@@ -104,7 +105,7 @@ def _comparison_row(comparison: Comparison) -> dict[str, object]:
     row: dict[str, object] = {
         "space": comparison.space,
         "correction": comparison.correction,
-        "words": comparison.words,
+        "words": _SHORT.get(comparison.words, comparison.words),
         "n": comparison.n_words,
     }
     test = comparison.test
