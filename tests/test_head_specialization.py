@@ -198,7 +198,11 @@ def test_tables_hold_every_head_once_and_the_labelled_ones_first(planted_atlas):
     labels = labels_frame(planted_atlas)
     assert set(labels["head"]) == {"EL0H1", "EL1H1", "XL2H0"}
     assert (labels["score"] > labels["twins max"]).all()
-    passed = candidates_frame(planted_atlas).query("passes == 'yes'")
+    candidates = candidates_frame(planted_atlas)
+    passed = candidates.query("passes == 'yes'")
+    assert (passed["p above null"] < 0.01).all()
+    even = candidates[candidates["best of"].eq("cross") & candidates["role"].eq("prefix head")]
+    assert (even["p above null"] > 0.05).all()
     assert set(passed["role"]) == {"previous token", "EOS sink"}
 
 

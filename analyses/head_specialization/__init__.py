@@ -12,6 +12,7 @@ from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.section import present
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas, Metric, summarise
+from analyses.head_specialization.tables import candidates_frame, heads_frame, importance_frame, labels_frame
 
 __all__ = [
     "ANALYSIS",
@@ -19,7 +20,11 @@ __all__ = [
     "HeadSettings",
     "Metric",
     "RoleLabel",
+    "candidates_frame",
+    "heads_frame",
     "illustrate",
+    "importance_frame",
+    "labels_frame",
     "observe",
     "present",
     "summarise",

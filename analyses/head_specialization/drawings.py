@@ -25,18 +25,16 @@ _SHOWN: tuple[tuple[str, str, str], ...] = (
         "Jensen-Shannon divergence, nats",
         "Distance from position bias alone [ours]",
     ),
-    ("confidence", "mean largest weight", "Confidence (Voita et al. 2019), special keys excluded"),
     ("EOS mass", "mass on end-of-sentence", "Attention on the end-of-sentence token"),
     ("prefix mass", "mass on the task prefix", "Attention on the task prefix"),
     ("first token mass", "mass on the first key", "Attention on the first key, in the decoder the start token"),
     ("previous token mass", "mass on the previous token", "Attention on the token before"),
     ("next token mass", "mass on the next token", "Attention on the token after"),
-    ("current token mass", "mass on the token itself", "Attention on the token itself"),
     ("distance", "mean distance in tokens", "Attention distance (Vig and Belinkov 2019)"),
 )
 """Metric, colour label, caption."""
 
-_MOST_PATTERNS = 4
+_MOST_PATTERNS = 3
 
 
 def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:

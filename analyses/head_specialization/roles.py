@@ -27,12 +27,15 @@ from jaxtyping import Bool, Float
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.names import HeadId
-from interp.statistics import false_discovery, resampled_means
+from interp.statistics import false_discovery, max_statistic_test, resampled_means
 
 Rule = Literal["share", "mass", "content", "margin", "lift", "odds"]
 
 STRICT_STABILITY = 0.975
 """Share of resamples in which a sink's rule must hold: the lower confidence bound lies above the threshold."""
+
+_FLIPS = 2000
+_DECIMALS = 5
 
 EXPLAINED_BY = {
     "current token": ("duplicate token",),
@@ -231,10 +234,27 @@ def adjusted_p_values(criteria: Sequence[Criterion]) -> list[Float[np.ndarray, "
 
     A head whose difference is the same positive number in every prompt has p = 0; prompts without a value are left out.
     """
-    raw = [np.minimum(_p_values(criterion.score - criterion.null) * criterion.looks, 1.0) for criterion in criteria]
+    raw = [np.minimum(_p_values(_excess(criterion)) * criterion.looks, 1.0) for criterion in criteria]
     flat = false_discovery(np.concatenate([values.ravel() for values in raw]))
     sizes = np.cumsum([values.size for values in raw])[:-1]
     return [part.reshape(values.shape) for part, values in zip(np.split(flat, sizes), raw, strict=True)]
+
+
+def _excess(criterion: Criterion) -> Float[np.ndarray, "prompt layer head"]:
+    """Score - null, without the rounding of float32, which has the same sign in every prompt and would pass for an effect."""
+    return np.asarray(np.round(criterion.score.astype(np.float64) - criterion.null, _DECIMALS))
+
+
+def existence_p_value(criterion: Criterion, seed: int) -> float:
+    """The family-wise p of the claim that some head's score is above its null: sign flips of prompts, largest statistic.
+
+    The largest statistic over heads respects their correlation (Westfall and Young 1993). NaN if no score is defined.
+    """
+    difference = _excess(criterion)
+    if np.isnan(difference).all():
+        return float("nan")
+    tested = max_statistic_test(difference, seed, _FLIPS, alternative="greater")
+    return float(np.nanmin(tested.p_value))
 
 
 def _p_values(difference: Float[np.ndarray, "prompt layer head"]) -> Float[np.ndarray, "layer head"]:

@@ -106,7 +106,7 @@ def _counts(atlas: HeadAtlas) -> str:
 def _nearest_miss(atlas: HeadAtlas) -> str:
     """The failing head with the largest positional share, of all criteria that no head passes."""
     passed = {(label.head.kind, label.role) for label in atlas.labels}
-    missed = [label for label in atlas.candidates if (label.head.kind, label.role) not in passed]
+    missed = [label for label in atlas.candidates if not label.passes and (label.head.kind, label.role) not in passed]
     if not missed:
         return ""
     label = max(missed, key=lambda label: (label.score - label.null, label.head))
@@ -226,10 +226,23 @@ def _tables(atlas: HeadAtlas) -> Iterator[Block]:
         name="head-role-candidates",
         caption=(
             "For every role and rule the head that comes nearest, whether it passes or not; stability is the share of bootstrap "
-            "resamples of the prompts in which the rule holds."
+            "resamples of the prompts in which the rule holds; p above null is that of the claim that some head of this kind "
+            "scores above its null at all, by the largest statistic over heads under sign flips of prompts."
         ),
         frame=candidates_frame(atlas),
-        columns_shown=("best of", "role", "head", "passes", "score", "low", "high", "null", "twins mean", "stability"),
+        columns_shown=(
+            "best of",
+            "role",
+            "head",
+            "passes",
+            "score",
+            "low",
+            "high",
+            "null",
+            "twins mean",
+            "stability",
+            "p above null",
+        ),
     )
     important = importance_frame(atlas)
     if len(important):

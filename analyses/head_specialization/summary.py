@@ -18,8 +18,10 @@ from analyses.head_specialization.observe import SOURCE_CATEGORIES, offsets
 from analyses.head_specialization.roles import (
     Criterion,
     RoleLabel,
+    Rule,
     Verdict,
     adjusted_p_values,
+    existence_p_value,
     judge,
     mean_over_prompts,
 )
@@ -78,6 +80,7 @@ class HeadAtlas:
         labels: all roles found.
         uncertain: heads for which a rule holds, but not the test or not the bootstrap.
         candidates: for every criterion the head that comes nearest.
+        existence: (kind, role, rule) -> family-wise p of the claim that such a head exists, by the largest statistic.
         twin_labels: for every untrained twin the number of heads with a role.
         heads: number of heads of all kinds.
         prompts: number of prompts.
@@ -96,6 +99,7 @@ class HeadAtlas:
     labels: tuple[RoleLabel, ...]
     uncertain: tuple[RoleLabel, ...]
     candidates: tuple[RoleLabel, ...]
+    existence: Mapping[tuple[AttentionKind, str, Rule], float]
     twin_labels: tuple[int, ...]
     heads: int
     prompts: int
@@ -127,6 +131,11 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     """The atlas of all heads; see the module's docstring."""
     settings = evidence.settings
     assert isinstance(settings, HeadSettings)
+    existence = {
+        (kind, criterion.role, criterion.rule): existence_p_value(criterion, evidence.seed)
+        for kind in ATTENTION_KINDS
+        for criterion in criteria_of(kind, evidence.model, settings)
+    }
     verdict = judge_all(evidence.model, settings, evidence.seed, evidence.twins)
     untrained = [judge_all(twin, settings, evidence.seed) for twin in evidence.twins]
     cfg = evidence.cfg
@@ -136,6 +145,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         labels=verdict.labels,
         uncertain=verdict.uncertain,
         candidates=verdict.candidates,
+        existence=existence,
         twin_labels=tuple(len({label.head for label in twin.labels}) for twin in untrained),
         heads=(cfg.n_encoder_layers + 2 * cfg.n_decoder_layers) * cfg.n_heads,
         prompts=len(evidence.prompt_ids),

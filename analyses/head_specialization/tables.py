@@ -37,11 +37,19 @@ def labels_frame(atlas: HeadAtlas) -> pd.DataFrame:
 def candidates_frame(atlas: HeadAtlas) -> pd.DataFrame:
     """For every criterion the head that comes nearest, and whether it passes; those nearest to passing first."""
     frame = _evidence_frame(atlas, atlas.candidates)
-    frame.insert(2, "passes", ["yes" if label.passes else "no" for label in atlas.candidates])
+    kept = {(label.head, label.role) for label in atlas.labels}
+    frame.insert(2, "passes", [_verdict(label, kept) for label in atlas.candidates])
     frame.insert(3, "best of", [str(label.head)[0] for label in atlas.candidates])
     frame["best of"] = frame["best of"].map({"E": "encoder", "D": "decoder", "X": "cross"})
+    frame["p above null"] = [atlas.existence[label.head.kind, label.role, label.rule] for label in atlas.candidates]
     order = np.lexsort((-frame["score"].to_numpy(), -frame["stability"].to_numpy()))
     return frame.iloc[order].reset_index(drop=True)
+
+
+def _verdict(label: RoleLabel, kept: set[tuple[HeadId, str]]) -> str:
+    if not label.passes:
+        return "no"
+    return "yes" if (label.head, label.role) in kept else "explained by another role"
 
 
 def _evidence_frame(atlas: HeadAtlas, labels: Sequence[RoleLabel]) -> pd.DataFrame:
