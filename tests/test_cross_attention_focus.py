@@ -192,6 +192,9 @@ def test_a_best_head_is_chosen_on_one_half_and_measured_on_the_other(claimed: Ev
     best = best_heads(dataclasses.replace(claimed, model=model), ["prefix"])[0]
     assert str(best.head) == "XL1H2"
     assert float(best.value.point) == pytest.approx(0.3)
+    assert best.norm is not None
+    norm = claimed.model.prompts["norm.head.mass"][6:, 1, 2, column]
+    assert float(best.norm.point) == pytest.approx(float(norm.mean()))
     twin = claimed.twins[3].prompts["raw.head.mass"][..., column]
     layer, head = np.unravel_index(twin[:6].mean(0).argmax(), (3, 5))
     assert float(best.value.twins[3]) == pytest.approx(float(twin[6:, layer, head].mean()))
@@ -219,6 +222,7 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
     for word in ("Attention is not importance", "Jain and Wallace", "identifiable", "Ferrando and Costa-jussa 2021"):
         assert word in limits
     figures = {block.name: block for block in section.blocks if isinstance(block, Figure)}
+    assert all("Attention is not importance" in block.caption for name, block in figures.items() if "flow" not in name)
     for kind in ("mass", "heads", "example"):
         for version in ("raw", "masked", "norm"):
             assert re.search(r"\d\.\d\d|nothing of the content span", figures[f"cross-focus-{kind}-{version}"].alt)

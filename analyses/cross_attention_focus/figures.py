@@ -15,6 +15,9 @@ from analyses.cross_attention_focus.wording import amount, twins_range, with_int
 from interp.report import Figure, Heatmap, Lines, Panel, Series
 from interp.words import CATEGORIES
 
+CAVEAT = "Attention is not importance: a claim needs its norm-weighted version or an intervention beside it (see the limits)."
+"""Printed beside every figure of cross-attention (methods B.8)."""
+
 _WHAT: Mapping[Version, str] = {
     "raw": "raw attention weights, mean over heads",
     "masked": "raw weights within the content span, renormalised",
@@ -44,7 +47,7 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
         name=f"cross-focus-mass-{version}",
         caption=(
             f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_prompts} prompts, "
-            f"grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}."
+            f"grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
         ),
         alt="; ".join(alt_text(_in_words(name), cells) for name, cells in drawn.items()) + ".",
         drawing=layer_lines(drawn, "mass", focus.n_layers),
@@ -67,7 +70,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
         name="cross-focus-entropy",
         caption=(
             "Normalised entropy of a layer's reading (0: one token, 1: even spread), raw, masked and norm-weighted, with 95 % "
-            "intervals over prompts and untrained twins in grey."
+            f"intervals over prompts and untrained twins in grey. {CAVEAT}"
         ),
         alt="Normalised entropy. " + "; ".join(alt_text(name, cells) for name, cells in spread.items()) + ".",
         drawing=layer_lines(spread, "entropy / ln n", focus.n_layers),
@@ -76,7 +79,8 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
         name="cross-focus-path",
         caption=(
             "On the content span: centre of mass (0: first token, 1: last), its spread, and Kendall's tau of the centre with the "
-            "decoder row (1: the reading only moves forward), with 95 % intervals over prompts and untrained twins in grey."
+            "decoder row (1: the reading only moves forward), with 95 % intervals over prompts and untrained twins in grey. "
+            + CAVEAT
         ),
         alt="On the content span. " + "; ".join(alt_text(name, cells) for name, cells in path.items()) + ".",
         drawing=layer_lines(path, "place or correlation", focus.n_layers),
@@ -107,7 +111,7 @@ def head_figure(focus: Focus, version: Version) -> Figure:
         name=f"cross-focus-heads-{version}",
         caption=(
             f"Mass of every cross-attention head on every category of source token: {_HEAD_WHAT[version]}. "
-            "Means over prompts; intervals and untrained twins are in the table."
+            f"Means over prompts; intervals and untrained twins are in the table. {CAVEAT}"
         ),
         alt="Mass of heads: " + "; ".join(most) + ".",
         drawing=Heatmap(panels, "mass", lower=0.0, upper=1.0),
@@ -127,7 +131,7 @@ def example_figure(example: Example, version: Version) -> Figure:
         name=f"cross-focus-example-{version}",
         caption=(
             f"Prompt {example.id}: what each decoder layer reads when it predicts each target token, {_WHAT[version]}. "
-            "Rows sum to 1; a crossed row keeps less than 0.05 of its mass on the content span."
+            f"Rows sum to 1; a crossed row keeps less than 0.05 of its mass on the content span. {CAVEAT}"
         ),
         alt=f"Prompt {example.id}. " + "; ".join(_strongest(panel) for panel in panels) + ".",
         drawing=Heatmap(panels, "share of the row", lower=0.0, upper=1.0),

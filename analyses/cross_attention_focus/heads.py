@@ -7,6 +7,7 @@ halves are consecutive prompts, which keeps variants of one sentence that follow
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +30,7 @@ class BestHead:
         head: the head, chosen on the first half.
         value: its number on the second half; `twins` are those of each twin's own best head.
         base_rate: what an even spread gives, or None where there is no such thing.
+        norm: the same number of the same head weighted by the length of what it writes, or None as before.
         n_heads: from how many it was chosen.
     """
 
@@ -36,6 +38,7 @@ class BestHead:
     head: HeadId
     value: Estimate
     base_rate: float | None
+    norm: Estimate | None
     n_heads: int
 
 
@@ -55,10 +58,12 @@ def best_heads(evidence: Evidence, categories: Sequence[str]) -> tuple[BestHead,
         column = CATEGORIES.index(category)
         chosen = _best(evidence, _mass_on(column))
         if chosen is not None:
-            found.append(BestHead(category, *chosen, float(mean_over_prompts(rates)[column]), _n_heads(evidence)))
+            norm = _held_out(evidence, chosen[0], _mass_on(column, "norm"))
+            rate = float(mean_over_prompts(rates)[column])
+            found.append(BestHead(category, *chosen, rate, norm, _n_heads(evidence)))
     chosen = _best(evidence, lambda arrays: arrays["raw.head.monotonicity"])
     if chosen is not None:
-        found.append(BestHead("forward", *chosen, None, _n_heads(evidence)))
+        found.append(BestHead("forward", *chosen, None, None, _n_heads(evidence)))
     return tuple(found)
 
 
@@ -68,11 +73,20 @@ def most_moved_head(evidence: Evidence, kind: SwapKind) -> BestHead | None:
     if name not in evidence.model.prompts or len(evidence.prompt_ids) < 4:
         return None
     chosen = _best(evidence, lambda arrays: arrays[name])
-    return None if chosen is None else BestHead(kind, *chosen, None, _n_heads(evidence))
+    return None if chosen is None else BestHead(kind, *chosen, None, None, _n_heads(evidence))
 
 
-def _mass_on(column: int) -> Measure:
-    return lambda arrays: arrays["raw.head.mass"][..., column]
+def _mass_on(column: int, reading: Literal["raw", "norm"] = "raw") -> Measure:
+    return lambda arrays: arrays[f"{reading}.head.mass"][..., column]
+
+
+def _held_out(evidence: Evidence, head: HeadId, measure: Measure) -> Estimate:
+    """A number of one given head on the second half; the twins' are those of their head at the same place."""
+    half = len(evidence.prompt_ids) // 2
+    values, *twins = (
+        measure(observed.prompts)[half:, head.layer, head.head] for observed in (evidence.model, *evidence.twins)
+    )
+    return estimate(values, twins, evidence.seed)
 
 
 def _n_heads(evidence: Evidence) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from analyses.cross_attention_focus.figures import CAVEAT
 from analyses.cross_attention_focus.summary import Focus, Moved
 from analyses.cross_attention_focus.swaps import SwapKind
 from analyses.cross_attention_focus.tables import estimate_columns, most_telling_first
@@ -60,7 +61,7 @@ def swap_figure(focus: Focus) -> Figure:
         caption=(
             "How far each cross-attention head moves when one source token is exchanged and the decoder inputs stay: "
             "Jensen-Shannon divergence of its pattern before and after over ln 2, mean over rows and prompts. Right of each: the "
-            "mean of the untrained twins."
+            f"mean of the untrained twins. {CAVEAT}"
         ),
         alt="Divergence of heads. " + "; ".join(texts) + ".",
         drawing=Heatmap(tuple(panels), "divergence / ln 2", lower=0.0),

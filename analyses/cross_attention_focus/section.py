@@ -106,8 +106,9 @@ def _head_sentence(best: BestHead) -> str:
         numbers = f"Kendall's tau of its centre with the decoder row {with_interval(best.value)}; {twins}"
     else:
         numbers = f"{with_interval(best.value)} of its attention; base rate {amount(best.base_rate)}; {twins}"
+    norm = "" if best.norm is None else f"; weighted by the length of what it writes {with_interval(best.norm)}"
     verdict = "" if best.value.low > best.value.twin_high else ", so no head stands out in this"
     return (
         f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the prompts, measured on the second): "
-        f"{numbers}{verdict}."
+        f"{numbers}{verdict}{norm}."
     )
