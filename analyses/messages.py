@@ -1,6 +1,6 @@
-"""What the command line says while it works and when something goes wrong. All of it goes to standard error."""
+"""What the command line says: results on standard output, progress and what went wrong on standard error."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -48,3 +48,28 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=what, completed=done, total=total)
 
         yield advance
+
+
+def print_pairs(rows: list[tuple[str, str]]) -> None:
+    """Print names and descriptions in two columns."""
+    width = max(len(name) for name, _ in rows)
+    for name, description in rows:
+        typer.echo(f"{name:<{width}}  {description}")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table for people: plain when standard output is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    kept = [tuple(row) for row in rows]
+    for index, name in enumerate(columns):
+        numbers = all(isinstance(row[index], int | float) for row in kept)
+        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+    for row in kept:
+        # As text, so that brackets in tokens are not read as styles.
+        table.add_row(*(Text(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
+    console = Console()
+    Console(width=console.width if console.is_terminal else 160).print(table)

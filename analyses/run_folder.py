@@ -121,6 +121,7 @@ def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
     """
     check_place(final, overwrite)
     folder = final.with_name(f".{final.name}.partial")
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
@@ -130,12 +131,13 @@ def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
                 yield Staging(final, folder)
             except InputError:
                 shutil.rmtree(folder, ignore_errors=True)
+                for parent in made:
+                    parent.rmdir()
                 raise
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG):
             raise InputError(f"Cannot write {str(final)!r}: {error.strerror}; give another --out.") from error
         raise
-    # An empty folder that the user made beforehand is replaced like one that was never there.
 
 
 def _lock(descriptor: int, final: Path) -> None:

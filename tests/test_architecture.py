@@ -58,6 +58,7 @@ ORDER = (
     "interp.attribution",
     "interp.ablation",
     "interp.lenses",
+    "interp.neurons",
     "interp.minimal_pairs",
     "interp.patching",
     "interp.gradient_patching",
@@ -80,6 +81,8 @@ ORDER = (
     "analyses.comparison",
     "analyses.options",
     "analyses.messages",
+    "analyses.anatomy",
+    "analyses.commands",
     "analyses.cli",
 )
 ANALYSES = (

@@ -1,6 +1,7 @@
 """The command line: what it prints where, its exit codes, and one sentence for every bad input, with nothing left behind."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,6 +60,54 @@ def test_unknown_words_are_usage_errors() -> None:
     assert "Did you mean" in err
     assert invoke("run", "--model-name", "x")[0] == 2
     assert invoke("list", "models")[0] == 2
+
+
+HOSTILE = "translate English to German: [bold]Yes[/bold] <script>alert(1)</script>"
+
+
+def test_tokens_shows_pieces_and_padding() -> None:
+    code, out, _ = invoke("tokens", "translate English to German: Yes.", HOSTILE)
+    assert code == 0
+    assert "prefix" in out
+    assert "<pad>" in out
+    assert HOSTILE in out
+
+
+def test_model_describes_parts_and_shapes() -> None:
+    code, out, _ = invoke("model", "--shapes", "translate English to German: Yes.")
+    assert code == 0
+    assert "n_decoder_layers" in out
+    assert re.search(r"total\W+5285376", out)
+    assert re.search(r"decoder\.0\.cross_attn\.hook_pattern\W+batch head query key\W+1 x 6 x \d+ x 9", out)
+
+
+def test_generate_shows_text_and_alternatives() -> None:
+    code, out, _ = invoke("generate", "translate English to German: A dog runs.", "--top", "2")
+    assert code == 0
+    assert out.splitlines()[0]
+    assert re.search(r"0\W+0\W+1\W+\S+\W+0\.\d{3}", out)
+    assert invoke("generate", "--method", "beam", "--beams", "1", "translate English to German: A dog runs.")[0] == 2
+    plain = invoke("generate", "--method", "beam", "--top", "0", "translate English to German: A dog runs.")[1]
+    assert len(plain.splitlines()) == 1
+
+
+def test_words_shows_neighbours_and_cosines() -> None:
+    code, out, _ = invoke("words", "chair", "goat", "--neighbours", "2")
+    assert code == 0
+    assert "input embedding" in out
+    assert out.count("goat") >= 4
+    assert invoke("words", "chair", "chair")[0] == 2
+
+
+def test_eval_model_prints_scores_with_signatures(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.tsv"
+    line = "own\tde\ttranslate English to German: A dog runs.\tEin Hund rennt.\n"
+    pairs.write_text(line, encoding="utf-8")
+    code, out, err = invoke("eval-model", "--pairs", str(pairs), "--no-swap", "--beams", "1")
+    assert code == 0, err
+    assert re.search(r"own\W+de\W+1\W", out)
+    assert "nrefs:1" in out
+    assert invoke("eval-model", "--pairs", str(tmp_path / "none.tsv"))[0] == 2
 
 
 def _text(content: str | bytes, suffix: str = ".txt") -> Callable[[Path], list[str]]:

@@ -1,0 +1,123 @@
+"""Commands that look at one thing in the terminal: tokens, a model, a generation, words."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from analyses import options
+from analyses.messages import messages, print_pairs, print_table
+
+Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each in quotes.", show_default=False)]
+Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_default=False)]
+
+
+def tokens(texts: Texts, model: options.Model = "bundled") -> None:
+    """Show how texts become tokens: pieces, ids, words, categories, and the padding of a batch.
+
+    Examples:
+    \b
+      interp tokens "translate English to German: The cat sleeps."
+      interp tokens "translate English to German: Yes." "translate English to French: The goat eats."
+    """
+    with messages():
+        import interp
+
+        batch = interp.load(model).batch(texts, texts)
+        from interp.words import CATEGORIES
+
+        for index, text in enumerate(batch.source_texts):
+            mask = batch.attention_mask[index].tolist()
+            padding = len(mask) - len(text.ids)
+            rows = [
+                (place, piece, token, CATEGORIES[category], "" if word < 0 else text.words[word], 1)
+                for place, (piece, token, category, word) in enumerate(
+                    zip(text.pieces, text.ids, text.category_of_token, text.word_of_token, strict=True)
+                )
+            ]
+            pad = int(batch.input_ids[index, -1])
+            rows += [(len(text.ids) + place, "<pad>", pad, "pad", "", 0) for place in range(padding)]
+            print_table(text.text, ("position", "piece", "id", "category", "word", "attention mask"), rows)
+
+
+def model(
+    model: options.Model = "bundled",
+    shapes: Annotated[str | None, typer.Option(help="Trace the shape of every hook point for this source.")] = None,
+) -> None:
+    """Describe a model: configuration, parameters by part, and, for a text, the shape of every hook point.
+
+    Examples:
+    \b
+      interp model
+      interp model --shapes "translate English to German: The cat sleeps."
+    """
+    with messages():
+        from dataclasses import asdict
+
+        import interp
+        from analyses.anatomy import parameter_counts, shape_trace
+
+        hooked = interp.load(model)
+        print_pairs([(name, str(value)) for name, value in asdict(hooked.cfg).items()])
+        print_pairs([("tied_embeddings", str(hooked.tied_embeddings)), ("max_length", str(hooked.max_length))])
+        print_table("Parameters", ("part", "parameters", "share"), parameter_counts(hooked))
+        if shapes is not None:
+            rows = shape_trace(hooked, shapes)
+            print_table("Shapes in the order of the forward pass", ("hook point", "axes", "shape"), rows)
+
+
+def generate(
+    texts: Texts,
+    model: options.Model = "bundled",
+    method: Annotated[Literal["greedy", "beam", "sampling"], typer.Option(help="How tokens are chosen.")] = "greedy",
+    beams: Annotated[int, typer.Option(help="Hypotheses of beam search.")] = 4,
+    temperature: Annotated[float, typer.Option(help="Of sampling.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Of sampling.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+    top: Annotated[int, typer.Option(help="Candidates shown at every step; 0 shows the texts only.")] = 3,
+) -> None:
+    """Let a model write, and show what else it could have written at every step.
+
+    Examples:
+    \b
+      interp generate "translate English to German: The weather is beautiful today."
+      interp generate --method beam --top 0 "translate English to French: The cat sleeps."
+    """
+    with messages():
+        import interp
+        from interp.generation import Decoding
+
+        hooked = interp.load(model)
+        decoding = Decoding(method=method, beams=beams, temperature=temperature, top_p=top_p, seed=seed)
+        written = hooked.generate(texts, names_filter="unembed.hook_out", decoding=decoding)
+        for text in written.texts:
+            typer.echo(text)
+        if top > 0:
+            assert hooked.tokenizer is not None
+            table = written.step_table(hooked.tokenizer, top)
+            table["chosen"] = table["chosen"].map({True: "*", False: ""})
+            columns = ["prompt", "step", "rank", "token", "probability", "chosen"]
+            print_table("Steps", columns, table[columns].itertuples(index=False))
+
+
+def words(
+    words: Words,
+    model: options.Model = "bundled",
+    space: Annotated[Literal["input", "output"], typer.Option(help="Which embedding.")] = "input",
+    neighbours: Annotated[int, typer.Option(min=1, help="Neighbours of every word.")] = 8,
+) -> None:
+    """Show where words lie: their nearest neighbours and their cosines with each other.
+
+    Examples:
+    \b
+      interp words chair table goat
+      interp words cat dog --space output
+    """
+    with messages():
+        import interp
+        from analyses.embedding_geometry.lookup import look_up
+
+        found = look_up(interp.load(model), words, space, n_neighbours=neighbours)
+        print_table(f"Words in {found.space}", list(map(str, found.words)), found.words.itertuples(index=False))
+        print_table("Nearest neighbours", list(map(str, found.neighbours)), found.neighbours.itertuples(index=False))
+        rows = [(word, *map(float, row)) for word, row in zip(found.cosines, found.cosines.to_numpy(), strict=True)]
+        print_table("Cosines", ("word", *found.cosines), rows)

@@ -1,0 +1,42 @@
+"""The command that measures how well a model translates, so that a model card can be checked by its reader."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analyses import options
+from analyses.messages import messages, print_table
+
+
+def eval_model(
+    pairs: Annotated[Path, typer.Option(help="TSV (or .tsv.gz): corpus, language, source with prefix, target.")],
+    model: options.Model = "bundled",
+    beams: Annotated[int, typer.Option(min=1, help="Hypotheses of beam search.")] = 4,
+    batch_size: options.BatchSize = 64,
+    swap: Annotated[bool, typer.Option(help="Also swap the prefix language of every source.")] = True,
+) -> None:
+    """Score a model's translations with sacreBLEU, by corpus and language.
+
+    Examples:
+    \b
+      interp eval-model --pairs test.tsv.gz
+    """
+    with messages():
+        import interp
+        from interp.pairs import read_pairs
+        from interp.quality import prefix_swap, score_translations
+
+        rows = read_pairs(pairs)
+        hooked = interp.load(model)
+        assert hooked.tokenizer is not None
+        scores = score_translations(hooked.hf, hooked.tokenizer, rows, beams, batch_size)
+        table = [(s.corpus, s.language, s.sentences, round(s.bleu, 1), round(s.chrf, 1)) for s in scores]
+        print_table("Translation quality", ("corpus", "language", "sentences", "BLEU", "chrF"), table)
+        typer.echo(f"BLEU {scores[0].bleu_signature}; chrF {scores[0].chrf_signature}")
+        if swap:
+            swapped = prefix_swap(hooked.hf, hooked.tokenizer, rows, beams, batch_size)
+            typer.echo(
+                f"Another prefix language gives another output language for {swapped.switched:.1%} of {swapped.sources} sources "
+                f"(the language classifier is wrong on {swapped.reference_error:.1%} of the references)."
+            )
