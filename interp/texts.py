@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from transformers import PreTrainedTokenizerBase
+from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
 
 from interp.errors import InputError
-from interp.words import CONTENT, EOS, NO_WORD, SENTINEL, Span, Words, categorise, task_prefix
+from interp.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorise, task_prefix
+
+Side = Literal["source", "target"]
 
 _UNBOUNDED = 10**9
 """Tokenizers without a limit carry an astronomical one."""
@@ -44,7 +46,9 @@ class Text:
     category_of_token: tuple[int, ...]
 
 
-def tokenise(text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, prefix: str | None = None) -> Text:
+def tokenise(
+    text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, prefix: str | None = None, side: Side = "source"
+) -> Text:
     """Tokenise one text and say what every token is.
 
     Args:
@@ -52,6 +56,7 @@ def tokenise(text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, p
         tokenizer: the model's tokenizer.
         eos_token_id: the token that ends a text.
         prefix: the task prefix, if it is not one that `task_prefix` knows; "" for a text without.
+        side: tokenizers of two languages (Marian) and those that mark the language treat targets in their own way.
 
     Raises:
         InputError: if the text is empty or does not start with the given prefix.
@@ -62,7 +67,7 @@ def tokenise(text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, p
         raise InputError(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."
         )
-    ids, spans = _ids_and_spans(text, tokenizer)
+    ids, spans = _ids_and_spans(text, tokenizer, side)
     return _describe(text, ids, spans, tokenizer, eos_token_id, len(task_prefix(text) if prefix is None else prefix))
 
 
@@ -78,6 +83,11 @@ def _describe(
     words = Words.of(text)
     special = {index: EOS for index, token in enumerate(ids) if token == eos_token_id}
     special |= {index: SENTINEL for index, piece in enumerate(pieces) if _SENTINEL.fullmatch(piece)}
+    marks = set(tokenizer.all_special_ids) - {eos_token_id, tokenizer.unk_token_id}
+    for index, (token, (start, end)) in enumerate(zip(ids, spans, strict=True)):
+        # Start tokens and language marks stand for no characters and say what the text is, as a task prefix does.
+        if token in marks and start == end and index not in special:
+            special[index] = PREFIX
     category = categorise(words, spans, prefix_length)
     word = words.index(spans)
     return Text(
@@ -90,12 +100,33 @@ def _describe(
     )
 
 
-def _ids_and_spans(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[Span]]:
+def _ids_and_spans(text: str, tokenizer: PreTrainedTokenizerBase, side: Side) -> tuple[list[int], list[Span]]:
+    given = {"text": text} if side == "source" else {"text_target": text}
     if tokenizer.is_fast:
-        encoded = tokenizer(text, return_offsets_mapping=True, truncation=False)
+        encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
-    ids = list(tokenizer(text, truncation=False).input_ids)
-    return ids, _byte_spans(text, tokenizer.convert_ids_to_tokens(ids))
+    ids = list(tokenizer(**given, truncation=False).input_ids)
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    return ids, _byte_spans(text, pieces) if isinstance(tokenizer, ByT5Tokenizer) else piece_spans(text, pieces)
+
+
+def piece_spans(text: str, pieces: Sequence[str]) -> list[Span]:
+    """Character ranges of SentencePiece pieces from a tokenizer that keeps no offsets: each is looked for behind the last.
+
+    A piece that is not found (special tokens, text the tokenizer rewrote) gets an empty range.
+    """
+    spans: list[Span] = []
+    end = 0
+    for piece in pieces:
+        wanted = piece.replace("▁", " ").strip()
+        start = text.find(wanted, end) if wanted else -1
+        # Only blanks may be skipped: a special token's name may occur far behind by chance.
+        if start < 0 or text[end:start].strip():
+            spans.append((end, end))
+            continue
+        end = start + len(wanted)
+        spans.append((start, end))
+    return spans
 
 
 def _byte_spans(text: str, pieces: Sequence[str]) -> list[Span]:
@@ -150,7 +181,7 @@ def length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
     return _TRAINED_LENGTH if limit >= _UNBOUNDED else limit
 
 
-def check_lengths(texts: Sequence[Text], limit: int, what: Literal["source", "target"]) -> None:
+def check_lengths(texts: Sequence[Text], limit: int, what: Side) -> None:
     """Refuse texts that are longer than the model was made for.
 
     Raises:
@@ -169,7 +200,7 @@ def tokenise_all(
     tokenizer: PreTrainedTokenizerBase,
     eos_token_id: int,
     limit: int,
-    what: Literal["source", "target"],
+    what: Side,
     prefixes: Sequence[str | None] | None = None,
 ) -> list[Text]:
     """Tokenise the sources or targets of a batch.
@@ -181,6 +212,6 @@ def tokenise_all(
     prefixes = [None] * len(texts) if prefixes is None else prefixes
     if len(prefixes) != len(texts):
         raise InputError(f"Got {len(texts)} {what}s and {len(prefixes)} prefixes; give one for each {what}.")
-    tokenised = [tokenise(text, tokenizer, eos_token_id, p) for text, p in zip(texts, prefixes, strict=True)]
+    tokenised = [tokenise(text, tokenizer, eos_token_id, p, what) for text, p in zip(texts, prefixes, strict=True)]
     check_lengths(tokenised, limit, what)
     return tokenised

@@ -4,7 +4,7 @@ A word is a run of letters and digits (with inner apostrophes and hyphens) or a 
 by character offsets, so the map does not depend on how a tokenizer marks word starts. The categories are a partition of the
 source tokens (methods: Ferrando and Costa-jussa 2021 for the special role of end-of-sentence, Raffel et al. 2020 for prefixes):
 
-    prefix       the task prefix, e.g. "translate English to German:"
+    prefix       the task prefix, e.g. "translate English to German:"; start tokens and language marks of other families
     content      words outside the closed class, numbers included
     function     closed-class words: articles, pronouns, prepositions, conjunctions, auxiliaries, particles (`FUNCTION_WORDS`)
     punctuation  marks

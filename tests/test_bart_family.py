@@ -6,11 +6,15 @@ teacher-forced pass, the residual identity where it holds, and a sentence where 
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
+import interp
 from interp.errors import InputError
 from interp.generation import Decoding
 from interp.hooks import HookPoint
@@ -19,6 +23,7 @@ from interp.model import HookedEncoderDecoder
 from interp.residual import residual_gap
 from interp.tokens import Batch
 from interp.weights import attention_bias, attention_weights, position_bias
+from interp.words import CATEGORIES
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.oracle_bart import POST_NORM, BartOracle
 from tests.test_parity import DECODER_LENGTHS, relative_gap
@@ -206,3 +211,67 @@ def test_generation_equals_the_teacher_forced_pass(name: str, decoding: Decoding
 def test_what_the_table_does_not_describe_is_refused_by_name(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         tiny("bart", **changes)
+
+
+@pytest.mark.parametrize("name", ["bart", "mbart", "marian"])
+def test_gradients_reach_the_stream_between_sublayers(name: str) -> None:
+    """d metric / d stream times a direction is what nudging the stream along it does."""
+    model = HookedEncoderDecoder(tiny_hf(name).double())
+    batch = random_batch(model)
+    point = "decoder.1.hook_resid_mid"
+    logits, kept = model.run_with_cache(batch, gradients=True)
+    (logits[0, 4, 7] - logits[0, 4, 9]).backward()
+    gradient = kept.grad[point]
+    assert gradient is not None
+    direction = torch.randn(gradient.shape, dtype=torch.float64)
+
+    def value(step: float) -> float:
+        with torch.no_grad():
+            nudged = model.run_with_hooks(batch, [(point, lambda stream, hook: stream + step * direction)])
+        return float(nudged[0, 4, 7] - nudged[0, 4, 9])
+
+    quotient = (value(1e-5) - value(-1e-5)) / 2e-5
+    assert float((gradient * direction).sum()) == pytest.approx(quotient, rel=1e-4, abs=1e-7)
+
+
+def byte_pair_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer of BART's kind: bytes, `<s>` in front, `</s>` behind."""
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    raw.train_from_iterator(["The dog's house is big.", "Der Hund und das Haus."] * 5, trainer)
+    raw.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    names = {
+        "bos_token": "<s>",
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "mask_token": "<mask>",
+    }
+    return PreTrainedTokenizerFast(tokenizer_object=raw, **names, model_max_length=40)
+
+
+def test_a_bart_checkpoint_is_loaded_and_run_on_texts(tmp_path: Path) -> None:
+    tokenizer = byte_pair_tokenizer()
+    tiny_hf("bart", vocab_size=len(tokenizer)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = interp.load(tmp_path, device="cpu")
+    batch = model.batch(["The dog's house.", "A big dog."], ["Das Haus.", "Der Hund."])
+    text = batch.source_texts[0]
+    assert [CATEGORIES[c] for c in text.category_of_token][:1] == ["prefix"], "the start token"
+    assert CATEGORIES[text.category_of_token[-1]] == "eos"
+    pieces = [piece for piece, word in zip(text.pieces, text.word_of_token, strict=True) if text.words[word] == "dog's"]
+    assert "".join(pieces).replace("Ġ", "") == "dog's"
+    assert batch.decoder_input_ids[:, 0].eq(2).all()
+    with torch.no_grad():
+        assert relative_gap(model(batch), tiny_hf("bart", vocab_size=len(tokenizer))(**batch).logits) < 1e-6
+    written = model.generate(["The dog."], "decoder.*.hook_resid_post", max_new_tokens=6)
+    assert written.batch.target_origin == "generated"
+    assert model.max_length == 40
+    with pytest.raises(InputError, match="made for at most 40"):
+        model.batch("dog " * 50, "x")

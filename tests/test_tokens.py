@@ -5,6 +5,7 @@ import torch
 
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
+from interp.texts import piece_spans
 from interp.tokens import Text, category_counts
 from interp.words import CATEGORIES, NO_WORD
 
@@ -55,6 +56,13 @@ def test_missing_targets_are_generated_greedily_and_said_to_be(bundled: HookedEn
         assert text.text == bundled.tokenizer.decode(text.ids, skip_special_tokens=True)
         assert batch.decoder_pieces(index)[0] == "<start>"
         assert batch.decoder_pieces(index)[1:] == text.pieces[:-1]
+
+
+def test_sentencepiece_pieces_are_found_without_offsets() -> None:
+    text = "The dog's house, big."
+    pieces = [">>deu<<", "▁The", "▁dog", "'", "s", "▁house", ",", "▁", "▁big", ".", "</s>"]
+    found = [text[start:end] for start, end in piece_spans(text, pieces)]
+    assert found == ["", "The", "dog", "'", "s", "house", ",", "", "big", ".", ""]
 
 
 def test_a_generated_target_that_meets_the_limit_is_reported(bundled: HookedEncoderDecoder) -> None:
