@@ -153,6 +153,19 @@ def test_unplanted_groups_are_said_not_to_lie_apart(tiny_byt5: HookedEncoderDeco
     assert section.findings[0].startswith("Groups do not lie apart beyond chance")
 
 
+@pytest.mark.parametrize("sources", [["one two three"], ["b: one two", "one two"], ["one"]])
+def test_a_run_of_one_sentence_says_what_it_cannot_say(tiny_byt5: HookedEncoderDecoder, sources: list[str]) -> None:
+    batch = tiny_byt5.batch(
+        sources, ["eins zwei drei"] * len(sources), prefixes=[s[: s.find(":") + 1] for s in sources]
+    )
+    section = present(summarise(evidence(tiny_byt5, [batch], LETTERS)))
+    assert any("Anisotropy is not defined in encoder 0" in finding for finding in section.findings)
+    assert any("at least 8 different sentences" in finding for finding in section.findings)
+    assert not any("nan" in finding.split() for finding in section.findings)
+    assert "layers-anisotropy" not in {block.name for block in section.blocks if isinstance(block, Figure)}
+    render(Report("A", "B?", ("C.",), "interp run", (section,), ()))
+
+
 def test_examine_leaves_rows_of_sentinels_and_unused_rows_out(tiny_byt5: HookedEncoderDecoder) -> None:
     ordinary = examine(tiny_byt5, LETTERS)
     hf = copy.deepcopy(tiny_byt5.hf)

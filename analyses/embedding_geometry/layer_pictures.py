@@ -11,8 +11,9 @@ from interp.report import Figure, Heatmap, Lines, Panel, Series
 
 
 def prompt_figures(result: EmbeddingGeometry) -> tuple[Figure, ...]:
-    """Anisotropy and adjusted intra-sentence similarity over the spaces."""
-    return tuple(_prompt_figure(result, index) for index in (0, 2))
+    """Anisotropy and adjusted intra-sentence similarity over the spaces, where a run has enough sentences for them."""
+    defined = ~np.isnan(result.layers.curves.point).any(axis=1)
+    return tuple(_prompt_figure(result, index) for index in (0, 2) if defined[index])
 
 
 def _prompt_figure(result: EmbeddingGeometry, quantity: int) -> Figure:

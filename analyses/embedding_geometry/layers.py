@@ -46,7 +46,7 @@ def layer_curves(
     everyone = np.ones((1, n_prompts))
     counts = np.random.default_rng(seed).multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=resamples)
     draws = _quantities(model, counts.astype(np.float64))
-    low, high = np.nanquantile(draws, [0.025, 0.975], axis=0)
+    low, high = _bounds(draws)
     observed = ~np.isnan(model.prompts["intra_similarity"])
     return LayerCurves(
         spaces=spaces,
@@ -59,6 +59,14 @@ def layer_curves(
         twins=np.stack([_quantities(twin, everyone)[0] for twin in twins]),
         n_sentences=len(np.unique(sentence_numbers(model))),
     )
+
+
+def _bounds(draws: Float[np.ndarray, "draw quantity space"]) -> Float[np.ndarray, "bound quantity space"]:
+    """95 % percentile bounds; NaN where no draw has a value, as with a single sentence."""
+    defined = ~np.isnan(draws).all(axis=0)
+    bounds = np.full((2, *draws.shape[1:]), np.nan)
+    bounds[:, defined] = np.nanquantile(draws[:, defined], [0.025, 0.975], axis=0)
+    return bounds
 
 
 def _quantities(observed: Observed, counts: Float[np.ndarray, "draw prompt"]) -> np.ndarray:

@@ -50,7 +50,8 @@ def observe(run: Pass) -> Arrays:
 def _fingerprint(text: Text) -> tuple[int, int]:
     """Two numbers that prompts share if they differ in their task prefix only, each exact in float32."""
     pairs = zip(text.pieces, text.category_of_token, strict=True)
-    content = "\0".join(piece for piece, category in pairs if category in _SENTENCE)
+    # A space behind the prefix is a token of its own for some tokenizers.
+    content = "".join(piece for piece, category in pairs if category in _SENTENCE).strip(" ▁Ġ")
     digest = hashlib.sha256(content.encode()).digest()
     return int.from_bytes(digest[:3], "big"), int.from_bytes(digest[3:6], "big")
 
