@@ -16,7 +16,7 @@ from interp.model import HookedEncoderDecoder
 from interp.weights import attention_weights
 from interp.words import CATEGORIES, EOS, PAD, PREFIX, PUNCTUATION
 from tests.cross_focus import run_pass
-from tests.models import random_batch, tiny
+from tests.models import random_batch, tiny, tiny_hf
 
 
 def test_terms_of_source_tokens_sum_to_the_head_output_and_norms_are_their_lengths(
@@ -179,6 +179,14 @@ def test_the_example_is_the_first_prompt_without_padding(tiny_t5: HookedEncoderD
     assert arrays["categories"].tolist() == batch.source_categories[0, :15].tolist()
     expected = run.cache["pattern", 2, "cross_attn"][0, :, :13, :15].mean(0)
     np.testing.assert_allclose(arrays["raw.layer"][2], expected, rtol=1e-6)
+
+
+def test_half_precision_is_observed_in_single_precision(tiny_t5: HookedEncoderDecoder) -> None:
+    half = HookedEncoderDecoder(tiny_hf("t5").to(torch.bfloat16))
+    batch = random_batch(half)
+    arrays, full = observe(run_pass(half, batch)), observe(run_pass(tiny_t5, batch))
+    np.testing.assert_allclose(arrays["norm.layer.mass"].sum(-1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(arrays["raw.layer.mass"], full["raw.layer.mass"], atol=0.03)
 
 
 def test_a_single_decoder_layer_is_observed_too() -> None:

@@ -56,18 +56,19 @@ def readings(run: Pass) -> dict[str, Float[Tensor, "batch layer *head target sou
     """
     patterns, heads, layers = [], [], []
     for layer in range(run.model.cfg.n_decoder_layers):
-        pattern = run.cache["pattern", layer, "cross_attn"]
+        pattern = run.cache["pattern", layer, "cross_attn"].float()
         _check_padding(pattern, run.batch, layer)
-        vectors = source_vectors(run.cache["v", layer, "cross_attn"], attention_weights(run.model, "cross", layer).W_O)
+        W_O = attention_weights(run.model, "cross", layer).W_O.float()
+        vectors = source_vectors(run.cache["v", layer, "cross_attn"].float(), W_O)
         patterns.append(pattern)
         heads.append(head_norms(pattern, vectors))
         layers.append(layer_norms(pattern, vectors))
-    raw = torch.stack(patterns, 1).float()
+    raw = torch.stack(patterns, 1)
     return {
         "raw.head": raw,
-        "norm.head": shares(torch.stack(heads, 1).float()),
+        "norm.head": shares(torch.stack(heads, 1)),
         "raw.layer": raw.mean(2),
-        "norm.layer": shares(torch.stack(layers, 1).float()),
+        "norm.layer": shares(torch.stack(layers, 1)),
     }
 
 

@@ -82,8 +82,8 @@ def _pattern_and_vectors(
     model: HookedEncoderDecoder, cache: ActivationCache, kind: AttentionKind, layer: int
 ) -> tuple[Tensor, Tensor]:
     path = attention_path(kind, layer)
-    W_O = attention_weights(model, kind, layer).W_O
-    return cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"], W_O).float()
+    W_O = attention_weights(model, kind, layer).W_O.float()
+    return cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"].float(), W_O)
 
 
 def self_contributions(

@@ -57,7 +57,8 @@ def chefer(model: HookedEncoderDecoder, batch: Batch, tokens: Int[Tensor, " targ
     if len(batch) != 1:
         raise InputError(f"Chefer's rules explain one prompt at a time; got {len(batch)}. Use batch.select(index).")
     explained = batch.labels[0] if tokens is None else tokens
-    blocks = [_explain(model, batch, explained, rows) for rows in torch.arange(len(explained)).split(_ROWS_AT_ONCE)]
+    everything = torch.arange(len(explained), device=explained.device)
+    blocks = [_explain(model, batch, explained, rows) for rows in everything.split(_ROWS_AT_ONCE)]
     return Relevance(torch.cat([block.source for block in blocks]), torch.cat([block.target for block in blocks]))
 
 
@@ -66,7 +67,7 @@ def _explain(model: HookedEncoderDecoder, batch: Batch, explained: Tensor, rows:
     copies = {name: batch[name].repeat(len(rows), 1) for name in _INPUTS}
     with torch.enable_grad():
         logits, cache = model.run_with_cache(copies, ROLLOUT_HOOKS, gradients=True)
-        logits[torch.arange(len(rows)), rows, explained[rows]].sum().backward()
+        logits[torch.arange(len(rows), device=rows.device), rows, explained[rows]].sum().backward()
     return _propagate(model, cache, rows)
 
 
@@ -95,7 +96,7 @@ def _propagate(model: HookedEncoderDecoder, cache: ActivationCache, rows: Tensor
         cross = cross + _normalised(target).mT @ reading @ _normalised(source)
     assert target is not None
     assert cross is not None
-    copies = torch.arange(len(rows))
+    copies = torch.arange(len(rows), device=rows.device)
     return Relevance(cross[copies, rows], target[copies, rows])
 
 
