@@ -225,3 +225,23 @@ def test_a_model_without_roles_is_said_to_have_none(planted):
     section = present(atlas(garden().hooked(), planted))
     assert section.findings[0].startswith("None of 32 heads has a role")
     assert not any(isinstance(block, Table) and block.name == "head-roles" for block in section.blocks)
+
+
+def test_planted_roles_are_found_among_noisy_heads_and_few_prompts():
+    plot = garden()
+    generator = torch.Generator().manual_seed(1)
+    for kind, depth in (("encoder", 2), ("decoder", 3), ("cross", 3)):
+        for layer in range(depth):
+            for projection in ("q", "k"):
+                weight = plot.weight(kind, layer, projection)
+                weight += 0.03 * torch.randn(weight.shape, generator=generator)
+    plot.bias("encoder", 0, 17)
+    plot.same_token("decoder", 2, 3)
+    plot.find_tokens("cross", 0, 1, PREFIX_IDS)
+    model = plot.hooked()
+    assert roles(atlas(model, planted_batch(model, prompts=5, seed=7))) == {
+        "EL0H0": ["next token"],
+        "EL1H0": ["next token"],
+        "DL2H3": ["duplicate token"],
+        "XL0H1": ["prefix head"],
+    }

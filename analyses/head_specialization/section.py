@@ -34,6 +34,10 @@ LIMITS = (
     "Wiegreffe and Pinter 2019; Brunner et al. 2020).",
     "Mass on end-of-sentence or on the start token may be a way to attend to nothing: values there are often small (Kobayashi et "
     "al. 2020).",
+    "A lift of 5 is out of reach where a category is more than a fifth of the keys, such as end-of-sentence in sources of fewer "
+    "than five tokens: no such head can be called a sink there.",
+    "Duplicate-token and induction heads are looked for on random tokens, far from the text the model was trained on: a head "
+    "that copies only in real text is missed, and one that copies random tokens need not do so in real text.",
     "Untrained twins attend almost evenly, so they are an easy control; base rates and the exchange of rows are the harder ones.",
     "Heads of equal index share one position bias in every layer of a stack of T5, so equal positional scores across layers are "
     "not independent findings.",
@@ -202,7 +206,9 @@ def _method(atlas: HeadAtlas) -> str:
         f"et al. 2019) or more than {settings.mass:g} of the mass does (Clark et al. 2019, for the previous and next token; "
         f"extended to other offsets by us); sinks [ours] if at least {settings.mass:g} of the mass lies on the category and "
         f"at least {settings.lift:g} times its base rate (of prefix and first token, whose base rates are large: "
-        f"{settings.lift:g} times its odds). Every role also needs a one-sided t-test against its null with false discovery rate "
+        f"{settings.lift:g} times its odds). Duplicate-token and induction heads [ours] if more than {settings.mass:g} of "
+        f"the mass, on random sequences repeated with random periods, lies on other copies of the token or on what followed "
+        f"them. Every role also needs a one-sided t-test against its null with false discovery rate "
         f"{settings.false_discovery_rate:g} over all heads and roles, and the same verdict in {settings.stability:.0%} of the "
         f"resamples (97.5 % for sinks)."
     )
