@@ -1,14 +1,11 @@
 """The logit-attribution analysis: from a padded batch to a section, on tiny, planted and bundled models."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from analyses._contract import Evidence, Example, Observed, Pass, Settings
-from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, present, summarise
+from analyses.logit_attribution import LogitAttribution, illustrate, observe, present
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
 from analyses.logit_attribution.wording import number
@@ -19,46 +16,10 @@ from interp.report import Figure, Report, Table, render
 from interp.residual import component_labels
 from interp.tokens import Batch
 from interp.words import CATEGORIES, EOS, PAD
+from tests.attribution_runs import analysed, one_pass
 from tests.models import random_batch, tiny
 
 LENGTHS = ((15, 12, 19, 13, 14, 16), (13, 17, 12, 15, 14, 16))
-
-
-def one_pass(model: HookedEncoderDecoder, batch: Batch) -> Pass:
-    with torch.no_grad():
-        logits, cache = model.run_with_cache(batch, ANALYSIS.hooks)
-    return Pass(model, batch, logits, cache, Settings())
-
-
-def analysed(
-    model: HookedEncoderDecoder, batches: Sequence[Batch], twins: Sequence[HookedEncoderDecoder]
-) -> LogitAttribution:
-    """What the runner does, for one analysis."""
-
-    def observed(subject: HookedEncoderDecoder) -> Observed:
-        parts = [observe(one_pass(subject, batch)) for batch in batches]
-        return Observed({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {})
-
-    single = batches[0].select(0)
-    example = Example(
-        id="p0",
-        source_pieces=single.source_texts[0].pieces,
-        decoder_pieces=single.decoder_pieces(0),
-        label_pieces=single.target_texts[0].pieces,
-        arrays=illustrate(one_pass(model, single)),
-    )
-    ids = tuple(f"p{index}" for index in range(sum(len(batch) for batch in batches)))
-    evidence = Evidence(
-        cfg=model.cfg,
-        prompt_ids=ids,
-        target_origin=single.target_origin,
-        model=observed(model),
-        twins=tuple(observed(twin) for twin in twins),
-        example=example,
-        settings=Settings(),
-        seed=0,
-    )
-    return summarise(evidence)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,14 @@ from analyses.logit_attribution.causal import CausalCheck, ablate, agreement, ch
 from analyses.logit_attribution.causal_blocks import causal_blocks, causal_findings, causal_frame
 from analyses.logit_attribution.experiment import experiment, sample
 from analyses.logit_attribution.observe import observe
+from analyses.logit_attribution.section import present
+from analyses.logit_attribution.summary import with_experiments
 from analyses.logit_attribution.trajectories import trace, trajectories
 from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings, trajectory_frame
 from interp.report import Figure, Report, Section, Table, render
 from interp.residual import component_labels
 from interp.tokens import Batch
+from tests.attribution_runs import analysed
 from tests.models import random_batch, tiny
 
 LENGTHS = ((15, 12, 19, 13, 14, 16), (13, 17, 12, 15, 14, 16))
@@ -122,6 +125,18 @@ def test_causal_frame_and_blocks(checked: CausalCheck) -> None:
     assert [type(block) for block in blocks] == [Figure, Table]
     section = Section("s", "t", "q", findings, blocks, ("l",))
     assert "tables/logit-attribution-causal.csv" in render(Report("t", "q", findings, "c", (section,), ()))
+
+
+def test_the_section_takes_the_sample_in(batches: list[Batch]) -> None:
+    """What the sample gave joins findings, evidence and limits; an empty sample changes nothing."""
+    result = analysed(tiny("t5"), batches, [tiny("t5", seed=1)])
+    assert with_experiments(result, {}, [], 0) is result
+    model, twin = (experiment(tiny("t5", seed=seed), batches, SETTINGS) for seed in (0, 1))
+    plain, full = present(result), present(with_experiments(result, model, [twin], 0))
+    assert len(full.findings) == len(plain.findings) + 5
+    assert set(plain.limits) < set(full.limits)
+    names = {block.name for block in full.blocks if isinstance(block, Figure | Table)}
+    assert {"logit-attribution-causal", "logit-attribution-depths"} <= names
 
 
 def test_trajectories_end_at_the_model(batches: list[Batch]) -> None:

@@ -33,6 +33,15 @@ LIMITS = (
     "are without training, not zero.",
 )
 
+SAMPLED_LIMITS = (
+    "Ablations and depths are measured on a sample of the prompts, on the decoder's heads only, and against one "
+    "untrained twin; with few prompts the intervals are too narrow rather than too wide. Zeroing z removes "
+    "exactly the head's write, but leaves the range of activations that later components know; mean and resample "
+    "ablation stay nearer to it.",
+    "An encoder layer from which the decoder cannot yet read the answer may still hold it: intermediate memories "
+    "are unlike any the decoder was trained on.",
+)
+
 
 def present(result: LogitAttribution) -> Section:
     """The section of one run."""
@@ -52,7 +61,7 @@ def present(result: LogitAttribution) -> Section:
         question="Which heads and layers wrote the predicted logit, and from which source tokens?",
         findings=findings(result),
         blocks=blocks,
-        limits=LIMITS,
+        limits=LIMITS + (SAMPLED_LIMITS if result.causal else ()),
     )
 
 
