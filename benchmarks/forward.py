@@ -83,6 +83,7 @@ def cases(work: Work) -> dict[str, Case]:
             inputs, [(_kept_everywhere, _ignore)]
         ),
         "patterns": lambda: model.run_with_cache(inputs, names_filter="*.hook_pattern"),
+        "outputs of every sublayer": lambda: model.run_with_cache(inputs, names_filter=_of_sublayers),
         "full cache": lambda: model.run_with_cache(inputs),
         "one head edited": lambda: model.run_with_hooks(inputs, [("decoder.2.cross_attn.hook_z", zero_first_head)]),
         "all heads ablated": lambda: model.run_with_hooks(inputs, [(name, _zeros) for name in z_points]),
@@ -91,6 +92,19 @@ def cases(work: Work) -> dict[str, Case]:
 
 def _kept_everywhere(name: str) -> bool:
     return not name.endswith("hook_result")
+
+
+def _of_sublayers(name: str) -> bool:
+    """What the nnsight case keeps, for a comparison of equal work."""
+    return name.endswith((
+        "hook_q",
+        "hook_k",
+        "hook_v",
+        "attn_out",
+        "hook_mlp_out",
+        "mlp.hook_pre",
+        "ln2.hook_normalized",
+    ))
 
 
 def _ignore(tensor: torch.Tensor, hook: object) -> None:

@@ -202,14 +202,16 @@ class NormWire(TorchWire):
             return None
         if self.centred:
             hidden = hidden - hidden.mean(-1, keepdim=True)
-        # The norm of a vector needs no second tensor of its size, which the mean of squares would.
-        length = torch.linalg.vector_norm(hidden.to(torch.float32), dim=-1, keepdim=True)
-        scale = (length.square() / hidden.shape[-1] + self.eps).sqrt()
+        # In the host's order of operations, so that a value put back where it came from changes no bit.
+        inverse = torch.rsqrt(hidden.to(torch.float32).pow(2).mean(-1, keepdim=True) + self.eps)
+        scale = inverse.reciprocal()
         shown = self.points["scale"].fire(scale)
         replaced = shown is not scale or shown.requires_grad
-        if not replaced and not self.points["normalized"].active:
+        if replaced:
+            inverse = shown.reciprocal()
+        elif not self.points["normalized"].active:
             return None
-        normalized = (hidden / shown).to(output.dtype)
+        normalized = (hidden * inverse).to(output.dtype)
         shown = self.points["normalized"].fire(normalized)
         replaced = replaced or shown is not normalized or shown.requires_grad
         return self._gain(shown) if replaced else None
