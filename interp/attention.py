@@ -48,9 +48,13 @@ def register() -> None:
     AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
 
 
-def watch(module: nn.Module, points: AttentionPoints) -> None:
-    """Fire these points whenever this attention module runs."""
-    _POINTS[module] = points
+def watch(module: nn.Module, points: AttentionPoints) -> AttentionPoints:
+    """Fire these points whenever this attention module runs.
+
+    Returns:
+        The points that fire: those of an earlier wrapper, if the module has been wrapped before, so that both see it.
+    """
+    return _POINTS.setdefault(module, points)
 
 
 def _fire_heads(point: HookPoint, tensor: Tensor) -> Tensor:

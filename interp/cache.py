@@ -5,7 +5,7 @@ The cache keeps references to the tensors of the forward pass, not copies: keepi
 computed from z when it is read, unless it was asked for by name.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Int
@@ -140,6 +140,21 @@ class ActivationCache(ResidualStacks):
     def stack(self, name: str, place: str, layers: range) -> Tensor:
         """One activation of several layers on a new leading layer axis, e.g. `cache.stack("z", "cross_attn", range(4))`."""
         return torch.stack([self[name, layer, place] for layer in layers])
+
+
+def in_order(kept: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """What was kept, in forward order.
+
+    Raises:
+        InputError: if a point did not fire, which happens when something else took over the host's attention.
+    """
+    silent = [name for name in names if name not in kept]
+    if silent:
+        raise InputError(
+            f"The hook point {silent[0]} did not fire ({len(silent)} in all): the host model no longer uses the attention it was "
+            "wrapped with. Do not call `set_attn_implementation` on it, or wrap it again."
+        )
+    return {name: kept[name] for name in names}
 
 
 def keeper(

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.attention import IMPLEMENTATION, register
 from interp.axes import Logits, TokenIds
-from interp.cache import RESULT, ActivationCache, keeper
+from interp.cache import RESULT, ActivationCache, in_order, keeper
 from interp.errors import InputError
 from interp.families import family_of, read_config
 from interp.generation import Decoding, Generation, StepRecorder, Written, write
@@ -275,8 +275,7 @@ class HookedEncoderDecoder:
         functions = [(self._points[name], keep) for name in names]
         with torch.set_grad_enabled(gradients or torch.is_grad_enabled()), attached(functions):
             logits = self(batch)
-        ordered = {name: kept[name] for name in names}
-        return logits, self._cache(ordered, batch if isinstance(batch, Batch) else None, gradients)
+        return logits, self._cache(in_order(kept, names), batch if isinstance(batch, Batch) else None, gradients)
 
     def _cache(self, kept: Mapping[str, Tensor], batch: Batch | None, gradients: bool = False) -> ActivationCache:
         return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions)

@@ -105,8 +105,7 @@ class _Connector:
         """The points of one site, connected to its module."""
         if site.side == "attention":
             heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in ("q", "k", "v", "attn_scores", "pattern", "z")}
-            watch(module, AttentionPoints(**heads))
-            return {point.name: point for point in heads.values()}
+            return {point.name: point for point in watch(module, AttentionPoints(**heads))}
         if site.side == "norm":
             scale, normalized = _point(f"{name}.hook_scale"), _point(f"{name}.hook_normalized")
             centred = self.config.norm == "layer"

@@ -109,3 +109,30 @@ def test_logit_scale_follows_the_configuration_and_not_the_tying() -> None:
     assert tiny("v1.1").cfg.logit_scale == 1.0
     assert tiny("mt5").cfg.logit_scale == 1.0
     assert tiny("umt5").cfg.logit_scale == pytest.approx(24**-0.5)
+
+
+def test_a_model_wrapped_twice_shows_its_attention_to_both_wrappers() -> None:
+    first = tiny("t5")
+    second = HookedEncoderDecoder(first.hf)
+    batch = random_batch(first)
+    _, one = first.run_with_cache(batch, "*.hook_pattern")
+    _, other = second.run_with_cache(batch, "*.hook_pattern")
+    assert list(one) == list(other)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_host_whose_attention_was_replaced_is_noticed() -> None:
+    model = tiny("t5")
+    model.hf.set_attn_implementation("eager")
+    with pytest.raises(InputError, match=r"encoder\.0\.attn\.hook_pattern did not fire \(8 in all\).*wrap it again"):
+        model.run_with_cache(random_batch(model), "*.hook_pattern")
+    again = HookedEncoderDecoder(model.hf)
+    assert len(again.run_with_cache(random_batch(model), "*.hook_pattern")[1]) == 8
+
+
+def test_values_put_back_where_they_came_from_change_nothing(tiny_model: HookedEncoderDecoder) -> None:
+    batch = random_batch(tiny_model)
+    clean = tiny_model(batch)
+    for name in tiny_model.hook_points():
+        put_back = tiny_model.run_with_hooks(batch, [(name, lambda tensor, hook: tensor.clone())])
+        assert (put_back - clean).abs().max() < 1e-6 * clean.abs().max(), name
