@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from analyses.commands.explain import align, attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.quality import eval_model
@@ -27,6 +28,7 @@ app = typer.Typer(
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Reports": {"run": run, "verify": verify, "diff": diff},
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
+    "Explain": {"attribute": attribute, "align": align},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 

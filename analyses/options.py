@@ -26,6 +26,11 @@ Prompts = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(help="Only the first so many prompts.", rich_help_panel=_INPUT)]
 
+WordGroups = Annotated[
+    Path | None,
+    typer.Option("--words", help="Groups of words for the embedding geometry, .json or .yaml.", rich_help_panel=_INPUT),
+]
+
 Analyses = Annotated[
     str | None,
     typer.Option("--analyses", "-a", help="Names, separated by commas; by default all.", rich_help_panel=_RUN),

@@ -99,6 +99,31 @@ def test_words_shows_neighbours_and_cosines() -> None:
     assert invoke("words", "chair", "chair")[0] == 2
 
 
+def test_attribute_adds_up_in_the_terminal() -> None:
+    code, out, err = invoke("attribute", "translate English to German: A dog runs.", "--top", "40")
+    assert code == 0, err
+    difference = float(re.search(r"by ([+-]\d+\.\d+) logits", out)[1])  # type: ignore[index]
+    written = [float(value) for value in re.findall(r"(?:embedding|[DX]L\d\w+)\W+(-?\d\.\d{3})", out)]
+    assert len(written) == 40
+    gap = re.search(r"gap of the sum (\S+) of", out)
+    assert gap is not None
+    assert float(gap[1]) < 2e-6
+    assert abs(difference) > 0
+    assert invoke("attribute", "translate English to German: A dog runs.", "--position", "99")[0] == 2
+
+
+def test_align_prints_baselines(tmp_path: Path) -> None:
+    prompts, gold = tmp_path / "pairs.jsonl", tmp_path / "gold.txt"
+    line = json.dumps({"source": "translate English to German: The dog runs.", "target": "Der Hund rennt."})
+    prompts.write_text(line + "\n" + line.replace("dog", "cat").replace("Hund", "Kater") + "\n", encoding="utf-8")
+    gold.write_text("1-1 2-2 3-3\n1-1 2-2 3p3\n")
+    code, out, err = invoke("align", str(prompts), "--gold", str(gold), "--one-based", "--twins", "2", "--top", "3")
+    assert code == 0, err
+    assert "diagonal" in out
+    assert "random" in out
+    assert invoke("align", str(prompts), "--gold", str(tmp_path / "none"))[0] == 2
+
+
 def test_eval_model_prints_scores_with_signatures(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.tsv"
     line = "own\tde\ttranslate English to German: A dog runs.\tEin Hund rennt.\n"
@@ -172,6 +197,7 @@ BAD: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "pickled weights": (_checkpoint({"config.json": T5_CONFIG, "pytorch_model.bin": b"x"}), "pickle"),
     "no weights": (_checkpoint({"config.json": T5_CONFIG}), "no weights"),
     "damaged weights": (_checkpoint({"config.json": T5_CONFIG, "model.safetensors": b"\x00" * 40}), "damaged"),
+    "missing word groups": (_words("--words", "FOLDER/none.json"), "none.json"),
     "absent device": (_words("--device", "mps"), "mps"),
     "existing folder": (_words("--out", "FOLDER"), "exist"),
     "not a run's folder": (_words("--out", "FOLDER", "--overwrite"), "was not written by"),

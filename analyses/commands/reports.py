@@ -1,6 +1,7 @@
 """Commands about whole runs: make one, check one, compare two."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ def run(
     dtype: options.DType = "float32",
     prompts: options.Prompts = "translation",
     limit: options.Limit = None,
+    words: options.WordGroups = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
@@ -49,9 +51,19 @@ def run(
             seed=seed,
             batch_size=batch_size,
             twins=twins,
+            settings=_settings(words),
         )
         path = run_analyses(config, out, overwrite, advance)
     typer.echo(path)
+
+
+def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
+    """Settings of analyses that have an option of their own."""
+    if words is None:
+        return {}
+    from analyses.embedding_geometry.group_file import read_groups
+
+    return {"embedding_geometry": {"groups": read_groups(words)}}
 
 
 def verify(run: options.RunFolder) -> None:

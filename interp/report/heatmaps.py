@@ -247,8 +247,9 @@ def _draw_scale(figure: Figure, heatmap: Heatmap, scale: _Scale, notes: str) -> 
     """One horizontal colour bar at the bottom left, its quantity above it and the legend of marks below."""
     total_width, total_height = figure.get_size_inches()
     lower = MARGIN + 0.2 + LINE * bool(notes)
-    x = (MARGIN + 0.03) / total_width
-    length = min(_SCALE, total_width - 2 * MARGIN - 0.1)
+    # Room on both sides for half of the outermost numbers.
+    x = (MARGIN + 0.15) / total_width
+    length = min(_SCALE, total_width - 2 * MARGIN - 0.3)
     axes = figure.add_axes((x, lower / total_height, length / total_width, 0.11 / total_height))
     values = np.concatenate([panel.values.ravel() for panel in heatmap.panels])
     low, high = heatmap.limits
