@@ -189,7 +189,9 @@ def knock_out(
 
     def without(pattern: Tensor, hook: HookPoint) -> Tensor:
         chosen = (
-            cut.expand_as(pattern) if heads is None else cut & _chosen(heads, pattern.shape[1], hook).view(1, -1, 1, 1)
+            cut.expand_as(pattern)
+            if heads is None
+            else cut & _chosen(heads, pattern.shape[1], hook).to(cut.device).view(1, -1, 1, 1)
         )
         left = pattern.masked_fill(chosen, 0.0)
         if remaining == "unchanged":
