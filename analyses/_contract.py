@@ -2,6 +2,7 @@
 
     observe(Pass) -> Arrays        once per batch: numbers per prompt, leading axis prompt, no token axis
     examine(model, settings)       once per model: numbers read from the weights alone
+    experiment(model, batches, settings) -> Arrays   once for the model and one twin: interventions on a sample of the prompts
     illustrate(Pass) -> Arrays     once per run, for one example prompt: token axes allowed, shown and never averaged
     summarise(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
     present(<Noun>) -> Section     sentences with the numbers in them, tables, figures, views
@@ -11,8 +12,8 @@ was cut. The same functions run on the model and on its untrained twins; an anal
 control and does not belong here. torch stops at `observe`: what leaves it is numpy.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,10 +65,12 @@ class Observed:
     Attributes:
         prompts: array name -> values, leading axis prompt, prompts in the order of the prompt set.
         weights: array name -> values that depend on the weights alone.
+        experiment: array name -> values of a sample of the prompts; empty where the experiment was not run.
     """
 
     prompts: Arrays
     weights: Arrays
+    experiment: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +122,11 @@ def no_weights(model: "HookedEncoderDecoder", settings: Settings) -> Arrays:
     return {}
 
 
+def no_experiment(model: "HookedEncoderDecoder", batches: Sequence["Batch"], settings: Any) -> Arrays:
+    """For analyses that only read."""
+    return {}
+
+
 def no_illustration(run: Pass) -> Arrays:
     """For analyses that show no single prompt."""
     return {}
@@ -137,6 +145,7 @@ class Analysis:
         summarise: from evidence to a frozen result.
         present: from the result to a section.
         examine: numbers from the weights.
+        experiment: numbers from interventions on a sample that it takes from all prompts.
         illustrate: arrays of one example prompt.
         settings: its settings class.
     """
@@ -149,5 +158,6 @@ class Analysis:
     summarise: Callable[[Evidence], Any]
     present: Callable[[Any], Section]
     examine: Callable[["HookedEncoderDecoder", Settings], Arrays] = no_weights
+    experiment: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Arrays] = no_experiment
     illustrate: Callable[[Pass], Arrays] = no_illustration
     settings: type[Settings] = Settings

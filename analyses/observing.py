@@ -40,10 +40,12 @@ class Subject:
     Attributes:
         label: `model`, `twin-0`, `twin-1`, ...
         model: the hooked model.
+        experiments: whether experiments are run on it; they cost much, so one control is enough.
     """
 
     label: str
     model: HookedEncoderDecoder
+    experiments: bool = True
 
 
 def shards(batches: Sequence[Batch], batch_size: int) -> Iterator[Sequence[Batch]]:
@@ -116,7 +118,9 @@ def observe(
     joined = _join(parts)
     return {
         item.analysis.name: Observed(
-            prompts=_of(joined, item.analysis.name), weights=item.analysis.examine(subject.model, item.settings)
+            prompts=_of(joined, item.analysis.name),
+            weights=item.analysis.examine(subject.model, item.settings),
+            experiment=item.analysis.experiment(subject.model, batches, item.settings) if subject.experiments else {},
         )
         for item in chosen
     }
@@ -168,7 +172,7 @@ def observe_twins(
     """What the untrained twins give, one twin in memory at a time."""
     observed = []
     for index, seed in enumerate(seeds):
-        twin = Subject(f"twin-{index}", untrained_twin(model, seed))
+        twin = Subject(f"twin-{index}", untrained_twin(model, seed), experiments=index == 0)
         observed.append(observe(twin, batches, batch_size, chosen, store, advance))
     return observed
 

@@ -158,7 +158,7 @@ def test_nothing_is_loaded_from_outside(page):
             if address is not None and element["tag"] == "a":
                 assert address.startswith(("#", "tables/", "figures/"))
             elif address is not None:
-                assert address.startswith("data:image/svg+xml;base64,")
+                assert address.startswith(("data:image/svg+xml;base64,", "data:image/webp;base64,"))
         assert element["tag"] not in {"link", "iframe", "object", "embed", "base", "form"}
     assert "url(" not in page.one("style")["text"]
     assert "@import" not in page.one("style")["text"]

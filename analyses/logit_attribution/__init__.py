@@ -6,6 +6,7 @@ and MLPs, and every cross head is a sum over source tokens; nothing is left over
 """
 
 from analyses._contract import Analysis
+from analyses.logit_attribution.experiment import experiment
 from analyses.logit_attribution.observe import HOOKS, illustrate, observe
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.settings import AttributionSettings
@@ -17,6 +18,7 @@ ANALYSIS = Analysis(
     question="Which heads and layers wrote the predicted logit, and from which source tokens?",
     hooks=HOOKS,
     observe=observe,
+    experiment=experiment,
     illustrate=illustrate,
     summarise=summarise,
     present=present,

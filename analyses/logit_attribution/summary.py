@@ -135,7 +135,7 @@ def summarise(evidence: Evidence) -> LogitAttribution:
     def plain(name: str) -> Estimate:
         return over(lambda values: values, name)
 
-    return LogitAttribution(
+    result = LogitAttribution(
         components=components,
         kinds=kinds,
         layers=tuple(_layer(label) for label in components),
@@ -160,6 +160,8 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         target_origin=evidence.target_origin,
         n_twins=len(evidence.twins),
     )
+    controls = [twin.experiment for twin in evidence.twins if twin.experiment]
+    return with_experiments(result, evidence.model.experiment, controls, seed)
 
 
 def with_experiments(result: LogitAttribution, model: Arrays, twins: Sequence[Arrays], seed: int) -> LogitAttribution:

@@ -38,6 +38,7 @@ from interp.report.tables import decimals_for
 from interp.report.typeface import INK, MUTED, drawable, label_characters, widest, width
 
 _SCALE = 3.0  # length of the colour bar
+_LABEL_GAP = 0.045  # between cells and labels
 _MANY_CELLS = 1500  # in a figure; beyond this a panel is one image instead of one shape per cell
 _MANY_NUMBERS = 600  # in a figure; beyond this no numbers are printed in the cells
 
@@ -227,20 +228,26 @@ def _mark(axes: Axes, where: np.ndarray, marker: str, colour: str, size: float) 
 
 
 def _label_axes(axes: Axes, frame: PanelFrame, cell: float, tall: float) -> None:
-    upright = frame.upright(cell)
-    step = frame.step(cell, upright)
-    columns = range(0, frame.columns, step)
-    axes.set_xticks(
-        [column + 0.5 for column in columns],
-        [frame.column_labels[column] for column in columns],
-        rotation=90 if upright else 0,
-        fontsize=NORMAL,
-    )
-    rows = range(0, len(frame.row_labels), round_step(0.13 / tall))
-    axes.set_yticks([row + 0.5 for row in rows], [frame.row_labels[row] for row in rows], fontsize=NORMAL)
-    axes.tick_params(length=0, pad=3)
+    """Write row and column labels as plain text: a tick is a dozen objects, and none but its label would be seen."""
+    axes.xaxis.set_visible(False)
+    axes.yaxis.set_visible(False)
     for side in axes.spines.values():
         side.set_visible(False)
+    upright = frame.upright(cell)
+    n_rows = len(frame.row_labels)
+    for column in range(0, frame.columns, frame.step(cell, upright)):
+        axes.text(
+            column + 0.5,
+            n_rows + _LABEL_GAP / tall,
+            frame.column_labels[column],
+            rotation=90 if upright else 0,
+            fontsize=NORMAL,
+            ha="center",
+            va="top",
+        )
+    for row in range(0, n_rows, round_step(0.13 / tall)):
+        place = -_LABEL_GAP / cell
+        axes.text(place, row + 0.5, frame.row_labels[row], fontsize=NORMAL, ha="right", va="center_baseline")
 
 
 def _draw_scale(figure: Figure, heatmap: Heatmap, scale: _Scale, notes: str) -> None:
