@@ -1,5 +1,6 @@
 """Fixtures that several test files share; builders with arguments are in `tests/models.py`."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,10 @@ from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
 from tests.models import FAMILIES, random_batch, tiny
 
-# Tiny tensors gain nothing from a second thread, and threads that wait for each other are slow on a busy machine.
+# Tiny tensors gain nothing from a second thread, and threads that wait for each other are slow on a busy machine. Commands that
+# tests start get as many threads as the tests themselves, because sums split over threads differ in their last bits.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)

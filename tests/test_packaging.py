@@ -44,7 +44,9 @@ def test_the_wheel_holds_model_data_and_every_module(built: Path) -> None:
         names = set(wheel.namelist())
         for path in CHECKPOINT.iterdir():
             assert wheel.read(str(path.relative_to(ROOT))) == path.read_bytes()
-    modules = {str(path.relative_to(ROOT)) for package in ("interp", "analyses") for path in (ROOT / package).rglob("*.py")}
+    modules = {
+        str(path.relative_to(ROOT)) for package in ("interp", "analyses") for path in (ROOT / package).rglob("*.py")
+    }
     assert not modules - names
     assert not set(BESIDE_CODE) - names
     assert not [name for name in names if name.startswith(("tests/", "training/", "reports/"))]

@@ -261,13 +261,9 @@ def test_bundled_names_are_described_and_unknown_ones_answered_with_the_nearest(
     for name in names():
         assert len(bundled(name)) > 0
         assert "\n" not in describe(name)
-    with pytest.raises(
-        PromptError, match=r"no bundled prompt set 'Translatoin' \(did you mean 'translation'\?\)"
-    ):
+    with pytest.raises(PromptError, match=r"no bundled prompt set 'Translatoin' \(did you mean 'translation'\?\)"):
         bundled("Translatoin")
-    with pytest.raises(
-        PromptError, match=r"set 'zzz'; the bundled sets are translation, references; for a file"
-    ):
+    with pytest.raises(PromptError, match=r"set 'zzz'; the bundled sets are translation, references; for a file"):
         bundled("zzz")
 
 

@@ -12,6 +12,13 @@ from interp.errors import InputError
 FILES = {"index.html": b"page", "tables/a.csv": b"1\n", "manifest.json": b"{}"}
 
 
+def interrupt(final: Path, identity: str, shard: dict[str, np.ndarray], error: type[BaseException]) -> None:
+    """Begin a run, write one shard, and end by an exception."""
+    with staging(final, identity, overwrite=False) as store:
+        store.write_shard("s", shard)
+        raise error("no")
+
+
 def partial(final: Path) -> Path:
     return final.with_name(f".{final.name}.partial")
 
@@ -27,16 +34,14 @@ def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
 
 
 def test_errors_of_the_input_leave_nothing(tmp_path: Path) -> None:
-    with pytest.raises(InputError), staging(tmp_path / "deep" / "run", "a", overwrite=False) as store:
-        store.write_shard("s", {"x": np.zeros(1)})
-        raise InputError("no")
-    assert not partial(tmp_path / "deep" / "run").exists()
+    with pytest.raises(InputError):
+        interrupt(tmp_path / "deep" / "run", "a", {"x": np.zeros(1)}, InputError)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupted_run_finds_its_shards(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "run", "a", overwrite=False) as store:
-        store.write_shard("s", {"x": np.arange(4.0)})
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(tmp_path / "run", "a", {"x": np.arange(4.0)}, KeyboardInterrupt)
     with staging(tmp_path / "run", "a", overwrite=False) as store:
         again = store.read_shard("s")
         assert again is not None
@@ -45,9 +50,8 @@ def test_an_interrupted_run_finds_its_shards(tmp_path: Path) -> None:
 
 
 def test_another_run_does_not_find_them(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "run", "a", overwrite=False) as store:
-        store.write_shard("s", {"x": np.arange(4.0)})
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(tmp_path / "run", "a", {"x": np.arange(4.0)}, KeyboardInterrupt)
     with staging(tmp_path / "run", "b", overwrite=False) as store:
         assert store.read_shard("s") is None
 

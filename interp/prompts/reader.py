@@ -117,9 +117,7 @@ def _opened(path: Path) -> tuple[Format, bytes]:
     except FileNotFoundError:
         raise PromptError(f"{path} does not exist; give the path of a .txt, .jsonl or .csv file.") from None
     except OSError as error:
-        raise PromptError(
-            f"{path} cannot be read ({error.strerror}); check the path and its permissions."
-        ) from None
+        raise PromptError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
 
 
 def _decoded(content: bytes, name: str) -> str:
@@ -129,9 +127,7 @@ def _decoded(content: bytes, name: str) -> str:
         raise PromptError(f"{name} is empty; it must hold at least one prompt.")
     nul = content.find(b"\x00")
     if nul >= 0:
-        raise PromptError(
-            f"{name} has a NUL byte at byte {nul}: it is no text file in UTF-8; save it as UTF-8 text."
-        )
+        raise PromptError(f"{name} has a NUL byte at byte {nul}: it is no text file in UTF-8; save it as UTF-8 text.")
     try:
         return content[mark:].decode("utf-8")
     except UnicodeDecodeError as error:
@@ -149,9 +145,7 @@ def _lines(text: str, name: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines, start=1):
         line = line.removesuffix("\r")
         if not line.strip():
-            raise PromptError(
-                f"{name}, line {number} is empty; every line must hold one prompt, so remove the line."
-            )
+            raise PromptError(f"{name}, line {number} is empty; every line must hold one prompt, so remove the line.")
         if "\r" in line:
             raise PromptError(
                 f"{name}, line {number} has a carriage return inside; lines must end in LF or CRLF, so "
@@ -196,8 +190,7 @@ def _json_object(line: str, place: str) -> dict[str, object]:
         ) from None
     if not isinstance(value, dict):
         raise PromptError(
-            f"{place} holds a JSON {_json_type(value)}, not an object; write one object a line, as "
-            '{"source": "..."}.'
+            f'{place} holds a JSON {_json_type(value)}, not an object; write one object a line, as {{"source": "..."}}.'
         )
     return value
 
@@ -212,9 +205,7 @@ def _csv_records(text: str, name: str) -> Iterator[_Record]:
             if header is None:
                 header = _checked_header(row, name)
             elif not row:
-                raise PromptError(
-                    f"{name}, line {line} is empty; every row must hold one prompt, so remove the line."
-                )
+                raise PromptError(f"{name}, line {line} is empty; every row must hold one prompt, so remove the line.")
             elif len(row) != len(header):
                 raise PromptError(
                     f"{name}, line {line} has {len(row)} cells, but the header has {len(header)}; give every "
@@ -243,9 +234,7 @@ def _checked_header(header: list[str], name: str) -> list[str]:
             "header, with columns separated by commas."
         )
     if len(set(header)) < len(header) or "" in header:
-        raise PromptError(
-            f"{name}: the header has {found}; every column needs a name of its own, so rename or remove."
-        )
+        raise PromptError(f"{name}: the header has {found}; every column needs a name of its own, so rename or remove.")
     return header
 
 
@@ -261,16 +250,12 @@ def _prompt(record: _Record, number: str, name: str) -> Prompt:
         if key == "target" and value is None:
             continue
         if not isinstance(value, str):
-            raise PromptError(
-                f"{place}: {key!r} is a JSON {_json_type(value)}, not text; write it in double quotes."
-            )
+            raise PromptError(f"{place}: {key!r} is a JSON {_json_type(value)}, not text; write it in double quotes.")
         if key in _OWN_KEYS and not value.strip():
             remedy = "add the text" if key == "source" else "add it or leave it out"
             raise PromptError(f"{place}: {key!r} is empty; {remedy}.")
         if _NO_TEXT.search(key) or _NO_TEXT.search(value):
-            raise PromptError(
-                f"{place}: {key!r} holds a NUL or half a surrogate pair, which is no text; remove it."
-            )
+            raise PromptError(f"{place}: {key!r} holds a NUL or half a surrogate pair, which is no text; remove it.")
     texts = cast(dict[str, str], values)
     fields = {key: text for key, text in texts.items() if key not in _OWN_KEYS}
     return Prompt(texts.get("id", number), texts["source"], texts.get("target"), fields)
