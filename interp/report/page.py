@@ -28,9 +28,9 @@ from interp.report.tables import Grid, csv_bytes, grid
 
 _HERE = Path(__file__).parent
 _LIBRARIES = ("vendor/d3.min.js", "vendor/jquery.slim.min.js", "templates/views.js")
-_LARGE = 45_000  # bytes of a figure's outlines, beyond which the page shows pixels
-_LARGE = 45_000  # bytes of outlines beyond which the page shows pixels instead
-_DOTS_PER_INCH = 160.0
+_LARGE = 40_000  # bytes of a figure's outlines, beyond which the page shows pixels
+_LARGE = 40_000  # bytes of outlines beyond which the page shows pixels instead
+_DOTS_PER_INCH = 144.0
 _PIXELS_PER_POINT = 96 / 72
 
 
