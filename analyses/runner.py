@@ -103,12 +103,26 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, advance: Advance) 
     with staging(final, inputs.identity(), overwrite) as store:
         torch.use_deterministic_algorithms(True, warn_only=True)
         model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
+        _check_analysable(model)
         with _threads_for(model):
             files = build(inputs, model, store, advance)
         files[LOG] = _log(time.monotonic() - started, model)
         advance("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
+
+
+def _check_analysable(model: HookedEncoderDecoder) -> None:
+    """Refuse families whose equations the analyses do not cover yet; hooks and cache work on all of them.
+
+    Raises:
+        InputError: naming the attribute.
+    """
+    if model.cfg.positions != "relative":
+        raise InputError(
+            f"The analyses need a T5-shaped model (positions='relative'); this {model.cfg.model_type} has positions="
+            f"{model.cfg.positions!r}. Its hooks and cache work in a notebook; for a report choose a T5, mT5, ByT5 or UMT5."
+        )
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -21,9 +20,10 @@ from analyses.cli import app
 from analyses.comparison import compare
 from analyses.config import RunConfig, make_config
 from analyses.manifest import LOG
-from analyses.runner import run
+from analyses.runner import _check_analysable, run
 from analyses.verification import read_manifest, verify
 from interp.errors import InputError
+from tests.models import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -145,17 +145,26 @@ def test_every_analysis_has_its_section_with_limits(first: Path, page: Page) -> 
     results = json.loads((first / "results.json").read_text(encoding="utf-8"))
     assert set(ANALYSES) <= set(results)
     for name in ANALYSES:
-        assert name.replace("_", "-") in page.ids or name in page.ids
+        assert f"section-{name.replace('_', '-')}" in page.ids
         assert any(re.search(r"\d", sentence) for sentence in results[name]["findings"])
         assert results[name]["limits"]
 
 
+# Listings, not measurements: texts, one prompt in full, rounding gaps of exact sums, lists whose summary has its control.
+LISTINGS = {
+    "prompts",
+    "cross-focus-example-steps",
+    "logit-attribution-completeness",
+    "vocabulary-hubs",
+    "word-cosines",
+}
+
+
 def test_every_table_carries_a_control(first: Path) -> None:
     for path in sorted((first / "tables").glob("*.csv")):
-        if path.name == "prompts.csv":
-            continue
-        columns = " ".join(pd.read_csv(path).columns).lower()
-        assert re.search(r"twin|untrained|control", columns), (path.name, columns)
+        header, *rows = path.read_text(encoding="utf-8").lower().splitlines()
+        controlled = re.search(r"twin|untrained|control", header) or any("untrained twin" in row for row in rows)
+        assert bool(controlled) != (path.stem in LISTINGS), (path.name, header)
 
 
 def test_batch_size_changes_nothing_beyond_rounding(first: Path, tmp_path: Path) -> None:
@@ -201,6 +210,12 @@ def test_given_targets_are_used_and_said(tmp_path: Path) -> None:
     folder = run(config, tmp_path / "run", overwrite=False, advance=quiet).parent
     assert read_manifest(folder).prompts.target_origin == "given"
     assert "given targets" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_families_without_position_bias_are_refused_by_attribute() -> None:
+    with pytest.raises(InputError, match="positions='learned'"):
+        _check_analysable(tiny("bart"))
+    _check_analysable(tiny("umt5"))
 
 
 def test_settings_are_checked_before_the_work(tmp_path: Path) -> None:

@@ -54,7 +54,15 @@ def _word_row(word: Word) -> dict[str, object]:
 def neighbour_table(result: EmbeddingGeometry) -> Table:
     """Every neighbour in a row of its own."""
     rows = [
-        {"word": word.word, "correction": correction, "rank": rank + 1, "piece": piece, "cosine": cosine}
+        {
+            "word": word.word,
+            "correction": correction,
+            "rank": rank + 1,
+            "piece": piece,
+            "cosine": cosine,
+            "nearest in twins, lowest": min(word.twin_cosines.get(correction, ()), default=np.nan),
+            "nearest in twins, highest": max(word.twin_cosines.get(correction, ()), default=np.nan),
+        }
         for word in result.words
         for correction in word.neighbours
         for rank, (piece, cosine) in enumerate(zip(word.neighbours[correction], word.cosines[correction], strict=False))

@@ -44,6 +44,11 @@ LIMITS = (
 )
 
 
+def _has_marks(atlas: HeadAtlas, kind: AttentionKind) -> bool:
+    """Whether any head of a kind has a role or almost one; an atlas of none shows nothing."""
+    return any(label.head.kind == kind for label in (*atlas.labels, *atlas.uncertain))
+
+
 def present(atlas: HeadAtlas) -> Section:
     """The section of one run."""
     return Section(
@@ -55,7 +60,7 @@ def present(atlas: HeadAtlas) -> Section:
         findings=findings(atlas),
         blocks=(
             Paragraph(_method(atlas)),
-            *(atlas_figure(atlas, kind) for kind in ATTENTION_KINDS),
+            *(atlas_figure(atlas, kind) for kind in ATTENTION_KINDS if _has_marks(atlas, kind)),
             *_tables(atlas),
             *metric_figures(atlas),
             *bias_figures(atlas),
