@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import interp
 from analyses._registry import ANALYSES
 from analyses.cli import app
 
@@ -77,7 +78,8 @@ def test_model_describes_parts_and_shapes() -> None:
     code, out, _ = invoke("model", "--shapes", "translate English to German: Yes.")
     assert code == 0
     assert "n_decoder_layers" in out
-    assert re.search(r"total\W+5285376", out)
+    parameters = interp.load().hf.num_parameters()
+    assert re.search(rf"total\W+{parameters}\W", out)
     assert re.search(r"decoder\.0\.cross_attn\.hook_pattern\W+batch head query key\W+1 x 6 x \d+ x 9", out)
 
 

@@ -186,13 +186,14 @@ def test_the_bundled_model_knows_its_chairs(bundled: HookedEncoderDecoder) -> No
     words = {word.word: word for word in result.words}
     assert "▁chairs" in words["chair"].neighbours["raw"]
     assert words["chair"].cosines["raw"][0] > max(words["chair"].twin_cosines["raw"])
-    assert not words["goat"].single
+    assert words["goat"].single
+    assert not words["shelf"].single
     single = [comparison for comparison in result.comparisons if comparison.words == "words of one piece"]
     assert {comparison.space for comparison in single} == {INPUT, OUTPUT}
     assert result.rows_of_kind[2] == 100
     section = present(result)
     files = render(Report("A", "B?", ("C.",), "interp run", (section,), ()))
-    assert b"goat" in files["tables/words.csv"]
+    assert b"shelf" in files["tables/words.csv"]
     assert {"figures/word-map.svg", "figures/word-cosines.svg", "tables/word-groups.csv"} <= set(files)
     assert all(any(character.isdigit() for character in finding) for finding in section.findings)
     assert all("twin" in block.alt or "within" in block.alt for block in section.blocks if isinstance(block, Figure))

@@ -16,9 +16,9 @@ from interp.vocabulary import Vocabulary
 
 
 def test_words_are_looked_up_with_neighbours_and_cosines(bundled: HookedEncoderDecoder) -> None:
-    found = look_up(bundled, ["chair", "table", "goat"], n_neighbours=4)
+    found = look_up(bundled, ["chair", "table", "shelf"], n_neighbours=4)
     assert found.words["vector"].tolist() == ["one piece", "one piece", "mean of pieces"]
-    assert found.words["pieces"].tolist() == ["▁chair", "▁table", "▁go at"]
+    assert found.words["pieces"].tolist() == ["▁chair", "▁table", "▁she lf"]
     assert len(found.neighbours) == 12
     assert "▁chairs" in found.neighbours["piece"][:4].tolist()
     assert (found.neighbours.groupby("word")["cosine"].apply(lambda c: c.is_monotonic_decreasing)).all()
@@ -29,7 +29,7 @@ def test_words_are_looked_up_with_neighbours_and_cosines(bundled: HookedEncoderD
 @pytest.mark.parametrize("space", ["input", "output"])
 @pytest.mark.parametrize("correction", ["raw", "centred", "all but the top"])
 def test_looking_up_agrees_with_the_analysis(bundled: HookedEncoderDecoder, space: str, correction: str) -> None:
-    settings = GeometrySettings(groups={"a": ("chair", "goat"), "b": ("dog", "table")}, n_neighbours=3)
+    settings = GeometrySettings(groups={"a": ("chair", "shelf"), "b": ("dog", "table")}, n_neighbours=3)
     arrays = static_words(bundled, settings, Vocabulary.of(bundled.tokenizer, bundled.cfg.d_vocab))
     found = look_up(bundled, settings.words, space, correction, 3)  # type: ignore[arg-type]
     place = ["input", "output"].index(space), ["raw", "centred", "all but the top"].index(correction)

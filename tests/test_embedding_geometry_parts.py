@@ -89,14 +89,14 @@ def test_a_tokenizer_without_frequencies_gives_no_frequency_numbers() -> None:
 
 def test_a_word_of_several_pieces_is_the_mean_of_their_rows(bundled: HookedEncoderDecoder) -> None:
     table = _cloud(bundled.cfg.d_vocab)
-    goat = spell("goat", bundled.tokenizer)
-    expected = (table[goat.ids[0]].astype(np.float64) + table[goat.ids[1]]) / 2
-    np.testing.assert_allclose(word_vectors(table, [goat])[0], expected)
+    shelf = spell("shelf", bundled.tokenizer)
+    expected = (table[shelf.ids[0]].astype(np.float64) + table[shelf.ids[1]]) / 2
+    np.testing.assert_allclose(word_vectors(table, [shelf])[0], expected)
 
 
 def test_word_states_begin_as_rows_of_the_table_and_do_not_depend_on_company(bundled: HookedEncoderDecoder) -> None:
-    sentences = ["The goat is old.", "A chair.", "She told me about the goat that ate the whole garden yesterday."]
-    words = ["goat", "chair", "goat"]
+    sentences = ["The shelf is old.", "A chair.", "She told me about the shelf that filled the whole garden yesterday."]
+    words = ["shelf", "chair", "shelf"]
     states, directions = word_states(bundled, PREFIX, sentences, words)
     table = bundled.hf.get_input_embeddings().weight.numpy()
     for word, state in zip(words, states, strict=True):

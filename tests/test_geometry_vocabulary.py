@@ -25,7 +25,8 @@ def test_unigram_scores_are_log_probabilities_of_pieces_alone(bundled: HookedEnc
     vocabulary = Vocabulary.of(bundled.tokenizer, bundled.cfg.d_vocab)
     assert np.isnan(vocabulary.log_probabilities[~vocabulary.ordinary]).all()
     total = np.exp(vocabulary.log_probabilities[vocabulary.ordinary]).sum()
-    assert total == pytest.approx(1, abs=0.05)
+    # The vocabulary grew by whole words after its unigram model was fitted, so the sum is a little above 1.
+    assert total == pytest.approx(1, abs=0.1)
     common, rare = (bundled.tokenizer.convert_tokens_to_ids(piece) for piece in ("▁a", "▁chair"))
     assert vocabulary.log_probabilities[common] > vocabulary.log_probabilities[rare]
 
@@ -37,11 +38,11 @@ def test_a_tokenizer_without_scores_has_none(tiny_byt5: HookedEncoderDecoder) ->
 
 
 def test_spelling_tells_single_pieces_from_several(bundled: HookedEncoderDecoder) -> None:
-    chair, goat = spell("chair", bundled.tokenizer), spell("goat", bundled.tokenizer)
+    chair, shelf = spell("chair", bundled.tokenizer), spell("shelf", bundled.tokenizer)
     assert chair.single
     assert chair.pieces == ("▁chair",)
-    assert goat.pieces == ("▁go", "at")
-    assert not goat.single
+    assert shelf.pieces == ("▁she", "lf")
+    assert not shelf.single
 
 
 def test_spelling_takes_no_end_of_sentence(tiny_byt5: HookedEncoderDecoder) -> None:
