@@ -46,26 +46,19 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(SMALL, tmp_path_factory.mktemp("first") / "run", overwrite=False, advance=quiet).parent
 
 
+def command(out: Path) -> list[str]:
+    """The command line of `SMALL`."""
+    choices = ["--limit", "6", "--twins", "2", "--batch-size", "4", "--out", str(out)]
+    return [sys.executable, "-m", "analyses.cli", "run", *choices]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != LOG}
 
 
 def test_the_same_command_gives_the_same_bytes(first: Path, tmp_path: Path) -> None:
     again = tmp_path / "elsewhere" / "again"
-    words = [
-        sys.executable,
-        "-m",
-        "analyses.cli",
-        "run",
-        "--limit",
-        "6",
-        "--twins",
-        "2",
-        "--batch-size",
-        "4",
-        "--out",
-        str(again),
-    ]
+    words = command(again)
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": "7"})
     assert done.stdout.strip() == str(again / "index.html")
     assert done.stderr == ""
@@ -175,20 +168,7 @@ def test_batch_size_changes_nothing_beyond_rounding(first: Path, tmp_path: Path)
 
 def test_a_killed_run_goes_on_and_ends_the_same(first: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    words = [
-        sys.executable,
-        "-m",
-        "analyses.cli",
-        "run",
-        "--limit",
-        "6",
-        "--twins",
-        "2",
-        "--batch-size",
-        "4",
-        "--out",
-        str(out),
-    ]
+    words = command(out)
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     shards = tmp_path / ".run.partial" / "shards"
     for _ in range(1200):
