@@ -26,7 +26,7 @@ from typing import Literal, get_args
 from interp.axes import AttentionKind
 from interp.errors import InputError
 
-NamesFilter = str | re.Pattern[str] | Sequence[str] | Callable[[str], bool] | None
+NamesFilter = str | re.Pattern[str] | Sequence[str | re.Pattern[str]] | Callable[[str], bool] | None
 """Which hook points: None for all, a name or glob, a compiled regular expression, several of them, or a predicate."""
 
 ActivationKey = str | tuple[str, int, str]

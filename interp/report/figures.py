@@ -10,6 +10,7 @@ has its own marker as well.
 
 import io
 import re
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import matplotlib.style
@@ -27,43 +28,52 @@ Width = Literal["wide", "narrow"]
 INCHES: dict[Width, float] = {"wide": 8.6, "narrow": 3.5}
 
 
-def svg(drawing: Drawing, width: Width = "wide") -> bytes:
-    """Draw as SVG.
+class Plate:
+    """A drawing laid out once, to be saved in several formats.
 
     Args:
         drawing: what to draw.
         width: for a desk or for a phone; a heatmap of many columns may be wider than that.
-
-    Returns:
-        The file, equal for equal drawings under the same version of matplotlib.
     """
-    return _compact(_save(drawing, width, "svg", {"Date": None, "Creator": None}, "figure"))
+
+    def __init__(self, drawing: Drawing, width: Width = "wide") -> None:
+        with _style():
+            self._figure = _draw(drawing, width)
+
+    def svg(self) -> bytes:
+        """Outlines, equal for equal drawings under the same version of matplotlib."""
+        return _compact(self._save("svg", {"Date": None, "Creator": None}, "figure"))
+
+    def png(self, dots_per_inch: float = 160.0) -> bytes:
+        """Pixels, for places that show no SVG."""
+        return self._save("png", {"Software": None}, dots_per_inch)
+
+    def webp(self, dots_per_inch: float = 160.0) -> bytes:
+        """Lossless WebP: every colour of the PNG in two fifths of its size."""
+        buffer = io.BytesIO()
+        picture = Image.open(io.BytesIO(self.png(dots_per_inch))).convert("RGB")
+        picture.save(buffer, format="webp", lossless=True, quality=50, method=2)
+        return buffer.getvalue()
+
+    def _save(self, kind: Literal["svg", "png"], metadata: dict[str, None], dpi: float | Literal["figure"]) -> bytes:
+        buffer = io.BytesIO()
+        with _style():
+            self._figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
+        return buffer.getvalue()
+
+
+def svg(drawing: Drawing, width: Width = "wide") -> bytes:
+    """Draw as SVG; see `Plate`."""
+    return Plate(drawing, width).svg()
 
 
 def png(drawing: Drawing, width: Width = "wide", dots_per_inch: float = 160.0) -> bytes:
-    """Draw as PNG, for places that show no SVG; arguments as for `svg`."""
-    return _save(drawing, width, "png", {"Software": None}, dots_per_inch)
+    """Draw as PNG; see `Plate`."""
+    return Plate(drawing, width).png(dots_per_inch)
 
 
-def webp(drawing: Drawing, width: Width = "wide", dots_per_inch: float = 160.0) -> bytes:
-    """Draw as lossless WebP: every colour of the PNG in two fifths of its size; arguments as for `svg`."""
-    buffer = io.BytesIO()
-    picture = Image.open(io.BytesIO(png(drawing, width, dots_per_inch))).convert("RGB")
-    picture.save(buffer, format="webp", lossless=True, quality=50, method=2)
-    return buffer.getvalue()
-
-
-def _save(
-    drawing: Drawing,
-    width: Width,
-    kind: Literal["svg", "png"],
-    metadata: dict[str, None],
-    dpi: float | Literal["figure"],
-) -> bytes:
-    buffer = io.BytesIO()
-    with matplotlib.style.context(["default", STYLE]):
-        _draw(drawing, width).savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
-    return buffer.getvalue()
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.style.context(["default", STYLE])
 
 
 def _compact(picture: bytes) -> bytes:

@@ -21,8 +21,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from interp.report.blocks import Block, Figure, Report, Table, View, is_slug
-from interp.report.drawings import Drawing
-from interp.report.figures import Width, svg, webp
+from interp.report.figures import Plate
 from interp.report.labels import visible
 from interp.report.tables import Grid, csv_bytes, grid
 
@@ -72,9 +71,12 @@ def render(report: Report) -> dict[str, bytes]:
         if isinstance(block, Table):
             files[f"tables/{block.name}.csv"] = csv_bytes(block.frame)
         elif isinstance(block, Figure):
-            wide = svg(block.drawing, "wide")
-            files[f"figures/{block.name}.svg"] = wide
-            images[block.name] = _pictures(block.drawing, wide)
+            desk = Plate(block.drawing, "wide")
+            outlines = desk.svg()
+            files[f"figures/{block.name}.svg"] = outlines
+            # Outlines where they are small, else pixels finer than a screen's.
+            wide = _outlines(outlines) if len(outlines) <= _LARGE else _pixels(desk)
+            images[block.name] = _Pictures(wide, _pixels(Plate(block.drawing, "narrow")))
     page = _page(report, blocks, images)
     return {"index.html": page.encode("utf-8", errors="replace"), **files}
 
@@ -110,12 +112,6 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
-def _pictures(drawing: Drawing, wide: bytes) -> _Pictures:
-    """Both widths as data: outlines where they are small, else pixels finer than a screen's."""
-    desk = _outlines(wide) if len(wide) <= _LARGE else _pixels(drawing, "wide")
-    return _Pictures(desk, _pixels(drawing, "narrow"))
-
-
 def _outlines(picture: bytes) -> _Picture:
     root = picture[picture.index(b"<svg ") :]
     size = [re.search(rb"\b%s=\"([\d.]+)pt\"" % side, root) for side in (b"width", b"height")]
@@ -123,8 +119,8 @@ def _outlines(picture: bytes) -> _Picture:
     return _Picture(f"data:image/svg+xml;base64,{base64.b64encode(picture).decode('ascii')}", width, height)
 
 
-def _pixels(drawing: Drawing, width: Width) -> _Picture:
-    picture = webp(drawing, width, _DOTS_PER_INCH)
+def _pixels(plate: Plate) -> _Picture:
+    picture = plate.webp(_DOTS_PER_INCH)
     with Image.open(io.BytesIO(picture)) as opened:
         size = [round(side * 96 / _DOTS_PER_INCH) for side in opened.size]
     return _Picture(f"data:image/webp;base64,{base64.b64encode(picture).decode('ascii')}", *size)
