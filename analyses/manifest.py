@@ -130,13 +130,15 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def file_hash(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """File name -> SHA-256, read in blocks."""
-    hashes = {}
-    for path in paths:
-        with path.open("rb") as stream:
-            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return hashes
+    """File name -> SHA-256."""
+    return {path.name: file_hash(path) for path in paths}
 
 
 def content_hashes(files: Mapping[str, bytes]) -> dict[str, str]:

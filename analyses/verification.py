@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from analyses.manifest import LOG, MANIFEST, Manifest, file_hashes
+from analyses.manifest import LOG, MANIFEST, Manifest, file_hash
 from interp.errors import InputError
 
 
@@ -69,12 +69,11 @@ def verify(run: Path) -> Verdict:
         InputError: if the folder has no readable manifest.
     """
     manifest = read_manifest(run)
-    present = {
-        str(path.relative_to(run)): path
+    hashes = {
+        str(path.relative_to(run)): file_hash(path)
         for path in sorted(run.rglob("*"))
         if path.is_file() and path.name not in (LOG, MANIFEST)
     }
-    hashes = {name: next(iter(file_hashes([path]).values())) for name, path in present.items()}
     listed = manifest.files
     return Verdict(
         digest=manifest.digest,
