@@ -81,9 +81,7 @@ def _notes(assembly: Assembly) -> tuple[str, ...]:
 
 def _provenance(assembly: Assembly) -> tuple[tuple[str, str], ...]:
     model, prompts, cfg = assembly.model, assembly.prompts, assembly.cfg
-    depth = (
-        f"{cfg.n_encoder_layers} encoder and {cfg.n_decoder_layers} decoder layers, {cfg.n_heads} heads of {cfg.d_head}"
-    )
+    depth = f"{cfg.n_encoder_layers} encoder and {cfg.n_decoder_layers} decoder layers, {cfg.describe_heads()}"
     rows = [
         ("Package", package_version()),
         ("Model", model.name if model.revision is None else f"{model.name} at {model.revision}"),

@@ -264,14 +264,13 @@ def _value_directions(
 def _heads_by_layer(model: HookedEncoderDecoder, heads: Sequence[HeadId] | None) -> dict[int, list[int]]:
     cfg = model.cfg
     if heads is None:
-        return {layer: list(range(cfg.n_heads)) for layer in range(cfg.n_decoder_layers)}
+        return {layer: list(range(cfg.n_decoder_heads)) for layer in range(cfg.n_decoder_layers)}
     if not heads:
         raise InputError("No cross heads were given; name at least one, or give None for all.")
     chosen: dict[int, list[int]] = {}
     for head in heads:
-        if head.kind != "cross" or head.layer >= cfg.n_decoder_layers or head.head >= cfg.n_heads:
-            raise InputError(
-                f"{head} is no cross head of this model; it has XL0H0 to XL{cfg.n_decoder_layers - 1}H{cfg.n_heads - 1}."
-            )
+        if head.kind != "cross" or head.layer >= cfg.n_decoder_layers or head.head >= cfg.n_decoder_heads:
+            last = HeadId("cross", cfg.n_decoder_layers - 1, cfg.n_decoder_heads - 1)
+            raise InputError(f"{head} is no cross head of this model; it has XL0H0 to {last}.")
         chosen.setdefault(head.layer, []).append(head.head)
     return chosen

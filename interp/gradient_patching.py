@@ -19,6 +19,7 @@ from interp.errors import InputError
 from interp.hooks import HookPoint
 from interp.minimal_pairs import PairBatch
 from interp.model import HookedEncoderDecoder
+from interp.names import attention_kind
 from interp.patching import Site
 
 AT_CORRUPTED = (0.0,)
@@ -100,7 +101,8 @@ def _change(
     if not name.endswith(_KEYS):
         return (clean[name] - corrupted[name]) * gradients.get(name, torch.zeros_like(clean[name]))
     query, pattern = _key_parts(name)
-    scores = torch.einsum("bthk,bshk->bhts", corrupted[query], clean[name]) * model.cfg.attention_scale
+    scale = model.cfg.attention_scale(attention_kind(name))
+    scores = torch.einsum("bthk,bshk->bhts", corrupted[query], clean[name]) * scale
     scores = scores.masked_fill(~pairs.corrupted.source_mask[:, None, None, :], float("-inf"))
     return (scores.softmax(-1) - corrupted[pattern]) * gradients[pattern]
 

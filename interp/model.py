@@ -79,7 +79,7 @@ class HookedEncoderDecoder:
 
     def __repr__(self) -> str:
         cfg = self.cfg
-        shape = f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, {cfg.n_heads} heads of {cfg.d_head}"
+        shape = f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, {cfg.describe_heads()}"
         rest = f"d_model {cfg.d_model}, {len(self._points)} hook points, {self.device}, {self.dtype}"
         return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {rest})"
 

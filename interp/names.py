@@ -16,7 +16,6 @@ Canonical names are those users of TransformerLens know, with the stack in front
 In a decoder layer `resid_mid` follows self-attention and `resid_mid_cross` follows cross-attention.
 """
 
-import difflib
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from interp.axes import AttentionKind
-from interp.errors import InputError
+from interp.errors import InputError, nearest
 
 NamesFilter = str | re.Pattern[str] | Sequence[str | re.Pattern[str]] | Callable[[str], bool] | None
 """Which hook points: None for all, a name or glob, a compiled regular expression, several of them, or a predicate."""
@@ -62,6 +61,13 @@ _ALIASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^decoder_pos_embed\.hook_out$", "decoder.position_bias"),
     )
 )
+
+
+class HookNameError(InputError, KeyError):
+    """A name that no hook point has: bad input for the command line, a missing key for a program."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def canonical_name(name: str) -> str:
@@ -119,15 +125,15 @@ def resolve(key: ActivationKey, known: Iterable[str]) -> str:
         known: the names to look in.
 
     Raises:
-        KeyError: if there is no such name; the message offers the nearest ones.
+        HookNameError: if there is no such name; the message offers the nearest ones.
     """
     name = get_act_name(*key) if isinstance(key, tuple) else canonical_name(key)
     names = tuple(known)
     if name in names:
         return name
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = nearest(name, names, most=3)
     hint = f" Did you mean {', '.join(near)}?" if near else " `interp list hooks` prints every name."
-    raise KeyError(f"No hook point {name!r} here.{hint}")
+    raise HookNameError(f"No hook point {name!r} here.{hint}")
 
 
 def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]:
@@ -138,7 +144,7 @@ def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]
         known: all names, in forward order.
 
     Raises:
-        KeyError: if a name or glob selects nothing, so that a typing error is never an empty cache.
+        HookNameError: if a name or glob selects nothing, so that a typing error is never an empty cache.
     """
     if names_filter is None:
         return tuple(known)
@@ -156,7 +162,7 @@ def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]
 
 def _some(pattern: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
     if not chosen:
-        raise KeyError(f"No hook point matches the regular expression {pattern!r}.")
+        raise HookNameError(f"No hook point matches the regular expression {pattern!r}.")
     return chosen
 
 
@@ -183,9 +189,25 @@ def attention_path(kind: AttentionKind, layer: int) -> str:
     )
 
 
+def attention_kind(name: str) -> AttentionKind:
+    """The kind of attention that a hook name is about: the reverse of `attention_path`."""
+    if ".cross_attn" in name:
+        return "cross"
+    return "encoder" if name.startswith("encoder") else "decoder"
+
+
 _HEAD_LABEL = re.compile(r"^([EDX])L(\d+)H(\d+)$")
 _KIND_OF_LETTER: dict[str, AttentionKind] = {"E": "encoder", "D": "decoder", "X": "cross"}
 _LETTER_OF_KIND = {kind: letter for letter, kind in _KIND_OF_LETTER.items()}
+
+
+def _near_labels(label: str) -> tuple[str, ...]:
+    """Labels that a misspelt one may stand for: `xl2h1`, `X2H1`, `X2.1`, `cross 2 1`; without a kind, `L2H1` or `2.1`, all three."""
+    match = re.fullmatch(r"([a-z]*?)[\s_.:,-]*l?[\s_.:,-]*(\d+)[\s_.:,-]*h?[\s_.:,-]*(\d+)", label.strip().casefold())
+    if match is None or (match[1] and match[1][0] not in "edxc"):
+        return ()
+    letters = {"": "EDX", "c": "X"}.get(match[1][:1], match[1][:1].upper())
+    return tuple(f"{letter}L{int(match[2])}H{int(match[3])}" for letter in letters)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -208,7 +230,11 @@ class HeadId:
         """
         match = _HEAD_LABEL.match(label)
         if match is None:
-            raise InputError(f"{label!r} is no head label; write EL0H3 (encoder), DL2H1 (decoder) or XL2H1 (cross).")
+            near = _near_labels(label)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise InputError(
+                f"{label!r} is no head label; write EL0H3 (encoder), DL2H1 (decoder) or XL2H1 (cross).{hint}"
+            )
         letter, layer, head = match.groups()
         return cls(_KIND_OF_LETTER[letter], int(layer), int(head))
 

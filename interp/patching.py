@@ -28,6 +28,7 @@ from interp.errors import InputError
 from interp.hooks import HookFunction, HookPoint
 from interp.minimal_pairs import PairBatch
 from interp.model import HookedEncoderDecoder, Hooks
+from interp.names import attention_kind
 from interp.tokens import Batch
 
 Direction = Literal["denoise", "noise"]
@@ -87,9 +88,8 @@ def sites(model: HookedEncoderDecoder, pairs: PairBatch, family: SiteFamily) -> 
     if family not in _HEAD_SITES:
         allowed = ", ".join(("encoder_resid", "decoder_resid", *_HEAD_SITES))
         raise InputError(f"No family of sites is called {family!r}; there are {allowed}.")
-    depth = cfg.n_encoder_layers if family == "encoder_z" else cfg.n_decoder_layers
-    pattern = _HEAD_SITES[family]
-    return tuple(Site(pattern.format(layer), head, "head") for layer in range(depth) for head in range(cfg.n_heads))
+    names = [_HEAD_SITES[family].format(layer) for layer in range(cfg.layers_of(attention_kind(_HEAD_SITES[family])))]
+    return tuple(Site(name, head, "head") for name in names for head in range(cfg.heads_of(attention_kind(name))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

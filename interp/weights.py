@@ -38,11 +38,13 @@ def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: i
     module = model.module(attention_path(kind, layer))
     q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.projections)
 
+    heads = model.cfg.heads_of(kind)
+
     def reader(weight: Tensor) -> Tensor:
-        split: Tensor = weight.unflatten(0, (model.cfg.n_heads, -1))
+        split: Tensor = weight.unflatten(0, (heads, -1))
         return split.transpose(1, 2)
 
-    return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (model.cfg.n_heads, -1)))
+    return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (heads, -1)))
 
 
 def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
@@ -60,8 +62,7 @@ def _weight(module: nn.Module) -> Tensor:
 
 def output_weights(model: HookedEncoderDecoder, kind: AttentionKind) -> Float[Tensor, "layer head d_head d_model"]:
     """W_O of every layer of one kind of attention (a copy, because layers are separate parameters)."""
-    depth = model.cfg.n_encoder_layers if kind == "encoder" else model.cfg.n_decoder_layers
-    return torch.stack([attention_weights(model, kind, layer).W_O for layer in range(depth)])
+    return torch.stack([attention_weights(model, kind, layer).W_O for layer in range(model.cfg.layers_of(kind))])
 
 
 def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:

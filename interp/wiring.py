@@ -10,7 +10,7 @@ from interp.axes import Stack
 from interp.errors import InputError
 from interp.families import Family, ModelConfig, Site
 from interp.hooks import HookPoint
-from interp.names import axes_of
+from interp.names import attention_kind, axes_of
 from interp.wires import (
     EmbeddingWire,
     InputWire,
@@ -118,7 +118,7 @@ class _Connector:
             self.norms[module].hand_on(point)
         elif site.side == "heads":
             assert isinstance(module, nn.Linear)
-            ResultWire(module, self.config.n_heads, value=point)
+            ResultWire(module, self.config.heads_of(attention_kind(name)), value=point)
         elif site.side == "embedding":
             EmbeddingWire(module, self.config.embed_scale, value=point)
         else:

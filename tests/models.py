@@ -85,7 +85,7 @@ _ABSOLUTE_SIZES: dict[str, Any] = {
     "encoder_ffn_dim": 28,
     "decoder_ffn_dim": 28,
     "encoder_attention_heads": 5,
-    "decoder_attention_heads": 5,
+    "decoder_attention_heads": 10,
     "encoder_layers": 2,
     "decoder_layers": 3,
     "max_position_embeddings": 160,
@@ -108,7 +108,10 @@ BART_RECIPES = {
 }
 
 BART_FAMILIES = tuple(BART_RECIPES)
-"""Names of the tiny models with absolute positions, LayerNorm and biases; `bart` and `marian` are post-norm."""
+"""Names of the tiny models with absolute positions, LayerNorm and biases; `bart` and `marian` are post-norm.
+
+Their stacks have different numbers of heads: 5 of width 4 in the encoder, 10 of width 2 in the decoder.
+"""
 
 
 def tiny_hf(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:

@@ -99,7 +99,8 @@ class BartOracle:
         return x @ self.weights[f"{path}.weight"].T + self.weights[f"{path}.bias"]
 
     def attention(self, name: str, path: str, u: Tensor, memory: Tensor, mask: Tensor, out: str) -> Tensor:
-        heads = self.config.encoder_attention_heads
+        config = self.config
+        heads = config.encoder_attention_heads if name.startswith("encoder") else config.decoder_attention_heads
 
         def read(letter: str, states: Tensor) -> Tensor:
             projected = self.linear(f"{path}.{letter}_proj", states)

@@ -16,8 +16,8 @@ def test_attention_weights_reproduce_queries_keys_values_and_results(
     _, cache = tiny_model.run_with_cache(random_batch(tiny_model))
     weights = attention_weights(tiny_model, kind, 0)
     cfg = tiny_model.cfg
-    assert weights.W_Q.shape == (cfg.n_heads, cfg.d_model, cfg.d_head)
-    assert weights.W_O.shape == (cfg.n_heads, cfg.d_head, cfg.d_model)
+    assert weights.W_Q.shape == (cfg.heads_of(kind), cfg.d_model, cfg.d_head_of(kind))
+    assert weights.W_O.shape == (cfg.heads_of(kind), cfg.d_head_of(kind), cfg.d_model)
     name = {"encoder": "encoder.0.attn", "decoder": "decoder.0.attn", "cross": "decoder.0.cross_attn"}[kind]
     norm = {"encoder": "encoder.0.ln1", "decoder": "decoder.0.ln1", "cross": "decoder.0.ln2"}[kind]
     reader = cache[f"{norm}.hook_normalized"] * tiny_model.module(norm).weight

@@ -90,7 +90,7 @@ def _held_out(evidence: Evidence, head: HeadId, measure: Measure) -> Estimate:
 
 
 def _n_heads(evidence: Evidence) -> int:
-    return evidence.cfg.n_decoder_layers * evidence.cfg.n_heads
+    return evidence.cfg.n_decoder_layers * evidence.cfg.n_decoder_heads
 
 
 def _best(evidence: Evidence, measure: Measure) -> tuple[HeadId, Estimate] | None:

@@ -103,7 +103,7 @@ def summarise(evidence: Evidence) -> Focus:
         n_prompts=len(evidence.prompt_ids),
         n_twins=len(evidence.twins),
         n_layers=evidence.cfg.n_decoder_layers,
-        n_heads=evidence.cfg.n_heads,
+        n_heads=evidence.cfg.n_decoder_heads,
         target_origin=evidence.target_origin,
         masses=masses,
         shapes={f"{r}.{s}": observed_estimate(evidence, f"{r}.{s}") for r in readings for s in SHAPES},

@@ -141,8 +141,8 @@ def all_heads(model: HookedEncoderDecoder) -> list[HeadId]:
     return [
         HeadId(kind, layer, head)
         for kind in ATTENTION_KINDS
-        for layer in range(model.cfg.n_encoder_layers if kind == "encoder" else model.cfg.n_decoder_layers)
-        for head in range(model.cfg.n_heads)
+        for layer in range(model.cfg.layers_of(kind))
+        for head in range(model.cfg.heads_of(kind))
     ]
 
 

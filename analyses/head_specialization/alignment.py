@@ -29,7 +29,7 @@ def observe_alignment(run: Pass) -> dict[str, np.ndarray]:
     if not links:
         return {}
     cfg, batch = run.model.cfg, run.batch
-    shape = (len(batch), cfg.n_decoder_layers, cfg.n_heads)
+    shape = (len(batch), cfg.n_decoder_layers, cfg.n_decoder_heads)
     found = {f"cross.align_{step}": np.full(shape, np.nan) for step in (*STEPS, "diagonal")}
     layers = [run.cache[f"{attention_path('cross', layer)}.hook_pattern"] for layer in range(cfg.n_decoder_layers)]
     for prompt, (source, target) in enumerate(zip(batch.source_texts, batch.target_texts, strict=True)):

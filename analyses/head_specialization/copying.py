@@ -167,7 +167,7 @@ def _hits(
 ) -> Float[Tensor, "word head"]:
     weights = attention_weights(model, "cross", layer)
     found = []
-    for head in range(model.cfg.n_heads):
+    for head in range(model.cfg.n_decoder_heads):
         logits = states @ weights.W_V[head] @ weights.W_O[head] @ read.T
         own = logits.gather(1, tokens[:, None])
         # Fewer than `top` tokens are raised more, and a head that writes nothing copies nothing.

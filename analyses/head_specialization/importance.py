@@ -51,9 +51,10 @@ def by_kind(
 ) -> Mapping[AttentionKind, np.ndarray]:
     """Values of all heads in the order of `ablation.all_heads`, taken apart by kind: [prompt layer head]."""
     cfg = model.cfg
-    first, second = cfg.n_encoder_layers * cfg.n_heads, cfg.n_decoder_layers * cfg.n_heads
-    parts = np.split(values.T, (first, first + second), axis=1)
-    return {kind: part.reshape(len(part), -1, cfg.n_heads) for kind, part in zip(ATTENTION_KINDS, parts, strict=True)}
+    shapes = [(cfg.layers_of(kind), cfg.heads_of(kind)) for kind in ATTENTION_KINDS]
+    ends = np.cumsum([layers * heads for layers, heads in shapes])
+    parts = zip(ATTENTION_KINDS, shapes, np.split(values.T, ends[:-1], axis=1), strict=True)
+    return {kind: part.reshape(len(part), *shape) for kind, shape, part in parts}
 
 
 def gradient_importance(model: HookedEncoderDecoder, batch: Batch) -> Mapping[AttentionKind, np.ndarray]:

@@ -147,7 +147,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         candidates=verdict.candidates,
         existence=existence,
         twin_labels=tuple(len({label.head for label in twin.labels}) for twin in untrained),
-        heads=(cfg.n_encoder_layers + 2 * cfg.n_decoder_layers) * cfg.n_heads,
+        heads=sum(cfg.layers_of(kind) * cfg.heads_of(kind) for kind in ATTENTION_KINDS),
         prompts=len(evidence.prompt_ids),
         example=evidence.example.arrays,
         source_pieces=evidence.example.source_pieces,

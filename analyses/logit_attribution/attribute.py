@@ -132,14 +132,14 @@ def _row_and_foil(
 
 
 def _component_frame(model: HookedEncoderDecoder, contributions: Tensor) -> pd.DataFrame:
-    labels = component_labels(model.cfg.n_decoder_layers, model.cfg.n_heads)
+    labels = component_labels(model.cfg.n_decoder_layers, model.cfg.n_decoder_heads)
     values = contributions.float().cpu().numpy()
     frame = pd.DataFrame({"component": labels, "contribution": values})
     return frame.iloc[np.argsort(-np.abs(values), kind="stable")].reset_index(drop=True)
 
 
 def _source_frame(model: HookedEncoderDecoder, batch: Batch, by_source: Tensor) -> pd.DataFrame:
-    labels = encoder_component_labels(model.cfg.n_encoder_layers, model.cfg.n_heads)
+    labels = encoder_component_labels(model.cfg.n_encoder_layers, model.cfg.n_encoder_heads)
     kinds = np.array([
         "MLPs" if label.endswith("MLP") else "heads" if "H" in label else "embedding" for label in labels
     ])

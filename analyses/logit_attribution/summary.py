@@ -53,7 +53,7 @@ class LogitAttribution:
         components: labels of the decoder's writers.
         kinds: for every component an index into `KINDS`.
         layers: layer of every component; -1 for the embedding.
-        n_heads: heads of one layer.
+        n_heads: heads of one decoder layer.
         difference: contribution to the logit difference of label and runner-up.
         label: contribution to the label's logit.
         centred: contribution to the label's logit less the vocabulary's mean logit.
@@ -122,7 +122,7 @@ def summarise(evidence: Evidence) -> LogitAttribution:
     """From observations to estimates."""
     seed, cfg = evidence.seed, evidence.cfg
     observed = evidence.model.prompts
-    components = component_labels(cfg.n_decoder_layers, cfg.n_heads)
+    components = component_labels(cfg.n_decoder_layers, cfg.n_decoder_heads)
     kinds = tuple(_kind(label) for label in components)
     names, present, shares = _categories(observed["tokens"])
     placed = ranks(observed["difference.components"], seed)
@@ -139,7 +139,7 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         components=components,
         kinds=kinds,
         layers=tuple(_layer(label) for label in components),
-        n_heads=cfg.n_heads,
+        n_heads=cfg.n_decoder_heads,
         difference=plain("difference.components"),
         label=plain("label.components"),
         centred=plain("centred.components"),
@@ -152,7 +152,7 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         categories=over(lambda values: values[..., present], "difference.categories"),
         category_names=names,
         category_share=shares,
-        encoder_components=encoder_component_labels(cfg.n_encoder_layers, cfg.n_heads),
+        encoder_components=encoder_component_labels(cfg.n_encoder_layers, cfg.n_encoder_heads),
         through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
         through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
         completeness=_completeness(evidence),

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from transformers import PreTrainedConfig
 
-from interp.axes import Stack
+from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
 from interp.families.bart import NormPlace, bart_stacks
 from interp.families.sites import Site as Site
@@ -58,16 +58,18 @@ class ModelConfig:
         model_type: family, as in the host's configuration.
         n_encoder_layers: depth of the encoder.
         n_decoder_layers: depth of the decoder.
-        n_heads: heads of every attention, self and cross.
+        n_encoder_heads: heads of an encoder layer.
+        n_decoder_heads: heads of a decoder layer, in self-attention and in cross-attention.
         d_model: width of the residual stream.
-        d_head: width of a query, key or value; n_heads * d_head need not equal d_model.
+        d_encoder_head: width of an encoder head's query, key or value; heads times width need not equal d_model.
+        d_decoder_head: the same of decoder heads, cross-attention included.
         d_mlp: neurons of a feed-forward layer.
         d_vocab: rows of the embedding, trained or not.
         act_fn: activation function, by the host's name.
         gated_mlp: whether the feed-forward layer is act(x W_gate) * (x W_in).
         eps: epsilon of the norms.
         norm: `rms` or `layer`.
-        attention_scale: factor of the query-key product; 1 in T5, 1/sqrt(d_head) in the BART family.
+        scaled_scores: whether the query-key product is divided by the square root of a head's width; not in T5.
         logit_scale: factor s of the normed decoder output before the unembedding.
         bias_per_layer: whether every self-attention layer has its own position-bias table.
         relative_attention_num_buckets: rows of a position-bias table; 0 where positions are absolute.
@@ -85,16 +87,18 @@ class ModelConfig:
     model_type: str
     n_encoder_layers: int
     n_decoder_layers: int
-    n_heads: int
+    n_encoder_heads: int
+    n_decoder_heads: int
     d_model: int
-    d_head: int
+    d_encoder_head: int
+    d_decoder_head: int
     d_mlp: int
     d_vocab: int
     act_fn: str
     gated_mlp: bool
     eps: float
     norm: Literal["rms", "layer"]
-    attention_scale: float
+    scaled_scores: bool
     logit_scale: float
     bias_per_layer: bool
     relative_attention_num_buckets: int
@@ -111,6 +115,53 @@ class ModelConfig:
     def n_layers(self, stack: Stack) -> int:
         """Depth of one stack."""
         return self.n_encoder_layers if stack == "encoder" else self.n_decoder_layers
+
+    def heads_of(self, kind: AttentionKind) -> int:
+        """Heads of a layer of one kind of attention; cross-attention has those of the decoder."""
+        return self.n_encoder_heads if kind == "encoder" else self.n_decoder_heads
+
+    def d_head_of(self, kind: AttentionKind) -> int:
+        """Width of a query, key or value of one kind of attention."""
+        return self.d_encoder_head if kind == "encoder" else self.d_decoder_head
+
+    def layers_of(self, kind: AttentionKind) -> int:
+        """Layers that have one kind of attention."""
+        return self.n_encoder_layers if kind == "encoder" else self.n_decoder_layers
+
+    def attention_scale(self, kind: AttentionKind) -> float:
+        """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family."""
+        return float(self.d_head_of(kind) ** -0.5) if self.scaled_scores else 1.0
+
+    @property
+    def n_heads(self) -> int:
+        """Heads of every layer, in models whose stacks have equally many; `heads_of` serves all models.
+
+        Raises:
+            InputError: if the stacks have different numbers.
+        """
+        return self._of_both("n_{}_heads")
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head, in models whose stacks agree; `d_head_of` serves all models.
+
+        Raises:
+            InputError: if the stacks have heads of different widths.
+        """
+        return self._of_both("d_{}_head")
+
+    def _of_both(self, attribute: str) -> int:
+        names = [attribute.format(stack) for stack in ("encoder", "decoder")]
+        encoder, decoder = (int(getattr(self, name)) for name in names)
+        if encoder != decoder:
+            raise InputError(f"This model has {names[0]}={encoder} and {names[1]}={decoder}; ask for one of them.")
+        return encoder
+
+    def describe_heads(self) -> str:
+        """Number and width of the heads in words, of both stacks where they differ."""
+        encoder = f"{self.n_encoder_heads} heads of {self.d_encoder_head}"
+        decoder = f"{self.n_decoder_heads} heads of {self.d_decoder_head}"
+        return encoder if encoder == decoder else f"{encoder} in the encoder and {decoder} in the decoder"
 
 
 _T5 = ("q", "k", "v", "o")
@@ -204,16 +255,18 @@ def _read_t5(config: PreTrainedConfig, family: Family) -> ModelConfig:
         model_type=family.model_type,
         n_encoder_layers=config.num_layers,
         n_decoder_layers=config.num_decoder_layers,
-        n_heads=config.num_heads,
+        n_encoder_heads=config.num_heads,
+        n_decoder_heads=config.num_heads,
         d_model=config.d_model,
-        d_head=config.d_kv,
+        d_encoder_head=config.d_kv,
+        d_decoder_head=config.d_kv,
         d_mlp=config.d_ff,
         d_vocab=config.vocab_size,
         act_fn=config.dense_act_fn,
         gated_mlp=config.is_gated_act,
         eps=config.layer_norm_epsilon,
         norm=family.norm,
-        attention_scale=1.0,
+        scaled_scores=False,
         logit_scale=config.d_model**-0.5 if is_scaled else 1.0,
         bias_per_layer=family.bias_per_layer,
         relative_attention_num_buckets=config.relative_attention_num_buckets,
@@ -229,27 +282,27 @@ _LAYER_NORM_EPS = 1e-5
 def _read_bart(config: PreTrainedConfig, family: Family) -> ModelConfig:
     if config.activation_function not in _ACTIVATIONS:
         raise _refuse("activation_function", config.activation_function, ", ".join(_ACTIVATIONS))
-    for attribute, other in (("attention_heads", "heads"), ("ffn_dim", "feed-forward width")):
-        encoder, decoder = getattr(config, f"encoder_{attribute}"), getattr(config, f"decoder_{attribute}")
-        if encoder != decoder:
-            raise _refuse(f"decoder_{attribute}", decoder, f"the encoder's {other}, {encoder}")
+    if config.encoder_ffn_dim != config.decoder_ffn_dim:
+        width = config.encoder_ffn_dim
+        raise _refuse("decoder_ffn_dim", config.decoder_ffn_dim, f"the encoder's feed-forward width, {width}")
     if not getattr(config, "share_encoder_decoder_embeddings", True):
         raise _refuse("share_encoder_decoder_embeddings", False, "True: one vocabulary for both stacks")
-    d_head = config.d_model // config.encoder_attention_heads
     return ModelConfig(
         model_type=family.model_type,
         n_encoder_layers=config.encoder_layers,
         n_decoder_layers=config.decoder_layers,
-        n_heads=config.encoder_attention_heads,
+        n_encoder_heads=config.encoder_attention_heads,
+        n_decoder_heads=config.decoder_attention_heads,
         d_model=config.d_model,
-        d_head=d_head,
+        d_encoder_head=config.d_model // config.encoder_attention_heads,
+        d_decoder_head=config.d_model // config.decoder_attention_heads,
         d_mlp=config.encoder_ffn_dim,
         d_vocab=config.vocab_size,
         act_fn=config.activation_function,
         gated_mlp=False,
         eps=_LAYER_NORM_EPS,
         norm=family.norm,
-        attention_scale=d_head**-0.5,
+        scaled_scores=True,
         logit_scale=1.0,
         bias_per_layer=False,
         relative_attention_num_buckets=0,

@@ -193,7 +193,7 @@ def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list
         systems = {}
         for layer in range(model.cfg.n_decoder_layers):
             for kind in ("raw", "norm"):
-                for head in range(model.cfg.n_heads):
+                for head in range(model.cfg.n_decoder_heads):
                     systems[f"{HeadId('cross', layer, head)} {kind}"] = read[f"{kind}.head"][prompt, layer, head]
                 systems[f"layer {layer} {kind}"] = read[f"{kind}.layer"][prompt, layer]
             for name, flow in flows.items():
