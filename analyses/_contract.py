@@ -6,6 +6,7 @@
     illustrate(Pass) -> Arrays     once per run, for one example prompt: token axes allowed, shown and never averaged
     summarise(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
     present(<Noun>) -> Section     sentences with the numbers in them, tables, figures, views
+    portray(Example) -> Blocks     what the page of one prompt shows; made for every prompt, so cheap and without figures
 
 Observations of shards are concatenated along the prompt axis, so a run is a list of shards and no number depends on how it
 was cut. The same functions run on the model and on its untrained twins; an analysis that cannot be run on a twin has no
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from interp.report import Section
+from interp.report import Block, Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,6 +80,7 @@ class Example:
 
     Attributes:
         id: the prompt's id.
+        number: the prompt's place in its set, from 1.
         source_pieces: encoder tokens.
         decoder_pieces: decoder input tokens; row t reads this and predicts `label_pieces[t]`.
         label_pieces: predicted tokens.
@@ -90,6 +92,12 @@ class Example:
     decoder_pieces: tuple[str, ...]
     label_pieces: tuple[str, ...]
     arrays: Arrays
+    number: int = 1
+
+    @property
+    def slug(self) -> str:
+        """The name of this prompt in file names and anchors, whatever its id."""
+        return f"prompt-{self.number}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +140,11 @@ def no_illustration(run: Pass) -> Arrays:
     return {}
 
 
+def no_portrait(example: Example) -> tuple[Block, ...]:
+    """For analyses that have nothing on the page of a prompt."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """One analysis, as the registry holds it.
@@ -147,6 +160,7 @@ class Analysis:
         examine: numbers from the weights.
         experiment: numbers from interventions on a sample that it takes from all prompts.
         illustrate: arrays of one example prompt.
+        portray: blocks of one prompt's page, from those arrays.
         settings: its settings class.
     """
 
@@ -160,4 +174,5 @@ class Analysis:
     examine: Callable[["HookedEncoderDecoder", Settings], Arrays] = no_weights
     experiment: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Arrays] = no_experiment
     illustrate: Callable[[Pass], Arrays] = no_illustration
+    portray: Callable[[Example], tuple[Block, ...]] = no_portrait
     settings: type[Settings] = Settings

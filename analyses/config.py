@@ -10,14 +10,15 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from analyses._registry import ANALYSES, get
+from analyses._registry import ANALYSES, check, names
+from analyses.choices import choose
 from interp.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
 
-_FLAGS = ("model", "revision", "prompts", "analyses", "seed", "batch_size", "limit", "device", "dtype", "twins")
+_FLAGS = ("model", "revision", "prompts", "analyses", "seed", "batch_size", "limit", "device", "dtype", "twins", "pages")
 
 
 class RunConfig(BaseModel):
@@ -27,13 +28,14 @@ class RunConfig(BaseModel):
         model: `bundled`, a folder, or a hub id.
         revision: branch, tag or commit of a hub id.
         prompts: a bundled prompt set, a file, or `-`.
-        analyses: names, in report order.
+        analyses: names, in report order; by default those of this package. A text with commas is read as several names.
         seed: of resampling; untrained twins take seeds derived from it.
         batch_size: prompts in one forward pass; changes no number beyond rounding.
         limit: only the first so many prompts.
         device: `auto`, `cpu`, `cuda` or `mps`.
         dtype: type of the weights; exact decompositions need float32.
         twins: how many untrained control models.
+        pages: most prompts that get a page of their own, the first ones.
         settings: analysis name -> its settings.
     """
 
@@ -49,16 +51,29 @@ class RunConfig(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     twins: Annotated[int, Field(ge=2, le=100)] = 5
+    pages: Annotated[int, Field(ge=0)] = 100
     settings: dict[str, dict[str, Any]] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _settings_of_known_analyses(cls, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in settings:
+            check(name)
+        return settings
+
+    @field_validator("analyses", mode="before")
+    @classmethod
+    def _separate_analyses(cls, given: Any) -> Any:
+        return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given
 
     @field_validator("analyses")
     @classmethod
-    def _known_analyses(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if not names:
-            raise InputError(f"No analysis was chosen; choose some of {', '.join(ANALYSES)}.")
-        for name in names:
-            get(name)
-        return tuple(name for name in ANALYSES if name in names)
+    def _known_analyses(cls, chosen: tuple[str, ...]) -> tuple[str, ...]:
+        if not chosen:
+            raise InputError(f"No analysis was chosen; choose some of {', '.join(names())}.")
+        for name in chosen:
+            check(name)
+        return tuple(name for name in names() if name in chosen)
 
     def portable(self) -> dict[str, Any]:
         """The configuration as plain data, folders and files by their name alone, so that no path of a machine is kept."""
@@ -67,12 +82,18 @@ class RunConfig(BaseModel):
         data["model"] = _portable(self.model)
         return data
 
-    def to_yaml(self) -> str:
-        """`portable` as YAML, keys in the order of the class."""
-        return str(yaml.safe_dump(self.portable(), sort_keys=False, allow_unicode=True))
+    def to_yaml(self, as_given: bool = False) -> str:
+        """`portable`, or with paths as they were given, as YAML, keys in the order of the class."""
+        data = self.model_dump(mode="json") if as_given else self.portable()
+        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
     def command(self) -> str:
-        """The command line that asks for this run again, defaults left out."""
+        """The command line that asks for this run again, defaults left out.
+
+        Settings have no flags: a run that has some is asked for by the `config.yaml` in its folder.
+        """
+        if self.settings:
+            return "interp run --config config.yaml"
         default = RunConfig().portable()
         words = ["interp", "run"]
         data = self.portable()
@@ -97,15 +118,7 @@ def make_config(**choices: Any) -> RunConfig:
     Raises:
         InputError: in one sentence, if a choice is not allowed.
     """
-    try:
-        return RunConfig(**{name: value for name, value in choices.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, InputError):
-            raise cause from error
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{name} = {first['input']!r} is not allowed: {first['msg']}.") from error
+    return choose(RunConfig, {name: value for name, value in choices.items() if value is not None}, "choice")
 
 
 def _portable(name: str) -> str:

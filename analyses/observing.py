@@ -178,23 +178,25 @@ def observe_twins(
 
 
 def illustrate(
-    model: HookedEncoderDecoder, batch: Batch, prompt_id: str, chosen: Sequence[Chosen]
+    model: HookedEncoderDecoder, batch: Batch, row: int, prompt: tuple[int, str], chosen: Sequence[Chosen]
 ) -> dict[str, Example]:
-    """One prompt shown in full, for every analysis that shows one.
+    """One prompt shown in full, for every analysis.
 
     Args:
         model: the model.
-        batch: a batch whose first prompt is shown; it is run alone, so that the example has no padding.
-        prompt_id: that prompt's id.
+        batch: a batch that holds the prompt.
+        row: its row there; it is run alone, so that the example has no padding.
+        prompt: its place in the prompt set, from 1, and its id.
         chosen: the analyses.
     """
-    single = batch.select(0)
+    single = batch.select(row)
     hooks = sorted({hook for item in chosen for hook in item.analysis.hooks})
     with torch.no_grad():
         logits, cache = model.run_with_cache(single, names_filter=hooks)
         return {
             item.analysis.name: Example(
-                id=prompt_id,
+                id=prompt[1],
+                number=prompt[0],
                 source_pieces=single.source_texts[0].pieces,
                 decoder_pieces=single.decoder_pieces(0),
                 label_pieces=single.target_texts[0].pieces,

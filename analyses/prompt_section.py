@@ -6,17 +6,18 @@ import numpy as np
 import pandas as pd
 
 from interp.prompts import Prompt
-from interp.report import Section, Table
+from interp.report import Page, Section, Table
 from interp.tokens import Batch, Text
 from interp.words import CATEGORIES, PAD
 
 
-def prompt_section(prompts: Sequence[Prompt], batches: Sequence[Batch]) -> Section:
+def prompt_section(prompts: Sequence[Prompt], batches: Sequence[Batch], pages: tuple[Page, ...] = ()) -> Section:
     """The texts, what the decoder was fed, and how many tokens of each kind the sources have.
 
     Args:
         prompts: the prompts, in order.
         batches: the same prompts, tokenised.
+        pages: the prompts' own pages.
     """
     sources = [text for batch in batches for text in batch.source_texts]
     targets = [text for batch in batches for text in batch.target_texts]
@@ -50,6 +51,7 @@ def prompt_section(prompts: Sequence[Prompt], batches: Sequence[Batch]) -> Secti
             "What holds for these texts may not hold for others: a finding about a head is a finding on these prompts.",
             "Content and function words are told apart by a closed list of English words, not by a tagger.",
         ),
+        pages=pages,
     )
 
 

@@ -33,6 +33,7 @@ from analyses.manifest import (
     versions,
 )
 from analyses.observing import Advance, Chosen, Subject, illustrate, make_batches, observe, observe_twins
+from analyses.portraits import portraits
 from analyses.prompt_section import prompt_section
 from analyses.run_folder import Staging, check_place, staging
 from interp import prompts as prompt_sets
@@ -41,7 +42,7 @@ from interp.errors import InputError
 from interp.loading import Checkpoint, find_checkpoint, load_checkpoint
 from interp.model import HookedEncoderDecoder
 from interp.prompts import PromptSet
-from interp.report import Section, render
+from interp.report import Section, Studio, render
 from interp.tokens import Batch
 
 _LARGE_MODEL = 50_000_000
@@ -173,12 +174,15 @@ def _choose(name: str, settings: Mapping[str, Any]) -> Chosen:
 def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: Advance) -> dict[str, bytes]:
     """Observe, summarise and present; the files of the run, by relative path."""
     config = inputs.config
-    batches = make_batches(model, inputs.prompts.prompts, config.batch_size, advance)
+    prompts = inputs.prompts.prompts
+    batches = make_batches(model, prompts, config.batch_size, advance)
     seeds = twin_seeds(config)
     observed = observe(Subject("model", model), batches, config.batch_size, inputs.chosen, store, advance)
     twins = observe_twins(model, seeds, batches, config.batch_size, inputs.chosen, store, advance)
-    examples = illustrate(model, batches[0], inputs.prompts.prompts[0].id, inputs.chosen)
-    sections = summarise(inputs, model, batches, observed, twins, examples, advance)
+    examples = illustrate(model, batches[0], 0, (1, prompts[0].id), inputs.chosen)
+    studio = Studio()
+    sections = summarise(inputs, model, batches, observed, twins, examples, studio, advance)
+    pages = portraits(model, batches, prompts, inputs.chosen, config.pages, advance)
     assembly = Assembly(
         config=config,
         model=_model_record(inputs, model),
@@ -187,7 +191,9 @@ def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: 
         versions=versions(),
         cfg=model.cfg,
     )
-    files = render(assemble(assembly, prompt_section(inputs.prompts.prompts, batches), sections))
+    report = assemble(assembly, prompt_section(prompts, batches, pages), sections)
+    advance("drawing", 0, 1)
+    files = render(report, studio)
     files["config.yaml"] = config.to_yaml().encode()
     files["results.json"] = canonical_json(_results(config.analyses, sections))
     files[MANIFEST] = canonical_json(_manifest(assembly, files).model_dump(mode="json"))
@@ -206,9 +212,10 @@ def summarise(
     observed: Mapping[str, Observed],
     twins: Sequence[Mapping[str, Observed]],
     examples: Mapping[str, Example],
+    studio: Studio,
     advance: Advance,
 ) -> tuple[Section, ...]:
-    """The section of every analysis."""
+    """The section of every analysis, its figures ordered as soon as it stands."""
     sections = []
     for index, item in enumerate(inputs.chosen):
         name = item.analysis.name
@@ -223,7 +230,9 @@ def summarise(
             settings=item.settings,
             seed=inputs.config.seed,
         )
-        sections.append(item.analysis.present(item.analysis.summarise(evidence)))
+        section = item.analysis.present(item.analysis.summarise(evidence))
+        studio.order([block for part in (section, *section.pages) for block in part.blocks])
+        sections.append(section)
     return tuple(sections)
 
 

@@ -75,6 +75,7 @@ ORDER = (
     "analyses.prompt_section",
     "analyses.assembly",
     "analyses.observing",
+    "analyses.portraits",
     "analyses.runner",
     "analyses.environment",
     "analyses.verification",

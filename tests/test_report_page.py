@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.report import Bars, Figure, Paragraph, Report, Section, Table, View, render
+from interp.report import Bars, Figure, Heading, Paragraph, Report, Section, Table, View, render
+from interp.report import Page as OwnPage
 from tests.hostile import IMAGE, LONG, NO_WIDTH, OVERRIDE, SCRIPT, TEMPLATE, TEXTS
 
 ROOT = Path(__file__).parents[1]
@@ -313,7 +314,7 @@ def test_hostile_texts_in_the_files_beside_the_page(hostile_files):
     [
         ((section(), section()), r"Section 'heads' occurs 2 times; every section of a report needs its own name"),
         ((section(Table("t", "C.", FRAME), Table("t", "C.", FRAME)),), r"Table 't' occurs 2 times"),
-        ((section(VIEW),), r"View 'view' names the figure 'effects' as its fallback, but the report has no figures"),
+        ((section(VIEW),), r"View 'view' names the figure 'effects' as its fallback, but its page has no figures"),
         (
             (section(View("v", "V", '<script src="https://example.org/x.js"></script>', "None yet.")),),
             r"View 'v' would load 'https://example.org/x.js'; a page must hold everything it shows",
@@ -359,3 +360,46 @@ def test_the_package_imports_neither_torch_nor_pyplot():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines() == ["[]", "[]"]
     assert done.stderr == ""
+
+
+def test_a_page_of_its_own_is_linked_and_links_back():
+    own = OwnPage(
+        "head-cards", "Every head", "One card a head.", (Heading("Cards"), Table("cards", "A row a head.", FRAME))
+    )
+    files = render(report(section(Paragraph("Text."), pages=(own,))))
+    assert set(files) == {"index.html", "pages/head-cards.html", "tables/cards.csv"}
+    index, page = (Page(files[name].decode()) for name in ("index.html", "pages/head-cards.html"))
+    assert index.one("a", href="pages/head-cards.html")["text"] == "Every head"
+    assert page.one("a", href="../index.html")
+    assert page.one("a", href="../tables/cards.csv")
+    assert [element["text"] for element in page.all("h2")] == ["Cards"]
+    policy = page.one("meta", **{"http-equiv": "Content-Security-Policy"})["attrs"]["content"]
+    assert "script-src 'none'" in policy
+    assert b"<script" not in files["pages/head-cards.html"]
+
+
+def test_a_page_carries_the_libraries_only_where_bertviz_draws():
+    plain = View("plain", "Plain", "<p>x</p><script>let a;</script>", "There is none.")
+    pages = (
+        OwnPage("one", "One", "Lead.", (plain,)),
+        OwnPage("two", "Two", "Lead.", (Figure("effects", "c", "a", BARS), VIEW)),
+    )
+    files = render(report(section(Paragraph("Text."), pages=pages)))
+    assert [b"jQuery" in files[name] for name in ("pages/one.html", "pages/two.html", "index.html")] == [False, True, False]
+    assert files["pages/one.html"].count(b"<script") == 1
+    assert b"<script" not in files["index.html"]
+
+
+def test_a_view_may_not_fall_back_on_a_figure_of_another_page():
+    with pytest.raises(
+        ValueError, match="'view' names the figure 'effects' as its fallback, but its page has no figures"
+    ):
+        render(report(section(Figure("effects", "c", "a", BARS), pages=(OwnPage("one", "One", "Lead.", (VIEW,)),))))
+
+
+def test_a_name_is_used_once_over_all_pages():
+    table = Table("cards", "A row a head.", FRAME)
+    with pytest.raises(ValueError, match="Table 'cards' occurs 2 times"):
+        render(report(section(table, pages=(OwnPage("one", "One", "Lead.", (table,)),))))
+    with pytest.raises(ValueError, match="Page 'one' has no blocks"):
+        OwnPage("one", "One", "Lead.", ())

@@ -10,6 +10,7 @@ from analyses.messages import messages, progress
 
 
 def run(
+    ctx: typer.Context,
     model: options.Model = "bundled",
     revision: options.Revision = None,
     device: options.Device = "auto",
@@ -21,6 +22,9 @@ def run(
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
     twins: options.Twins = 5,
+    pages: options.Pages = 100,
+    config: options.RunFile = None,
+    dry_run: options.DryRun = False,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
@@ -34,27 +38,32 @@ def run(
     \b
       interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
+      interp run --analyses cross_attention_focus --limit 20 --dry-run
+      interp run --config reports/mine/config.yaml --seed 1
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress(quiet) as advance:
-        from analyses.config import make_config
+        from analyses.run_file import resolve
+
+        chosen = resolve(config, _given(ctx), _settings(words), lambda sentence: typer.echo(sentence, err=True))
+        if dry_run:
+            typer.echo(chosen.to_yaml(as_given=True), nl=False)
+            return
         from analyses.runner import run as run_analyses
 
-        config = make_config(
-            model=model,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            prompts=prompts,
-            limit=limit,
-            analyses=None if analyses is None else tuple(analyses.replace(",", " ").split()),
-            seed=seed,
-            batch_size=batch_size,
-            twins=twins,
-            settings=_settings(words),
-        )
-        path = run_analyses(config, out, overwrite, advance)
+        path = run_analyses(chosen, out, overwrite, advance)
     typer.echo(path)
+
+
+def _given(ctx: typer.Context) -> dict[str, Any]:
+    """The choices that were made on the command line, defaults left out."""
+    from analyses.config import RunConfig
+
+    return {
+        name: value
+        for name, value in ctx.params.items()
+        if name in RunConfig.model_fields and getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    }
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
@@ -66,8 +75,40 @@ def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
     return {"embedding_geometry": {"groups": read_groups(words)}}
 
 
+def open_report(
+    run: options.SomeRun = None,
+    print_only: Annotated[bool, typer.Option("--print", help="Only print the path.")] = False,
+) -> None:
+    """Open a report in the browser, and print its path.
+
+    Examples:
+    \b
+      interp open
+      interp open reports/mine
+      interp open --print
+    """
+    with messages():
+        import webbrowser
+
+        from analyses.finished_runs import report_of
+
+        report = report_of(run)
+        typer.echo(report)
+        try:
+            shown = print_only or webbrowser.open(report.as_uri())
+        except webbrowser.Error:
+            shown = False
+        if not shown:
+            typer.echo("No browser was found here; open the file above in one.", err=True)
+
+
 def verify(run: options.RunFolder) -> None:
-    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed, 2 trouble."""
+    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed, 2 trouble.
+
+    Examples:
+    \b
+      interp verify reports/mine
+    """
     with messages():
         from analyses.verification import verify as check
 
@@ -80,10 +121,16 @@ def verify(run: options.RunFolder) -> None:
 def diff(
     first: options.RunFolder,
     second: options.RunFolder,
-    rtol: Annotated[float, typer.Option(help="Relative tolerance of numbers.")] = 0.0,
-    atol: Annotated[float, typer.Option(help="Absolute tolerance of numbers.")] = 0.0,
+    rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance of numbers.")] = 0.0,
+    atol: Annotated[float, typer.Option(min=0, help="Absolute tolerance of numbers.")] = 0.0,
 ) -> None:
-    """Compare two runs: how they were made, then every table. Exit 0 same, 1 different, 2 trouble."""
+    """Compare two runs: how they were made, then every table. Exit 0 same, 1 different, 2 trouble.
+
+    Examples:
+    \b
+      interp diff reports/mine reports/again
+      interp diff reports/mine reports/other-machine --rtol 1e-3 --atol 1e-4
+    """
     with messages():
         from analyses.comparison import compare
 

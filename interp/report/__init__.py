@@ -3,11 +3,12 @@
 files = render(Report(...))    # relative path -> bytes; writing them is the caller's business
 """
 
-from interp.report.blocks import Block, Figure, Paragraph, Report, Section, Table, View
+from interp.report.blocks import Block, Figure, Heading, Page, Paragraph, Report, Section, Table, View
 from interp.report.drawings import Bars, Drawing, Heatmap, Lines, Panel, PointGroup, Scatter, Series
 from interp.report.figures import png, svg
 from interp.report.labels import shorten, visible
 from interp.report.page import render
+from interp.report.studio import Studio
 from interp.report.tables import csv_bytes
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "Block",
     "Drawing",
     "Figure",
+    "Heading",
     "Heatmap",
     "Lines",
+    "Page",
     "Panel",
     "Paragraph",
     "PointGroup",
@@ -24,6 +27,7 @@ __all__ = [
     "Scatter",
     "Section",
     "Series",
+    "Studio",
     "Table",
     "View",
     "csv_bytes",

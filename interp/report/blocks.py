@@ -1,8 +1,8 @@
 """What is a report made of?
 
 Frozen blocks that say what is shown and nothing about how it looks. A report is a title, a question, findings and
-sections; a section is a question, its findings, blocks, and the limits of what the findings support. `page.py`
-turns a report into files.
+sections; a section is a question, its findings, blocks, and the limits of what the findings support, and what is too
+long for it stands on pages of their own. `page.py` turns a report into files.
 """
 
 import re
@@ -44,6 +44,20 @@ def _check_sentences(owner: object, *fields: str) -> None:
             raise ValueError(
                 f"{type(owner).__name__}.{field} must hold at least one sentence and no empty one, got {sentences!r}."
             )
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A line above the blocks that follow, until the next one.
+
+    Raises:
+        ValueError: if the text is empty.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _check_filled(self, "text")
 
 
 @dataclass(frozen=True)
@@ -150,7 +164,33 @@ class View:
         _check_filled(self, "title", "html", "fallback")
 
 
-Block = Paragraph | Table | Figure | View
+Block = Heading | Paragraph | Table | Figure | View
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of its own for what is too long for the report's: one prompt, or a card for every head.
+
+    Attributes:
+        name: slug; the file is `pages/<name>.html`.
+        title: heading, and the text of the link that leads there.
+        lead: what it shows, in a sentence or two.
+        blocks: what it shows.
+
+    Raises:
+        ValueError: if a name is no slug, a text is empty, or there is nothing to show.
+    """
+
+    name: str
+    title: str
+    lead: str
+    blocks: tuple[Block, ...]
+
+    def __post_init__(self) -> None:
+        _check_slug(self, self.name)
+        _check_filled(self, "title", "lead")
+        if not self.blocks:
+            raise ValueError(f"Page {self.name!r} has no blocks; leave it out or show something.")
 
 
 @dataclass(frozen=True)
@@ -164,6 +204,7 @@ class Section:
         findings: what was found, as sentences with numbers.
         blocks: the evidence.
         limits: what the findings do not support; never empty.
+        pages: pages of their own, linked after the blocks.
 
     Raises:
         ValueError: if a name is no slug, or a text, the findings or the limits are missing.
@@ -175,6 +216,7 @@ class Section:
     findings: tuple[str, ...]
     blocks: tuple[Block, ...]
     limits: tuple[str, ...]
+    pages: tuple[Page, ...] = ()
 
     def __post_init__(self) -> None:
         _check_slug(self, self.name)

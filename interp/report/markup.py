@@ -1,0 +1,75 @@
+"""What is in the trusted markup of a view: its scripts, its identifiers, and every address it would load.
+
+A page holds all it shows, and its Content-Security-Policy allows scripts one by one; so each view is read before it is printed.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html.parser import HTMLParser
+
+from interp.report.blocks import View
+
+_ADDRESSES = ("src", "href", "srcset", "data", "action")
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """The scripts of a page's views.
+
+    Attributes:
+        texts: each script's text, in order.
+        drawn: whether a view is BertViz's, which needs its libraries.
+    """
+
+    texts: tuple[str, ...]
+    drawn: bool
+
+
+class _Markup(HTMLParser):
+    """Collects what matters about one view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.addresses: list[str] = []
+        self.identifiers: list[str] = []
+        self._in_script = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.addresses += [values[name] or "" for name in _ADDRESSES if name in values]
+        self.identifiers += [values["id"] or ""] if "id" in values else []
+        self._in_script = tag == "script"
+        if self._in_script:
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_script = self._in_script and tag != "script"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_script:
+            self.scripts[-1] += data
+
+
+def read_scripts(views: Iterable[View]) -> Scripts:
+    """The scripts of all views of one page, checked to be self-contained and distinct.
+
+    Raises:
+        ValueError: if a view would load something from outside, or the same view occurs twice.
+    """
+    scripts: list[str] = []
+    roots: Counter[str] = Counter()
+    for view in views:
+        markup = _Markup()
+        markup.feed(view.html)
+        markup.close()
+        outside = [address for address in markup.addresses if not address.startswith(("data:", "#"))]
+        if outside:
+            raise ValueError(f"View {view.name!r} would load {outside[0]!r}; a page must hold everything it shows.")
+        scripts += markup.scripts
+        roots.update(identifier for identifier in markup.identifiers if identifier.startswith("bertviz-"))
+    repeated = [root for root, times in roots.items() if times > 1]
+    if repeated:
+        raise ValueError(f"The same interactive view ({repeated[0]}) occurs twice in the report; show it once.")
+    return Scripts(tuple(scripts), drawn=bool(roots))

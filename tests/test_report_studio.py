@@ -1,0 +1,46 @@
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from interp.report import Bars, Figure, Heatmap, Panel, Paragraph, Studio
+from interp.report.studio import develop
+
+BARS = Figure("bars", "c", "a", Bars(("a", "b"), np.array([0.5, -0.25]), None, None, None, "logits"))
+LABELS = tuple(map(str, range(30)))
+PANEL = Panel("p", np.arange(900.0).reshape(30, 30), LABELS, LABELS, "key", "query")
+MAP = Figure("map", "c", "a", Heatmap((PANEL,), "weight"))
+
+
+@pytest.mark.slow
+def test_a_second_process_draws_the_same_bytes():
+    studio = Studio(beside=True)
+    studio.order([BARS, Paragraph("Text."), MAP])
+    assert [studio.prints(figure) for figure in (MAP, BARS)] == [develop(figure.drawing) for figure in (MAP, BARS)]
+
+
+def test_a_studio_without_a_second_process_draws_here():
+    studio = Studio(beside=False)
+    studio.order([BARS])
+    assert studio.prints(BARS) == develop(BARS.drawing)
+    assert studio.prints(BARS).wide.uri.startswith("data:image/svg")
+    assert studio.prints(MAP).wide.uri.startswith("data:image/webp")
+
+
+@pytest.mark.slow
+def test_another_drawing_under_an_ordered_name_is_drawn_itself():
+    studio = Studio(beside=True)
+    studio.order([BARS])
+    assert studio.prints(Figure("bars", "c", "a", MAP.drawing)) == develop(MAP.drawing)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_time_and_no_figure():
+    studio = Studio(beside=True)
+    studio.order([BARS])
+    studio.prints(BARS)
+    (worker,) = studio._worker._processes.values()
+    os.kill(worker.pid, signal.SIGKILL)
+    studio.order([BARS, MAP])
+    assert [studio.prints(figure) for figure in (BARS, MAP)] == [develop(figure.drawing) for figure in (BARS, MAP)]
