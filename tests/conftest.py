@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 import interp
+from analyses.config import RunConfig
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
 from tests.models import FAMILIES, random_batch, tiny
@@ -15,6 +17,9 @@ from tests.models import FAMILIES, random_batch, tiny
 # tests start get as many threads as the tests themselves, because sums split over threads differ in their last bits.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+EXAMPLE = RunConfig(limit=6, twins=2, batch_size=4)
+"""What `make example` runs: small, all analyses, two batches."""
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +58,16 @@ def tiny_batch(tiny_t5: HookedEncoderDecoder) -> Batch:
 def bundled() -> HookedEncoderDecoder:
     """The checkpoint that ships with the package, on the processor."""
     return interp.load(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def example_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of `EXAMPLE`, made once for all tests that only look at it."""
+    from analyses.runner import run
+
+    try:
+        page = run(EXAMPLE, tmp_path_factory.mktemp("example") / "run", overwrite=False, advance=lambda *_: None)
+    finally:
+        # The runner asks torch for deterministic algorithms; give the other tests back what they had.
+        torch.use_deterministic_algorithms(False)
+    return page.parent

@@ -18,16 +18,17 @@ from typer.testing import CliRunner
 from analyses._registry import ANALYSES
 from analyses.cli import app
 from analyses.comparison import compare
-from analyses.config import RunConfig, make_config
+from analyses.config import make_config
 from analyses.manifest import LOG
 from analyses.runner import _check_analysable, run
 from analyses.verification import read_manifest, verify
 from interp.errors import InputError
+from tests.conftest import EXAMPLE
 from tests.models import tiny
 
 pytestmark = pytest.mark.slow
 
-SMALL = RunConfig(limit=6, twins=2, batch_size=4)
+SMALL = EXAMPLE
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +43,8 @@ def quiet(what: str, done: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(SMALL, tmp_path_factory.mktemp("first") / "run", overwrite=False, advance=quiet).parent
+def first(example_run: Path) -> Path:
+    return example_run
 
 
 def command(out: Path) -> list[str]:
