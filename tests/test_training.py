@@ -111,6 +111,17 @@ def test_a_warm_start_keeps_known_pieces_and_averages_the_parts_of_new_ones(fini
         train(tiny_pairs(), replace(grown, d_ff=32), BudgetClock(steps=10), tmp_path / "other", start=start)
 
 
+def test_a_card_tells_how_the_weights_came_to_be_that_a_run_started_from(finished: Run, tmp_path: Path) -> None:
+    start, folder = tmp_path / "start", tmp_path / "run"
+    export(finished.folder, tiny_pairs(), start, "float32", "")
+    train(tiny_pairs(), RECIPE, BudgetClock(steps=50), folder, start=start)
+    with pytest.raises(InputError, match="started from other weights; say in --before how they came to be"):
+        export(folder, tiny_pairs(), tmp_path / "out", "bfloat16", "")
+    card = export(folder, tiny_pairs(), tmp_path / "out", "bfloat16", "", "120 steps from fresh weights.")
+    assert f"From the weights with SHA-256 {card.origin.start_sha256}, 50 more steps" in card.render()
+    assert "How those came to be: 120 steps from fresh weights." in card.render()
+
+
 @pytest.mark.slow
 def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
     data = write_pairs(tmp_path / "pairs.tsv", tiny_pairs())

@@ -33,6 +33,7 @@ class Card:
         origin: digests of data and start.
         curve: the loss curve.
         command: the shell command that trained the model.
+        before: how the weights came to be that the run started from, in sentences; empty for fresh weights.
         storage: number type of the stored weights.
         beams: beam width of the translations.
         scores: quality by corpus and language.
@@ -46,6 +47,7 @@ class Card:
     origin: Origin
     curve: Curve
     command: str
+    before: str
     storage: str
     beams: int
     scores: tuple[Score, ...]

@@ -63,7 +63,9 @@ def read_recipe(run: Path) -> Recipe:
     return Recipe.of([f"{name}={json.dumps(value)}" for name, value in fields.items()])
 
 
-def export(run: Path, pairs: tuple[TranslationPair, ...], folder: Path, storage: Storage, command: str) -> Card:
+def export(
+    run: Path, pairs: tuple[TranslationPair, ...], folder: Path, storage: Storage, command: str, before: str = ""
+) -> Card:
     """Writes the checkpoint folder of a run, with card, loss curve and digests.
 
     Args:
@@ -72,11 +74,16 @@ def export(run: Path, pairs: tuple[TranslationPair, ...], folder: Path, storage:
         folder: where to write.
         storage: number type of the stored weights.
         command: the shell command that trained the model, for the card.
+        before: how the weights came to be that the run started from, for the card.
 
     Raises:
-        InputError: if the folder comes out larger than 35 MB.
+        InputError: if the run started from other weights and nothing is said of them, or if the folder comes out larger than
+            35 MB.
     """
     curve = read_log(run / "log.jsonl")
+    start = Origin(**json.loads((run / "origin.json").read_text(encoding="utf-8")))
+    if start.start_sha256 is not None and not before.strip():
+        raise InputError("The run started from other weights; say in --before how they came to be, for the card.")
     write_checkpoint(run, folder, storage)
     draw(curve, folder / "loss.svg")
     digests = tuple(
@@ -86,9 +93,10 @@ def export(run: Path, pairs: tuple[TranslationPair, ...], folder: Path, storage:
     translations = translate(model, tokenizer, [pair.source for pair in pairs], BEAMS)
     card = Card(
         recipe=read_recipe(run),
-        origin=Origin(**json.loads((run / "origin.json").read_text(encoding="utf-8"))),
+        origin=start,
         curve=curve,
         command=command,
+        before=before.strip(),
         storage=storage,
         beams=BEAMS,
         scores=score_texts(pairs, translations),
@@ -130,10 +138,11 @@ def main() -> None:
         "--storage", choices=get_args(Storage), default="bfloat16", help="number type of the weights on disk"
     )
     parser.add_argument("--command", required=True, help="the command that trained the model, for the card")
+    parser.add_argument("--before", default="", help="how the weights came to be that it started from, for the card")
     given = parser.parse_args()
     transformers_logging.disable_progress_bar()
     try:
-        card = export(given.runs, read_pairs(given.test), given.out, given.storage, given.command)
+        card = export(given.runs, read_pairs(given.test), given.out, given.storage, given.command, given.before)
     except InputError as error:
         parser.error(str(error))
     for score in card.scores:
