@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
 from interp.report.drawings import Bars, Lines, PointGroup, Scatter, Series
+from interp.report.palette import HUES
 from interp.report.tables import decimals_for, print_number
 from interp.report.typeface import INK, MUTED, RULE, drawable, label_characters, widest, width
 
@@ -156,7 +157,7 @@ def draw_scatter(scatter: Scatter, inches: float) -> Figure:
 
 def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
     control = group.style == "control"
-    colour = MUTED if control else _COLOURS[number % len(_COLOURS)]
+    colour = MUTED if control else HUES[group.hue] if group.hue else _COLOURS[number % len(_COLOURS)]
     markers = _CONTROL_MARKERS if control else _MARKERS
     axes.scatter(
         group.x,

@@ -1,56 +1,20 @@
 """What is a figure before it is drawn?
 
-Plain data: arrays, labels and the meaning of the scale. An analysis fills one of four drawings; `figures.py`
+Plain data: arrays, labels and the meaning of the scale. An analysis fills one of five drawings; `figures.py`
 alone knows how they look. Every array is copied to read-only float64, so a drawing never changes after it is made.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+
+from interp.report.checks import check_length, freeze, freeze_choice, freeze_interval
+from interp.report.palette import Hue
 
 Style = Literal["model", "control"]
-
-
-def _freeze(owner: object, field: str, dimensions: int) -> np.ndarray:
-    """Replace one field by a read-only float64 copy and check its number of dimensions and its values."""
-    array = np.array(getattr(owner, field), dtype=np.float64)
-    if array.ndim != dimensions or array.size == 0:
-        raise ValueError(
-            f"{type(owner).__name__}.{field} must be a non-empty array with {dimensions} dimension(s), "
-            f"got shape {array.shape}."
-        )
-    if np.isinf(array).any():
-        raise ValueError(
-            f"{type(owner).__name__}.{field} holds an infinite value; give NaN where a value is not defined."
-        )
-    array.setflags(write=False)
-    object.__setattr__(owner, field, array)
-    return array
-
-
-def _check_length(owner: object, field: str, items: Sequence[str] | np.ndarray, wanted: int) -> None:
-    if len(items) != wanted:
-        raise ValueError(f"{type(owner).__name__}.{field} must have {wanted} entries, got {len(items)}.")
-
-
-def _freeze_interval(owner: object, wanted: int) -> None:
-    """Freeze `low` and `high`, which are given together or not at all."""
-    given = [getattr(owner, field) is not None for field in ("low", "high")]
-    if given[0] != given[1]:
-        raise ValueError(f"{type(owner).__name__} has one end of an interval: give both low and high, or neither.")
-    if not given[0]:
-        return
-    low, high = _freeze(owner, "low", 1), _freeze(owner, "high", 1)
-    _check_length(owner, "low", low, wanted)
-    _check_length(owner, "high", high, wanted)
-    if (low > high).any():
-        raise ValueError(
-            f"{type(owner).__name__}.low lies above high at entry {int(np.argmax(low > high))}; "
-            "give intervals as (low, high)."
-        )
+Mark = Literal["", "certain", "uncertain"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +41,9 @@ class Panel:
     column_axis: str
 
     def __post_init__(self) -> None:
-        values = _freeze(self, "values", 2)
-        _check_length(self, "row_labels", self.row_labels, values.shape[0])
-        _check_length(self, "column_labels", self.column_labels, values.shape[1])
+        values = freeze(self, "values", 2)
+        check_length(self, "row_labels", self.row_labels, values.shape[0])
+        check_length(self, "column_labels", self.column_labels, values.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,11 +112,11 @@ class Series:
     style: Style = "model"
 
     def __post_init__(self) -> None:
-        x, y = _freeze(self, "x", 1), _freeze(self, "y", 1)
-        _check_length(self, "y", y, len(x))
+        x, y = freeze(self, "x", 1), freeze(self, "y", 1)
+        check_length(self, "y", y, len(x))
         if (np.diff(x) <= 0).any() or np.isnan(x).any():
             raise ValueError(f"Series.x must ascend without gaps, got {x.tolist()} for {self.label!r}.")
-        _freeze_interval(self, len(x))
+        freeze_interval(self, len(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +153,7 @@ class PointGroup:
         y: vertical positions.
         names: what is written beside each point; an empty text writes nothing.
         style: "control" draws hollow grey markers.
+        hue: the colour of the group where it has one elsewhere in the report; None takes the next one.
 
     Raises:
         ValueError: if the lengths differ.
@@ -199,11 +164,12 @@ class PointGroup:
     y: Float[np.ndarray, " point"]
     names: tuple[str, ...]
     style: Style = "model"
+    hue: Hue | None = None
 
     def __post_init__(self) -> None:
-        x, y = _freeze(self, "x", 1), _freeze(self, "y", 1)
-        _check_length(self, "y", y, len(x))
-        _check_length(self, "names", self.names, len(x))
+        x, y = freeze(self, "x", 1), freeze(self, "y", 1)
+        check_length(self, "y", y, len(x))
+        check_length(self, "names", self.names, len(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,11 +220,53 @@ class Bars:
     axis: str
 
     def __post_init__(self) -> None:
-        values = _freeze(self, "values", 1)
-        _check_length(self, "labels", self.labels, len(values))
-        _freeze_interval(self, len(values))
+        values = freeze(self, "values", 1)
+        check_length(self, "labels", self.labels, len(values))
+        freeze_interval(self, len(values))
         if self.control is not None:
-            _check_length(self, "control", _freeze(self, "control", 1), len(values))
+            check_length(self, "control", freeze(self, "control", 1), len(values))
 
 
-Drawing = Heatmap | Lines | Scatter | Bars
+@dataclass(frozen=True, eq=False)
+class Mosaic:
+    """A grid whose cells have a category, shown by hue, and a strength, shown by lightness.
+
+    Attributes:
+        category: for each cell an index into `categories`; -1 is none.
+        strength: from 0 to 1; NaN means "not defined" and is drawn as a cross.
+        codes: what is written in each cell, a few letters: hue alone must not tell categories apart.
+        marks: "certain" cells get a solid frame, "uncertain" ones a broken frame.
+        categories: name and hue of each category, in the order of the legend.
+        strength_label: what a strength is.
+        mark_labels: what a certain and what an uncertain cell is.
+        row_axis: what a row is, numbered from 0.
+        column_axis: what a column is, numbered from 0.
+
+    Raises:
+        ValueError: if shapes differ, a strength lies outside 0 to 1, or a category does not exist.
+    """
+
+    category: Int[np.ndarray, "row column"]
+    strength: Float[np.ndarray, "row column"]
+    codes: tuple[tuple[str, ...], ...]
+    marks: tuple[tuple[Mark, ...], ...]
+    categories: tuple[tuple[str, Hue], ...]
+    strength_label: str
+    mark_labels: tuple[str, str]
+    row_axis: str
+    column_axis: str
+
+    def __post_init__(self) -> None:
+        strength = freeze(self, "strength", 2)
+        if (strength < 0).any() or (strength > 1).any():
+            raise ValueError(
+                f"Mosaic.strength must lie between 0 and 1, got {np.nanmin(strength)} to {np.nanmax(strength)}."
+            )
+        freeze_choice(self, "category", strength.shape, len(self.categories))
+        for field in ("codes", "marks"):
+            check_length(self, field, getattr(self, field), strength.shape[0])
+            for row in getattr(self, field):
+                check_length(self, field, row, strength.shape[1])
+
+
+Drawing = Heatmap | Lines | Scatter | Bars | Mosaic

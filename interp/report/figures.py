@@ -19,8 +19,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from interp.report.charts import draw_bars, draw_lines, draw_scatter
-from interp.report.drawings import Bars, Drawing, Heatmap, Lines
+from interp.report.drawings import Bars, Drawing, Heatmap, Lines, Mosaic
 from interp.report.heatmaps import draw_heatmap
+from interp.report.mosaics import draw_mosaic
 from interp.report.typeface import STYLE
 
 Width = Literal["wide", "narrow"]
@@ -96,6 +97,8 @@ def _draw(drawing: Drawing, width: Width) -> Figure:
         figure = draw_lines(drawing, inches)
     elif isinstance(drawing, Bars):
         figure = draw_bars(drawing, inches)
+    elif isinstance(drawing, Mosaic):
+        figure = draw_mosaic(drawing, inches)
     else:
         figure = draw_scatter(drawing, inches)
     FigureCanvasAgg(figure)

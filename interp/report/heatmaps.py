@@ -15,11 +15,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Colormap, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from interp.report.drawings import Heatmap
+from interp.report.palette import readable_ink
 from interp.report.panels import (
     BESIDE,
     GAP,
@@ -35,7 +36,7 @@ from interp.report.panels import (
     row_width,
 )
 from interp.report.tables import decimals_for
-from interp.report.typeface import INK, MUTED, drawable, label_characters, widest, width
+from interp.report.typeface import MUTED, drawable, label_characters, widest, width
 
 _SCALE = 3.0  # length of the colour bar
 _LABEL_GAP = 0.045  # between cells and labels
@@ -198,11 +199,7 @@ def _write(axes: Axes, row: int, column: int, text: str, colour: str) -> None:
 
 
 def _readable_ink(scale: _Scale, value: float) -> str:
-    """Dark or white, whichever contrasts more with the cell (WCAG 2.2 relative luminance)."""
-    red, green, blue, _ = scale.colours(float(scale.norm(value)))
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return INK if luminance > 0.205 else "white"
+    return readable_ink(to_hex(scale.colours(float(scale.norm(value)))))
 
 
 def _mark_clipped(axes: Axes, values: np.ndarray, scale: _Scale, size: float) -> None:

