@@ -6,12 +6,12 @@ number. The model goes over all prompts first; then each untrained twin does, on
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
 from analyses._contract import Analysis, Arrays, Example, Observed, Pass, Settings
-from analyses.run_folder import Staging
 from interp.controls import untrained_twin
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
@@ -23,6 +23,17 @@ SHARD_PROMPTS = 64
 
 Advance = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
+
+
+@runtime_checkable
+class Shards(Protocol):
+    """Where observations of shards are kept: a run's folder, or nowhere."""
+
+    def read_shard(self, name: str) -> dict[str, np.ndarray] | None:
+        """A shard that is already there, whole, or None."""
+
+    def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep a shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,7 @@ def observe(
     batches: Sequence[Batch],
     batch_size: int,
     chosen: Sequence[Chosen],
-    store: Staging,
+    store: Shards,
     advance: Advance,
 ) -> dict[str, Observed]:
     """Everything one model gives to every analysis.
@@ -166,7 +177,7 @@ def observe_twins(
     batches: Sequence[Batch],
     batch_size: int,
     chosen: Sequence[Chosen],
-    store: Staging,
+    store: Shards,
     advance: Advance,
 ) -> list[dict[str, Observed]]:
     """What the untrained twins give, one twin in memory at a time."""
