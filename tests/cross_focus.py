@@ -83,8 +83,11 @@ def evidence(model: HookedEncoderDecoder, batch: Batch, n_twins: int = 5, first_
     """Observe a model and its twins on one batch, and show its first prompt."""
     analysis = cross_attention_focus.ANALYSIS
 
-    def observed(who: HookedEncoderDecoder) -> Observed:
-        return Observed(dict(analysis.observe(run_pass(who, batch))), {})
+    settings = analysis.settings()
+
+    def observed(who: HookedEncoderDecoder, experiments: bool = True) -> Observed:
+        experiment = analysis.experiment(who, [batch], settings) if experiments else {}
+        return Observed(dict(analysis.observe(run_pass(who, batch))), {}, experiment)
 
     single = batch.select(0)
     return Evidence(
@@ -92,7 +95,7 @@ def evidence(model: HookedEncoderDecoder, batch: Batch, n_twins: int = 5, first_
         prompt_ids=tuple(f"p{index}" for index in range(len(batch))),
         target_origin=batch.target_origin,
         model=observed(model),
-        twins=tuple(observed(untrained_twin(model, first_twin + index)) for index in range(n_twins)),
+        twins=tuple(observed(untrained_twin(model, first_twin + index), index == 0) for index in range(n_twins)),
         example=Example(
             id="p0",
             source_pieces=single.source_texts[0].pieces,
@@ -100,6 +103,6 @@ def evidence(model: HookedEncoderDecoder, batch: Batch, n_twins: int = 5, first_
             label_pieces=single.target_texts[0].pieces,
             arrays=analysis.illustrate(run_pass(model, single)),
         ),
-        settings=analysis.settings(),
+        settings=settings,
         seed=0,
     )

@@ -12,9 +12,9 @@ from analyses._registry import get
 from analyses.cross_attention_focus import ANALYSIS, present, summarise
 from analyses.cross_attention_focus.claim import answer, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.estimates import estimate, lift
-from analyses.cross_attention_focus.figures import example_matrices
 from analyses.cross_attention_focus.following import flow_sentence, flow_tables
 from analyses.cross_attention_focus.heads import best_heads
+from analyses.cross_attention_focus.reading import example_matrices
 from analyses.cross_attention_focus.trend import Course, assess, fitted_change, prediction_interval, rank_correlations
 from analyses.cross_attention_focus.wording import amount, p_text, signed
 from interp.controls import untrained_twin
@@ -223,9 +223,12 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
         assert word in limits
     figures = {block.name: block for block in section.blocks if isinstance(block, Figure)}
     assert all("Attention is not importance" in block.caption for name, block in figures.items() if "flow" not in name)
-    for kind in ("mass", "heads", "example"):
+    for kind in ("mass", "heads"):
         for version in ("raw", "masked", "norm"):
-            assert re.search(r"\d\.\d\d|nothing of the content span", figures[f"cross-focus-{kind}-{version}"].alt)
+            assert re.search(r"\d\.\d\d", figures[f"cross-focus-{kind}-{version}"].alt)
+    panels = [panel.title for panel in figures["cross-focus-example"].drawing.panels]  # type: ignore[union-attr]
+    assert panels == [f"layer {layer}, {version}" for layer in (0, 2) for version in ("raw", "masked", "norm")]
+    assert "layer 0, masked reads nothing of the content span" in figures["cross-focus-example"].alt
     assert "The targets were given" in page["index.html"].decode()
     how_to_read = present(dataclasses.replace(focus, target_origin="generated")).blocks[0]
     assert isinstance(how_to_read, Paragraph)
@@ -234,7 +237,7 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
 
 def test_every_table_has_its_control_columns(claimed: Evidence) -> None:
     tables = [block for block in present(summarise(claimed)).blocks if isinstance(block, Table)]
-    assert len(tables) == 6
+    assert len(tables) == 7
     for table in tables:
         if table.name == "cross-focus-example-steps":
             continue  # one prompt, shown as an illustration
@@ -252,7 +255,7 @@ def test_the_flow_is_said_with_its_numbers_and_shares_of_a_layer_sum_to_one(clai
     assert f"{amount(float(target.point))} [{amount(float(target.low))}" in sentence
     assert "from the task prefix (untrained twins" in sentence
     assert re.search(r"source share (falls|rises|shows no trend) as the target grows", sentence)
-    shares, steps = flow_tables(focus)
+    shares, _, steps = flow_tables(focus)
     frame = shares.frame
     np.testing.assert_allclose(frame[frame["method"] == "alti"].groupby("layer")["share"].sum(), 1.0, rtol=1e-5)
     np.testing.assert_allclose(frame[frame["method"] == "rollout"].groupby("layer")["share"].sum(), 1.0, rtol=1e-5)

@@ -8,13 +8,14 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from analyses.cross_attention_focus import illustrate, observe
+from analyses.cross_attention_focus import FocusSettings, experiment, illustrate, observe
 from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, Flow, alti, chefer, rollout
 from analyses.cross_attention_focus.flow.contributions import cross_contributions, self_contributions
 from analyses.cross_attention_focus.flow.observe import observe_flow, quarters
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
+from interp.words import CATEGORIES
 from tests.cross_focus import run_pass
 from tests.models import random_batch, tiny, tiny_hf
 
@@ -277,3 +278,24 @@ def test_chefer_explains_any_token_and_one_prompt_at_a_time(tiny_t5: HookedEncod
     assert not torch.allclose(other.source, chefer(tiny_t5, single).source)
     with pytest.raises(InputError, match="one prompt at a time; got 3"):
         chefer(tiny_t5, batch)
+
+
+def test_relevance_on_a_sample_is_the_mean_over_rows_of_each_prompt(tiny_t5: HookedEncoderDecoder) -> None:
+    batch = random_batch(tiny_t5)
+    got = experiment(tiny_t5, [batch], FocusSettings(relevance_prompts=2))
+    assert got["source"].shape == (2,)
+    for place, row in enumerate((0, 1)):  # two of three prompts, evenly spaced from the first
+        single = batch.select(row)
+        found = chefer(tiny_t5, single)
+        source, target = found.source.double().numpy(), found.target.double().numpy()
+        shares = [line.sum() / (line.sum() + other.sum()) for line, other in zip(source, target, strict=True)]
+        assert got["source"][place] == pytest.approx(np.mean(shares), rel=1e-5)
+        for category in range(len(CATEGORIES)):
+            inside = (single.source_categories[0] == category).numpy()
+            expected = np.mean([line[inside].sum() / line.sum() for line in source])
+            assert got["mass"][place, category] == pytest.approx(expected, abs=1e-6)
+            assert got["base_rate"][place, category] == pytest.approx(inside.mean())
+    np.testing.assert_allclose(got["mass"].sum(1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(got["example_source"], chefer(tiny_t5, batch.select(0)).source, rtol=1e-5)
+    assert len(experiment(tiny_t5, [batch], FocusSettings(relevance_prompts=9))["source"]) == 3
+    assert experiment(tiny_t5, [batch], FocusSettings(relevance_prompts=0)) == {}

@@ -1,5 +1,6 @@
 """The page of one prompt, and the same numbers while the model writes."""
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -9,12 +10,13 @@ import pytest
 import torch
 
 from analyses._contract import Example
-from analyses.cross_attention_focus import illustrate, observe
-from analyses.cross_attention_focus.explorer import attention_patterns, explorer, source_words
+from analyses.cross_attention_focus import FocusSettings, illustrate, observe, portray
+from analyses.cross_attention_focus.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.generating import observe_generation
+from analyses.cross_attention_focus.reading import example_matrices, head_matrices, source_words
 from analyses.cross_attention_focus.section import views
 from interp.model import HookedEncoderDecoder
-from interp.report import Figure, Heatmap, Panel, Report, Section, render
+from interp.report import Figure, Heatmap, Page, Panel, Paragraph, Report, Section, Table, View, render
 from tests.cross_focus import run_pass
 from tests.models import random_batch
 
@@ -73,21 +75,76 @@ def test_columns_are_words_and_the_end_of_the_sentence(example: Example) -> None
     assert names[0] == "".join(example.source_pieces[:2]).lstrip("▁")
 
 
-def test_the_table_shows_the_last_layer_and_the_script_holds_every_layer_and_version(example: Example) -> None:
+def test_the_table_shows_the_last_layer_and_the_script_holds_every_layer_head_and_version(example: Example) -> None:
     page = parsed(explorer(example))
     (script,) = page.scripts
     data = json.loads(re.search(r"var data = (\{.*?\});", script).group(1))  # type: ignore[union-attr]
     assert list(data) == ["raw", "masked", "norm", "alti"]
-    raw = np.array(data["raw"]).reshape(3, 13, 9)
-    expected = example.arrays["raw.layer"] @ (source_words(example)[0][:, None] == np.arange(8))
-    np.testing.assert_allclose(raw[..., :8] / 100, expected, atol=0.0051)
+    assert [list(units) for units in data.values()] == 3 * [["mean", "0", "1", "2", "3", "4"]] + [["mean"]]
+    words = source_words(example)[0][:, None] == np.arange(8)
+    raw = np.array(data["raw"]["mean"]).reshape(3, 13, 9)
+    np.testing.assert_allclose(raw[..., :8] / 100, example.arrays["raw.layer"] @ words, atol=0.0051)
     assert (raw[..., 8] == -1).all()  # attention has no share of the target
-    alti = np.array(data["alti"]).reshape(3, 13, 9)
+    norm = np.array(data["norm"]["3"]).reshape(3, 13, 9)
+    np.testing.assert_allclose(norm[..., :8] / 100, example.arrays["norm.head"][:, 3] @ words, atol=0.0051)
+    alti = np.array(data["alti"]["mean"]).reshape(3, 13, 9)
     np.testing.assert_allclose(alti.sum(-1), 100, atol=5)
-    masked = np.array(data["masked"]).reshape(3, 13, 9)
-    assert (masked[..., [0, 7]] == 0).all()  # prefix and end of sentence
+    for unit in ("mean", "2"):
+        masked = np.array(data["masked"][unit]).reshape(3, 13, 9)
+        assert (masked[..., [0, 7]] == 0).all()  # prefix and end of sentence
+        np.testing.assert_allclose(masked[..., 1:7].sum(-1), 100, atol=4)
     assert page.cells == ["×" if value < 0 else str(value) for value in raw[2].ravel()]
     assert page.headings[: 8 + 1] == [*source_words(example)[1], "target so far"]
+
+
+def test_long_texts_leave_single_heads_out(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyses.cross_attention_focus.explorer._MOST_CELLS", 3 * 3 * 5 * 13 * 15 - 1)
+    assert '"mean"' in explorer(example)
+    assert '"4"' not in explorer(example)
+
+
+def test_a_portrait_has_its_still_twin_its_explorer_and_no_figure(example: Example) -> None:
+    words, view, steps = portray(dataclasses.replace(example, number=7))
+    assert isinstance(words, Table)
+    assert isinstance(view, View)
+    assert isinstance(steps, Table)
+    assert [block.name for block in (words, view, steps)] == [
+        "cross-focus-words-prompt-7",
+        "cross-focus-explorer-prompt-7",
+        "cross-focus-steps-prompt-7",
+    ]
+    assert 'id="cross-focus-explorer-prompt-7"' in view.html
+    assert "table above" in view.fallback
+    columns, names = source_words(example)
+    assert len(words.frame) == 4 * 3 * 13
+    assert words.rows_shown == 13
+    top = words.frame.iloc[:13]
+    assert set(top["version"]) == {"raw"}
+    assert set(top["layer"]) == {2}
+    assert top["predicts"].tolist() == list(example.label_pieces)
+    expected = example_matrices(example, "raw")[2] @ (columns[:, None] == np.arange(8))
+    np.testing.assert_allclose(top[list(names)], expected, atol=0.00051)
+    alti = words.frame[words.frame["version"] == "alti"]
+    np.testing.assert_allclose(alti[[*names, "target so far"]].sum(axis=1), 1.0, atol=0.006)
+    assert {"alti source share", "alti points to", "layer 2 points to"} <= set(steps.frame.columns)
+    assert "chefer source share" not in steps.frame.columns
+
+
+def test_words_that_repeat_or_are_called_like_columns_get_numbers(example: Example) -> None:
+    pieces = tuple(f"▁{name}" for name in ("the", "the", "step", "the", "the", "the")) + example.source_pieces[6:]
+    arrays = dict(example.arrays) | {"source_words": np.r_[np.arange(14), -1]}
+    named = dataclasses.replace(example, source_pieces=pieces, arrays=arrays)
+    table = portray(named)[0]
+    assert isinstance(table, Table)
+    assert list(table.frame.columns[4:10]) == ["the", "the (2)", "step (2)", "the (3)", "the (4)", "the (5)"]
+
+
+def test_bertviz_joins_a_portrait_that_asks_for_it(tiny_t5: HookedEncoderDecoder, example: Example) -> None:
+    batch = random_batch(tiny_t5).select(0)
+    arrays = illustrate(run_pass(tiny_t5, batch, FocusSettings(bertviz_on_pages=True)))
+    *_, last = portray(dataclasses.replace(example, arrays=arrays))
+    assert isinstance(last, View)
+    assert "bertviz" in last.html
 
 
 def test_tokens_are_only_ever_data(example: Example) -> None:
@@ -98,16 +155,26 @@ def test_tokens_are_only_ever_data(example: Example) -> None:
     assert len(page.scripts) == 1
     assert "alert" not in page.scripts[0]
     assert any("script" in heading for heading in page.headings)
+    portrait = Page("prompt-1", "One prompt", "It.", portray(hostile))
+    section = Section("s", "S", "q?", ("found",), (Paragraph("Text."),), ("limit",), (portrait,))
+    files = render(Report("t", "q?", ("found",), "interp run", (section,), (("a", "b"),)))
+    assert len(parsed(files["pages/prompt-1.html"].decode()).scripts) == 1
 
 
 def test_the_views_fit_a_report_whose_policy_allows_their_scripts(example: Example) -> None:
     panel = Panel("p", np.zeros((1, 1)), ("r",), ("c",), "row", "column")
-    twin = Figure("cross-focus-example-raw", "Caption.", "Alt.", Heatmap((panel,), "x"))
+    twin = Figure("cross-focus-example", "Caption.", "Alt.", Heatmap((panel,), "x"))
     section = Section("s", "S", "q?", ("found",), (twin, *views(example)), ("limit",))
     page = render(Report("t", "q?", ("found",), "interp run", (section,), (("a", "b"),)))["index.html"].decode()
     assert 'id="cross-focus-explorer"' in page
     assert "bertviz" in page
     assert 'type="range" min="0" max="2"' in page
+
+
+def test_head_readings_average_to_the_layer_and_masked_ones_to_one(example: Example) -> None:
+    raw, masked = head_matrices(example, "raw"), head_matrices(example, "masked")
+    np.testing.assert_allclose(raw.mean(1), example_matrices(example, "raw"), rtol=1e-5)
+    np.testing.assert_allclose(masked.sum(-1), 1.0, rtol=1e-9)
 
 
 def test_bertviz_is_given_the_heads_of_the_example(example: Example) -> None:

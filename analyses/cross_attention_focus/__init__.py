@@ -6,12 +6,24 @@ refutes it for a model and a prompt set, per layer and head, with base rates, in
 """
 
 from analyses._contract import Analysis
+from analyses.cross_attention_focus.gradients import experiment
 from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
+from analyses.cross_attention_focus.portrait import portray
 from analyses.cross_attention_focus.section import QUESTION, TITLE, present
 from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.summary import Focus, summarise
 
-__all__ = ["ANALYSIS", "Focus", "FocusSettings", "illustrate", "observe", "present", "summarise"]
+__all__ = [
+    "ANALYSIS",
+    "Focus",
+    "FocusSettings",
+    "experiment",
+    "illustrate",
+    "observe",
+    "portray",
+    "present",
+    "summarise",
+]
 
 ANALYSIS = Analysis(
     name="cross_attention_focus",
@@ -21,6 +33,8 @@ ANALYSIS = Analysis(
     observe=observe,
     summarise=summarise,
     present=present,
+    experiment=experiment,
     illustrate=illustrate,
+    portray=portray,
     settings=FocusSettings,
 )

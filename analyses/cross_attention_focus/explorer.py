@@ -5,103 +5,118 @@ Numbers reach the script as whole hundredths in JSON; tokens never do, they stan
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from analyses._contract import Example
-from analyses.cross_attention_focus.figures import example_matrices
+from analyses.cross_attention_focus.masses import VERSIONS
+from analyses.cross_attention_focus.reading import by_word, example_matrices, head_matrices, source_words
 from interp.report.labels import shorten, visible
 from interp.views import AttentionPatterns
 
 ROOT = "cross-focus-explorer"
+"""Identifier of the fragment where there is one example; pages of prompts number theirs."""
 
-_VERSIONS = (
-    ("raw", "raw attention, mean over heads"),
-    ("masked", "raw attention within the content span"),
-    ("norm", "length of what is written, ‖Σ a f(x)‖"),
-    ("alti", "flow down to the input tokens (ALTI+)"),
-)
+_VERSIONS = {
+    "raw": "raw attention",
+    "masked": "raw attention within the content span",
+    "norm": "length of what is written, ‖Σ a f(x)‖ or ‖a f(x)‖ of a head",
+    "alti": "flow down to the input tokens (ALTI+)",
+}
+_LAYER = "mean"
+"""Key of a whole layer among its heads."""
+
 _LONGEST_WORD = 16
+_MOST_CELLS = 100_000
+"""Above so many numbers single heads are left out: pages of long texts in large models would weigh megabytes."""
+
 _INK = "0,114,178"
+_DEPTH = 0.7
+"""Opacity of a full cell: dark letters on it keep a contrast above 4.5 to 1, white ones would not on the cells between."""
 _UNDEFINED = -1
-_STYLE = f"<style>#{ROOT} td{{text-align:center;padding:.28rem}}</style>"
 
 _SCRIPT = """
 (function () {
   "use strict";
   var root = document.getElementById("%(root)s");
   var data = %(data)s;
-  var version = root.querySelector("select");
+  var choices = root.querySelectorAll("select");
   var layer = root.querySelector("input");
   var shown = root.querySelector("output");
   var cells = root.querySelectorAll("td");
   function paint() {
-    var values = data[version.value][Number(layer.value)];
+    var heads = data[choices[0].value];
+    choices[1].disabled = Object.keys(heads).length === 1;
+    var values = (heads[choices[1].value] || heads.%(layer)s)[Number(layer.value)];
     shown.textContent = layer.value;
     for (var i = 0; i < cells.length; i += 1) {
       var value = values[i];
       var defined = value >= 0;
       cells[i].textContent = defined ? String(value) : "\u00d7";
-      cells[i].style.backgroundColor = "rgba(%(ink)s," + (defined ? value / 100 : 0) + ")";
-      cells[i].style.color = value > 55 ? "#fff" : "#1b1f24";
+      cells[i].style.backgroundColor = "rgba(%(ink)s," + (defined ? value * %(depth)s / 100 : 0) + ")";
     }
   }
-  version.addEventListener("change", paint);
+  choices[0].addEventListener("change", paint);
+  choices[1].addEventListener("change", paint);
   layer.addEventListener("input", paint);
 }());
 """
 
 
-def explorer(example: Example) -> str:
-    """The fragment: a choice of version, a slider over layers, and the table of one layer.
+def explorer(example: Example, root: str = ROOT) -> str:
+    """The fragment: a choice of version and head, a slider over layers, and the table of one layer.
 
     Args:
         example: with the arrays of `observe.illustrate`.
+        root: identifier of the fragment, its own on every page.
     """
-    units, names = source_words(example)
-    tables = {version: _hundredths(_by_word(example, version, units)) for version, _ in _VERSIONS}
-    n_layers = len(tables["raw"])
+    words, names = source_words(example)
+    tables = _tables(example, words)
+    n_layers = len(tables["raw"][_LAYER])
     data = json.dumps(
-        {version: table.reshape(n_layers, -1).tolist() for version, table in tables.items()}, separators=(",", ":")
+        {
+            version: {unit: values.reshape(n_layers, -1).tolist() for unit, values in units.items()}
+            for version, units in tables.items()
+        },
+        separators=(",", ":"),
     )
-    options = "".join(f'<option value="{name}">{escape(text)}</option>' for name, text in _VERSIONS)
+    heads = {unit: "mean of all heads" if unit == _LAYER else f"head {unit}" for unit in tables["raw"]}
+    last = n_layers - 1
     return (
-        f'<div id="{ROOT}">{_STYLE}<p><label>Version <select>{options}</select></label> '
-        f'<label>Decoder layer <input type="range" min="0" max="{n_layers - 1}" step="1" value="{n_layers - 1}"></label> '
-        f"<output>{n_layers - 1}</output></p>"
-        f"{_table(example, names, tables['raw'][-1])}"
-        f"<script>{_SCRIPT % {'root': ROOT, 'data': data, 'ink': _INK}}</script></div>"
+        f'<div id="{root}"><style>#{root} td{{text-align:center;padding:.28rem;color:#1b1f24}}</style>'
+        f"<p><label>Version {_choice(_VERSIONS)}</label> <label>Heads {_choice(heads)}</label> "
+        f'<label>Decoder layer <input type="range" min="0" max="{last}" step="1" value="{last}"></label> '
+        f"<output>{last}</output></p>"
+        f"{_table(example, names, tables['raw'][_LAYER][-1])}"
+        f"<script>{_SCRIPT % {'root': root, 'data': data, 'ink': _INK, 'depth': _DEPTH, 'layer': _LAYER}}</script></div>"
     )
 
 
-def source_words(example: Example) -> tuple[np.ndarray, tuple[str, ...]]:
-    """For every source token the column it belongs to, and the columns' names; tokens of no word have their own."""
-    word = example.arrays["source_words"]
-    starts = np.r_[True, (word[1:] != word[:-1]) | (word[1:] < 0)]
-    units = np.cumsum(starts) - 1
-    names = [
-        "".join(piece for piece, unit in zip(example.source_pieces, units, strict=True) if unit == column).lstrip("▁")
-        for column in range(units[-1] + 1)
-    ]
-    return units, tuple(names)
+def _tables(example: Example, words: Int[np.ndarray, " source"]) -> dict[str, dict[str, np.ndarray]]:
+    """Version -> layer mean or head -> hundredths [layer target column], the last column for the target so far."""
+    tables = {}
+    n_heads = example.arrays["raw.head"].shape[1]
+    with_heads = len(VERSIONS) * example.arrays["raw.head"].size <= _MOST_CELLS
+    for version in VERSIONS:
+        tables[version] = {_LAYER: _hundredths(by_word(example_matrices(example, version), words))}
+        if with_heads:
+            heads = _hundredths(by_word(head_matrices(example, version), words))
+            tables[version] |= {str(head): heads[:, head] for head in range(n_heads)}
+    flow = by_word(example.arrays["alti.source"].astype(np.float64), words)
+    flow[..., -1] = example.arrays["alti.target"].sum(-1)
+    return tables | {"alti": {_LAYER: _hundredths(flow)}}
 
 
-def _by_word(example: Example, version: str, units: np.ndarray) -> Float[np.ndarray, "layer target column"]:
-    """Weights summed over the pieces of a word, and in the last column what comes from the target so far."""
-    if version == "alti":
-        values, target = example.arrays["alti.source"], example.arrays["alti.target"].sum(-1)
-    else:
-        values = example_matrices(example, version)  # type: ignore[arg-type]
-        target = np.full(values.shape[:2], np.nan)
-    summed = values.astype(np.float64) @ (units[:, None] == np.arange(units[-1] + 1))
-    return np.concatenate([summed, target[..., None]], -1)
-
-
-def _hundredths(values: Float[np.ndarray, "layer target column"]) -> np.ndarray:
+def _hundredths(values: Float[np.ndarray, "*cells"]) -> Int[np.ndarray, "*cells"]:
     return np.where(np.isnan(values), _UNDEFINED, np.rint(100 * np.nan_to_num(values))).astype(int)
+
+
+def _choice(options: Mapping[str, str]) -> str:
+    entries = "".join(f'<option value="{name}">{escape(text)}</option>' for name, text in options.items())
+    return f"<select>{entries}</select>"
 
 
 def _table(example: Example, names: Sequence[str], values: np.ndarray) -> str:
@@ -119,8 +134,7 @@ def _table(example: Example, names: Sequence[str], values: np.ndarray) -> str:
 def _cell(value: int) -> str:
     if value == _UNDEFINED:
         return "<td>×</td>"
-    ink = "#fff" if value > 55 else "#1b1f24"
-    return f'<td style="background-color:rgba({_INK},{value / 100:g});color:{ink}">{value}</td>'
+    return f'<td style="background-color:rgba({_INK},{value * _DEPTH / 100:.3g})">{value}</td>'
 
 
 def _word(text: str) -> str:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
 
 from analyses._contract import Example
 from analyses.cross_attention_focus.claim import category_name
 from analyses.cross_attention_focus.estimates import Estimate
-from analyses.cross_attention_focus.masses import Version
-from analyses.cross_attention_focus.observe import LEAST_RETAINED
+from analyses.cross_attention_focus.masses import VERSIONS, Version
+from analyses.cross_attention_focus.reading import example_matrices
 from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.wording import amount, twins_range, with_interval
 from interp.report import Figure, Heatmap, Lines, Panel, Series
@@ -118,39 +117,29 @@ def head_figure(focus: Focus, version: Version) -> Figure:
     )
 
 
-def example_figure(example: Example, version: Version) -> Figure:
-    """What every layer reads at every step of one prompt."""
-    values = example_matrices(example, version)
-    shown = ~np.isin(example.arrays["categories"], _masked_categories(version))
-    columns = tuple(piece for piece, keep in zip(example.source_pieces, shown, strict=True) if keep)
-    panels = tuple(
-        Panel(f"layer {layer}", matrix[:, shown], example.label_pieces, columns, "predicted token", "source token")
-        for layer, matrix in enumerate(values)
+def example_figure(example: Example) -> Figure:
+    """What the first and the last layer read at every step of one prompt, in three versions."""
+    rows, columns = (
+        tuple(piece.replace("▁", "·") for piece in pieces) for pieces in (example.label_pieces, example.source_pieces)
     )
+    matrices = {version: example_matrices(example, version) for version in VERSIONS}
+    last = len(matrices["raw"]) - 1
+    panels = tuple(
+        Panel(f"layer {layer}, {version}", values[layer], rows, columns, "predicted token", "source token")
+        for layer in dict.fromkeys((0, last))
+        for version, values in matrices.items()
+    )
+    versions = "; ".join(f"{version}: {text}" for version, text in _WHAT.items())
     return Figure(
-        name=f"cross-focus-example-{version}",
+        name="cross-focus-example",
         caption=(
-            f"Prompt {example.id}: what each decoder layer reads when it predicts each target token, {_WHAT[version]}. "
-            f"Rows sum to 1; a crossed row keeps less than 0.05 of its mass on the content span. {CAVEAT}"
+            f"Prompt {example.id}: what the first and the last decoder layer read when they predict each target token. "
+            f"{versions}. Rows sum to 1; a crossed row keeps less than 0.05 of its mass on the content span; a dot marks the "
+            f"start of a word. {CAVEAT}"
         ),
         alt=f"Prompt {example.id}. " + "; ".join(_strongest(panel) for panel in panels) + ".",
         drawing=Heatmap(panels, "share of the row", lower=0.0, upper=1.0),
     )
-
-
-def example_matrices(example: Example, version: Version) -> Float[np.ndarray, "layer target source"]:
-    """The example's reading of every layer, masked tokens 0 and the rest renormalised in the masked version."""
-    values = example.arrays["norm.layer" if version == "norm" else "raw.layer"].astype(np.float64)
-    if version != "masked":
-        return values
-    inside = np.where(np.isin(example.arrays["categories"], _masked_categories(version)), 0.0, values)
-    retained = inside.sum(-1, keepdims=True)
-    shares: np.ndarray = np.divide(inside, retained, out=np.full_like(inside, np.nan), where=retained >= LEAST_RETAINED)
-    return shares
-
-
-def _masked_categories(version: Version) -> list[int]:
-    return [CATEGORIES.index(name) for name in ("prefix", "eos", "pad")] if version == "masked" else []
 
 
 def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Lines:

@@ -7,14 +7,16 @@ from analyses._contract import Example
 from analyses.cross_attention_focus.claim import category_name
 from analyses.cross_attention_focus.estimates import Estimate
 from analyses.cross_attention_focus.figures import alt_text, layer_lines
+from analyses.cross_attention_focus.gradients import Gradients
 from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.tables import estimate_columns
 from analyses.cross_attention_focus.trend import prediction_interval
-from analyses.cross_attention_focus.wording import between, twins_range, with_interval
+from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
 from interp.report import Figure, Lines, Series, Table
 from interp.words import CATEGORIES
 
 _QUARTERS = ("first", "second", "third", "last")
+_SAID = ("prefix", "content", "eos")
 
 
 def followed(focus: Focus) -> bool:
@@ -97,9 +99,11 @@ def _quarter_lines(cells: Estimate) -> Lines:
     )
 
 
-def flow_tables(focus: Focus) -> tuple[Table, Table]:
-    """Shares by layer and category, and the example step by step."""
-    return _share_table(focus), step_table(focus.example)
+def flow_tables(focus: Focus) -> tuple[Table, ...]:
+    """Shares by layer and category, the gradients' if there are any, and the example step by step."""
+    gradients = () if focus.gradients is None else (gradient_table(focus.gradients),)
+    example = focus.gradients.example if focus.gradients else None
+    return (_share_table(focus), *gradients, step_table(focus.example, "cross-focus-example-steps", example))
 
 
 def _share_table(focus: Focus) -> Table:
@@ -125,34 +129,84 @@ def _share_table(focus: Focus) -> Table:
     )
 
 
-def step_table(example: Example) -> Table:
-    """For every predicted token of the example: source share and the source token each method points to."""
+def gradient_sentence(found: Gradients) -> str:
+    """How much of the relevance lies on the source, and of that on prefix, content and end of sentence."""
+    parts = ", ".join(
+        f"{with_interval(cell)} on {category_name(name)} (base rate {amount(found.base_rate[column])}, twin {_twin(cell)})"
+        for column, name in enumerate(found.categories)
+        if name in _SAID
+        for cell in [found.mass.at(column)]
+    )
+    return (
+        f"By the gradient of the predicted token's logit (Chefer's rules, {found.n_prompts} prompts), "
+        f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {_twin(found.source)}); "
+        f"of that, {parts}."
+    )
+
+
+def _twin(cell: Estimate) -> str:
+    """What the one twin gave that was run on the sample."""
+    return amount(float(cell.twin_mean))
+
+
+def gradient_table(found: Gradients) -> Table:
+    """Source share and categories."""
+    rows = [("all of the source", "source and target", found.source, np.nan)]
+    rows += [
+        (name, "source", found.mass.at(column), float(found.base_rate[column]))
+        for column, name in enumerate(found.categories)
+    ]
+    return Table(
+        name="cross-focus-relevance",
+        caption=(
+            f"Chefer's relevance (attention times gradient of the predicted token's logit, propagated to the inputs) on "
+            f"{found.n_prompts} evenly spaced prompts: share of the source in all relevance, and of each category within the "
+            "source. 95 % intervals over these prompts. Control: one untrained twin."
+        ),
+        frame=pd.DataFrame([
+            {"tokens": name, "within": whole, "share": float(cell.point), "base rate": rate, **estimate_columns(cell)}
+            for name, whole, cell, rate in rows
+        ]),
+        rows_shown=None,
+        columns_shown=("tokens", "within", "share", "low", "high", "base rate", "twins mean"),
+    )
+
+
+def step_table(example: Example, name: str, relevance: tuple[np.ndarray, np.ndarray] | None = None) -> Table:
+    """For every predicted token of a prompt: source share and the source token each method points to.
+
+    Args:
+        example: the prompt.
+        name: of the table.
+        relevance: Chefer's relevance of source and target for every row, where it was computed.
+    """
     arrays = example.arrays
-    sources = {name: _last(arrays[f"{name}.source"]) for name in ("alti", "rollout", "chefer")}
-    targets = {name: _last(arrays[f"{name}.target"]) for name in sources}
+    flows = {method: (arrays[f"{method}.source"][-1], arrays[f"{method}.target"][-1]) for method in ("alti", "rollout")}
+    flows |= {} if relevance is None else {"chefer": relevance}
     layers = {f"layer {n}": matrix for n, matrix in enumerate(arrays["raw.layer"])}
     rows = []
     for step, token in enumerate(example.label_pieces):
         row: dict[str, object] = {"step": step, "reads": example.decoder_pieces[step], "predicts": token}
-        for name, matrix in sources.items():
-            total = matrix[step].sum() + targets[name][step].sum()
-            if name != "rollout":
-                row[f"{name} source share"] = float(matrix[step].sum() / total) if total > 0 else np.nan
-            row[f"{name} points to"] = _pointed(example, matrix[step])
-        row |= {f"{name} points to": _pointed(example, matrix[step]) for name, matrix in layers.items()}
+        for method, (source, target) in flows.items():
+            total = source[step].sum() + target[step].sum()
+            if method != "rollout":
+                row[f"{method} source share"] = float(source[step].sum() / total) if total > 0 else np.nan
+            row[f"{method} points to"] = _pointed(example, source[step])
+        row |= {f"{layer} points to": _pointed(example, matrix[step]) for layer, matrix in layers.items()}
         for column, category in enumerate(CATEGORIES):
             inside = arrays["categories"] == column
             if inside.any():
-                row |= {f"{name} on {category}": float(matrix[step, inside].sum()) for name, matrix in layers.items()}
+                row |= {f"{layer} on {category}": float(matrix[step, inside].sum()) for layer, matrix in layers.items()}
         rows.append(row)
     frame = pd.DataFrame(rows)
-    shown = tuple(name for name in frame.columns if " on " not in name and not name.startswith("layer"))
+    shown = tuple(column for column in frame.columns if " on " not in column and not column.startswith("layer"))
+    chefer = " and by Chefer's relevance (attention times gradient of the predicted token's logit)" if relevance else ""
     return Table(
-        name="cross-focus-example-steps",
+        name=name,
         caption=(
-            f"Prompt {example.id}, step by step: source share by ALTI+ and by Chefer's relevance (attention times gradient of "
-            "the predicted token's logit) and the source token each flow method points to. The file also has the strongest "
-            "source token and the mass on every category for every layer (raw attention, mean over heads)."
+            f"Prompt {example.id}, step by step: source share by ALTI+{chefer}, the rest coming from the target so far, and "
+            "the source token each flow method points to. The file also has the strongest source token and the mass on every "
+            "category for every layer (raw attention, mean over heads)."
         ),
         frame=frame,
         rows_shown=24,
@@ -163,8 +217,3 @@ def step_table(example: Example) -> Table:
 def _pointed(example: Example, row: np.ndarray) -> str | None:
     """The source token with most weight, or None if the row is undefined."""
     return None if np.isnan(row).any() else example.source_pieces[int(row.argmax())]
-
-
-def _last(matrix: np.ndarray) -> np.ndarray:
-    """The flow after the last layer."""
-    return matrix if matrix.ndim == 2 else np.asarray(matrix[-1])

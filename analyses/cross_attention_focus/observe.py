@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses._contract import Arrays, Pass
-from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, chefer, rollout
+from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
 from analyses.cross_attention_focus.flow.observe import alti_or_undefined, observe_flow
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
 from analyses.cross_attention_focus.settings import FocusSettings
@@ -146,8 +146,8 @@ def illustrate(run: Pass) -> Arrays:
 
     Returns:
         `{reading}` as [layer head target source] or [layer target source], `categories` [source], and `{method}.source`
-        [layer target source] or [target source] with `{method}.target` for the flow methods; the patterns of both stacks
-        [layer head query key]; and `source_words` [source], the word of every token or -1.
+        [layer target source] with `{method}.target` for ALTI+ and rollout; the patterns of both stacks [layer head query key];
+        `source_words` [source], the word of every token or -1; and `bertviz`, whether to draw the heads on the prompt's page.
     """
     n_source, n_target = int(run.batch.source_mask[0].sum()), int(run.batch.target_mask[0].sum())
     shown = {name: weights[0, ..., :n_target, :n_source] for name, weights in readings(run).items()}
@@ -155,11 +155,11 @@ def illustrate(run: Pass) -> Arrays:
         followed = flow(run.model, run.batch, run.cache)
         shown[f"{method}.source"] = followed.source[0, :, :n_target, :n_source]
         shown[f"{method}.target"] = followed.target[0, :, :n_target, :n_target]
-    relevance = chefer(run.model, run.batch.select(0))
-    shown |= {"chefer.source": relevance.source, "chefer.target": relevance.target}
     for stack, length in (("encoder", n_source), ("decoder", n_target)):
         layers = range(run.model.cfg.n_encoder_layers if stack == "encoder" else run.model.cfg.n_decoder_layers)
         shown[f"{stack}.pattern"] = run.cache.stack("pattern", stack, layers)[:, 0, :, :length, :length].float()
     shown["categories"] = run.batch.source_categories[0, :n_source]
     shown["source_words"] = torch.tensor(run.batch.source_texts[0].word_of_token)
+    assert isinstance(run.settings, FocusSettings)
+    shown["bertviz"] = torch.tensor(run.settings.bertviz_on_pages)
     return {name: values.cpu().numpy() for name, values in shown.items()}

@@ -4,7 +4,7 @@ from analyses._contract import Example
 from analyses.cross_attention_focus.claim import category_name, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.figures import example_figure, head_figure, mass_figure, shape_figures
-from analyses.cross_attention_focus.following import flow_figures, flow_sentence, flow_tables
+from analyses.cross_attention_focus.following import flow_figures, flow_sentence, flow_tables, gradient_sentence
 from analyses.cross_attention_focus.heads import BestHead
 from analyses.cross_attention_focus.masses import VERSIONS
 from analyses.cross_attention_focus.moving import swap_figure, swap_sentences, swap_table
@@ -43,14 +43,13 @@ def present(focus: Focus) -> Section:
     blocks += [*shape_figures(focus), *flow_figures(focus)]
     blocks += [*tables(focus), *flow_tables(focus)]
     blocks += [swap_figure(focus), swap_table(focus)] if focus.swaps else []
-    blocks += [example_figure(focus.example, version) for version in VERSIONS]
-    blocks += views(focus.example)
+    blocks += [example_figure(focus.example), *views(focus.example)]
     return Section("cross-attention-focus", TITLE, QUESTION, findings(focus), tuple(blocks), LIMITS)
 
 
 def views(example: Example) -> tuple[View, View]:
     """The example to explore: layers under a slider, and every head as BertViz draws it."""
-    twin = example_figure(example, "raw").name
+    twin = example_figure(example).name
     return (
         View("cross-focus-explorer", f"Prompt {example.id}, layer by layer", explorer(example), fallback=twin),
         View(
@@ -65,6 +64,7 @@ def views(example: Example) -> tuple[View, View]:
 def findings(focus: Focus) -> tuple[str, ...]:
     """What was found, the answer to the usual claim first."""
     sentences = [claim_sentence(focus), norm_sentence(focus), _span_sentence(focus), flow_sentence(focus)]
+    sentences += [gradient_sentence(focus.gradients)] if focus.gradients else []
     sentences += [_head_sentence(best) for best in focus.heads if best.what in ("prefix", "content", "eos", "forward")]
     return (*(sentence for sentence in sentences if sentence is not None), *swap_sentences(focus))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from analyses._contract import Evidence, Example
 from analyses.cross_attention_focus.estimates import Estimate, estimate, observed_estimate
+from analyses.cross_attention_focus.gradients import Gradients, summarise_gradients
 from analyses.cross_attention_focus.heads import BestHead, best_heads, most_moved_head
 from analyses.cross_attention_focus.masses import (
     VERSIONS,
@@ -71,6 +72,7 @@ class Focus:
         shapes: `{reading}.{statistic}` -> estimate, [layer] or [layer head] as the reading.
         trends: of every category in every version.
         flow: `alti.mass`, `alti.target`, `alti.quarters`, `alti.decline` and `rollout.mass`, as `flow.observe` defines them.
+        gradients: Chefer's relevance on a sample of the prompts; None if none was taken.
         heads: heads that stand out, each chosen on one half of the prompts and measured on the other.
         swaps: kind -> what exchanging one token moves; empty if no prompt has a token to exchange.
         example: one prompt in full.
@@ -85,6 +87,7 @@ class Focus:
     shapes: Mapping[str, Estimate]
     trends: tuple[Trend, ...]
     flow: Mapping[str, Estimate]
+    gradients: Gradients | None
     heads: tuple[BestHead, ...]
     swaps: Mapping[SwapKind, Moved]
     example: Example
@@ -109,6 +112,7 @@ def summarise(evidence: Evidence) -> Focus:
         shapes={f"{r}.{s}": observed_estimate(evidence, f"{r}.{s}") for r in readings for s in SHAPES},
         trends=assess(_courses(evidence), evidence.seed),
         flow={name: observed_estimate(evidence, name) for name in FLOWS},
+        gradients=summarise_gradients(evidence),
         heads=best_heads(evidence, masses["raw"].categories),
         swaps={kind: moved for kind in SWAP_KINDS if (moved := _moved(evidence, kind)) is not None},
         example=evidence.example,
