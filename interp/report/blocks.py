@@ -6,11 +6,13 @@ long for it stands on pages of their own. `page.py` turns a report into files.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from interp.report.drawings import Drawing
+from interp.report.palette import Hue
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -29,20 +31,20 @@ def _check_slug(owner: object, name: str) -> None:
 
 
 def _check_filled(owner: object, *fields: str) -> None:
-    for field in fields:
-        if not getattr(owner, field).strip():
-            raise ValueError(f"{type(owner).__name__}.{field} is empty; a reader needs it, so write a sentence.")
+    for name in fields:
+        if not getattr(owner, name).strip():
+            raise ValueError(f"{type(owner).__name__}.{name} is empty; a reader needs it, so write a sentence.")
 
 
 def _check_sentences(owner: object, *fields: str) -> None:
     """Each field is a non-empty tuple of non-empty sentences."""
-    for field in fields:
-        sentences = getattr(owner, field)
+    for name in fields:
+        sentences = getattr(owner, name)
         if isinstance(sentences, str):
-            raise ValueError(f"{type(owner).__name__}.{field} must be a tuple of sentences, got one text.")
+            raise ValueError(f"{type(owner).__name__}.{name} must be a tuple of sentences, got one text.")
         if not sentences or not all(sentence.strip() for sentence in sentences):
             raise ValueError(
-                f"{type(owner).__name__}.{field} must hold at least one sentence and no empty one, got {sentences!r}."
+                f"{type(owner).__name__}.{name} must hold at least one sentence and no empty one, got {sentences!r}."
             )
 
 
@@ -84,9 +86,12 @@ class Table:
         frame: the table; an index that is not 0, 1, 2, ... becomes the first columns.
         rows_shown: rows on the page, from the top; None shows all.
         columns_shown: columns on the page; None shows all.
+        sortable: whether a reader may order the rows by a column; such a table shows them all, and without scripts it
+            stays as it is.
+        hues: texts of cells that carry the colour which stands for them elsewhere in the report.
 
     Raises:
-        ValueError: if a name is no slug, a caption is missing, or columns are repeated or unknown.
+        ValueError: if a name is no slug, a caption is missing, columns are repeated or unknown, or a sortable table is cut.
     """
 
     name: str
@@ -94,10 +99,14 @@ class Table:
     frame: pd.DataFrame
     rows_shown: int | None = 12
     columns_shown: tuple[str, ...] | None = None
+    sortable: bool = False
+    hues: Mapping[str, Hue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_slug(self, self.name)
         _check_filled(self, "caption")
+        if self.sortable and self.rows_shown is not None:
+            raise ValueError(f"Table {self.name!r} is sortable and must show all rows: set rows_shown to None.")
         frame = self.frame if isinstance(self.frame.index, pd.RangeIndex) else self.frame.reset_index()
         names = [str(column) for column in frame.columns]
         if not names or isinstance(frame.columns, pd.MultiIndex) or len(set(names)) < len(names):
@@ -164,7 +173,29 @@ class View:
         _check_filled(self, "title", "html", "fallback")
 
 
-Block = Heading | Paragraph | Table | Figure | View
+@dataclass(frozen=True)
+class Sketch:
+    """A small picture in plain markup, which needs neither mouse nor script: far cheaper than a figure, and made of real text.
+
+    Attributes:
+        name: slug.
+        title: what it shows, for those who do not see it.
+        html: trusted markup without scripts and external addresses.
+
+    Raises:
+        ValueError: if a name is no slug or a text is empty.
+    """
+
+    name: str
+    title: str
+    html: str
+
+    def __post_init__(self) -> None:
+        _check_slug(self, self.name)
+        _check_filled(self, "title", "html")
+
+
+Block = Heading | Paragraph | Table | Figure | View | Sketch
 
 
 @dataclass(frozen=True)

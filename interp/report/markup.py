@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from interp.report.blocks import View
+from interp.report.blocks import Sketch, View
 
 _ADDRESSES = ("src", "href", "srcset", "data", "action")
 
@@ -52,11 +52,11 @@ class _Markup(HTMLParser):
             self.scripts[-1] += data
 
 
-def read_scripts(views: Iterable[View]) -> Scripts:
-    """The scripts of all views of one page, checked to be self-contained and distinct.
+def read_scripts(views: Iterable[View | Sketch]) -> Scripts:
+    """The scripts of all views of one page, checked to be self-contained and distinct; sketches have none.
 
     Raises:
-        ValueError: if a view would load something from outside, or the same view occurs twice.
+        ValueError: if one would load something from outside, a sketch has a script, or the same view occurs twice.
     """
     scripts: list[str] = []
     roots: Counter[str] = Counter()
@@ -66,7 +66,10 @@ def read_scripts(views: Iterable[View]) -> Scripts:
         markup.close()
         outside = [address for address in markup.addresses if not address.startswith(("data:", "#"))]
         if outside:
-            raise ValueError(f"View {view.name!r} would load {outside[0]!r}; a page must hold everything it shows.")
+            kind = type(view).__name__
+            raise ValueError(f"{kind} {view.name!r} would load {outside[0]!r}; a page must hold everything it shows.")
+        if isinstance(view, Sketch) and markup.scripts:
+            raise ValueError(f"Sketch {view.name!r} holds a script; make it a View, or leave the script out.")
         scripts += markup.scripts
         roots.update(identifier for identifier in markup.identifiers if identifier.startswith("bertviz-"))
     repeated = [root for root, times in roots.items() if times > 1]

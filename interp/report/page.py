@@ -18,14 +18,16 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from interp.report.blocks import Block, Figure, Page, Report, Table, View, is_slug
+from interp.report.blocks import Block, Figure, Page, Report, Sketch, Table, View, is_slug
 from interp.report.labels import visible
 from interp.report.markup import read_scripts
+from interp.report.palette import HUES
 from interp.report.studio import Prints, Studio
 from interp.report.tables import Grid, csv_bytes, grid
 
 _HERE = Path(__file__).parent
 _LIBRARIES = ("vendor/d3.min.js", "vendor/jquery.slim.min.js", "templates/views.js")
+_NAMED = Table | Figure | View | Sketch
 
 
 def render(report: Report, studio: Studio | None = None) -> dict[str, bytes]:
@@ -67,8 +69,10 @@ def _document(
         elif isinstance(block, Figure):
             images[block.name] = studio.prints(block)
             files[f"figures/{block.name}.svg"] = images[block.name].outlines
-    scripts = read_scripts(block for block in blocks if isinstance(block, View))
+    scripts = read_scripts(block for block in blocks if isinstance(block, View | Sketch))
     libraries = _libraries() if scripts.drawn else ()
+    if any(isinstance(block, Table) and block.sortable for block in blocks):
+        libraries = (*libraries, _text("templates/sort.js"))
     page = (
         _environment()
         .get_template(template)
@@ -126,7 +130,7 @@ def _check_names(report: Report, pages: Sequence[Page]) -> None:
     blocks = [block for part in (*report.sections, *pages) for block in part.blocks]
     names = [("Section", section.name) for section in report.sections]
     names += [("Page", page.name) for page in pages]
-    names += [(type(block).__name__, block.name) for block in blocks if isinstance(block, Table | Figure | View)]
+    names += [(type(block).__name__, block.name) for block in blocks if isinstance(block, _NAMED)]
     for (kind, name), times in Counter(names).items():
         if times > 1:
             raise ValueError(
@@ -160,6 +164,7 @@ def _environment() -> jinja2.Environment:
         "kind": lambda block: type(block).__name__,
         "grid": _grid,
         "trusted": Markup,
+        "colour": lambda hue: HUES[hue],
     }
     environment.filters |= filters
     return environment
