@@ -12,13 +12,23 @@ from analyses.commands.explain import align, attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.quality import eval_model
-from analyses.commands.reports import diff, run, verify
+from analyses.commands.reports import diff, open_report, rerun, run, verify
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
+_HELP = """Mechanistic interpretability for encoder-decoder transformers.
+
+Examples:
+\b
+  interp run
+  interp open
+  interp tokens "translate English to German: The cat sleeps."
+  interp list hooks
+"""
+
 app = typer.Typer(
     name="interp",
-    help="Mechanistic interpretability for encoder-decoder transformers.",
+    help=_HELP,
     no_args_is_help=True,
     context_settings=HELP,
     pretty_exceptions_enable=False,
@@ -26,7 +36,7 @@ app = typer.Typer(
 )
 
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
-    "Reports": {"run": run, "verify": verify, "diff": diff},
+    "Reports": {"run": run, "open": open_report, "verify": verify, "rerun": rerun, "diff": diff},
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
     "Explain": {"attribute": attribute, "align": align},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},

@@ -1,9 +1,9 @@
 """Comparison: what differs between two runs? First how they were made, then every table, cell by cell."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,12 @@ class Difference:
     what: str
 
 
-def compare(first: Path, second: Path, rtol: float = 0.0, atol: float = 0.0) -> tuple[Difference, ...]:
+_MADE = ("package", "config", "model", "prompts", "twin_seeds", "plugins", "versions")
+
+
+def compare(
+    first: Path, second: Path, rtol: float = 0.0, atol: float = 0.0, scope: Literal["all", "tables"] = "all"
+) -> tuple[Difference, ...]:
     """All differences between two runs, making before results.
 
     Args:
@@ -32,6 +37,8 @@ def compare(first: Path, second: Path, rtol: float = 0.0, atol: float = 0.0) -> 
         second: another.
         rtol: relative tolerance of numbers in tables.
         atol: absolute tolerance of numbers in tables.
+        scope: `tables` leaves out how the runs were made. Pages and pictures, which show the tables' numbers, are compared byte
+            by byte, and only where nothing is tolerated.
 
     Raises:
         InputError: if a folder is no run.
@@ -39,11 +46,23 @@ def compare(first: Path, second: Path, rtol: float = 0.0, atol: float = 0.0) -> 
     one, two = read_manifest(first), read_manifest(second)
     if one.digest == two.digest:
         return ()
-    parts = ("package", "config", "model", "prompts", "twin_seeds", "versions")
-    made = [item for part in parts for item in _values(part, one.model_dump()[part], two.model_dump()[part])]
+    made = [item for part in _MADE for item in _values(part, one.model_dump()[part], two.model_dump()[part])]
     names = sorted(name for name in {*one.files, *two.files} if name.startswith("tables/"))
     results = [item for name in names for item in _tables(name, first / name, second / name, rtol, atol)]
-    return (*made, *results)
+    if scope == "tables":
+        return tuple(results)
+    exact = rtol == atol == 0
+    return (*made, *results, *(_other_files(one.files, two.files) if exact else ()))
+
+
+def _other_files(one: Mapping[str, str], two: Mapping[str, str]) -> Iterator[Difference]:
+    for name in sorted({*one, *two}):
+        if one.get(name) != two.get(name) and not name.startswith("tables/"):
+            yield Difference(name, _only_in(name in one) if (name in one) != (name in two) else "other bytes")
+
+
+def _only_in(first: bool) -> str:
+    return f"only in the {'first' if first else 'second'} run"
 
 
 def _values(where: str, one: Any, two: Any) -> Iterator[Difference]:
@@ -56,7 +75,7 @@ def _values(where: str, one: Any, two: Any) -> Iterator[Difference]:
 
 def _tables(name: str, one: Path, two: Path, rtol: float, atol: float) -> Iterator[Difference]:
     if not (one.is_file() and two.is_file()):
-        yield Difference(name, "only in the first run" if one.is_file() else "only in the second run")
+        yield Difference(name, _only_in(one.is_file()))
         return
     left, right = pd.read_csv(one), pd.read_csv(two)
     if list(left.columns) != list(right.columns) or len(left) != len(right):

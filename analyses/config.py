@@ -18,7 +18,19 @@ from interp.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
 
-_FLAGS = ("model", "revision", "prompts", "analyses", "seed", "batch_size", "limit", "device", "dtype", "twins", "pages")
+_FLAGS = (
+    "model",
+    "revision",
+    "prompts",
+    "analyses",
+    "seed",
+    "batch_size",
+    "limit",
+    "device",
+    "dtype",
+    "twins",
+    "pages",
+)
 
 
 class RunConfig(BaseModel):

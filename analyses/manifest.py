@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from analyses._registry import plug_ins
+
 _LIBRARIES = (
     "torch",
     "transformers",
@@ -80,6 +82,22 @@ class PromptRecord(BaseModel):
     unfinished: tuple[str, ...]
 
 
+class PlugInRecord(BaseModel):
+    """Which analysis of another package took part.
+
+    Attributes:
+        distribution: who offers it.
+        version: of that distribution.
+        sha256: of the Python files of its top package.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    distribution: str
+    version: str
+    sha256: str
+
+
 class Manifest(BaseModel):
     """See the module's docstring.
 
@@ -91,6 +109,7 @@ class Manifest(BaseModel):
         model: the model's record.
         prompts: the prompts' record.
         twin_seeds: seeds of the untrained control models.
+        plugins: analysis -> record, of analyses of other packages.
         versions: library -> version.
         files: relative path -> sha256, of every file but this one and the log.
         digest: sha256 over all of the above.
@@ -105,6 +124,7 @@ class Manifest(BaseModel):
     model: ModelRecord
     prompts: PromptRecord
     twin_seeds: tuple[int, ...]
+    plugins: dict[str, PlugInRecord] = {}
     versions: dict[str, str]
     files: dict[str, str]
     digest: str = ""
@@ -118,6 +138,18 @@ class Manifest(BaseModel):
 def package_version() -> str:
     """Name and version of this package."""
     return f"t5-interp {version('t5-interp')}"
+
+
+def plug_in_records(names: Iterable[str]) -> dict[str, PlugInRecord]:
+    """The records of those analyses that other packages offer."""
+    offered = plug_ins()
+    return {
+        name: PlugInRecord(
+            distribution=offered[name].distribution, version=offered[name].version, sha256=offered[name].source_hash()
+        )
+        for name in names
+        if name in offered
+    }
 
 
 def versions() -> dict[str, str]:

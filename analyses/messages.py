@@ -9,8 +9,12 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 @contextmanager
-def messages(debug: bool = False) -> Iterator[None]:
-    """Turn what went wrong into one sentence and an exit code: 1 failure, 2 the input was at fault, 130 interrupted."""
+def messages(debug: bool | None = None) -> Iterator[None]:
+    """Turn what went wrong into one sentence and an exit code: 1 failure, 2 the input was at fault, 130 interrupted.
+
+    Args:
+        debug: whether `--debug` was given; None for commands that have no such option.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -19,17 +23,17 @@ def messages(debug: bool = False) -> Iterator[None]:
     except Exception as error:  # the one place where any failure becomes an exit code
         if debug:
             raise
-        raise typer.Exit(_explain(error)) from None
+        raise typer.Exit(_explain(error, "" if debug is None else " (--debug shows where)")) from None
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, hint: str) -> int:
     from interp.errors import InputError
 
     text = " ".join(str(error).split())
     if isinstance(error, InputError):
         typer.echo(f"Error: {text}", err=True)
         return BAD_INPUT
-    typer.echo(f"Failed: {type(error).__name__}: {text or 'no message'} (--debug shows where)", err=True)
+    typer.echo(f"Failed: {type(error).__name__}: {text or 'no message'}{hint}", err=True)
     return FAILED
 
 

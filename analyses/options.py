@@ -78,12 +78,11 @@ RunFile = Annotated[
     ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the resolved choices as YAML and do nothing else.", rich_help_panel=_RUN)
+    bool,
+    typer.Option("--dry-run", help="Print the resolved choices as YAML and do nothing else.", rich_help_panel=_RUN),
 ]
 
-RunFolder = Annotated[
-    Path, typer.Argument(help="Folder of a run.", show_default=False, autocompletion=complete_runs)
-]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False, autocompletion=complete_runs)]
 SomeRun = Annotated[
     Path | None,
     typer.Argument(help="Folder of a run.", show_default="the newest below reports/", autocompletion=complete_runs),

@@ -1,5 +1,33 @@
-"""The one exception that means "the input is at fault": the command line turns it into one sentence and exit code 2."""
+"""The one exception that means "the input is at fault", and the guess at what a misspelt name was meant to be.
+
+The command line turns the exception into one sentence and exit code 2.
+"""
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
     """A user-facing error: the message says what was wrong, what was got, what is allowed, and what to do."""
+
+
+def nearest(name: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:
+    """The known names that look most like a name, best first; capitals, hyphens and underscores count as equal.
+
+    Args:
+        name: what was written.
+        known: what exists.
+        most: how many are offered at most.
+    """
+    plain = {_plain(candidate): candidate for candidate in known}
+    return tuple(plain[match] for match in difflib.get_close_matches(_plain(name), plain, n=most, cutoff=0.5))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` with a space in front, or nothing where no known name is near."""
+    near = nearest(name, known)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_")

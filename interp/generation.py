@@ -20,11 +20,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from interp import displays
 from interp.cache import ActivationCache
 from interp.errors import InputError
 from interp.families import ModelConfig
 from interp.hooks import HookFunction, HookPoint
 from interp.tokens import Batch
+
+_PROMPTS_SHOWN = 8
+"""Prompts that a generation shows in a notebook."""
 
 Method = Literal["greedy", "beam", "sampling"]
 
@@ -38,6 +42,7 @@ class Decoding:
         beams: hypotheses kept by beam search.
         length_penalty: exponent of the length that a hypothesis' log-probability is divided by.
         temperature: divides the logits before drawing.
+        top_k: draws from this many likeliest tokens; 0 is no limit.
         top_p: draws from the smallest set of tokens with this much probability.
         seed: of the draws; the global random state is left as it was.
     """
@@ -46,15 +51,17 @@ class Decoding:
     beams: int = 4
     length_penalty: float = 1.0
     temperature: float = 1.0
+    top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.beams < 2 and self.method == "beam":
             raise InputError(f"Beam search needs at least 2 beams; got {self.beams}. Use `greedy` for one.")
-        if self.temperature <= 0 or not 0 < self.top_p <= 1:
+        if self.temperature <= 0 or not 0 < self.top_p <= 1 or self.top_k < 0:
             raise InputError(
-                f"Sampling needs temperature > 0 and 0 < top_p <= 1; got {self.temperature} and {self.top_p}."
+                f"Sampling needs temperature > 0, 0 < top_p <= 1 and top_k >= 0; got {self.temperature}, {self.top_p} and "
+                f"{self.top_k}."
             )
 
     def host_settings(self, config: ModelConfig, max_new_tokens: int) -> GenerationConfig:
@@ -63,7 +70,7 @@ class Decoding:
         if self.method == "beam":
             chosen |= {"num_beams": self.beams, "length_penalty": self.length_penalty, "early_stopping": True}
         elif self.method == "sampling":
-            chosen |= {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": 0}
+            chosen |= {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             use_cache=True,
@@ -100,6 +107,19 @@ class Generation:
     def texts(self) -> tuple[str, ...]:
         """The generated texts."""
         return tuple(text.text for text in self.batch.target_texts)
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, str]] = []
+        for prompt, text in enumerate(self.batch.target_texts[:_PROMPTS_SHOWN]):
+            chosen = self.logits[prompt, : len(text.ids)].double().softmax(-1)[range(len(text.ids)), list(text.ids)]
+            notes = [f"probability {probability:.3f}" for probability in chosen.tolist()]
+            rows += [
+                ("read", displays.tokens(self.batch.source_texts[prompt].pieces)),
+                ("wrote", displays.tokens(text.pieces, notes)),
+            ]
+        left_out = len(self.batch) - _PROMPTS_SHOWN
+        rows += [("and", f"{left_out} more")] if left_out > 0 else []
+        return displays.lines(rows)
 
     def step_table(self, tokenizer: PreTrainedTokenizerBase, top: int = 5, truth: Batch | None = None) -> pd.DataFrame:
         """The alternatives at every step: one row per prompt, step and candidate.

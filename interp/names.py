@@ -202,7 +202,7 @@ _LETTER_OF_KIND = {kind: letter for letter, kind in _KIND_OF_LETTER.items()}
 
 
 def _near_labels(label: str) -> tuple[str, ...]:
-    """Labels that a misspelt one may stand for: `xl2h1`, `X2H1`, `X2.1`, `cross 2 1`; without a kind, `L2H1` or `2.1`, all three."""
+    """Labels that a misspelt one may stand for: `xl2h1`, `X2.1`, `cross 2 1`; all three kinds for `L2H1` or `2.1`."""
     match = re.fullmatch(r"([a-z]*?)[\s_.:,-]*l?[\s_.:,-]*(\d+)[\s_.:,-]*h?[\s_.:,-]*(\d+)", label.strip().casefold())
     if match is None or (match[1] and match[1][0] not in "edxc"):
         return ()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from analyses import options
+from analyses.completion import complete_hooks
 from analyses.messages import messages, print_pairs, print_table
 
 Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each in quotes.", show_default=False)]
@@ -42,13 +43,20 @@ def tokens(texts: Texts, model: options.Model = "bundled") -> None:
 def model(
     model: options.Model = "bundled",
     shapes: Annotated[str | None, typer.Option(help="Trace the shape of every hook point for this source.")] = None,
+    hooks: Annotated[
+        str | None,
+        typer.Option(
+            help="Trace these hook points only: a name, or a pattern with * in quotes.", autocompletion=complete_hooks
+        ),
+    ] = None,
 ) -> None:
-    """Describe a model: configuration, parameters by part, and, for a text, the shape of every hook point.
+    """Describe a model: configuration, parameters by layer and kind, and, for a text, the shape of every hook point.
 
     Examples:
     \b
       interp model
       interp model --shapes "translate English to German: The cat sleeps."
+      interp model --shapes "translate English to German: Yes." --hooks "decoder.*.cross_attn.hook_pattern"
     """
     with messages():
         from dataclasses import asdict
@@ -59,9 +67,10 @@ def model(
         hooked = interp.load(model)
         print_pairs([(name, str(value)) for name, value in asdict(hooked.cfg).items()])
         print_pairs([("tied_embeddings", str(hooked.tied_embeddings)), ("max_length", str(hooked.max_length))])
-        print_table("Parameters", ("part", "parameters", "share"), parameter_counts(hooked))
+        counts = parameter_counts(hooked)
+        print_table("Parameters", list(map(str, counts.columns)), counts.itertuples(index=False))
         if shapes is not None:
-            rows = shape_trace(hooked, shapes)
+            rows = shape_trace(hooked, shapes, hooks)
             print_table("Shapes in the order of the forward pass", ("hook point", "axes", "shape"), rows)
 
 
@@ -71,7 +80,8 @@ def generate(
     method: Annotated[Literal["greedy", "beam", "sampling"], typer.Option(help="How tokens are chosen.")] = "greedy",
     beams: Annotated[int, typer.Option(help="Hypotheses of beam search.")] = 4,
     temperature: Annotated[float, typer.Option(help="Of sampling.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="Of sampling.")] = 1.0,
+    top_k: Annotated[int, typer.Option(help="Sampling draws from this many likeliest tokens; 0 from all.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Sampling draws from the likeliest tokens with this share.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
     top: Annotated[int, typer.Option(help="Candidates shown at every step; 0 shows the texts only.")] = 3,
 ) -> None:
@@ -81,13 +91,14 @@ def generate(
     \b
       interp generate "translate English to German: The weather is beautiful today."
       interp generate --method beam --top 0 "translate English to French: The cat sleeps."
+      interp generate --method sampling --top-k 20 --top-p 0.9 --seed 3 "translate English to French: The cat sleeps."
     """
     with messages():
         import interp
         from interp.generation import Decoding
 
         hooked = interp.load(model)
-        decoding = Decoding(method=method, beams=beams, temperature=temperature, top_p=top_p, seed=seed)
+        decoding = Decoding(method=method, beams=beams, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
         written = hooked.generate(texts, names_filter="unembed.hook_out", decoding=decoding)
         for text in written.texts:
             typer.echo(text)

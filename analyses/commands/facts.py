@@ -5,27 +5,66 @@ from typing import Annotated, Literal
 import typer
 
 from analyses import options
+from analyses.completion import complete_hooks
 from analyses.messages import messages, print_pairs
+
+Kind = Literal["analyses", "hooks", "prompts", "settings"]
+Only = Annotated[
+    str | None,
+    typer.Argument(
+        help="A name, or a pattern with * in quotes.", show_default="everything", autocompletion=complete_hooks
+    ),
+]
 
 
 def list_things(
-    what: Annotated[Literal["analyses", "hooks", "prompts"], typer.Argument(help="What to list.")],
+    what: Annotated[Kind, typer.Argument(help="What to list.")],
+    only: Only = None,
     model: options.Model = "bundled",
 ) -> None:
-    """List analyses, the hook points of a model with their axes, or the bundled prompt sets.
+    """List analyses with those of plug-ins, their settings, the hook points of a model with their axes, or prompt sets.
 
     Examples:
     \b
       interp list analyses
-      interp list hooks --model path/to/t5
+      interp list settings head_specialization.*
+      interp list hooks
+      interp list hooks "decoder.*.cross_attn.*" --model path/to/t5
     """
     with messages():
-        rows = {"analyses": _analyses, "prompts": _prompt_sets, "hooks": lambda: _hooks(model)}[what]()
-    print_pairs(rows)
+        makers = {"analyses": _analyses, "prompts": _prompt_sets, "settings": _settings, "hooks": lambda: _hooks(model)}
+        rows = makers[what]()
+        if only is not None:
+            chosen = (_matching_hooks if what == "hooks" else _matching)(only, [row[0] for row in rows])
+            rows = [row for row in rows if row[0] in chosen]
+        print_pairs(rows)
+
+
+def _matching_hooks(only: str, known: list[str]) -> tuple[str, ...]:
+    from interp.names import matching
+
+    return matching(only, known)
+
+
+def _matching(only: str, known: list[str]) -> tuple[str, ...]:
+    from fnmatch import fnmatchcase
+
+    from interp.errors import InputError, did_you_mean
+
+    chosen = tuple(name for name in known if fnmatchcase(name, only))
+    if not chosen:
+        raise InputError(f"Nothing is called {only!r}{did_you_mean(only, known)}; known are {', '.join(known)}.")
+    return chosen
 
 
 def env(as_json: options.AsJson = False) -> None:
-    """Print versions, devices and the bundled model, for bug reports."""
+    """Print versions, devices and the bundled model, for bug reports.
+
+    Examples:
+    \b
+      interp env
+      interp env --json
+    """
     import json
 
     with messages():
@@ -39,9 +78,27 @@ def env(as_json: options.AsJson = False) -> None:
 
 
 def _analyses() -> list[tuple[str, str]]:
-    from analyses._registry import ANALYSES
+    """Analyses with a line each; plug-ins that cannot be loaded are named on standard error and left out."""
+    from analyses._registry import ANALYSES, loadable, plug_ins
 
-    return list(ANALYSES.items())
+    usable, complaints = loadable()
+    for complaint in complaints:
+        typer.echo(complaint, err=True)
+    offered = [plug_ins()[name] for name in usable if name not in ANALYSES]
+    return [
+        *ANALYSES.items(),
+        *((one.name, f"{one.load().question} ({one.distribution} {one.version})") for one in offered),
+    ]
+
+
+def _settings() -> list[tuple[str, str]]:
+    from analyses._registry import get, loadable
+
+    return [
+        (f"{name}.{setting}", f"default {field.get_default(call_default_factory=True)!r}")
+        for name in loadable()[0]
+        for setting, field in get(name).settings.model_fields.items()
+    ]
 
 
 def _prompt_sets() -> list[tuple[str, str]]:

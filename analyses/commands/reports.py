@@ -102,6 +102,44 @@ def open_report(
             typer.echo("No browser was found here; open the file above in one.", err=True)
 
 
+def rerun(
+    run: options.RunFolder,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The model's folder, where the run's model was one.")
+    ] = None,
+    prompts: Annotated[
+        str | None, typer.Option("--prompts", "-p", help="The prompts' file, where the run read one or stdin.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the new run in this folder.")] = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Make a run again from its stored configuration and compare digests. Exit 0 same, 1 different, 2 trouble.
+
+    Prompts and weights must be those of the run, by their hashes.
+
+    Examples:
+    \b
+      interp rerun reports/mine
+      interp rerun reports/mine --prompts mine.txt --model path/to/t5 --out reports/again
+    """
+    with messages(debug), progress(quiet) as advance:
+        from tempfile import TemporaryDirectory
+
+        from analyses.comparison import compare
+        from analyses.replay import replay
+        from analyses.verification import read_manifest
+
+        digest = read_manifest(run).digest
+        with TemporaryDirectory(prefix="interp-rerun-") as elsewhere:
+            again = replay(run, out or Path(elsewhere) / "run", model, prompts, advance)
+            differences = compare(run, again)
+    for difference in differences:
+        typer.echo(f"{difference.where}: {difference.what}")
+    typer.echo("Another digest than before." if differences else f"The same digest: {digest}.")
+    raise typer.Exit(1 if differences else 0)
+
+
 def verify(run: options.RunFolder) -> None:
     """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed, 2 trouble.
 
@@ -123,18 +161,19 @@ def diff(
     second: options.RunFolder,
     rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance of numbers.")] = 0.0,
     atol: Annotated[float, typer.Option(min=0, help="Absolute tolerance of numbers.")] = 0.0,
+    tables: Annotated[bool, typer.Option("--tables", help="Compare tables only, however the runs were made.")] = False,
 ) -> None:
     """Compare two runs: how they were made, then every table. Exit 0 same, 1 different, 2 trouble.
 
     Examples:
     \b
       interp diff reports/mine reports/again
-      interp diff reports/mine reports/other-machine --rtol 1e-3 --atol 1e-4
+      interp diff reports/mine reports/other-batch-size --tables --rtol 1e-3 --atol 1e-4
     """
     with messages():
         from analyses.comparison import compare
 
-        differences = compare(first, second, rtol, atol)
+        differences = compare(first, second, rtol, atol, "tables" if tables else "all")
     for difference in differences:
         typer.echo(f"{difference.where}: {difference.what}")
     raise typer.Exit(1 if differences else 0)

@@ -5,9 +5,9 @@ pairs every English sentence with two task prefixes, which lets one sentence ser
 languages.
 """
 
-import difflib
 from importlib import resources
 
+from interp.errors import did_you_mean
 from interp.prompts.prompt import PromptError, PromptSet
 from interp.prompts.reader import parse_prompts
 
@@ -29,12 +29,9 @@ def describe(name: str) -> str:
         PromptError: There is no set of this name.
     """
     if name not in _DESCRIPTIONS:
-        near = difflib.get_close_matches(name.lower(), _DESCRIPTIONS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise PromptError(
-            f"There is no bundled prompt set {name!r}{hint}; the bundled sets are "
-            f"{', '.join(_DESCRIPTIONS)}; for a file of "
-            "your own give its path, ending in .txt, .jsonl or .csv."
+            f"There is no bundled prompt set {name!r}{did_you_mean(name, _DESCRIPTIONS)}; the bundled sets are "
+            f"{', '.join(_DESCRIPTIONS)}; for a file of your own give its path, ending in .txt, .jsonl or .csv."
         )
     return _DESCRIPTIONS[name]
 
