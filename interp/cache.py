@@ -5,12 +5,14 @@ The cache keeps references to the tensors of the forward pass, not copies: keepi
 computed from z when it is read, unless it was asked for by name.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from interp import displays
 from interp.errors import InputError
 from interp.hooks import HookFunction, HookPoint
 from interp.names import ActivationKey, axes_of, canonical_name, get_act_name, resolve
@@ -21,6 +23,8 @@ ComputeResult = Callable[[str, Tensor], Tensor]
 """(name of a result point, z of the same attention) -> result."""
 
 RESULT = ".hook_result"
+
+_LAYER = re.compile(r"\.\d+\.")
 
 
 ComputeDirections = Callable[[Int[Tensor, " *tokens"]], Tensor]
@@ -75,6 +79,16 @@ class ActivationCache(ResidualStacks):
 
     def __repr__(self) -> str:
         return f"ActivationCache({len(self)} activations, {self.n_bytes() / 2**20:.1f} MiB)"
+
+    def _repr_html_(self) -> str:
+        groups: dict[str, list[str]] = {}
+        for name in self._tensors:
+            groups.setdefault(_LAYER.sub(".{layer}.", name), []).append(name)
+        rows = [
+            (name, len(members), " ".join(axes_of(members[0])), " x ".join(map(str, self._tensors[members[0]].shape)))
+            for name, members in groups.items()
+        ]
+        return displays.table(repr(self), ("activation", "layers", "axes", "shape"), rows)
 
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Tensor:
         """The directions of the final decoder stream that the tokens' logits read, [*tokens d_model].

@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from interp import displays
 from interp.attention import IMPLEMENTATION, register
 from interp.axes import Logits, TokenIds
 from interp.cache import RESULT, ActivationCache, in_order, keeper
@@ -82,6 +83,9 @@ class HookedEncoderDecoder:
         shape = f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, {cfg.describe_heads()}"
         rest = f"d_model {cfg.d_model}, {len(self._points)} hook points, {self.device}, {self.dtype}"
         return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {rest})"
+
+    def _repr_html_(self) -> str:
+        return displays.facts(repr(self), self.cfg)
 
     @property
     def device(self) -> torch.device:
@@ -144,9 +148,8 @@ class HookedEncoderDecoder:
         source_texts = tokenise_all(sources, tokenizer, eos, self.max_length, "source", prefixes)
         if targets is None:
             inputs = self._collate(source_texts, source_texts)
-            return self._generated(
-                inputs, write(self.hf, self.cfg, inputs, Decoding(), self._limit(inputs, max_new_tokens))
-            )
+            written = write(self.hf, self.cfg, inputs, Decoding(), self._limit(inputs, max_new_tokens))
+            return self._generated(inputs, written)
         if len(targets) != len(sources):
             raise InputError(f"Got {len(sources)} sources and {len(targets)} targets; give one for each source.")
         return self._collate(
@@ -167,7 +170,6 @@ class HookedEncoderDecoder:
         return made.to(self.device)
 
     def _limit(self, batch: Batch, limit: int | None) -> int:
-        """Most tokens to generate."""
         return min(limit or 2 * batch.input_ids.shape[1] + 20, self.max_length)
 
     def generate(

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from interp import displays
 from interp.axes import TokenIds
 from interp.families import ModelConfig
 from interp.texts import Text as Text
@@ -20,6 +21,9 @@ from interp.words import CATEGORIES, PAD
 
 IGNORED_LABEL = -100
 """Label of padded target positions, as in transformers' loss."""
+
+_PROMPTS_SHOWN = 8
+"""Prompts that a batch shows in a notebook."""
 
 HF_FIELDS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "labels")
 
@@ -56,6 +60,16 @@ class Batch:
 
     def __len__(self) -> int:
         return self.input_ids.shape[0]
+
+    def _repr_html_(self) -> str:
+        shown = min(len(self), _PROMPTS_SHOWN)
+        rows = []
+        for source, target in zip(self.source_texts[:shown], self.target_texts[:shown], strict=True):
+            notes = [CATEGORIES[category] for category in source.category_of_token]
+            rows += [("source", displays.tokens(source.pieces, notes)), ("target", displays.tokens(target.pieces))]
+        left_out = len(self) - shown
+        rows += [("and", f"{left_out} more")] if left_out else []
+        return displays.lines([(f"{len(self)} prompts,", f"targets {self.target_origin}"), *rows])
 
     def keys(self) -> tuple[str, ...]:
         """Hugging Face's field names, so that a batch unpacks into the host's forward."""

@@ -81,6 +81,7 @@ ORDER = (
     "analyses.observing",
     "analyses.portraits",
     "analyses.runner",
+    "analyses.study",
     "analyses.environment",
     "analyses.verification",
     "analyses.comparison",

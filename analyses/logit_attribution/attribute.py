@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from analyses.logit_attribution.wording import number
+from interp import displays
 from interp.attribution import (
     encoder_component_labels,
     encoder_contributions,
@@ -28,6 +29,9 @@ from interp.residual import component_labels, contribution_hooks, decoder_contri
 from interp.texts import Text
 from interp.tokens import Batch
 from interp.words import CATEGORIES
+
+_COMPONENTS_SHOWN = 10
+"""Components that an explanation shows in a notebook."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +62,20 @@ class Explanation:
     gap: float
     components: pd.DataFrame
     sources: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        lead = (
+            f"{self.label} leads {self.foil} by {number(self.difference)} logits at position {self.position}: the largest "
+            f"contributions (all add up, with a gap of {number(self.gap, 1)} of the largest |logit|)"
+        )
+        frames = {
+            lead: self.components.head(_COMPONENTS_SHOWN),
+            "By source token, through cross-attention": self.sources,
+        }
+        return "".join(
+            displays.table(caption, tuple(frame.columns), frame.itertuples(index=False, name=None))
+            for caption, frame in frames.items()
+        )
 
 
 def explain(

@@ -1,0 +1,142 @@
+"""A study: one analysis of one model over some texts, in memory, for notebooks.
+
+    study = analyse("cross_attention_focus", model, batch)
+    study                             the question, the findings, the limits, and what there is to look at
+    study["cross-focus-trends"]       one table, figure or view of the section
+    study.result                      the frozen result
+
+The numbers are those of `interp run`: the same observers, untrained twins and summaries. Nothing is written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyses._contract import Analysis, Evidence
+from analyses._registry import get
+from analyses.choices import choose
+from analyses.config import RunConfig
+from analyses.observing import Chosen, Subject, illustrate, observe, observe_twins
+from analyses.runner import twin_seeds
+from interp.errors import InputError, did_you_mean
+from interp.model import HookedEncoderDecoder
+from interp.report import Block, Section, Table, visible
+from interp.report.exhibits import Exhibit, exhibit
+from interp.tokens import Batch
+
+
+class _Nowhere:
+    """Keeps no shards: a study is computed in one go."""
+
+    def read_shard(self, name: str) -> dict[str, np.ndarray] | None:
+        return None
+
+    def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """What one analysis found.
+
+    Attributes:
+        analysis: the analysis.
+        result: what its `summarise` gave.
+        section: what its `present` made of it, as a report shows it.
+    """
+
+    analysis: Analysis
+    result: Any
+    section: Section
+
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """Tables, figures and views by name, in the order of the section."""
+        return {block.name: block for block in self.section.blocks if hasattr(block, "name")}
+
+    def __getitem__(self, name: str) -> Exhibit:
+        return exhibit(self._block(name))
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """A table of the section, whole.
+
+        Raises:
+            InputError: if the section has no table of this name.
+        """
+        block = self._block(name)
+        if not isinstance(block, Table):
+            raise InputError(f"{name!r} is a {type(block).__name__.lower()} and no table; show it as study[{name!r}].")
+        return block.frame
+
+    def _block(self, name: str) -> Block:
+        blocks = self.blocks
+        if name not in blocks:
+            raise InputError(f"This study has no {name!r}{did_you_mean(name, blocks)}; it has {', '.join(blocks)}.")
+        return blocks[name]
+
+    def _repr_html_(self) -> str:
+        section = self.section
+        kinds = {name: type(block).__name__.lower() for name, block in self.blocks.items()}
+        shown = ", ".join(f"<code>{escape(name)}</code> ({kind})" for name, kind in kinds.items())
+        return (
+            f"<h3>{_text(section.title)}</h3><p><em>{_text(section.question)}</em></p>"
+            f"{_items(section.findings)}<p>Limits:</p>{_items(section.limits)}<p>To look at: {shown}</p>"
+        )
+
+
+def analyse(
+    analysis: str | Analysis,
+    model: HookedEncoderDecoder,
+    batch: Batch,
+    twins: int = 2,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> Study:
+    """Run one analysis on a batch and on untrained twins of the model.
+
+    Args:
+        analysis: a name of `interp list analyses`, or an `Analysis` that is still being written.
+        model: the model.
+        batch: the prompts, all of them in one forward pass.
+        twins: how many untrained controls, at least 2.
+        seed: of resampling; the twins' seeds are derived from it as in a run.
+        settings: of the analysis; its defaults where left out.
+
+    Raises:
+        InputError: if there is no such analysis, or a setting is not allowed.
+    """
+    found = get(analysis) if isinstance(analysis, str) else analysis
+    chosen = [Chosen(found, choose(found.settings, settings or {}, f"setting of {found.name}"))]
+    seeds = twin_seeds(RunConfig(seed=seed, twins=twins))
+    name, size, store = found.name, len(batch), _Nowhere()
+    observed = observe(Subject("model", model), [batch], size, chosen, store, _silent)
+    controls = observe_twins(model, seeds, [batch], size, chosen, store, _silent)
+    ids = tuple(str(number) for number in range(1, size + 1))
+    evidence = Evidence(
+        cfg=model.cfg,
+        prompt_ids=ids,
+        target_origin=batch.target_origin,
+        model=observed[name],
+        twins=tuple(control[name] for control in controls),
+        example=illustrate(model, batch, 0, (1, ids[0]), chosen)[name],
+        settings=chosen[0].settings,
+        seed=seed,
+    )
+    result = found.summarise(evidence)
+    return Study(found, result, found.present(result))
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _items(sentences: tuple[str, ...]) -> str:
+    return f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>"
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
