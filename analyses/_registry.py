@@ -60,9 +60,8 @@ class PlugIn:
         Raises:
             InputError: naming the plug-in, if it cannot be imported or is not what it should be.
         """
-        from analyses._contract import (
-            Analysis,
-        )  # names are asked for far more often than analyses, and must come at once
+        # Names are asked for far more often than analyses, and must come at once.
+        from analyses._contract import Analysis
 
         try:
             found = self.entry.load()

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_current_context
 
 from analyses import options
 from analyses.messages import messages, progress
 
 
 def run(
-    ctx: typer.Context,
     model: options.Model = "bundled",
     revision: options.Revision = None,
     device: options.Device = "auto",
@@ -45,7 +45,7 @@ def run(
     with messages(debug), progress(quiet) as advance:
         from analyses.run_file import resolve
 
-        chosen = resolve(config, _given(ctx), _settings(words), lambda sentence: typer.echo(sentence, err=True))
+        chosen = resolve(config, _given(), _settings(words), lambda sentence: typer.echo(sentence, err=True))
         if dry_run:
             typer.echo(chosen.to_yaml(as_given=True), nl=False)
             return
@@ -55,15 +55,13 @@ def run(
     typer.echo(path)
 
 
-def _given(ctx: typer.Context) -> dict[str, Any]:
+def _given() -> dict[str, Any]:
     """The choices that were made on the command line, defaults left out."""
     from analyses.config import RunConfig
 
-    return {
-        name: value
-        for name, value in ctx.params.items()
-        if name in RunConfig.model_fields and getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"
-    }
+    context = get_current_context()
+    sources = {name: context.get_parameter_source(name) for name in context.params if name in RunConfig.model_fields}
+    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
