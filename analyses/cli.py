@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from analyses.commands.explain import align, attribute
+from analyses.commands.align import align
+from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.quality import eval_model

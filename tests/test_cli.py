@@ -124,6 +124,16 @@ def test_align_prints_baselines(tmp_path: Path) -> None:
     assert "diagonal" in out
     assert "random" in out
     assert invoke("align", str(prompts), "--gold", str(tmp_path / "none"))[0] == 2
+    links = tmp_path / "links.txt"
+    both = ("--reverse-prefix", "translate German to English:", "--links", str(links), "--twins", "1")
+    code, out, err = invoke("align", str(prompts), "--gold", str(gold), "--one-based", *both)
+    assert code == 0, err
+    assert "grow-diag" in out
+    assert "Word alignment backward" in out
+    assert all(re.fullmatch(r"\d+-\d+( \d+-\d+)*", line) for line in links.read_text().splitlines())
+    assert (
+        invoke("align", str(prompts), "--gold", str(gold), "--one-based", "--links", str(tmp_path / "no" / "x"))[0] == 2
+    )
 
 
 def test_eval_model_prints_scores_with_signatures(tmp_path: Path) -> None:

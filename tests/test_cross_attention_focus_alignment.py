@@ -1,24 +1,36 @@
 """Word alignment: formats, conventions, scores known by hand, and a trained model that must beat the diagonal."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from analyses.cross_attention_focus.alignment import (
+    MERGES,
     AlignedPair,
+    Alignment,
     Conventions,
     Gold,
+    Links,
+    SystemScore,
     alignment_section,
     both_directions,
     counts,
     diagonal_links,
+    directions_section,
     evaluate,
+    evaluate_directions,
     grow_diagonal,
+    grow_diagonal_final,
+    merge_directions,
     pairs_from_prompts,
     random_links,
     read_gold,
     read_links,
+    reversed_pairs,
     score,
     word_spans,
+    write_links,
 )
 from analyses.cross_attention_focus.alignment.score import corpus_counts
 from analyses.cross_attention_focus.alignment.texts import words_of_tokens
@@ -89,6 +101,85 @@ def test_grow_diagonal_by_hand() -> None:
     assert both_taken == {(0, 0), (1, 1)}
     reversed_run = frozenset((target, source) for source, target in backward)
     assert both_directions([forward], [reversed_run]) == [grow_diagonal(forward, backward)]
+
+
+def test_what_grow_diagonal_leaves_the_final_step_takes_up() -> None:
+    forward = frozenset({(0, 0), (1, 1), (2, 2), (5, 0)})
+    backward = frozenset({(0, 0), (2, 2), (2, 3), (4, 5), (4, 6)})
+    # (5,0) has a free source word; (4,5) is free on both sides; (4,6) then still has a free target word.
+    assert grow_diagonal_final(forward, backward) == {(0, 0), (1, 1), (2, 2), (2, 3), (5, 0), (4, 5), (4, 6)}
+    both_taken = grow_diagonal_final(frozenset({(0, 0), (1, 1), (0, 1)}), frozenset({(0, 0), (1, 1)}))
+    assert both_taken == {(0, 0), (1, 1)}
+
+
+def test_merges_lie_between_intersection_and_union() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        one, other = ([random_links(7, 6, generator)], [random_links(6, 7, generator)])
+        merged = {merge: both_directions(one, other, merge)[0] for merge in MERGES}
+        assert merged["intersection"] <= merged["grow-diag"] <= merged["grow-diag-final"] <= merged["union"]
+        assert merged["union"] == one[0] | {(target, source) for source, target in other[0]}
+        covered = {source for source, _ in merged["grow-diag-final"]}, {t for _, t in merged["grow-diag-final"]}
+        assert covered == ({source for source, _ in merged["union"]}, {target for _, target in merged["union"]})
+
+
+def test_pairs_are_reversed_with_their_words_and_prefix() -> None:
+    pair = pairs_from_prompts([Prompt("a", "translate English to German: A dog.", "Ein Hund.")])[0]
+    (back,) = reversed_pairs([pair])
+    assert back == AlignedPair(
+        "translate German to English:",
+        "translate German to English: Ein Hund.",
+        "A dog.",
+        ("Ein", "Hund", "."),
+        ("A", "dog", "."),
+    )
+    (again,) = reversed_pairs([back])
+    assert again == dataclasses.replace(pair, prefix=pair.prefix.strip())
+    assert reversed_pairs([pair], "back: ")[0].source == "back: Ein Hund."
+    bare = pairs_from_prompts([Prompt("a", "A dog.", "Ein Hund.")])
+    assert reversed_pairs(bare)[0].source == "Ein Hund."
+    task = pairs_from_prompts([Prompt("a", "summarize: A dog.", "Ein Hund.")])
+    with pytest.raises(InputError, match=r"'summarize:' does not name two languages.*--reverse-prefix"):
+        reversed_pairs(task)
+
+
+def test_two_directions_that_each_know_half_of_the_words_are_perfect_together() -> None:
+    pairs = [AlignedPair("", "a b c d", "w x y z", ("a", "b", "c", "d"), ("w", "x", "y", "z"))] * 4
+    gold = read_gold("0-0 1-1 2-2 3-3\n" * 4, first=0)
+    left = frozenset({(0, 0), (1, 1)})
+    right = frozenset({(1, 1), (2, 2), (3, 3)})
+    wrong = frozenset({(0, 3)})
+
+    def one(name: str, links: Links) -> Alignment:
+        best = SystemScore(name, "output, words, raw", score(corpus_counts([links] * 4, gold)), 0.0, 0.0, ())
+        baselines = tuple(dataclasses.replace(best, system=kind) for kind in ("diagonal", "random"))
+        return Alignment(4, 16, 16, baselines, (best,), (links,) * 4, ((wrong,) * 4,))
+
+    found = merge_directions(one("A", left), one("B", right), pairs, gold)
+    rates = {row.system: row.score.aer for row in found.merged}
+    assert rates["forward"] == pytest.approx(1 - 4 / 6)
+    assert rates["backward"] == pytest.approx(1 - 6 / 7)
+    assert rates["intersection"] == pytest.approx(1 - 2 / 5)
+    assert rates["union"] == rates["grow-diag"] == rates["grow-diag-final"] == 0.0
+    assert found.links["grow-diag"] == (left | right,) * 4
+    twins = {row.system: row.twins for row in found.merged}
+    assert twins["union"] == (1.0,)  # (0, 3) of one and (3, 0) of the other, both wrong
+    assert found.diagonal == dict.fromkeys(rates, 0.0)
+    assert 0.5 < found.random["forward"] < 1.0
+    assert found.random["intersection"] > found.random["union"]
+    section = directions_section(found)
+    assert "precision 1.00, recall 1.00; straight diagonals merged so have 0.00" in section.findings[0]
+    merges, *_ = [block for block in section.blocks if isinstance(block, Table)]
+    assert merges.frame["aligner"].tolist()[:2] == ["A (output, words, raw)", "B (output, words, raw)"]
+    assert {"diagonal", "random", "twins mean", "first half", "second half"} <= set(merges.frame.columns)
+
+
+def test_written_links_are_read_back() -> None:
+    links = [frozenset({(0, 1), (2, 0)}), frozenset(), frozenset({(1, 1)})]
+    for first, target_first in ((0, False), (1, False), (1, True)):
+        text = write_links(links, first, target_first)  # type: ignore[arg-type]
+        assert [sentence.sure for sentence in read_gold(text, first, target_first)] == links  # type: ignore[arg-type]
+    assert write_links(links, 1, True) == "2-1 1-3\n\n2-2\n"
 
 
 def test_baselines() -> None:
@@ -192,3 +283,18 @@ def test_the_trained_model_aligns_better_than_the_diagonal_and_twins_do_not(bund
     table = next(block for block in section.blocks if isinstance(block, Table))
     assert table.frame["aligner"].tolist()[:2] == ["diagonal", "random"]
     assert len(table.frame) == 2 + 8 * 4 * (2 * 6 + 2 + 2)
+
+
+def test_two_directions_of_one_model_agree_with_each_direction_alone(bundled: HookedEncoderDecoder) -> None:
+    prompts = [prompt for prompt in bundled_prompts("references").prompts if prompt.id in HAND_GOLD][:3]
+    gold = read_gold("\n".join(HAND_GOLD[prompt.id] for prompt in prompts), first=0)
+    pairs = pairs_from_prompts(prompts)
+    found = evaluate_directions(bundled, bundled, pairs, gold, twins=1)
+    alone = evaluate(bundled, pairs, gold, twins=1)
+    assert found.forward.systems == alone.systems
+    assert found.forward.baselines == alone.baselines
+    assert found.merged[0].score == alone.best.score
+    assert found.merged[0].twins == alone.best.twins
+    assert score(corpus_counts(alone.links, gold)) == alone.best.score
+    back = next(row for row in found.merged if row.system == "backward")
+    assert back.score.aer == pytest.approx(found.backward.best.score.aer)

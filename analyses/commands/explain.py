@@ -1,6 +1,5 @@
-"""Commands that explain one thing: a prediction by what wrote it, word links by what points at them."""
+"""The command that explains a prediction by what wrote it."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,42 +40,3 @@ def attribute(
         )
         for title, frame in (("Components", told.components.head(top)), ("Source tokens", told.sources)):
             print_table(title, list(map(str, frame.columns)), frame.itertuples(index=False))
-
-
-def align(
-    prompts: Annotated[str, typer.Argument(help="Prompts with targets: a bundled set, a file, or -.")],
-    gold: Annotated[Path, typer.Option(help="Links, one sentence a line: s-t sure, spt possible.")],
-    one_based: Annotated[bool, typer.Option("--one-based", help="Words are counted from 1.")] = False,
-    target_first: Annotated[bool, typer.Option("--target-first", help="Links name the target word first.")] = False,
-    twins: options.Twins = 5,
-    seed: options.Seed = 0,
-    top: Annotated[int, typer.Option(min=1, help="Aligners shown.")] = 15,
-    model: options.Model = "bundled",
-) -> None:
-    """Score word alignments of every head, layer and flow against gold links, beside diagonal and random links.
-
-    Examples:
-    \b
-      interp align sentences.jsonl --gold links.txt --one-based
-    """
-    with messages():
-        import interp
-        from analyses.cross_attention_focus import alignment
-        from analyses.runner import read_prompt_set
-        from interp.errors import InputError
-        from interp.report import Table
-
-        pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
-        try:
-            text = gold.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"The gold file {str(gold)!r} cannot be read ({error}); give UTF-8 text.") from error
-        links = alignment.read_gold(text, first=1 if one_based else 0, target_first=target_first)
-        section = alignment.alignment_section(alignment.evaluate(interp.load(model), pairs, links, twins, seed))
-        for sentence in section.findings:
-            typer.echo(sentence)
-        for block in section.blocks:
-            if isinstance(block, Table):
-                print_table(
-                    "Aligners", list(map(str, block.frame.columns)), block.frame.head(top).itertuples(index=False)
-                )

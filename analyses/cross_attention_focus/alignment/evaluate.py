@@ -1,7 +1,7 @@
 """Every head, layer and flow as a word aligner, scored against gold links, with baselines and untrained twins."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,6 +54,8 @@ class Alignment:
         n_possible: possible gold links, the sure ones included.
         baselines: `diagonal` and `random`.
         systems: every other aligner under every convention, the best first.
+        links: what the best aligner gave, sentence by sentence.
+        twin_links: what the same aligner gave in every untrained twin.
     """
 
     n_sentences: int
@@ -61,11 +63,13 @@ class Alignment:
     n_possible: int
     baselines: tuple[SystemScore, ...]
     systems: tuple[SystemScore, ...]
+    links: tuple[Links, ...]
+    twin_links: tuple[tuple[Links, ...], ...]
 
     @property
     def best(self) -> SystemScore:
         """The aligner with the lowest AER on the first half; its honest number is `held_out`."""
-        return min(self.systems, key=lambda system: (np.nan_to_num(system.chosen, nan=np.inf), system.system))
+        return min(self.systems, key=lambda system: merit(system.chosen, system.system, system.conventions))
 
 
 def evaluate(
@@ -88,22 +92,43 @@ def evaluate(
         InputError: if there are not as many pairs as gold lines, fewer than two, or a link names a word that is not there.
     """
     _check(pairs, gold)
-    table = _system_counts(model, pairs, gold)
-    controls = [_system_counts(untrained_twin(model, seed + index), pairs, gold) for index in range(twins)]
     half = len(pairs) // 2
+    links = system_links(model, pairs)
+    table = {key: corpus_counts(given, gold) for key, given in links.items()}
+    best = min(table, key=lambda key: merit(error_rate(table[key][:half]), key[0], str(key[1])))
+    chosen = tuple(links[best])
+    del links
+    controls, twin_links = [], []
+    for index in range(twins):
+        given_by_twin = system_links(untrained_twin(model, seed + index), pairs)
+        controls.append({key: error_rate(corpus_counts(given, gold)) for key, given in given_by_twin.items()})
+        twin_links.append(tuple(given_by_twin[best]))
     systems = [
-        _scored(name, str(how), values, half, seed, [control[name, how] for control in controls])
+        scored(name, str(how), values, half, seed, [control[name, how] for control in controls])
         for (name, how), values in table.items()
     ]
+    sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
+    baselines = {"diagonal": [[diagonal_links(*size) for size in sizes]], "random": random_corpora(sizes, seed)}
     return Alignment(
         n_sentences=len(pairs),
         n_sure=sum(len(sentence.sure) for sentence in gold),
         n_possible=sum(len(sentence.possible) for sentence in gold),
-        baselines=tuple(
-            _scored(name, "", values, half, seed, []) for name, values in _baselines(pairs, gold, seed).items()
-        ),
+        baselines=tuple(_baseline(name, drawn, gold, half, seed) for name, drawn in baselines.items()),
         systems=tuple(sorted(systems, key=lambda item: (np.nan_to_num(item.score.aer, nan=np.inf), item.system))),
+        links=chosen,
+        twin_links=tuple(twin_links),
     )
+
+
+def _baseline(name: str, corpora: Sequence[Sequence[Links]], gold: Sequence[Gold], half: int, seed: int) -> SystemScore:
+    """The score of links that cost nothing, over all their draws, with the number of links of one draw."""
+    found = scored(name, "", summed_counts(corpora, gold), half, seed, [])
+    return replace(found, score=replace(found.score, n_links=found.score.n_links // len(corpora)))
+
+
+def merit(error: float, *name: str) -> tuple[float, tuple[str, ...]]:
+    """By which the best is chosen: undefined errors last, ties by name."""
+    return float(np.nan_to_num(error, nan=np.inf)), name
 
 
 def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
@@ -121,14 +146,15 @@ def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
                 )
 
 
-def _scored(name: str, how: str, table: np.ndarray, half: int, seed: int, twins: Sequence[np.ndarray]) -> SystemScore:
+def scored(name: str, how: str, table: np.ndarray, half: int, seed: int, twins: Sequence[float]) -> SystemScore:
+    """The score of one aligner from its counts [sentence count], on all sentences and on both halves."""
     return SystemScore(
         system=name,
         conventions=how,
         score=score(table, seed),
         chosen=error_rate(table[:half]),
         held_out=error_rate(table[half:]),
-        twins=tuple(error_rate(twin) for twin in twins),
+        twins=tuple(twins),
     )
 
 
@@ -138,23 +164,15 @@ def error_rate(table: np.ndarray) -> float:
     return 1 - (hits_sure + hits_possible) / (given + sure) if given + sure else np.nan
 
 
-def _baselines(pairs: Sequence[AlignedPair], gold: Sequence[Gold], seed: int) -> dict[str, np.ndarray]:
-    """Counts of the diagonal, and of random links summed over several draws."""
-    sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
+def random_corpora(sizes: Sequence[tuple[int, int]], seed: int) -> list[list[Links]]:
+    """Random links for a corpus of (source words, target words), drawn several times."""
     generator = np.random.default_rng(seed)
-    drawn = [corpus_counts([random_links(*size, generator) for size in sizes], gold) for _ in range(_RANDOM_DRAWS)]
-    return {
-        "diagonal": corpus_counts([diagonal_links(*size) for size in sizes], gold),
-        "random": np.sum(drawn, axis=0),
-    }
+    return [[random_links(*size, generator) for size in sizes] for _ in range(_RANDOM_DRAWS)]
 
 
-def _system_counts(
-    model: HookedEncoderDecoder, pairs: Sequence[AlignedPair], gold: Sequence[Gold]
-) -> dict[tuple[str, Conventions], np.ndarray]:
-    """(system, conventions) -> counts [sentence count]."""
-    links = system_links(model, pairs)
-    return {key: corpus_counts(given, gold) for key, given in links.items()}
+def summed_counts(corpora: Sequence[Sequence[Links]], gold: Sequence[Gold]) -> np.ndarray:
+    """Counts [sentence count] of several sets of links together."""
+    return np.sum([corpus_counts(links, gold) for links in corpora], axis=0)
 
 
 def system_links(

@@ -5,7 +5,7 @@ Numbers count words from 0 or from 1; which of the two cannot be told from the f
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +47,15 @@ def read_gold(text: str, first: Literal[0, 1], target_first: bool = False) -> tu
     if not any(line.strip() for line in lines):
         raise InputError("The gold file has no links; expected lines such as `0-0 1-2 2p3`.")
     return tuple(_sentence(line, number, first, target_first) for number, line in enumerate(lines, start=1))
+
+
+def write_links(links: Sequence[Links], first: Literal[0, 1] = 0, target_first: bool = False) -> str:
+    """Links as `read_gold` reads them, all of them sure; arguments as there."""
+    lines = [
+        " ".join(f"{right}-{left}" if target_first else f"{left}-{right}" for left, right in sorted(sentence))
+        for sentence in ({(source + first, target + first) for source, target in given} for given in links)
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _sentence(line: str, number: int, first: int, target_first: bool) -> Gold:

@@ -6,6 +6,7 @@ characters, and every token belongs to the word with which it shares most charac
 """
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from transformers import PreTrainedTokenizerBase
 from interp.errors import InputError
 from interp.prompts import Prompt
 from interp.words import Span, Words, task_prefix
+
+_LANGUAGES = re.compile(r"(translate )([^\W\d_]+)( to )([^\W\d_]+)(:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,43 @@ def pairs_from_prompts(prompts: Sequence[Prompt]) -> tuple[AlignedPair, ...]:
             )
         )
     return tuple(pairs)
+
+
+def reversed_pairs(pairs: Sequence[AlignedPair], prefix: str | None = None) -> tuple[AlignedPair, ...]:
+    """The same pairs for a model that translates the other way: source and target exchanged, words with them.
+
+    Args:
+        pairs: sentence pairs.
+        prefix: task prefix of the other direction; by default that of every pair with its two languages exchanged
+            (`translate English to German:` becomes `translate German to English:`), and none for none.
+
+    Raises:
+        InputError: if there is no prefix to take and a pair's own names no two languages.
+    """
+    pairs_back = []
+    for pair in pairs:
+        task = _exchanged(pair.prefix) if prefix is None else prefix.strip()
+        pairs_back.append(
+            AlignedPair(
+                prefix=task,
+                source=f"{task} {pair.target}" if task else pair.target,
+                target=pair.source[len(pair.prefix) :].strip(),
+                source_words=pair.target_words,
+                target_words=pair.source_words,
+            )
+        )
+    return tuple(pairs_back)
+
+
+def _exchanged(prefix: str) -> str:
+    task = prefix.strip()
+    match = _LANGUAGES.fullmatch(task)
+    if task and match is None:
+        raise InputError(
+            f"The task prefix {task!r} does not name two languages to exchange; give the prefix of the other direction with "
+            "--reverse-prefix."
+        )
+    return match.expand(r"\1\4\3\2\5") if match else ""
 
 
 def _words(given: str | None, text: str) -> tuple[str, ...]:

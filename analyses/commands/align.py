@@ -1,0 +1,106 @@
+"""The command that scores word alignments: heads, layers and flows against links drawn by people, in one direction or two."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from analyses import options
+from analyses.messages import messages, print_table
+
+if TYPE_CHECKING:
+    from interp.report import Section
+
+_DIRECTIONS = "Two directions"
+
+
+def align(
+    prompts: Annotated[str, typer.Argument(help="Prompts with targets: a bundled set, a file, or -.")],
+    gold: Annotated[Path, typer.Option(help="Links, one sentence a line: s-t sure, spt possible.")],
+    one_based: Annotated[bool, typer.Option("--one-based", help="Words are counted from 1.")] = False,
+    target_first: Annotated[bool, typer.Option("--target-first", help="Links name the target word first.")] = False,
+    reverse_model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
+            rich_help_panel=_DIRECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    reverse_prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
+            rich_help_panel=_DIRECTIONS,
+            show_default=False,
+        ),
+    ] = None,
+    links: Annotated[
+        Path | None,
+        typer.Option(help="Write the chosen links there, in the format of the gold file; two directions: grow-diag."),
+    ] = None,
+    twins: options.Twins = 5,
+    seed: options.Seed = 0,
+    top: Annotated[int, typer.Option(min=1, help="Aligners shown.")] = 15,
+    model: options.Model = "bundled",
+) -> None:
+    """Score word alignments of every head, layer and flow against gold links, beside diagonal and random links.
+
+    With a reverse model or prefix the pairs are also read the other way, and the best links of both directions are merged:
+    intersection, union, grow-diag, grow-diag-final.
+
+    Examples:
+    \b
+      interp align sentences.jsonl --gold links.txt --one-based
+      interp align sentences.jsonl --gold links.txt --reverse-model german-english --links merged.txt
+    """
+    with messages():
+        import interp
+        from analyses.cross_attention_focus import alignment
+        from analyses.runner import read_prompt_set
+
+        pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
+        wanted = alignment.read_gold(_read(gold), first=1 if one_based else 0, target_first=target_first)
+        loaded = interp.load(model)
+        if reverse_model is None and reverse_prefix is None:
+            found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
+            section, chosen = alignment.alignment_section(found), found.links
+        else:
+            other = loaded if reverse_model is None else interp.load(reverse_model)
+            both = alignment.evaluate_directions(loaded, other, pairs, wanted, reverse_prefix, twins, seed)
+            section, chosen = alignment.directions_section(both), both.links["grow-diag"]
+        _print(section, top)
+        if links is not None:
+            _write(links, alignment.write_links(chosen, 1 if one_based else 0, target_first))
+
+
+def _read(gold: Path) -> str:
+    from interp.errors import InputError
+
+    try:
+        return gold.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The gold file {str(gold)!r} cannot be read ({error}); give UTF-8 text.") from error
+
+
+def _write(path: Path, text: str) -> None:
+    from interp.errors import InputError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"The links cannot be written to {str(path)!r} ({error}); name a file in a folder that exists."
+        ) from error
+    typer.echo(f"Links written to {path}.")
+
+
+def _print(section: "Section", top: int) -> None:
+    from interp.report import Table
+
+    for sentence in section.findings:
+        typer.echo(sentence)
+    for block in section.blocks:
+        if isinstance(block, Table):
+            rows = block.frame.head(top).itertuples(index=False)
+            print_table(block.name.replace("-", " ").capitalize(), list(map(str, block.frame.columns)), rows)
