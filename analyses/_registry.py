@@ -131,6 +131,11 @@ def get(name: str) -> "Analysis":
     return plug_ins()[name].load()
 
 
+def source_of(name: str) -> str:
+    """An analysis' name, and whose it is if it is not ours, for messages."""
+    return str(plug_ins().get(name, repr(name)))
+
+
 def loadable() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The names that can be used, in report order, and one sentence for each plug-in that cannot."""
     usable, complaints = list(ANALYSES), []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analyses.config import RunConfig
-from analyses.manifest import ModelRecord, PromptRecord, package_version
+from analyses.manifest import ModelRecord, PlugInRecord, PromptRecord, package_version
 from interp.families import ModelConfig
 from interp.report import Report, Section
 
@@ -18,6 +18,7 @@ class Assembly:
         model: the model's record.
         prompts: the prompts' record.
         twin_seeds: seeds of the untrained control models.
+        plugins: analyses of other packages that took part.
         versions: library -> version.
         cfg: the model's facts.
     """
@@ -26,6 +27,7 @@ class Assembly:
     model: ModelRecord
     prompts: PromptRecord
     twin_seeds: tuple[int, ...]
+    plugins: dict[str, PlugInRecord]
     versions: dict[str, str]
     cfg: ModelConfig
 
@@ -97,6 +99,10 @@ def _provenance(assembly: Assembly) -> tuple[tuple[str, str], ...]:
         ("Prompts", f"{prompts.name}, {prompts.count} prompts, sha256 {prompts.sha256}"),
         ("Decoder inputs", prompts.target_origin),
         ("Seed", f"{assembly.config.seed}; untrained twins {', '.join(map(str, assembly.twin_seeds))}"),
+    ]
+    rows += [
+        (f"Analysis {name}", f"of {record.distribution} {record.version}, sha256 {record.sha256}")
+        for name, record in assembly.plugins.items()
     ]
     rows += [(f"sha256 of {name}", digest) for name, digest in model.files.items()]
     rows += [(f"Version of {name}", number) for name, number in assembly.versions.items()]

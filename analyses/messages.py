@@ -33,7 +33,8 @@ def _explain(error: Exception, hint: str) -> int:
     if isinstance(error, InputError):
         typer.echo(f"Error: {text}", err=True)
         return BAD_INPUT
-    typer.echo(f"Failed: {type(error).__name__}: {text or 'no message'}{hint}", err=True)
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+    typer.echo(f"Failed: {type(error).__name__}: {text or 'no message'}{notes}{hint}", err=True)
     return FAILED
 
 

@@ -5,6 +5,7 @@ number. The model goes over all prompts first; then each untrained twin does, on
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 
 from analyses._contract import Analysis, Arrays, Example, Observed, Pass, Settings
+from analyses._registry import source_of
 from interp.controls import untrained_twin
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
@@ -42,6 +44,15 @@ class Chosen:
 
     analysis: Analysis
     settings: Settings
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Note on an error which analysis it came from."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"in the analysis {source_of(self.analysis.name)}")
+            raise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +105,17 @@ def make_batches(
     return batches
 
 
+def rows_as_given(batches: Sequence[Batch], order: Sequence[int]) -> tuple[tuple[Batch, int], ...]:
+    """Every prompt's batch and row, in the order in which the user gave the prompts.
+
+    Args:
+        batches: the prompts as they are computed.
+        order: place in the user's order, for each prompt in `batches`.
+    """
+    rows = [(batch, row) for batch in batches for row in range(len(batch))]
+    return tuple(rows[index] for index in sorted(range(len(order)), key=order.__getitem__))
+
+
 def observe(
     subject: Subject,
     batches: Sequence[Batch],
@@ -127,14 +149,14 @@ def observe(
         done += sum(len(batch) for batch in group)
         advance(f"observing {subject.label}", done, total)
     joined = _join(parts)
-    return {
-        item.analysis.name: Observed(
-            prompts=_of(joined, item.analysis.name),
-            weights=item.analysis.examine(subject.model, item.settings),
-            experiment=item.analysis.experiment(subject.model, batches, item.settings) if subject.experiments else {},
-        )
-        for item in chosen
-    }
+    observed = {}
+    for item in chosen:
+        name, analysis = item.analysis.name, item.analysis
+        with item.named():
+            weights = analysis.examine(subject.model, item.settings)
+            experiment = analysis.experiment(subject.model, batches, item.settings) if subject.experiments else {}
+        observed[name] = Observed(_of(joined, name), weights, experiment)
+    return observed
 
 
 def _observe_shard(
@@ -147,8 +169,9 @@ def _observe_shard(
             logits, cache = model.run_with_cache(batch, names_filter=hooks)
             seen: dict[str, np.ndarray] = {}
             for item in chosen:
-                arrays = item.analysis.observe(Pass(model, batch, logits, cache, item.settings))
-                seen |= _checked(arrays, item.analysis.name, len(batch))
+                with item.named():
+                    arrays = item.analysis.observe(Pass(model, batch, logits, cache, item.settings))
+                    seen |= _checked(arrays, item.analysis.name, len(batch))
         parts.append(seen)
     return _join(parts)
 
@@ -204,14 +227,16 @@ def illustrate(
     hooks = sorted({hook for item in chosen for hook in item.analysis.hooks})
     with torch.no_grad():
         logits, cache = model.run_with_cache(single, names_filter=hooks)
-        return {
-            item.analysis.name: Example(
+        examples = {}
+        for item in chosen:
+            with item.named():
+                arrays = item.analysis.illustrate(Pass(model, single, logits, cache, item.settings))
+            examples[item.analysis.name] = Example(
                 id=prompt[1],
                 number=prompt[0],
                 source_pieces=single.source_texts[0].pieces,
                 decoder_pieces=single.decoder_pieces(0),
                 label_pieces=single.target_texts[0].pieces,
-                arrays=item.analysis.illustrate(Pass(model, single, logits, cache, item.settings)),
+                arrays=arrays,
             )
-            for item in chosen
-        }
+    return examples

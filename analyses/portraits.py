@@ -17,7 +17,7 @@ _LONGEST_TITLE = 60
 
 def portraits(
     model: HookedEncoderDecoder,
-    batches: Sequence[Batch],
+    rows: Sequence[tuple[Batch, int]],
     prompts: Sequence[Prompt],
     chosen: Sequence[Chosen],
     count: int,
@@ -27,20 +27,20 @@ def portraits(
 
     Args:
         model: the model.
-        batches: the prompts, tokenised.
+        rows: the batch and the row of every prompt.
         prompts: the same prompts.
         chosen: the analyses.
         count: most pages to make.
         advance: called as the work goes on.
     """
-    rows = [(batch, row) for batch in batches for row in range(len(batch))]
     pages = []
     for number, ((batch, row), prompt) in enumerate(zip(rows[:count], prompts[:count], strict=True), start=1):
         advance("writing the prompts' pages", number - 1, min(count, len(prompts)))
         examples = illustrate(model, batch, row, (number, prompt.id), chosen)
         blocks: list[Block] = []
         for item in chosen:
-            shown = item.analysis.portray(examples[item.analysis.name])
+            with item.named():
+                shown = item.analysis.portray(examples[item.analysis.name])
             blocks += [Heading(item.analysis.title), *shown] if shown else []
         if blocks:
             pages.append(_page(number, prompt, batch.target_texts[row].text, tuple(blocks)))

@@ -11,17 +11,19 @@ from interp.tokens import Batch, Text
 from interp.words import CATEGORIES, PAD
 
 
-def prompt_section(prompts: Sequence[Prompt], batches: Sequence[Batch], pages: tuple[Page, ...] = ()) -> Section:
+def prompt_section(
+    prompts: Sequence[Prompt], rows: Sequence[tuple[Batch, int]], pages: tuple[Page, ...] = ()
+) -> Section:
     """The texts, what the decoder was fed, and how many tokens of each kind the sources have.
 
     Args:
         prompts: the prompts, in order.
-        batches: the same prompts, tokenised.
+        rows: the batch and the row of every prompt, in the same order.
         pages: the prompts' own pages.
     """
-    sources = [text for batch in batches for text in batch.source_texts]
-    targets = [text for batch in batches for text in batch.target_texts]
-    origin = batches[0].target_origin
+    sources = [batch.source_texts[row] for batch, row in rows]
+    targets = [batch.target_texts[row] for batch, row in rows]
+    origin = rows[0][0].target_origin
     frame = pd.DataFrame({
         "prompt": [prompt.id for prompt in prompts],
         "source": [text.text for text in sources],

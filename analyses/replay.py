@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from analyses.config import make_config
+from analyses.inputs import Inputs, choose_analyses, read_prompt_set
 from analyses.manifest import Manifest, file_hashes
 from analyses.observing import Advance
-from analyses.runner import Inputs, carry_out, choose_analyses, read_prompt_set
+from analyses.runner import carry_out
 from analyses.verification import read_manifest
 from interp import prompts as prompt_sets
 from interp.errors import InputError

@@ -3,23 +3,21 @@
 configuration -> prompts, model -> batches -> observations (shards) -> results -> sections -> report -> folder
 """
 
-import json
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from analyses._contract import Evidence, Example, Observed
-from analyses._registry import get
 from analyses.assembly import Assembly, assemble
 from analyses.config import RunConfig
+from analyses.finished_runs import DEFAULT_FOLDER
+from analyses.inputs import Inputs, read_inputs, reading_order
 from analyses.manifest import (
     LOG,
     MANIFEST,
@@ -28,57 +26,24 @@ from analyses.manifest import (
     PromptRecord,
     canonical_json,
     content_hashes,
-    file_hashes,
     package_version,
+    plug_in_records,
     versions,
 )
-from analyses.observing import Advance, Chosen, Subject, illustrate, make_batches, observe, observe_twins
+from analyses.observing import Advance, Subject, illustrate, make_batches, observe, observe_twins, rows_as_given
 from analyses.portraits import portraits
 from analyses.prompt_section import prompt_section
 from analyses.run_folder import Staging, check_place, staging
-from interp import prompts as prompt_sets
 from interp.attention import IMPLEMENTATION
 from interp.errors import InputError
-from interp.loading import Checkpoint, find_checkpoint, load_checkpoint
+from interp.loading import load_checkpoint
 from interp.model import HookedEncoderDecoder
-from interp.prompts import PromptSet
+from interp.prompts import Prompt, PromptSet
 from interp.report import Section, Studio, render
 from interp.tokens import Batch
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
-
-DEFAULT_FOLDER = Path("reports")
-"""Where runs go that were given no place."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What was read before any work is done.
-
-    Attributes:
-        config: the configuration.
-        chosen: its analyses with their settings.
-        prompts: its prompts.
-        checkpoint: its model's files.
-        hashes: file name -> sha256 of the model's files.
-    """
-
-    config: RunConfig
-    chosen: tuple[Chosen, ...]
-    prompts: PromptSet
-    checkpoint: Checkpoint
-    hashes: dict[str, str]
-
-    def identity(self) -> str:
-        """Everything that decides the numbers, as text."""
-        parts = {
-            "config": self.config.portable(),
-            "prompts": self.prompts.sha256,
-            "model": self.hashes,
-            "versions": versions(),
-        }
-        return json.dumps(parts, sort_keys=True)
 
 
 def run(config: RunConfig, out: Path | None, overwrite: bool, advance: Advance) -> Path:
@@ -96,11 +61,28 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, advance: Advance) 
     Raises:
         InputError: if anything the user gave cannot be used; nothing is left behind.
     """
-    started = time.monotonic()
     if out is not None:
         check_place(out, overwrite)
     inputs = read_inputs(config)
-    final = out or DEFAULT_FOLDER / config.slug(inputs.prompts.sha256, json.dumps(inputs.hashes, sort_keys=True))
+    return carry_out(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, advance)
+
+
+def carry_out(inputs: Inputs, final: Path, overwrite: bool, advance: Advance) -> Path:
+    """Run analyses on what was read, and write their report.
+
+    Args:
+        inputs: what was read.
+        final: the run's folder.
+        overwrite: replace a run that is already there.
+        advance: called as the work goes on.
+
+    Returns:
+        The path of the report's `index.html`.
+
+    Raises:
+        InputError: if the model cannot be used, or the folder cannot be written; nothing is left behind.
+    """
+    started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
         torch.use_deterministic_algorithms(True, warn_only=True)
         model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
@@ -141,57 +123,31 @@ def _threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def read_inputs(config: RunConfig) -> Inputs:
-    """Read prompts and settings and find the model, so that every error of the input shows before the work."""
-    return Inputs(
-        config=config,
-        chosen=tuple(_choose(name, config.settings.get(name, {})) for name in config.analyses),
-        prompts=read_prompt_set(config.prompts, config.limit),
-        checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
-        hashes=file_hashes(checkpoint.files()),
-    )
-
-
-def read_prompt_set(name: str, limit: int | None) -> PromptSet:
-    """A bundled prompt set by name, or a file, or `-`."""
-    if name in prompt_sets.names():
-        return prompt_sets.bundled(name, limit)
-    is_file = name == "-" or Path(name).suffix or Path(name).exists() or "/" in name
-    return prompt_sets.read_prompts(name, limit) if is_file else prompt_sets.bundled(name, limit)
-
-
-def _choose(name: str, settings: Mapping[str, Any]) -> Chosen:
-    analysis = get(name)
-    try:
-        return Chosen(analysis, analysis.settings(**settings))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        allowed = ", ".join(analysis.settings.model_fields) or "none"
-        raise InputError(f"Setting {field!r} of {name}: {first['msg']}; its settings are: {allowed}.") from error
-
-
 def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: Advance) -> dict[str, bytes]:
     """Observe, summarise and present; the files of the run, by relative path."""
     config = inputs.config
     prompts = inputs.prompts.prompts
-    batches = make_batches(model, prompts, config.batch_size, advance)
+    order = reading_order(prompts)
+    read = [prompts[place] for place in order]
+    batches = make_batches(model, read, config.batch_size, advance)
+    rows = rows_as_given(batches, order)
     seeds = twin_seeds(config)
     observed = observe(Subject("model", model), batches, config.batch_size, inputs.chosen, store, advance)
     twins = observe_twins(model, seeds, batches, config.batch_size, inputs.chosen, store, advance)
-    examples = illustrate(model, batches[0], 0, (1, prompts[0].id), inputs.chosen)
+    examples = illustrate(model, batches[0], 0, (order[0] + 1, read[0].id), inputs.chosen)
     studio = Studio()
-    sections = summarise(inputs, model, batches, observed, twins, examples, studio, advance)
-    pages = portraits(model, batches, prompts, inputs.chosen, config.pages, advance)
+    sections = summarise(inputs, model, read, batches, observed, twins, examples, studio, advance)
+    pages = portraits(model, rows, prompts, inputs.chosen, config.pages, advance)
     assembly = Assembly(
         config=config,
         model=_model_record(inputs, model),
-        prompts=_prompt_record(inputs.prompts, batches, config.batch_size),
+        prompts=_prompt_record(inputs.prompts, rows),
+        plugins=plug_in_records(config.analyses),
         twin_seeds=seeds,
         versions=versions(),
         cfg=model.cfg,
     )
-    report = assemble(assembly, prompt_section(prompts, batches, pages), sections)
+    report = assemble(assembly, prompt_section(prompts, rows, pages), sections)
     advance("drawing", 0, 1)
     files = render(report, studio)
     files["config.yaml"] = config.to_yaml().encode()
@@ -208,6 +164,7 @@ def twin_seeds(config: RunConfig) -> tuple[int, ...]:
 def summarise(
     inputs: Inputs,
     model: HookedEncoderDecoder,
+    prompts: Sequence[Prompt],
     batches: Sequence[Batch],
     observed: Mapping[str, Observed],
     twins: Sequence[Mapping[str, Observed]],
@@ -222,7 +179,7 @@ def summarise(
         advance(f"summarising {name}", index, len(inputs.chosen))
         evidence = Evidence(
             cfg=model.cfg,
-            prompt_ids=tuple(prompt.id for prompt in inputs.prompts.prompts),
+            prompt_ids=tuple(prompt.id for prompt in prompts),
             target_origin=batches[0].target_origin,
             model=observed[name],
             twins=tuple(twin[name] for twin in twins),
@@ -230,7 +187,8 @@ def summarise(
             settings=item.settings,
             seed=inputs.config.seed,
         )
-        section = item.analysis.present(item.analysis.summarise(evidence))
+        with item.named():
+            section = item.analysis.present(item.analysis.summarise(evidence))
         studio.order([block for part in (section, *section.pages) for block in part.blocks])
         sections.append(section)
     return tuple(sections)
@@ -250,14 +208,15 @@ def _model_record(inputs: Inputs, model: HookedEncoderDecoder) -> ModelRecord:
     )
 
 
-def _prompt_record(prompts: PromptSet, batches: Sequence[Batch], batch_size: int) -> PromptRecord:
-    unfinished = [number * batch_size + index for number, batch in enumerate(batches) for index in batch.unfinished]
+def _prompt_record(prompts: PromptSet, rows: Sequence[tuple[Batch, int]]) -> PromptRecord:
     return PromptRecord(
         name=prompts.name,
         sha256=prompts.sha256,
         count=len(prompts),
-        target_origin=batches[0].target_origin,
-        unfinished=tuple(prompts.prompts[index].id for index in unfinished),
+        target_origin=rows[0][0].target_origin,
+        unfinished=tuple(
+            prompt.id for prompt, (batch, row) in zip(prompts.prompts, rows, strict=True) if row in batch.unfinished
+        ),
     )
 
 
@@ -277,6 +236,7 @@ def _manifest(assembly: Assembly, files: Mapping[str, bytes]) -> Manifest:
         model=assembly.model,
         prompts=assembly.prompts,
         twin_seeds=assembly.twin_seeds,
+        plugins=assembly.plugins,
         versions=assembly.versions,
         files=content_hashes(files),
     ).sealed()

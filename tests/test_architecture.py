@@ -79,6 +79,7 @@ ORDER = (
     "analyses.prompt_section",
     "analyses.assembly",
     "analyses.observing",
+    "analyses.inputs",
     "analyses.portraits",
     "analyses.runner",
     "analyses.study",
