@@ -14,7 +14,17 @@ from analyses.head_specialization.tables import candidates_frame, heads_frame, l
 from interp.controls import untrained_twin
 from interp.report import Figure, Report, Table, View, render
 from tests.models import random_batch
-from tests.planted_heads import FIRST, PREFIX_IDS, PUNCTUATION_ID, QUICK, atlas, garden, observed, planted_batch, roles
+from tests.planted_heads import (
+    FIRST,
+    PREFIX_IDS,
+    PUNCTUATION_ID,
+    QUICK,
+    atlas,
+    garden,
+    observed,
+    planted_batch,
+    planted_roles,
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +39,7 @@ def run(model, batch, settings=None):
 
 
 def test_no_head_has_a_role_where_nothing_was_planted(planted):
-    assert roles(atlas(garden().hooked(), planted)) == {}
+    assert planted_roles(garden().hooked(), planted) == {}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +59,7 @@ def test_a_position_bias_is_found_in_every_layer_at_its_head_index_and_nowhere_e
     plot = garden()
     plot.bias(kind, 2, bucket)
     letter, depth = ("E", 2) if kind == "encoder" else ("D", 3)
-    assert roles(atlas(plot.hooked(), planted)) == {f"{letter}L{layer}H2": [role] for layer in range(depth)}
+    assert planted_roles(plot.hooked(), planted) == {f"{letter}L{layer}H2": [role] for layer in range(depth)}
 
 
 @pytest.mark.parametrize(
@@ -70,14 +80,14 @@ def test_a_head_that_finds_a_token_gets_that_role_alone(planted, kind, tokens, r
     plot = garden()
     plot.find_tokens(kind, 1, 3, tokens)
     letter = {"encoder": "E", "decoder": "D", "cross": "X"}[kind]
-    assert roles(atlas(plot.hooked(), planted)) == {f"{letter}L1H3": [role]}
+    assert planted_roles(plot.hooked(), planted) == {f"{letter}L1H3": [role]}
 
 
 @pytest.mark.parametrize(("kind", "letter"), [("encoder", "E"), ("decoder", "D")])
 def test_a_head_that_finds_the_same_token_is_a_duplicate_token_head_and_no_positional_one(planted, kind, letter):
     plot = garden()
     plot.same_token(kind, 1, 0)
-    assert roles(atlas(plot.hooked(), planted)) == {f"{letter}L1H0": ["duplicate token"]}
+    assert planted_roles(plot.hooked(), planted) == {f"{letter}L1H0": ["duplicate token"]}
 
 
 @pytest.mark.parametrize(
@@ -94,13 +104,13 @@ def test_a_head_that_composes_with_a_previous_token_head_is_told_from_it(planted
     plot.remember_previous(kind, 2)
     plot.match(kind, 1, 0, *halves)
     expected = {f"{letter}L{layer}H2": ["previous token"] for layer in range(depth)}
-    assert roles(atlas(plot.hooked(), planted)) == expected | {f"{letter}L1H0": [role]}
+    assert planted_roles(plot.hooked(), planted) == expected | {f"{letter}L1H0": [role]}
 
 
 def test_a_cross_head_that_finds_the_input_token_in_the_source_is_a_duplicate_token_head(planted):
     plot = garden()
     plot.follow(2, 1, {token: token for token in range(FIRST, 61)})
-    assert roles(atlas(plot.hooked(), planted)) == {"XL2H1": ["duplicate token"]}
+    assert planted_roles(plot.hooked(), planted) == {"XL2H1": ["duplicate token"]}
 
 
 def test_untrained_twins_of_every_family_have_no_roles(tiny_model):
@@ -239,7 +249,7 @@ def test_planted_roles_are_found_among_noisy_heads_and_few_prompts():
     plot.same_token("decoder", 2, 3)
     plot.find_tokens("cross", 0, 1, PREFIX_IDS)
     model = plot.hooked()
-    assert roles(atlas(model, planted_batch(model, prompts=5, seed=7))) == {
+    assert planted_roles(model, planted_batch(model, prompts=5, seed=7)) == {
         "EL0H0": ["next token"],
         "EL1H0": ["next token"],
         "DL2H3": ["duplicate token"],

@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.importance import agreement, by_kind, gradient_importance, layer_normalised
+from analyses.head_specialization.ablation import loss_of
+from analyses.head_specialization.importance import (
+    agreement,
+    by_kind,
+    gradient_importance,
+    layer_normalised,
+    without_bias,
+)
+from analyses.head_specialization.replay import Replay
 from analyses.head_specialization.similarity import head_distances, head_map
 from interp.measures import jensen_shannon
-from interp.names import HeadId
+from interp.names import HeadId, attention_path
 from tests.models import random_batch
 from tests.planted_heads import QUICK, garden, observed, planted_batch
 
@@ -68,12 +76,36 @@ def test_importance_reaches_the_observations_when_it_is_asked_for():
     plot = garden()
     batch = planted_batch(plot.hooked(), prompts=3)
     settings = QUICK.model_copy(update={"importance": ("gradient", "zero"), "similarity": "all"})
-    arrays = observed(plot.hooked(), batch, settings).prompts
+    found = observed(plot.hooked(), batch, settings, experiments=True)
     # Heads of an empty garden write nothing, so nothing is lost with them.
-    np.testing.assert_allclose(arrays["cross.importance_zero_loss"], np.zeros((3, 3, 4)), atol=1e-6)
-    np.testing.assert_allclose(arrays["encoder.importance_gradient"], np.zeros((3, 2, 4)), atol=1e-6)
-    assert arrays["decoder.similarity"].shape == (3, 12, 12)
-    assert not any("importance" in name for name in observed(plot.hooked(), batch, QUICK).prompts)
+    np.testing.assert_allclose(found.experiment["cross.importance_zero_loss"], np.zeros((3, 3, 4)), atol=1e-6)
+    np.testing.assert_allclose(found.experiment["encoder.importance_gradient"], np.zeros((3, 2, 4)), atol=1e-6)
+    assert found.prompts["decoder.similarity"].shape == (3, 12, 12)
+    assert not any("importance" in name for name in observed(plot.hooked(), batch, QUICK, True).experiment)
+
+
+def test_without_its_bias_a_head_does_what_its_content_scores_say(tiny_model):
+    batch = random_batch(tiny_model)
+    replay = Replay(tiny_model, batch)
+    found = by_kind(tiny_model, without_bias(replay, loss_of(tiny_model, batch)))
+    assert np.isnan(found["cross"]).all()
+    clean = prompt_losses(tiny_model, batch)
+    for head in (HeadId("encoder", 0, 2), HeadId("decoder", 0, 1)):
+        path = attention_path(head.kind, head.layer)
+        with torch.no_grad():
+            _, cache = tiny_model.run_with_cache(batch, names_filter="*position_bias")
+        name = f"{head.kind}.position_bias"
+        bias = cache[name if name in cache else f"{head.kind}.0.position_bias"]
+
+        def flatten(scores, hook, head=head, bias=bias):
+            edited = scores.clone()
+            edited[:, head.head] -= bias[:, head.head]
+            return edited
+
+        with torch.no_grad(), tiny_model.hooks([(f"{path}.hook_attn_scores", flatten)]):
+            expected = prompt_losses(tiny_model, batch) - clean
+        got = found[head.kind][:, head.layer, head.head]
+        np.testing.assert_allclose(got, expected.numpy(), atol=2e-5, err_msg=str(head))
 
 
 def test_distances_between_heads_are_means_of_divergences():

@@ -10,7 +10,7 @@ from analyses._contract import Pass
 from analyses.head_specialization import ANALYSIS, HeadSettings
 from analyses.head_specialization.observe import observe
 from analyses.head_specialization.position import bias_tables, distances
-from analyses.head_specialization.rarity import COMMON, ranks, rarest_keys
+from analyses.head_specialization.rarity import COMMON, ranks, rarest_keys, rarity_ranks
 from analyses.head_specialization.values import relative_norm, value_norms
 from interp.words import EOS, PREFIX
 from tests.planted_heads import QUICK, garden, observed, planted_batch
@@ -93,7 +93,7 @@ def test_the_rarest_tokens_are_those_with_the_lowest_probability(bundled):
     )
     categories = batch.source_categories
     ordinary = batch.source_mask & (categories != EOS) & (categories != PREFIX)
-    first, both = rarest_keys(bundled, batch, ordinary)
+    first, both = rarest_keys(rarity_ranks(bundled, batch, ordinary))
     known = ranks(bundled.tokenizer)
     for prompt in range(2):
         ids = [
@@ -108,7 +108,7 @@ def test_the_rarest_tokens_are_those_with_the_lowest_probability(bundled):
 
 def test_a_tokenizer_without_probabilities_has_no_ranks(tiny_byt5, tiny_t5, tiny_batch):
     assert ranks(tiny_byt5.tokenizer) is None
-    assert rarest_keys(tiny_t5, tiny_batch, tiny_batch.source_mask) is None
+    assert rarity_ranks(tiny_t5, tiny_batch, tiny_batch.source_mask) is None
 
 
 def test_uniform_attention_has_entropy_one_and_its_base_rates(planted):

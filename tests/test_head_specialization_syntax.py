@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.parses import Parse, offset_accuracy, offset_baselines, read_conllu
-from analyses.head_specialization.syntax import (
-    SyntaxScores,
-    membership,
-    score_syntax,
-    syntactic_heads,
-    word_attention,
+from analyses.head_specialization.parses import (
+    Parse,
+    as_conllu,
+    offset_accuracy,
+    offset_baselines,
+    parse_conllu,
+    read_conllu,
 )
+from analyses.head_specialization.relations import syntactic_relations, syntax_frame
+from analyses.head_specialization.syntax import SyntaxScores, membership, score_syntax, word_attention
 from interp.errors import InputError
 
 PUD = Path(__file__).parent.parent.parent / "shared" / "data" / "ud" / "en_pud-ud-test.conllu"
@@ -53,6 +55,10 @@ def test_words_have_the_characters_that_are_written_for_them(ours):
     assert [german.text[start:end] for start, end in german.spans] == ["Er", "schläft", "im", "im", "Haus", "."]
     assert english.heads == (1, 2, -1, 4, 2, 2)
     assert german.relations == ("nsubj", "root", "case", "det", "obl", "punct")
+
+
+def test_parses_come_back_from_their_own_text(ours):
+    assert parse_conllu(as_conllu(ours)) == ours
 
 
 def test_baselines_by_hand(ours):
@@ -129,7 +135,7 @@ def test_the_head_is_chosen_on_one_half_and_estimated_on_the_other():
         {"dependent to head": hits, "head to dependent": np.ones_like(hits)},
         {"dependent to head": np.ones((120, 1), np.float32), "head to dependent": np.ones((120, 1), np.float32)},
     )
-    frame = syntactic_heads(parses, scores).set_index("direction")
+    frame = syntax_frame(syntactic_relations(parses, scores)).set_index("direction")
     row = frame.loc["dependent to head"]
     assert (row["head"], row["accuracy"], row["offset accuracy"]) == ("EL1H2", pytest.approx(0.25), pytest.approx(0.5))
     assert not row["syntactic"]

@@ -7,7 +7,9 @@ corrected test and a bootstrap all agree (Voita et al. 2019; Clark et al. 2019; 
 
 from analyses._contract import Analysis
 from analyses.head_specialization.examine import examine
+from analyses.head_specialization.experiment import experiment
 from analyses.head_specialization.observe import HOOKS, illustrate, observe
+from analyses.head_specialization.portrait import portray
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.section import present
 from analyses.head_specialization.settings import HeadSettings
@@ -39,6 +41,8 @@ ANALYSIS = Analysis(
     summarise=summarise,
     present=present,
     examine=examine,
+    experiment=experiment,
     illustrate=illustrate,
+    portray=portray,
     settings=HeadSettings,
 )

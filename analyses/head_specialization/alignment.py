@@ -1,8 +1,8 @@
-"""Which cross-attention heads align words, when gold links are given?
+"""Which cross-attention heads link words, and which align them, when gold links are given?
 
-For every prompt with links and every head: twice the numerator and the denominator of 1 - AER (`links`), at the output and at the
-input step, and the same of the diagonal. A head aligns if 1 - AER is at least 10 points above the diagonal's [ours, the margin of
-Voita et al. 2019 for syntactic heads].
+Links are those of `links.WordGrid`. For every prompt with gold links and every head: 1 - AER at the output and at the input step,
+and the same of the diagonal. A head aligns if 1 - AER is at least 10 points above the diagonal's [ours, the margin of Voita et
+al. 2019 for syntactic heads].
 """
 
 import numpy as np
@@ -14,33 +14,41 @@ from analyses.head_specialization.links import STEPS, GoldLinks, WordGrid, as_pa
 from analyses.head_specialization.settings import HeadSettings
 from interp.names import attention_path
 
+_LEAST_WORDS = 2
+
 ROLES = {"output": "alignment at the output", "input": "alignment at the input step"}
 
 
 def observe_alignment(run: Pass) -> dict[str, np.ndarray]:
-    """Agreement of every cross head with the gold links.
+    """Links of every cross head, and their agreement with the gold links.
 
     Returns:
-        `cross.align_<step>` and `cross.align_diagonal`: 1 - AER per prompt [prompt layer head]; NaN for prompts without links.
-        Nothing if the settings hold no links.
+        `cross.linked_<step>`: share of target words that have a link at all [prompt layer head]; and, if the settings hold gold
+        links, `cross.align_<step>` and `cross.align_diagonal`: 1 - AER; NaN for prompts without gold links, or with one word
+        on a side, where every head is right.
     """
     assert isinstance(run.settings, HeadSettings)
-    links = run.settings.links
-    if not links:
-        return {}
+    gold_links = run.settings.links
     cfg, batch = run.model.cfg, run.batch
     shape = (len(batch), cfg.n_decoder_layers, cfg.n_decoder_heads)
-    found = {f"cross.align_{step}": np.full(shape, np.nan) for step in (*STEPS, "diagonal")}
+    names = [f"linked_{step}" for step in STEPS]
+    names += [f"align_{step}" for step in (*STEPS, "diagonal")] if gold_links else []
+    found = {f"cross.{name}": np.full(shape, np.nan) for name in names}
     layers = [run.cache[f"{attention_path('cross', layer)}.hook_pattern"] for layer in range(cfg.n_decoder_layers)]
     for prompt, (source, target) in enumerate(zip(batch.source_texts, batch.target_texts, strict=True)):
-        if source.text not in links:
+        grid = WordGrid.of(source, target)
+        if not grid.size[1]:
             continue
-        gold, grid = GoldLinks.parse(links[source.text]), WordGrid.of(source, target)
         pattern = _pattern(layers, prompt, len(target.ids), len(source.ids))
+        links = {step: grid.links(pattern, step) for step in STEPS}
         for step in STEPS:
-            found[f"cross.align_{step}"][prompt] = _agreement(grid.links(pattern, step), gold)
-        agreed, total = counts(diagonal_links(grid.size), gold)
-        found["cross.align_diagonal"][prompt] = agreed / total
+            found[f"cross.linked_{step}"][prompt] = (links[step] >= 0).mean(-1)
+        if source.text in gold_links and min(grid.size) >= _LEAST_WORDS:
+            gold = GoldLinks.parse(gold_links[source.text])
+            for step in STEPS:
+                found[f"cross.align_{step}"][prompt] = _agreement(links[step], gold)
+            agreed, total = counts(diagonal_links(grid.size), gold)
+            found["cross.align_diagonal"][prompt] = agreed / total
     return found
 
 

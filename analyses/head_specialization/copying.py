@@ -7,33 +7,30 @@ centred over the vocabulary, because its mean is one large direction that every 
 attention (cross-attention: of the encoder's final norm). The scales of the norms are positive and left out: they change no
 sign, but they do change sizes.
 
-The null keeps the singular values of W_V and W_O and turns both by random orthogonal matrices [ours, methods A.6].
+The null keeps the singular values of W_V and W_O and turns both by random orthogonal matrices [ours, methods A.6]. Ranks among
+200 draws reach no p below 0.005, too coarse for a correction over all heads and roles, so p is Student's t for one more draw, of
+arctanh(score) [ours]. Heads below the threshold cannot be copying heads; their null is not drawn unless it is asked for.
 
-`copy_hits` asks it of real states: is the token among the five most raised by its own write? (Wang et al. 2022, for
-cross-attention from the encoder memory [ours]).
+`copy_hits` asks it of real states, which need not lie where the embeddings do.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+import scipy.stats
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from interp.axes import AttentionKind
 from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
-from interp.statistics import false_discovery
-from interp.tokens import Batch
 from interp.weights import attention_weights, embedding, final_gain, unembedding
-from interp.words import EOS, PAD, PREFIX
 
-THRESHOLD = 0.5
-"""Score from which a head with a significant score is called a copying head [ours]."""
+KINDS: tuple[AttentionKind, ...] = ("decoder", "cross")
+"""Attention with a direct path from tokens to logits."""
 
-TOP = 5
-_KINDS: tuple[AttentionKind, ...] = ("decoder", "cross")
+_LARGEST = 1.0 - 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,22 +38,35 @@ class CopyScores:
     """Eigenvalue scores of the heads of one kind.
 
     Attributes:
-        score: of every head.
-        null: of the same head with its matrices turned at random.
+        score: of every head; NaN for heads that write nothing.
+        null: of the same head with its matrices turned at random; NaN where it was not drawn.
     """
 
     score: Float[np.ndarray, "layer head"]
     null: Float[np.ndarray, "draw layer head"]
 
+    @property
+    def p_value(self) -> Float[np.ndarray, "layer head"]:
+        """P of a score as high as this among turned matrices; 1 where the null was not drawn, NaN without a score."""
+        draws = len(self.null)
+        score, null = (np.arctanh(np.clip(values, -_LARGEST, _LARGEST)) for values in (self.score, self.null))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean, spread = null.mean(0), null.std(0, ddof=1) * np.sqrt(1 + 1 / draws)
+            p = scipy.stats.t.sf((score - mean) / spread, draws - 1)
+        return np.asarray(np.where(np.isnan(self.score), np.nan, np.where(np.isnan(p), 1.0, p)))
 
-def copy_scores(model: HookedEncoderDecoder, kind: AttentionKind, draws: int = 200, seed: int = 0) -> CopyScores:
+
+def copy_scores(
+    model: HookedEncoderDecoder, kind: AttentionKind, draws: int = 200, seed: int = 0, least: float = -math.inf
+) -> CopyScores:
     """Scores of all decoder self- or cross-attention heads with their nulls.
 
     Args:
         model: any model; only weights are read.
         kind: `decoder` or `cross`; encoder heads have no direct path to the logits.
-        draws: random turns of every head.
+        draws: random turns of every head, at least 2.
         seed: of the turns.
+        least: heads with a score below this get no null.
 
     Raises:
         ValueError: for encoder heads.
@@ -70,14 +80,20 @@ def copy_scores(model: HookedEncoderDecoder, kind: AttentionKind, draws: int = 2
         gram = unembedding(model).float().T @ (table - table.mean(0))
         for layer in range(model.cfg.n_decoder_layers):
             weights = attention_weights(model, kind, layer)
-            gains = final_gain(model, "decoder")[:, None] * gram * _gain(model, kind, layer)
+            gains = final_gain(model, "decoder")[:, None] * gram * input_gain(model, kind, layer)
             W_V, W_O = weights.W_V.float(), weights.W_O.float()
-            scores.append(_score(W_O @ gains.float() @ W_V))
-            nulls.append(_turned(W_V, W_O, gains.float(), draws, generator))
+            found = _score(W_O @ gains.float() @ W_V)
+            drawn = found >= least
+            null = found.new_full((draws, len(found)), torch.nan)
+            if drawn.any():
+                null[:, drawn] = _turned(W_V[drawn], W_O[drawn], gains.float(), draws, generator)
+            scores.append(found)
+            nulls.append(null)
     return CopyScores(torch.stack(scores).cpu().numpy(), torch.stack(nulls, 1).cpu().numpy())
 
 
-def _gain(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
+def input_gain(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
+    """The gain of the norm that keys and values are made from."""
     if kind == "cross":
         return final_gain(model, "encoder")
     gain = model.module(f"decoder.{layer}.ln1").weight
@@ -102,7 +118,7 @@ def _turned(
 
     One pair of random bases serves all heads of a layer, so that the large product is taken once for each draw.
     """
-    head, d_model, d_head = W_V.shape
+    d_model, d_head = W_V.shape[1:]
     right = torch.linalg.svd(W_V, full_matrices=False)
     left = torch.linalg.svd(W_O, full_matrices=False)
     reads, writes = right.S[..., None] * right.Vh, left.U * left.S[:, None]
@@ -112,64 +128,4 @@ def _turned(
             torch.linalg.qr(torch.randn(d_model, d_head, generator=generator)).Q.to(W_V.device) for _ in range(2)
         )
         scores.append(_score(writes @ (first.T @ gains @ second) @ reads))
-    return torch.stack(scores) if draws else W_V.new_zeros((0, head))
-
-
-def copying_frame(model: HookedEncoderDecoder, draws: int = 200, seed: int = 0) -> pd.DataFrame:
-    """One row for every decoder head: score, null, p, and whether it is a copying head; the highest scores first.
-
-    p = (1 + null draws at least as high) / (1 + draws), adjusted by Benjamini and Hochberg over all heads.
-    """
-    rows = []
-    for kind in _KINDS:
-        found = copy_scores(model, kind, draws, seed)
-        p_values = (1 + (found.null >= found.score).sum(0)) / (1 + draws)
-        for layer, head in np.ndindex(*found.score.shape):
-            null = found.null[:, layer, head]
-            rows.append({
-                "head": str(HeadId(kind, layer, head)),
-                "copying score": float(found.score[layer, head]),
-                "null mean": float(null.mean()),
-                "null 95 %": float(np.quantile(null, 0.95)),
-                "p": float(p_values[layer, head]),
-            })
-    frame = pd.DataFrame(rows)
-    frame["adjusted p"] = false_discovery(frame["p"].to_numpy())
-    frame["copying"] = (frame["adjusted p"] <= 0.05) & (frame["copying score"] >= THRESHOLD)
-    return frame.sort_values("copying score", ascending=False, ignore_index=True, kind="stable")
-
-
-def copy_hits(model: HookedEncoderDecoder, batch: Batch, top: int = TOP) -> Float[np.ndarray, "prompt layer head"]:
-    """Share of source words whose own token is among the `top` logits that a cross head writes when it reads them.
-
-    The write of head h from source position s is read as s W_U diag(g_F) W_O W_V M_s, with the memory of this batch.
-    Prefix, end of sentence and padding are left out; chance is top / vocabulary.
-    """
-    words = batch.source_mask & ~torch.isin(
-        batch.source_categories, torch.tensor([PREFIX, EOS, PAD], device=model.device)
-    )
-    with torch.no_grad():
-        memory = model.hf.get_encoder()(
-            input_ids=batch.input_ids, attention_mask=batch.attention_mask
-        ).last_hidden_state
-        states, tokens = memory[words], batch.input_ids[words]
-        read = unembedding(model) * final_gain(model, "decoder")
-        hits = torch.stack(
-            [_hits(model, layer, states, tokens, read, top) for layer in range(model.cfg.n_decoder_layers)], 1
-        )
-    prompt = words.nonzero()[:, 0]
-    total = torch.zeros(len(batch), *hits.shape[1:], device=hits.device).index_add_(0, prompt, hits)
-    return np.asarray((total / words.sum(-1)[:, None, None]).cpu().numpy())
-
-
-def _hits(
-    model: HookedEncoderDecoder, layer: int, states: Tensor, tokens: Tensor, read: Tensor, top: int
-) -> Float[Tensor, "word head"]:
-    weights = attention_weights(model, "cross", layer)
-    found = []
-    for head in range(model.cfg.n_decoder_heads):
-        logits = states @ weights.W_V[head] @ weights.W_O[head] @ read.T
-        own = logits.gather(1, tokens[:, None])
-        # Fewer than `top` tokens are raised more, and a head that writes nothing copies nothing.
-        found.append(((logits > own).sum(-1) < top) & (logits.amax(-1) > logits.amin(-1)))
-    return torch.stack(found, 1).float()
+    return torch.stack(scores)

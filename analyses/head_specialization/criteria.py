@@ -5,10 +5,16 @@
     duplicate token, induction       random repeats, see `repeats`: content [ours]
     rare token                       argmax on the rarest source token: share by the lift rule [ours], see `rarity`
     EOS, punctuation, sentinel sink  lift rule [ours]; first-token sink and prefix head: odds rule [ours]
+    copying                          hit rate and OV eigenvalues [ours], see `copy_hits`
+    syntactic                        one criterion for each relation and direction, see `relations`
 
 Offsets that fewer than a quarter of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
-mass the even spread over legal keys. A prefix head that puts nine tenths of its prefix mass on the first key is a first-token
-head, and a first-token head that spreads over the prefix is a prefix head: the two do not occur together.
+mass the even spread over legal keys. The mass of an offset is summed over the rows that can reach it and divided by all rows:
+the first and the last row, with one neighbour, would lift a head that halves its mass between both above one half. Prompts
+without any token of a category say nothing of its sink and are left out. A prefix head that puts nine tenths of its prefix mass
+on the first key is a first-token head, and a first-token head that spreads over the prefix is a prefix head: the two do not
+occur together. Where the diagonal itself agrees with gold links better than 0.80, a head must agree 0.90; such links cannot
+tell it from a diagonal head.
 """
 
 from collections.abc import Mapping
@@ -18,9 +24,12 @@ from jaxtyping import Bool
 
 from analyses._contract import Arrays, Observed
 from analyses.head_specialization.alignment import ROLES
+from analyses.head_specialization.copy_hits import copying_criteria
 from analyses.head_specialization.observe import offsets
-from analyses.head_specialization.roles import Criterion, Rule, mean_over_prompts
+from analyses.head_specialization.relations import syntax_criteria
+from analyses.head_specialization.rules import Criterion, Rule
 from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.significance import mean_over_prompts
 from interp.axes import AttentionKind
 
 NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
@@ -41,14 +50,19 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
     """
     found = [] if kind == "cross" else _positional(kind, observed.prompts, settings)
     found += _sinks(kind, observed.prompts) + _repeats(kind, observed.weights)
-    return found + (_alignment(observed.prompts) if kind == "cross" else [])
+    if kind == "encoder":
+        return found + syntax_criteria(observed.experiment, settings)
+    found += copying_criteria(kind, observed, settings)
+    return found + (_alignment(observed.prompts, settings) if kind == "cross" else [])
 
 
-def _alignment(prompts: Arrays) -> list[Criterion]:
+def _alignment(prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
     if "cross.align_diagonal" not in prompts:
         return []
     diagonal = prompts["cross.align_diagonal"]
-    return [Criterion(role, "margin", prompts[f"cross.align_{step}"], diagonal) for step, role in ROLES.items()]
+    room = mean_over_prompts(diagonal) - (1.0 - 2.0 * settings.margin)
+    null = diagonal - np.maximum(np.nan_to_num(room), 0.0)
+    return [Criterion(role, "margin", prompts[f"cross.align_{step}"], null) for step, role in ROLES.items()]
 
 
 def _repeats(kind: AttentionKind, weights: Arrays) -> list[Criterion]:
@@ -61,7 +75,9 @@ def _repeats(kind: AttentionKind, weights: Arrays) -> list[Criterion]:
 
 def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
     share, chance, mass = (prompts[f"{kind}.{name}"] for name in ("share", "chance", "mass"))
-    base = np.broadcast_to(prompts[f"{kind}.offset_base"][:, None, None, :], mass.shape)
+    coverage = prompts[f"{kind}.coverage"][:, None, None, :]
+    base = np.broadcast_to(prompts[f"{kind}.offset_base"][:, None, None, :] * coverage, mass.shape)
+    mass = mass * coverage
     reached = mean_over_prompts(prompts[f"{kind}.coverage"]) >= _LEAST_COVERAGE
     window = offsets(settings.max_offset)
     found = []
@@ -91,9 +107,9 @@ def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
         role: str, rule: Rule, category: str, keep: Bool[np.ndarray, "layer head"] | None = None
     ) -> Criterion:
         mass = prompts[f"{kind}.{category}_mass"]
-        score = mass if keep is None else np.where(keep, mass, np.nan)
         base = np.broadcast_to(prompts[f"{kind}.{category}_base"][:, None, None], mass.shape)
-        return Criterion(role, rule, score, base)
+        there = base > 0 if keep is None else (base > 0) & keep
+        return Criterion(role, rule, np.where(there, mass, np.nan), np.where(there, base, np.nan))
 
     if kind == "decoder":
         return [criterion("first-token sink", "odds", "first")]
@@ -101,7 +117,7 @@ def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
     if f"{kind}.rarest_share" in prompts:
         share = prompts[f"{kind}.rarest_share"]
         base = np.broadcast_to(prompts[f"{kind}.rarest_base"][:, None, None], share.shape)
-        rare = [Criterion("rare token", "lift", share, base)]
+        rare = [Criterion("rare token", "lift", share, np.where(np.isnan(share), np.nan, base))]
     first, prefix = (mean_over_prompts(prompts[f"{kind}.{name}_mass"]) for name in ("first", "prefix"))
     on_first = first >= _FIRST_SHARE * prefix
     return [

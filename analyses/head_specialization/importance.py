@@ -2,20 +2,28 @@
 
     gradient     I_h = E_x | z_h . dL/dz_h |, summed over positions and channels, absolute per prompt    Michel et al. 2019
     ablations    zero, mean and resample (`ablation`): loss, and logit difference of the first label to its foil
+    unbiased     the same when a self-attention head loses its position bias in this layer alone [ours]: what position is good for
 
 Michel's gate multiplies z, so its derivative at 1 is that product exactly. Agreement between the measures is Spearman's rank
 correlation over heads: of the gradient score with the size of every ablation's mean effect.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from analyses._contract import Pass
-from analyses.head_specialization.ablation import ablate_heads, first_answer, logit_difference_of, loss_of
-from analyses.head_specialization.replay import Replay
+from analyses.head_specialization import position
+from analyses.head_specialization.ablation import (
+    Ablation,
+    ablate_heads,
+    all_heads,
+    first_answer,
+    logit_difference_of,
+    loss_of,
+)
+from analyses.head_specialization.replay import ReadOut, Replay
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.model import HookedEncoderDecoder
@@ -24,26 +32,53 @@ from interp.statistics import RankTest, spearman
 from interp.tokens import IGNORED_LABEL, Batch
 
 GRADIENT = "importance_gradient"
+ABLATIONS: tuple[Ablation, ...] = ("zero", "mean", "resample")
 
 
-def observe_importance(run: Pass) -> dict[str, np.ndarray]:
-    """What the settings ask for: `<kind>.importance_<measure>` [prompt layer head]; nothing by default."""
-    assert isinstance(run.settings, HeadSettings)
+def measure_importance(
+    model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings
+) -> dict[str, np.ndarray]:
+    """What the settings ask for: `<kind>.importance_<measure>` [prompt layer head]; NaN where a measure has no meaning."""
+    parts = [_of_batch(model, batch, settings) for batch in batches]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_batch(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
-    if "gradient" in run.settings.importance:
-        scores = gradient_importance(run.model, run.batch)
+    if "gradient" in settings.importance:
+        scores = gradient_importance(model, batch)
         found |= {f"{kind}.{GRADIENT}": values for kind, values in scores.items()}
-    ablations = [name for name in ("zero", "mean", "resample") if name in run.settings.importance]
-    if not ablations:
+    if not set(settings.importance).difference({"gradient"}):
         return found
-    replay = Replay(run.model, run.batch)
-    answer = logit_difference_of(run.model, first_answer(replay))
-    for name in ablations:
-        for metric, read_out in (("loss", loss_of(run.model, run.batch)), ("difference", answer)):
-            effects = ablate_heads(replay, read_out, name, seed=run.settings.probe_seed).effect
-            for kind, values in by_kind(run.model, effects).items():
-                found[f"{kind}.importance_{name}_{metric}"] = values
+    replay = Replay(model, batch)
+    reads = {"loss": loss_of(model, batch), "difference": logit_difference_of(model, first_answer(replay))}
+    for metric, read_out in reads.items():
+        for name in ABLATIONS:
+            if name in settings.importance:
+                effects = ablate_heads(replay, read_out, name, seed=settings.probe_seed).effect
+                found |= _named(model, f"importance_{name}_{metric}", effects)
+        if "unbiased" in settings.importance:
+            found |= _named(model, f"importance_unbiased_{metric}", without_bias(replay, read_out))
     return found
+
+
+def _named(model: HookedEncoderDecoder, name: str, effects: Float[np.ndarray, "head prompt"]) -> dict[str, np.ndarray]:
+    return {f"{kind}.{name}": values for kind, values in by_kind(model, effects).items()}
+
+
+def without_bias(replay: Replay, read_out: ReadOut) -> Float[np.ndarray, "head prompt"]:
+    """Read-out without the position bias of one head in one layer, less the clean one; NaN for cross-attention."""
+    with torch.no_grad():
+        _, cache = replay.model.run_with_cache(replay.batch, names_filter=[*position.HOOKS, "*.attn.hook_v"])
+    clean = replay.clean(read_out)
+    effects = []
+    for head in all_heads(replay.model):
+        if head.kind == "cross":
+            effects.append(torch.full_like(clean, torch.nan))
+        else:
+            z = position.unbiased_z(cache, head.kind, head.layer, head.head)
+            effects.append(replay.with_head(head, z, read_out) - clean)
+    return np.asarray(torch.stack(effects).float().cpu().numpy())
 
 
 def by_kind(

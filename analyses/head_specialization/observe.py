@@ -10,7 +10,11 @@ For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer
     retained, entropy_ordinary, distance_ordinary                         on ordinary keys only, renormalised
     position_divergence, content_divergence, position_share, covariance_share     self-attention (see `position`)
     <category>_norm               norm of what is written from these keys, over all keys' (see `values`)
-    rarest_share, two_rarest_share, rarest_base [prompt]                  encoder and cross (see `rarity`)
+    rarest_share, two_rarest_share, rarest_base [prompt], *_correlation   encoder and cross (see `rarity`)
+    entropy_smoothed              entropy of 0.9999 a + 0.0001 / n, for comparison (Clark et al. 2019)
+    vertical                      largest mean weight on one key: how far a pattern is one column [ours]
+    near_share [prompt layer head three]    argmax at -1, 0, +1 among ordinary keys, self-attention
+    linked_output, linked_input   share of target words with a link (see `alignment`), cross
 
 Special keys are end-of-sentence and prefix (encoder, cross) and the start token (decoder). Rows of padding and rows with one
 legal key (decoder row 0) are left out; padded keys are illegal (methods A, facts 11 and 13).
@@ -26,9 +30,8 @@ from torch import Tensor
 from analyses._contract import Arrays, Pass
 from analyses.head_specialization import position, values
 from analyses.head_specialization.alignment import observe_alignment
-from analyses.head_specialization.importance import observe_importance
 from analyses.head_specialization.offsets import eligible_rows, offset_statistics
-from analyses.head_specialization.rarity import rare_share, rarest_keys
+from analyses.head_specialization.rarity import rare_share, rarest_keys, rarity_correlations, rarity_ranks
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.similarity import head_distances
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
@@ -40,6 +43,8 @@ from interp.words import EOS, PREFIX, PUNCTUATION, SENTINEL
 
 SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "sentinel": SENTINEL}
 """Categories of source tokens whose mass is measured."""
+
+_SMOOTHING = 1e-4
 
 HOOKS = (
     "encoder.*.attn.hook_pattern",
@@ -60,6 +65,7 @@ class Frame:
         ordinary: legal keys that are not special.
         members: category name -> keys that belong to it.
         rare: `rarest` and `two_rarest` -> those keys; empty where frequencies are not known.
+        rank: rank of every ordinary key by frequency, -1 elsewhere; None where frequencies are not known.
     """
 
     kind: AttentionKind
@@ -67,6 +73,7 @@ class Frame:
     ordinary: Bool[Tensor, "batch query key"]
     members: dict[str, Bool[Tensor, "batch key"]]
     rare: dict[str, Bool[Tensor, "batch key"]] = field(default_factory=dict)
+    rank: Int[Tensor, "batch key"] | None = None
 
     @property
     def rows(self) -> Bool[Tensor, "batch query"]:
@@ -93,8 +100,10 @@ def _with_rare(frame: Frame, run: Pass) -> Frame:
     if frame.kind == "decoder":
         return frame
     special = frame.members["eos"] | frame.members["prefix"]
-    keys = rarest_keys(run.model, run.batch, run.batch.source_mask & ~special)
-    return frame if keys is None else replace(frame, rare=dict(zip(("rarest", "two_rarest"), keys, strict=True)))
+    rank = rarity_ranks(run.model, run.batch, run.batch.source_mask & ~special)
+    if rank is None:
+        return frame
+    return replace(frame, rare=dict(zip(("rarest", "two_rarest"), rarest_keys(rank), strict=True)), rank=rank)
 
 
 def observe(run: Pass) -> Arrays:
@@ -108,13 +117,13 @@ def observe(run: Pass) -> Arrays:
         found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
         found |= _baselines(frame, run.settings.max_offset)
         arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
-    return arrays | observe_alignment(run) | observe_importance(run) | observe_similarity(run)
+    return arrays | observe_alignment(run) | observe_similarity(run)
 
 
 def observe_similarity(run: Pass) -> dict[str, np.ndarray]:
     """`<kind>.similarity` [prompt first second], if the settings ask for it."""
     assert isinstance(run.settings, HeadSettings)
-    if run.settings.similarity == "none":
+    if run.settings.similarity != "all":
         return {}
     found = {}
     for kind in ATTENTION_KINDS:
@@ -132,10 +141,13 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
     inside = restrict(pattern, ordinary)
     found = {
         "entropy": masked_mean(entropy(pattern, legal), rows),
+        "entropy_smoothed": masked_mean(entropy(_smoothed(pattern, legal), legal), rows),
         "confidence": masked_mean(strongest_key(pattern, ordinary).weight, rows),
         "retained": masked_mean(inside.retained, rows),
         "entropy_ordinary": masked_mean(entropy(inside.pattern, ordinary), rows),
     }
+    received = (pattern * rows[..., None]).sum(-2) / rows.sum(-1, keepdim=True).clamp(min=1)
+    found["vertical"] = received.amax(-1)
     found |= {f"{name}_mass": _mass(pattern, keys, rows) for name, keys in frame.members.items()}
     if frame.kind != "cross":
         distances = attention_distance(pattern, legal)
@@ -143,13 +155,20 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
         found["signed_distance"] = masked_mean(distances.signed, rows)
         found["distance_ordinary"] = masked_mean(attention_distance(inside.pattern, ordinary).absolute, rows)
         found |= offset_statistics(pattern, frame.legal, window)._asdict()
+        found["near_share"] = offset_statistics(pattern, frame.ordinary, 1).share
         found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
     W_O = attention_weights(run.model, frame.kind, layer).W_O
     norms = values.value_norms(run.cache[f"{path}.hook_v"], W_O).float()
     keys = frame.legal.any(-2)
     found |= {f"{name}_norm": values.relative_norm(norms, some, keys) for name, some in frame.members.items()}
     found |= {f"{name}_share": rare_share(pattern, frame.legal, some) for name, some in frame.rare.items()}
-    return found
+    return found if frame.rank is None else found | rarity_correlations(received, norms, frame.rank)
+
+
+def _smoothed(pattern: Pattern, legal: Bool[Tensor, "batch one query key"]) -> Pattern:
+    """Clark et al.'s smoothing, on legal keys."""
+    count = legal.sum(-1, keepdim=True).clamp(min=1)
+    return torch.where(legal, (1 - _SMOOTHING) * pattern + _SMOOTHING / count, 0.0)
 
 
 def _mass(

@@ -8,7 +8,8 @@ For every offset o = key - query of a window, over the rows q of one prompt that
 
 The chance level is the row-permutation null in closed form: row q chooses the key k as often as the other rows that may
 choose it do. A head that always looks at the first token has share 1 at the largest offset of its prompt and chance 1 there.
-Ties of the strongest key go to the lowest index and are counted.
+Ties of the strongest key are counted and support no offset [ours; to the lowest index, a head that spreads evenly over a bucket
+of several distances would seem to sit at its far end].
 """
 
 from typing import NamedTuple
@@ -49,7 +50,7 @@ def offset_statistics(
     row = legal.any(-1)[:, None]
     rows = eligible_rows(legal, window)[:, None].expand(batch, n_heads, 2 * window + 1)
     chosen = torch.zeros_like(pattern).scatter_(-1, strongest.key.clamp(min=0)[..., None], 1.0)
-    chosen = torch.where(legal[:, None], chosen, 0.0)
+    chosen = torch.where(legal[:, None] & ~strongest.tied[..., None], chosen, 0.0)
     # How often a key is chosen by the rows that may choose it.
     popularity = chosen.sum(-2) / legal.sum(-2).clamp(min=1)[:, None]
     expected = torch.where(legal[:, None], popularity[:, :, None, :].expand_as(pattern), 0.0)

@@ -8,6 +8,7 @@ al. 2019).
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -72,17 +73,50 @@ def read_conllu(path: str | Path) -> tuple[Parse, ...]:
     if not file.is_file():
         raise InputError(f"There is no CoNLL-U file {str(path)!r}; give the path of a file with gold parses.")
     try:
+        return parse_conllu(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{str(path)!r} is no text in UTF-8 ({error}); give a CoNLL-U file.") from error
+    except InputError as error:
+        raise InputError(f"{str(path)!r}: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def parse_conllu(text: str) -> tuple[Parse, ...]:
+    """Parse the text of a CoNLL-U file.
+
+    Raises:
+        InputError: if the `conllu` package is missing, or the text holds no parsed sentence.
+    """
+    try:
         conllu: Any = import_module("conllu")
     except ModuleNotFoundError as error:
         raise InputError("Reading CoNLL-U needs the package `conllu`; install it with `pip install conllu`.") from error
     try:
-        sentences = conllu.parse(file.read_text(encoding="utf-8"))
-        parses = tuple(_parse(sentence) for sentence in sentences)
-    except (conllu.exceptions.ParseException, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{str(path)!r} is no CoNLL-U file with heads and relations: {error}.") from error
+        parses = tuple(_parse(sentence) for sentence in conllu.parse(text))
+    except (conllu.exceptions.ParseException, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"The text is no CoNLL-U with heads and relations ({type(error).__name__}: {error})."
+        ) from error
     if not parses:
-        raise InputError(f"{str(path)!r} holds no sentence; give a CoNLL-U file with gold parses.")
+        raise InputError("The text holds no sentence; give CoNLL-U with gold parses.")
     return parses
+
+
+def as_conllu(parses: Sequence[Parse]) -> str:
+    """The same sentences as CoNLL-U text with nothing but words, heads and relations, for settings that carry them."""
+    return "\n".join(_sentence(parse) for parse in parses)
+
+
+def _sentence(parse: Parse) -> str:
+    lines = []
+    for number, (span, head, relation) in enumerate(zip(parse.spans, parse.heads, parse.relations, strict=True), 1):
+        inside = [place for place, other in enumerate(parse.spans, 1) if other == span]
+        form = parse.text[slice(*span)]
+        spaced = "_" if parse.text[span[1] : span[1] + 1] == " " else "SpaceAfter=No"
+        if len(inside) > 1 and number == inside[0]:
+            lines.append("\t".join((f"{inside[0]}-{inside[-1]}", form, *("_",) * 7, spaced)))
+        lines.append("\t".join((str(number), form, *("_",) * 4, str(head + 1), relation, "_", spaced)))
+    return "\n".join(lines) + "\n"
 
 
 def _parse(sentence: Any) -> Parse:

@@ -29,6 +29,9 @@ HOOKS = (
     "decoder*position_bias",
 )
 
+_ILLEGAL = -1e30
+"""Scores below this are those of padded and future keys, which carry the most negative number."""
+
 _REACH: dict[Stack, tuple[int, int]] = {"encoder": (-20, 20), "decoder": (-40, 0)}
 
 
@@ -36,9 +39,7 @@ def position_and_content(
     cache: ActivationCache, stack: Stack, layer: int, legal: Bool[Tensor, "batch query key"]
 ) -> dict[str, Float[Tensor, "batch head"]]:
     """The four numbers of the module's docstring for the heads of one self-attention layer."""
-    scores = cache[f"{stack}.{layer}.attn.hook_attn_scores"].float()
-    shared = f"{stack}.position_bias"
-    bias = cache[shared if shared in cache else f"{stack}.{layer}.position_bias"].float().expand_as(scores)
+    scores, bias = _scores_and_bias(cache, stack, layer)
     mask = legal[:, None]
     # Padded and future keys carry the most negative number, which the subtraction must not touch.
     content = torch.where(mask, scores - bias, 0.0)
@@ -56,6 +57,21 @@ def position_and_content(
         "position_share": masked_mean(shares[0], rows),
         "covariance_share": masked_mean(shares[1], rows),
     }
+
+
+def _scores_and_bias(cache: ActivationCache, stack: Stack, layer: int) -> tuple[Tensor, Tensor]:
+    scores = cache[f"{stack}.{layer}.attn.hook_attn_scores"].float()
+    shared = f"{stack}.position_bias"
+    bias = cache[shared if shared in cache else f"{stack}.{layer}.position_bias"].float()
+    return scores, bias.expand_as(scores)
+
+
+def unbiased_z(cache: ActivationCache, stack: Stack, layer: int, head: int) -> Float[Tensor, "batch pos d_head"]:
+    """The attention-weighted values of one head if its scores had no position bias; the cache must also hold `hook_v`."""
+    scores, bias = _scores_and_bias(cache, stack, layer)
+    legal = scores[:, head] > _ILLEGAL
+    content = (scores - bias)[:, head].masked_fill(~legal, -torch.inf)
+    return content.softmax(-1).nan_to_num(0.0) @ cache[f"{stack}.{layer}.attn.hook_v"][:, :, head].float()
 
 
 def _softmax(scores: Tensor, mask: Tensor) -> Tensor:

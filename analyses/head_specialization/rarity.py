@@ -4,6 +4,9 @@ Share of rows whose strongest key is the least frequent source token, or one of 
 found one such head, in layer 1: 66 % and 83 %). As there, only sentences whose least frequent token is outside the 500 most
 frequent of the vocabulary count. Frequencies are the log-probabilities of the unigram tokenizer (SentencePiece), which come
 from its training corpus; other tokenizers keep none, and their models get no score.
+
+Rarity goes with place and with the size of values, so three rank correlations (Spearman) over the ordinary tokens of a prompt
+stand beside the share: of the mass that a token receives with its rarity and with its place, and of ||W_O v|| with rarity.
 """
 
 import json
@@ -12,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -55,20 +58,24 @@ def ranks(tokenizer: PreTrainedTokenizerBase) -> np.ndarray | None:
     return found
 
 
-def rarest_keys(
+def rarity_ranks(
     model: HookedEncoderDecoder, batch: Batch, ordinary: Bool[Tensor, "batch source"]
-) -> Bool[Tensor, "two batch source"] | None:
-    """The rarest, and the two rarest ordinary source tokens of every prompt; none in prompts of frequent tokens alone."""
+) -> Int[Tensor, "batch source"] | None:
+    """Rank of every ordinary source token by frequency, 0 the most frequent; -1 elsewhere. None if frequencies are not known."""
     known = None if model.tokenizer is None else ranks(model.tokenizer)
     if known is None:
         return None
     table = torch.full((max(model.cfg.d_vocab, len(known)),), -1, device=batch.input_ids.device)
     table[: len(known)] = torch.from_numpy(known).to(table.device)
-    rank = torch.where(ordinary, table[batch.input_ids], -1)
+    return torch.where(ordinary, table[batch.input_ids], -1)
+
+
+def rarest_keys(rank: Int[Tensor, "batch source"]) -> Bool[Tensor, "two batch source"]:
+    """The rarest, and the two rarest ordinary source tokens of every prompt; none in prompts of frequent tokens alone."""
     order = rank.argsort(stable=True, dim=-1, descending=True)
     counted = rank.amax(-1, keepdim=True) >= COMMON
-    first = torch.zeros_like(ordinary).scatter_(-1, order[:, :1], counted)
-    both = torch.zeros_like(ordinary).scatter_(-1, order[:, :2], counted.expand(-1, min(2, order.shape[1])))
+    first = torch.zeros_like(rank, dtype=torch.bool).scatter_(-1, order[:, :1], counted)
+    both = torch.zeros_like(first).scatter_(-1, order[:, :2], counted.expand(-1, min(2, order.shape[1])))
     return torch.stack([first, both & (rank >= 0)])
 
 
@@ -80,3 +87,37 @@ def rare_share(
     hit = keys[:, None].expand(-1, strongest.shape[1], -1).gather(-1, strongest)
     share = masked_mean(hit.to(pattern.dtype), legal.any(-1)[:, None])
     return torch.where(keys.any(-1)[:, None], share, torch.nan)
+
+
+def rarity_correlations(
+    received: Float[Tensor, "batch head source"],
+    norms: Float[Tensor, "batch head source"],
+    rank: Int[Tensor, "batch source"],
+) -> dict[str, Float[Tensor, "batch head"]]:
+    """The three rank correlations of the module's docstring; NaN where fewer than three tokens have a frequency."""
+    known = (rank >= 0)[:, None]
+    rarity, place = rank.float()[:, None], torch.arange(rank.shape[1], device=rank.device).float().expand(rank.shape)
+    return {
+        "rarity_correlation": _rank_correlation(received, rarity, known),
+        "place_correlation": _rank_correlation(received, place[:, None], known),
+        "norm_correlation": _rank_correlation(norms, rarity, known),
+    }
+
+
+def _rank_correlation(
+    first: Float[Tensor, "batch head item"],
+    second: Float[Tensor, "batch one item"],
+    mask: Bool[Tensor, "batch one item"],
+) -> Float[Tensor, "batch head"]:
+    """Spearman's correlation over the items of a mask, ties at their mean rank."""
+    centred = []
+    for values in (first, second):
+        below = (values[..., None, :] < values[..., :, None]).float() + 0.5 * (
+            values[..., None, :] == values[..., :, None]
+        ).float()
+        rank = (below * mask[..., None, :]).sum(-1)
+        count = mask.sum(-1, keepdim=True).clamp(min=1)
+        centred.append(torch.where(mask, rank - (rank * mask).sum(-1, keepdim=True) / count, 0.0))
+    product = (centred[0] * centred[1]).sum(-1)
+    size = centred[0].square().sum(-1).sqrt() * centred[1].square().sum(-1).sqrt()
+    return torch.where((mask.sum(-1) >= 3) & (size > 1e-6), product / size.clamp(min=1e-6), torch.nan)

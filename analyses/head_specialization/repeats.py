@@ -10,6 +10,9 @@ In the encoder copies on both sides count; in the decoder rows with an earlier c
 period once, rotated, and the copy is that of the decoder's input token. The null is the mass on the same places when every copy
 is shuffled inside: what position alone gives. Half of the decoder's sequences read a source of end-of-sentence alone, half one
 that holds the same tokens.
+
+A head that only counts positions can score too where periods repeat, so `blind` is the mass of every head at its best single
+offset on the same rows, and `blind_base` the largest `after` that any single offset could give on these sequences (methods A.6).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -29,13 +32,36 @@ from analyses.head_specialization.stimuli import (
     repeated,
     sources_of,
 )
-from interp.axes import AttentionKind
+from interp.axes import AttentionKind, Stack
 from interp.hooks import HookPoint
 from interp.measures import masked_mean
 from interp.model import HookedEncoderDecoder
 from interp.names import attention_path
 
 Masks = Mapping[str, Bool[Tensor, "sample query key"]]
+
+
+class _Blind:
+    """Collects the mass at every single offset of one stack's heads, on the rows that are scored."""
+
+    def __init__(self, stack: Stack, mask: Bool[Tensor, "sample query key"]) -> None:
+        self.stack, self.mask = stack, mask
+        self._kept: list[Tensor] = []
+
+    def hook(self) -> tuple[str, Callable[[Tensor, HookPoint], None]]:
+        def keep(pattern: Tensor, hook: HookPoint) -> None:
+            self._kept.append(offset_masses(pattern.float(), self.mask.any(-1).to(pattern.device)))
+
+        return f"{self.stack}.*.attn.hook_pattern", keep
+
+    def found(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Mass at the best offset of every head, chosen on all samples; and what the best offset of all could hit."""
+        masses = torch.stack(self._kept, 1)
+        best = masses.mean(0).argmax(-1)
+        chosen = masses.gather(-1, best[None, ..., None].expand(len(masses), -1, -1, 1))[..., 0]
+        hits = offset_masses(self.mask[:, None].float(), self.mask.any(-1))[:, 0]
+        yield f"{self.stack}.blind", chosen.cpu().numpy()
+        yield f"{self.stack}.blind_base", hits[:, int(hits.mean(0).argmax())].cpu().numpy()
 
 
 def examine_repeats(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
@@ -47,6 +73,7 @@ def examine_repeats(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
 
     Returns:
         `<kind>.<relation>` and `<kind>.<relation>_null` [sample layer head]; NaN in samples where a kind has nothing to score.
+        For self-attention `<kind>.blind` [sample layer head] and `<kind>.blind_base` [sample].
 
     Raises:
         InputError: if the vocabulary is too small.
@@ -67,8 +94,10 @@ def _examine_encoder(model: HookedEncoderDecoder, stimuli: Stimuli) -> Iterator[
     masks = {name: relation_mask(stimuli.token, stimuli.token, name, own=True) for name in RELATIONS}
     for ending, ids in (("", stimuli.ids), ("_null", stimuli.shuffled)):
         encode = _Encode(model, ids.to(model.device), stimuli.mask.to(model.device))
-        for name, values in _scores(model, encode, {"encoder": masks}).items():
+        blind = None if ending else _Blind("encoder", masks["after"])
+        for name, values in _scores(model, encode, {"encoder": masks}, blind).items():
             yield name + ending, values
+        yield from blind.found() if blind else ()
 
 
 def _examine_decoder(
@@ -83,8 +112,23 @@ def _examine_decoder(
     for ending, ids in (("", stimuli.ids), ("_null", stimuli.shuffled)):
         start = torch.full_like(ids[:, :1], model.cfg.decoder_start_token_id)
         decode = _Decode(model, torch.cat([start, ids], 1).to(model.device), memory, sources.mask.to(model.device))
-        for name, values in _scores(model, decode, {"decoder": masks, "cross": cross}).items():
+        blind = None if ending else _Blind("decoder", masks["after"])
+        for name, values in _scores(model, decode, {"decoder": masks, "cross": cross}, blind).items():
             yield name + ending, values
+        yield from blind.found() if blind else ()
+
+
+def offset_masses(
+    pattern: Float[Tensor, "sample head query key"], rows: Bool[Tensor, "sample query"]
+) -> Float[Tensor, "sample head offset"]:
+    """Mean over rows of the mass at every offset from -(keys - 1) to keys - 1."""
+    size = pattern.shape[-1]
+    counted = pattern * rows[:, None, :, None]
+    # Row q is moved by -q, so that equal offsets stand in one column.
+    place = torch.arange(size, device=pattern.device)
+    column = (place[None, :] - place[:, None] + size - 1).expand_as(counted)
+    total = counted.new_zeros(*counted.shape[:2], size, 2 * size - 1).scatter_add_(-1, column, counted).sum(-2)
+    return total / rows.sum(-1).clamp(min=1)[:, None, None]
 
 
 class _Encode:
@@ -115,11 +159,14 @@ class _Decode:
 
 
 def _scores(
-    model: HookedEncoderDecoder, run: Callable[[], Tensor], masks: Mapping[AttentionKind, Masks]
+    model: HookedEncoderDecoder,
+    run: Callable[[], Tensor],
+    masks: Mapping[AttentionKind, Masks],
+    blind: _Blind | None,
 ) -> dict[str, np.ndarray]:
     """Run with hooks that score every pattern where it is made, so that none is kept."""
     layers: dict[str, list[Tensor]] = {}
-    hooks = []
+    hooks = [] if blind is None else [blind.hook()]
     for kind, of_kind in masks.items():
         depth = model.cfg.n_encoder_layers if kind == "encoder" else model.cfg.n_decoder_layers
         for name, mask in of_kind.items():

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from analyses._contract import Settings
 
-Measure = Literal["gradient", "zero", "mean", "resample"]
+Measure = Literal["gradient", "zero", "mean", "resample", "unbiased"]
+Null = Literal["permuted", "shuffled"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -27,9 +28,15 @@ class HeadSettings(Settings):
         resamples: bootstrap resamples of the prompts.
         samples: random repeated sequences, for each stack.
         links: gold word links of sources, as source text -> `0-0 1-2 2p1` (see `links`); alignment heads are looked for if given.
-        margin: how far above its baseline an alignment head must be (Voita et al. 2019, for syntactic heads: 10 points).
-        importance: measures of how much a head matters (see `importance`); none by default, because they cost more than all else.
-        similarity: whether heads are compared with each other on all prompts (see `similarity`).
+        conllu: gold parses, the text of a CoNLL-U file; syntactic heads are looked for if given (see `syntax`).
+        prefix: text before every parsed sentence, such as the task prefix that the model was trained with.
+        margin: how far above its baseline an alignment or syntactic head must be (Voita et al. 2019: 10 points).
+        sample: prompts on which importance, copying and the controls of `nulls` are measured; whole batches are taken.
+        importance: measures of how much a head matters (see `importance`); ablations cost more than all else together.
+        copying: whether copying heads are looked for (see `copy_hits`).
+        draws: random turns of a head that might copy.
+        nulls: the controls beside untrained twins (see `nulls`).
+        similarity: whether heads are compared with each other, on a sample of the prompts or on all (see `similarity`).
         probe_seed: of these sequences; the model and its twins read the same ones.
     """
 
@@ -42,7 +49,13 @@ class HeadSettings(Settings):
     resamples: Annotated[int, Field(ge=100)] = 10_000
     samples: Annotated[int, Field(ge=4)] = 16
     links: dict[str, str] = Field(default_factory=dict)
+    conllu: str = ""
+    prefix: str = ""
     margin: Share = 0.10
-    importance: tuple[Measure, ...] = ()
-    similarity: Literal["none", "all"] = "none"
+    sample: Annotated[int, Field(ge=2)] = 16
+    importance: tuple[Measure, ...] = ("gradient",)
+    copying: Literal["none", "all"] = "all"
+    draws: Annotated[int, Field(ge=20)] = 200
+    nulls: tuple[Null, ...] = ("permuted", "shuffled")
+    similarity: Literal["none", "sample", "all"] = "sample"
     probe_seed: Annotated[int, Field(ge=0)] = 0

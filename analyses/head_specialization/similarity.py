@@ -17,6 +17,7 @@ from torch import Tensor
 
 from interp.measures import jensen_shannon, masked_mean
 
+_SAME = 1e-9
 _LEAST_CLUSTERS, _MOST_CLUSTERS = 2, 8
 
 
@@ -30,6 +31,7 @@ class HeadMap:
         silhouette: mean silhouette of the clustering, from -1 to 1; NaN if no clustering was possible.
         place: position in two dimensions.
         stress: how far distances on the map are from the real ones (Kruskal's stress-1, 0 is perfect).
+        control: silhouette of the heads of an untrained twin; NaN without one.
     """
 
     distance: Float[np.ndarray, "head other"]
@@ -37,6 +39,7 @@ class HeadMap:
     silhouette: float
     place: Float[np.ndarray, "head two"]
     stress: float
+    control: float = np.nan
 
 
 def head_distances(
@@ -74,6 +77,9 @@ def head_map(distance: Float[np.ndarray, "head other"], seed: int) -> HeadMap:
 
 
 def _layout(distance: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    if distance.max(initial=0.0) < _SAME:
+        # Heads that do all the same have one place; the algorithm would divide by their distances.
+        return np.zeros((len(distance), 2)), 0.0
     # The start is fixed, so that the map is the same everywhere; the seed is asked for and not used.
     place, _ = smacof(
         distance, n_components=2, init=_classical(distance), n_init=1, random_state=seed, normalized_stress=False

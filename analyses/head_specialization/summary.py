@@ -1,74 +1,56 @@
-"""From observations of the model and its untrained twins to the head atlas: values, intervals, controls, roles.
+"""From observations of the model and its controls to the head atlas: values, intervals, controls, roles.
 
-Every number is a mean over prompts of per-prompt numbers, its interval the percentile bootstrap over prompts, its control the
-same number of the same head in untrained twins, as mean and range over their seeds (methods A.8, G). Lift is the ratio of the
-means of mass and base rate.
+Metrics are made in `metrics`, roles in `roles` by the criteria of `criteria`; one correction serves all heads and criteria.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from analyses._contract import Arrays, Evidence, Observed
-from analyses.head_specialization.criteria import NEAR_OFFSETS, criteria_of
+from analyses.head_specialization.criteria import criteria_of
 from analyses.head_specialization.importance import agreement
-from analyses.head_specialization.observe import SOURCE_CATEGORIES, offsets
-from analyses.head_specialization.roles import (
-    Criterion,
-    RoleLabel,
-    Rule,
-    Verdict,
-    adjusted_p_values,
-    existence_p_value,
-    judge,
-    mean_over_prompts,
-)
+from analyses.head_specialization.metrics import IMPORTANCE as IMPORTANCE
+from analyses.head_specialization.metrics import Metric as Metric
+from analyses.head_specialization.metrics import columns_of, metrics_of
+from analyses.head_specialization.nearest import NearestRoles, nearest_roles
+from analyses.head_specialization.nulls import read_null
+from analyses.head_specialization.parses import parse_conllu
+from analyses.head_specialization.relations import SyntacticRelation, read_scores, syntactic_relations
+from analyses.head_specialization.roles import Controls, RoleLabel, Verdict, judge
+from analyses.head_specialization.rules import Criterion, Rule
 from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.significance import adjusted_p_values, existence_p_value, mean_over_prompts
 from analyses.head_specialization.similarity import HeadMap, head_map
+from analyses.head_specialization.specimens import Specimen, specimens_of
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
-from interp.statistics import RankTest, bootstrap_mean
-
-IMPORTANCE = {
-    "importance_gradient": "gradient importance",
-    **{
-        f"importance_{name}_{read}": f"{name} ablation, {words}"
-        for name in ("zero", "mean", "resample")
-        for read, words in (("loss", "change of loss"), ("difference", "change of logit difference"))
-    },
-}
-"""Array of `importance` -> its name in tables."""
+from interp.names import HeadId
+from interp.statistics import RankTest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Metric:
-    """One number of every head of one kind, with its uncertainty and its control; NaN where it is undefined.
+class CopyEvidence:
+    """What speaks for and against copying, of the heads of one kind that have a path to the logits; see `copy_hits`.
 
     Attributes:
-        name: for example `EOS mass`.
-        point: mean over prompts.
-        low: lower end of the 95 % bootstrap interval.
-        high: upper end.
-        base: what an even spread over legal keys gives, mean over prompts; NaN where there is no such thing.
-        control: mean over the untrained twins.
-        control_low: smallest of the twins.
-        control_high: largest of the twins.
+        score: eigenvalue score of OV, from -1 to 1.
+        null: mean score of the same head turned at random; NaN where the score is below the threshold and none was drawn.
+        null_high: 95 % of the turned heads score less.
+        p_value: of the score among turned heads, not yet corrected; 1 where none was drawn.
+        hits: share of words among the five most raised; NaN where the score is below the threshold.
+        chance: what a head that raises tokens at random would hit.
+        twin_score: score of the same head in the first untrained twin.
     """
 
-    name: str
-    point: Float[np.ndarray, "layer head"]
-    low: Float[np.ndarray, "layer head"]
-    high: Float[np.ndarray, "layer head"]
-    base: Float[np.ndarray, "layer head"]
-    control: Float[np.ndarray, "layer head"]
-    control_low: Float[np.ndarray, "layer head"]
-    control_high: Float[np.ndarray, "layer head"]
-
-    @property
-    def lift(self) -> Float[np.ndarray, "layer head"]:
-        """Point over base rate."""
-        return np.asarray(np.divide(self.point, self.base, out=np.full_like(self.point, np.nan), where=self.base > 0))
+    score: Float[np.ndarray, "layer head"]
+    null: Float[np.ndarray, "layer head"]
+    null_high: Float[np.ndarray, "layer head"]
+    p_value: Float[np.ndarray, "layer head"]
+    hits: Float[np.ndarray, "layer head"]
+    chance: float
+    twin_score: Float[np.ndarray, "layer head"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,8 +62,16 @@ class HeadAtlas:
         labels: all roles found.
         uncertain: heads for which a rule holds, but not the test or not the bootstrap.
         candidates: for every criterion the head that comes nearest.
+        nearest: kind -> the role every head is nearest to, and how near.
+        specimens: the heads that get a card, each with its best prompt; empty if no patterns were kept.
         existence: (kind, role, rule) -> family-wise p of the claim that such a head exists, by the largest statistic.
         twin_labels: for every untrained twin the number of heads with a role.
+        permuted_labels: number of heads with a role in the model with permuted weights, on the sample; None if it was not run.
+        copying: kind -> evidence of copying; empty unless it was looked for.
+        syntax: the best head of every relation and direction of the gold parses; empty without parses.
+        sample: number of prompts on which importance, copying and the controls beside the twins were measured.
+        values: kind -> metric name -> numbers per prompt (or random sequence) and head.
+        prompt_ids: ids of the prompts, in the order of the prompt axis.
         heads: number of heads of all kinds.
         prompts: number of prompts.
         example: arrays of the example prompt, see `observe.illustrate`.
@@ -99,8 +89,16 @@ class HeadAtlas:
     labels: tuple[RoleLabel, ...]
     uncertain: tuple[RoleLabel, ...]
     candidates: tuple[RoleLabel, ...]
+    nearest: Mapping[AttentionKind, NearestRoles]
+    specimens: Mapping[HeadId, Specimen]
     existence: Mapping[tuple[AttentionKind, str, Rule], float]
     twin_labels: tuple[int, ...]
+    permuted_labels: int | None
+    copying: Mapping[AttentionKind, CopyEvidence]
+    syntax: tuple[SyntacticRelation, ...]
+    sample: int
+    values: Mapping[AttentionKind, Mapping[str, Float[np.ndarray, "prompt layer head"]]]
+    prompt_ids: tuple[str, ...]
     heads: int
     prompts: int
     example: Arrays
@@ -131,22 +129,31 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     """The atlas of all heads; see the module's docstring."""
     settings = evidence.settings
     assert isinstance(settings, HeadSettings)
-    existence = {
-        (kind, criterion.role, criterion.rule): existence_p_value(criterion, evidence.seed)
-        for kind in ATTENTION_KINDS
-        for criterion in criteria_of(kind, evidence.model, settings)
-    }
-    verdict = judge_all(evidence.model, settings, evidence.seed, evidence.twins)
+    permuted, shuffled = (read_null(evidence.model.experiment, null) for null in ("permuted", "shuffled"))
+    verdict = judge_all(evidence.model, settings, evidence.seed, Comparison(evidence.twins, permuted, shuffled))
     untrained = [judge_all(twin, settings, evidence.seed) for twin in evidence.twins]
     cfg = evidence.cfg
-    metrics = {kind: _metrics(kind, evidence, settings) for kind in ATTENTION_KINDS}
+    metrics = {kind: metrics_of(kind, evidence, settings) for kind in ATTENTION_KINDS}
+    criteria = {kind: criteria_of(kind, evidence.model, settings) for kind in ATTENTION_KINDS}
+    nearest = {kind: nearest_roles(found, settings) for kind, found in criteria.items()}
     return HeadAtlas(
         metrics=metrics,
         labels=verdict.labels,
         uncertain=verdict.uncertain,
         candidates=verdict.candidates,
-        existence=existence,
-        twin_labels=tuple(len({label.head for label in twin.labels}) for twin in untrained),
+        nearest=nearest,
+        specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, criteria),
+        existence=_existence(evidence, settings),
+        twin_labels=tuple(_labelled(twin) for twin in untrained),
+        permuted_labels=None if permuted is None else _labelled(judge_all(permuted, settings, evidence.seed)),
+        copying=_copying(evidence),
+        syntax=_syntax(evidence, settings),
+        sample=_sample_size(evidence.model.experiment),
+        values={
+            kind: {name: column.values for name, column in columns_of(kind, evidence.model, settings).items()}
+            for kind in ATTENTION_KINDS
+        },
+        prompt_ids=evidence.prompt_ids,
         heads=sum(cfg.layers_of(kind) * cfg.heads_of(kind) for kind in ATTENTION_KINDS),
         prompts=len(evidence.prompt_ids),
         example=evidence.example.arrays,
@@ -161,13 +168,73 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     )
 
 
+def _labelled(verdict: Verdict) -> int:
+    return len({label.head for label in verdict.labels})
+
+
+def _sample_size(experiment: Arrays) -> int:
+    """Prompts of the sample; 0 if nothing was measured on it."""
+    return max((len(values) for name, values in experiment.items() if _per_prompt(name)), default=0)
+
+
+def _per_prompt(name: str) -> bool:
+    return "importance" in name or name.endswith(("copying_hits", "/encoder.entropy"))
+
+
+def _existence(evidence: Evidence, settings: HeadSettings) -> dict[tuple[AttentionKind, str, Rule], float]:
+    """Of several criteria with the same role and rule (relations) the smallest p, times their number."""
+    found: dict[tuple[AttentionKind, str, Rule], list[float]] = {}
+    for kind in ATTENTION_KINDS:
+        for criterion in criteria_of(kind, evidence.model, settings):
+            key = (kind, criterion.role, criterion.rule)
+            found.setdefault(key, []).append(existence_p_value(criterion, evidence.seed))
+    return {key: min(1.0, float(np.nanmin(p)) * len(p)) if np.isfinite(p).any() else np.nan for key, p in found.items()}
+
+
+def _copying(evidence: Evidence) -> dict[AttentionKind, CopyEvidence]:
+    own = evidence.model.experiment
+    twin = evidence.twins[0].experiment if evidence.twins else {}
+    found: dict[AttentionKind, CopyEvidence] = {}
+    for kind in ATTENTION_KINDS:
+        if f"{kind}.copying_score" in own:
+            score = own[f"{kind}.copying_score"]
+            found[kind] = CopyEvidence(
+                score=score,
+                null=own[f"{kind}.copying_null"],
+                null_high=own[f"{kind}.copying_null_high"],
+                p_value=own[f"{kind}.copying_p"],
+                hits=mean_over_prompts(own[f"{kind}.copying_hits"]),
+                chance=float(own["copying_chance"][0]),
+                twin_score=twin.get(f"{kind}.copying_score", np.full_like(score, np.nan)),
+            )
+    return found
+
+
+def _syntax(evidence: Evidence, settings: HeadSettings) -> tuple[SyntacticRelation, ...]:
+    scores = read_scores(evidence.model.experiment, settings)
+    if scores is None:
+        return ()
+    twin = read_scores(evidence.twins[0].experiment, settings) if evidence.twins else None
+    parses = parse_conllu(settings.conllu)
+    return syntactic_relations(parses, scores, evidence.seed, settings.resamples, twin, settings.margin)
+
+
 def _maps(evidence: Evidence) -> dict[AttentionKind, HeadMap]:
     found = {}
     for kind in ATTENTION_KINDS:
-        distances = evidence.model.prompts.get(f"{kind}.similarity")
-        if distances is not None:
-            found[kind] = head_map(mean_over_prompts(distances), evidence.seed)
+        own, *twins = (_distances(observed, kind) for observed in (evidence.model, *evidence.twins[:1]))
+        if own is not None:
+            layout = head_map(own, evidence.seed)
+            control = [head_map(twin, evidence.seed).silhouette for twin in twins if twin is not None]
+            found[kind] = replace(layout, control=control[0] if control else np.nan)
     return found
+
+
+def _distances(observed: Observed, kind: AttentionKind) -> np.ndarray | None:
+    """Mean distances between heads over the prompts on which they were measured."""
+    name = f"{kind}.similarity"
+    distances = observed.prompts.get(name, observed.experiment.get(name))
+    return None if distances is None else mean_over_prompts(distances)
 
 
 def _agreement(metrics: Mapping[AttentionKind, tuple[Metric, ...]]) -> dict[str, RankTest]:
@@ -182,26 +249,37 @@ def _agreement(metrics: Mapping[AttentionKind, tuple[Metric, ...]]) -> dict[str,
     return {} if gradient is None else agreement(gradient, columns)
 
 
-def judge_all(observed: Observed, settings: HeadSettings, seed: int, twins: tuple[Observed, ...] = ()) -> Verdict:
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """The models that one model is compared with.
+
+    Attributes:
+        twins: what its untrained twins gave.
+        permuted: what it gave with permuted weights, if that was run.
+        shuffled: what it gave on shuffled texts, if that was run.
+    """
+
+    twins: tuple[Observed, ...] = ()
+    permuted: Observed | None = None
+    shuffled: Observed | None = None
+
+
+def judge_all(observed: Observed, settings: HeadSettings, seed: int, against: Comparison | None = None) -> Verdict:
     """Roles of all heads of one model, with one correction for all heads, kinds and criteria.
 
     Args:
         observed: what the model gave.
         settings: thresholds.
         seed: of the bootstrap.
-        twins: what its untrained twins gave, for the controls of the labels.
+        against: the controls that stand beside every label; none by default.
     """
     criteria = {kind: criteria_of(kind, observed, settings) for kind in ATTENTION_KINDS}
     adjusted = iter(adjusted_p_values([criterion for kind in ATTENTION_KINDS for criterion in criteria[kind]]))
-    controls = [{kind: criteria_of(kind, twin, settings) for kind in ATTENTION_KINDS} for twin in twins]
     verdicts = []
     for kind in ATTENTION_KINDS:
-        scores = [
-            np.stack([_matching(twin[kind], criterion) for twin in controls]) if twins else None
-            for criterion in criteria[kind]
-        ]
         p_values = [next(adjusted) for _ in criteria[kind]]
-        verdicts.append(judge(kind, criteria[kind], p_values, settings, seed, scores))
+        controls = _controls(kind, criteria[kind], settings, against or Comparison())
+        verdicts.append(judge(kind, criteria[kind], p_values, settings, seed, controls))
     return Verdict(
         labels=tuple(label for verdict in verdicts for label in verdict.labels),
         uncertain=tuple(label for verdict in verdicts for label in verdict.uncertain),
@@ -209,80 +287,24 @@ def judge_all(observed: Observed, settings: HeadSettings, seed: int, twins: tupl
     )
 
 
-def _matching(criteria: list[Criterion], wanted: Criterion) -> Float[np.ndarray, "layer head"]:
-    """The mean score of the same criterion in a twin."""
+def _controls(
+    kind: AttentionKind, criteria: Sequence[Criterion], settings: HeadSettings, against: Comparison
+) -> list[Controls]:
+    """For every criterion its mean scores in the models beside."""
+    twins: tuple[Observed | None, ...] = against.twins or (None,)
+    models = (*twins, against.permuted, against.shuffled)
+    found = [[] if model is None else criteria_of(kind, model, settings) for model in models]
+    controls = []
     for criterion in criteria:
-        if (criterion.role, criterion.rule) == (wanted.role, wanted.rule):
+        scores = np.stack([_matching(others, criterion) for others in found])
+        controls.append(Controls(scores[:-2], permuted=scores[-2], shuffled=scores[-1]))
+    return controls
+
+
+def _matching(criteria: Sequence[Criterion], wanted: Criterion) -> Float[np.ndarray, "layer head"]:
+    """The mean score of the same criterion in another model; NaN if it has none."""
+    for criterion in criteria:
+        same_relation = wanted.rule != "syntax" or criterion.detail == wanted.detail
+        if (criterion.role, criterion.rule) == (wanted.role, wanted.rule) and same_relation:
             return mean_over_prompts(criterion.score)
     return np.full(wanted.score.shape[1:], np.nan)
-
-
-def _metrics(kind: AttentionKind, evidence: Evidence, settings: HeadSettings) -> tuple[Metric, ...]:
-    columns = _columns(kind, evidence.model.prompts, settings)
-    controls = [_columns(kind, twin.prompts, settings) for twin in evidence.twins]
-    stacked = np.stack([values for values, _ in columns.values()], -1)
-    interval = bootstrap_mean(stacked, evidence.seed, settings.resamples)
-    metrics = []
-    for index, (name, (values, base)) in enumerate(columns.items()):
-        shape = values.shape[1:]
-        twins = np.stack([mean_over_prompts(control[name][0]) for control in controls])
-        metrics.append(
-            Metric(
-                name=name,
-                point=interval.point[..., index],
-                low=interval.low[..., index],
-                high=interval.high[..., index],
-                base=np.full(shape, np.nan if base is None else float(mean_over_prompts(base))),
-                control=twins.mean(0),
-                control_low=twins.min(0),
-                control_high=twins.max(0),
-            )
-        )
-    return tuple(metrics)
-
-
-def _columns(
-    kind: AttentionKind, prompts: Arrays, settings: HeadSettings
-) -> dict[str, tuple[Float[np.ndarray, "prompt layer head"], Float[np.ndarray, " prompt"] | None]]:
-    """Metric name -> values and base rate, in the order of the tables."""
-
-    def plain(name: str) -> tuple[np.ndarray, None]:
-        return prompts[f"{kind}.{name}"], None
-
-    def based(name: str, base: str) -> tuple[np.ndarray, np.ndarray]:
-        return prompts[f"{kind}.{name}"], prompts[f"{kind}.{base}"]
-
-    columns: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
-        "entropy": plain("entropy"),
-        "confidence": plain("confidence"),
-    }
-    if kind != "cross":
-        columns["distance"] = based("distance", "distance_base")
-        window = offsets(settings.max_offset)
-        for offset, role in NEAR_OFFSETS.items():
-            if kind == "decoder" and offset > 0:
-                continue
-            index = int(np.flatnonzero(window == offset)[0])
-            base = prompts[f"{kind}.offset_base"][:, index]
-            columns[f"{role} mass"] = (prompts[f"{kind}.mass"][..., index], base)
-            columns[f"{role} argmax share"] = (prompts[f"{kind}.share"][..., index], base)
-        columns["signed distance"] = plain("signed_distance")
-        columns["distance, ordinary keys"] = plain("distance_ordinary")
-        columns["tied rows"] = plain("tied")
-        columns["divergence from position alone"] = plain("position_divergence")
-        columns["divergence from content alone"] = plain("content_divergence")
-        columns["position share of score variance"] = plain("position_share")
-        columns["covariance share of score variance"] = plain("covariance_share")
-    if kind != "decoder":
-        names = {"eos": "EOS", "prefix": "prefix", "punctuation": "punctuation", "sentinel": "sentinel"}
-        columns |= {f"{names[name]} mass": based(f"{name}_mass", f"{name}_base") for name in SOURCE_CATEGORIES}
-        columns |= {f"{names[name]} value norm": plain(f"{name}_norm") for name in SOURCE_CATEGORIES}
-        if f"{kind}.rarest_share" in prompts:
-            columns["rarest token argmax share"] = based("rarest_share", "rarest_base")
-            columns["two rarest tokens argmax share"] = based("two_rarest_share", "two_rarest_base")
-    columns |= {IMPORTANCE[name]: plain(name) for name in IMPORTANCE if f"{kind}.{name}" in prompts}
-    columns["first token mass"] = based("first_mass", "first_base")
-    columns["first token value norm"] = plain("first_norm")
-    columns["entropy, ordinary keys"] = plain("entropy_ordinary")
-    columns["mass on ordinary keys"] = plain("retained")
-    return columns

@@ -1,33 +1,25 @@
 """Which heads point from a word to its syntactic head or dependent?
 
 Attention between words: to a word is the sum over its pieces, from a word the mean over its pieces (Clark et al. 2019). A word's
-prediction is its strongest other word; task prefix and end of sentence are left out. For every relation and direction the head
-with the highest accuracy is chosen on one half of the sentences and its accuracy estimated on the other half, beside the best
-fixed offset chosen and estimated the same way. The head is syntactic if it beats the offset by 10 points (Voita et al. 2019,
-table 1).
+prediction is its strongest other word; task prefix and end of sentence are left out. A hit is a pair of a relation whose other
+word is predicted. What becomes of the hits is decided in `relations`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from analyses.head_specialization.parses import DIRECTIONS, Direction, OffsetBaseline, Parse, offset_baselines
+from analyses._contract import Arrays
+from analyses.head_specialization.parses import DIRECTIONS, Direction, Parse, parse_conllu
+from analyses.head_specialization.settings import HeadSettings
 from interp.errors import InputError
 from interp.hooks import HookPoint
 from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
-from interp.statistics import bootstrap_ratio
 from interp.words import Span
-
-MARGIN = 0.10
-"""Accuracy above the best fixed offset that makes a head syntactic (Voita et al. 2019)."""
-
-_LEAST_PAIRS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +37,11 @@ class SyntaxScores:
     pairs: dict[Direction, Float[np.ndarray, "sentence relation"]]
 
 
+def relations_of(parses: Sequence[Parse]) -> tuple[str, ...]:
+    """Every relation that occurs, roots left out, in the order of the relation axis."""
+    return tuple(sorted({relation for parse in parses for relation in parse.relations if relation != "root"}))
+
+
 def score_syntax(
     model: HookedEncoderDecoder, parses: Sequence[Parse], prefix: str = "", batch_size: int = 16
 ) -> SyntaxScores:
@@ -59,7 +56,7 @@ def score_syntax(
     Raises:
         InputError: if the tokenizer keeps no character offsets.
     """
-    relations = tuple(sorted({relation for parse in parses for relation in parse.relations if relation != "root"}))
+    relations = relations_of(parses)
     hits: dict[Direction, list[np.ndarray]] = {direction: [] for direction in DIRECTIONS}
     pairs: dict[Direction, list[np.ndarray]] = {direction: [] for direction in DIRECTIONS}
     for start in range(0, len(parses), batch_size):
@@ -144,49 +141,16 @@ def _strongest_words(attention: Float[Tensor, "layer head word other"], members:
     return np.asarray(torch.where(members.any(0), strongest, -1).cpu().numpy())
 
 
-def syntactic_heads(
-    parses: Sequence[Parse], scores: SyntaxScores, seed: int = 0, resamples: int = 2000
-) -> pd.DataFrame:
-    """For every relation and direction the best head, chosen on even sentences and estimated on odd ones.
+def examine_syntax(model: HookedEncoderDecoder, settings: HeadSettings) -> Arrays:
+    """`syntax.hits` [sentence direction relation layer head] and `syntax.pairs` [sentence direction relation].
 
-    Args:
-        parses: the sentences behind the scores.
-        scores: of `score_syntax`.
-        seed: of the bootstrap over sentences.
-        resamples: its draws.
-
-    Returns:
-        One row for each relation and direction with at least 20 pairs in each half: head, accuracy with interval, offset
-        baseline, gain over it, and whether the head is syntactic; the largest gains first.
+    Raises:
+        InputError: as `score_syntax`.
     """
-    rows = []
-    for direction in DIRECTIONS:
-        chosen = offset_baselines(parses[0::2], direction)
-        for index, relation in enumerate(scores.relations):
-            pairs = scores.pairs[direction][:, index]
-            if min(pairs[0::2].sum(), pairs[1::2].sum()) < _LEAST_PAIRS:
-                continue
-            hits = scores.hits[direction][:, index]
-            layer, head = np.unravel_index(hits[0::2].sum(0).argmax(), hits.shape[1:])
-            interval = bootstrap_ratio(hits[1::2, layer, head], pairs[1::2], seed, resamples)
-            baseline = _accuracy_at(parses[1::2], direction, relation, chosen[relation])
-            rows.append({
-                "relation": relation,
-                "direction": direction,
-                "head": str(HeadId("encoder", int(layer), int(head))),
-                "accuracy": float(interval.point),
-                "low": float(interval.low),
-                "high": float(interval.high),
-                "offset": chosen[relation].offset,
-                "offset accuracy": baseline,
-                "gain": float(interval.point) - baseline,
-                "pairs": int(pairs[1::2].sum()),
-                "syntactic": bool(interval.low >= baseline + MARGIN),
-            })
-    frame = pd.DataFrame(rows)
-    return frame.sort_values("gain", ascending=False, ignore_index=True) if rows else frame
-
-
-def _accuracy_at(parses: Sequence[Parse], direction: Direction, relation: str, baseline: OffsetBaseline) -> float:
-    pairs = [pair for parse in parses for pair in parse.pairs(direction) if pair[0] == relation]
-    return sum(other - word == baseline.offset for _, word, other in pairs) / len(pairs)
+    if not settings.conllu:
+        return {}
+    scores = score_syntax(model, parse_conllu(settings.conllu), settings.prefix)
+    return {
+        "syntax.hits": np.stack([scores.hits[direction] for direction in DIRECTIONS], 1),
+        "syntax.pairs": np.stack([scores.pairs[direction] for direction in DIRECTIONS], 1),
+    }

@@ -1,0 +1,60 @@
+"""What costs too much for all prompts and all twins: importance, copying, further controls and gold parses.
+
+Run for the model and one untrained twin, on the first batches that hold `sample` prompts; syntax on all parsed sentences.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from analyses._contract import Arrays
+from analyses.head_specialization.copy_hits import examine_copying
+from analyses.head_specialization.importance import measure_importance
+from analyses.head_specialization.nulls import observe_nulls
+from analyses.head_specialization.observe import frame_of
+from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.similarity import head_distances
+from analyses.head_specialization.specimens import observe_specimens
+from analyses.head_specialization.syntax import examine_syntax
+from interp.axes import ATTENTION_KINDS
+from interp.model import HookedEncoderDecoder
+from interp.names import attention_path
+from interp.tokens import Batch
+
+_PAIRS = 16 * 32**2
+"""Pairs of heads times prompts that are compared."""
+
+
+def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:
+    """The arrays of `importance`, `copy_hits`, `nulls`, `syntax` and `specimens`, and `<kind>.similarity` of a sample."""
+    sample = _sample(batches, settings.sample)
+    found = {**measure_importance(model, sample, settings), **observe_specimens(model, batches)}
+    if settings.copying == "all":
+        found.update(examine_copying(model, sample, settings))
+    if settings.similarity == "sample":
+        found |= _similarity(model, sample[0])
+    return {**found, **observe_nulls(model, sample, settings), **examine_syntax(model, settings)}
+
+
+def _similarity(model: HookedEncoderDecoder, batch: Batch) -> dict[str, np.ndarray]:
+    """Distances between heads on the first prompts; the more heads, the fewer prompts, because pairs grow with their square."""
+    found = {}
+    with torch.no_grad():
+        _, cache = model.run_with_cache(batch, names_filter="*.hook_pattern")
+    for kind in ATTENTION_KINDS:
+        layers = [cache[f"{attention_path(kind, layer)}.hook_pattern"] for layer in range(model.cfg.layers_of(kind))]
+        prompts = max(1, _PAIRS // (len(layers) * model.cfg.heads_of(kind)) ** 2)
+        legal = frame_of(kind, batch).legal[:prompts]
+        found[f"{kind}.similarity"] = head_distances(torch.stack(layers)[:, :prompts], legal)
+    return found
+
+
+def _sample(batches: Sequence[Batch], prompts: int) -> list[Batch]:
+    """The first batches that hold this many prompts; all if there are fewer."""
+    taken: list[Batch] = []
+    for batch in batches:
+        if sum(map(len, taken)) >= prompts:
+            break
+        taken.append(batch)
+    return taken

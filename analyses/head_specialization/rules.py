@@ -1,0 +1,75 @@
+"""By which rule does a head earn a role?
+
+A criterion is a score per prompt, its null per prompt, and a rule on their means over prompts:
+
+    share      score >= 0.90                                  Voita et al. 2019, argmax at one offset
+    mass       score > 0.50                                   Clark et al. 2019, previous and next token
+    content    score > 0.50                                   [ours] duplicate-token and induction heads, on random repeats
+    margin     score >= null + 0.10                           [ours] alignment heads, after Voita et al. 2019 for syntax
+    syntax     score >= null + 0.10                           Voita et al. 2019, on sentences that did not choose the head
+    copying    score >= 0.50, and so the OV eigenvalues       [ours] copying heads, see `copying`
+    lift       score >= 0.50 and score / null >= 5            [ours] sinks: end of sentence, punctuation, sentinels
+    odds       score >= 0.50 and odds(score) / odds(null) >= 5    [ours] prefix and first key, whose base rate is so large
+                                                              that no mass could have a lift of 5
+
+In short texts a lift of 5 is out of reach too: where 5 times the null exceeds 0.90, a score of 0.90 and the odds are asked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analyses.head_specialization.settings import HeadSettings
+
+Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds"]
+
+_ROOM = 0.9
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Criterion:
+    """One way to earn a role.
+
+    Attributes:
+        role: the role.
+        rule: see the module's docstring.
+        score: per prompt (or random sequence) and head.
+        null: what the score would be without the role.
+        detail: for every head what exactly was found, such as the offset.
+        looks: how many scores this one was chosen from, head by head; p-values are multiplied by it.
+        chosen: heads that may have the role, where other evidence decided that first; they alone are tested.
+        p_values: p of a second claim that must hold too, if there is one; the larger p of the two counts.
+    """
+
+    role: str
+    rule: Rule
+    score: Float[np.ndarray, "prompt layer head"]
+    null: Float[np.ndarray, "prompt layer head"]
+    detail: Sequence[Sequence[str]] | None = None
+    looks: int = 1
+    chosen: Bool[np.ndarray, "layer head"] | None = None
+    p_values: Float[np.ndarray, "layer head"] | None = None
+
+
+def holds(
+    rule: Rule, score: Float[np.ndarray, "*cells"], null: Float[np.ndarray, "*cells"], settings: HeadSettings
+) -> Bool[np.ndarray, "*cells"]:
+    """Whether a rule holds for means of score and null; False where either is undefined."""
+    if rule == "share":
+        return np.asarray(score >= settings.argmax_share - _ROUNDING)
+    if rule in ("mass", "content"):
+        return np.asarray(score > settings.mass + _ROUNDING)
+    if rule in ("margin", "syntax"):
+        return np.asarray(score >= null + settings.margin - _ROUNDING)
+    enough = score >= settings.mass - _ROUNDING
+    if rule == "copying":
+        return np.asarray(enough)
+    # odds(score) >= lift * odds(null), written without division.
+    odds = enough & (score * (1 - null) >= settings.lift * null * (1 - score))
+    if rule == "odds":
+        return np.asarray(odds)
+    return np.asarray(odds & (score >= np.minimum(settings.lift * null, _ROOM) - _ROUNDING))
