@@ -1,16 +1,18 @@
-"""The figures of the head atlas: heatmaps of metrics by layer and head, and the patterns of one prompt."""
+"""The figures of the head atlas: roles and metrics by layer and head, position biases, and heads laid out by likeness."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
+from analyses.head_specialization.legend import FAMILIES, Family, code_of, family_of
+from analyses.head_specialization.nearest import strength_of
 from analyses.head_specialization.position import distances
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.summary import HeadAtlas, Metric
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.names import HeadId
-from interp.report import Figure, Heatmap, Panel, PointGroup, Scatter, visible
-from interp.report.drawings import Style
+from interp.report import Figure, Heatmap, Mosaic, Panel, PointGroup, Scatter
+from interp.report.drawings import Mark
 
 _PANEL_TITLES: dict[AttentionKind, str] = {
     "encoder": "encoder self-attention",
@@ -25,16 +27,13 @@ _SHOWN: tuple[tuple[str, str, str], ...] = (
         "Jensen-Shannon divergence, nats",
         "Distance from position bias alone [ours]",
     ),
-    ("EOS mass", "mass on end-of-sentence", "Attention on the end-of-sentence token"),
-    ("prefix mass", "mass on the task prefix", "Attention on the task prefix"),
-    ("first token mass", "mass on the first key", "Attention on the first key, in the decoder the start token"),
-    ("previous token mass", "mass on the previous token", "Attention on the token before"),
-    ("next token mass", "mass on the next token", "Attention on the token after"),
     ("distance", "mean distance in tokens", "Attention distance (Vig and Belinkov 2019)"),
 )
 """Metric, colour label, caption."""
 
-_MOST_PATTERNS = 3
+_MOST_TABLES = 3
+_NEAR = 0.25
+"""Progress towards a role from which a head without one is coloured and lettered for it."""
 
 
 def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
@@ -42,77 +41,130 @@ def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
     for name, colour, caption in _SHOWN:
         found = {kind: metric for kind in ATTENTION_KINDS for metric in atlas.metrics[kind] if metric.name == name}
         panels = tuple(layer_head_panel(_PANEL_TITLES[kind], metric.point) for kind, metric in found.items())
-        share = name != "distance" and "divergence" not in name
         yield Figure(
             name=f"heads-{name.lower().replace(' ', '-')}",
             caption=f"{caption}; rows are layers, columns are heads, means over {atlas.prompts} prompts.",
             alt=f"{caption}. {' '.join(_extremes(kind, metric) for kind, metric in found.items())}",
-            drawing=Heatmap(panels, colour, lower=0.0, upper=1.0 if share else None),
+            drawing=Heatmap(panels, colour, lower=0.0, upper=1.0 if name == "entropy" else None),
         )
 
 
 def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
-    """Every head of one kind at its place, coloured and marked by its role, with its score beside it."""
+    """Every head of one kind at its place: its role or the nearest one by hue and letters, its strength by lightness."""
     labels = [label for label in atlas.labels if label.head.kind == kind]
     doubtful = [label for label in atlas.uncertain if label.head.kind == kind]
-    shape = atlas.metric(kind, "entropy").point.shape
-    named = {label.head for label in (*labels, *doubtful)}
-    plain = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*shape) if HeadId(kind, *map(int, cell)) not in named]
-    groups = [_group(role, [label for label in labels if label.role == role]) for role in _roles(labels)]
-    if doubtful:
-        groups.append(_group("rule holds, test or bootstrap does not", doubtful, "control"))
-    if plain:
-        x, y = (np.array([getattr(head, axis) for head in plain], float) for axis in ("head", "layer"))
-        groups.append(PointGroup("no role", x, y, ("",) * len(plain), "control"))
-    found = ", ".join(f"{label.head} {label} {label.score:.2f}" for label in labels) or "no head has a role"
+    nearest = atlas.nearest[kind]
+    strength = nearest.strength
+    category = np.full(strength.shape, -1)
+    codes = [["" for _ in row] for row in nearest.role]
+    marks: list[list[Mark]] = [["" for _ in row] for row in nearest.role]
+    for layer, head in np.argwhere(nearest.progress >= _NEAR):
+        role = nearest.role[layer][head]
+        category[layer, head] = FAMILIES.index(family_of(role))
+        codes[layer][head] = code_of(role, nearest.detail[layer][head])
+    for label in (*doubtful, *sorted(labels, key=lambda label: label.score)):
+        layer, head = label.head.layer, label.head.head
+        category[layer, head] = FAMILIES.index(family_of(label.role))
+        several = len({other.role for other in labels if other.head == label.head}) > 1
+        codes[layer][head] = code_of(label.role, label.detail) + ("+" if several else "")
+        marks[layer][head] = "certain" if label.passes else "uncertain"
+        strength[layer, head] = strength_of(np.array(label.score), np.array(label.null))
     return Figure(
         name=f"atlas-{kind}",
         caption=(
-            f"Atlas of {_PANEL_TITLES[kind]}: every head at its layer and index, by colour and mark the role it has, with its "
-            "score; hollow marks are heads without a certain role."
+            f"Atlas of {_PANEL_TITLES[kind]}. Hue and letters: the role a head has (solid frame), or the one it is nearest to; "
+            "none if it is not a quarter of the way to any. Lightness and number: how far its score lies from chance (0) to "
+            "always (1). Broken frame: the rule holds on average, but the test or the resamples do not confirm it."
         ),
-        alt=f"Roles in {_PANEL_TITLES[kind]}: {found}.",
-        drawing=Scatter(tuple(groups), "head", "layer"),
+        alt=_atlas_in_words(atlas, kind, labels, doubtful),
+        drawing=Mosaic(
+            category=category,
+            strength=strength,
+            codes=tuple(map(tuple, codes)),
+            marks=tuple(map(tuple, marks)),
+            categories=tuple((_legend(family, codes), family.hue) for family in FAMILIES),
+            strength_label="from chance to always",
+            mark_labels=("has the role", "uncertain under resampling or test"),
+            row_axis="layer",
+            column_axis="head",
+        ),
     )
 
 
-def _roles(labels: list[RoleLabel]) -> list[str]:
-    return sorted({label.role for label in labels})
-
-
-def _group(name: str, labels: list[RoleLabel], style: Style = "model") -> PointGroup:
-    return PointGroup(
-        name,
-        np.array([label.head.head for label in labels], float),
-        np.array([label.head.layer for label in labels], float),
-        tuple(f"{label.score:.2f}" for label in labels),
-        style,
+def _legend(family: Family, codes: list[list[str]]) -> str:
+    """The name of a family with the letters that occur and do not speak for themselves."""
+    present = {code.rstrip("+") for row in codes for code in row}
+    spelled = ", ".join(
+        f"{code} = {role}" for role, code in family.codes.items() if code in present and code not in role.split()
     )
+    return f"{family.name} ({spelled})" if spelled else family.name
+
+
+def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabel], doubtful: list[RoleLabel]) -> str:
+    found = ", ".join(f"{label.head} {label} {label.score:.2f}" for label in labels) or "no head has a role"
+    text = f"Roles in {_PANEL_TITLES[kind]}: {found}."
+    if doubtful:
+        text += f" Uncertain: {', '.join(f'{label.head} {label} {label.score:.2f}' for label in doubtful)}."
+    nearest = atlas.nearest[kind]
+    free = np.where(np.isfinite(nearest.progress), nearest.progress, -np.inf)
+    for label in (*labels, *doubtful):
+        free[label.head.layer, label.head.head] = -np.inf
+    layer, head = (int(place) for place in np.unravel_index(free.argmax(), free.shape))
+    if np.isfinite(free[layer, head]):
+        text += (
+            f" Of the others {HeadId(kind, layer, head)} comes nearest to a role, {nearest.role[layer][head]}: score "
+            f"{nearest.score[layer, head]:.2f}, chance {nearest.null[layer, head]:.2f}."
+        )
+    return text
 
 
 def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
-    """Heads of one kind laid out by how alike they attend, coloured by role."""
+    """Heads of one kind laid out by how alike they attend: colour by role, marker by cluster."""
     layout = atlas.maps[kind]
-    heads = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*atlas.metric(kind, "entropy").point.shape)]
-    role_of = {label.head: label.role for label in reversed(atlas.labels)}
+    heads = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*atlas.nearest[kind].progress.shape)]
+    members: dict[tuple[int, bool, int], list[int]] = {}
+    for index, head in enumerate(heads):
+        family, has = _family_index(atlas, head)
+        members.setdefault((int(layout.cluster[index]), not has, family), []).append(index)
     groups = []
-    for role in sorted({role_of.get(head, "no role") for head in heads}):
-        chosen = [index for index, head in enumerate(heads) if role_of.get(head, "no role") == role]
-        style: Style = "control" if role == "no role" else "model"
-        names = tuple(str(heads[index]) for index in chosen)
-        groups.append(PointGroup(role, layout.place[chosen, 0], layout.place[chosen, 1], names, style))
+    for (cluster, without, family), chosen in sorted(members.items()):
+        name = "no role near" if family < 0 else f"near {FAMILIES[family].name}" if without else FAMILIES[family].name
+        groups.append(
+            PointGroup(
+                label=f"{cluster + 1}: {name}",
+                x=layout.place[chosen, 0],
+                y=layout.place[chosen, 1],
+                names=tuple(str(heads[index]) for index in chosen),
+                style="control" if without else "model",
+                hue="grey" if family < 0 else FAMILIES[family].hue,
+                marker=cluster,
+            )
+        )
+    twin = f", of an untrained twin {layout.control:.2f}" if np.isfinite(layout.control) else ""
     return Figure(
         name=f"map-{kind}",
         caption=(
             f"Map of {_PANEL_TITLES[kind]}: heads that attend alike lie near each other (Jensen-Shannon divergence of their "
-            f"rows; stress {layout.stress:.2f}, 0 is a faithful map)."
+            f"rows; stress {layout.stress:.2f}, 0 is a faithful map). Marker and number: cluster; colour: role as in the atlas, "
+            "filled if the head has it, hollow if it is only near."
         ),
         alt=(
-            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}; "
+            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}{twin}; "
             f"largest distance {layout.distance.max():.2f} nats."
         ),
         drawing=Scatter(tuple(groups), "first axis, nats", "second axis, nats"),
     )
+
+
+def _family_index(atlas: HeadAtlas, head: HeadId) -> tuple[int, bool]:
+    """The family of a head's strongest role, or of the one it is near, and whether it has it; -1 for none."""
+    own = [label for label in atlas.labels if label.head == head]
+    if own:
+        return FAMILIES.index(family_of(max(own, key=lambda label: label.score).role)), True
+    nearest = atlas.nearest[head.kind]
+    if nearest.progress[head.layer, head.head] >= _NEAR:
+        return FAMILIES.index(family_of(nearest.role[head.layer][head.head])), False
+    return -1, False
 
 
 def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
@@ -128,7 +180,7 @@ def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
                 "head",
                 "key - query",
             )
-            for index, table in enumerate(tables[:_MOST_PATTERNS])
+            for index, table in enumerate(tables[:_MOST_TABLES])
         )
         head, place = np.unravel_index(np.abs(tables[0]).argmax(), tables[0].shape)
         yield Figure(
@@ -162,57 +214,3 @@ def _extremes(kind: AttentionKind, metric: Metric) -> str:
         f"{metric.point[high]:.2f} ({HeadId(kind, int(high[0]), int(high[1]))}); untrained twins "
         f"{np.nanmin(metric.control_low):.2f} to {np.nanmax(metric.control_high):.2f}."
     )
-
-
-def example_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
-    """The patterns of some heads on the example prompt: those with a role first, then the most focused ones."""
-    pattern = atlas.example[f"pattern.{kind}"]
-    heads = _chosen_heads(atlas, kind)
-    queries, keys = _tokens(atlas, kind)
-    roles = {head: ", ".join(str(label) for label in atlas.labels if label.head == head) for head in heads}
-    panels = tuple(
-        Panel(
-            f"{head} {roles[head]}".rstrip(),
-            pattern[head.layer, head.head],
-            queries,
-            keys,
-            "query",
-            "key",
-        )
-        for head in heads
-    )
-    strongest = " ".join(_strongest(pattern, head, queries, keys) for head in heads[:2])
-    return Figure(
-        name=f"example-{kind}",
-        caption=(
-            f"{_PANEL_TITLES[kind].capitalize()} of prompt {atlas.example_id}: {len(heads)} of "
-            f"{pattern.shape[0] * pattern.shape[1]} heads, those with a role first. Rows attend to columns."
-        ),
-        alt=f"Attention patterns of {', '.join(str(head) for head in heads)}. {strongest}",
-        drawing=Heatmap(panels, "attention weight", lower=0.0, upper=1.0),
-    )
-
-
-def _chosen_heads(atlas: HeadAtlas, kind: AttentionKind) -> list[HeadId]:
-    labels = sorted((label for label in atlas.labels if label.head.kind == kind), key=lambda label: -label.score)
-    chosen = list(dict.fromkeys(label.head for label in labels))
-    entropy = atlas.metric(kind, "entropy").point
-    for flat in np.argsort(entropy, axis=None, kind="stable"):
-        layer, head = np.unravel_index(flat, entropy.shape)
-        chosen.append(HeadId(kind, int(layer), int(head)))
-    return list(dict.fromkeys(chosen))[:_MOST_PATTERNS]
-
-
-def _tokens(atlas: HeadAtlas, kind: AttentionKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    source, target = (
-        tuple(visible(piece.replace("▁", "·")) for piece in pieces)
-        for pieces in (atlas.source_pieces, atlas.decoder_pieces)
-    )
-    return (source if kind == "encoder" else target), (target if kind == "decoder" else source)
-
-
-def _strongest(pattern: np.ndarray, head: HeadId, queries: tuple[str, ...], keys: tuple[str, ...]) -> str:
-    """The key a head attends to most over all rows, in words."""
-    mass = pattern[head.layer, head.head].mean(0)
-    key = int(mass.argmax())
-    return f"{head} puts {mass[key]:.2f} of its attention on {keys[key]!r} (position {key}) over {len(queries)} rows."

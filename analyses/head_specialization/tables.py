@@ -19,6 +19,8 @@ RULES = {
     "mass": "mass > {mass:g} (Clark et al. 2019)",
     "content": "mass on random repeats > {mass:g} [ours]",
     "margin": "1 - AER >= diagonal's + {margin:g} [ours]",
+    "syntax": "accuracy >= best offset's + {margin:g} (Voita et al. 2019)",
+    "copying": "hit rate and OV eigenvalue score >= {mass:g} [ours]",
     "lift": "mass >= {mass:g} and lift >= {lift:g} [ours]",
     "odds": "mass >= {mass:g} and odds ratio >= {lift:g} [ours]",
 }
@@ -65,6 +67,8 @@ def _evidence_frame(atlas: HeadAtlas, labels: Sequence[RoleLabel]) -> pd.DataFra
         "twins mean": [label.control for label in labels],
         "twins min": [label.control_low for label in labels],
         "twins max": [label.control_high for label in labels],
+        "permuted": [label.permuted for label in labels],
+        "shuffled": [label.shuffled for label in labels],
         "adjusted p": [label.p_adjusted for label in labels],
         "stability": [label.stability for label in labels],
     }
@@ -111,6 +115,69 @@ def importance_frame(atlas: HeadAtlas) -> pd.DataFrame:
         frames.append(frame[columns])
     frame = pd.concat(frames, ignore_index=True)
     return frame.iloc[frame[names[0]].abs().sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
+
+
+def overview_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """Head x role x importance: one row for every head of all kinds, those nearest to a role, or with one, first.
+
+    `role` is what a head has; `nearest` what it has or comes nearest to, with `score` and `chance`; `strength` the way between
+    chance and certainty, `progress` the way between chance and what the rule asks for (see `nearest`).
+    """
+    frames = []
+    for kind in ATTENTION_KINDS:
+        nearest = atlas.nearest[kind]
+        ids = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*nearest.score.shape)]
+        columns: dict[str, Sequence[object] | np.ndarray] = {
+            "head": [str(head) for head in ids],
+            "role": [roles_of(atlas.labels, head) for head in ids],
+            "nearest": [_nearest_text(atlas, head) for head in ids],
+            "score": nearest.score.ravel(),
+            "chance": nearest.null.ravel(),
+            "strength": nearest.strength.ravel(),
+            "progress": nearest.progress.ravel(),
+        }
+        for metric in atlas.metrics[kind]:
+            if metric.name in ("entropy", *IMPORTANCE.values()):
+                columns[metric.name] = metric.point.ravel()
+                columns[f"{metric.name} twins"] = metric.control.ravel()
+        if kind in atlas.maps:
+            columns["cluster"] = [f"{kind[0].upper()}{cluster + 1}" for cluster in atlas.maps[kind].cluster]
+        frames.append(pd.DataFrame(columns))
+    frame = pd.concat(frames, ignore_index=True)
+    order = np.lexsort((-frame["progress"].fillna(-np.inf).to_numpy(), frame["role"].eq("none").to_numpy()))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _nearest_text(atlas: HeadAtlas, head: HeadId) -> str:
+    nearest = atlas.nearest[head.kind]
+    return f"{nearest.role[head.layer][head.head]} {nearest.detail[head.layer][head.head]}".strip() or "none"
+
+
+def copying_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """One row for every decoder and cross-attention head: what speaks for and against copying, the highest scores first."""
+    rows = [
+        {
+            "head": str(HeadId(kind, layer, head)),
+            "OV eigenvalue score": found.score[layer, head],
+            "turned at random": found.null[layer, head],
+            "95 % of the turned": found.null_high[layer, head],
+            "p": found.p_value[layer, head],
+            "hit rate": found.hits[layer, head],
+            "chance": found.chance,
+            "twin's score": found.twin_score[layer, head],
+            "copying": "yes" if "copying" in _names(atlas, HeadId(kind, layer, head)) else "no",
+        }
+        for kind, found in atlas.copying.items()
+        for layer, head in np.ndindex(*found.score.shape)
+    ]
+    frame = pd.DataFrame(rows)
+    if not rows:
+        return frame
+    return frame.sort_values("OV eigenvalue score", ascending=False, ignore_index=True, kind="stable")
+
+
+def _names(atlas: HeadAtlas, head: HeadId) -> set[str]:
+    return {label.role for label in atlas.labels if label.head == head}
 
 
 def shown_columns(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:

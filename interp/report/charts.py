@@ -157,8 +157,9 @@ def draw_scatter(scatter: Scatter, inches: float) -> Figure:
 
 def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
     control = group.style == "control"
-    colour = MUTED if control else HUES[group.hue] if group.hue else _COLOURS[number % len(_COLOURS)]
-    markers = _CONTROL_MARKERS if control else _MARKERS
+    colour = HUES[group.hue] if group.hue else MUTED if control else _COLOURS[number % len(_COLOURS)]
+    markers = _MARKERS if group.marker is not None or not control else _CONTROL_MARKERS
+    number = number if group.marker is None else group.marker
     axes.scatter(
         group.x,
         group.y,

@@ -154,6 +154,7 @@ class PointGroup:
         names: what is written beside each point; an empty text writes nothing.
         style: "control" draws hollow grey markers.
         hue: the colour of the group where it has one elsewhere in the report; None takes the next one.
+        marker: number of its marker, for groups that share one; None takes the next one.
 
     Raises:
         ValueError: if the lengths differ.
@@ -165,6 +166,7 @@ class PointGroup:
     names: tuple[str, ...]
     style: Style = "model"
     hue: Hue | None = None
+    marker: int | None = None
 
     def __post_init__(self) -> None:
         x, y = freeze(self, "x", 1), freeze(self, "y", 1)

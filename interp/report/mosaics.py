@@ -24,7 +24,7 @@ _SMALLEST = 5.5  # points; letters that would have to be smaller are left out
 _PATCH, _PATCH_GAP, _ENTRY_GAP = 0.17, 0.06, 0.22
 _STEPS = 5  # patches of the scale of strengths
 _FRAME = 2.0
-_LEGEND_LINE = 0.21
+_LEGEND, _LEGEND_LINE = 6.4, 0.21  # width it may have where the cells need less; height of a line
 _LONGEST = 120
 _NO_PATCH = ("", "")
 
@@ -40,8 +40,9 @@ def draw_mosaic(mosaic: Mosaic, inches: float) -> Figure:
     left = MARGIN + LINE + 0.04 + width(str(n_rows - 1), NORMAL) + 0.07
     cell = min(max((inches - left - MARGIN) / n_columns, _CELL_LEAST), _CELL_MOST)
     tall = min(max(0.62 * cell, _TALL_LEAST), _TALL_MOST)
-    total_width = max(left + n_columns * cell + MARGIN, min(inches, 6.4))
-    legend = list(_wrapped(_entries(mosaic), total_width - 2 * MARGIN))
+    cells_width = left + n_columns * cell + MARGIN
+    legend = list(_wrapped(_entries(mosaic), max(cells_width, min(inches, _LEGEND)) - 2 * MARGIN))
+    total_width = max(cells_width, *(_line_width(line) + 2 * MARGIN for line in legend))
     below = LINE + LINE + 0.10
     total_height = MARGIN + n_rows * tall + below + len(legend) * _LEGEND_LINE + MARGIN
     figure = Figure(figsize=(total_width, total_height))
@@ -192,6 +193,10 @@ def _wrapped(entries: Iterator[_Entry], room: float) -> Iterator[list[_Entry]]:
         used += needed + _ENTRY_GAP
     if line:
         yield line
+
+
+def _line_width(line: list[_Entry]) -> float:
+    return sum(_indent(entry) + width(entry[1], NORMAL) for entry in line) + _ENTRY_GAP * (len(line) - 1)
 
 
 def _draw_legend(figure: Figure, lines: list[list[_Entry]], top: float) -> None:

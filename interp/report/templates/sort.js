@@ -17,6 +17,8 @@
   function prepare(table) {
     var headings = Array.from(table.tHead.rows[0].cells);
     var body = table.tBodies[0];
+    var remark = table.closest(".block").querySelector(".source");
+    if (remark) { remark.append(" Press a heading to sort."); }
     headings.forEach(function (heading, column) {
       var numeric = heading.classList.contains("number");
       var button = document.createElement("button");

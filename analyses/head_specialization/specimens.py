@@ -1,0 +1,169 @@
+"""On which prompt does a head do best what it does?
+
+Means over prompts have no picture. So the patterns of the first prompts are kept, in steps of 1/255, and the card of a head shows
+the prompt on which its score is highest. Roles that are judged on other material (random repeats, parsed sentences) are shown on
+the prompt where the head's attention is sharpest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from analyses._contract import Arrays, Evidence
+from analyses.head_specialization.nearest import NearestRoles
+from analyses.head_specialization.roles import RoleLabel
+from analyses.head_specialization.rules import Criterion, Rule
+from interp.axes import ATTENTION_KINDS, AttentionKind
+from interp.model import HookedEncoderDecoder
+from interp.names import HeadId, attention_path
+from interp.tokens import Batch
+
+_MOST_PROMPTS = 32
+_MOST_BYTES = 32_000_000
+_LEAST_CARDS, _MOST_CARDS = 6, 48
+_ON_PROMPTS: tuple[Rule, ...] = ("share", "mass", "margin", "lift", "odds", "copying")
+_STEPS = 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Specimen:
+    """One head on one prompt.
+
+    Attributes:
+        prompt: place of the prompt in its set, from 0.
+        id: its id.
+        score: of the head's role on this prompt; NaN for roles that are judged on other material.
+        pattern: the head's attention.
+        queries: tokens that attend.
+        keys: tokens that are attended to.
+    """
+
+    prompt: int
+    id: str
+    score: float
+    pattern: Float[np.ndarray, "query key"]
+    queries: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+def observe_specimens(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> Arrays:
+    """The patterns of the first prompts, as many as fit into 32 MB, at most 32.
+
+    Returns:
+        `specimen.<kind>` [prompt layer head query key] in steps of 1/255, padded with 0; `specimen.source` and
+        `specimen.target` [prompt pos], the pieces, padded with empty texts.
+    """
+    patterns: dict[AttentionKind, list[np.ndarray]] = {kind: [] for kind in ATTENTION_KINDS}
+    pieces: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+    size = 0
+    for batch in batches:
+        if len(pieces) >= _MOST_PROMPTS or size >= _MOST_BYTES:
+            break
+        with torch.no_grad():
+            _, cache = model.run_with_cache(batch, names_filter="*.hook_pattern")
+        for kind in ATTENTION_KINDS:
+            layers = [
+                cache[f"{attention_path(kind, layer)}.hook_pattern"] for layer in range(model.cfg.layers_of(kind))
+            ]
+            patterns[kind].append(_in_steps(torch.stack(layers, 1)))
+            size += patterns[kind][-1].nbytes
+        pieces += [(text.pieces, batch.decoder_pieces(row)) for row, text in enumerate(batch.source_texts)]
+    found = {f"specimen.{kind}": _padded(parts) for kind, parts in patterns.items()}
+    for index, name in enumerate(("source", "target")):
+        found[f"specimen.{name}"] = _text_array([both[index] for both in pieces])
+    return found
+
+
+def _in_steps(pattern: Float[Tensor, "*leading query key"]) -> UInt8[np.ndarray, "*leading query key"]:
+    return np.asarray((pattern.float() * _STEPS).round().to(torch.uint8).cpu().numpy())
+
+
+def _padded(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Batches of different lengths joined along the prompt axis."""
+    queries, keys = (max(part.shape[axis] for part in parts) for axis in (-2, -1))
+    widths = [((0, 0),) * 3 + ((0, queries - part.shape[-2]), (0, keys - part.shape[-1])) for part in parts]
+    return np.concatenate([np.pad(part, width) for part, width in zip(parts, widths, strict=True)])
+
+
+def _text_array(texts: Sequence[tuple[str, ...]]) -> np.ndarray:
+    """Pieces as objects: numpy's own text type would drop characters at the end."""
+    found = np.full((len(texts), max(map(len, texts))), "", dtype=object)
+    for row, pieces in enumerate(texts):
+        found[row, : len(pieces)] = pieces
+    return found
+
+
+def specimens_of(
+    evidence: Evidence,
+    labels: Sequence[RoleLabel],
+    uncertain: Sequence[RoleLabel],
+    nearest: Mapping[AttentionKind, NearestRoles],
+    criteria: Mapping[AttentionKind, Sequence[Criterion]],
+) -> dict[HeadId, Specimen]:
+    """The heads that get a card, in the order of the cards, each with its best prompt.
+
+    These are the heads with a role, at most 48; where there are fewer than 6, uncertain ones and those nearest to a role follow.
+    """
+    if "specimen.source" not in evidence.model.experiment:
+        return {}
+    ranked = sorted(labels, key=lambda label: (-label.score, label.head))
+    chosen: dict[HeadId, Criterion | None] = {}
+    for label in (*ranked, *uncertain):
+        enough = _MOST_CARDS if label.passes else _LEAST_CARDS
+        if len(chosen) < enough:
+            chosen.setdefault(label.head, _matching(criteria[label.head.kind], label))
+    for head, role in _nearest_first(nearest):
+        if len(chosen) >= _LEAST_CARDS:
+            break
+        own = [criterion for criterion in criteria[head.kind] if criterion.role == role]
+        chosen.setdefault(head, max(own, key=lambda criterion: _highest(criterion, head)))
+    order = {kind: number for number, kind in enumerate(ATTENTION_KINDS)}
+    heads = sorted(chosen, key=lambda head: (order[head.kind], head.layer, head.head))
+    return {head: _specimen(evidence, head, chosen[head]) for head in heads}
+
+
+def _matching(criteria: Sequence[Criterion], label: RoleLabel) -> Criterion | None:
+    """The criterion by which a label was given."""
+    for criterion in criteria:
+        detail = criterion.detail[label.head.layer][label.head.head] if criterion.detail else ""
+        if (criterion.role, criterion.rule, detail) == (label.role, label.rule, label.detail):
+            return criterion
+    return None
+
+
+def _nearest_first(nearest: Mapping[AttentionKind, NearestRoles]) -> Iterator[tuple[HeadId, str]]:
+    """Heads by progress towards their nearest role, the largest first."""
+    cells = [
+        (-float(found.progress[cell]), HeadId(kind, *map(int, cell)), found.role[cell[0]][cell[1]])
+        for kind, found in nearest.items()
+        for cell in np.ndindex(*found.progress.shape)
+        if np.isfinite(found.progress[cell])
+    ]
+    yield from ((head, role) for _, head, role in sorted(cells))
+
+
+def _highest(criterion: Criterion, head: HeadId) -> float:
+    values = criterion.score[:, head.layer, head.head]
+    return float(np.nanmax(values)) if np.isfinite(values).any() else -np.inf
+
+
+def _specimen(evidence: Evidence, head: HeadId, criterion: Criterion | None) -> Specimen:
+    arrays = evidence.model.experiment
+    sources, targets = arrays["specimen.source"], arrays["specimen.target"]
+    scores = np.full(0, np.nan)
+    if criterion is not None and criterion.rule in _ON_PROMPTS:
+        scores = criterion.score[: len(sources), head.layer, head.head]
+    if np.isfinite(scores).any():
+        prompt = int(np.nanargmax(scores))
+        score = float(scores[prompt])
+    else:
+        entropy = evidence.model.prompts[f"{head.kind}.entropy"][: len(sources), head.layer, head.head]
+        prompt, score = (int(np.nanargmin(entropy)) if np.isfinite(entropy).any() else 0), np.nan
+    source, target = (tuple(piece for piece in row[prompt] if piece) for row in (sources, targets))
+    queries, keys = (source if head.kind == "encoder" else target), (target if head.kind == "decoder" else source)
+    pattern = arrays[f"specimen.{head.kind}"][prompt, head.layer, head.head, : len(queries), : len(keys)]
+    return Specimen(prompt, evidence.prompt_ids[prompt], score, pattern / _STEPS, queries, keys)
