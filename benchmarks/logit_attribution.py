@@ -7,12 +7,13 @@ process; a ratio is the median over rounds of a part's processor time divided by
     2.0   the same with every source token split over all encoder components
     0.5   all sites of a family patched on 16 pairs, against one forward pass a site with a hook that patches it, at equal numbers
 
-Sites of the decoder share the recipient's memory and meet the bar; sites of the encoder need the encoder again and save only
-the unembedding.
+Every site goes on from the place where it acts (`interp.replay`); a site of the encoder needs what is behind it there and the
+decoder, so that its share is the largest.
 """
 
 import argparse
 import time
+from typing import get_args
 
 import torch
 from rich.console import Console
@@ -42,7 +43,7 @@ from interp.words import CONTENT, EOS, NO_WORD
 PASS, TWO_LEVELS, THREE_LEVELS = "forward pass", "components, heads x source tokens", "with encoder components"
 BARS = {TWO_LEVELS: 0.5, THREE_LEVELS: 2.0}
 PATCHING_BAR = 0.5
-FAMILIES: tuple[SiteFamily, ...] = ("cross_z", "decoder_z", "cross_pattern", "encoder_z")
+FAMILIES: tuple[SiteFamily, ...] = get_args(SiteFamily)
 
 
 def small_model() -> HookedEncoderDecoder:

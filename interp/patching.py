@@ -11,8 +11,9 @@ Zhang and Nanda 2024). Over pairs the effect is a ratio of means. Attribution pa
 between corrupted and clean (Hanna et al. 2024). For keys the softmax is taken exactly before the gradient is used, because it
 saturates (Kramar et al. 2024).
 
-All sites of one hook point share passes as copies of the batch; decoder sites also share the recipient's memory; the vocabulary
-is never scored.
+Sites share what they can: in T5's family the recipient is run once and every site goes on from the place where it acts
+(`interp.sweeps`, `interp.replay`); elsewhere sites of one hook point share passes as copies of the batch, and decoder sites the
+recipient's memory. The vocabulary is never scored.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ from interp.hooks import HookFunction, HookPoint
 from interp.minimal_pairs import PairBatch
 from interp.model import HookedEncoderDecoder, Hooks
 from interp.names import attention_kind
+from interp.replay import can_replay, replay
+from interp.sweeps import Site as Site
+from interp.sweeps import needed, sweepable, swept
 from interp.tokens import Batch
 
 Direction = Literal["denoise", "noise"]
@@ -36,24 +40,6 @@ Direction = Literal["denoise", "noise"]
 SiteFamily = Literal[
     "encoder_resid", "decoder_resid", "encoder_z", "decoder_z", "cross_z", "cross_pattern", "cross_k", "cross_v"
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A part of one activation.
-
-    Attributes:
-        name: hook point.
-        index: which head or position; None for the whole activation.
-        axis: the axis of the activation that `index` is on.
-    """
-
-    name: str
-    index: int | None = None
-    axis: Literal["pos", "head"] = "pos"
-
-    def __str__(self) -> str:
-        return self.name if self.index is None else f"{self.name}[{self.axis} {self.index}]"
 
 
 _HEAD_SITES: dict[str, str] = {
@@ -180,16 +166,41 @@ def patch_sites(
     """
     if not chosen:
         raise InputError("No sites were given; name at least one, or take a family from `sites`.")
-    by_name: dict[str, list[int]] = {}
-    for number, site in enumerate(chosen):
-        by_name.setdefault(site.name, []).append(number)
+    if can_replay(model) and all(sweepable(site) for site in chosen):
+        return _replayed(model, pairs, chosen, direction)
+    by_name = _by_name(chosen)
     recipient, donor = _sides(model, pairs, direction)
     _, cache = model.run_with_cache(donor.batch, list(by_name))
     patched = torch.empty(len(pairs), len(chosen), device=model.device)
     for name, numbers in by_name.items():
         values = _swept(recipient, name, [chosen[number] for number in numbers], cache[name])
         patched[:, numbers] = values.t().to(patched.dtype)
-    return _effects(tuple(chosen), recipient, donor, patched, direction)
+    runs = recipient.values([], 1)[0], donor.values([], 1)[0]
+    return _effects(tuple(chosen), *runs, patched, direction)
+
+
+def _by_name(chosen: Sequence[Site]) -> dict[str, list[int]]:
+    by_name: dict[str, list[int]] = {}
+    for number, site in enumerate(chosen):
+        by_name.setdefault(site.name, []).append(number)
+    return by_name
+
+
+def _replayed(model: HookedEncoderDecoder, pairs: PairBatch, chosen: Sequence[Site], direction: Direction) -> Effects:
+    """Every site from one run of the recipient on."""
+    by_name = _by_name(chosen)
+    clean_first = direction == "noise"
+    batches = (pairs.clean, pairs.corrupted) if clean_first else (pairs.corrupted, pairs.clean)
+    recipient = replay(model, batches[0], pairs.rows, sorted({part for name in by_name for part in needed(name)}))
+    donor = replay(model, batches[1], pairs.rows, list(by_name))
+    directions = pairs.directions(model)
+    patched = torch.empty(len(pairs), len(chosen), device=model.device, dtype=directions.dtype)
+    for name, numbers in by_name.items():
+        group = [chosen[number] for number in numbers]
+        values = (swept(recipient, name, group, donor.cache[name]) * directions).sum(-1)
+        patched[:, numbers] = _real(values, name, group, recipient.batch).t()
+    runs = ((run.value * directions).sum(-1) for run in (recipient, donor))
+    return _effects(tuple(chosen), *runs, patched, direction)
 
 
 def patch_together(
@@ -199,7 +210,8 @@ def patch_together(
     recipient, donor = _sides(model, pairs, direction)
     _, cache = model.run_with_cache(donor.batch, names)
     patched = recipient.values([(name, _whole(cache[name])) for name in names], 1)
-    return _effects((Site(" + ".join(names)),), recipient, donor, patched.t(), direction)
+    runs = recipient.values([], 1)[0], donor.values([], 1)[0]
+    return _effects((Site(" + ".join(names)),), *runs, patched.t(), direction)
 
 
 def _sides(model: HookedEncoderDecoder, pairs: PairBatch, direction: Direction) -> tuple[Side, Side]:
@@ -208,8 +220,8 @@ def _sides(model: HookedEncoderDecoder, pairs: PairBatch, direction: Direction) 
     return (corrupted, clean) if direction == "denoise" else (clean, corrupted)
 
 
-def _effects(chosen: tuple[Site, ...], recipient: Side, donor: Side, patched: Tensor, direction: Direction) -> Effects:
-    base, aim = recipient.values([], 1)[0], donor.values([], 1)[0]
+def _effects(chosen: tuple[Site, ...], base: Tensor, aim: Tensor, patched: Tensor, direction: Direction) -> Effects:
+    """From what the recipient, the donor and the patched recipient say to effects."""
     numerator = patched - base.unsqueeze(-1)
     if direction == "denoise":
         return Effects(chosen, clean=aim, corrupted=base, numerator=numerator)
@@ -220,7 +232,12 @@ def _swept(recipient: Side, name: str, group: Sequence[Site], donor: Tensor) -> 
     step = recipient.copies_at_once()
     parts = [group[start : start + step] for start in range(0, len(group), step)]
     values = torch.cat([recipient.values([(name, _parts(donor, part))], len(part)) for part in parts])
-    mask = recipient.batch.source_mask if name.startswith("encoder.") else recipient.batch.target_mask
+    return _real(values, name, group, recipient.batch)
+
+
+def _real(values: Tensor, name: str, group: Sequence[Site], batch: Batch) -> Float[Tensor, "site pair"]:
+    """NaN where a pair has no such position."""
+    mask = batch.source_mask if name.startswith("encoder.") else batch.target_mask
     for number, site in enumerate(group):
         if site.index is not None and site.axis == "pos":
             values[number, ~mask[:, site.index]] = torch.nan

@@ -61,6 +61,8 @@ ORDER = (
     "interp.lenses",
     "interp.neurons",
     "interp.minimal_pairs",
+    "interp.replay",
+    "interp.sweeps",
     "interp.patching",
     "interp.gradient_patching",
     # the analyses, what runs them, and the command line
