@@ -7,9 +7,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from analyses._contract import Pass
+from analyses._contract import Observed, Pass
 from analyses.embedding_geometry import ANALYSIS, GeometrySettings, examine, observe, present, summarise
-from analyses.embedding_geometry.layers import cross_cosine
+from analyses.embedding_geometry.layers import cross_cosine, layer_curves
 from analyses.embedding_geometry.spaces import INPUT, OUTPUT, decoder_spaces, encoder_spaces, static_table
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
@@ -97,6 +97,18 @@ def test_cross_cosine_is_the_mean_over_pairs_of_different_sentences() -> None:
         drawn = np.repeat(np.arange(7), weights.astype(int))
         pairs = [(p, q) for p in drawn for q in drawn if sentences[p] != sentences[q]]
         assert found == pytest.approx(np.mean([directions[p] @ directions[q] for p, q in pairs]))
+
+
+def test_two_languages_of_a_sentence_are_one_piece_of_evidence() -> None:
+    generator = np.random.default_rng(0)
+    directions, similarity = generator.normal(size=(12, 1, 6)), generator.uniform(0.2, 0.9, size=(12, 1))
+    once = {"mean_direction": directions, "intra_similarity": similarity, "sentence": np.arange(24).reshape(12, 2)}
+    twice = {name: np.repeat(values, 2, axis=0) for name, values in once.items()}
+    one, two = (layer_curves(("a",), Observed(arrays, {}), (Observed(arrays, {}),), 0, 499) for arrays in (once, twice))
+    np.testing.assert_allclose(two.curves.point, one.curves.point, rtol=1e-9)
+    np.testing.assert_allclose(two.curves.low, one.curves.low, rtol=1e-9)
+    np.testing.assert_allclose(two.curves.high, one.curves.high, rtol=1e-9)
+    assert (one.n_sentences, two.n_sentences) == (12, 12)
 
 
 def test_one_sentence_has_no_anisotropy() -> None:

@@ -17,10 +17,11 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses._contract import Observed
+from analyses.embedding_geometry.chance import p_values_over_spaces
 from analyses.embedding_geometry.layers import cross_cosine
 from analyses.embedding_geometry.senses import USAGES
 from interp.geometry import unit_rows
-from interp.statistics import Interval, bootstrap_mean, family_wise_p_values
+from interp.statistics import Interval, bootstrap_mean
 
 CONTEXT_QUANTITIES = ("adjusted self-similarity", "drift", "sense split")
 
@@ -116,9 +117,4 @@ def _split_p_values(states: Float[np.ndarray, "usage space d_model"], seed: int)
         np.mean([sense_split(cosines, generator.permutation(senses)) for cosines, senses in words], axis=0)
         for _ in range(_SHUFFLES)
     ])
-    # Standardised, so that a space with a wide null does not set the bar for all; a space without spread has no test.
-    spread = null.std(axis=0)
-    scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-9)
-    maxima = ((null - null.mean(axis=0)) * scale).max(axis=1)
-    scores = np.where(scale > 0, (observed - null.mean(axis=0)) * scale, np.nan)
-    return family_wise_p_values(scores, maxima)
+    return p_values_over_spaces(observed, null)

@@ -41,20 +41,22 @@ def word_states(
     """
     assert model.tokenizer is not None
     eos = model.cfg.eos_token_id
-    texts = [tokenise(prefix + sentence, model.tokenizer, eos, prefix) for sentence in sentences]
-    # Sentences of one length share a batch, so that little is padded; the order is restored at the end.
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index].ids))
-    states: list[np.ndarray] = [np.empty(0)] * len(texts)
-    directions: list[np.ndarray] = [np.empty(0)] * len(texts)
+    texts = {
+        sentence: tokenise(prefix + sentence, model.tokenizer, eos, prefix) for sentence in dict.fromkeys(sentences)
+    }
+    # Sentences of one length share a batch, so that little is padded; a sentence with several words is read once.
+    order = sorted(texts, key=lambda sentence: len(texts[sentence].ids))
+    hidden: dict[str, Tensor] = {}
     for start in range(0, len(order), _BATCH):
-        indices = order[start : start + _BATCH]
-        hidden = _encode(model, [texts[index] for index in indices])
-        for place, index in enumerate(indices):
-            text = texts[index]
-            own = hidden[:, place, : len(text.ids)]
-            states[index] = own[:, _positions(text, words[index], len(prefix))].mean(1).cpu().numpy()
-            spoken = [p for p, kind in enumerate(text.category_of_token) if kind in {CONTENT, FUNCTION, PUNCTUATION}]
-            directions[index] = torch.nn.functional.normalize(own[:, spoken], dim=-1).mean(1).cpu().numpy()
+        part = order[start : start + _BATCH]
+        encoded = _encode(model, [texts[sentence] for sentence in part])
+        hidden |= {sentence: encoded[:, row, : len(texts[sentence].ids)] for row, sentence in enumerate(part)}
+    states, directions = [], []
+    for sentence, word in zip(sentences, words, strict=True):
+        text, own = texts[sentence], hidden[sentence]
+        states.append(own[:, _positions(text, word, len(prefix))].mean(1).cpu().numpy())
+        spoken = [p for p, kind in enumerate(text.category_of_token) if kind in {CONTENT, FUNCTION, PUNCTUATION}]
+        directions.append(torch.nn.functional.normalize(own[:, spoken], dim=-1).mean(1).cpu().numpy())
     return np.stack(states).astype(np.float64), np.stack(directions).astype(np.float64)
 
 

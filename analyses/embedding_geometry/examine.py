@@ -4,14 +4,17 @@ Run once on the model and once on every untrained twin, so that all that follows
 
     vectors, neighbour_*, control_*, norms, ...    words in every static space              (`static_words`)
     table, dimension, hub_*                        whole tables                             (`whole_table`)
-    template_*, usage_*, translation_states        encoder states of words in sentences     (`encoding`)
+    template_*, usage_*, translation_*             encoder states of words in sentences     (`encoding`)
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from analyses._contract import Arrays, Settings
 from analyses.embedding_geometry.encoding import word_states
 from analyses.embedding_geometry.lexicon import TEMPLATES, TRANSLATIONS
+from analyses.embedding_geometry.parallel import WORD_PAIRS
 from analyses.embedding_geometry.senses import USAGES
 from analyses.embedding_geometry.settings import GeometrySettings
 from analyses.embedding_geometry.spaces import INPUT, OUTPUT, STATIC_SPACES, static_table
@@ -87,8 +90,21 @@ def _usage_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Ar
 
 
 def _translation_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Arrays:
-    """`translation_states` [language word space d_model]: translated words, each alone behind the prefix."""
-    languages = list(zip(*TRANSLATIONS, strict=True))
-    return {
-        "translation_states": np.stack([word_states(model, settings.prefix, words, words)[0] for words in languages])
-    }
+    """States of words and their translations, [side pair space d_model], English first.
+
+    Returns:
+        `translation_{language}` of aligned words in parallel sentences, and `translation_alone_{language}` of listed words, each
+        alone behind the prefix.
+    """
+
+    def read(sentences: Sequence[str], words: Sequence[str]) -> np.ndarray:
+        return word_states(model, settings.prefix, sentences, words)[0].astype(np.float32)
+
+    states = {}
+    for language, pairs in WORD_PAIRS.items():
+        english = read([pair.english_sentence for pair in pairs], [pair.english for pair in pairs])
+        foreign = read([pair.foreign_sentence for pair in pairs], [pair.foreign for pair in pairs])
+        states[f"translation_{language}"] = np.stack([english, foreign])
+    alone = {language: read(words, words) for language, words in TRANSLATIONS.items()}
+    english = alone.pop("English")
+    return states | {f"translation_alone_{name}": np.stack([english, foreign]) for name, foreign in alone.items()}

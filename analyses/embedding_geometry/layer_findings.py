@@ -5,7 +5,7 @@ import numpy as np
 from analyses.embedding_geometry.correspondence import FEWEST
 from analyses.embedding_geometry.layers import QUANTITIES
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from analyses.embedding_geometry.translation import LANGUAGES
+from analyses.embedding_geometry.translation_blocks import translation_findings
 
 _SIGNIFICANT = 0.05
 
@@ -18,7 +18,7 @@ def layer_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
         _context(result),
         _senses(result),
         *_agreement(result),
-        _translations(result),
+        *(sentence for found in result.translation for sentence in translation_findings(found)),
     )
 
 
@@ -121,18 +121,3 @@ def _agreement(result: EmbeddingGeometry) -> tuple[str, ...]:
         "spaces agree by "
         f"{adjacent.min():.2f} to {adjacent.max():.2f}.",
     )
-
-
-def _translations(result: EmbeddingGeometry) -> str:
-    found = result.translation
-    parts = []
-    for i, language in enumerate(LANGUAGES):
-        point, low, high = (bound[i, 1] for bound in (found.accuracy.point, found.accuracy.low, found.accuracy.high))
-        top = int(point.argmax())
-        twins = found.twins[:, i, 1, top]
-        parts.append(
-            f"{language} {point[0]:.2f} [{low[0]:.2f}, {high[0]:.2f}] in {found.spaces[0]}, highest {point[top]:.2f} "
-            f"[{low[top]:.2f}, {high[top]:.2f}] in {found.spaces[top]} (chance {1 / found.n_words[i]:.2f}; untrained twins "
-            f"{twins.min():.2f} to {twins.max():.2f})"
-        )
-    return f"Share of English words whose nearest word of the other language is their translation (CSLS): {'; '.join(parts)}."

@@ -1,4 +1,4 @@
-"""The figures of spaces: curves over the layers, agreement of spaces, translations."""
+"""The figures of spaces: curves over the layers, agreement of spaces."""
 
 import numpy as np
 from jaxtyping import Float
@@ -6,7 +6,6 @@ from jaxtyping import Float
 from analyses.embedding_geometry.correspondence import Correspondence
 from analyses.embedding_geometry.layers import QUANTITIES
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from analyses.embedding_geometry.translation import LANGUAGES
 from interp.report import Figure, Heatmap, Lines, Panel, Series
 
 
@@ -27,7 +26,7 @@ def _prompt_figure(result: EmbeddingGeometry, quantity: int) -> Figure:
     values = ", ".join(f"{layers.curves.point[quantity, at]:.2f} in {layers.spaces[at]}" for at in shown)
     return Figure(
         name="layers-" + name.split()[0],
-        caption=f"{name.capitalize()} in every space of the encoder and of the decoder, with 95 % intervals over prompts; "
+        caption=f"{name.capitalize()} in every space of the encoder and of the decoder, with 95 % intervals over sentences; "
         "untrained twins with their range.",
         alt=f"Line chart: {name} is {values}; untrained twins {', '.join(f'{middle[at]:.2f}' for at in shown)}.",
         drawing=Lines(
@@ -140,42 +139,5 @@ def agreement_figure(found: Correspondence) -> Figure:
             colour_label="debiased CKA",
             lower=min(0.0, float(against.min())),
             upper=1.0,
-        ),
-    )
-
-
-def translation_figure(result: EmbeddingGeometry) -> Figure:
-    """Retrieval by CSLS over the encoder's spaces."""
-    found = result.translation
-    places = np.arange(len(found.spaces), dtype=np.float64)
-    point, low, high = (bound[:, 1] for bound in (found.accuracy.point, found.accuracy.low, found.accuracy.high))
-    best = [int(row.argmax()) for row in point]
-    return Figure(
-        name="translation-retrieval",
-        caption=(
-            "Share of English words whose nearest German or French word (CSLS) is their translation, with 95 % intervals over "
-            "words; untrained twins with their range."
-        ),
-        alt="Line chart: "
-        + "; ".join(
-            f"{language} {point[i, 0]:.2f} in {found.spaces[0]} and at most {point[i, best[i]]:.2f} in {found.spaces[best[i]]}, "
-            f"untrained twins {found.twins[:, i, 1, best[i]].mean():.2f} there"
-            for i, language in enumerate(LANGUAGES)
-        )
-        + ".",
-        drawing=Lines(
-            series=(
-                *(
-                    Series(f"English to {language}", places, point[i], low[i], high[i])
-                    for i, language in enumerate(LANGUAGES)
-                ),
-                *(
-                    twin_series(found.twins[:, i, 1], f"untrained twins, {language}")
-                    for i, language in enumerate(LANGUAGES)
-                ),
-            ),
-            x_axis="space",
-            y_axis="accuracy of the nearest word",
-            x_ticks=found.spaces,
         ),
     )

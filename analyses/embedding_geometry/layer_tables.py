@@ -1,4 +1,4 @@
-"""The tables of spaces: whole tables, layers, words in sentences, agreement of spaces, translations."""
+"""The tables of spaces: whole tables, layers, words in sentences, agreement of spaces."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ from analyses.embedding_geometry.contexts import CONTEXT_QUANTITIES
 from analyses.embedding_geometry.correspondence import Correspondence
 from analyses.embedding_geometry.layers import QUANTITIES
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from analyses.embedding_geometry.translation import LANGUAGES, SCORES
 from analyses.embedding_geometry.whole_table import STATISTICS
 from interp.report import Table
 
@@ -114,7 +113,7 @@ def layer_table(result: EmbeddingGeometry) -> Table:
         name="layer-geometry",
         caption=(
             "Anisotropy: mean cosine of tokens of different sentences. Intra-sentence similarity: mean cosine of a token and its "
-            "sentence's mean; adjusted: minus anisotropy. 95 % intervals over prompts. Control: untrained twins."
+            "sentence's mean; adjusted: minus anisotropy. 95 % intervals over sentences. Control: untrained twins."
         ),
         frame=pd.DataFrame(columns),
         rows_shown=None,
@@ -208,34 +207,3 @@ def correspondence_table(result: EmbeddingGeometry, found: Correspondence) -> Ta
             "inside twins highest", "model and twin highest",
         ),
     )  # fmt: skip
-
-
-def translation_table(result: EmbeddingGeometry) -> Table:
-    """Retrieval of translations in every space."""
-    found = result.translation
-    rows = [
-        {
-            "space": space,
-            "language": language,
-            "score": score,
-            "words": found.n_words[i],
-            "accuracy": found.accuracy.point[i, j, k],
-            "low": found.accuracy.low[i, j, k],
-            "high": found.accuracy.high[i, j, k],
-            "chance": 1 / found.n_words[i],
-        }
-        | {f"twins {name}": value for name, value in range_of(found.twins[:, i, j, k]).items()}
-        for i, language in enumerate(LANGUAGES)
-        for j, score in enumerate(SCORES)
-        for k, space in enumerate(found.spaces)
-    ]
-    frame = pd.DataFrame(rows).sort_values("accuracy", ascending=False, kind="stable").reset_index(drop=True)
-    return Table(
-        name="translation-retrieval",
-        caption=(
-            "Share of English words whose nearest German or French word in the encoder is their translation, by "
-            "cosine and by CSLS; "
-            "95 % intervals over words; the highest first. Control: untrained twins."
-        ),
-        frame=frame,
-    )

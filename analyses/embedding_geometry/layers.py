@@ -5,8 +5,8 @@
     intra-sentence    mean cosine of a token and the mean of its sentence
     adjusted          intra-sentence similarity - anisotropy; what a sentence adds to the narrowness of the whole space
 
-all after Ethayarajh 2019 (D19-1006), who samples pairs where we sum them all. Intervals resample prompts, the same prompts for
-the three quantities.
+all after Ethayarajh 2019 (D19-1006), who samples pairs where we sum them all. Intervals resample sentences, each with all prompts
+that carry it (two languages of one sentence are no two pieces of evidence), the same ones for the three quantities.
 """
 
 from dataclasses import dataclass
@@ -42,11 +42,12 @@ def layer_curves(
     spaces: tuple[str, ...], model: Observed, twins: tuple[Observed, ...], seed: int, resamples: int
 ) -> LayerCurves:
     """Point values and intervals of the model, point values of its twins."""
-    n_prompts = len(model.prompts["sentence"])
-    everyone = np.ones((1, n_prompts))
-    counts = np.random.default_rng(seed).multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), size=resamples)
-    draws = _quantities(model, counts.astype(np.float64))
-    low, high = _bounds(draws)
+    sentences = sentence_numbers(model)
+    n_sentences = int(sentences.max()) + 1
+    everyone = np.ones((1, len(sentences)))
+    counts = np.random.default_rng(seed).multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=resamples)
+    draws = _quantities(model, counts[:, sentences].astype(np.float64))
+    low, high = _bounds(draws if n_sentences > 1 else np.full_like(draws, np.nan))
     observed = ~np.isnan(model.prompts["intra_similarity"])
     return LayerCurves(
         spaces=spaces,
@@ -57,12 +58,12 @@ def layer_curves(
             count=np.broadcast_to(observed.sum(axis=0), (len(QUANTITIES), len(spaces))),
         ),
         twins=np.stack([_quantities(twin, everyone)[0] for twin in twins]),
-        n_sentences=len(np.unique(sentence_numbers(model))),
+        n_sentences=n_sentences,
     )
 
 
 def _bounds(draws: Float[np.ndarray, "draw quantity space"]) -> Float[np.ndarray, "bound quantity space"]:
-    """95 % percentile bounds; NaN where no draw has a value, as with a single sentence."""
+    """95 % percentile bounds; NaN where no draw has a value."""
     defined = ~np.isnan(draws).all(axis=0)
     bounds = np.full((2, *draws.shape[1:]), np.nan)
     bounds[:, defined] = np.nanquantile(draws[:, defined], [0.025, 0.975], axis=0)

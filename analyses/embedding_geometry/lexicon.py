@@ -32,62 +32,64 @@ TEMPLATES: tuple[str, ...] = (
     "There is a {word} in the picture.",
 )
 
-TRANSLATIONS: tuple[tuple[str, str, str], ...] = tuple(
-    (english, german, french)
-    for english, german, french in (
-        line.split()
-        for line in """
-        chair Stuhl chaise
-        table Tisch table
-        plate Teller assiette
-        knife Messer couteau
-        spoon Löffel cuillère
-        bed Bett lit
-        mirror Spiegel miroir
-        horse Pferd cheval
-        sheep Schaf mouton
-        cat Katze chat
-        dog Hund chien
-        cow Kuh vache
-        bird Vogel oiseau
-        monkey Affe singe
-        fish Fisch poisson
-        house Haus maison
-        water Wasser eau
-        book Buch livre
-        school Schule école
-        car Auto voiture
-        money Geld argent
-        hand Hand main
-        street Straße rue
-        friend Freund ami
-        river Fluss fleuve
-        tree Baum arbre
-        mountain Berg montagne
-        bread Brot pain
-        milk Milch lait
-        apple Apfel pomme
-        rain Regen pluie
-        snow Schnee neige
-        winter Winter hiver
-        summer Sommer été
-        shirt Hemd chemise
-        hat Hut chapeau
-        shoe Schuh chaussure
-        bridge Brücke pont
-        beach Strand plage
-        teacher Lehrer professeur
-        brother Bruder frère
-        sister Schwester sœur
-        heart Herz cœur
-        head Kopf tête
-        fire Feuer feu
-        stone Stein pierre
-        sky Himmel ciel
-        letter Brief lettre
-        key Schlüssel clé
-        kitchen Küche cuisine
-        """.strip().splitlines()
+_TRANSLATIONS = """
+chair Stuhl chaise
+table Tisch table
+plate Teller assiette
+knife Messer couteau
+spoon Löffel cuillère
+bed Bett lit
+mirror Spiegel miroir
+horse Pferd cheval
+sheep Schaf mouton
+cat Katze chat
+dog Hund chien
+cow Kuh vache
+bird Vogel oiseau
+monkey Affe singe
+fish Fisch poisson
+house Haus maison
+water Wasser eau
+book Buch livre
+school Schule école
+car Auto voiture
+money Geld argent
+hand Hand main
+street Straße rue
+friend Freund ami
+river Fluss fleuve
+tree Baum arbre
+mountain Berg montagne
+bread Brot pain
+milk Milch lait
+apple Apfel pomme
+rain Regen pluie
+snow Schnee neige
+winter Winter hiver
+summer Sommer été
+shirt Hemd chemise
+hat Hut chapeau
+shoe Schuh chaussure
+bridge Brücke pont
+beach Strand plage
+teacher Lehrer professeur
+brother Bruder frère
+sister Schwester sœur
+heart Herz cœur
+head Kopf tête
+fire Feuer feu
+stone Stein pierre
+sky Himmel ciel
+letter Brief lettre
+key Schlüssel clé
+kitchen Küche cuisine
+"""
+
+TRANSLATIONS: dict[str, tuple[str, ...]] = dict(
+    zip(
+        ("English", "German", "French"),
+        zip(*(line.split() for line in _TRANSLATIONS.strip().splitlines()), strict=True),
+        strict=True,
     )
 )
-"""English, German, French."""
+"""Language -> words, the same things in the same order."""

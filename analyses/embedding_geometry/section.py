@@ -7,7 +7,6 @@ from analyses.embedding_geometry.layer_pictures import (
     group_figure,
     prompt_figures,
     sense_figure,
-    translation_figure,
 )
 from analyses.embedding_geometry.layer_tables import (
     context_table,
@@ -15,10 +14,10 @@ from analyses.embedding_geometry.layer_tables import (
     hub_table,
     layer_table,
     sense_table,
-    translation_table,
     vocabulary_tables,
 )
 from analyses.embedding_geometry.summary import EmbeddingGeometry
+from analyses.embedding_geometry.translation_blocks import translation_figure, translation_table
 from analyses.embedding_geometry.word_findings import word_findings
 from analyses.embedding_geometry.word_pictures import cosine_figure, map_figure
 from analyses.embedding_geometry.word_tables import comparison_table, cosine_table, neighbour_table, word_table
@@ -71,8 +70,8 @@ def _layer_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
         context_table(result),
         sense_table(result),
         *compared,
-        translation_figure(result),
-        translation_table(result),
+        translation_figure(result.translation[0]),
+        translation_table(result.translation),
     )
 
 
@@ -114,14 +113,18 @@ def _static_definitions(result: EmbeddingGeometry) -> str:
 
 
 def _contextual_definitions(result: EmbeddingGeometry) -> str:
+    parallel = result.translation[0]
     return (
         f"Contextual spaces count the tokens of the sentence itself, without task prefix and end of sentence, over "
         f"{result.n_prompts} prompts with {result.layers.n_sentences} distinct sentences (targets {result.target_origin}); "
         "prompts with the same sentence are never compared with each other. Encoder 0 and decoder 0 are the input embedding "
         "of the tokens in place, so what they hold of anisotropy comes from common words that occur in many sentences. "
         "The memory is the encoder's output after its final norm, gain included.\n\n"
-        f"Words in sentences are read from sentences of our own, behind the prefix {result.prefix!r}; translated words stand "
-        "alone behind it, in all three languages."
+        f"Words in sentences are read from sentences of our own, behind the prefix {result.prefix!r}. Translations are read "
+        f"behind it too, in all three languages: the {parallel.n_sentences[0]} sentences of the bundled prompts with our German "
+        f"and French versions, in which {' and '.join(map(str, parallel.n_words))} pairs of content words were aligned by hand, "
+        "one word to one word; and a list of nouns, each alone. Pairs spelled alike are left out, and a word is a translation if "
+        "it is linked to the English one in any of the sentences."
     )
 
 
@@ -140,6 +143,7 @@ def _limits(result: EmbeddingGeometry) -> tuple[str, ...]:
         "Senses differ in the words around them, so a split shows that context reaches the word, and the twins show how much of "
         "it any mixing of tokens would bring; it does not show that the model tells senses apart when it translates.",
         "An encoder that was trained on English sources alone reads German and French words through pieces it knows "
-        "from targets; "
-        "words alone behind a prefix are no sentences. Retrieval among fifty words is easier than among a vocabulary.",
+        "from targets; words alone behind a prefix are no sentences. Aligned words are those of the bundled prompts, whatever "
+        "prompts a run has, and stand at like places in like sentences; retrieval among a hundred words is easier than among a "
+        "vocabulary.",
     )

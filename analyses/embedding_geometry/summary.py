@@ -19,7 +19,7 @@ from analyses.embedding_geometry.layers import LayerCurves, layer_curves
 from analyses.embedding_geometry.settings import GeometrySettings
 from analyses.embedding_geometry.spaces import STATIC_SPACES, decoder_spaces, encoder_spaces
 from analyses.embedding_geometry.static_words import CORRECTIONS
-from analyses.embedding_geometry.translation import TranslationRetrieval, translation_retrieval
+from analyses.embedding_geometry.translation import ALIGNED, ALONE, TranslationRetrieval, translation_retrieval
 from analyses.embedding_geometry.whole_table import TableGeometry
 from interp.geometry import PrincipalMap, cosine_matrix, principal_map
 
@@ -104,7 +104,7 @@ class EmbeddingGeometry:
         layers: curves of the prompts over the contextual spaces.
         contexts: curves of words in sentences over the encoder's spaces.
         correspondence: agreement of the contextual spaces; None with too few sentences.
-        translation: retrieval of translations in the encoder's spaces.
+        translation: retrieval of translations in the encoder's spaces, by aligned words and by words alone.
         rows_of_kind: size of every part of the vocabulary, in the order of `interp.vocabulary.KINDS`.
         n_prompts: number of prompts.
         n_encoder_spaces: how many of the contextual spaces are the encoder's.
@@ -128,7 +128,7 @@ class EmbeddingGeometry:
     layers: LayerCurves
     contexts: ContextCurves
     correspondence: Correspondence | None
-    translation: TranslationRetrieval
+    translation: tuple[TranslationRetrieval, ...]
     rows_of_kind: tuple[int, ...]
     n_prompts: int
     n_encoder_spaces: int
@@ -161,7 +161,10 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
         layers=layer_curves(encoder + decoder, model, twins, seed, settings.resamples),
         contexts=context_curves(encoder, model, twins, seed, settings.resamples),
         correspondence=correspondence(encoder + decoder, model, twins, seed),
-        translation=translation_retrieval(encoder, model, twins, seed, settings.resamples),
+        translation=tuple(
+            translation_retrieval(evidence_of, encoder, model, twins, seed, settings.resamples)
+            for evidence_of in (ALIGNED, ALONE)
+        ),
         rows_of_kind=tuple(int(count) for count in model.weights["rows_of_kind"]),
         n_prompts=len(evidence.prompt_ids),
         n_encoder_spaces=len(encoder),

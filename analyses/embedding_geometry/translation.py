@@ -1,67 +1,180 @@
 """Where in the encoder do translations meet, if they do?
 
-Words with one usual translation stand alone behind the task prefix, in English, German and French. In every encoder space, an
-English word is given the nearest of all German (or French) words; counted is how often that is its translation, by cosine and by
-CSLS, which takes out hubs (Conneau et al. 2018). Pairs that are spelled alike say nothing and are left out. Encoder 0 is the
-static embedding, and untrained twins tell what shared pieces of spelling alone bring.
+Two kinds of evidence, both read behind the task prefix in English, German and French:
+
+    aligned words    words of the parallel prompts in their sentences, aligned by hand (`parallel`)
+    words alone      a list of nouns with one usual translation each, every word a text of its own (`lexicon`)
+
+In every encoder space an English word is given the nearest of all German (or French) words of the same kind; counted is how
+often that one translates it, by cosine and by CSLS, which takes out hubs (Conneau et al. 2018). A word translates another if the
+two are linked anywhere, also through a third (woman, Frau, wife). Pairs that are spelled alike say nothing and are left out.
+Encoder 0 is the static embedding.
+
+Chance: the same counts with the translations shuffled among the groups of linked words, p-values family-wise over the spaces; and
+untrained twins, which tell what shared pieces of spelling and equal places in the sentence bring. Intervals resample sentences.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+import scipy.sparse
+from jaxtyping import Float, Int
+from scipy.sparse.csgraph import connected_components
 
 from analyses._contract import Observed
+from analyses.embedding_geometry.chance import p_values_over_spaces
 from analyses.embedding_geometry.lexicon import TRANSLATIONS
-from interp.hubness import cosine_scores, csls, retrieval_hits
-from interp.statistics import Interval, bootstrap_mean
+from analyses.embedding_geometry.parallel import WORD_PAIRS
+from interp.hubness import cosine_scores, csls
+from interp.statistics import Interval, bootstrap_ratio
 
 LANGUAGES = ("German", "French")
 SCORES = ("cosine", "CSLS")
+ALIGNED, ALONE = "aligned words", "words alone"
+
+_SHUFFLES = 999
+_SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TranslationRetrieval:
-    """Share of English words whose nearest word is their translation.
+    """Share of English words whose nearest word is a translation.
 
     Attributes:
+        evidence: `ALIGNED` or `ALONE`.
         spaces: names of the encoder's spaces.
-        n_words: words of every language in `LANGUAGES`.
+        n_words: word pairs of every language in `LANGUAGES`.
+        n_sentences: sentences they come from.
+        chance: share that an arbitrary word of the other language would give, [language].
         accuracy: [language score space], scores in the order of `SCORES`.
-        twins: the same of every untrained twin, without intervals.
+        p_values: family-wise over spaces, [language score space].
+        twins: the accuracy of every untrained twin, without intervals.
     """
 
+    evidence: str
     spaces: tuple[str, ...]
     n_words: tuple[int, ...]
+    n_sentences: tuple[int, ...]
+    chance: Float[np.ndarray, " language"]
     accuracy: Interval
+    p_values: Float[np.ndarray, "language score space"]
     twins: Float[np.ndarray, "twin language score space"]
+
+    def meeting(self, language: int, score: int = SCORES.index("CSLS")) -> int | None:
+        """The first space with p of at most 0.05 and more hits than every twin; None if there is none."""
+        point = self.accuracy.point[language, score]
+        beyond = (self.p_values[language, score] <= _SIGNIFICANT) & (point > self.twins[:, language, score].max(0))
+        return int(beyond.argmax()) if beyond.any() else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pairs:
+    """The word pairs of one language.
+
+    Attributes:
+        name: of the observed array.
+        kept: pairs that are not spelled alike.
+        groups: number of the group of linked words of every kept pair.
+        sentences: sentence of every kept pair, numbered from 0.
+    """
+
+    name: str
+    kept: Int[np.ndarray, " pair"]
+    groups: Int[np.ndarray, " pair"]
+    sentences: Int[np.ndarray, " pair"]
 
 
 def translation_retrieval(
-    spaces: tuple[str, ...], model: Observed, twins: tuple[Observed, ...], seed: int, resamples: int
+    evidence: str, spaces: tuple[str, ...], model: Observed, twins: Sequence[Observed], seed: int, resamples: int
 ) -> TranslationRetrieval:
-    """Retrieval in every encoder space; intervals resample English words."""
-    hits = [_hits(model, language) for language in range(len(LANGUAGES))]
-    intervals = [bootstrap_mean(one, seed, resamples) for one in hits]
+    """Retrieval in every encoder space by one kind of evidence."""
+    languages = [_pairs(evidence, language) for language in LANGUAGES]
+    accuracies, p_values = [], []
+    for pairs in languages:
+        found = _found(model, pairs)
+        accuracies.append(_interval(_hits(found, pairs.groups), pairs.sentences, seed, resamples))
+        p_values.append(_p_values(found, pairs.groups, seed))
     return TranslationRetrieval(
+        evidence=evidence,
         spaces=spaces,
-        n_words=tuple(len(one) for one in hits),
+        n_words=tuple(len(pairs.kept) for pairs in languages),
+        n_sentences=tuple(int(pairs.sentences.max()) + 1 for pairs in languages),
+        chance=np.array([(pairs.groups[:, None] == pairs.groups).mean() for pairs in languages]),
         accuracy=Interval(
-            *(np.stack([getattr(one, name) for one in intervals]) for name in ("point", "low", "high", "count"))
+            *(np.stack([getattr(one, name) for one in accuracies]) for name in ("point", "low", "high", "count"))
         ),
+        p_values=np.stack(p_values),
         twins=np.stack([
-            np.stack([_hits(twin, language).mean(axis=0) for language in range(len(LANGUAGES))]) for twin in twins
+            np.stack([_hits(_found(twin, pairs), pairs.groups).mean(axis=0) for pairs in languages]) for twin in twins
         ]),
     )
 
 
-def _hits(observed: Observed, language: int) -> Float[np.ndarray, "word score space"]:
-    """1 where a word's nearest word is its translation."""
-    kept = [place for place, words in enumerate(TRANSLATIONS) if words[0].casefold() != words[language + 1].casefold()]
-    english, other = (observed.weights["translation_states"][index][kept] for index in (0, language + 1))
-    answers = np.arange(len(kept))
-    columns = []
+def _pairs(evidence: str, language: str) -> _Pairs:
+    if evidence == ALIGNED:
+        words = [(pair.english, pair.foreign, pair.sentence) for pair in WORD_PAIRS[language]]
+    else:
+        english, foreign = TRANSLATIONS["English"], TRANSLATIONS[language]
+        words = [(one, other, place) for place, (one, other) in enumerate(zip(english, foreign, strict=True))]
+    kept = [place for place, (one, other, _) in enumerate(words) if one.casefold() != other.casefold()]
+    return _Pairs(
+        name=f"translation_{language}" if evidence == ALIGNED else f"translation_alone_{language}",
+        kept=np.array(kept),
+        groups=linked_groups([words[place][:2] for place in kept]),
+        sentences=np.unique([words[place][2] for place in kept], return_inverse=True)[1],
+    )
+
+
+def linked_groups(pairs: Sequence[tuple[str, str]]) -> Int[np.ndarray, " pair"]:
+    """For every pair of an English and another word, the number of the group of words that links connect."""
+    words: Mapping[tuple[int, str], int] = {
+        word: number
+        for number, word in enumerate(
+            dict.fromkeys((side, pair[side].casefold()) for pair in pairs for side in range(2))
+        )
+    }
+    rows, columns = ([words[side, pair[side].casefold()] for pair in pairs] for side in range(2))
+    graph = scipy.sparse.coo_array((np.ones(len(pairs)), (rows, columns)), shape=(len(words), len(words)))
+    _, group = connected_components(graph, directed=False)
+    return np.unique(group[rows], return_inverse=True)[1].astype(np.int64)
+
+
+def _found(observed: Observed, pairs: _Pairs) -> Float[np.ndarray, "pair score space group"]:
+    """How much of an English word's nearest word belongs to each group; a tie at the top is shared out."""
+    english, other = observed.weights[pairs.name][:, pairs.kept].astype(np.float64)
+    members = np.eye(int(pairs.groups.max()) + 1)[pairs.groups]
+    found = np.empty((len(english), len(SCORES), english.shape[1], members.shape[1]))
     for space in range(english.shape[1]):
         cosines = cosine_scores(english[:, space], other[:, space])
-        columns.append(np.stack([retrieval_hits(scores, answers) for scores in (cosines, csls(cosines))], axis=1))
-    return np.stack(columns, axis=2)
+        for place, scores in enumerate((cosines, csls(cosines))):
+            tied = scores >= scores.max(axis=1, keepdims=True) - 1e-12
+            found[:, place, space] = tied @ members / tied.sum(axis=1, keepdims=True)
+    return found
+
+
+def _hits(found: Float[np.ndarray, "pair score space group"], groups: np.ndarray) -> np.ndarray:
+    """1 where a word's nearest word is in its own group, [pair score space]."""
+    hits: np.ndarray = found[np.arange(len(groups)), :, :, groups]
+    return hits
+
+
+def _interval(
+    hits: Float[np.ndarray, "pair score space"], sentences: np.ndarray, seed: int, resamples: int
+) -> Interval:
+    """Share of hits; whole sentences are resampled, because their words share a context."""
+    by_sentence = np.eye(int(sentences.max()) + 1)[sentences].T
+    sums = np.einsum("s p, p k l -> s k l", by_sentence, hits)
+    return bootstrap_ratio(sums, np.broadcast_to(by_sentence.sum(1)[:, None, None], sums.shape), seed, resamples)
+
+
+def _p_values(found: np.ndarray, groups: np.ndarray, seed: int) -> Float[np.ndarray, "score space"]:
+    """Family-wise over spaces: translations shuffled among the groups."""
+    generator = np.random.default_rng(seed)
+    by_group = np.einsum("g p, p k l h -> g h k l", np.eye(int(groups.max()) + 1)[groups].T, found)
+    everyone = np.arange(len(by_group))
+    observed = by_group[everyone, everyone].sum(0) / len(groups)
+    null = np.array([by_group[everyone, generator.permutation(everyone)].sum(0) for _ in range(_SHUFFLES)]) / len(
+        groups
+    )
+    return np.stack([p_values_over_spaces(observed[score], null[:, score]) for score in range(len(SCORES))])
