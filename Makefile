@@ -3,16 +3,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: report test quick lint bench clean
+.PHONY: report test quick notebooks docs example lint bench clean
 
 report: .venv/.installed  ## run the four analyses on the bundled model and print the report's path
 	@$(BIN)/interp run --overwrite
 
-test: .venv/.installed-dev lint  ## lint, types and the whole test suite
+test: .venv/.installed-dev lint  ## lint, types, the whole test suite and the notebooks
 	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory notebooks
 
 quick: .venv/.installed-dev  ## the inner loop: everything but slow tests
 	$(BIN)/python -m pytest -m "not slow" -q
+
+notebooks: .venv/.installed-dev  ## run every notebook from top to bottom; their libraries' deprecations are not ours to mend
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -W default -q notebooks
+
+docs: .venv/.installed-dev  ## the documentation, notebooks run and shown: build/docs/index.html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --fail-on-warning -q -D nb_execution_mode=force docs build/docs
+	@echo build/docs/index.html
+
+example: .venv/.installed  ## run again what is committed as reports/example
+	@$(BIN)/interp run --limit 6 --twins 2 --batch-size 4 --out reports/example --overwrite
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -33,5 +44,5 @@ clean:
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
-	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --editable '.[dev,docs]'
 	@touch $@

@@ -5,7 +5,8 @@
     study["cross-focus-trends"]       one table, figure or view of the section
     study.result                      the frozen result
 
-The numbers are those of `interp run`: the same observers, untrained twins and summaries. Nothing is written.
+The numbers are those of `interp run`: the same observers, untrained twins and summaries. (Resamples follow the order of the
+prompts; a run has an order of its own.) Nothing is written.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from analyses.observing import Chosen, Subject, illustrate, observe, observe_twi
 from analyses.runner import twin_seeds
 from interp.errors import InputError, did_you_mean
 from interp.model import HookedEncoderDecoder
-from interp.report import Block, Section, Table, visible
+from interp.report import Block, Heading, Paragraph, Section, Table, visible
 from interp.report.exhibits import Exhibit, exhibit
 from interp.tokens import Batch
 
@@ -55,8 +56,16 @@ class Study:
 
     @property
     def blocks(self) -> dict[str, Block]:
-        """Tables, figures and views by name, in the order of the section."""
-        return {block.name: block for block in self.section.blocks if hasattr(block, "name")}
+        """Tables, figures, sketches and views by name, in the order of the section.
+
+        A name belongs to one block of each kind; where two kinds share it, the later ones are called `name (kind)`.
+        """
+        found: dict[str, Block] = {}
+        for block in self.section.blocks:
+            if not isinstance(block, Heading | Paragraph):
+                name = block.name if block.name not in found else f"{block.name} ({_kind(block)})"
+                found[name] = block
+        return found
 
     def __getitem__(self, name: str) -> Exhibit:
         return exhibit(self._block(name))
@@ -67,10 +76,11 @@ class Study:
         Raises:
             InputError: if the section has no table of this name.
         """
-        block = self._block(name)
-        if not isinstance(block, Table):
-            raise InputError(f"{name!r} is a {type(block).__name__.lower()} and no table; show it as study[{name!r}].")
-        return block.frame
+        tables = {block.name: block.frame for block in self.section.blocks if isinstance(block, Table)}
+        if name in tables:
+            return tables[name]
+        kind = _kind(self._block(name))
+        raise InputError(f"{name!r} is a {kind} and no table; show it as study[{name!r}].")
 
     def _block(self, name: str) -> Block:
         blocks = self.blocks
@@ -80,7 +90,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         section = self.section
-        kinds = {name: type(block).__name__.lower() for name, block in self.blocks.items()}
+        kinds = {name: _kind(block) for name, block in self.blocks.items()}
         shown = ", ".join(f"<code>{escape(name)}</code> ({kind})" for name, kind in kinds.items())
         return (
             f"<h3>{_text(section.title)}</h3><p><em>{_text(section.question)}</em></p>"
@@ -128,6 +138,10 @@ def analyse(
     )
     result = found.summarise(evidence)
     return Study(found, result, found.present(result))
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__.lower()
 
 
 def _silent(what: str, done: int, total: int) -> None:

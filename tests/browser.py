@@ -47,6 +47,7 @@ class Browser:
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         answer = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = f"/session/{answer['sessionId']}"
+        self._ask("POST", f"{self.session}/timeouts", {"script": 300_000})
 
     def _wait(self):
         for _ in range(200):

@@ -1,11 +1,13 @@
 """One analysis in memory gives the numbers of a run, and shows itself in a notebook."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from analyses.inputs import reading_order
 from analyses.study import Study, analyse
 from interp import prompts
 from interp.errors import InputError
@@ -14,6 +16,7 @@ from interp.report import Figure, Paragraph, Table, View
 from interp.report.exhibits import exhibit
 from tests.hostile import IMAGE, SCRIPT
 from tests.test_displays import Parsed
+from tests.test_report_page import BARS
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +65,29 @@ def test_settings_are_checked(bundled: HookedEncoderDecoder) -> None:
 
 @pytest.mark.slow
 def test_the_numbers_are_those_of_a_run(bundled: HookedEncoderDecoder, example_run: Path) -> None:
-    sources = [prompt.source for prompt in prompts.bundled("translation", 6).prompts]
-    study = analyse("logit_attribution", bundled, bundled.batch(sources))
-    for name, block in study.blocks.items():
-        if isinstance(block, Table):
-            told = pd.read_csv(example_run / "tables" / f"{name}.csv").select_dtypes("number")
-            for column in told.columns:
-                assert block.frame[column].to_numpy(float) == pytest.approx(
-                    told[column].to_numpy(float), rel=1e-3, abs=1e-4, nan_ok=True
-                ), f"{name}: {column}"
+    texts = prompts.bundled("translation", 6).prompts
+    study = analyse(
+        "logit_attribution", bundled, bundled.batch([texts[place].source for place in reading_order(texts)])
+    )
+    names = [block.name for block in study.section.blocks if isinstance(block, Table)]
+    assert len(names) > 3
+    for name in names:
+        told = pd.read_csv(example_run / "tables" / f"{name}.csv").select_dtypes("number")
+        for column in told.columns:
+            own = study.frame(name)[column].to_numpy(float)
+            assert own == pytest.approx(told[column].to_numpy(float), rel=1e-3, abs=1e-4, nan_ok=True), (
+                f"{name}: {column}"
+            )
+
+
+def test_a_figure_and_a_table_of_one_name_are_told_apart(study: Study) -> None:
+    table = Table("same", "A table.", pd.DataFrame({"a": [1]}))
+    figure = Figure("same", "A figure.", "A bar.", BARS)
+    both = replace(study, section=replace(study.section, blocks=(figure, table)))
+    assert list(both.blocks) == ["same", "same (table)"]
+    assert "<img" in both["same"].html
+    assert "<img" not in both["same (table)"].html
+    assert both.frame("same")["a"].tolist() == [1]
 
 
 def test_hostile_texts_are_shown_and_not_obeyed() -> None:
