@@ -3,11 +3,13 @@
 A clean and a corrupted source have equally many tokens, so that every position of one has its counterpart in the other. Both are
 decoded after the same prefix, the tokens that their targets share; the answer is the first token of the clean target that the
 corrupted target does not share, the foil is the corrupted target's token there. What is measured is one number a source: the
-logit of the answer less that of the foil, at the row after the prefix.
+logit of the answer less that of the foil, at the row after the prefix. A pair is of use for a model only if that number changes
+its sign, which depends on the model: `verify` looks, and says which pairs are left out and why.
 """
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
@@ -76,10 +78,66 @@ class PairBatch:
         return answer - foil
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Pairs, sorted by whether they flip a model's answer.
+
+    Attributes:
+        flipping: pairs whose answer wins on the clean source and whose foil wins on the corrupted one.
+        refused: pair -> why not, as a sentence.
+    """
+
+    flipping: tuple[PromptPair, ...]
+    refused: Mapping[PromptPair, str]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Kind -> how many flip, and how many there are."""
+        kinds = dict.fromkeys(pair.kind for pair in (*self.flipping, *self.refused))
+        flipping = Counter(pair.kind for pair in self.flipping)
+        return {kind: (flipping[kind], flipping[kind] + sum(p.kind == kind for p in self.refused)) for kind in kinds}
+
+
+LEAST_MARGIN = 0.5
+"""Logits by which an answer must win."""
+
+
 def bundled_pairs() -> tuple[PromptPair, ...]:
-    """The minimal pairs that come with the package; each flips the answer of the bundled model."""
+    """The minimal pairs that come with the package, our own sentences; `verify` tells which of them flip a model's answer."""
     lines = resources.files("interp.prompts").joinpath("pairs.jsonl").read_text(encoding="utf-8").splitlines()
     return tuple(PromptPair(**json.loads(line)) for line in lines)
+
+
+def verify(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: float = LEAST_MARGIN) -> Verified:
+    """Look which pairs flip a model's answer.
+
+    Args:
+        model: the model.
+        pairs: candidates; those that `pair_batch` would refuse are refused with its sentence.
+        least: logits by which the answer must beat the foil on the clean source, and the foil the answer on the corrupted one.
+    """
+    comparable, refused = [], {}
+    for pair in pairs:
+        try:
+            pair_batch(model, [pair])
+        except InputError as error:
+            refused[pair] = str(error)
+        else:
+            comparable.append(pair)
+    if not comparable:
+        return Verified((), refused)
+    batch = pair_batch(model, comparable)
+    with torch.no_grad():
+        sides = [batch.difference(model(side)).tolist() for side in (batch.clean, batch.corrupted)]
+    flipping = []
+    for pair, clean, corrupted in zip(comparable, *sides, strict=True):
+        if clean > least and corrupted < -least:
+            flipping.append(pair)
+        else:
+            refused[pair] = (
+                f"Pair {pair.id!r} does not flip the answer: its lead is {clean:+.2f} logits on the clean and "
+                f"{corrupted:+.2f} on the corrupted source; it must be above {least:g} and below {-least:g}."
+            )
+    return Verified(tuple(flipping), refused)
 
 
 def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> PairBatch:
@@ -104,7 +162,7 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
     rows = [_divergence(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]
     # Nothing after the answer matters to it, so the decoder is not run there.
     prefixes = [_until(texts[0], row + 1) for texts, row in zip(targets, rows, strict=True)]
-    shift, device = model.hf._shift_right, model.device
+    shift, device = model.decoder_inputs, model.device
     return PairBatch(
         pairs=tuple(pairs),
         clean=collate(clean, prefixes, model.cfg, shift, "given").to(device),

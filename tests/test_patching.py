@@ -9,7 +9,7 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.gradient_patching import INTEGRATED, attribution_patching
 from interp.hooks import HookPoint
-from interp.minimal_pairs import PairBatch, PromptPair, bundled_pairs, pair_batch
+from interp.minimal_pairs import PairBatch, PromptPair, Verified, bundled_pairs, pair_batch, verify
 from interp.model import HookedEncoderDecoder
 from interp.patching import Site, patch_sites, patch_together, sites
 from interp.tokens import collate
@@ -188,10 +188,23 @@ def test_pairs_must_be_comparable(bundled: HookedEncoderDecoder) -> None:
         pair_batch(bundled, [])
 
 
-def test_every_bundled_pair_flips_the_answer(bundled: HookedEncoderDecoder) -> None:
-    pairs = pair_batch(bundled, bundled_pairs())
-    assert {pair.kind for pair in pairs.pairs} == {"gender", "number", "negation", "noun", "language"}
-    assert len({pair.id for pair in pairs.pairs}) == len(pairs) >= 25
+KINDS = {"gender", "number", "negation", "noun", "language"}
+
+
+@pytest.fixture(scope="module")
+def verified(bundled: HookedEncoderDecoder) -> Verified:
+    return verify(bundled, bundled_pairs())
+
+
+def test_bundled_pairs_flip_the_answer(bundled: HookedEncoderDecoder, verified: Verified) -> None:
+    """More pairs than needed of every kind, so that another checkpoint may keep fewer."""
+    assert len({pair.id for pair in bundled_pairs()}) == len(bundled_pairs()) >= 50
+    counts = verified.counts()
+    assert set(counts) == KINDS
+    assert all(flipping >= 3 for flipping, _ in counts.values()), verified.refused
+    assert len(verified.flipping) >= 25, verified.refused
+    assert len(verified.flipping) + len(verified.refused) == len(bundled_pairs())
+    pairs = pair_batch(bundled, verified.flipping)
     rows = torch.arange(len(pairs))
     clean, corrupted = bundled(pairs.clean)[rows, pairs.rows], bundled(pairs.corrupted)[rows, pairs.rows]
     for index, pair in enumerate(pairs.pairs):
@@ -199,9 +212,23 @@ def test_every_bundled_pair_flips_the_answer(bundled: HookedEncoderDecoder) -> N
         assert corrupted[index, pairs.foils[index]] > corrupted[index, pairs.answers[index]] + 0.5, pair.id
 
 
+def test_pairs_that_do_not_flip_are_refused_with_the_reason(bundled: HookedEncoderDecoder, verified: Verified) -> None:
+    good = verified.flipping[0]
+    turned = replace(good, id="turned", clean=good.corrupted, corrupted=good.clean)
+    longer = replace(good, id="longer", corrupted=good.corrupted + " again and again")
+    found = verify(bundled, [good, turned, longer])
+    assert found.flipping == (good,)
+    assert found.counts() == {good.kind: (1, 3)}
+    assert "does not flip the answer: its lead is -" in found.refused[turned]
+    assert "needs equally many" in found.refused[longer]
+    assert verify(bundled, [longer]).flipping == ()
+
+
 @pytest.mark.slow
-def test_approximations_follow_exact_patching_on_the_bundled_model(bundled: HookedEncoderDecoder) -> None:
-    pairs = pair_batch(bundled, bundled_pairs())
+def test_approximations_follow_exact_patching_on_the_bundled_model(
+    bundled: HookedEncoderDecoder, verified: Verified
+) -> None:
+    pairs = pair_batch(bundled, verified.flipping[::4])
     chosen = [*sites(bundled, pairs, "cross_z"), *sites(bundled, pairs, "encoder_z")]
     exact = patch_sites(bundled, pairs, chosen).numerator.mean(0)
     correlations = []
