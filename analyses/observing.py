@@ -18,10 +18,13 @@ from interp.controls import untrained_twin
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.tokens import Batch
+from interp.tokens import Batch, collate
 
 SHARD_PROMPTS = 64
 """Prompts in one shard; part of what decides the files, not of what the user chooses."""
+
+EXPERIMENT_BATCH = 16
+"""Prompts in one batch of an experiment, whatever the run's batch size."""
 
 Advance = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
@@ -149,14 +152,36 @@ def observe(
         done += sum(len(batch) for batch in group)
         advance(f"observing {subject.label}", done, total)
     joined = _join(parts)
+    groups = experiment_batches(subject.model, batches) if subject.experiments else []
     observed = {}
     for item in chosen:
         name, analysis = item.analysis.name, item.analysis
         with item.named():
             weights = analysis.examine(subject.model, item.settings)
-            experiment = analysis.experiment(subject.model, batches, item.settings) if subject.experiments else {}
+            experiment = analysis.experiment(subject.model, groups, item.settings) if subject.experiments else {}
         observed[name] = Observed(_of(joined, name), weights, experiment)
     return observed
+
+
+def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> list[Batch]:
+    """The same prompts in batches of `EXPERIMENT_BATCH`: experiments sample whole batches, and compare prompts within one."""
+    texts = [
+        (batch.source_texts[row], batch.target_texts[row], row in batch.unfinished)
+        for batch in batches
+        for row in range(len(batch))
+    ]
+    groups = [texts[start : start + EXPERIMENT_BATCH] for start in range(0, len(texts), EXPERIMENT_BATCH)]
+    return [
+        collate(
+            [source for source, _, _ in group],
+            [target for _, target, _ in group],
+            model.cfg,
+            model.decoder_inputs,
+            batches[0].target_origin,
+            tuple(row for row, (_, _, unfinished) in enumerate(group) if unfinished),
+        ).to(model.device)
+        for group in groups
+    ]
 
 
 def _observe_shard(
