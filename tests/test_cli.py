@@ -96,9 +96,12 @@ def test_generate_shows_text_and_alternatives() -> None:
 def test_words_shows_neighbours_and_cosines() -> None:
     code, out, _ = invoke("words", "chair", "goat", "--neighbours", "2")
     assert code == 0
-    assert "input embedding" in out
+    assert "Input embedding, raw" in out
     assert out.count("goat") >= 4
     assert invoke("words", "chair", "chair")[0] == 2
+    code, out, _ = invoke("words", "chair", "--correction", "all-but-the-top", "--space", "output")
+    assert code == 0
+    assert "Output embedding, all but the top" in out
 
 
 def test_attribute_adds_up_in_the_terminal() -> None:

@@ -167,6 +167,9 @@ def test_two_directions_that_each_know_half_of_the_words_are_perfect_together() 
     assert found.diagonal == dict.fromkeys(rates, 0.0)
     assert 0.5 < found.random["forward"] < 1.0
     assert found.random["intersection"] > found.random["union"]
+    assert "diagonals AER 0.00" in found._repr_html_()
+    assert "A (output, words, raw)" in found._repr_html_()
+    assert "4 sentences, 16 sure links" in found.forward._repr_html_()
     section = directions_section(found)
     assert "precision 1.00, recall 1.00; straight diagonals merged so have 0.00" in section.findings[0]
     merges, *_ = [block for block in section.blocks if isinstance(block, Table)]

@@ -26,6 +26,13 @@ def test_words_are_looked_up_with_neighbours_and_cosines(bundled: HookedEncoderD
     assert found.cosines.loc["chair", "table"] == found.cosines.loc["table", "chair"]
 
 
+def test_a_lookup_shows_itself_in_a_notebook(bundled: HookedEncoderDecoder) -> None:
+    html = look_up(bundled, ["chair", "goat"], "output", "centred", 3)._repr_html_()
+    assert "Words in output embedding, centred" in html
+    assert html.count("<table") == 3
+    assert "Nearest pieces" in html
+
+
 @pytest.mark.parametrize("space", ["input", "output"])
 @pytest.mark.parametrize("correction", ["raw", "centred", "all but the top"])
 def test_looking_up_agrees_with_the_analysis(bundled: HookedEncoderDecoder, space: str, correction: str) -> None:

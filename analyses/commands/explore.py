@@ -114,6 +114,10 @@ def words(
     words: Words,
     model: options.Model = "bundled",
     space: Annotated[Literal["input", "output"], typer.Option(help="Which embedding.")] = "input",
+    correction: Annotated[
+        Literal["raw", "centred", "all-but-the-top"],
+        typer.Option(help="What is taken out of the space first: nothing, its mean, or also its widest directions."),
+    ] = "raw",
     neighbours: Annotated[int, typer.Option(min=1, help="Neighbours of every word.")] = 8,
 ) -> None:
     """Show where words lie: their nearest neighbours and their cosines with each other.
@@ -121,14 +125,19 @@ def words(
     Examples:
     \b
       interp words chair table goat
-      interp words cat dog --space output
+      interp words cat dog --space output --correction centred
     """
     with messages():
         import interp
-        from analyses.embedding_geometry.lookup import look_up
+        from analyses.embedding_geometry.lookup import Correction, look_up
 
-        found = look_up(interp.load(model), words, space, n_neighbours=neighbours)
-        print_table(f"Words in {found.space}", list(map(str, found.words)), found.words.itertuples(index=False))
+        named: dict[str, Correction] = {"raw": "raw", "centred": "centred", "all-but-the-top": "all but the top"}
+        found = look_up(interp.load(model), words, space, named[correction], neighbours)
+        print_table(
+            f"Words in {found.space}, {found.correction}",
+            list(map(str, found.words)),
+            found.words.itertuples(index=False),
+        )
         print_table("Nearest neighbours", list(map(str, found.neighbours)), found.neighbours.itertuples(index=False))
         rows = [(word, *map(float, row)) for word, row in zip(found.cosines, found.cosines.to_numpy(), strict=True)]
         print_table("Cosines", ("word", *found.cosines), rows)

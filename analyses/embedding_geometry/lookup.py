@@ -13,6 +13,7 @@ import pandas as pd
 
 from analyses.embedding_geometry.spaces import INPUT, OUTPUT, static_table
 from analyses.embedding_geometry.static_words import CORRECTIONS, corrections, word_vectors
+from interp import displays
 from interp.errors import InputError
 from interp.geometry import cosine_matrix
 from interp.model import HookedEncoderDecoder
@@ -40,6 +41,18 @@ class Lookup:
     words: pd.DataFrame
     neighbours: pd.DataFrame
     cosines: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        """The three tables, for a notebook."""
+        space = f"{self.space}, {self.correction}"
+        near = self.neighbours.assign(near=[f"{row.piece} {row.cosine:.2f}" for row in self.neighbours.itertuples()])
+        lists = [(word, ", ".join(rows["near"])) for word, rows in near.groupby("word", sort=False)]
+        cosines = [(word, *map(float, row)) for word, row in zip(self.cosines, self.cosines.to_numpy(), strict=True)]
+        return "".join([
+            displays.table(f"Words in {space}", list(self.words), self.words.itertuples(index=False)),
+            displays.table("Nearest pieces", ("word", "pieces"), lists),
+            displays.table("Cosines", ("word", *self.cosines), cosines),
+        ])
 
 
 def look_up(

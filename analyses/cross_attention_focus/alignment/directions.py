@@ -17,6 +17,7 @@ from analyses.cross_attention_focus.alignment.evaluate import (
     merit,
     random_corpora,
     scored,
+    scores_table,
     summed_counts,
 )
 from analyses.cross_attention_focus.alignment.gold import Gold, Links
@@ -45,6 +46,11 @@ class Directions:
     diagonal: Mapping[str, float]
     random: Mapping[str, float]
     links: Mapping[Merge, tuple[Links, ...]]
+
+    def _repr_html_(self) -> str:
+        """Directions, merges and their baselines, for a notebook."""
+        caption = "Merged in the same way, grow-diag: diagonals AER {:.2f}, random links {:.2f}"
+        return scores_table(caption.format(self.diagonal["grow-diag"], self.random["grow-diag"]), self.merged)
 
 
 def evaluate_directions(

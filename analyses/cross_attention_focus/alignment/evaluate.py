@@ -1,6 +1,6 @@
 """Every head, layer and flow as a word aligner, scored against gold links, with baselines and untrained twins."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from analyses.cross_attention_focus.alignment.score import Score, corpus_counts,
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
 from analyses.cross_attention_focus.flow import alti, rollout
 from analyses.cross_attention_focus.observe import HOOKS, readings
+from interp import displays
 from interp.controls import untrained_twin
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
@@ -70,6 +71,12 @@ class Alignment:
     def best(self) -> SystemScore:
         """The aligner with the lowest AER on the first half; its honest number is `held_out`."""
         return min(self.systems, key=lambda system: merit(system.chosen, system.system, system.conventions))
+
+    def _repr_html_(self) -> str:
+        """Baselines and the best aligners, for a notebook."""
+        return scores_table(
+            f"{self.n_sentences} sentences, {self.n_sure} sure links", (*self.baselines, *self.systems[:10])
+        )
 
 
 def evaluate(
@@ -144,6 +151,21 @@ def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
                     f"the pair has {len(pair.source_words)} and {len(pair.target_words)} words. Check whether words count "
                     "from 0 or 1 and which side comes first."
                 )
+
+
+def scores_table(caption: str, rows: Iterable[SystemScore]) -> str:
+    """Scores as a small table for a notebook."""
+    return displays.table(
+        caption,
+        ("links", "conventions", "AER", "low", "high", "precision", "recall", "first half", "second half"),
+        [
+            (
+                *(row.system, row.conventions, row.score.aer, row.score.low, row.score.high),
+                *(row.score.precision, row.score.recall, row.chosen, row.held_out),
+            )
+            for row in rows
+        ],
+    )
 
 
 def scored(name: str, how: str, table: np.ndarray, half: int, seed: int, twins: Sequence[float]) -> SystemScore:
