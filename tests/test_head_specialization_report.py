@@ -18,6 +18,7 @@ from analyses.head_specialization.legend import FAMILIES, code_of, family_of, hu
 from analyses.head_specialization.nearest import asked, nearest_roles, strength_of
 from analyses.head_specialization.pattern_pictures import pattern_svg, thumbnail
 from analyses.head_specialization.portrait import portray
+from analyses.head_specialization.relations import SyntacticRelation
 from analyses.head_specialization.rules import Criterion, holds
 from analyses.head_specialization.specimens import observe_specimens
 from analyses.head_specialization.tables import copying_frame, overview_frame
@@ -162,7 +163,7 @@ def test_every_labelled_head_has_a_card_with_evidence_controls_and_importance(pl
     html = card_of(page, "xl2h0").html
     assert "punctuation sink: it puts 1.00 of its attention there [1.00, 1.00]; chance" in html
     assert "untrained twins 0." in html
-    assert '<th scope="row">gradient importance</th>' in html
+    assert ">gradient importance</th>" in html
     assert re.search(r"<td class=\"number\">\d+ of 32</td>", html)
     assert "No role" not in html
 
@@ -280,6 +281,18 @@ def test_copying_is_shown_for_every_head_that_could_copy(planted):
     frame = copying_frame(planted)
     assert len(frame) == 24
     assert set(frame["copying"]) == {"no"}
+
+
+def test_syntax_has_a_table_and_a_sentence_where_parses_were_given(planted):
+    found = SyntacticRelation(
+        "amod", "dependent to head", HeadId("encoder", 1, 2), 0.9, 0.85, 0.95, 1, 0.6, 0.3, 41, True
+    )
+    section = present(replace(planted, syntax=(found,)))
+    (table,) = [block for block in section.blocks if isinstance(block, Table) and block.name == "head-syntax"]
+    assert table.frame["head"].tolist() == ["EL1H2"]
+    (sentence,) = [text for text in section.findings if text.startswith("Against gold parses 1 of 1 relations")]
+    assert "EL1H2 on amod (dependent to head): 0.90 [0.85, 0.95] of 41 pairs, offset +1 0.60" in sentence
+    assert not any(text.startswith("Against gold parses") for text in present(planted).findings)
 
 
 def test_the_section_shows_the_sortable_table_in_the_colours_of_the_atlas(planted, bare):

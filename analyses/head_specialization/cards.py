@@ -78,7 +78,7 @@ def card(atlas: HeadAtlas, head: HeadId) -> Sketch:
     specimen = atlas.specimens[head]
     own = [label for label in atlas.labels if label.head == head]
     near = [label for label in (*atlas.uncertain, *atlas.candidates) if label.head == head]
-    evidence = own or near
+    evidence = own or list({(label.role, label.rule, label.detail): label for label in near}.values())
     role = evidence[0].role if evidence else atlas.nearest[head.kind].role[head.layer][head.head]
     picture = pattern_svg(
         specimen.pattern,
@@ -92,8 +92,9 @@ def card(atlas: HeadAtlas, head: HeadId) -> Sketch:
         f'<h3 style="margin-top:0">{head} {_chips(own)}</h3>',
         f"<p>{escape(_verdict(atlas, head, own, near))}</p>",
         _evidence_table(atlas, evidence),
-        '<div style="display:flex;flex-wrap:wrap;gap:1rem 2rem">',
-        f'<div style="max-width:100%">{picture}<br><small>{escape(_caption(specimen, role))}</small></div>',
+        f'<p style="font-size:.92rem;margin:0 0 .4rem">{escape(_caption(specimen, role))}</p>',
+        '<div style="display:flex;flex-wrap:wrap;gap:1rem 2.5rem">',
+        f'<div style="max-width:100%">{picture}</div>',
         f"<div>{_importance_table(atlas, head)}{_measures_table(atlas, head)}</div></div>",
     )
     return Sketch(f"card-{str(head).lower()}", f"Card of {head}", "".join(parts))
@@ -138,7 +139,7 @@ def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         return ""
     titles = "".join(f'<th scope="col"{_number(index)}>{escape(text)}</th>' for index, text in enumerate(head))
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
+        f'<tr><th scope="row" style="min-width:9rem">{escape(row[0])}</th>'
         + "".join(f'<td class="number">{escape(text)}</td>' for text in row[1:])
         + "</tr>"
         for row in rows

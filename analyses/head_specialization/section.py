@@ -97,6 +97,7 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
             ),
             frame=labels,
             rows_shown=20,
+            columns_shown=tuple(name for name in labels.columns if name not in {"twins min", "twins max"}),
             hues=hues_of_texts(atlas.labels, list(labels["role"])),
         )
     else:

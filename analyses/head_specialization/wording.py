@@ -180,7 +180,19 @@ def _copying_sentence(atlas: HeadAtlas) -> str:
     return (
         f"The weights of {head} copy most: OV eigenvalue score {score:.2f}, where 1 is a head that raises exactly what it "
         f"reads{turned}; untrained twin {found.twin_score[cell]:.2f}. {above or 'None'} of {len(cells)} decoder and "
-        f"cross-attention heads {'reach' if above != 1 else 'reaches'} {atlas.settings.mass:g}."
+        f"cross-attention heads {'reach' if above > 1 else 'reaches'} {atlas.settings.mass:g}.{_hits_in_words(atlas)}"
+    )
+
+
+def _hits_in_words(atlas: HeadAtlas) -> str:
+    """How often the heads whose eigenvalues pass really raise what they read."""
+    hits = np.concatenate([found.hits[np.isfinite(found.hits)] for found in atlas.copying.values()])
+    if not hits.size:
+        return ""
+    chance = next(iter(atlas.copying.values())).chance
+    return (
+        f" On real words {'the best of them has' if hits.size > 1 else 'it has'} the token it reads among the five that it "
+        f"raises most in {hits.max():.2f} of the cases (chance {chance:.4f}; {atlas.settings.mass:g} is asked for)."
     )
 
 
