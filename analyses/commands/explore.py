@@ -133,11 +133,8 @@ def words(
 
         named: dict[str, Correction] = {"raw": "raw", "centred": "centred", "all-but-the-top": "all but the top"}
         found = look_up(interp.load(model), words, space, named[correction], neighbours)
-        print_table(
-            f"Words in {found.space}, {found.correction}",
-            list(map(str, found.words)),
-            found.words.itertuples(index=False),
-        )
+        typer.echo(f"{found.space.capitalize()}, {found.correction}.")
+        print_table("Words", list(map(str, found.words)), found.words.itertuples(index=False))
         print_table("Nearest neighbours", list(map(str, found.neighbours)), found.neighbours.itertuples(index=False))
         rows = [(word, *map(float, row)) for word, row in zip(found.cosines, found.cosines.to_numpy(), strict=True)]
         print_table("Cosines", ("word", *found.cosines), rows)
