@@ -1,11 +1,18 @@
 """One prediction explained, as the command line gives it."""
 
-import pytest
+from html import escape
+from pathlib import Path
 
-from analyses.logit_attribution.attribute import explain, explanation_section
+import pytest
+from typer.testing import CliRunner
+
+import interp
+from analyses.cli import app
+from analyses.logit_attribution.attribute import explain, explanation_section, inexact
+from analyses.logit_attribution.wording import number
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
-from interp.report import Report, render
+from interp.report import Report, Sketch, render
 
 SOURCE = "translate English to German: The woman is reading a book."
 TARGET = "Die Frau liest ein Buch."
@@ -70,8 +77,49 @@ def test_its_page_renders(bundled: HookedEncoderDecoder) -> None:
     section = explanation_section(found)
     assert "'▁Die' leads '▁Der' by" in section.findings[0]
     files = render(Report("t", "q", section.findings, "interp attribute", (section,), ()))
-    assert {
-        "tables/attribution-components.csv",
-        "tables/attribution-sources.csv",
-        "figures/attribution-sources.svg",
-    } <= set(files)
+    assert {"tables/attribution-components.csv", "tables/attribution-sources.csv"} <= set(files)
+    sentence = next(block for block in section.blocks if isinstance(block, Sketch))
+    for piece, value in zip(found.sources["source token"], found.sources["contribution"], strict=True):
+        signed = number(value) if value < 0 else f"+{number(value)}"
+        assert f"<bdi>{escape(piece.replace('▁', '·'))}</bdi><br><small>{signed}</small>" in sentence.html
+
+
+def test_half_precision_is_flagged_with_its_gap(bundled: HookedEncoderDecoder) -> None:
+    exact = explain(bundled, SOURCE, TARGET)
+    assert inexact(exact) == ()
+    half = explain(interp.load(device="cpu", dtype="bfloat16"), SOURCE, TARGET)
+    assert half.gap > 2e-6
+    (warning,) = inexact(half)
+    assert f"The gap is {number(half.gap, 1)} of the prompt's largest |logit|, more than the 2e-06" in warning
+    assert warning in explanation_section(half).findings
+
+
+def test_the_command_writes_a_page_in_which_hostile_text_is_text(tmp_path: Path) -> None:
+    page = tmp_path / "Why not.html"
+    source = "translate English to German: <script>alert(1)</script> & \u202eevil"
+    asked = ["attribute", source, "--target", "<img src=x onerror=alert(1)>", "--position", "1", "--out", str(page)]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    assert f"page: {page}" in result.output.replace("\n", "")
+    text = page.read_text(encoding="utf-8")
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert "\u202e" not in text
+    assert "Content-Security-Policy" in text
+    tables = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert tables == {"why-not-attribution-components.csv", "why-not-attribution-sources.csv"}
+    assert all(f"tables/{name}" in text for name in tables)
+    again = CliRunner().invoke(app, asked)
+    assert again.exit_code == 2
+    assert "exists; give another --out, or --overwrite" in again.output.replace("\n", " ")
+    assert CliRunner().invoke(app, [*asked, "--overwrite"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("out", "message"), [("page.txt", "give the name of an .html file"), ("no/page.html", "There is no folder")]
+)
+def test_places_where_no_page_can_be(tmp_path: Path, out: str, message: str) -> None:
+    result = CliRunner().invoke(app, ["attribute", SOURCE, "--out", str(tmp_path / out)])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,8 @@
 """The command that explains a prediction by what wrote it."""
 
+import re
+import shlex
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import typer
@@ -19,24 +22,72 @@ def attribute(
     ] = None,
     position: Annotated[int | None, typer.Option(min=0, help="Decoder row, from 0.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Components shown.")] = 12,
+    out: Annotated[Path | None, typer.Option(help="Also write a page, FILE.html, with its tables in tables/.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it is there.")] = False,
     model: options.Model = "bundled",
+    dtype: options.DType = "float32",
 ) -> None:
     """Show what wrote a predicted token: decoder components, then source tokens through cross-attention. Exact.
 
     Examples:
     \b
-      interp attribute "translate English to German: The dog is running."
+      interp attribute "translate English to German: The dog is running." --out dog.html
       interp attribute "translate English to German: A red car." --target "Ein rotes Auto." --foil "Eine rotes Auto."
     """
     with messages():
         import interp
-        from analyses.logit_attribution.attribute import explain
+        from analyses.logit_attribution.attribute import explain, explanation_report, inexact
+        from interp.report import render
 
-        told = explain(interp.load(model), source, target, foil, position)
+        if out is not None:
+            _check_page(out, overwrite)
+        told = explain(interp.load(model, dtype=dtype), source, target, foil, position)
         typer.echo(f"target ({told.target_origin}): {told.target}")
         typer.echo(
             f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
             f"gap of the sum {told.gap:.1e} of the largest logit"
         )
+        for warning in inexact(told):
+            typer.echo(warning)
         for title, frame in (("Components", told.components.head(top)), ("Source tokens", told.sources)):
             print_table(title, list(map(str, frame.columns)), frame.itertuples(index=False))
+        if out is not None:
+            name = PurePath(model).name
+            choices = {"target": target, "foil": foil, "position": position, "model": name, "dtype": dtype}
+            report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
+            for path, content in render(report).items():
+                place = out if path == "index.html" else out.parent / path
+                place.parent.mkdir(exist_ok=True)
+                place.write_bytes(content)
+            typer.echo(f"page: {out}")
+
+
+def _command(source: str, choices: dict[str, object]) -> str:
+    """The command line that makes the page again, defaults left out."""
+    words = ["interp", "attribute", source]
+    for name, value in choices.items():
+        if value not in {None, "bundled", "float32"}:
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+def _slug(stem: str) -> str:
+    """A name for the page's tables, so that two pages of a folder do not share them."""
+    readable = "-".join(re.findall("[a-z0-9]+", stem.lower()))
+    return f"{readable[:60].strip('-')}-attribution" if readable else "attribution"
+
+
+def _check_page(out: Path, overwrite: bool) -> None:
+    """Refuse a place for the page before any work is done.
+
+    Raises:
+        InputError: if it is no .html file in a folder that exists, or is there already.
+    """
+    from interp.errors import InputError
+
+    if out.suffix != ".html":
+        raise InputError(f"--out is {str(out)!r}; give the name of an .html file.")
+    if not out.parent.is_dir():
+        raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
+    if out.exists() and not overwrite:
+        raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")

@@ -8,6 +8,7 @@ and MLPs, and every cross head is a sum over source tokens; nothing is left over
 from analyses._contract import Analysis
 from analyses.logit_attribution.experiment import experiment
 from analyses.logit_attribution.observe import HOOKS, illustrate, observe
+from analyses.logit_attribution.portrait import portray
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.summary import LogitAttribution, summarise
@@ -20,6 +21,7 @@ ANALYSIS = Analysis(
     observe=observe,
     experiment=experiment,
     illustrate=illustrate,
+    portray=portray,
     summarise=summarise,
     present=present,
     settings=AttributionSettings,

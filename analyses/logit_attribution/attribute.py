@@ -5,12 +5,14 @@ from through cross-attention, each split over the kinds of encoder component. Ex
 """
 
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
 from analyses.logit_attribution.wording import number
 from interp import displays
 from interp.attribution import (
@@ -24,7 +26,7 @@ from interp.attribution import (
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.readout import completeness_gap, label_tokens, largest_logit, logit_difference, one_token, runner_up
-from interp.report import Bars, Figure, Section, Table, visible
+from interp.report import Report, Section, Sketch, Table, visible
 from interp.residual import component_labels, contribution_hooks, decoder_contributions
 from interp.texts import Text
 from interp.tokens import Batch
@@ -170,8 +172,27 @@ def _source_frame(model: HookedEncoderDecoder, batch: Batch, by_source: Tensor) 
     })
 
 
-def explanation_section(explanation: Explanation) -> Section:
-    """The page of one prediction."""
+EXACT = 2e-6
+"""The completeness gap that float32 reaches."""
+
+
+def inexact(explanation: Explanation) -> tuple[str, ...]:
+    """A warning where the sum is further from the logits than float32 explains, as after half-precision weights."""
+    if explanation.gap <= EXACT:
+        return ()
+    return (
+        f"The gap is {number(explanation.gap, 1)} of the prompt's largest |logit|, more than the {EXACT:g} that float32 "
+        "reaches: read contributions of that size as noise, or load the model with dtype float32.",
+    )
+
+
+def explanation_section(explanation: Explanation, name: str = "attribution") -> Section:
+    """The page of one prediction.
+
+    Args:
+        explanation: what was found.
+        name: slug with which the names of its blocks begin.
+    """
     top = explanation.components.iloc[0]
     strongest = explanation.sources.iloc[int(explanation.sources["contribution"].abs().argmax())]
     label, foil = visible(explanation.label), visible(explanation.foil)
@@ -183,21 +204,22 @@ def explanation_section(explanation: Explanation) -> Section:
         f"Cross-attention adds {number(cross)}, most of it at {visible(str(strongest['source token']))!r} "
         f"({number(float(strongest['contribution']))}).",
         f"The contributions add up with a gap of {number(explanation.gap, 1)} of the prompt's largest |logit|.",
+        *inexact(explanation),
     )
     return Section(
-        name="attribution",
+        name=name,
         title=f"Why {label!r} and not {foil!r}?",
         question=f"What wrote the logit difference at position {explanation.position}?",
         findings=findings,
         blocks=(
-            _bars(explanation, label, foil),
+            _sentence(explanation, name),
             Table(
-                "attribution-components",
+                f"{name}-components",
                 "Contributions of all components, largest first; they add up to the difference.",
                 explanation.components,
             ),
             Table(
-                "attribution-sources",
+                f"{name}-sources",
                 "Source tokens in reading order: what each contributes through all cross-attention heads, and its "
                 "parts by kind of encoder component at that token.",
                 explanation.sources,
@@ -211,22 +233,32 @@ def explanation_section(explanation: Explanation) -> Section:
     )
 
 
-def _bars(explanation: Explanation, label: str, foil: str) -> Figure:
+def _sentence(explanation: Explanation, name: str) -> Sketch:
     sources = explanation.sources
-    top = int(sources["contribution"].abs().argmax())
-    return Figure(
-        name="attribution-sources",
-        caption=f"What each source token adds through all cross-attention heads to the logit of {label!r} less that of {foil!r}.",
-        alt=(
-            f"Bars of source tokens; the largest is {visible(str(sources['source token'][top]))!r} with "
-            f"{number(float(sources['contribution'][top]))}."
-        ),
-        drawing=Bars(
-            labels=tuple(sources["source token"]),
-            values=sources["contribution"].to_numpy(),
-            low=None,
-            high=None,
-            control=None,
-            axis="contribution to logit difference (logits)",
-        ),
+    values = sources["contribution"].to_numpy()
+    strongest = float(np.abs(values).max())
+    answer = f"{token_text(explanation.label)} rather than {token_text(explanation.foil)}"
+    target = f"<p>target ({explanation.target_origin}): <bdi>{escape(visible(explanation.target))}</bdi></p>"
+    markup = f"{target}<p>{answer}</p>{coloured_sentence(tuple(sources['source token']), values, strongest)}"
+    title = "The source, its tokens coloured by what they add through all cross-attention heads"
+    return Sketch(f"{name}-sentence", title, markup + legend(strongest))
+
+
+def explanation_report(explanation: Explanation, command: str, model: str, name: str = "attribution") -> Report:
+    """The page of one prediction as a report of its own.
+
+    Args:
+        explanation: what was found.
+        command: the command line that makes it again.
+        model: name of the model.
+        name: slug with which the names of its blocks begin.
+    """
+    section = explanation_section(explanation, name)
+    return Report(
+        title=section.title,
+        question=section.question,
+        findings=section.findings[:1],
+        command=command,
+        sections=(section,),
+        provenance=(("model", model), ("source", explanation.source), ("target", explanation.target)),
     )

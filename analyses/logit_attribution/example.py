@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
+from analyses.logit_attribution.portrait import source_sums
 from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.wording import number
-from interp.report import Bars, Block, Figure, Heatmap, Panel, Paragraph, visible
+from interp.report import Block, Figure, Heatmap, Panel, Paragraph, Sketch, visible
 
 ENCODER_SHOWN = 9
 """Encoder components with a column of their own."""
@@ -25,7 +27,7 @@ def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
     return (
         Paragraph(words),
         _rows_figure(result, by_row),
-        _sources_figure(result, by_row, row, foil),
+        _sources_sketch(result, by_row, row, foil),
         _encoder_figure(result, row, foil),
     )
 
@@ -62,29 +64,19 @@ def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
     )
 
 
-def _sources_figure(result: LogitAttribution, by_row: np.ndarray, row: int, foil: str) -> Figure:
+def _sources_sketch(result: LogitAttribution, by_row: np.ndarray, row: int, foil: str) -> Sketch:
+    """The source under the head, and under all cross heads together, on one scale."""
     example, head = result.example, result.strongest_cross
-    label, values = visible(example.label_pieces[row]), by_row[row]
-    top = int(np.abs(values).argmax())
-    return Figure(
-        name="logit-attribution-example-sources",
-        caption=(
-            f"The source tokens in reading order: what each adds through {head} to the logit of {label!r} less that of "
-            f"{visible(foil)!r}."
-        ),
-        alt=(
-            f"Bars of source tokens for the prediction {label!r}: {visible(example.source_pieces[top])!r} adds "
-            f"{number(float(values[top]))} of {number(float(values.sum()))} through {head}."
-        ),
-        drawing=Bars(
-            labels=example.source_pieces,
-            values=values,
-            low=None,
-            high=None,
-            control=None,
-            axis="contribution to logit difference (logits)",
-        ),
+    lines = {str(head): by_row[row], "all cross-attention heads": source_sums(example)[row]}
+    strongest = max(float(np.abs(values).max()) for values in lines.values())
+    answer = f"{token_text(example.label_pieces[row])} rather than {token_text(foil)}"
+    sentences = "".join(
+        f"<p>{name}, {answer}: {number(float(values.sum()))} logits in all</p>"
+        f"{coloured_sentence(example.source_pieces, values, strongest)}"
+        for name, values in lines.items()
     )
+    title = "The source, its tokens coloured by what they add to the answer"
+    return Sketch("logit-attribution-example-sources", title, legend(strongest) + sentences)
 
 
 def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:

@@ -33,7 +33,7 @@ from interp.readout import (
     runner_up,
     token_logit,
 )
-from interp.residual import DecoderContributions, contribution_hooks, decoder_contributions
+from interp.residual import DecoderContributions, component_labels, contribution_hooks, decoder_contributions
 from interp.tokens import Batch, category_counts
 
 HOOKS = tuple(dict.fromkeys((*contribution_hooks(), *source_hooks(), *encoder_hooks())))
@@ -123,7 +123,7 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
 
     Returns:
         `components` [target component], `sources` [layer head target source], `memory` [target source component] of all
-        cross heads together, `value` [target], and `runner_up` [target], the pieces of the foils.
+        cross heads together, `value` [target], `runner_up` [target], the pieces of the foils, and `component_names`.
     """
     readout = readouts_of(run)["difference"]
     read = readout.frozen(run.cache)
@@ -139,7 +139,9 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
         "value": readout.values[0],
     }
     arrays = {name: values.float().cpu().numpy() for name, values in shown.items()}
-    return arrays | {"runner_up": _pieces(run.model, foils)}
+    cfg = run.model.cfg
+    names = component_labels(cfg.n_decoder_layers, cfg.n_heads)
+    return arrays | {"runner_up": _pieces(run.model, foils), "component_names": np.array(names)}
 
 
 def _pieces(model: HookedEncoderDecoder, tokens: Tensor) -> np.ndarray:
