@@ -22,6 +22,8 @@ from safetensors.numpy import save as save_arrays
 from interp.errors import InputError
 
 _IDENTITY = "identity.txt"
+_REPLACED = "replaced"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,8 @@ class Staging:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         if overwrite and self.final.exists():
-            old = self.folder / "replaced"
-            shutil.rmtree(old, ignore_errors=True)
-            self.final.rename(old)
+            shutil.rmtree(self.folder / _REPLACED, ignore_errors=True)
+            self.final.rename(self.folder / _REPLACED)
         content.rename(self.final)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -126,6 +127,7 @@ def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _lock(lock.fileno(), final)
+            _restore(folder, final, overwrite)
             _claim(folder, identity)
             try:
                 yield Staging(final, folder)
@@ -137,6 +139,8 @@ def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG):
             raise InputError(f"Cannot write {str(final)!r}: {error.strerror}; give another --out.") from error
+        if error.errno in _NO_SPACE:
+            error.add_note("make room and give the same command again: it goes on where it stopped")
         raise
 
 
@@ -147,6 +151,14 @@ def _lock(descriptor: int, final: Path) -> None:
         raise InputError(
             f"Another run is being written to {str(final)!r}; wait for it or give another --out."
         ) from error
+
+
+def _restore(folder: Path, final: Path, overwrite: bool) -> None:
+    """Bring back a run that was being replaced when the replacing one was killed between two renames."""
+    replaced = folder / _REPLACED
+    if replaced.is_dir() and not final.exists():
+        replaced.rename(final)
+        check_place(final, overwrite)
 
 
 def _claim(folder: Path, identity: str) -> None:
