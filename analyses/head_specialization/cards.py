@@ -95,7 +95,7 @@ def card(atlas: HeadAtlas, head: HeadId) -> Sketch:
         f'<p style="font-size:.92rem;margin:0 0 .4rem">{escape(_caption(specimen, role))}</p>',
         '<div style="display:flex;flex-wrap:wrap;gap:1rem 2.5rem">',
         f'<div style="max-width:100%">{picture}</div>',
-        f"<div>{_importance_table(atlas, head)}{_measures_table(atlas, head)}</div></div>",
+        f'<div style="flex:1 1 24rem;min-width:0">{_importance_table(atlas, head)}{_measures_table(atlas, head)}</div></div>',
     )
     return Sketch(f"card-{str(head).lower()}", f"Card of {head}", "".join(parts))
 

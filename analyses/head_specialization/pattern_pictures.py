@@ -83,5 +83,5 @@ def thumbnail(pattern: Float[np.ndarray, "query key"]) -> str:
 
 def strongest_link(pattern: Float[np.ndarray, "query key"], queries: Sequence[str], keys: Sequence[str]) -> str:
     """The largest weight in words."""
-    row, column = np.unravel_index(int(pattern.argmax()), pattern.shape)
+    row, column = (int(place) for place in np.unravel_index(int(pattern.argmax()), pattern.shape))
     return f"{shown_token(queries[row])!r} to {shown_token(keys[column])!r} {pattern[row, column]:.2f}"
