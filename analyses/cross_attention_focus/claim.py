@@ -86,7 +86,7 @@ def _why_not_testable(focus: Focus) -> str:
         return "no prompt has a content word"
     if focus.n_layers < 3:
         return f"a trend needs at least 3 decoder layers, and this model has {focus.n_layers}"
-    return f"a test within prompts needs at least 2 of them, and this run has {focus.n_prompts}"
+    return f"the test needs at least 2 different sentences, and this run has {focus.n_sentences}"
 
 
 def _both_halves(focus: Focus, version: Version) -> str:

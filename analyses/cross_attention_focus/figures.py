@@ -45,8 +45,8 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
     return Figure(
         name=f"cross-focus-mass-{version}",
         caption=(
-            f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_prompts} prompts, "
-            f"grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
+            f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_sentences} "
+            f"sentences, grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
         ),
         alt="; ".join(alt_text(_in_words(name), cells) for name, cells in drawn.items()) + ".",
         drawing=layer_lines(drawn, "mass", focus.n_layers),
@@ -69,7 +69,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
         name="cross-focus-entropy",
         caption=(
             "Normalised entropy of a layer's reading (0: one token, 1: even spread), raw, masked and norm-weighted, with 95 % "
-            f"intervals over prompts and untrained twins in grey. {CAVEAT}"
+            f"intervals over sentences and untrained twins in grey. {CAVEAT}"
         ),
         alt="Normalised entropy. " + "; ".join(alt_text(name, cells) for name, cells in spread.items()) + ".",
         drawing=layer_lines(spread, "entropy / ln n", focus.n_layers),
@@ -78,7 +78,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
         name="cross-focus-path",
         caption=(
             "On the content span: centre of mass (0: first token, 1: last), its spread, and Kendall's tau of the centre with the "
-            "decoder row (1: the reading only moves forward), with 95 % intervals over prompts and untrained twins in grey. "
+            "decoder row (1: the reading only moves forward), with 95 % intervals over sentences and untrained twins in grey. "
             + CAVEAT
         ),
         alt="On the content span. " + "; ".join(alt_text(name, cells) for name, cells in path.items()) + ".",
@@ -110,7 +110,7 @@ def head_figure(focus: Focus, version: Version) -> Figure:
         name=f"cross-focus-heads-{version}",
         caption=(
             f"Mass of every cross-attention head on every category of source token: {_HEAD_WHAT[version]}. "
-            f"Means over prompts; intervals and untrained twins are in the table. {CAVEAT}"
+            f"Means over sentences; intervals and untrained twins are in the table. {CAVEAT}"
         ),
         alt="Mass of heads: " + "; ".join(most) + ".",
         drawing=Heatmap(panels, "mass", lower=0.0, upper=1.0),

@@ -69,7 +69,7 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
         name="cross-focus-flow",
         caption=(
             "Of what the decoder stream is made after every layer (ALTI+): shares of the target prefix and of source tokens, "
-            "followed down to the inputs, with 95 % intervals over prompts and untrained twins in grey."
+            "followed down to the inputs, with 95 % intervals over sentences and untrained twins in grey."
         ),
         alt="ALTI+ shares. " + "; ".join(alt_text(name, cells, "layer") for name, cells in drawn.items()) + ".",
         drawing=layer_lines(drawn, "share", focus.n_layers),
@@ -78,7 +78,7 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
         name="cross-focus-flow-steps",
         caption=(
             "Source share of a prediction (ALTI+, after the last layer) in each quarter of the target; the rest comes from the "
-            "target prefix. 95 % intervals over prompts, untrained twins in grey."
+            "target prefix. 95 % intervals over sentences, untrained twins in grey."
         ),
         alt=alt_text("ALTI+ source share", quarters["source share"], "quarter") + ".",
         drawing=_quarter_lines(quarters["source share"]),

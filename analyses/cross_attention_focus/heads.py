@@ -1,8 +1,8 @@
 """Which single head does something most, without the flattery of having been chosen for it?
 
-The best of many heads looks good by chance. So a head is chosen on the first half of the prompts and its number is taken from
+The best of many heads looks good by chance. So a head is chosen on the first half of the sentences and its number is taken from
 the second half, where nothing was chosen (methods G); each untrained twin may choose its own best head by the same rule. The
-halves are consecutive prompts, which keeps variants of one sentence that follow each other on the same side.
+prompts of one sentence were averaged before (`sentences`), so no sentence is on both sides.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def best_heads(evidence: Evidence, categories: Sequence[str]) -> tuple[BestHead,
     """The heads with the most mass on each category and the one whose reading moves forward most.
 
     Args:
-        evidence: of the run; fewer than four prompts cannot be halved and give no heads.
+        evidence: of the run; fewer than four sentences cannot be halved and give no heads.
         categories: which categories, of those that occur.
     """
     if len(evidence.prompt_ids) < 4:

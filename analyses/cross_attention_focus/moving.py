@@ -28,7 +28,7 @@ def _sentence(focus: Focus, kind: SwapKind, moved: Moved) -> str:
     sentence = (
         f"{_WHAT[kind]} moves the heads of layer 0 by {with_interval(first_layer, 3)} and those of layer {last} by "
         f"{with_interval(last_layer, 3)} of the largest possible divergence (untrained twins {twins_range(first_layer, 3)} and "
-        f"{twins_range(last_layer, 3)}; {moved.n_prompts} prompts)"
+        f"{twins_range(last_layer, 3)}; {moved.n_sentences} sentences)"
     )
     if moved.head is None:
         return f"{sentence}."
@@ -36,7 +36,7 @@ def _sentence(focus: Focus, kind: SwapKind, moved: Moved) -> str:
     gained = moved.gained.at(*place)
     beyond = "" if value.low > value.twin_high else ", which is within what untrained heads do"
     return (
-        f"{sentence}; most moved is {moved.head.head} (chosen on the first half of the prompts, measured on the second) with "
+        f"{sentence}; most moved is {moved.head.head} (chosen on the first half of the sentences, measured on the second) with "
         f"{with_interval(value, 3)}, most moved heads of untrained twins {twins_range(value, 3)}{beyond}; its weight on the "
         f"exchanged token changes by {signed(float(gained.point))} [{signed(float(gained.low))}, {signed(float(gained.high))}]."
     )
@@ -60,8 +60,8 @@ def swap_figure(focus: Focus) -> Figure:
         name="cross-focus-swaps",
         caption=(
             "How far each cross-attention head moves when one source token is exchanged and the decoder inputs stay: "
-            "Jensen-Shannon divergence of its pattern before and after over ln 2, mean over rows and prompts. Right of each: the "
-            f"mean of the untrained twins. {CAVEAT}"
+            "Jensen-Shannon divergence of its pattern before and after over ln 2, mean over rows and sentences. Right of each: "
+            f"the mean of the untrained twins. {CAVEAT}"
         ),
         alt="Divergence of heads. " + "; ".join(texts) + ".",
         drawing=Heatmap(tuple(panels), "divergence / ln 2", lower=0.0),

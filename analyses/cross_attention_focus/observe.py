@@ -24,6 +24,7 @@ from analyses._contract import Arrays, Pass
 from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
 from analyses.cross_attention_focus.flow.observe import alti_or_undefined, observe_flow
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
+from analyses.cross_attention_focus.sentences import SENTENCE, fingerprints
 from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
 from analyses.cross_attention_focus.swaps import observe_swaps
@@ -86,14 +87,16 @@ def observe(run: Pass) -> Arrays:
 
     Returns:
         `{reading}.{statistic}`, [prompt layer head] or [prompt layer], with a last axis of categories for masses;
-        `base_rate` [prompt category], the share of each category among the source tokens; those of `flow.observe`; and,
-        unless the settings forbid the two more forward passes, those of `swaps`.
+        `base_rate` [prompt category], the share of each category among the source tokens; `sentence` [prompt 2], equal for
+        prompts that share a sentence; those of `flow.observe`; and, unless the settings forbid the two more forward passes,
+        those of `swaps`.
     """
     arrays = observe_readings(run) | observe_flow(run.model, run.batch, run.cache)
     assert isinstance(run.settings, FocusSettings)
     if run.settings.swaps:
         arrays |= observe_swaps(run)
-    return {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
+    numbers = {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
+    return numbers | {SENTENCE: fingerprints(run.batch)}
 
 
 def observe_readings(run: Pass) -> dict[str, Tensor]:

@@ -31,7 +31,8 @@ LIMITS = (
     "Chefer's relevance follows one logit's gradient and is no share.",
     "An exchanged token is followed under teacher forcing with the original target, which after the first row disagrees with it.",
     "Content and function words are told apart by a list of English words; content of other languages includes function words.",
-    "Intervals treat prompts as independent; prompts that share a sentence make them somewhat too short.",
+    "The unit is the sentence: prompts that share one are averaged first, so what differs between their target languages is not "
+    "seen here. Sentences of one set are alike, and intervals hold for sentences like these.",
 )
 
 
@@ -77,8 +78,9 @@ def _how_to_read(focus: Focus) -> str:
         ),
     }[focus.target_origin]
     return (
-        f"{origin} Masses are means over decoder rows within a prompt, then over {focus.n_prompts} prompts; brackets are 95 % "
-        f"bootstrap intervals over prompts; the control is {focus.n_twins} untrained models of the same shape on the same texts. "
+        f"{origin} Masses are means over decoder rows within each of {focus.n_prompts} prompts, then over prompts that share a "
+        f"sentence, then over {focus.n_sentences} sentences; brackets are 95 % bootstrap intervals over sentences; the control "
+        f"is {focus.n_twins} untrained models of the same shape on the same texts. "
         "Decoder row t reads target token t - 1 and predicts token t. Every reading is shown raw, masked to the content "
         "span (no prefix, no end of sentence) with the mass it retains, and weighted by the length of what is written. "
         "Weight on padding was checked to be exactly 0."
@@ -109,6 +111,6 @@ def _head_sentence(best: BestHead) -> str:
     norm = "" if best.norm is None else f"; weighted by the length of what it writes {with_interval(best.norm)}"
     verdict = "" if best.value.low > best.value.twin_high else ", so no head stands out in this"
     return (
-        f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the prompts, measured on the second): "
+        f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the sentences, measured on the second): "
         f"{numbers}{verdict}{norm}."
     )

@@ -1,4 +1,7 @@
-"""From numbers per prompt to what is shown: masses, shape statistics, trends over layers, and single heads."""
+"""From numbers per prompt to what is shown: masses, shape statistics, trends over layers, and single heads.
+
+Prompts that share a sentence are averaged first (`sentences`): what the parts of this package call a prompt is then a sentence.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from analyses.cross_attention_focus.masses import (
     present_categories,
     summarise_masses,
 )
+from analyses.cross_attention_focus.sentences import by_sentence
 from analyses.cross_attention_focus.swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
 from analyses.cross_attention_focus.trend import Course, Trend, assess
 from interp.words import CATEGORIES
@@ -42,15 +46,15 @@ class Moved:
     """What exchanging one source token does to every head, [layer head].
 
     Attributes:
-        n_prompts: prompts that have such a token.
+        n_sentences: sentences that have such a token in some prompt.
         moved: divergence of the patterns, 0 to 1.
         gained: change of the weight on the exchanged token.
         start: divergence in the first row alone.
         layer: `moved`, mean over the heads of a layer.
-        head: the head that moves most, chosen on one half of the prompts and measured on the other.
+        head: the head that moves most, chosen on one half of the sentences and measured on the other.
     """
 
-    n_prompts: int
+    n_sentences: int
     moved: Estimate
     gained: Estimate
     start: Estimate
@@ -64,6 +68,7 @@ class Focus:
 
     Attributes:
         n_prompts: prompts observed.
+        n_sentences: different sentences among them, the unit of every interval and test.
         n_twins: untrained twins.
         n_layers: decoder layers.
         n_heads: heads of a layer.
@@ -73,12 +78,13 @@ class Focus:
         trends: of every category in every version.
         flow: `alti.mass`, `alti.target`, `alti.quarters`, `alti.decline` and `rollout.mass`, as `flow.observe` defines them.
         gradients: Chefer's relevance on a sample of the prompts; None if none was taken.
-        heads: heads that stand out, each chosen on one half of the prompts and measured on the other.
+        heads: heads that stand out, each chosen on one half of the sentences and measured on the other.
         swaps: kind -> what exchanging one token moves; empty if no prompt has a token to exchange.
         example: one prompt in full.
     """
 
     n_prompts: int
+    n_sentences: int
     n_twins: int
     n_layers: int
     n_heads: int
@@ -100,10 +106,13 @@ class Focus:
 
 def summarise(evidence: Evidence) -> Focus:
     """Summarise the observations of a model and its untrained twins."""
+    n_prompts = len(evidence.prompt_ids)
+    evidence = by_sentence(evidence)
     readings = ("raw.head", "norm.head", "raw.layer", "norm.layer")
     masses = {version: summarise_masses(evidence, version) for version in VERSIONS}
     return Focus(
-        n_prompts=len(evidence.prompt_ids),
+        n_prompts=n_prompts,
+        n_sentences=len(evidence.prompt_ids),
         n_twins=len(evidence.twins),
         n_layers=evidence.cfg.n_decoder_layers,
         n_heads=evidence.cfg.n_decoder_heads,

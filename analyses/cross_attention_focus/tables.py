@@ -52,8 +52,8 @@ def _trend_table(focus: Focus) -> Table:
         name="cross-focus-trends",
         caption=(
             "Trend of every category's mass over the decoder layers. Change: rise of the fitted line from the first to the last "
-            "layer, with its 95 % interval over prompts and the untrained twins' changes; chance: where 95 % of untrained "
-            "models would lie. p: Page's test within prompts, adjusted over all tests of this table (Benjamini-Hochberg). "
+            "layer, with its 95 % interval over sentences and the untrained twins' changes; chance: where 95 % of untrained "
+            "models would lie. p: Page's test within sentences, adjusted over all tests of this table (Benjamini-Hochberg). "
             "A trend is called only if p < 0.05, the change is at least 0.05, its interval excludes 0 and it lies beyond chance."
         ),
         frame=pd.DataFrame(rows),
@@ -85,7 +85,7 @@ def _layer_table(focus: Focus) -> Table:
         name="cross-focus-mass-by-layer",
         caption=(
             "Cross-attention mass of every decoder layer on every category of source token, in three versions, with 95 % "
-            "intervals over prompts, the base rate |c|/S and the untrained twins. Lift is mass over base rate. Rows furthest "
+            "intervals over sentences, the base rate |c|/S and the untrained twins. Lift is mass over base rate. Rows furthest "
             "from their base rate come first."
         ),
         frame=most_telling_first(frame, frame["mass"] - frame["base rate"]),
@@ -121,7 +121,7 @@ def _head_table(focus: Focus) -> Table:
         caption=(
             "The same for every head; the twins' columns are those of the head at the same place in the untrained models. Rows "
             "furthest from their base rate come first, so the top of the table flatters its heads: the findings name heads "
-            "chosen on one half of the prompts and measured on the other."
+            "chosen on one half of the sentences and measured on the other."
         ),
         frame=most_telling_first(frame, frame["mass"] - frame["base rate"]),
         columns_shown=(
