@@ -32,13 +32,50 @@ Advance = Callable[[str, int, int], None]
 
 @runtime_checkable
 class Shards(Protocol):
-    """Where observations of shards are kept: a run's folder, or nowhere."""
+    """Where observations of shards are kept: a run's folder, or memory."""
 
-    def read_shard(self, name: str) -> dict[str, np.ndarray] | None:
-        """A shard that is already there, whole, or None."""
+    def has_shard(self, name: str) -> bool:
+        """Whether a shard is there, whole."""
+
+    def read_shard(self, name: str, prefix: str = "") -> dict[str, np.ndarray] | None:
+        """The arrays of a shard whose names begin with a prefix, or None if the shard is not there whole."""
 
     def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep a shard."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations(Mapping[str, Observed]):
+    """What one model gave to every analysis: analysis name -> what was observed, prompts in order.
+
+    Numbers of prompts are read from the shards when an analysis is looked up, so that a run holds one analysis at a time.
+
+    Attributes:
+        store: where the shards are.
+        shards: their names, in the order of the prompts.
+        weights: analysis -> numbers from the weights alone.
+        experiments: analysis -> numbers of its experiment.
+    """
+
+    store: Shards
+    shards: tuple[str, ...]
+    weights: Mapping[str, Arrays]
+    experiments: Mapping[str, Arrays]
+
+    def __getitem__(self, analysis: str) -> Observed:
+        prefix = f"{analysis}/"
+        weights = self.weights[analysis]
+        parts = [self.store.read_shard(shard, prefix) for shard in self.shards]
+        whole = [part for part in parts if part is not None]
+        assert len(whole) == len(parts), f"a shard of {analysis} was lost while the run was going on"
+        joined = {name.removeprefix(prefix): values for name, values in _join(whole).items()}
+        return Observed(joined, weights, self.experiments[analysis])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.weights)
+
+    def __len__(self) -> int:
+        return len(self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +163,7 @@ def observe(
     chosen: Sequence[Chosen],
     store: Shards,
     advance: Advance,
-) -> dict[str, Observed]:
+) -> Observations:
     """Everything one model gives to every analysis.
 
     Args:
@@ -138,29 +175,25 @@ def observe(
         advance: progress.
 
     Returns:
-        Analysis name -> what was observed, prompts in order.
+        What was observed, by analysis.
     """
     done, total = 0, sum(len(batch) for batch in batches)
-    parts: list[dict[str, np.ndarray]] = []
+    names = []
     for index, group in enumerate(shards(batches, batch_size)):
-        name = f"{subject.label}-{index:05d}"
-        shard = store.read_shard(name)
-        if shard is None:
-            shard = _observe_shard(subject.model, group, chosen)
-            store.write_shard(name, shard)
-        parts.append(shard)
+        names.append(f"{subject.label}-{index:05d}")
+        if not store.has_shard(names[-1]):
+            store.write_shard(names[-1], _observe_shard(subject.model, group, chosen))
         done += sum(len(batch) for batch in group)
         advance(f"observing {subject.label}", done, total)
-    joined = _join(parts)
     groups = experiment_batches(subject.model, batches) if subject.experiments else []
-    observed = {}
+    weights: dict[str, Arrays] = {}
+    experiments: dict[str, Arrays] = {}
     for item in chosen:
         name, analysis = item.analysis.name, item.analysis
         with item.named():
-            weights = analysis.examine(subject.model, item.settings)
-            experiment = analysis.experiment(subject.model, groups, item.settings) if subject.experiments else {}
-        observed[name] = Observed(_of(joined, name), weights, experiment)
-    return observed
+            weights[name] = analysis.examine(subject.model, item.settings)
+            experiments[name] = analysis.experiment(subject.model, groups, item.settings) if subject.experiments else {}
+    return Observations(store, tuple(names), weights, experiments)
 
 
 def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> list[Batch]:
@@ -214,11 +247,6 @@ def _join(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _of(arrays: Mapping[str, np.ndarray], analysis: str) -> dict[str, np.ndarray]:
-    prefix = f"{analysis}/"
-    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-
-
 def observe_twins(
     model: HookedEncoderDecoder,
     seeds: Sequence[int],
@@ -227,7 +255,7 @@ def observe_twins(
     chosen: Sequence[Chosen],
     store: Shards,
     advance: Advance,
-) -> list[dict[str, Observed]]:
+) -> list[Observations]:
     """What the untrained twins give, one twin in memory at a time."""
     observed = []
     for index, seed in enumerate(seeds):

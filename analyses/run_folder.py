@@ -7,6 +7,7 @@ if, everything that decides the numbers is the same. One run at a time may build
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
+from safetensors import safe_open
 from safetensors.numpy import save as save_arrays
 
 from interp.errors import InputError
 
 _IDENTITY = "identity.txt"
 _REPLACED = "replaced"
+_MARK = ".sha256"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,23 +42,30 @@ class Staging:
     def _shard(self, name: str) -> Path:
         return self.folder / "shards" / f"{name}.safetensors"
 
-    def read_shard(self, name: str) -> dict[str, np.ndarray] | None:
-        """A shard of an earlier, interrupted run of the same identity, or None if there is none that is whole."""
+    def has_shard(self, name: str) -> bool:
+        """Whether a shard of this run, or of an earlier one of the same identity, is there and as it was written."""
         path = self._shard(name)
-        if not path.is_file():
+        mark = path.with_suffix(_MARK)
+        if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == _hash(path):
+            return True
+        # Damaged on disk: computing it again costs time, believing it costs the result.
+        path.unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+        return False
+
+    def read_shard(self, name: str, prefix: str = "") -> dict[str, np.ndarray] | None:
+        """The arrays of a shard whose names begin with a prefix, or None if the shard is not there whole."""
+        if not self.has_shard(name):
             return None
-        try:
-            return dict(load_arrays(path.read_bytes()))
-        except SafetensorError:
-            # Damaged on disk: computing it again costs time, believing it costs the result.
-            path.unlink()
-            return None
+        with safe_open(self._shard(name), framework="numpy") as shard:
+            return {key: shard.get_tensor(key) for key in shard.keys() if key.startswith(prefix)}  # noqa: SIM118
 
     def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep a shard; it appears whole or not at all."""
         path = self._shard(name)
         path.parent.mkdir(exist_ok=True)
         write_whole(path, save_arrays({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
+        write_whole(path.with_suffix(_MARK), _hash(path).encode())
 
     def publish(self, files: Mapping[str, bytes], overwrite: bool) -> None:
         """Write the run's files and show the folder.
@@ -77,6 +85,10 @@ class Staging:
             self.final.rename(self.folder / _REPLACED)
         content.rename(self.final)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -30,14 +30,20 @@ from interp.report.exhibits import Exhibit, exhibit
 from interp.tokens import Batch
 
 
-class _Nowhere:
-    """Keeps no shards: a study is computed in one go."""
+class _Memory:
+    """Keeps shards in memory: a study is computed in one go."""
 
-    def read_shard(self, name: str) -> dict[str, np.ndarray] | None:
-        return None
+    def __init__(self) -> None:
+        self._shards: dict[str, Mapping[str, np.ndarray]] = {}
+
+    def has_shard(self, name: str) -> bool:
+        return name in self._shards
+
+    def read_shard(self, name: str, prefix: str = "") -> dict[str, np.ndarray] | None:
+        return {key: values for key, values in self._shards[name].items() if key.startswith(prefix)}
 
     def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        pass
+        self._shards[name] = arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +128,7 @@ def analyse(
     found = get(analysis) if isinstance(analysis, str) else analysis
     chosen = [Chosen(found, choose(found.settings, settings or {}, f"setting of {found.name}"))]
     seeds = twin_seeds(RunConfig(seed=seed, twins=twins))
-    name, size, store = found.name, len(batch), _Nowhere()
+    name, size, store = found.name, len(batch), _Memory()
     observed = observe(Subject("model", model), [batch], size, chosen, store, _silent)
     controls = observe_twins(model, seeds, [batch], size, chosen, store, _silent)
     ids = tuple(str(number) for number in range(1, size + 1))

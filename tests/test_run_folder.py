@@ -117,3 +117,23 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     finally:
         leave.set()
         other.join(30)
+
+
+def test_a_shard_with_other_bytes_of_the_same_length_is_computed_again(tmp_path: Path) -> None:
+    with staging(tmp_path / "run", "a", overwrite=False) as store:
+        store.write_shard("s", {"x": np.arange(64.0)})
+        path = next(partial(tmp_path / "run").rglob("s.safetensors"))
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(bytes(data))
+        assert store.read_shard("s") is None
+        assert not path.exists()
+
+
+def test_a_part_of_a_shard_is_read_by_prefix(tmp_path: Path) -> None:
+    with staging(tmp_path / "run", "a", overwrite=False) as store:
+        store.write_shard("s", {"one/x": np.arange(3.0), "one/y": np.zeros(2), "two/x": np.ones(1)})
+        part = store.read_shard("s", "one/")
+        assert part is not None
+        assert sorted(part) == ["one/x", "one/y"]
+        np.testing.assert_array_equal(part["one/x"], np.arange(3.0))
