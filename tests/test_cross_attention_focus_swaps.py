@@ -86,7 +86,7 @@ def test_a_planted_reader_of_the_exchanged_class_moves_and_even_readers_stay(mon
     focus = summarise(evidence(model, batch))
     assert list(focus.swaps) == ["language"]
     moved = focus.swaps["language"]
-    assert moved.n_prompts == 12
+    assert moved.n_sentences == 12
     assert (moved.moved.low[0] > 0.05).all()
     assert (moved.moved.high[1:] < 0.01).all()
     # One of three prefix tokens, read almost evenly, is lost.
