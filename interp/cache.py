@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interp import displays
 from interp.errors import InputError
+from interp.families import NormPlace
 from interp.hooks import HookFunction, HookPoint
 from interp.names import ActivationKey, axes_of, canonical_name, get_act_name, resolve
 from interp.stacks import ResidualStacks
@@ -43,9 +44,11 @@ class ActivationCache(ResidualStacks):
         compute_result: makes `hook_result` from z.
         gradients: whether the run kept gradients.
         directions: makes logit directions from tokens, for `logit_attrs`.
+        norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`).
 
     Attributes:
         batch: the batch of the forward pass.
+        norm_place: as given; sums over the stream are refused where it is `post`.
     """
 
     def __init__(
@@ -55,11 +58,13 @@ class ActivationCache(ResidualStacks):
         compute_result: ComputeResult,
         gradients: bool = False,
         directions: ComputeDirections | None = None,
+        norm_place: NormPlace = "pre",
     ) -> None:
         self._tensors = tensors
         self._compute_result = compute_result
         self._gradients = gradients
         self._directions = directions
+        self.norm_place = norm_place
         self.batch = batch
 
     def __getitem__(self, key: ActivationKey) -> Tensor:
@@ -119,12 +124,17 @@ class ActivationCache(ResidualStacks):
     def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> "ActivationCache":
         """A cache with the same activations on another device or in another floating-point type."""
         moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}
-        return ActivationCache(moved, self.batch, self._compute_result, directions=self._directions)
+        return self._with(moved, self.batch)
 
     def select(self, prompt: int) -> "ActivationCache":
         """The activations of one prompt, its batch axis kept with length 1; activations shared by the batch stay whole."""
         kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
-        return ActivationCache(kept, None, self._compute_result, directions=self._directions)
+        return self._with(kept, None)
+
+    def _with(self, tensors: Mapping[str, Tensor], batch: Batch | None) -> "ActivationCache":
+        return ActivationCache(
+            tensors, batch, self._compute_result, directions=self._directions, norm_place=self.norm_place
+        )
 
     def at(self, key: ActivationKey, positions: Bool[Tensor, "batch pos"]) -> Tensor:
         """One activation at a token set: the rows of all its tokens, prompt by prompt.

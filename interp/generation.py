@@ -8,6 +8,7 @@ together into the tensors that one teacher-forced pass over the same tokens woul
     encoder points, keys and values of cross-attention      computed once
 
 In beam search the row a token came from changes from step to step; rows are followed back along the surviving hypothesis.
+(M2M100 numbers positions by the tokens that are not padding: there the two agree for texts without the padding token.)
 """
 
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ class Decoding:
         top_k: draws from this many likeliest tokens; 0 is no limit.
         top_p: draws from the smallest set of tokens with this much probability.
         seed: of the draws; the global random state is left as it was.
+        first_token: written first, whatever the model thinks: the target's language in mBART and NLLB; None leaves it to the
+            checkpoint's own `forced_bos_token_id`, if it has one.
     """
 
     method: Method = "greedy"
@@ -54,6 +57,7 @@ class Decoding:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    first_token: int | None = None
 
     def __post_init__(self) -> None:
         if self.beams < 2 and self.method == "beam":
@@ -65,12 +69,14 @@ class Decoding:
             )
 
     def host_settings(self, config: ModelConfig, max_new_tokens: int) -> GenerationConfig:
-        """The host's settings; every one that could change a token is set, whatever the checkpoint's own file says."""
+        """The host's settings. What a checkpoint's own file forces or forbids (a first token, padding) is left to it."""
         chosen: dict[str, Any] = {"num_beams": 1, "do_sample": False}
         if self.method == "beam":
             chosen |= {"num_beams": self.beams, "length_penalty": self.length_penalty, "early_stopping": True}
         elif self.method == "sampling":
             chosen |= {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
+        if self.first_token is not None:
+            chosen["forced_bos_token_id"] = self.first_token
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             use_cache=True,

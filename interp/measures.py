@@ -1,4 +1,4 @@
-"""What number describes one row of an attention pattern, or one vector?
+"""What number describes one row of an attention pattern?
 
 Pure functions of tensors; they know no model. A pattern holds, for every query, weights a(k) over keys. A mask says
 which keys are legal for which query (padding, causality, a span of interest); weights at illegal keys are ignored.
@@ -241,20 +241,6 @@ def masked_mean(
     total = torch.where(counted, values, 0.0).sum(-1)
     number = counted.sum(-1)
     return torch.where(number > 0, total / number, torch.nan)
-
-
-def cosine_matrix(
-    rows: Float[Tensor, "*leading row feature"], columns: Float[Tensor, "*leading column feature"]
-) -> Float[Tensor, "*leading row column"]:
-    """Cosine of every row vector with every column vector, from -1 to 1; NaN where one of the two is zero."""
-    cosines = (rows / norms(rows)[..., None]) @ (columns / norms(columns)[..., None]).mT
-    return cosines.clamp(-1.0, 1.0)
-
-
-def norms(vectors: Float[Tensor, "*leading feature"]) -> Float[Tensor, "*leading"]:
-    """Euclidean length of each vector, ‖v‖₂ = sqrt(Σ v²)."""
-    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
-    return lengths
 
 
 def _legal(pattern: Tensor, mask: Tensor) -> Tensor:

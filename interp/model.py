@@ -26,14 +26,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from interp import displays
 from interp.attention import IMPLEMENTATION, register
 from interp.axes import Logits, TokenIds
+from interp.batching import Batcher
 from interp.cache import RESULT, ActivationCache, in_order, keeper
 from interp.errors import InputError
 from interp.families import family_of, read_config
-from interp.generation import Decoding, Generation, StepRecorder, Written, write
+from interp.generation import Decoding, Generation, StepRecorder, write
 from interp.hooks import HookFunction, HookPoint, attached
 from interp.names import NamesFilter, matching, resolve
-from interp.texts import Text, describe_generated, length_limit, tokenise_all
-from interp.tokens import Batch, collate, shift_right
+from interp.texts import length_limit
+from interp.tokens import Batch
 from interp.wires import head_results
 from interp.wiring import wire
 
@@ -77,6 +78,7 @@ class HookedEncoderDecoder:
         wiring = wire(hf, family, self.cfg)
         self._points, self._modules = wiring.points, wiring.modules
         self.max_length = max_length or min(length_limit(tokenizer), self.cfg.max_positions)
+        self._batcher = Batcher(tokenizer, self.cfg, family.decoder_inputs, self.max_length)
 
     def __repr__(self) -> str:
         cfg = self.cfg
@@ -139,38 +141,13 @@ class HookedEncoderDecoder:
         Raises:
             InputError: if a text is empty or longer than `max_length`, or the numbers of texts differ.
         """
-        tokenizer = self._need_tokenizer()
         sources = [sources] if isinstance(sources, str) else list(sources)
         targets = [targets] if isinstance(targets, str) else targets
-        if not sources:
-            raise InputError("A batch needs at least one source text; got none.")
-        eos = self.cfg.eos_token_id
-        source_texts = tokenise_all(sources, tokenizer, eos, self.max_length, "source", prefixes)
-        if targets is None:
-            inputs = self._collate(source_texts, source_texts)
-            written = write(self.hf, self.cfg, inputs, Decoding(), self._limit(inputs, max_new_tokens))
-            return self._generated(inputs, written)
-        if len(targets) != len(sources):
-            raise InputError(f"Got {len(sources)} sources and {len(targets)} targets; give one for each source.")
-        return self._collate(
-            source_texts, tokenise_all(targets, tokenizer, eos, self.max_length, "target", [""] * len(targets))
-        )
-
-    def _collate(self, sources: Sequence[Text], targets: Sequence[Text]) -> Batch:
-        return collate(sources, targets, self.cfg, self.decoder_inputs, "given").to(self.device)
-
-    def _generated(self, inputs: Batch, written: Written) -> Batch:
-        """The batch of what was written; generation puts the start token first in every family."""
-        targets = [describe_generated(ids, self.tokenizer, self.cfg.eos_token_id) for ids in written.tokens]
-
-        def shift(labels: TokenIds) -> TokenIds:
-            return shift_right(labels, self.cfg, "start")
-
-        made = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished)
-        return made.to(self.device)
-
-    def _limit(self, batch: Batch, limit: int | None) -> int:
-        return min(limit or 2 * batch.input_ids.shape[1] + 20, self.max_length)
+        inputs = self._batcher.given(sources, targets, prefixes, self.device)
+        if targets is not None:
+            return inputs
+        limit = self._batcher.limit(inputs, max_new_tokens)
+        return self._batcher.written(inputs, write(self.hf, self.cfg, inputs, Decoding(), limit))
 
     def generate(
         self,
@@ -199,15 +176,10 @@ class HookedEncoderDecoder:
         inputs = sources if isinstance(sources, Batch) else self.batch(sources, sources)
         recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
         with attached(recorder.functions()):
-            written = write(self.hf, self.cfg, inputs, decoding, self._limit(inputs, max_new_tokens))
-        batch = self._generated(inputs, written)
+            written = write(self.hf, self.cfg, inputs, decoding, self._batcher.limit(inputs, max_new_tokens))
+        batch = self._batcher.written(inputs, written)
         kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
         return Generation(batch, written.logits, self._cache(kept, batch), decoding)
-
-    def _need_tokenizer(self) -> PreTrainedTokenizerBase:
-        if self.tokenizer is None:
-            raise InputError("This model was wrapped without a tokenizer; pass one, or build the batch by hand.")
-        return self.tokenizer
 
     def __call__(self, batch: Batch | Mapping[str, Tensor]) -> Logits:
         """The logits [batch target vocab] of a batch, or of Hugging Face's fields by name.
@@ -280,7 +252,7 @@ class HookedEncoderDecoder:
         return logits, self._cache(in_order(kept, names), batch if isinstance(batch, Batch) else None, gradients)
 
     def _cache(self, kept: Mapping[str, Tensor], batch: Batch | None, gradients: bool = False) -> ActivationCache:
-        return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions)
+        return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions, self.cfg.norm_place)
 
     def _names(self, names_filter: NamesFilter) -> tuple[str, ...]:
         """The points a filter selects; without one, all but results, which a cache computes from z."""
@@ -298,11 +270,11 @@ class HookedEncoderDecoder:
             [batch pos head d_model]; its sum over heads is the attention's output.
         """
         weight: Tensor = self.module(name).weight  # type: ignore[assignment]
-        return head_results(z, weight)
+        return head_results(z, weight.to(z))
 
     def decoder_inputs(self, labels: TokenIds) -> TokenIds:
         """What the decoder reads to predict given labels: the start token (mBART: the last label), then labels shifted."""
-        return shift_right(labels, self.cfg, self.family.decoder_inputs)
+        return self._batcher.shifted(labels)
 
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
         """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token], float32 at least.
@@ -317,4 +289,4 @@ class HookedEncoderDecoder:
         table: Tensor = self.module("unembed.hook_out").weight  # type: ignore[assignment]
         gain: Tensor = self.module("decoder.ln_final").weight  # type: ignore[assignment]
         wide = torch.promote_types(table.dtype, torch.float32)
-        return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens, table).to(wide)
+        return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens.to(table.device), table).to(wide)

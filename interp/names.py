@@ -10,7 +10,8 @@ Canonical names are those users of TransformerLens know, with the stack in front
     {stack}.{l}.hook_attn_out|mlp_out, decoder.{l}.hook_cross_attn_out                  [batch pos d_model]
     {stack}.{l}.ln1|ln2|ln3.hook_scale [batch pos one] | hook_normalized [batch pos d_model]
     {stack}.{l}.mlp.hook_pre|pre_linear|post       [batch pos d_mlp]
-    {stack}.hook_embed [batch pos d_model]         {stack}.position_bias [one head query key]
+    {stack}.hook_embed [batch pos d_model]         {stack}.position_bias [one head query key] (T5; UMT5: in every layer)
+    {stack}.hook_pos_embed [batch or one, pos d_model], {stack}.ln_embed.hook_scale|hook_normalized (BART's relatives)
     {stack}.ln_final.hook_scale|hook_normalized    unembed.hook_out [batch pos vocab]
 
 In a decoder layer `resid_mid` follows self-attention and `resid_mid_cross` follows cross-attention.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
+from interp.families import NormPlace
 from interp.names import HeadId, attention_path
 
 
@@ -48,6 +49,8 @@ class ResidualStacks(Mapping[str, Tensor]):
 
     @abstractmethod
     def __getitem__(self, key: Any) -> Tensor: ...
+
+    norm_place: NormPlace
 
     @abstractmethod
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Tensor:
@@ -96,7 +99,11 @@ class ResidualStacks(Mapping[str, Tensor]):
             layer: the layer before which to stop.
             mode: `all` sublayers, or only the embedding with attention (`attn`) or MLP (`mlp`) outputs.
             apply_ln: as for `accumulated_resid`.
+
+        Raises:
+            InputError: for post-norm models, whose stream is no sum; as for everything below that needs one.
         """
+        self._need_sums()
         attention = ("attn_out",) if stack == "encoder" else ("attn_out", "cross_attn_out")
         leaves = {"all": (*attention, "mlp_out"), "attn": attention, "mlp": ("mlp_out",)}[mode]
         parts, labels = [self[f"{stack}.0.hook_resid_pre"]], ["embed"]
@@ -126,6 +133,7 @@ class ResidualStacks(Mapping[str, Tensor]):
                 parts += result.unbind(2)
                 labels += [str(HeadId(kind, index, head)) for head in range(result.shape[2])]
         if incl_remainder:
+            self._need_sums()
             whole = self.accumulated_resid(stack, layer).values[-1]
             parts.append(whole - torch.stack(parts).sum(0) if parts else whole)
             labels.append("remainder")
@@ -138,6 +146,7 @@ class ResidualStacks(Mapping[str, Tensor]):
 
     def apply_ln_to_stack(self, stacked: ResidualStack) -> ResidualStack:
         """Divide by the scale that the stack's final norm had in this run, which freezes it; gains are not applied."""
+        self._need_sums()
         if stacked.scaled:
             raise InputError("This stack was already divided by the final norm's scale.")
         scale = self[f"{stacked.stack}.ln_final.hook_scale"]
@@ -164,10 +173,17 @@ class ResidualStacks(Mapping[str, Tensor]):
             raise InputError("Logits read the decoder's stream; this is the encoder's.")
         values = (stacked if stacked.scaled else self.apply_ln_to_stack(stacked)).values
         shape, device = values.shape[1:3], values.device
-        direction = self.logit_directions(_per_row(tokens, shape, device))
+        direction = self.logit_directions(_per_row(tokens, shape, device)).to(device)
         if incorrect_tokens is not None:
-            direction = direction - self.logit_directions(_per_row(incorrect_tokens, shape, device))
+            direction = direction - self.logit_directions(_per_row(incorrect_tokens, shape, device)).to(device)
         return torch.einsum("cbtd,btd->cbt", values.to(direction.dtype), direction)
+
+    def _need_sums(self) -> None:
+        if self.norm_place == "post":
+            raise InputError(
+                "This model norms the stream after every sublayer (norm_place='post'), so the stream is no sum of writers and "
+                "has no final norm; `accumulated_resid` and `stack_head_results` without a remainder show what is there."
+            )
 
     def _stack(self, stack: Stack, parts: list[Tensor], labels: tuple[str, ...], apply_ln: bool) -> ResidualStack:
         stacked = ResidualStack(torch.stack(parts), labels, stack)

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from interp.cache import ActivationCache
 from interp.errors import InputError
+from interp.families import NormPlace
 from interp.model import HookedEncoderDecoder
 from interp.names import NamesFilter, axes_of
 from interp.texts import Text
@@ -66,6 +67,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         "same_as": json.dumps(same_as),
         "batch": json.dumps(_describe(cache.batch), ensure_ascii=False),
         "digest": batch_digest(cache.batch),
+        "norm_place": cache.norm_place,
     }
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
@@ -88,9 +90,10 @@ def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> A
         InputError: if there is no such file or it is none of ours.
     """
     tensors = StoredTensors(Path(path))
+    batch, place = tensors.batch(), tensors.norm_place
     if model is None:
-        return ActivationCache(tensors, tensors.batch(), _no_result)
-    return ActivationCache(tensors, tensors.batch(), model.compute_result, directions=model.logit_directions)
+        return ActivationCache(tensors, batch, _no_result, norm_place=place)
+    return ActivationCache(tensors, batch, model.compute_result, directions=model.logit_directions, norm_place=place)
 
 
 def _no_result(name: str, z: Tensor) -> Tensor:
@@ -122,6 +125,7 @@ class StoredTensors(Mapping[str, Tensor]):
             raise InputError(f"{path.name!r} holds no activations of this package (format {metadata.get('format')!r}).")
         self.axes: dict[str, tuple[str, ...]] = {name: tuple(a) for name, a in json.loads(metadata["axes"]).items()}
         self.digest = metadata["digest"]
+        self.norm_place: NormPlace = "post" if metadata["norm_place"] == "post" else "pre"
         self._order: list[str] = json.loads(metadata["order"])
         self._same_as: dict[str, str] = json.loads(metadata["same_as"])
         self._batch = metadata["batch"]

@@ -45,6 +45,7 @@ ORDER = (
     "interp.positions",
     "interp.cache",
     "interp.generation",
+    "interp.batching",
     "interp.model",
     "interp.loading",
     "interp.controls",

@@ -387,21 +387,3 @@ def test_masked_mean_skips_masked_and_undefined_values_only():
     values = torch.tensor([[1.0, NAN, 3.0, 100.0], [NAN, NAN, NAN, 1.0], [torch.inf, 1.0, 1.0, NAN]])
     mask = torch.tensor([True, True, True, False])
     equal(measures.masked_mean(values, mask), [2.0, NAN, torch.inf])
-
-
-def test_norms_and_cosines_by_hand():
-    vectors = torch.tensor([[3.0, 4.0], [0.0, 2.0], [0.0, 0.0]])
-    equal(measures.norms(vectors), [5.0, 2.0, 0.0])
-    others = torch.tensor([[1.0, 0.0], [-6.0, -8.0]])
-    equal(measures.cosine_matrix(vectors, others), [[0.6, -1.0], [0.0, -0.8], [NAN, NAN]])
-
-
-@given(st.integers(0, 2**31), st.sampled_from([1e-6, 1.0, 1e6]))
-def test_cosines_are_bounded_and_blind_to_scale(seed, scale):
-    vectors = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(seed))
-    cosines = measures.cosine_matrix(vectors, vectors * scale)
-    assert (cosines.abs() <= 1).all()
-    equal(cosines.diagonal(dim1=-2, dim2=-1), torch.ones(2, 4))
-    equal(cosines, measures.cosine_matrix(vectors, vectors), rtol=0, atol=1e-5)
-    direct = torch.nn.functional.cosine_similarity(vectors[:, :, None], vectors[:, None], dim=-1)
-    equal(cosines, direct, rtol=0, atol=1e-5)

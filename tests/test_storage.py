@@ -1,14 +1,17 @@
 """Activations on disk: what is read is what was kept, in constant memory, resumable."""
 
 import json
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from torch import Tensor
 
 from interp.errors import InputError
+from interp.hooks import HookPoint
 from interp.model import HookedEncoderDecoder
 from interp.storage import Corpus, batch_digest, load_cache, save_cache, write_corpus
 from interp.tokens import Batch
@@ -97,6 +100,23 @@ def test_an_interrupted_corpus_is_finished_by_the_same_call(tiny_t5: HookedEncod
         assert torch.equal(pattern, fresh["decoder.1.cross_attn.hook_pattern"])
         assert cache.batch is not None
         assert batch_digest(cache.batch) == batch_digest(random_batch(tiny_t5, seed=seed))
+
+
+def test_a_corpus_is_written_in_the_memory_of_one_batch(tiny_t5: HookedEncoderDecoder, tmp_path: Path) -> None:
+    """When a batch is asked for, no activation of the one before the last is alive any more."""
+    batch, alive = random_batch(tiny_t5), []
+
+    def note(z: Tensor, hook: HookPoint) -> None:
+        alive.append(weakref.ref(z.untyped_storage()))
+
+    def batches() -> Iterator[Batch]:
+        for number in range(6):
+            assert not any(reference() is not None for reference in alive[: max(number - 1, 0)])
+            yield batch
+
+    with tiny_t5.hooks([("decoder.0.attn.hook_z", note)]):
+        assert write_corpus(tiny_t5, batches(), tmp_path / "corpus", "decoder.0.attn.hook_z") == 6
+    assert len(alive) == 6
 
 
 def test_a_corpus_is_not_mixed_with_another(tiny_t5: HookedEncoderDecoder, tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""The facts of one model, whatever its family: two depths, two numbers of heads, how positions enter, where norms are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from interp.axes import AttentionKind, Stack
+from interp.errors import InputError
+from interp.families.bart import NormPlace
+
+Positions = Literal["relative", "learned", "sinusoidal"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The facts of one model; two depths, always.
+
+    Attributes:
+        model_type: family, as in the host's configuration.
+        n_encoder_layers: depth of the encoder.
+        n_decoder_layers: depth of the decoder.
+        n_encoder_heads: heads of an encoder layer.
+        n_decoder_heads: heads of a decoder layer, in self-attention and in cross-attention.
+        d_model: width of the residual stream.
+        d_encoder_head: width of an encoder head's query, key or value; heads times width need not equal d_model.
+        d_decoder_head: the same of decoder heads, cross-attention included.
+        d_mlp: neurons of a feed-forward layer.
+        d_vocab: rows of the embedding, trained or not.
+        act_fn: activation function, by the host's name.
+        gated_mlp: whether the feed-forward layer is act(x W_gate) * (x W_in).
+        eps: epsilon of the norms.
+        norm: `rms` or `layer`.
+        scaled_scores: whether the query-key product is divided by the square root of a head's width; not in T5.
+        logit_scale: factor s of the normed decoder output before the unembedding.
+        bias_per_layer: whether every self-attention layer has its own position-bias table.
+        relative_attention_num_buckets: rows of a position-bias table; 0 where positions are absolute.
+        relative_attention_max_distance: distance from which all positions share the last bucket.
+        decoder_start_token_id: first decoder input.
+        pad_token_id: padding.
+        eos_token_id: end of a text.
+        norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
+        positions: how positions enter.
+        embed_scale: factor of the token embeddings; `hook_embed` includes it.
+        biases: whether projections and norms have biases.
+        max_positions: most tokens a side; unbounded where positions are relative.
+    """
+
+    model_type: str
+    n_encoder_layers: int
+    n_decoder_layers: int
+    n_encoder_heads: int
+    n_decoder_heads: int
+    d_model: int
+    d_encoder_head: int
+    d_decoder_head: int
+    d_mlp: int
+    d_vocab: int
+    act_fn: str
+    gated_mlp: bool
+    eps: float
+    norm: Literal["rms", "layer"]
+    scaled_scores: bool
+    logit_scale: float
+    bias_per_layer: bool
+    relative_attention_num_buckets: int
+    relative_attention_max_distance: int
+    decoder_start_token_id: int
+    pad_token_id: int
+    eos_token_id: int
+    norm_place: NormPlace = "pre"
+    positions: Positions = "relative"
+    embed_scale: float = 1.0
+    biases: bool = False
+    max_positions: int = 10**9
+
+    def n_layers(self, stack: Stack) -> int:
+        """Depth of one stack."""
+        return self.n_encoder_layers if stack == "encoder" else self.n_decoder_layers
+
+    def heads_of(self, kind: AttentionKind) -> int:
+        """Heads of a layer of one kind of attention; cross-attention has those of the decoder."""
+        return self.n_encoder_heads if kind == "encoder" else self.n_decoder_heads
+
+    def d_head_of(self, kind: AttentionKind) -> int:
+        """Width of a query, key or value of one kind of attention."""
+        return self.d_encoder_head if kind == "encoder" else self.d_decoder_head
+
+    def layers_of(self, kind: AttentionKind) -> int:
+        """Layers that have one kind of attention."""
+        return self.n_encoder_layers if kind == "encoder" else self.n_decoder_layers
+
+    def attention_scale(self, kind: AttentionKind) -> float:
+        """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family."""
+        return float(self.d_head_of(kind) ** -0.5) if self.scaled_scores else 1.0
+
+    @property
+    def n_heads(self) -> int:
+        """Heads of every layer, in models whose stacks have equally many; `heads_of` serves all models.
+
+        Raises:
+            InputError: if the stacks have different numbers.
+        """
+        return self._of_both("n_{}_heads")
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head, in models whose stacks agree; `d_head_of` serves all models.
+
+        Raises:
+            InputError: if the stacks have heads of different widths.
+        """
+        return self._of_both("d_{}_head")
+
+    def _of_both(self, attribute: str) -> int:
+        names = [attribute.format(stack) for stack in ("encoder", "decoder")]
+        encoder, decoder = (int(getattr(self, name)) for name in names)
+        if encoder != decoder:
+            raise InputError(f"This model has {names[0]}={encoder} and {names[1]}={decoder}; ask for one of them.")
+        return encoder
+
+    def describe_heads(self) -> str:
+        """Number and width of the heads in words, of both stacks where they differ."""
+        encoder = f"{self.n_encoder_heads} heads of {self.d_encoder_head}"
+        decoder = f"{self.n_decoder_heads} heads of {self.d_decoder_head}"
+        return encoder if encoder == decoder else f"{encoder} in the encoder and {decoder} in the decoder"
