@@ -41,4 +41,6 @@ autodoc_default_options = {"members": True, "member-order": "bysource", "undoc-m
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 add_module_names = False
+# Axis names in annotations, such as " text", are no references to the attributes of that name.
+suppress_warnings = ["ref.python"]
 python_maximum_signature_line_length = 88
