@@ -247,6 +247,16 @@ def test_the_page_of_a_prompt_shows_every_head_under_names_of_its_own():
     assert "<small>-1 75%</small>" in sheets[0].html
 
 
+def test_the_sheets_of_a_large_model_keep_the_sharpest_layers():
+    tokens = tuple(f"▁{index}" for index in range(100))
+    patterns = {f"pattern.{kind}": np.full((6, 12, 100, 100), 0.01, dtype=np.float32) for kind in ATTENTION_KINDS}
+    patterns["pattern.cross"][[1, 4], :, :, 0] = 0.9
+    sheets = portray(Example("p1", tokens, tokens, tokens, patterns, 1))[1:]
+    assert "the 2 of 6 layers whose heads are sharpest here" in sheets[2].html
+    assert re.findall(r'<th scope="row">(\d+)</th>', sheets[2].html) == ["1", "4"]
+    assert sheets[2].html.count("<img ") == 24
+
+
 def test_the_page_of_a_prompt_costs_little():
     tokens = tuple(f"▁{index}" for index in range(24))
     shown = example(3, tokens)

@@ -23,6 +23,8 @@ _TITLES: dict[AttentionKind, str] = {
 }
 _SIDE = 84
 _SHARPEST = 2
+_MOST_WEIGHTS = 250_000
+"""Weights of one kind of attention that the sheets of a page show."""
 
 
 def portray(example: Example) -> tuple[Block, ...]:
@@ -32,7 +34,7 @@ def portray(example: Example) -> tuple[Block, ...]:
         example: with the arrays of `observe.illustrate`.
     """
     intro = Paragraph(
-        "Every head on this prompt: rows attend to columns, black is a weight of 1. Under each head stands where the strongest "
+        "Heads on this prompt: rows attend to columns, black is a weight of 1. Under each head stands where the strongest "
         "key of a row lies most often (an offset, or in cross-attention a token) and in what share of the rows."
     )
     return (intro, *(_sheet(example, kind) for kind in ATTENTION_KINDS))
@@ -42,19 +44,33 @@ def _sheet(example: Example, kind: AttentionKind) -> Sketch:
     patterns = example.arrays[f"pattern.{kind}"]
     queries = example.source_pieces if kind == "encoder" else example.decoder_pieces
     keys = example.decoder_pieces if kind == "decoder" else example.source_pieces
+    layers = _layers(patterns)
     rows = "".join(
         f'<tr><th scope="row">{layer}</th>'
         + "".join(_cell(patterns[layer, head], HeadId(kind, layer, head), keys) for head in range(patterns.shape[1]))
         + "</tr>"
-        for layer in range(len(patterns))
+        for layer in layers
     )
     heads = "".join(f'<th scope="col">head {head}</th>' for head in range(patterns.shape[1]))
     table = (
-        f"<table><caption>{_TITLES[kind]}, every head</caption>"
+        f"<table><caption>{_TITLES[kind]}, {_extent(layers, patterns)}</caption>"
         f'<thead><tr><th scope="col">layer</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
     )
     large = "".join(_large(patterns, cell, kind, queries, keys) for cell in _sharpest(patterns))
     return Sketch(f"heads-{kind}-{example.slug}", f"{_TITLES[kind]} of this prompt", table + f"<div>{large}</div>")
+
+
+def _layers(patterns: Float[np.ndarray, "layer head query key"]) -> list[int]:
+    """All layers, or of a large model those whose heads are sharpest on average, so that a page stays a page."""
+    most = max(1, _MOST_WEIGHTS // patterns[0].size)
+    sharpest = np.argsort(-_sharpness(patterns).mean(-1), kind="stable")[:most]
+    return sorted(int(layer) for layer in sharpest)
+
+
+def _extent(layers: list[int], patterns: np.ndarray) -> str:
+    if len(layers) == len(patterns):
+        return "every head"
+    return f"the {len(layers)} of {len(patterns)} layers whose heads are sharpest here"
 
 
 def _cell(pattern: Float[np.ndarray, "query key"], head: HeadId, keys: tuple[str, ...]) -> str:
@@ -83,9 +99,15 @@ def _commonest(
 
 def _sharpest(patterns: Float[np.ndarray, "layer head query key"]) -> list[tuple[int, int]]:
     """The heads whose strongest weights are the largest on average."""
-    sharpness = patterns[:, :, 1:].max(-1).mean(-1) if patterns.shape[2] > 1 else patterns.max(-1).mean(-1)
+    sharpness = _sharpness(patterns)
     order = np.argsort(-sharpness, axis=None, kind="stable")[:_SHARPEST]
     return [(int(layer), int(head)) for layer, head in zip(*np.unravel_index(order, sharpness.shape), strict=True)]
+
+
+def _sharpness(patterns: Float[np.ndarray, "layer head query key"]) -> Float[np.ndarray, "layer head"]:
+    """Mean of a head's largest weights; the first row is left out, which in the decoder has no choice."""
+    rows = patterns[:, :, 1:] if patterns.shape[2] > 1 else patterns
+    return np.asarray(rows.max(-1).mean(-1))
 
 
 def _large(
