@@ -19,6 +19,9 @@ DOCS = Path(__file__).parent.parent
 ROOT = DOCS.parent
 EXAMPLE = ROOT / "reports" / "example"
 OUT = DOCS / "_generated"
+FINDINGS = 3
+"""Findings of each analysis that the gallery repeats; the report has all."""
+
 WIDTH = {"TERMINAL_WIDTH": "100", "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 
 
@@ -46,16 +49,13 @@ def gallery() -> str:
         f"```sh\n{manifest['command']}\n```\n",
         '<p><a href="../example/index.html">The whole report</a>, as it opens from disk.</p>\n',
     ]
-    for name, result in results.items():
-        parts.append(f"## {name.replace('_', ' ').capitalize()}\n\n*{_markdown(result['question'])}*\n")
-        parts += [f"- {_markdown(finding)}" for finding in result["findings"]]
-        parts.append("")
     page = BeautifulSoup((EXAMPLE / "index.html").read_text(encoding="utf-8"), "html.parser")
-    for section in page.select("main section"):
-        figures = section.select("figure.block")
-        if figures:
-            parts.append(f"## Figures: {_markdown(section.find('h2').get_text(strip=True))}\n")
-            parts += [_figure(figure) for figure in figures]
+    for name in manifest["config"]["analyses"]:
+        section = page.find(id=f"section-{name.replace('_', '-')}")
+        assert isinstance(section, Tag), f"the example report has no section of {name}"
+        parts.append(f"## {_markdown(section.h2.get_text(strip=True))}\n\n*{_markdown(results[name]['question'])}*\n")
+        parts += [f"- {_markdown(finding)}" for finding in results[name]["findings"][:FINDINGS]]
+        parts += ["", *(_figure(figure) for figure in section.select("figure.block"))]
     return "\n".join(parts)
 
 
