@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from analyses.embedding_geometry.contexts import CONTEXT_QUANTITIES
 from analyses.embedding_geometry.correspondence import Correspondence
 from analyses.embedding_geometry.layers import QUANTITIES
 from analyses.embedding_geometry.summary import EmbeddingGeometry
@@ -109,6 +110,36 @@ def sense_figure(result: EmbeddingGeometry) -> Figure:
             ),
             x_axis="space",
             y_axis="sense split (difference of mean cosines)",
+            x_ticks=contexts.spaces,
+        ),
+    )
+
+
+def context_figure(result: EmbeddingGeometry) -> Figure:
+    """How alike a word stays to itself in different sentences, and how far it goes from its static vector."""
+    contexts = result.contexts
+    places = np.arange(len(contexts.spaces), dtype=np.float64)
+    bounds = (contexts.curves.point, contexts.curves.low, contexts.curves.high)
+    names = CONTEXT_QUANTITIES[:2]
+    last = ", ".join(
+        f"{name} {contexts.curves.point[index, -1]:.2f} (untrained twins {contexts.twins[:, index, -1].mean():.2f})"
+        for index, name in enumerate(names)
+    )
+    return Figure(
+        name="words-in-context",
+        caption=(
+            f"{len(contexts.words)} words in eight sentences each: mean cosine of a word's occurrences minus anisotropy "
+            "(self-similarity), and 1 minus their cosine with the static vector (drift), with 95 % intervals over words; "
+            "untrained twins with their range."
+        ),
+        alt=f"Line chart over the encoder's spaces; in {contexts.spaces[-1]}: {last}.",
+        drawing=Lines(
+            series=(
+                *(Series(name, places, *(bound[index] for bound in bounds)) for index, name in enumerate(names)),
+                *(twin_series(contexts.twins[:, index], f"untrained, {name}") for index, name in enumerate(names)),
+            ),
+            x_axis="space",
+            y_axis="cosine or its difference",
             x_ticks=contexts.spaces,
         ),
     )

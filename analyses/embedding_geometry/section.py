@@ -4,6 +4,7 @@ from analyses.embedding_geometry.hover_map import Point, hover_map
 from analyses.embedding_geometry.layer_findings import layer_findings
 from analyses.embedding_geometry.layer_pictures import (
     agreement_figure,
+    context_figure,
     group_figure,
     prompt_figures,
     sense_figure,
@@ -66,6 +67,7 @@ def _layer_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
         *prompt_figures(result),
         layer_table(result),
         *((groups,) if groups else ()),
+        context_figure(result),
         sense_figure(result),
         context_table(result),
         sense_table(result),
