@@ -12,6 +12,7 @@ from analyses.commands.align import align
 from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
+from analyses.commands.heads import heads
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 
@@ -39,7 +40,7 @@ app = typer.Typer(
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Reports": {"run": run, "open": open_report, "verify": verify, "rerun": rerun, "diff": diff},
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"attribute": attribute, "align": align},
+    "Explain": {"attribute": attribute, "heads": heads, "align": align},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 

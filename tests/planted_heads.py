@@ -19,13 +19,14 @@ from interp.axes import AttentionKind
 from interp.controls import untrained_twin
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch, Text, collate
-from interp.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
+from interp.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, SENTINEL
 
 VOCAB = 61
 SHARP = 40.0
 FIRST = 3
 PREFIX_IDS = (FIRST, 4, 5)
 PUNCTUATION_ID = 6
+SENTINEL_ID = 60
 WORDS = range(7, VOCAB)
 QUICK = HeadSettings(resamples=500, samples=6, sample=8, draws=40, importance=(), nulls=())
 
@@ -91,7 +92,7 @@ class Garden:
         return HookedEncoderDecoder(self.hf)
 
 
-def garden(layers: int = 2, decoder_layers: int = 3, heads: int = 4) -> Garden:
+def garden(layers: int = 2, decoder_layers: int = 3, heads: int = 4, feed_forward_proj: str = "relu") -> Garden:
     """A model without any specialised head."""
     config = T5Config(
         vocab_size=VOCAB,
@@ -103,6 +104,7 @@ def garden(layers: int = 2, decoder_layers: int = 3, heads: int = 4) -> Garden:
         num_heads=heads,
         dropout_rate=0.0,
         decoder_start_token_id=0,
+        feed_forward_proj=feed_forward_proj,
     )
     hf = T5ForConditionalGeneration(config).eval().requires_grad_(False)
     for name, parameter in hf.named_parameters():
@@ -112,8 +114,8 @@ def garden(layers: int = 2, decoder_layers: int = 3, heads: int = 4) -> Garden:
     return Garden(hf)
 
 
-def text(ids: Sequence[int]) -> Text:
-    """A text of known ids; the category follows the id."""
+def text(ids: Sequence[int], sentinel: bool = False) -> Text:
+    """A text of known ids; the category follows the id, that of the sentinel only where it is one."""
 
     def category(position: int, token: int) -> int:
         if token == 1:
@@ -122,6 +124,8 @@ def text(ids: Sequence[int]) -> Text:
             return PREFIX
         if token == PUNCTUATION_ID:
             return PUNCTUATION
+        if sentinel and token == SENTINEL_ID:
+            return SENTINEL
         return CONTENT if position % 3 else FUNCTION
 
     pieces = tuple("</s>" if token == 1 else f"▁{token}" for token in ids)

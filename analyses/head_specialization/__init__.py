@@ -3,18 +3,41 @@
 For the heads of encoder self-, decoder self- and cross-attention: entropy, distance, fixed offsets, sinks, prefix and first-token
 mass, with base rates, bootstrap intervals over prompts and untrained twins; and a role where a threshold of the literature, a
 corrected test and a bootstrap all agree (Voita et al. 2019; Clark et al. 2019; Vig and Belinkov 2019).
+
+In a notebook:
+
+    atlas = heads(interp.load())          the bundled prompts; or sources, (source, target) pairs, prompts, a batch
+    labels_frame(atlas)                   every role with its evidence; heads_frame(atlas, "cross"), importance_frame(atlas), ...
+    head_frame(atlas, "XL2H1")            every number of one head
 """
 
 from analyses._contract import Analysis
 from analyses.head_specialization.examine import examine
 from analyses.head_specialization.experiment import experiment
+from analyses.head_specialization.frames import (
+    bias_frame,
+    head_frame,
+    links_frame,
+    position_frame,
+    prompts_frame,
+    similarity_frame,
+)
 from analyses.head_specialization.observe import HOOKS, illustrate, observe
 from analyses.head_specialization.portrait import portray
+from analyses.head_specialization.relations import syntax_frame
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.section import present
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas, Metric, summarise
-from analyses.head_specialization.tables import candidates_frame, heads_frame, importance_frame, labels_frame
+from analyses.head_specialization.survey import batches_of, heads
+from analyses.head_specialization.tables import (
+    candidates_frame,
+    copying_frame,
+    heads_frame,
+    importance_frame,
+    labels_frame,
+    overview_frame,
+)
 
 __all__ = [
     "ANALYSIS",
@@ -22,14 +45,25 @@ __all__ = [
     "HeadSettings",
     "Metric",
     "RoleLabel",
+    "batches_of",
+    "bias_frame",
     "candidates_frame",
+    "copying_frame",
+    "head_frame",
+    "heads",
     "heads_frame",
     "illustrate",
     "importance_frame",
     "labels_frame",
+    "links_frame",
     "observe",
+    "overview_frame",
+    "position_frame",
     "present",
+    "prompts_frame",
+    "similarity_frame",
     "summarise",
+    "syntax_frame",
 ]
 
 ANALYSIS = Analysis(

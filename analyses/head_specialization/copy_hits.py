@@ -11,6 +11,7 @@ claims must hold, and the larger p counts. Eigenvalues alone speak about embeddi
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from analyses._contract import Arrays, Observed
 from analyses.head_specialization.copying import KINDS, copy_scores, input_gain
 from analyses.head_specialization.rules import Criterion
 from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.significance import mean_over_prompts
 from interp.axes import AttentionKind
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
@@ -29,6 +31,45 @@ from interp.words import EOS, PAD, PREFIX
 
 TOP = 5
 """Ranks that count as raised."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CopyEvidence:
+    """What speaks for and against copying, of the heads of one kind that have a path to the logits.
+
+    Attributes:
+        score: eigenvalue score of OV, from -1 to 1.
+        null: mean score of the same head turned at random; NaN where the score is below the threshold and none was drawn.
+        null_high: 95 % of the turned heads score less.
+        p_value: of the score among turned heads, not yet corrected; 1 where none was drawn.
+        hits: share of words among the five most raised; NaN where the score is below the threshold.
+        chance: what a head that raises tokens at random would hit.
+        twin_score: score of the same head in the first untrained twin.
+    """
+
+    score: Float[np.ndarray, "layer head"]
+    null: Float[np.ndarray, "layer head"]
+    null_high: Float[np.ndarray, "layer head"]
+    p_value: Float[np.ndarray, "layer head"]
+    hits: Float[np.ndarray, "layer head"]
+    chance: float
+    twin_score: Float[np.ndarray, "layer head"]
+
+
+def copy_evidence(kind: AttentionKind, own: Arrays, twin: Arrays) -> CopyEvidence | None:
+    """The evidence of one kind from what `examine_copying` gave for a model and its twin; None if it gave nothing."""
+    if f"{kind}.copying_score" not in own:
+        return None
+    score = own[f"{kind}.copying_score"]
+    return CopyEvidence(
+        score=score,
+        null=own[f"{kind}.copying_null"],
+        null_high=own[f"{kind}.copying_null_high"],
+        p_value=own[f"{kind}.copying_p"],
+        hits=mean_over_prompts(own[f"{kind}.copying_hits"]),
+        chance=float(own["copying_chance"][0]),
+        twin_score=twin.get(f"{kind}.copying_score", np.full_like(score, np.nan)),
+    )
 
 
 def examine_copying(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:

@@ -14,6 +14,7 @@ For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer
     entropy_smoothed              entropy of 0.9999 a + 0.0001 / n, for comparison (Clark et al. 2019)
     vertical                      largest mean weight on one key: how far a pattern is one column [ours]
     near_share [prompt layer head three]    argmax at -1, 0, +1 among ordinary keys, self-attention
+    text [prompt]                 a number that equal texts share: a text given twice is one observation
     linked_output, linked_input   share of target words with a link (see `alignment`), cross
 
 Special keys are end-of-sentence and prefix (encoder, cross) and the start token (decoder). Rows of padding and rows with one
@@ -21,6 +22,7 @@ legal key (decoder row 0) are left out; padded keys are illegal (methods A, fact
 """
 
 from dataclasses import dataclass, field, replace
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -45,6 +47,7 @@ SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "
 """Categories of source tokens whose mass is measured."""
 
 _SMOOTHING = 1e-4
+_CHECKSUM = 2**24 - 1
 
 HOOKS = (
     "encoder.*.attn.hook_pattern",
@@ -117,7 +120,17 @@ def observe(run: Pass) -> Arrays:
         found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
         found |= _baselines(frame, run.settings.max_offset)
         arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
+        arrays[f"{kind}.text"] = _text_numbers(run.batch, kind)
     return arrays | observe_alignment(run) | observe_similarity(run)
+
+
+def _text_numbers(batch: Batch, kind: AttentionKind) -> Float[np.ndarray, " prompt"]:
+    """A checksum of what the queries and keys were made from, small enough for single precision."""
+    parts = []
+    for source, target in zip(batch.source_texts, batch.target_texts, strict=True):
+        read = (source.ids,) if kind == "encoder" else (source.ids, target.ids)
+        parts.append(crc32(repr(target.ids if kind == "decoder" else read).encode()) & _CHECKSUM)
+    return np.array(parts, dtype=np.float32)
 
 
 def observe_similarity(run: Pass) -> dict[str, np.ndarray]:

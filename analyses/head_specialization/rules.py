@@ -3,7 +3,8 @@
 A criterion is a score per prompt, its null per prompt, and a rule on their means over prompts:
 
     share      score >= 0.90                                  Voita et al. 2019, argmax at one offset
-    mass       score > 0.50                                   Clark et al. 2019, previous and next token
+    mass       score > 0.50 and odds(score) / odds(null) >= 4     Clark et al. 2019, previous and next token; the odds [ours] ask
+                                                              for more only where the null exceeds 0.20, in short texts
     content    score > 0.50                                   [ours] duplicate-token and induction heads, on random repeats
     margin     score >= null + 0.10                           [ours] alignment heads, after Voita et al. 2019 for syntax
     syntax     score >= null + 0.10                           Voita et al. 2019, on sentences that did not choose the head
@@ -28,6 +29,7 @@ Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift"
 
 _ROOM = 0.9
 _ROUNDING = 1e-6
+_SHORT_TEXTS = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,15 +63,21 @@ def holds(
     """Whether a rule holds for means of score and null; False where either is undefined."""
     if rule == "share":
         return np.asarray(score >= settings.argmax_share - _ROUNDING)
-    if rule in ("mass", "content"):
+    if rule == "mass":
+        return np.asarray((score > settings.mass + _ROUNDING) & _odds(score, null, _SHORT_TEXTS))
+    if rule == "content":
         return np.asarray(score > settings.mass + _ROUNDING)
     if rule in ("margin", "syntax"):
         return np.asarray(score >= null + settings.margin - _ROUNDING)
     enough = score >= settings.mass - _ROUNDING
     if rule == "copying":
         return np.asarray(enough)
-    # odds(score) >= lift * odds(null), written without division.
-    odds = enough & (score * (1 - null) >= settings.lift * null * (1 - score))
+    odds = enough & _odds(score, null, settings.lift)
     if rule == "odds":
         return np.asarray(odds)
     return np.asarray(odds & (score >= np.minimum(settings.lift * null, _ROOM) - _ROUNDING))
+
+
+def _odds(score: np.ndarray, null: np.ndarray, ratio: float) -> np.ndarray:
+    """odds(score) >= ratio * odds(null), written without division."""
+    return np.asarray(score * (1 - null) >= ratio * null * (1 - score))

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses._contract import Arrays, Evidence, Observed
+from analyses.head_specialization.copy_hits import CopyEvidence, copy_evidence
 from analyses.head_specialization.criteria import criteria_of
 from analyses.head_specialization.importance import agreement
 from analyses.head_specialization.metrics import IMPORTANCE as IMPORTANCE
@@ -28,29 +29,6 @@ from analyses.head_specialization.specimens import Specimen, specimens_of
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.names import HeadId
 from interp.statistics import RankTest
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CopyEvidence:
-    """What speaks for and against copying, of the heads of one kind that have a path to the logits; see `copy_hits`.
-
-    Attributes:
-        score: eigenvalue score of OV, from -1 to 1.
-        null: mean score of the same head turned at random; NaN where the score is below the threshold and none was drawn.
-        null_high: 95 % of the turned heads score less.
-        p_value: of the score among turned heads, not yet corrected; 1 where none was drawn.
-        hits: share of words among the five most raised; NaN where the score is below the threshold.
-        chance: what a head that raises tokens at random would hit.
-        twin_score: score of the same head in the first untrained twin.
-    """
-
-    score: Float[np.ndarray, "layer head"]
-    null: Float[np.ndarray, "layer head"]
-    null_high: Float[np.ndarray, "layer head"]
-    p_value: Float[np.ndarray, "layer head"]
-    hits: Float[np.ndarray, "layer head"]
-    chance: float
-    twin_score: Float[np.ndarray, "layer head"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,6 +88,14 @@ class HeadAtlas:
     bias: Mapping[Stack, Float[np.ndarray, "table head distance"]]
     target_origin: str
     settings: HeadSettings
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the count and the role table."""
+        from analyses.head_specialization.tables import labels_frame
+
+        table = labels_frame(self)
+        count = f"<p>{table['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts.</p>"
+        return count + str(table.to_html(index=False, float_format="%.3f"))
 
     def metric(self, kind: AttentionKind, name: str) -> Metric:
         """One metric by name.
@@ -192,22 +178,9 @@ def _existence(evidence: Evidence, settings: HeadSettings) -> dict[tuple[Attenti
 
 
 def _copying(evidence: Evidence) -> dict[AttentionKind, CopyEvidence]:
-    own = evidence.model.experiment
     twin = evidence.twins[0].experiment if evidence.twins else {}
-    found: dict[AttentionKind, CopyEvidence] = {}
-    for kind in ATTENTION_KINDS:
-        if f"{kind}.copying_score" in own:
-            score = own[f"{kind}.copying_score"]
-            found[kind] = CopyEvidence(
-                score=score,
-                null=own[f"{kind}.copying_null"],
-                null_high=own[f"{kind}.copying_null_high"],
-                p_value=own[f"{kind}.copying_p"],
-                hits=mean_over_prompts(own[f"{kind}.copying_hits"]),
-                chance=float(own["copying_chance"][0]),
-                twin_score=twin.get(f"{kind}.copying_score", np.full_like(score, np.nan)),
-            )
-    return found
+    found = {kind: copy_evidence(kind, evidence.model.experiment, twin) for kind in ATTENTION_KINDS}
+    return {kind: values for kind, values in found.items() if values is not None}
 
 
 def _syntax(evidence: Evidence, settings: HeadSettings) -> tuple[SyntacticRelation, ...]:

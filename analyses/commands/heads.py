@@ -1,0 +1,265 @@
+"""The command that says what every attention head does: roles with their evidence and controls, in the terminal or as CSV."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from analyses import options
+from analyses.messages import messages, print_table, progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses.head_specialization import HeadAtlas, HeadSettings
+    from interp.model import HookedEncoderDecoder
+    from interp.prompts import Prompt
+
+_EVIDENCE, _OUTPUT = "Evidence", "Output"
+
+_TITLES = {
+    "roles": "Roles",
+    "nearest": "No role; the heads that come nearest",
+    "encoder": "Encoder self-attention",
+    "decoder": "Decoder self-attention",
+    "cross": "Cross-attention",
+    "position": "Position or content",
+    "importance": "Importance",
+    "similarity": "Heads that attend alike",
+    "copying": "Copying: OV eigenvalues and hits",
+    "syntax": "Syntax: the best head of every relation, on sentences that did not choose it",
+    "links": "Word links, source-target, counted from 0 after the prefix",
+}
+
+_LEFT_OUT = (" low", " high", " twins", " twins min", " twins max", " base", " lift")
+_ONLY_IN_FILES = {"rule", "best of", "passes", "twins mean", "twins min", "p above null"}
+"""Columns that stay in the CSV, by ending and by name."""
+
+_NEAREST = 10
+
+Kind = Literal["all", "encoder", "decoder", "cross"]
+
+
+def heads(
+    model: options.Model = "bundled",
+    revision: options.Revision = None,
+    device: options.Device = "auto",
+    prompts: options.Prompts = "translation",
+    limit: options.Limit = None,
+    twins: options.Twins = 5,
+    seed: options.Seed = 0,
+    batch_size: options.BatchSize = 16,
+    kind: Annotated[Kind, typer.Option(help="Which attention.", rich_help_panel=_OUTPUT)] = "all",
+    every: Annotated[
+        bool, typer.Option("--every", help="Every head, with or without a role.", rich_help_panel=_OUTPUT)
+    ] = False,
+    position: Annotated[
+        bool, typer.Option("--position", help="Position or content, by head.", rich_help_panel=_EVIDENCE)
+    ] = False,
+    importance: Annotated[
+        bool, typer.Option("--importance", help="Gradient score and all ablations, by head.", rich_help_panel=_EVIDENCE)
+    ] = False,
+    similarity: Annotated[
+        bool, typer.Option("--similarity", help="Clusters of heads that attend alike.", rich_help_panel=_EVIDENCE)
+    ] = False,
+    copying: Annotated[
+        bool, typer.Option("--copying", help="OV eigenvalues and hit rates.", rich_help_panel=_EVIDENCE)
+    ] = False,
+    links: Annotated[
+        bool, typer.Option("--links", help="Word links of every cross-attention head.", rich_help_panel=_EVIDENCE)
+    ] = False,
+    gold: Annotated[
+        Path | None,
+        typer.Option(
+            help="Gold links, one prompt a line: s-t sure, spt possible, words counted from 0 after the prefix.",
+            rich_help_panel=_EVIDENCE,
+        ),
+    ] = None,
+    conllu: Annotated[
+        Path | None, typer.Option(help="Gold parses for syntactic heads, a CoNLL-U file.", rich_help_panel=_EVIDENCE)
+    ] = None,
+    prefix: Annotated[str, typer.Option(help="Text before every parsed sentence.", rich_help_panel=_EVIDENCE)] = "",
+    sample: Annotated[
+        int, typer.Option(min=2, help="Prompts for importance, copying and nulls.", rich_help_panel=_EVIDENCE)
+    ] = 16,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Write the tables there: FILE.csv, FILE-importance.csv, ...", rich_help_panel=_OUTPUT
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that are there.", rich_help_panel=_OUTPUT)
+    ] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Print what every attention head does: its roles with score, interval, null, untrained twins and permuted weights.
+
+    Examples:
+    \b
+      interp heads
+      interp heads --kind cross --importance --limit 32
+      interp heads --conllu english.conllu --prefix "translate English to German: " --out heads.csv
+    """
+    with messages(), progress(quiet) as advance:
+        import interp
+        from analyses.head_specialization import heads as survey
+        from analyses.inputs import read_prompt_set, reading_order
+
+        files = _Files(out, overwrite)
+        read = read_prompt_set(prompts, limit).prompts
+        given = [read[place] for place in reading_order(read)]
+        measures = ("gradient", "zero", "mean", "resample", "unbiased") if importance else ("gradient",)
+        settings = _settings(
+            importance=measures,
+            similarity="all" if similarity else "none",
+            links=_gold_links(read, gold),
+            conllu=_parses(conllu),
+            prefix=prefix,
+            sample=sample,
+        )
+        hooked = interp.load(model, revision=revision, device=device)
+        atlas = survey(hooked, given, settings, twins, seed, batch_size, advance)
+        tables = dict(_tables(atlas, kind, every))
+        wanted = {"position": position, "importance": importance, "similarity": similarity, "copying": copying}
+        tables |= {name: _extra(atlas, name, kind) for name, asked in wanted.items() if asked}
+        if conllu is not None:
+            from analyses.head_specialization import syntax_frame
+
+            tables["syntax"] = syntax_frame(atlas.syntax)
+        if links:
+            tables["links"] = _links(hooked, given, batch_size)
+        files.write(tables)
+    typer.echo(_sentence(atlas))
+    for name, frame in tables.items():
+        _print(name, frame)
+
+
+def _settings(**choices: object) -> "HeadSettings":
+    from analyses.choices import choose
+    from analyses.head_specialization import HeadSettings
+
+    return choose(HeadSettings, choices, "setting of head_specialization")
+
+
+def _parses(path: Path | None) -> str:
+    from analyses.head_specialization.parses import as_conllu, read_conllu
+
+    return "" if path is None else as_conllu(read_conllu(path))
+
+
+def _gold_links(prompts: "tuple[Prompt, ...]", path: Path | None) -> dict[str, str]:
+    """Source -> its line of the gold file; empty lines are prompts without links."""
+    from analyses.head_specialization.links import GoldLinks
+    from interp.errors import InputError
+
+    if path is None:
+        return {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The gold file {str(path)!r} cannot be read ({error}); give UTF-8 text.") from error
+    if len(lines) != len(prompts):
+        raise InputError(
+            f"The gold file has {len(lines)} lines for {len(prompts)} prompts; give one line for each prompt."
+        )
+    found = {prompt.source: line for prompt, line in zip(prompts, lines, strict=True) if line.strip()}
+    for line in found.values():
+        GoldLinks.parse(line)
+    return found
+
+
+class _Files:
+    """Where tables are written, checked before any work is done."""
+
+    def __init__(self, out: Path | None, overwrite: bool) -> None:
+        from interp.errors import InputError
+
+        if out is not None and out.suffix != ".csv":
+            raise InputError(f"--out is {str(out)!r}; give the name of a .csv file.")
+        if out is not None and not out.parent.is_dir():
+            raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
+        if out is not None and out.exists() and not overwrite:
+            raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")
+        self.out = out
+
+    def write(self, tables: "dict[str, pd.DataFrame]") -> None:
+        if self.out is None:
+            return
+        for name, frame in tables.items():
+            path = self.out if name == "roles" else self.out.with_name(f"{self.out.stem}-{name}.csv")
+            frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def _of_kind(frame: "pd.DataFrame", kind: Kind) -> "pd.DataFrame":
+    letters = {"encoder": "E", "decoder": "D", "cross": "X"}
+    if kind == "all" or "head" not in frame:
+        return frame
+    return frame[frame["head"].str.startswith(letters[kind])].reset_index(drop=True)
+
+
+def _tables(atlas: "HeadAtlas", kind: Kind, every: bool) -> "Iterator[tuple[str, pd.DataFrame]]":
+    from analyses.head_specialization import candidates_frame, heads_frame, labels_frame
+    from interp.axes import ATTENTION_KINDS
+
+    roles = _of_kind(labels_frame(atlas), kind)
+    yield "roles", roles
+    if not len(roles):
+        yield "nearest", _of_kind(candidates_frame(atlas), kind)
+    if every:
+        for one in ATTENTION_KINDS:
+            if kind in ("all", one):
+                yield one, heads_frame(atlas, one)
+
+
+def _extra(atlas: "HeadAtlas", name: str, kind: Kind) -> "pd.DataFrame":
+    from analyses import head_specialization
+
+    frames = {
+        "position": head_specialization.position_frame,
+        "importance": head_specialization.importance_frame,
+        "similarity": head_specialization.similarity_frame,
+        "copying": head_specialization.copying_frame,
+    }
+    return _of_kind(frames[name](atlas), kind)
+
+
+def _links(hooked: "HookedEncoderDecoder", prompts: "list[Prompt]", batch_size: int) -> "pd.DataFrame":
+    import pandas as pd
+
+    from analyses.head_specialization import batches_of, links_frame
+
+    ids, batches = batches_of(hooked, prompts, batch_size)
+    frames, start = [], 0
+    for batch in batches:
+        frame = links_frame(hooked, batch)
+        frame["prompt"] = [ids[start + place] for place in frame["prompt"]]
+        frames.append(frame)
+        start += len(batch)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _sentence(atlas: "HeadAtlas") -> str:
+    labelled = len({label.head for label in atlas.labels})
+    untrained, twins = sum(atlas.twin_labels), len(atlas.twin_labels)
+    text = (
+        f"{labelled or 'None'} of {atlas.heads} heads {'have' if labelled > 1 else 'has'} a role on {atlas.prompts} prompts; "
+        f"of {twins * atlas.heads} untrained heads {untrained}"
+    )
+    permuted = (
+        ""
+        if atlas.permuted_labels is None
+        else f", with permuted weights (on {atlas.sample} prompts) {atlas.permuted_labels}"
+    )
+    return f"{text}{permuted}."
+
+
+def _print(name: str, frame: "pd.DataFrame") -> None:
+    if not len(frame):
+        return
+    shown = frame[[column for column in frame if column not in _ONLY_IN_FILES and not str(column).endswith(_LEFT_OUT)]]
+    if name == "nearest":
+        shown = shown.head(_NEAREST)
+    rows = [["" if cell != cell else cell for cell in row] for row in shown.itertuples(index=False)]
+    print_table(_TITLES[name], list(map(str, shown.columns)), rows)
