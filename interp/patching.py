@@ -151,7 +151,11 @@ def _encoded(model: HookedEncoderDecoder, batch: Batch, copies: int) -> Tensor:
 
 
 def patch_sites(
-    model: HookedEncoderDecoder, pairs: PairBatch, chosen: Sequence[Site], direction: Direction = "denoise"
+    model: HookedEncoderDecoder,
+    pairs: PairBatch,
+    chosen: Sequence[Site],
+    direction: Direction = "denoise",
+    donor_shift: int = 0,
 ) -> Effects:
     """Patch every site by itself.
 
@@ -160,6 +164,8 @@ def patch_sites(
         pairs: the pairs.
         chosen: the sites, e.g. from `sites`.
         direction: see the module's docstring.
+        donor_shift: take the activation from the pair so many places further on; anything but 0 is a control, in which the
+            activation comes from the right kind of run of another sentence.
 
     Raises:
         InputError: if no site is given.
@@ -167,13 +173,13 @@ def patch_sites(
     if not chosen:
         raise InputError("No sites were given; name at least one, or take a family from `sites`.")
     if can_replay(model) and all(sweepable(site) for site in chosen):
-        return _replayed(model, pairs, chosen, direction)
+        return _replayed(model, pairs, chosen, direction, donor_shift)
     by_name = _by_name(chosen)
     recipient, donor = _sides(model, pairs, direction)
     _, cache = model.run_with_cache(donor.batch, list(by_name))
     patched = torch.empty(len(pairs), len(chosen), device=model.device)
     for name, numbers in by_name.items():
-        values = _swept(recipient, name, [chosen[number] for number in numbers], cache[name])
+        values = _swept(recipient, name, [chosen[number] for number in numbers], cache[name].roll(-donor_shift, 0))
         patched[:, numbers] = values.t().to(patched.dtype)
     runs = recipient.values([], 1)[0], donor.values([], 1)[0]
     return _effects(tuple(chosen), *runs, patched, direction)
@@ -186,7 +192,9 @@ def _by_name(chosen: Sequence[Site]) -> dict[str, list[int]]:
     return by_name
 
 
-def _replayed(model: HookedEncoderDecoder, pairs: PairBatch, chosen: Sequence[Site], direction: Direction) -> Effects:
+def _replayed(
+    model: HookedEncoderDecoder, pairs: PairBatch, chosen: Sequence[Site], direction: Direction, donor_shift: int
+) -> Effects:
     """Every site from one run of the recipient on."""
     by_name = _by_name(chosen)
     clean_first = direction == "noise"
@@ -197,7 +205,8 @@ def _replayed(model: HookedEncoderDecoder, pairs: PairBatch, chosen: Sequence[Si
     patched = torch.empty(len(pairs), len(chosen), device=model.device, dtype=directions.dtype)
     for name, numbers in by_name.items():
         group = [chosen[number] for number in numbers]
-        values = (swept(recipient, name, group, donor.cache[name]) * directions).sum(-1)
+        given = donor.cache[name].roll(-donor_shift, 0)
+        values = (swept(recipient, name, group, given) * directions).sum(-1)
         patched[:, numbers] = _real(values, name, group, recipient.batch).t()
     runs = ((run.value * directions).sum(-1) for run in (recipient, donor))
     return _effects(tuple(chosen), *runs, patched, direction)

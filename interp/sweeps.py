@@ -16,7 +16,7 @@ from transformers.activations import ACT2FN
 
 from interp.axes import Stack
 from interp.model import HookedEncoderDecoder
-from interp.names import attention_kind
+from interp.names import HeadId, attention_kind
 from interp.replay import Place, Replay
 from interp.weights import attention_weights
 
@@ -44,6 +44,15 @@ class Site:
 
     def __str__(self) -> str:
         return self.name if self.index is None else f"{self.name}[{self.axis} {self.index}]"
+
+    @property
+    def label(self) -> str:
+        """Its name for people: `XL2H1` for a head's z, `XL2H1 pattern` for another part of a head, else as in code."""
+        if self.index is None or self.axis != "head":
+            return str(self)
+        head = HeadId(attention_kind(self.name), int(self.name.split(".")[1]), self.index)
+        leaf = self.name.rpartition(".hook_")[2]
+        return str(head) if leaf == "z" else f"{head} {leaf}"
 
 
 def sweepable(site: Site) -> bool:

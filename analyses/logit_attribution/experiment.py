@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from analyses._contract import Arrays
 from analyses.logit_attribution.causal import ablate
+from analyses.logit_attribution.exchange import patch
+from analyses.logit_attribution.memories import read_neurons
 from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.trajectories import trace
 from interp.model import HookedEncoderDecoder
@@ -19,13 +21,18 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
     Args:
         model: the model or a control.
         batches: all prompts of the run.
-        settings: how many prompts, and how many draws.
+        settings: how many prompts, draws, pairs and neurons.
 
     Returns:
-        The arrays of `causal.ablate` and `trajectories.trace`; nothing if the sample has fewer than two prompts.
+        The arrays of `causal.ablate`, `trajectories.trace` and `memories.read_neurons`, if the sample has two prompts, and
+        those of `exchange.patch`, which has sentences of its own.
     """
+    patched = patch(model, settings)
     batch = sample(model, batches, settings.causal_prompts)
-    return {} if batch is None else {**ablate(model, batch, settings.draws), **trace(model, batch)}
+    if batch is None:
+        return patched
+    read = {**ablate(model, batch, settings.draws), **trace(model, batch)}
+    return {**read, **read_neurons(model, batch, settings.neurons), **patched}
 
 
 def sample(model: HookedEncoderDecoder, batches: Sequence[Batch], count: int) -> Batch | None:

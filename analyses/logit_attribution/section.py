@@ -4,7 +4,14 @@ import numpy as np
 
 from analyses.logit_attribution.causal_blocks import causal_blocks, causal_findings
 from analyses.logit_attribution.example import example_blocks
+from analyses.logit_attribution.exchange_blocks import (
+    PATCHING_LIMITS,
+    patching_blocks,
+    patching_findings,
+    patching_pages,
+)
 from analyses.logit_attribution.figures import heads_figure, waterfall_figure
+from analyses.logit_attribution.memory_blocks import NEURON_LIMITS, neuron_blocks, neuron_findings
 from analyses.logit_attribution.summary import KINDS, LogitAttribution
 from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
 from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings
@@ -61,7 +68,13 @@ def present(result: LogitAttribution) -> Section:
         question="Which heads and layers wrote the predicted logit, and from which source tokens?",
         findings=findings(result),
         blocks=blocks,
-        limits=LIMITS + (SAMPLED_LIMITS if result.causal else ()),
+        limits=(
+            *LIMITS,
+            *(SAMPLED_LIMITS if result.causal else ()),
+            *(NEURON_LIMITS if result.neurons else ()),
+            *(PATCHING_LIMITS if result.patching else ()),
+        ),
+        pages=patching_pages(result.patching) if result.patching else (),
     )
 
 
@@ -76,13 +89,17 @@ def findings(result: LogitAttribution) -> tuple[str, ...]:
         _encoder(result),
         *(causal_findings(result.causal) if result.causal else ()),
         *(trajectory_findings(result.trajectories) if result.trajectories else ()),
+        *(neuron_findings(result.neurons) if result.neurons else ()),
+        *(patching_findings(result.patching) if result.patching else ()),
         _exactness(result),
     )
 
 
 def _sampled_blocks(result: LogitAttribution) -> tuple[Block, ...]:
     causal = causal_blocks(result.causal) if result.causal else ()
-    return (*causal, *(trajectory_blocks(result.trajectories) if result.trajectories else ()))
+    depths = trajectory_blocks(result.trajectories) if result.trajectories else ()
+    neurons = neuron_blocks(result.neurons) if result.neurons else ()
+    return (*causal, *depths, *neurons, *(patching_blocks(result.patching) if result.patching else ()))
 
 
 def _value(result: LogitAttribution) -> str:

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from analyses._contract import Arrays, Evidence, Example
 from analyses.logit_attribution.causal import CausalCheck, check
 from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
+from analyses.logit_attribution.exchange import NoPatching, Patching, patching
+from analyses.logit_attribution.memories import Neurons, neurons
 from analyses.logit_attribution.trajectories import Trajectories, trajectories
 from interp.attribution import encoder_component_labels
 from interp.names import HeadId
@@ -75,6 +77,8 @@ class LogitAttribution:
         n_twins: number of untrained twins.
         causal: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
         trajectories: the label by depth, on the same sample.
+        neurons: the decoder neurons that contribute most, on the same sample.
+        patching: what moving activations between minimal pairs does.
     """
 
     components: tuple[str, ...]
@@ -102,6 +106,8 @@ class LogitAttribution:
     n_twins: int
     causal: CausalCheck | None = None
     trajectories: Trajectories | None = None
+    neurons: Neurons | None = None
+    patching: Patching | NoPatching | None = None
 
     @property
     def order(self) -> np.ndarray:
@@ -160,7 +166,7 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         target_origin=evidence.target_origin,
         n_twins=len(evidence.twins),
     )
-    controls = [twin.experiment for twin in evidence.twins if twin.experiment]
+    controls = [twin.experiment for twin in evidence.twins if "total" in twin.experiment]
     return with_experiments(result, evidence.model.experiment, controls, seed)
 
 
@@ -175,8 +181,16 @@ def with_experiments(result: LogitAttribution, model: Arrays, twins: Sequence[Ar
     """
     if not model:
         return result
+    result = replace(result, patching=patching(model, seed))
+    if "total" not in model:
+        return result
     control = twins[0] if twins else None
-    return replace(result, causal=check(model, control, seed), trajectories=trajectories(model, twins, seed))
+    return replace(
+        result,
+        causal=check(model, control, seed),
+        trajectories=trajectories(model, twins, seed),
+        neurons=neurons(model, twins, seed),
+    )
 
 
 def _strongest_cross(components: tuple[str, ...], placed: Ranks) -> HeadId:

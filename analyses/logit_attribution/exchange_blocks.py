@@ -1,0 +1,164 @@
+"""Presenting what patching did: sentences, heads by effect, a table with the control, and a page with the pairs."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from analyses.logit_attribution.exchange import NoPatching, Patching
+from analyses.logit_attribution.wording import number
+from interp.names import HeadId
+from interp.report import Block, Figure, Heatmap, Page, Panel, Table
+from interp.statistics import Interval
+
+PATCHING_LIMITS = (
+    "Patching tells what moving one activation does on short sentences of our own that differ in a single word, with the "
+    "answer's "
+    "prefix given; sites that make up for each other show small effects one at a time, and effects need not add up to 1. "
+    "An effect "
+    "above 1 or below 0 is possible.",
+)
+
+_KINDS = {"E": "encoder self-attention", "D": "decoder self-attention", "X": "cross-attention"}
+
+
+def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
+    """How many pairs flip, which head restores and which is needed most, and how good the approximations are."""
+    if isinstance(found, NoPatching):
+        return (
+            f"Of {found.candidates} bundled minimal pairs only {found.flipping} flip this model's answer, too few to patch on.",
+        )
+    restores, needed = (_best(interval) for interval in (found.denoise, found.noise))
+    gradient, integrated = (_bounds(bounds) for bounds in found.correlation)
+    return (
+        f"{sum(found.flips)} of {len(found.flips)} bundled minimal pairs flip this model's answer ({_by_kind(found)}). On "
+        f"{sum(found.used)} of them, every site by itself was moved between the clean and the corrupted run: the clean "
+        f"activation "
+        f"that restores most of the answer's lead is that of {found.sites[restores]}, {_share(found.denoise, restores)} "
+        f"of it (the "
+        f"clean activation of another pair {_share(found.control, restores)}), and the one whose corruption costs most "
+        f"is that of "
+        f"{found.sites[needed]}, {_share(found.noise, needed)}.",
+        f"Attribution patching, which needs one gradient instead of a run for every site, correlates with the exact effect over "
+        f"{len(found.sites)} sites at {gradient}, its integrated variant at {integrated}.",
+    )
+
+
+def _best(interval: Interval) -> int:
+    return int(np.nanargmax(interval.point))
+
+
+def _share(interval: Interval, site: int) -> str:
+    point, low, high = (float(part[site]) for part in (interval.point, interval.low, interval.high))
+    return f"{number(point)} [{number(low)}, {number(high)}]"
+
+
+def _bounds(bounds: np.ndarray) -> str:
+    point, low, high = (number(float(value)) for value in bounds)
+    return f"{point} [{low}, {high}]"
+
+
+def _by_kind(found: Patching) -> str:
+    kinds = dict.fromkeys(pair.kind for pair in found.candidates)
+    parts = []
+    for kind in kinds:
+        flips = [flips for pair, flips in zip(found.candidates, found.flips, strict=True) if pair.kind == kind]
+        parts.append(f"{kind} {sum(flips)} of {len(flips)}")
+    return ", ".join(parts)
+
+
+def patching_blocks(found: Patching | NoPatching) -> tuple[Block, ...]:
+    """Heatmap of heads, and the table of all sites."""
+    if isinstance(found, NoPatching):
+        return ()
+    figure = _heads_figure(found)
+    return (*([figure] if figure else []), _table(found))
+
+
+def patching_frame(found: Patching) -> pd.DataFrame:
+    """One row a site, the one that restores most first."""
+    columns: dict[str, object] = {"site": found.sites}
+    for name, interval in (
+        ("denoising", found.denoise),
+        ("noising", found.noise),
+        ("another pair", found.control),
+        ("attribution patching", found.gradient),
+        ("integrated", found.integrated),
+    ):
+        columns |= {name: interval.point, f"{name}: low": interval.low, f"{name}: high": interval.high}
+    order = np.argsort(-np.nan_to_num(found.denoise.point, nan=-np.inf), kind="stable")
+    return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
+
+
+def _table(found: Patching) -> Table:
+    shown = [f"{name}{end}" for name in ("denoising", "noising") for end in ("", ": low", ": high")]
+    return Table(
+        name="logit-attribution-patching",
+        caption=(
+            f"Every site patched by itself on {sum(found.used)} minimal pairs, the one that restores most first, as "
+            f"shares of the "
+            f"answer's lead (ratio of means over pairs; mean lead {number(float(found.lead.mean()))} logits) with 95 % bootstrap "
+            "intervals: denoising restores the clean activation in the corrupted run, noising corrupts it in the clean "
+            "run; control: "
+            "the clean activation of the next pair, often one of the same kind. Attribution patching approximates denoising."
+        ),
+        frame=patching_frame(found),
+        rows_shown=12,
+        columns_shown=("site", *shown, "another pair", "attribution patching", "integrated"),
+    )
+
+
+def _heads_figure(found: Patching) -> Figure | None:
+    """Layer by head for every kind of head that was patched; None if other sites were."""
+    panels = []
+    for letter, title in _KINDS.items():
+        places = [index for index, name in enumerate(found.sites) if re.fullmatch(rf"{letter}L\d+H\d+", name)]
+        if not places:
+            continue
+        heads = [HeadId.parse(found.sites[index]) for index in places]
+        values = np.full((max(h.layer for h in heads) + 1, max(h.head for h in heads) + 1), np.nan)
+        for index, head in zip(places, heads, strict=True):
+            values[head.layer, head.head] = found.denoise.point[index]
+        layers, columns = (tuple(map(str, range(size))) for size in values.shape)
+        panels.append(Panel(title, values, layers, columns, row_axis="layer", column_axis="head"))
+    if not panels:
+        return None
+    best = _best(found.denoise)
+    return Figure(
+        name="logit-attribution-patching",
+        caption=(
+            "How much of the answer's lead on minimal pairs the clean z of one head restores in the corrupted run (1: "
+            "all of it): "
+            "purple restores, orange takes away."
+        ),
+        alt=(
+            f"Heatmaps of denoising effects of every head; {found.sites[best]} restores most, "
+            f"{_share(found.denoise, best)} of the "
+            "lead."
+        ),
+        drawing=Heatmap(panels=tuple(panels), colour_label="share of the lead restored", centre=0.0),
+    )
+
+
+def patching_pages(found: Patching | NoPatching) -> tuple[Page, ...]:
+    """The pairs, and which of them flip."""
+    if isinstance(found, NoPatching):
+        return ()
+    leads = iter(found.lead)
+    frame = pd.DataFrame({
+        "pair": [pair.id for pair in found.candidates],
+        "differs in": [pair.kind for pair in found.candidates],
+        "clean": [pair.clean for pair in found.candidates],
+        "corrupted": [pair.corrupted for pair in found.candidates],
+        "flips the answer": ["yes" if flips else "no" for flips in found.flips],
+        "lead (logits)": [float(next(leads)) if used else np.nan for used in found.used],
+    })
+    caption = "The bundled minimal pairs; those with a lead (clean less corrupted) were patched."
+    return (
+        Page(
+            name="minimal-pairs",
+            title="Minimal pairs",
+            lead="Pairs of sentences that differ in one word, and whether this model answers them differently.",
+            blocks=(Table("logit-attribution-pairs", caption, frame, rows_shown=None),),
+        ),
+    )

@@ -1,0 +1,149 @@
+"""Which decoder neurons write the answers, when are they active, and what do their values say by themselves?
+
+Neurons are chosen by their mean |contribution| to the logit difference on one half of the sample's prompts, and their
+contributions are estimated on the other half. A value's reading of the vocabulary is set against random directions of its length
+(`interp.neurons`; Geva et al. 2021).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from analyses._contract import Arrays
+from analyses.logit_attribution.estimates import RESAMPLES
+from interp.attribution import neuron_contributions
+from interp.model import HookedEncoderDecoder
+from interp.neurons import active_share, project_values, random_projections, top_triggers
+from interp.readout import label_tokens, logit_difference, runner_up
+from interp.statistics import Interval, bootstrap_mean
+from interp.tokens import Batch
+
+TOKENS_SHOWN = 5
+NULL_DIRECTIONS = 20
+"""Random directions for every neuron shown."""
+SEED = 0
+"""Of the random directions; part of the definition."""
+
+
+def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Arrays:
+    """The neurons that contribute most on a sample of prompts.
+
+    Args:
+        model: the model or a control.
+        batch: the sample, at least two prompts.
+        count: how many neurons; none for 0.
+
+    Returns:
+        `neurons.place` [neuron 2] (layer, index), `neurons.contribution` [prompt neuron] of the prompts that did not choose them,
+        `neurons.active` [prompt layer], `neurons.largest_z` and `neurons.kurtosis` [neuron], `neurons.null_z` and
+        `neurons.null_kurtosis` [neuron draw]; and as texts `neurons.raised`, `neurons.lowered`, `neurons.triggers` [neuron].
+    """
+    if not count:
+        return {}
+    layers = range(model.cfg.n_decoder_layers)
+    with torch.no_grad():
+        names = [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), "decoder.ln_final.hook_scale"]
+        logits, cache = model.run_with_cache(batch, names)
+        tokens = label_tokens(batch)
+        read = logit_difference(model, logits, tokens, runner_up(logits, tokens)).frozen(cache)
+        weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+        means = [
+            torch.einsum("btn,bt->bn", neuron_contributions(model, cache, layer, read), weights.to(read.dtype))
+            for layer in layers
+        ]
+        by_prompt = torch.stack(means, 1)
+        best = by_prompt[::2].mean(0).abs().flatten().topk(min(count, by_prompt[0].numel())).indices
+        place = torch.stack([best // model.cfg.d_mlp, best % model.cfg.d_mlp], 1)
+        described = [_describe(model, cache, batch, int(layer), neuron) for layer, neuron in place]
+        active = torch.stack([active_share(cache, batch, layer) for layer in layers], 1)
+    arrays = {
+        "place": place.cpu().numpy(),
+        "contribution": by_prompt[1::2].flatten(1)[:, best].float().cpu().numpy(),
+        "active": active.float().cpu().numpy(),
+    }
+    arrays |= {name: np.array([one[name] for one in described]) for name in described[0]}
+    return {f"neurons.{name}": values for name, values in arrays.items()}
+
+
+def _describe(
+    model: HookedEncoderDecoder, cache: object, batch: Batch, layer: int, neuron: Tensor
+) -> dict[str, object]:
+    one = neuron.unsqueeze(0)
+    own = project_values(model, layer, one, TOKENS_SHOWN)
+    null = random_projections(model, layer, one.repeat(NULL_DIRECTIONS), SEED, TOKENS_SHOWN)
+    found = top_triggers(cache, batch, layer, one, TOKENS_SHOWN)  # type: ignore[arg-type]
+    triggers = [
+        f"{batch.target_texts[int(prompt)].pieces[int(row)]} ({float(activation):.2f})"
+        for prompt, row, activation in zip(found.prompt[0], found.row[0], found.activation[0], strict=True)
+    ]
+    return {
+        "largest_z": float(own.largest_z[0]),
+        "kurtosis": float(own.kurtosis[0]),
+        "null_z": null.largest_z.float().cpu().numpy(),
+        "null_kurtosis": null.kurtosis.float().cpu().numpy(),
+        "raised": _pieces(model, own.raised[0]),
+        "lowered": _pieces(model, own.lowered[0]),
+        "triggers": "  ".join(triggers),
+    }
+
+
+def _pieces(model: HookedEncoderDecoder, tokens: Tensor) -> str:
+    ids = tokens.tolist()
+    return "  ".join(map(str, ids) if model.tokenizer is None else model.tokenizer.convert_ids_to_tokens(ids))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neurons:
+    """The neurons that contribute most to the answers.
+
+    Attributes:
+        names: `DL2N117`: decoder layer and neuron.
+        contribution: mean contribution to the logit difference, on prompts that did not choose the neuron.
+        twin_largest: largest |mean contribution| of a neuron that was chosen in the same way in the untrained twin; NaN without.
+        raised: pieces that the value raises most.
+        lowered: pieces that it lowers most.
+        triggers: predicted pieces at the rows where the neuron is most active, with the activation.
+        largest_z: largest |z-score| of the value's logits.
+        null_z: of random directions of equal length.
+        kurtosis: of the value's logits.
+        null_kurtosis: of random directions.
+        active: share of neurons of every layer that are not zero, mean over prompts.
+    """
+
+    names: tuple[str, ...]
+    contribution: Interval
+    twin_largest: float
+    raised: tuple[str, ...]
+    lowered: tuple[str, ...]
+    triggers: tuple[str, ...]
+    largest_z: Float[np.ndarray, " neuron"]
+    null_z: Float[np.ndarray, "neuron draw"]
+    kurtosis: Float[np.ndarray, " neuron"]
+    null_kurtosis: Float[np.ndarray, "neuron draw"]
+    active: Float[np.ndarray, " layer"]
+
+
+def neurons(arrays: Arrays, twins: Sequence[Arrays], seed: int) -> Neurons | None:
+    """From what was read to estimates; None if no neurons were asked for."""
+    if "neurons.place" not in arrays:
+        return None
+    largest = [float(np.abs(twin["neurons.contribution"].mean(0)).max()) for twin in twins]
+    texts = (tuple(map(str, arrays[f"neurons.{name}"])) for name in ("raised", "lowered", "triggers"))
+    raised, lowered, triggers = texts
+    return Neurons(
+        names=tuple(f"DL{layer}N{neuron}" for layer, neuron in arrays["neurons.place"]),
+        contribution=bootstrap_mean(arrays["neurons.contribution"], seed, RESAMPLES),
+        twin_largest=max(largest, default=float("nan")),
+        raised=raised,
+        lowered=lowered,
+        triggers=triggers,
+        largest_z=arrays["neurons.largest_z"],
+        null_z=arrays["neurons.null_z"],
+        kurtosis=arrays["neurons.kurtosis"],
+        null_kurtosis=arrays["neurons.null_kurtosis"],
+        active=arrays["neurons.active"].mean(0),
+    )
