@@ -63,15 +63,18 @@ def model(
 
         import interp
         from analyses.anatomy import parameter_counts, shape_trace
+        from interp.errors import InputError
 
+        if hooks is not None and shapes is None:
+            raise InputError("--hooks says which shapes to trace; give --shapes TEXT with it.")
         hooked = interp.load(model)
+        trace = None if shapes is None else shape_trace(hooked, shapes, hooks)
         print_pairs([(name, str(value)) for name, value in asdict(hooked.cfg).items()])
         print_pairs([("tied_embeddings", str(hooked.tied_embeddings)), ("max_length", str(hooked.max_length))])
         counts = parameter_counts(hooked)
         print_table("Parameters", list(map(str, counts.columns)), counts.itertuples(index=False))
-        if shapes is not None:
-            rows = shape_trace(hooked, shapes, hooks)
-            print_table("Shapes in the order of the forward pass", ("hook point", "axes", "shape"), rows)
+        if trace is not None:
+            print_table("Shapes in the order of the forward pass", ("hook point", "axes", "shape"), trace)
 
 
 def generate(
