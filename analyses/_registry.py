@@ -94,10 +94,14 @@ def plug_ins() -> dict[str, PlugIn]:
     Ours come first, then distributions by their name.
     """
     found: dict[str, PlugIn] = {}
-    offered = [entry for entry in entry_points(group=GROUP) if entry.dist is not None]
-    for entry in sorted(offered, key=lambda entry: (entry.name, entry.dist.name, entry.value)):
-        if entry.name not in ANALYSES:
-            found.setdefault(entry.name, PlugIn(entry.name, entry.dist.name, entry.dist.version, entry))
+    offered = [
+        PlugIn(entry.name, entry.dist.name, entry.dist.version, entry)
+        for entry in entry_points(group=GROUP)
+        if entry.dist is not None
+    ]
+    for plug_in in sorted(offered, key=lambda plug_in: (plug_in.name, plug_in.distribution)):
+        if plug_in.name not in ANALYSES:
+            found.setdefault(plug_in.name, plug_in)
     return found
 
 

@@ -189,7 +189,7 @@ def summarise(
         )
         with item.named():
             section = item.analysis.present(item.analysis.summarise(evidence))
-        studio.order([block for part in (section, *section.pages) for block in part.blocks])
+        studio.order([*section.blocks, *(block for page in section.pages for block in page.blocks)])
         sections.append(section)
     return tuple(sections)
 

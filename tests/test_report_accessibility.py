@@ -4,10 +4,13 @@ The rules are those of axe-core (`tests/vendor/axe-core`), tags WCAG 2.2 A and A
 example run and of a run over prompts that try to be markup.
 """
 
+import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -135,6 +138,26 @@ def test_hostile_prompts_run_no_script(browser: Browser, hostile_run: Path) -> N
     assert "<img src=x" not in index
     assert SCRIPT not in index
     assert TEMPLATE in index
+
+
+def test_hostile_prompts_are_text_in_the_files_beside_the_pages(hostile_run: Path) -> None:
+    for path in (hostile_run / "tables").glob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as stream:
+            cells = [cell for row in csv.reader(stream) for cell in row]
+        # A spreadsheet runs what begins like a formula and is no number.
+        assert [
+            cell for cell in cells if re.match(r"\s*[=+\-@\t\r]", cell) and not re.fullmatch(r"-[\d.e+-]+", cell)
+        ] == []
+    for path in (hostile_run / "figures").glob("*.svg"):
+        for element in ElementTree.parse(path).iter():
+            assert not element.tag.endswith("}script"), path
+            names = [name for name in element.attrib if name.rpartition("}")[2].startswith("on")]
+            links = [
+                value for name, value in element.attrib.items() if name.endswith("href") and not value.startswith("#")
+            ]
+            assert names + links == [], path
+    for path in hostile_run.glob("*.json"):
+        assert isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
 
 
 def test_the_rules_find_what_is_wrong(browser: Browser, tmp_path: Path) -> None:

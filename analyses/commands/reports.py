@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.main import get_current_context
+from typer.main import get_current_context  # type: ignore[attr-defined]  # not named in its public list
 
 from analyses import options
 from analyses.messages import messages, progress
