@@ -75,6 +75,16 @@ def unembedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
     return _weight(model.module("unembed.hook_out"))
 
 
+def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
+    """What is added to the logits behind the unembedding; zero in T5's family and M2M100.
+
+    The host keeps it as a row beside the unembedding in BART, mBART, Marian and Pegasus.
+    """
+    row = getattr(model.hf, "final_logits_bias", None)
+    table = unembedding(model)
+    return row[0] if isinstance(row, Tensor) else torch.zeros(len(table), device=table.device, dtype=table.dtype)
+
+
 def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_model"]:
     """The gain of a stack's final norm."""
     return _weight(model.module(f"{stack}.ln_final"))

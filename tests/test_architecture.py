@@ -58,6 +58,7 @@ ORDER = (
     "interp.paths",
     "interp.readout",
     "interp.attribution",
+    "interp.unrolled",
     "interp.ablation",
     "interp.lenses",
     "interp.neurons",

@@ -4,6 +4,7 @@ from html import escape
 from pathlib import Path
 
 import pytest
+from transformers import ByT5Tokenizer
 from typer.testing import CliRunner
 
 import interp
@@ -13,6 +14,7 @@ from analyses.logit_attribution.wording import number
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.report import Report, Sketch, render
+from tests.models import BART_FAMILIES, tiny_hf
 
 SOURCE = "translate English to German: The woman is reading a book."
 TARGET = "Die Frau liest ein Buch."
@@ -33,6 +35,20 @@ def test_contributions_add_up_to_the_difference_from_the_foil(bundled: HookedEnc
     assert found.sources["contribution"].sum() == pytest.approx(cross, abs=1e-4)
     parts = found.sources[["embedding", "heads", "MLPs"]].sum(axis=1)
     assert parts.to_numpy() == pytest.approx(found.sources["contribution"].to_numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_families_with_biases_name_them(name: str) -> None:
+    model = HookedEncoderDecoder(tiny_hf(name, vocab_size=384), ByT5Tokenizer())
+    found = explain(model, "a cat sat there", "eine Katze", position=3)
+    assert found.gap <= 2e-6
+    assert found.components["contribution"].sum() == pytest.approx(found.difference, abs=1e-4)
+    labels = set(found.components["component"])
+    assert {"positions", "DL0 attention bias", "XL1 attention bias", "DL2MLP bias", "unembedding bias"} <= labels
+    cross = found.components[found.components["component"].str.fullmatch(r"XL\d+H\d+")]["contribution"].sum()
+    assert found.sources["contribution"].sum() == pytest.approx(cross, abs=1e-4)
+    assert found.sources["source token"].iloc[-1] == "(bias of the values)"
+    assert explanation_section(found).findings
 
 
 def test_the_word_that_decides_the_gender_is_found(bundled: HookedEncoderDecoder) -> None:

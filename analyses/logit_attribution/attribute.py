@@ -10,26 +10,17 @@ from html import escape
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
 from analyses.logit_attribution.wording import number
 from interp import displays
-from interp.attribution import (
-    encoder_component_labels,
-    encoder_contributions,
-    encoder_hooks,
-    memory_components,
-    memory_reads,
-    stacked,
-)
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
-from interp.readout import completeness_gap, label_tokens, largest_logit, logit_difference, one_token, runner_up
+from interp.readout import label_tokens, largest_logit, one_token, runner_up
 from interp.report import Report, Section, Sketch, Table, visible
-from interp.residual import component_labels, contribution_hooks, decoder_contributions
 from interp.texts import Text
 from interp.tokens import Batch
+from interp.unrolled import NamedContributions, NamedSources, named_contributions, named_sources, unrolled_hooks
 from interp.words import CATEGORIES
 
 _COMPONENTS_SHOWN = 10
@@ -51,7 +42,8 @@ class Explanation:
         gap: |sum of contributions - difference|, as a share of the prompt's largest |logit|.
         components: `component`, `contribution`, largest first; they add up to the difference.
         sources: `source token`, `category`, `contribution` through all cross heads, and its parts by `embedding`, `heads` and
-            `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute.
+            `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Families with biases have a
+            column `biases`, and a last row for the bias of the values.
     """
 
     source: str
@@ -103,16 +95,15 @@ def explain(
     batch = model.batch([source], None if target is None else [target])
     text = batch.target_texts[0]
     row, foil_token = _row_and_foil(model, text, foil, position)
-    hooks = sorted({*contribution_hooks(), *encoder_hooks()})
     with torch.no_grad():
-        logits, cache = model.run_with_cache(batch, hooks)
+        logits, cache = model.run_with_cache(batch, unrolled_hooks(model))
         tokens = label_tokens(batch)
         foils = runner_up(logits, tokens) if foil_token is None else torch.full_like(tokens, foil_token)
-        readout = logit_difference(model, logits, tokens, foils)
-        contributions = stacked(decoder_contributions(model, cache, readout.directions))
-        gap = completeness_gap(contributions.sum(-1), readout, largest_logit(logits, batch), batch)
-        reads = memory_reads(model, cache, readout.frozen(cache))
-        by_source = encoder_contributions(memory_components(model, cache), reads)[0, row]
+        found = named_contributions(model, cache, tokens, foils)
+        read = named_sources(model, cache, found)
+        scores = logits[0, row].to(found.values.dtype)
+    difference = float(scores[tokens[0, row]] - scores[foils[0, row]])
+    largest = float(largest_logit(logits, batch)[0])
     assert model.tokenizer is not None
     return Explanation(
         source=source,
@@ -121,10 +112,10 @@ def explain(
         position=row,
         label=text.pieces[row],
         foil=model.tokenizer.convert_ids_to_tokens([int(foils[0, row])])[0],
-        difference=float(readout.values[0, row]),
-        gap=float(gap[0]),
-        components=_component_frame(model, contributions[0, row]),
-        sources=_source_frame(model, batch, by_source),
+        difference=difference,
+        gap=abs(float(found.values[0, row].sum()) - difference) / largest,
+        components=_component_frame(found, row),
+        sources=_source_frame(batch, read, row),
     )
 
 
@@ -151,25 +142,39 @@ def _row_and_foil(
     raise InputError(f"The foil {foil!r} does not differ from the target {text.text!r}; give another one.")
 
 
-def _component_frame(model: HookedEncoderDecoder, contributions: Tensor) -> pd.DataFrame:
-    labels = component_labels(model.cfg.n_decoder_layers, model.cfg.n_decoder_heads)
-    values = contributions.float().cpu().numpy()
-    frame = pd.DataFrame({"component": labels, "contribution": values})
+def _component_frame(found: NamedContributions, row: int) -> pd.DataFrame:
+    values = found.values[0, row].float().cpu().numpy()
+    frame = pd.DataFrame({"component": found.labels, "contribution": values})
     return frame.iloc[np.argsort(-np.abs(values), kind="stable")].reset_index(drop=True)
 
 
-def _source_frame(model: HookedEncoderDecoder, batch: Batch, by_source: Tensor) -> pd.DataFrame:
-    labels = encoder_component_labels(model.cfg.n_encoder_layers, model.cfg.n_encoder_heads)
-    kinds = np.array([
-        "MLPs" if label.endswith("MLP") else "heads" if "H" in label else "embedding" for label in labels
-    ])
-    values, text = by_source.float().cpu().numpy(), batch.source_texts[0]
-    return pd.DataFrame({
+def _source_frame(batch: Batch, read: NamedSources, row: int) -> pd.DataFrame:
+    kinds = np.array([_kind(label) for label in read.labels])
+    values, text = read.values[0, row].float().cpu().numpy(), batch.source_texts[0]
+    present = [kind for kind in ("embedding", "heads", "MLPs", "biases") if kind in kinds]
+    frame = pd.DataFrame({
         "source token": text.pieces,
         "category": [CATEGORIES[category] for category in text.category_of_token],
         "contribution": values.sum(1),
-        **{kind: values[:, kinds == kind].sum(1) for kind in ("embedding", "heads", "MLPs")},
+        **{kind: values[:, kinds == kind].sum(1) for kind in present},
     })
+    if "biases" not in present:
+        return frame
+    bias = float(read.value_bias[0, row])
+    constant = pd.DataFrame([{"source token": VALUE_BIAS, "category": "", "contribution": bias, "biases": bias}])
+    return pd.concat([frame, constant], ignore_index=True).fillna(0.0)
+
+
+VALUE_BIAS = "(bias of the values)"
+"""The row for what cross-attention adds whatever it looks at, in families that have biases."""
+
+
+def _kind(label: str) -> str:
+    if label.endswith("bias"):
+        return "biases"
+    if label.endswith("MLP"):
+        return "MLPs"
+    return "heads" if label.startswith("EL") else "embedding"
 
 
 EXACT = 2e-6
