@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analyses._contract import Evidence, Observed
+from analyses._contract import Evidence
 from analyses._registry import get
 from analyses.cross_attention_focus import ANALYSIS, present, summarise
 from analyses.cross_attention_focus.claim import answer, claim_sentence, norm_sentence
@@ -15,7 +15,6 @@ from analyses.cross_attention_focus.estimates import estimate, lift
 from analyses.cross_attention_focus.following import flow_sentence, flow_tables
 from analyses.cross_attention_focus.heads import best_heads
 from analyses.cross_attention_focus.reading import example_matrices
-from analyses.cross_attention_focus.sentences import by_sentence, fingerprints
 from analyses.cross_attention_focus.trend import Course, assess, fitted_change, prediction_interval, rank_correlations
 from analyses.cross_attention_focus.wording import amount, p_text, signed
 from interp.controls import untrained_twin
@@ -181,44 +180,6 @@ def test_estimates_hold_the_mean_the_interval_and_each_twin() -> None:
     assert (cell.at(1).twin_low, cell.at(1).twin_high, cell.at(1).twin_mean) == (3.0, 5.0, 4.0)
     assert (cell.low <= cell.point).all()
     assert (cell.point <= cell.high).all()
-
-
-def test_prompts_of_one_sentence_are_one_piece_of_evidence(claimed: Evidence) -> None:
-    def twice(observed: Observed) -> Observed:
-        """Every prompt again, further down, as another language of its sentence would be; one number is missing there."""
-        prompts = {name: np.concatenate([values, values]) for name, values in observed.prompts.items()}
-        prompts["alti.decline"][12:] = np.nan
-        return dataclasses.replace(observed, prompts=prompts)
-
-    doubled = dataclasses.replace(
-        claimed,
-        prompt_ids=claimed.prompt_ids + tuple(f"{name}-again" for name in claimed.prompt_ids),
-        model=twice(claimed.model),
-        twins=tuple(twice(twin) for twin in claimed.twins),
-    )
-    once, again = summarise(claimed), summarise(doubled)
-    assert (once.n_prompts, once.n_sentences, again.n_prompts, again.n_sentences) == (12, 12, 24, 12)
-    for one, other in zip(once.trends, again.trends, strict=True):
-        assert other.change.low == pytest.approx(one.change.low, abs=1e-6, nan_ok=True)
-        assert other.change.high == pytest.approx(one.change.high, abs=1e-6, nan_ok=True)
-        assert other.p_value == pytest.approx(one.p_value, nan_ok=True)
-    assert again.flow["alti.decline"].low == pytest.approx(once.flow["alti.decline"].low, rel=1e-5)
-    assert by_sentence(doubled).prompt_ids == claimed.prompt_ids
-    gaps = claimed.model.prompts["raw.head.centre"].copy()
-    assert np.isnan(gaps).any()  # layer 0 reads nothing of the span
-    np.testing.assert_allclose(by_sentence(doubled).model.prompts["raw.head.centre"], gaps, rtol=1e-6)
-
-
-def test_languages_of_a_sentence_share_its_fingerprint_and_other_sentences_do_not(
-    bundled: HookedEncoderDecoder,
-) -> None:
-    sources = [
-        "translate English to German: A dog runs.",
-        "translate English to French: A dog runs.",
-        "translate English to French: A cat runs.",
-    ]
-    first, second, third = fingerprints(bundled.batch(sources, ["Hund.", "Chien.", "Chat."])).tolist()
-    assert first == second != third
 
 
 def test_a_best_head_is_chosen_on_one_half_and_measured_on_the_other(claimed: Evidence) -> None:

@@ -82,14 +82,11 @@ def summarise_gradients(evidence: Evidence) -> Gradients | None:
     twins = [twin.experiment for twin in evidence.twins if twin.experiment]
     columns = np.flatnonzero(model["base_rate"].any(0))
 
-    def of(name: str, *index: object) -> Estimate:
-        return estimate(model[name][:, *index], [twin[name][:, *index] for twin in twins], evidence.seed)
-
     return Gradients(
         n_prompts=len(model["source"]),
-        source=of("source"),
+        source=estimate(model["source"], [twin["source"] for twin in twins], evidence.seed),
         categories=tuple(CATEGORIES[column] for column in columns),
-        mass=of("mass", columns),
+        mass=estimate(model["mass"][:, columns], [twin["mass"][:, columns] for twin in twins], evidence.seed),
         base_rate=mean_over_prompts(model["base_rate"])[columns],
         example=(model["example_source"], model["example_target"]),
     )

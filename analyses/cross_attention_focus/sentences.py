@@ -55,5 +55,6 @@ def _numbers(observed: Observed) -> Arrays:
 def _means(values: np.ndarray, members: list[np.ndarray]) -> np.ndarray:
     """Mean over the prompts of every sentence that have a value."""
     if all(len(rows) == 1 for rows in members):
-        return values[np.concatenate(members)]
+        alone: np.ndarray = values[np.concatenate(members)]
+        return alone
     return np.stack([mean_over_prompts(values[rows]) for rows in members])

@@ -49,7 +49,7 @@ class Lookup:
         lists = [(word, ", ".join(rows["near"])) for word, rows in near.groupby("word", sort=False)]
         cosines = [(word, *map(float, row)) for word, row in zip(self.cosines, self.cosines.to_numpy(), strict=True)]
         return "".join([
-            displays.table(f"Words in {space}", list(self.words), self.words.itertuples(index=False)),
+            displays.table(f"Words in {space}", list(map(str, self.words)), self.words.itertuples(index=False)),
             displays.table("Nearest pieces", ("word", "pieces"), lists),
             displays.table("Cosines", ("word", *self.cosines), cosines),
         ])

@@ -194,7 +194,8 @@ def random_corpora(sizes: Sequence[tuple[int, int]], seed: int) -> list[list[Lin
 
 def summed_counts(corpora: Sequence[Sequence[Links]], gold: Sequence[Gold]) -> np.ndarray:
     """Counts [sentence count] of several sets of links together."""
-    return np.sum([corpus_counts(links, gold) for links in corpora], axis=0)
+    counts: np.ndarray = np.sum([corpus_counts(links, gold) for links in corpora], axis=0)
+    return counts
 
 
 def system_links(
