@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmarks.forward import REFERENCE, Times, Work, cases, measure, ratio
+from benchmarks.run_memory import sentences
 from tests.models import random_batch, tiny, tiny_hf
 
 
@@ -41,3 +42,11 @@ def test_ablating_all_heads_really_does(work: Work) -> None:
         ablated = cases(work)["all heads ablated"]()
         _, cache = work.model.run_with_cache(work.inputs)
     assert not torch.allclose(ablated, cache["unembed.hook_out"])
+
+
+def test_the_memory_benchmark_has_different_sentences_enough() -> None:
+    made = sentences(1000)
+    assert len(set(made)) == 1000
+    assert made[:100] == sentences(100)
+    with pytest.raises(ValueError, match="different sentences"):
+        sentences(10**6)
