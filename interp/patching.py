@@ -208,8 +208,8 @@ def _replayed(
         given = donor.cache[name].roll(-donor_shift, 0)
         values = (swept(recipient, name, group, given) * directions).sum(-1)
         patched[:, numbers] = _real(values, name, group, recipient.batch).t()
-    runs = ((run.value * directions).sum(-1) for run in (recipient, donor))
-    return _effects(tuple(chosen), *runs, patched, direction)
+    base, aim = ((run.value * directions).sum(-1) for run in (recipient, donor))
+    return _effects(tuple(chosen), base, aim, patched, direction)
 
 
 def patch_together(

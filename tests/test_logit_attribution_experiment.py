@@ -13,8 +13,9 @@ from analyses.logit_attribution.experiment import experiment, sample
 from analyses.logit_attribution.observe import observe
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.summary import with_experiments
-from analyses.logit_attribution.trajectories import trace, trajectories
+from analyses.logit_attribution.trajectories import trace, trajectories, written
 from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings, trajectory_frame
+from interp.model import HookedEncoderDecoder
 from interp.report import Figure, Report, Section, Table, render
 from interp.residual import component_labels
 from interp.tokens import Batch
@@ -133,10 +134,10 @@ def test_the_section_takes_the_sample_in(batches: list[Batch]) -> None:
     assert with_experiments(result, {}, [], 0) is result
     model, twin = (experiment(tiny("t5", seed=seed), batches, SETTINGS) for seed in (0, 1))
     plain, full = present(result), present(with_experiments(result, model, [twin], 0))
-    assert len(full.findings) == len(plain.findings) + 5
+    assert len(full.findings) == len(plain.findings) + 7
     assert set(plain.limits) < set(full.limits)
     names = {block.name for block in full.blocks if isinstance(block, Figure | Table)}
-    assert {"logit-attribution-causal", "logit-attribution-depths"} <= names
+    assert {"logit-attribution-causal", "logit-attribution-depths", "logit-attribution-neurons"} <= names
 
 
 def test_trajectories_end_at_the_model(batches: list[Batch]) -> None:
@@ -154,6 +155,29 @@ def test_trajectories_end_at_the_model(batches: list[Batch]) -> None:
         labels = batch.labels[prompt, :length]
         expected = logits[prompt, :length].log_softmax(-1).gather(-1, labels[:, None]).mean()
         assert curves["lens.log_probability"][prompt, -1] == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_ranks_begin_at_one_and_agree_with_first_choices() -> None:
+    model = tiny("t5")
+    curves = trace(model, random_batch(model, *LENGTHS))
+    for lens in ("lens", "decoder_lens"):
+        assert (curves[f"{lens}.rank"] >= 1).all()
+        assert ((curves[f"{lens}.rank"] == 1) <= (curves[f"{lens}.first_choice"] == 1)).all()
+
+
+def test_the_decoder_writes_from_every_depth(bundled: HookedEncoderDecoder, batches: list[Batch]) -> None:
+    batch = bundled.batch([
+        "translate English to German: The woman is reading a book.",
+        "translate English to German: No.",
+    ])
+    texts = written(bundled, batch)["decoder_lens.texts"]
+    assert len(texts) == bundled.cfg.n_encoder_layers + 1
+    assert texts[-1] == batch.target_texts[0].text
+    assert written(tiny("t5"), batches[0]) == {}
+    curves = trajectories({**trace(bundled, batch), "decoder_lens.texts": texts}, [], 0)
+    table = trajectory_blocks(curves)[-1]
+    assert isinstance(table, Table)
+    assert table.frame["written"].tolist() == texts.tolist()
 
 
 def test_trajectory_section(batches: list[Batch]) -> None:

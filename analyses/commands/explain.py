@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Annotated
 
@@ -62,7 +63,7 @@ def attribute(
             typer.echo(f"page: {out}")
 
 
-def _command(source: str, choices: dict[str, object]) -> str:
+def _command(source: str, choices: Mapping[str, object]) -> str:
     """The command line that makes the page again, defaults left out."""
     words = ["interp", "attribute", source]
     for name, value in choices.items():

@@ -10,7 +10,7 @@ from analyses.logit_attribution.causal import ablate
 from analyses.logit_attribution.exchange import patch
 from analyses.logit_attribution.memories import read_neurons
 from analyses.logit_attribution.settings import AttributionSettings
-from analyses.logit_attribution.trajectories import trace
+from analyses.logit_attribution.trajectories import trace, written
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch, collate
 
@@ -24,14 +24,14 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
         settings: how many prompts, draws, pairs and neurons.
 
     Returns:
-        The arrays of `causal.ablate`, `trajectories.trace` and `memories.read_neurons`, if the sample has two prompts, and
-        those of `exchange.patch`, which has sentences of its own.
+        The arrays of `causal.ablate`, of `trajectories` and of `memories.read_neurons`, if the sample has two prompts, and those
+        of `exchange.patch`, which has sentences of its own.
     """
     patched = patch(model, settings)
     batch = sample(model, batches, settings.causal_prompts)
     if batch is None:
         return patched
-    read = {**ablate(model, batch, settings.draws), **trace(model, batch)}
+    read = {**ablate(model, batch, settings.draws), **trace(model, batch), **written(model, batch)}
     return {**read, **read_neurons(model, batch, settings.neurons), **patched}
 
 

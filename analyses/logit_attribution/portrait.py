@@ -38,7 +38,7 @@ def portray(example: Example) -> tuple[Block, ...]:
 
 def source_sums(example: Example) -> Float[np.ndarray, "target source"]:
     """What every source token adds through all cross heads, for every decoder row."""
-    return np.asarray(example.arrays["sources"]).sum((0, 1))
+    return np.asarray(np.asarray(example.arrays["sources"]).sum((0, 1)))
 
 
 def _row_title(example: Example, row: int) -> str:

@@ -7,12 +7,20 @@ difference, and DecoderLens. Every curve's last point is the model itself.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from analyses._contract import Arrays
 from analyses.logit_attribution.estimates import Estimate, estimate
-from interp.lenses import Trajectory, accumulated_attribution, decoder_lens, lens_hooks, logit_lens
+from interp.lenses import (
+    Trajectory,
+    accumulated_attribution,
+    decoder_lens,
+    decoder_lens_texts,
+    lens_hooks,
+    logit_lens,
+)
 from interp.model import HookedEncoderDecoder
 from interp.readout import label_tokens, logit_difference, runner_up
 from interp.tokens import Batch
@@ -20,9 +28,11 @@ from interp.tokens import Batch
 CURVES = (
     "lens.log_probability",
     "lens.first_choice",
+    "lens.rank",
     "accumulated",
     "decoder_lens.log_probability",
     "decoder_lens.first_choice",
+    "decoder_lens.rank",
 )
 
 
@@ -48,7 +58,11 @@ def trace(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
 
 
 def _named(name: str, trajectory: Trajectory) -> dict[str, Tensor]:
-    return {f"{name}.log_probability": trajectory.log_probability, f"{name}.first_choice": trajectory.rank == 0}
+    return {
+        f"{name}.log_probability": trajectory.log_probability,
+        f"{name}.first_choice": trajectory.rank == 0,
+        f"{name}.rank": trajectory.rank + 1,
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,21 +72,41 @@ class Trajectories:
     Attributes:
         log_probability: of the label, by the logit lens.
         first_choice: share of rows whose label is the logit lens' first choice.
+        rank: of the label by the logit lens, 1 being the first choice.
         accumulated: running sum of direct contributions to the logit difference.
         encoder_log_probability: of the label, by DecoderLens.
         encoder_first_choice: share of rows whose label is DecoderLens' first choice.
+        encoder_rank: of the label by DecoderLens.
+        texts: what the decoder writes by itself from every encoder depth, for the first prompt of the sample; empty for models
+            without text.
     """
 
     log_probability: Estimate
     first_choice: Estimate
+    rank: Estimate
     accumulated: Estimate
     encoder_log_probability: Estimate
     encoder_first_choice: Estimate
+    encoder_rank: Estimate
+    texts: tuple[str, ...] = ()
 
 
 def trajectories(model: Arrays, twins: Sequence[Arrays], seed: int) -> Trajectories:
     """From curves per prompt to estimates."""
-    log_probability, first_choice, accumulated, encoder_log_probability, encoder_first_choice = (
-        estimate(model[name], [twin[name] for twin in twins], seed) for name in CURVES
-    )
-    return Trajectories(log_probability, first_choice, accumulated, encoder_log_probability, encoder_first_choice)
+    estimates = [estimate(model[name], [twin[name] for twin in twins], seed) for name in CURVES]
+    return Trajectories(*estimates, texts=tuple(map(str, model.get("decoder_lens.texts", ()))))
+
+
+def written(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
+    """What the decoder writes greedily when it reads every depth of the encoder, for the first prompt (DecoderLens, free).
+
+    Returns:
+        `decoder_lens.texts` [depth], or nothing for models without a tokenizer.
+    """
+    if model.tokenizer is None:
+        return {}
+    one = batch.select(0)
+    with torch.no_grad():
+        _, cache = model.run_with_cache(one, lens_hooks(model, "encoder"))
+        texts = decoder_lens_texts(model, one, cache, max_new_tokens=2 * one.labels.shape[1] + 8)
+    return {"decoder_lens.texts": np.array([depth[0].text for depth in texts])}

@@ -32,8 +32,21 @@ def trajectory_findings(curves: Trajectories) -> tuple[str, ...]:
 
 
 def trajectory_blocks(curves: Trajectories) -> tuple[Block, ...]:
-    """Figure and table."""
-    return _figure(curves), _table(curves)
+    """Figure and table, and the texts that DecoderLens writes."""
+    texts = (_texts(curves),) if curves.texts else ()
+    return _figure(curves), _table(curves), *texts
+
+
+def _texts(curves: Trajectories) -> Table:
+    return Table(
+        name="logit-attribution-decoder-lens",
+        caption=(
+            "What the decoder writes by itself, greedily, when it reads the encoder's stream at each depth in place of its "
+            "output (DecoderLens), for the first prompt of the sample; the last row is the model itself."
+        ),
+        frame=pd.DataFrame({"depth": depth_names(len(curves.texts)), "written": curves.texts}),
+        rows_shown=None,
+    )
 
 
 def _series(label: str, curve: Estimate) -> tuple[Series, ...]:
@@ -73,6 +86,7 @@ def trajectory_frame(curves: Trajectories) -> pd.DataFrame:
         "stack": "decoder",
         "depth": depth_names(len(curves.log_probability.point)),
         **curves.first_choice.columns("first choice"),
+        **curves.rank.columns("rank"),
         **curves.log_probability.columns("log-probability"),
         **curves.accumulated.columns("accumulated difference"),
     })
@@ -80,6 +94,7 @@ def trajectory_frame(curves: Trajectories) -> pd.DataFrame:
         "stack": "encoder",
         "depth": depth_names(len(curves.encoder_log_probability.point)),
         **curves.encoder_first_choice.columns("first choice"),
+        **curves.encoder_rank.columns("rank"),
         **curves.encoder_log_probability.columns("log-probability"),
     })
     frame = pd.concat([decoder, encoder], ignore_index=True)
@@ -92,8 +107,8 @@ def _table(curves: Trajectories) -> Table:
         caption=(
             "The label by depth. Decoder rows: logit lens (the final norm taken anew at every depth) and, beside "
             "it, the accumulated attribution of the logit difference (the last layer's norm at every depth), "
-            "which is another curve. Encoder rows: DecoderLens. Share of first choices and log-probability are "
-            "means over the sample's prompts."
+            "which is another curve. Encoder rows: DecoderLens. Share of first choices, rank (1 is the first) "
+            "and log-probability are means over the sample's prompts."
         ),
         frame=trajectory_frame(curves),
         rows_shown=None,
@@ -104,6 +119,8 @@ def _table(curves: Trajectories) -> Table:
             "first choice: low",
             "first choice: high",
             "first choice: twins",
+            "rank",
+            "rank: twins",
             "log-probability",
             "log-probability: twins",
             "accumulated difference",
