@@ -45,7 +45,7 @@ def test_a_stronger_cell_is_darker_and_its_ink_stays_readable(hue):
     assert all(first > second for first, second in pairwise(light))
     for colour in colours:
         dark, bright = sorted((luminance(colour), luminance(readable_ink(colour))))
-        assert (bright + 0.05) / (dark + 0.05) >= 4.0, colour
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, colour
     assert tint(hue, 7.0) == HUES[hue].lower()
     assert tint(hue, -1.0) == tint(hue, 0.0) != "#f4f6f7"
 
