@@ -40,6 +40,26 @@ def test_every_ablation_equals_a_full_forward_pass(replay, ablation, metric):
         np.testing.assert_allclose(found.ablated[index], expected.numpy(), rtol=1e-5, atol=2e-6, err_msg=str(head))
 
 
+def test_a_read_out_of_the_first_rows_does_not_run_the_others(replay):
+    answer = Answer(torch.tensor([1, 0, 2]), torch.tensor([5, 9, 17]), torch.tensor([6, 30, 12]))
+    read = logit_difference_of(replay.model, answer)
+    assert read.rows == 3
+    lengths = []
+
+    def note(module, inputs, output):
+        lengths.append(output.shape[1])
+
+    handle = replay.model.module("decoder.ln_final").register_forward_hook(note)
+    try:
+        found = ablate_heads(replay, read, "mean", heads=[HeadId("decoder", 0, 1), HeadId("encoder", 0, 1)])
+    finally:
+        handle.remove()
+    assert set(lengths) == {3}
+    stand_in = replacements(replay.z("decoder", 0), position_classes(replay.batch.target_mask), "mean", 1, 0)[0]
+    expected = hooked_effect(replay.model, replay.batch, HeadId("decoder", 0, 1), stand_in[:, :, 1], read)
+    np.testing.assert_allclose(found.ablated[0], expected.numpy(), rtol=1e-5, atol=2e-6)
+
+
 def test_the_clean_read_outs_are_those_of_the_host(replay):
     model, batch = replay.model, replay.batch
     for prompt in range(len(batch)):

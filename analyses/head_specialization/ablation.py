@@ -55,7 +55,7 @@ def logit_difference_of(model: HookedEncoderDecoder, answer: Answer) -> ReadOut:
         rows = states[torch.arange(len(states), device=states.device), answer.rows]
         return (rows * directions).sum(-1)
 
-    return read
+    return ReadOut(read, int(answer.rows.max()) + 1)
 
 
 def loss_of(model: HookedEncoderDecoder, batch: Batch) -> ReadOut:
@@ -70,7 +70,7 @@ def loss_of(model: HookedEncoderDecoder, batch: Batch) -> ReadOut:
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
         return torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses) / lengths
 
-    return read
+    return ReadOut(read)
 
 
 def first_answer(replay: Replay) -> Answer:

@@ -2,13 +2,14 @@
 
 A head is ablated by adding to the stream what the replacement of its z would add: (z' - z) W_O, exact because T5 has no biases.
 All that follows is computed by the host's own modules, called as the host called them in the first pass; nothing before the edit
-is computed again: not the encoder for decoder heads, not the layers below. Only rows that are read meet the unembedding.
+is computed again: not the encoder for decoder heads, not the layers below. Only rows that are read meet the unembedding, and the
+decoder runs no further than to the last row that is read, which causality allows.
 """
 
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,8 +25,22 @@ from interp.weights import attention_weights
 _STREAM, _MEMORY = "hidden_states", "encoder_hidden_states"
 """How every family of the host calls the residual stream and the encoder memory among a layer's parameters."""
 
-ReadOut = Callable[[Residual], Float[Tensor, " batch"]]
-"""From the decoder's output as the unembedding sees it, [batch target d_model], to one number for each prompt."""
+
+@dataclass(frozen=True, slots=True)
+class ReadOut:
+    """From the decoder's output as the unembedding sees it, [batch target d_model], to one number for each prompt.
+
+    Attributes:
+        read: the function.
+        rows: how many decoder rows it needs; all by default.
+    """
+
+    read: Callable[[Residual], Float[Tensor, " batch"]]
+    rows: int | None = None
+
+    def __call__(self, states: Residual) -> Float[Tensor, " batch"]:
+        """The number of every prompt."""
+        return self.read(states)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +81,7 @@ class Replay:
         self.model = model
         self.batch = batch
         self._calls: dict[str, _Call] = {}
+        self._shorter: dict[int, Replay] = {}
         names = ["*.hook_z", "*.hook_resid_mid", "decoder.*.hook_resid_mid_cross", "decoder.*.hook_resid_post"]
         names += ["decoder.0.hook_resid_pre"]
         with torch.no_grad(), self._recording():
@@ -100,8 +116,25 @@ class Replay:
 
         return record
 
+    def _until(self, rows: int) -> "Replay":
+        """The same with the first decoder rows alone, which see none after them."""
+        if rows not in self._shorter:
+            names = ("decoder_input_ids", "decoder_attention_mask", "labels")
+            self._shorter[rows] = Replay(
+                self.model, replace(self.batch, **{name: self.batch[name][:, :rows].contiguous() for name in names})
+            )
+        return self._shorter[rows]
+
+    def _short(self, read_out: ReadOut) -> "Replay | None":
+        """A shorter replay, if the read-out needs fewer rows than there are."""
+        rows = read_out.rows
+        return None if rows is None or rows >= self.batch.labels.shape[1] else self._until(rows)
+
     def clean(self, read_out: ReadOut) -> Float[Tensor, " batch"]:
         """The read-out of the first pass."""
+        shorter = self._short(read_out)
+        if shorter is not None:
+            return shorter.clean(read_out)
         with torch.no_grad():
             return self._read(self.cache[f"decoder.{self.model.cfg.n_decoder_layers - 1}.hook_resid_post"], read_out)
 
@@ -113,6 +146,9 @@ class Replay:
             z: its replacement, [batch pos d_head].
             read_out: what to read from the decoder's output.
         """
+        shorter = self._short(read_out)
+        if shorter is not None:
+            return shorter.with_head(head, z if head.kind == "encoder" else z[:, : read_out.rows], read_out)
         stack: Stack = "encoder" if head.kind == "encoder" else "decoder"
         after = "hook_resid_mid_cross" if head.kind == "cross" else "hook_resid_mid"
         with torch.no_grad():
