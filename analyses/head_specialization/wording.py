@@ -205,7 +205,8 @@ def _syntax_sentence(atlas: HeadAtlas) -> str:
     twin = f"; best head of an untrained twin {best.twin_accuracy:.2f}" if np.isfinite(best.twin_accuracy) else ""
     return (
         f"Against gold parses {count or 'none'} of {len(atlas.syntax)} relations and directions has a head whose interval lies "
-        f"{100 * atlas.settings.margin:.0f} points above the best fixed offset; the largest gain is {best.head} on {best.relation} ({best.direction}): {best.accuracy:.2f} "
+        f"{100 * atlas.settings.margin:.0f} points above the best fixed offset; the largest gain is "
+        f"{best.head} on {best.relation} ({best.direction}): {best.accuracy:.2f} "
         f"[{best.low:.2f}, {best.high:.2f}] of {best.pairs} pairs, offset {best.offset:+d} {best.offset_accuracy:.2f}{twin}."
     )
 
