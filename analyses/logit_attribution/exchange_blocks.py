@@ -54,7 +54,7 @@ def _share(interval: Interval, site: int) -> str:
 
 
 def _bounds(bounds: np.ndarray) -> str:
-    point, low, high = (number(float(value)) for value in bounds)
+    point, low, high = (number(float(value), 3) for value in bounds)
     return f"{point} [{low}, {high}]"
 
 
