@@ -145,6 +145,25 @@ def no_portrait(example: Example) -> tuple[Block, ...]:
     return ()
 
 
+def everywhere(cfg: "ModelConfig") -> str | None:
+    """For analyses whose equations hold in every family."""
+    return None
+
+
+def in_t5_shapes(cfg: "ModelConfig") -> str | None:
+    """For analyses whose equations are those of T5: relative position biases, pre-norm without means, no biases.
+
+    Returns:
+        The attributes that speak against it, or None.
+    """
+    if cfg.positions == "relative" and cfg.norm_place == "pre" and not cfg.biases:
+        return None
+    return (
+        "its equations need positions='relative', norm_place='pre' and biases=False; this "
+        f"{cfg.model_type} has positions={cfg.positions!r}, norm_place={cfg.norm_place!r} and biases={cfg.biases}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """One analysis, as the registry holds it.
@@ -162,6 +181,8 @@ class Analysis:
         illustrate: arrays of one example prompt.
         portray: blocks of one prompt's page, from those arrays.
         settings: its settings class.
+        applies: why the analysis cannot be made on a model of these facts, naming the attribute; None where it can. Its section
+            then says so, and nothing else of it is run.
     """
 
     name: str
@@ -176,3 +197,4 @@ class Analysis:
     illustrate: Callable[[Pass], Arrays] = no_illustration
     portray: Callable[[Example], tuple[Block, ...]] = no_portrait
     settings: type[Settings] = Settings
+    applies: Callable[["ModelConfig"], str | None] = everywhere

@@ -7,13 +7,14 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from analyses._contract import Evidence, Example, Observed
+from analyses._contract import Analysis, Evidence, Example, Observed
 from analyses.assembly import Assembly, assemble
 from analyses.config import RunConfig
 from analyses.finished_runs import DEFAULT_FOLDER
@@ -30,12 +31,13 @@ from analyses.manifest import (
     plug_in_records,
     versions,
 )
-from analyses.observing import Advance, Subject, illustrate, make_batches, observe, observe_twins, rows_as_given
+from analyses.observing import Advance, Chosen, Subject, illustrate, make_batches, observe, observe_twins, rows_as_given
 from analyses.portraits import portraits
 from analyses.prompt_section import prompt_section
 from analyses.run_folder import Staging, check_place, staging
 from interp.attention import IMPLEMENTATION
 from interp.errors import InputError
+from interp.families import ModelConfig
 from interp.loading import load_checkpoint
 from interp.model import HookedEncoderDecoder
 from interp.prompts import Prompt, PromptSet
@@ -86,8 +88,8 @@ def carry_out(inputs: Inputs, final: Path, overwrite: bool, advance: Advance) ->
     with staging(final, inputs.identity(), overwrite) as store:
         torch.use_deterministic_algorithms(True, warn_only=True)
         model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
-        _check_analysable(model)
-        with _threads_for(model):
+        _check_analysable(model.cfg, inputs.chosen)
+        with threads_for(model):
             files = build(inputs, model, store, advance)
         files[LOG] = _log(time.monotonic() - started, model)
         advance("writing the report", 1, 1)
@@ -95,21 +97,22 @@ def carry_out(inputs: Inputs, final: Path, overwrite: bool, advance: Advance) ->
     return final / "index.html"
 
 
-def _check_analysable(model: HookedEncoderDecoder) -> None:
-    """Refuse families whose equations the analyses do not cover yet; hooks and cache work on all of them.
+def _check_analysable(cfg: ModelConfig, chosen: Sequence[Chosen]) -> None:
+    """Refuse a model that none of the chosen analyses can be made on; its hooks and cache work all the same.
 
     Raises:
-        InputError: naming the attribute.
+        InputError: naming the attributes.
     """
-    if model.cfg.positions != "relative":
+    reasons = [item.analysis.applies(cfg) for item in chosen]
+    if all(reasons):
         raise InputError(
-            f"The analyses need a T5-shaped model (positions='relative'); this {model.cfg.model_type} has positions="
-            f"{model.cfg.positions!r}. Its hooks and cache work in a notebook; for a report choose a T5, mT5, ByT5 or UMT5."
+            f"None of the chosen analyses can be made on this model: for {chosen[0].analysis.name}, {reasons[0]}. Choose another "
+            "analysis or another model; hooks and cache work in a notebook."
         )
 
 
 @contextmanager
-def _threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
+def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
     """One thread for a small model: its matrices are done before a second thread has woken up, and waiting threads burn time."""
     if model.hf.num_parameters() >= _LARGE_MODEL:
         yield
@@ -125,7 +128,8 @@ def _threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
 
 def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: Advance) -> dict[str, bytes]:
     """Observe, summarise and present; the files of the run, by relative path."""
-    config = inputs.config
+    config, everything = inputs.config, inputs.chosen
+    inputs = replace(inputs, chosen=tuple(item for item in everything if item.analysis.applies(model.cfg) is None))
     prompts = inputs.prompts.prompts
     order = reading_order(prompts)
     read = [prompts[place] for place in order]
@@ -136,7 +140,8 @@ def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: 
     twins = observe_twins(model, seeds, batches, config.batch_size, inputs.chosen, store, advance)
     examples = illustrate(model, batches[0], 0, (order[0] + 1, read[0].id), inputs.chosen)
     studio = Studio()
-    sections = summarise(inputs, model, read, batches, observed, twins, examples, studio, advance)
+    made = summarise(inputs, model, read, batches, observed, twins, examples, studio, advance)
+    sections = with_refusals(model.cfg, everything, made)
     pages = portraits(model, rows, prompts, inputs.chosen, config.pages, advance)
     assembly = Assembly(
         config=config,
@@ -192,6 +197,31 @@ def summarise(
         studio.order([*section.blocks, *(block for page in section.pages for block in page.blocks)])
         sections.append(section)
     return tuple(sections)
+
+
+def with_refusals(cfg: ModelConfig, chosen: Sequence[Chosen], made: Sequence[Section]) -> tuple[Section, ...]:
+    """All sections in report order, those of analyses that cannot be made on this model saying why.
+
+    Args:
+        cfg: the model's facts.
+        chosen: what was asked for, in report order.
+        made: the sections of those that could be made, in the same order.
+    """
+    rest = iter(made)
+    return tuple(
+        next(rest) if (why := item.analysis.applies(cfg)) is None else _refusal(item.analysis, why) for item in chosen
+    )
+
+
+def _refusal(analysis: Analysis, why: str) -> Section:
+    return Section(
+        name=analysis.name.replace("_", "-"),
+        title=analysis.title,
+        question=analysis.question,
+        findings=(f"Not answered for this model: {why}.",),
+        blocks=(),
+        limits=("Nothing follows from an analysis that was not made.",),
+    )
 
 
 def _model_record(inputs: Inputs, model: HookedEncoderDecoder) -> ModelRecord:

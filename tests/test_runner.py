@@ -13,18 +13,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from analyses import observing
+from analyses import runner as runner_module
 from analyses._registry import ANALYSES
 from analyses.cli import app
 from analyses.comparison import compare
 from analyses.config import make_config
 from analyses.manifest import LOG
-from analyses.runner import _check_analysable, run
+from analyses.runner import run
 from analyses.verification import read_manifest, verify
+from interp import prompts as prompt_sets
 from interp.errors import InputError
+from interp.model import HookedEncoderDecoder
 from tests.conftest import EXAMPLE
-from tests.models import tiny
 
 pytestmark = pytest.mark.slow
 
@@ -161,26 +166,79 @@ def test_every_table_carries_a_control(first: Path) -> None:
         assert bool(controlled) != (path.stem in LISTINGS), (path.name, header)
 
 
-def test_batch_size_changes_nothing_beyond_rounding(first: Path, tmp_path: Path) -> None:
-    other = run(SMALL.model_copy(update={"batch_size": 1}), tmp_path / "run", overwrite=False, advance=quiet).parent
-    differences = [item for item in compare(first, other, rtol=1e-3, atol=1e-4) if item.where.startswith("tables/")]
-    assert differences == []
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(first: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    words = command(out)
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    shards = tmp_path / ".run.partial" / "shards"
-    for _ in range(1200):
-        if shards.is_dir() and any(shards.glob("*.safetensors")):
+@pytest.mark.usefixtures("two_threads")
+def test_batch_size_and_threads_change_nothing_beyond_the_stated_tolerance(
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_LARGE_MODEL", 0)  # as if the model were one for which two threads are used
+    run(SMALL.model_copy(update={"batch_size": 1}), tmp_path / "run", overwrite=False, advance=quiet)
+    words = ["diff", str(first), str(tmp_path / "run"), "--tables", "--rtol", "1e-3", "--atol", "1e-4"]
+    result = CliRunner().invoke(app, words)
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_order_of_prompts_shards_and_threads_of_a_small_model_change_no_digit(
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "SHARD_PROMPTS", 4)
+    lines = [json.dumps({"id": p.id, "source": p.source}) for p in prompt_sets.bundled("translation", 6).prompts]
+    (tmp_path / "reversed.jsonl").write_text("\n".join(reversed(lines)) + "\n", encoding="utf-8")
+    config = SMALL.model_copy(update={"prompts": str(tmp_path / "reversed.jsonl"), "limit": None})
+    other = contents(run(config, tmp_path / "run", overwrite=False, advance=quiet).parent)
+    one = contents(first)
+    assert other["results.json"] == one["results.json"]
+    compared = [name for name in one if name.startswith(("tables/", "figures/")) and name != "tables/prompts.csv"]
+    assert len(compared) > 20
+    assert [name for name in compared if other[name] != one[name]] == []
+    # The list of prompts alone follows the file.
+    header, *rows = one["tables/prompts.csv"].splitlines()
+    assert other["tables/prompts.csv"].splitlines() == [header, *reversed(rows)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 20))
+def test_experiments_get_the_same_batches_whatever_the_batch_size(
+    tiny_byt5: HookedEncoderDecoder, n: int, size: int
+) -> None:
+    texts = [f"text number {index}" for index in range(n)]
+    batches = [tiny_byt5.batch(texts[start : start + size], texts[start : start + size]) for start in range(0, n, size)]
+    groups = observing.experiment_batches(tiny_byt5, batches)
+    assert [text.text for group in groups for text in group.source_texts] == texts
+    assert [len(group) for group in groups[:-1]] == [16] * (len(groups) - 1)
+    whole = tiny_byt5.batch(texts[:16], texts[:16])
+    assert all(torch.equal(groups[0][name], whole[name]) for name in whole)
+
+
+def stopped(words: list[str], shard: Path, how: signal.Signals) -> tuple[int, str]:
+    """Run a command until a shard is there, then send a signal; its exit code and what it said."""
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    for _ in range(3000):
+        if shard.is_file() or process.poll() is not None:
             break
         time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(how)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def test_a_run_interrupted_and_then_killed_goes_on_and_ends_the_same(first: Path, tmp_path: Path) -> None:
+    out, words = tmp_path / "run", command(tmp_path / "run")
+    shards = tmp_path / ".run.partial" / "shards"
+    code, said = stopped(words, shards / "model-00000.sha256", signal.SIGINT)
+    assert (code, said) == (130, "Interrupted. The same command goes on where it stopped.\n")
+    kept = (shards / "model-00000.safetensors").stat().st_mtime_ns
+    assert stopped(words, shards / "twin-0-00000.sha256", signal.SIGKILL)[0] == -signal.SIGKILL
+    assert (shards / "model-00000.safetensors").stat().st_mtime_ns == kept
     assert not out.exists()
-    kept = sorted(path.name for path in shards.glob("*.safetensors"))
-    assert kept
     run(SMALL, out, overwrite=False, advance=quiet)
     assert contents(out) == contents(first)
     assert not shards.exists()
@@ -191,12 +249,6 @@ def test_given_targets_are_used_and_said(tmp_path: Path) -> None:
     folder = run(config, tmp_path / "run", overwrite=False, advance=quiet).parent
     assert read_manifest(folder).prompts.target_origin == "given"
     assert "given targets" in (folder / "index.html").read_text(encoding="utf-8")
-
-
-def test_families_without_position_bias_are_refused_by_attribute() -> None:
-    with pytest.raises(InputError, match="positions='learned'"):
-        _check_analysable(tiny("bart"))
-    _check_analysable(tiny("umt5"))
 
 
 def test_settings_are_checked_before_the_work(tmp_path: Path) -> None:

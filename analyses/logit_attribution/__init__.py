@@ -5,7 +5,7 @@ and MLPs, and every cross head is a sum over source tokens; nothing is left over
 (methods C; Elhage et al. 2021; Wang et al. 2022). What is explained is the direct path: see the section's limits.
 """
 
-from analyses._contract import Analysis
+from analyses._contract import Analysis, in_t5_shapes
 from analyses.logit_attribution.experiment import experiment
 from analyses.logit_attribution.observe import HOOKS, illustrate, observe
 from analyses.logit_attribution.portrait import portray
@@ -25,6 +25,7 @@ ANALYSIS = Analysis(
     summarise=summarise,
     present=present,
     settings=AttributionSettings,
+    applies=in_t5_shapes,
 )
 
 __all__ = ["ANALYSIS", "AttributionSettings", "LogitAttribution", "illustrate", "observe", "present", "summarise"]
