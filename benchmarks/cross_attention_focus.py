@@ -3,11 +3,10 @@
 The bar is 0.50 for the raw, masked and norm-weighted numbers together. Flow and minimal pairs are printed too; the latter runs
 two more forward passes by its nature. Two models: the bundled one on the bundled prompts, and a t5-small-shaped one with random
 weights on random tokens (16 prompts, 64 source and 32 target tokens). Pass and numbers alternate in one process; a ratio is the
-median over rounds of a part's time divided by the pass's time in the same round.
+median over rounds of a part's processor time divided by the pass's in the same round.
 """
 
 import argparse
-import statistics
 
 import torch
 from rich.console import Console
@@ -20,7 +19,7 @@ from analyses.cross_attention_focus import FocusSettings
 from analyses.cross_attention_focus.flow.observe import observe_flow
 from analyses.cross_attention_focus.observe import HOOKS, observe_readings
 from analyses.cross_attention_focus.swaps import observe_swaps
-from benchmarks.forward import measure
+from benchmarks.forward import measure, ratio
 from interp.model import HookedEncoderDecoder
 from interp.prompts import bundled
 from interp.tokens import Batch, Text, collate
@@ -67,10 +66,8 @@ def parts(model: HookedEncoderDecoder, batch: Batch, rounds: int) -> dict[str, f
         "minimal pairs": lambda: observe_swaps(run),
     }
     seconds = measure(timed, rounds, "cpu")
-    return {
-        name: statistics.median(part / whole for part, whole in zip(times, seconds[PASS], strict=True))
-        for name, times in seconds.items()
-    }
+    whole = seconds[PASS].processor
+    return {name: ratio(times.processor, whole) for name, times in seconds.items()}
 
 
 def main() -> None:
@@ -83,8 +80,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     table = Table("part", "bundled model", "t5-small shape", "bar", title=f"{torch.get_num_threads()} threads")
     small, large = (parts(*work(), arguments.rounds) for work in (bundled_work, random_work))
-    for name, ratio in small.items():
-        table.add_row(name, f"{ratio:.2f}", f"{large[name]:.2f}", f"{BAR:.2f}" if name == READINGS else "")
+    for name, share in small.items():
+        table.add_row(name, f"{share:.2f}", f"{large[name]:.2f}", f"{BAR:.2f}" if name == READINGS else "")
     Console().print(table)
 
 
