@@ -7,9 +7,9 @@ alternately, head by head, in one process, and must agree.
     python -m benchmarks.head_ablation [heads]
 
 The bars are 0.40 (logit difference at one row of every prompt) and 0.60 (loss at all rows). Where the row stands matters, because
-the decoder runs no further than to it: the first row, one in the middle, and the last, the worst case, are measured. With a number
-of heads, that many are drawn from each kind, spread over the layers. Ratios are of processor time and of wall-clock time; on a
-busy machine the former is steadier.
+the decoder runs no further than to it: the first row, one in the middle, and the last, the worst case, are measured. With a
+number of heads, that many are drawn from each kind, spread over the layers. Ratios are of processor time and of wall-clock time;
+on a busy machine the former is steadier.
 """
 
 import sys

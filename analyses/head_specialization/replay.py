@@ -119,10 +119,13 @@ class Replay:
     def _until(self, rows: int) -> "Replay":
         """The same with the first decoder rows alone, which see none after them."""
         if rows not in self._shorter:
-            names = ("decoder_input_ids", "decoder_attention_mask", "labels")
-            self._shorter[rows] = Replay(
-                self.model, replace(self.batch, **{name: self.batch[name][:, :rows].contiguous() for name in names})
+            batch = replace(
+                self.batch,
+                decoder_input_ids=self.batch.decoder_input_ids[:, :rows].contiguous(),
+                decoder_attention_mask=self.batch.decoder_attention_mask[:, :rows].contiguous(),
+                labels=self.batch.labels[:, :rows].contiguous(),
             )
+            self._shorter[rows] = Replay(self.model, batch)
         return self._shorter[rows]
 
     def _short(self, read_out: ReadOut) -> "Replay | None":

@@ -95,7 +95,7 @@ class HeadAtlas:
 
         table = labels_frame(self)
         count = f"<p>{table['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts.</p>"
-        return count + str(table.to_html(index=False, float_format="%.3f"))
+        return count + str(table.to_html(index=False, float_format="{:.3f}".format))
 
     def metric(self, kind: AttentionKind, name: str) -> Metric:
         """One metric by name.

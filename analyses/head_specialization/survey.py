@@ -120,7 +120,8 @@ def _prompts(given: str | PromptSet | Sequence[Prompt] | Sequence[str] | Sequenc
         return list(bundled(given).prompts)
     if isinstance(given, PromptSet):
         return list(given.prompts)
-    return [_prompt(item, number) for number, item in enumerate(given, 1)]
+    items: Sequence[Prompt | str | tuple[str, str]] = given
+    return [_prompt(item, number) for number, item in enumerate(items, 1)]
 
 
 def _prompt(item: Prompt | str | tuple[str, str], number: int) -> Prompt:
