@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import interp
 from analyses.cli import app
 from analyses.logit_attribution.attribute import explain, explanation_section, inexact
+from analyses.logit_attribution.coloured import signed
 from analyses.logit_attribution.wording import number
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
@@ -96,8 +97,7 @@ def test_its_page_renders(bundled: HookedEncoderDecoder) -> None:
     assert {"tables/attribution-components.csv", "tables/attribution-sources.csv"} <= set(files)
     sentence = next(block for block in section.blocks if isinstance(block, Sketch))
     for piece, value in zip(found.sources["source token"], found.sources["contribution"], strict=True):
-        signed = number(value) if value < 0 else f"+{number(value)}"
-        assert f"<bdi>{escape(piece.replace('▁', '·'))}</bdi><br><small>{signed}</small>" in sentence.html
+        assert f"<bdi>{escape(piece.replace('▁', '·'))}</bdi><br><small>{signed(value)}</small>" in sentence.html
 
 
 def test_half_precision_is_flagged_with_its_gap(bundled: HookedEncoderDecoder) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from analyses._contract import Arrays, Example
 from analyses.logit_attribution import illustrate
-from analyses.logit_attribution.coloured import coloured_sentence
+from analyses.logit_attribution.coloured import coloured_sentence, signed
 from analyses.logit_attribution.exchange import NoPatching, Patching, patch, patching, spread
 from analyses.logit_attribution.exchange_blocks import (
     patching_blocks,
@@ -140,8 +140,7 @@ def test_a_prompt_shows_every_answer_with_numbers_that_add_up(example: Example) 
     assert isinstance(table, Sketch)
     by_source = example.arrays["sources"].sum((0, 1))
     for value in by_source.ravel():
-        signed = number(float(value)) if value < 0 else f"+{number(float(value))}"
-        assert f"<small>{signed}</small>" in sentences.html
+        assert f"<small>{signed(float(value))}</small>" in sentences.html
     assert sentences.html.count("<bdi>") == (len(example.source_pieces) + 2) * len(example.label_pieces)
     row = table.html.split("<tr>")[2]
     cells = [unescape(cell.split("</td>")[0]) for cell in row.split("<td>")[1:]]
@@ -162,7 +161,6 @@ def test_hostile_pieces_stay_text(example: Example) -> None:
 
 def test_colours_are_centred_at_zero_and_readable() -> None:
     markup = coloured_sentence(("a", "b", "c"), np.array([2.0, 0.0, -1.0]), 2.0)
-    for hue, strength, text in (("purple", 1.0, "+2.00"), ("purple", 0.0, "+0.00"), ("orange", 0.5, "-1.00")):
-        colour = tint(hue, strength)  # type: ignore[arg-type]
+    for colour, text in ((tint("purple", 1.0), "+2.00"), ("#f4f6f7", "0.00"), (tint("orange", 0.5), "-1.00")):
         token = next(part for part in markup.split("<span") if f"<small>{text}</small>" in part)
         assert f"background:{colour};color:{readable_ink(colour)}" in token
