@@ -57,7 +57,7 @@ def align(
     with messages():
         import interp
         from analyses.cross_attention_focus import alignment
-        from analyses.runner import read_prompt_set
+        from analyses.inputs import read_prompt_set
 
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
         wanted = alignment.read_gold(_read(gold), first=1 if one_based else 0, target_first=target_first)
