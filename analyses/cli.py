@@ -13,6 +13,7 @@ from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
+from analyses.commands.pairs import compare_models
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 
@@ -38,7 +39,14 @@ app = typer.Typer(
 )
 
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
-    "Reports": {"run": run, "open": open_report, "verify": verify, "rerun": rerun, "diff": diff},
+    "Reports": {
+        "run": run,
+        "open": open_report,
+        "verify": verify,
+        "rerun": rerun,
+        "diff": diff,
+        "compare-models": compare_models,
+    },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
     "Explain": {"attribute": attribute, "heads": heads, "align": align},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},

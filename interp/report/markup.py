@@ -3,12 +3,15 @@
 A page holds all it shows, and its Content-Security-Policy allows scripts one by one; so each view is read before it is printed.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from interp.report.blocks import Sketch, View
+
+_BESIDE = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)*[a-z0-9][a-z0-9_-]*\.html(?:#[a-z0-9_-]+)?")
 
 _ADDRESSES = ("src", "href", "srcset", "data", "action")
 
@@ -38,7 +41,11 @@ class _Markup(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        self.addresses += [values[name] or "" for name in _ADDRESSES if name in values]
+        # A link to a file beside the page is followed by its reader and loads nothing by itself.
+        link = tag == "a" and _BESIDE.fullmatch(values.get("href") or "")
+        self.addresses += [
+            values[name] or "" for name in _ADDRESSES if name in values and not (link and name == "href")
+        ]
         self.identifiers += [values["id"] or ""] if "id" in values else []
         self._in_script = tag == "script"
         if self._in_script:

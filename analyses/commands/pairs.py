@@ -1,0 +1,61 @@
+"""The command that sets two models side by side."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from analyses import options
+from analyses.completion import complete_models
+from analyses.messages import messages, progress
+
+_NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
+
+
+def compare_models(
+    first: Annotated[str, typer.Argument(help=_NAME, show_default=False, autocompletion=complete_models)],
+    second: Annotated[str, typer.Argument(help="As the first.", show_default=False, autocompletion=complete_models)],
+    prompts: options.Prompts = "translation",
+    limit: options.Limit = None,
+    analyses: options.Analyses = None,
+    seed: options.Seed = 0,
+    batch_size: options.BatchSize = 16,
+    twins: options.Twins = 5,
+    pages: options.Pages = 100,
+    device: options.Device = "auto",
+    dtype: options.DType = "float32",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the comparison.", rich_help_panel="Output")
+    ] = Path("reports/compared"),
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Run two models on the same texts and set their reports side by side.
+
+    Writes both full reports and one page with the findings next to each other and the differences of all common numbers, with
+    intervals. Models without task prefixes read the texts without them.
+
+    Examples:
+    \b
+      interp compare-models bundled untrained:0
+      interp compare-models bundled path/to/marian --prompts mine.txt --out reports/t5-and-marian
+      interp compare-models bundled untrained:1 --analyses cross_attention_focus --limit 16
+    """
+    with messages(debug), progress(quiet) as advance:
+        from analyses.config import make_config
+        from analyses.paired_runs import compare_models as compare
+
+        config = make_config(
+            prompts=prompts,
+            limit=limit,
+            analyses=analyses,
+            seed=seed,
+            batch_size=batch_size,
+            twins=twins,
+            pages=pages,
+            device=device,
+            dtype=dtype,
+        )
+        path = compare(first, second, config, out, overwrite, advance)
+    typer.echo(path)
