@@ -93,8 +93,17 @@ class Trajectories:
 
 def trajectories(model: Arrays, twins: Sequence[Arrays], seed: int) -> Trajectories:
     """From curves per prompt to estimates."""
-    estimates = [estimate(model[name], [twin[name] for twin in twins], seed) for name in CURVES]
-    return Trajectories(*estimates, texts=tuple(map(str, model.get("decoder_lens.texts", ()))))
+    found = {name: estimate(model[name], [twin[name] for twin in twins], seed) for name in CURVES}
+    return Trajectories(
+        log_probability=found["lens.log_probability"],
+        first_choice=found["lens.first_choice"],
+        rank=found["lens.rank"],
+        accumulated=found["accumulated"],
+        encoder_log_probability=found["decoder_lens.log_probability"],
+        encoder_first_choice=found["decoder_lens.first_choice"],
+        encoder_rank=found["decoder_lens.rank"],
+        texts=tuple(map(str, model.get("decoder_lens.texts", ()))),
+    )
 
 
 def written(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
