@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from interp.axes import Logits, Residual, Stack
@@ -149,6 +150,8 @@ def decoder_lens_texts(
         generated = model.hf.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=memory),
             attention_mask=batch.attention_mask,
+            # Made here because the host would give its own as many layers as the encoder has.
+            past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
             max_new_tokens=max_new_tokens,
             num_beams=1,
             do_sample=False,
