@@ -41,6 +41,26 @@ _NEAREST = 10
 Kind = Literal["all", "encoder", "decoder", "cross"]
 
 
+_KIND = typer.Option(help="Which attention.", rich_help_panel=_OUTPUT)
+_EVERY = typer.Option("--every", help="Every head, with or without a role.", rich_help_panel=_OUTPUT)
+_POSITION = typer.Option("--position", help="Position or content, by head.", rich_help_panel=_EVIDENCE)
+_IMPORTANCE = typer.Option("--importance", help="Gradient score and all ablations, by head.", rich_help_panel=_EVIDENCE)
+_SIMILARITY = typer.Option("--similarity", help="Clusters of heads that attend alike.", rich_help_panel=_EVIDENCE)
+_COPYING = typer.Option("--copying", help="OV eigenvalues and hit rates.", rich_help_panel=_EVIDENCE)
+_LINKS = typer.Option("--links", help="Word links of every cross-attention head.", rich_help_panel=_EVIDENCE)
+_GOLD = typer.Option(
+    help="Gold links, one prompt a line: s-t sure, spt possible, words counted from 0 after the prefix.",
+    rich_help_panel=_EVIDENCE,
+)
+_CONLLU = typer.Option(help="Gold parses for syntactic heads, a CoNLL-U file.", rich_help_panel=_EVIDENCE)
+_PREFIX = typer.Option(help="Text before every parsed sentence.", rich_help_panel=_EVIDENCE)
+_SAMPLE = typer.Option(min=2, help="Prompts for importance, copying and nulls.", rich_help_panel=_EVIDENCE)
+_OUT = typer.Option(
+    "--out", "-o", help="Write tables there: FILE.csv, FILE-importance.csv, ...", rich_help_panel=_OUTPUT
+)
+_OVERWRITE = typer.Option("--overwrite", help="Replace files that are there.", rich_help_panel=_OUTPUT)
+
+
 def heads(
     model: options.Model = "bundled",
     revision: options.Revision = None,
@@ -50,48 +70,19 @@ def heads(
     twins: options.Twins = 5,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
-    kind: Annotated[Kind, typer.Option(help="Which attention.", rich_help_panel=_OUTPUT)] = "all",
-    every: Annotated[
-        bool, typer.Option("--every", help="Every head, with or without a role.", rich_help_panel=_OUTPUT)
-    ] = False,
-    position: Annotated[
-        bool, typer.Option("--position", help="Position or content, by head.", rich_help_panel=_EVIDENCE)
-    ] = False,
-    importance: Annotated[
-        bool, typer.Option("--importance", help="Gradient score and all ablations, by head.", rich_help_panel=_EVIDENCE)
-    ] = False,
-    similarity: Annotated[
-        bool, typer.Option("--similarity", help="Clusters of heads that attend alike.", rich_help_panel=_EVIDENCE)
-    ] = False,
-    copying: Annotated[
-        bool, typer.Option("--copying", help="OV eigenvalues and hit rates.", rich_help_panel=_EVIDENCE)
-    ] = False,
-    links: Annotated[
-        bool, typer.Option("--links", help="Word links of every cross-attention head.", rich_help_panel=_EVIDENCE)
-    ] = False,
-    gold: Annotated[
-        Path | None,
-        typer.Option(
-            help="Gold links, one prompt a line: s-t sure, spt possible, words counted from 0 after the prefix.",
-            rich_help_panel=_EVIDENCE,
-        ),
-    ] = None,
-    conllu: Annotated[
-        Path | None, typer.Option(help="Gold parses for syntactic heads, a CoNLL-U file.", rich_help_panel=_EVIDENCE)
-    ] = None,
-    prefix: Annotated[str, typer.Option(help="Text before every parsed sentence.", rich_help_panel=_EVIDENCE)] = "",
-    sample: Annotated[
-        int, typer.Option(min=2, help="Prompts for importance, copying and nulls.", rich_help_panel=_EVIDENCE)
-    ] = 16,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", help="Write the tables there: FILE.csv, FILE-importance.csv, ...", rich_help_panel=_OUTPUT
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that are there.", rich_help_panel=_OUTPUT)
-    ] = False,
+    kind: Annotated[Kind, _KIND] = "all",
+    every: Annotated[bool, _EVERY] = False,
+    position: Annotated[bool, _POSITION] = False,
+    importance: Annotated[bool, _IMPORTANCE] = False,
+    similarity: Annotated[bool, _SIMILARITY] = False,
+    copying: Annotated[bool, _COPYING] = False,
+    links: Annotated[bool, _LINKS] = False,
+    gold: Annotated[Path | None, _GOLD] = None,
+    conllu: Annotated[Path | None, _CONLLU] = None,
+    prefix: Annotated[str, _PREFIX] = "",
+    sample: Annotated[int, _SAMPLE] = 16,
+    out: Annotated[Path | None, _OUT] = None,
+    overwrite: Annotated[bool, _OVERWRITE] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Print what every attention head does: its roles with score, interval, null, untrained twins and permuted weights.
@@ -110,24 +101,16 @@ def heads(
         files = _Files(out, overwrite)
         read = read_prompt_set(prompts, limit).prompts
         given = [read[place] for place in reading_order(read)]
-        measures = ("gradient", "zero", "mean", "resample", "unbiased") if importance else ("gradient",)
-        settings = _settings(
-            importance=measures,
-            similarity="all" if similarity else "none",
-            links=_gold_links(read, gold),
-            conllu=_parses(conllu),
-            prefix=prefix,
-            sample=sample,
-        )
+        settings = _settings(importance, similarity, _gold_links(read, gold), _parses(conllu), prefix, sample)
         hooked = interp.load(model, revision=revision, device=device)
         atlas = survey(hooked, given, settings, twins, seed, batch_size, advance)
-        tables = dict(_tables(atlas, kind, every))
         wanted = {"position": position, "importance": importance, "similarity": similarity, "copying": copying}
-        tables |= {name: _extra(atlas, name, kind) for name, asked in wanted.items() if asked}
-        if conllu is not None:
-            from analyses.head_specialization import syntax_frame
-
-            tables["syntax"] = syntax_frame(atlas.syntax)
+        tables = dict(_tables(atlas, kind, every))
+        tables |= {
+            name: _extra(atlas, name, kind)
+            for name, asked in (wanted | {"syntax": conllu is not None}).items()
+            if asked
+        }
         if links:
             tables["links"] = _links(hooked, given, batch_size)
         files.write(tables)
@@ -136,10 +119,20 @@ def heads(
         _print(name, frame)
 
 
-def _settings(**choices: object) -> "HeadSettings":
+def _settings(
+    importance: bool, similarity: bool, links: dict[str, str], conllu: str, prefix: str, sample: int
+) -> "HeadSettings":
     from analyses.choices import choose
     from analyses.head_specialization import HeadSettings
 
+    choices = {
+        "importance": ("gradient", "zero", "mean", "resample", "unbiased") if importance else ("gradient",),
+        "similarity": "all" if similarity else "none",
+        "links": links,
+        "conllu": conllu,
+        "prefix": prefix,
+        "sample": sample,
+    }
     return choose(HeadSettings, choices, "setting of head_specialization")
 
 
@@ -221,6 +214,7 @@ def _extra(atlas: "HeadAtlas", name: str, kind: Kind) -> "pd.DataFrame":
         "importance": head_specialization.importance_frame,
         "similarity": head_specialization.similarity_frame,
         "copying": head_specialization.copying_frame,
+        "syntax": lambda found: head_specialization.syntax_frame(found.syntax),
     }
     return _of_kind(frames[name](atlas), kind)
 
