@@ -114,7 +114,7 @@ def _mean(values: np.ndarray) -> np.ndarray:
     defined = np.isfinite(flat)
     count = defined.sum(1)
     total = np.where(defined, flat, 0.0).sum(1)
-    return np.divide(total, count, out=np.full(len(flat), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(flat), np.nan), where=count > 0))
 
 
 def compared(
