@@ -189,7 +189,7 @@ def side_by_side(first: Side, second: Side, titles: Mapping[str, tuple[str, str]
             ("Seed", str(first.config.seed)),
         ),
         notes=(
-            "Each model reads the same texts with its own tokenizer; it predicts the given targets, or its own if none are given.",
+            "Each model reads the same texts with its own tokenizer and predicts the given targets (its own if none).",
             "Differences are second minus first, paired by prompt; [low, high] is a 95 % bootstrap interval over prompts.",
         ),
     )
