@@ -198,8 +198,9 @@ def test_order_of_prompts_shards_and_threads_of_a_small_model_change_no_digit(
     assert other["results.json"] == one["results.json"]
     compared = [name for name in one if name.startswith(("tables/", "figures/")) and name != "tables/prompts.csv"]
     assert len(compared) > 20
-    assert [name for name in compared if other[name] != one[name]] == []
-    # The list of prompts alone follows the file.
+    # Pages are numbered, and prompts are listed, as in the file.
+    renumbered = {name: re.sub(r"prompt-(\d+)", lambda found: f"prompt-{7 - int(found[1])}", name) for name in compared}
+    assert [name for name in compared if other[renumbered[name]] != one[name]] == []
     header, *rows = one["tables/prompts.csv"].splitlines()
     assert other["tables/prompts.csv"].splitlines() == [header, *reversed(rows)]
 
