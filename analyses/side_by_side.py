@@ -5,8 +5,8 @@ findings next to each other and with every number that both give for every promp
 
     difference = mean over prompts of (second - first),  with a 95 % bootstrap interval over prompts
 
-A number of an analysis has axes such as layer and head, whose lengths differ between models; it is averaged over them first, and
-categories are kept apart where both models have the same ones. An interval without 0 says that the two models differ on these
+A number of an analysis has axes such as layer, head and category, whose lengths differ between models; it is averaged over all of
+them first. An interval without 0 says that the two models differ on these
 texts; it does not say why. `untrained:SEED` stands for the first model with weights drawn anew.
 """
 
@@ -114,7 +114,8 @@ def _mean(values: np.ndarray) -> np.ndarray:
     defined = np.isfinite(flat)
     count = defined.sum(1)
     total = np.where(defined, flat, 0.0).sum(1)
-    return np.asarray(np.divide(total, count, out=np.full(len(flat), np.nan), where=count > 0))
+    means: np.ndarray = np.divide(total, count, out=np.full(len(flat), np.nan), where=count > 0)
+    return means
 
 
 def compared(

@@ -385,7 +385,11 @@ def test_a_page_carries_the_libraries_only_where_bertviz_draws():
         OwnPage("two", "Two", "Lead.", (Figure("effects", "c", "a", BARS), VIEW)),
     )
     files = render(report(section(Paragraph("Text."), pages=pages)))
-    assert [b"jQuery" in files[name] for name in ("pages/one.html", "pages/two.html", "index.html")] == [False, True, False]
+    assert [b"jQuery" in files[name] for name in ("pages/one.html", "pages/two.html", "index.html")] == [
+        False,
+        True,
+        False,
+    ]
     assert files["pages/one.html"].count(b"<script") == 1
     assert b"<script" not in files["index.html"]
 

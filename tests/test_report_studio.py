@@ -1,8 +1,11 @@
+import base64
+import io
 import os
 import signal
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from interp.report import Bars, Figure, Heatmap, Panel, Paragraph, Studio
 from interp.report.studio import develop
@@ -26,6 +29,15 @@ def test_a_studio_without_a_second_process_draws_here():
     assert studio.prints(BARS) == develop(BARS.drawing)
     assert studio.prints(BARS).wide.uri.startswith("data:image/svg")
     assert studio.prints(MAP).wide.uri.startswith("data:image/webp")
+
+
+def test_a_drawing_longer_than_the_format_allows_has_coarser_pixels():
+    labels = tuple(map(str, range(60)))
+    panels = tuple(Panel(f"head {head}", np.zeros((60, 60)), labels, labels, "key", "query") for head in range(14))
+    wide = develop(Heatmap(panels, "weight")).wide
+    assert wide.height * 144 / 96 > 16_383
+    with Image.open(io.BytesIO(base64.b64decode(wide.uri.partition(",")[2]))) as picture:
+        assert picture.height <= 16_383
 
 
 @pytest.mark.slow

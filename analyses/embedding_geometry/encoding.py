@@ -62,7 +62,7 @@ def word_states(
 
 def _encode(model: HookedEncoderDecoder, texts: Sequence[Text]) -> Float[Tensor, "space batch source d_model"]:
     """Encoder states of a padded batch; the decoder does not run."""
-    batch = collate(texts, texts, model.cfg, model.hf._shift_right, "given").to(model.device)
+    batch = collate(texts, texts, model.cfg, model.decoder_inputs, "given").to(model.device)
     kept: dict[str, Tensor] = {}
     keep = keeper(kept)
     with torch.no_grad(), model.hooks([(name, keep) for name in _ENCODER_HOOKS]):

@@ -44,5 +44,4 @@ def sample(model: HookedEncoderDecoder, batches: Sequence[Batch], count: int) ->
     chosen = [places[position * len(places) // count] for position in range(count)]
     sources = [batch.source_texts[index] for batch, index in chosen]
     targets = [batch.target_texts[index] for batch, index in chosen]
-    shift = model.hf._shift_right
-    return collate(sources, targets, model.cfg, shift, batches[0].target_origin).to(model.device)
+    return collate(sources, targets, model.cfg, model.decoder_inputs, batches[0].target_origin).to(model.device)

@@ -41,6 +41,12 @@ class Plate:
         with _style():
             self._figure = _draw(drawing, width)
 
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Width and height."""
+        width, height = self._figure.get_size_inches()
+        return float(width), float(height)
+
     def svg(self) -> bytes:
         """Outlines, equal for equal drawings under the same version of matplotlib."""
         return _compact(self._save("svg", {"Date": None, "Creator": None}, "figure"))

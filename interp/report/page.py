@@ -127,7 +127,8 @@ def _number(blocks: Iterable[Block]) -> dict[tuple[str, str], int]:
 
 def _check_names(report: Report, pages: Sequence[Page]) -> None:
     """Names become files and anchors, so each kind's are distinct over the whole report."""
-    blocks = [block for part in (*report.sections, *pages) for block in part.blocks]
+    blocks = [block for section in report.sections for block in section.blocks]
+    blocks += [block for page in pages for block in page.blocks]
     names = [("Section", section.name) for section in report.sections]
     names += [("Page", page.name) for page in pages]
     names += [(type(block).__name__, block.name) for block in blocks if isinstance(block, _NAMED)]

@@ -27,6 +27,9 @@ _LARGE = 40_000
 """Bytes of a figure's outlines beyond which the page shows pixels instead."""
 
 _DOTS_PER_INCH = 144.0
+_LONGEST_SIDE = 16_000
+"""Pixels; WebP ends at 16,383."""
+
 _PIXELS_PER_POINT = 96 / 72
 _IDLE_SECONDS = 30
 
@@ -71,9 +74,11 @@ def _outlines(picture: bytes) -> Picture:
 
 
 def _pixels(plate: Plate) -> Picture:
-    picture = plate.webp(_DOTS_PER_INCH)
+    # A heatmap of a long text can be longer than the format allows; then its pixels are coarser.
+    dots = min(_DOTS_PER_INCH, _LONGEST_SIDE / max(plate.inches))
+    picture = plate.webp(dots)
     with Image.open(io.BytesIO(picture)) as opened:
-        size = [round(side * 96 / _DOTS_PER_INCH) for side in opened.size]
+        size = [round(side * 96 / dots) for side in opened.size]
     return Picture(f"data:image/webp;base64,{base64.b64encode(picture).decode('ascii')}", *size)
 
 
@@ -118,6 +123,7 @@ def _cores() -> int:
 
 def _worker() -> Executor | None:
     try:
-        return get_reusable_executor(max_workers=1, timeout=_IDLE_SECONDS)
+        worker: Executor = get_reusable_executor(max_workers=1, timeout=_IDLE_SECONDS)
     except (OSError, ImportError, NotImplementedError):
         return None
+    return worker
