@@ -33,7 +33,7 @@ _TITLES = {
 }
 
 _LEFT_OUT = (" low", " high", " twins", " twins min", " twins max", " base", " lift")
-_ONLY_IN_FILES = {"rule", "best of", "passes", "twins mean", "twins min", "p above null"}
+_ONLY_IN_FILES = {"best of", "passes", "twins mean", "twins min", "p above null"}
 """Columns that stay in the CSV, by ending and by name."""
 
 _NEAREST = 10
@@ -255,5 +255,7 @@ def _print(name: str, frame: "pd.DataFrame") -> None:
     shown = frame[[column for column in frame if column not in _ONLY_IN_FILES and not str(column).endswith(_LEFT_OUT)]]
     if name == "nearest":
         shown = shown.head(_NEAREST)
+    if "rule" in shown:  # without its source, which has no room on a terminal
+        shown = shown.assign(rule=shown["rule"].str.replace(r" [(\[].*", "", regex=True))
     rows = [["" if cell != cell else cell for cell in row] for row in shown.itertuples(index=False)]
     print_table(_TITLES[name], list(map(str, shown.columns)), rows)
