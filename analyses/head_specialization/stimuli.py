@@ -20,6 +20,8 @@ RELATIONS: Mapping[str, int] = {"before": -1, "same": 0, "after": 1}
 
 PERIODS: Mapping[Stack, range] = {"encoder": range(9, 17), "decoder": range(17, 25)}
 COPIES = 4
+LONGEST = COPIES * (PERIODS["decoder"].stop - 1) + 1
+"""Tokens of the longest sequence, start token included."""
 
 _UNKNOWN = 2
 _LARGE_VOCABULARY = 1000

@@ -6,8 +6,10 @@ import numpy as np
 
 from analyses.head_specialization.copy_hits import why_no_copying
 from analyses.head_specialization.metrics import IMPORTANCE
+from analyses.head_specialization.repeats import fits
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.stimuli import LONGEST
 from analyses.head_specialization.summary import HeadAtlas
 from analyses.head_specialization.tables import RULES, importance_frame
 from interp.axes import ATTENTION_KINDS, AttentionKind
@@ -41,6 +43,7 @@ def findings(atlas: HeadAtlas) -> tuple[str, ...]:
     sentences += [
         _entropy_sentence(atlas),
         _position_sentence(atlas),
+        _repeats_sentence(atlas),
         _copying_sentence(atlas),
         _syntax_sentence(atlas),
     ]
@@ -166,6 +169,16 @@ def _position_sentence(atlas: HeadAtlas) -> str:
         f"{positional} of {len(cells)} self-attention heads are nearer to what their position bias alone would give than to "
         f"what their content scores alone would; the most positional is {head}, with a divergence of {nearest:.3f} nats from "
         f"position alone and {other:.3f} from content alone."
+    )
+
+
+def _repeats_sentence(atlas: HeadAtlas) -> str:
+    """Why random repeats were not run, if they were not."""
+    if fits(atlas.cfg):
+        return ""
+    return (
+        f"Duplicate-token and induction heads are not looked for: their random sequences have up to {LONGEST} tokens, and this "
+        f"{atlas.cfg.model_type} has max_positions={atlas.cfg.max_positions}."
     )
 
 
