@@ -1,9 +1,14 @@
 """Heads of BART's family: equal to the eager host's attentions and to full forward passes; what is not defined is said."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from analyses.cli import app
 from analyses.head_specialization import (
     ANALYSIS,
     HeadAtlas,
@@ -23,6 +28,7 @@ from analyses.head_specialization.ablation import (
 )
 from analyses.head_specialization.nulls import permuted_model
 from analyses.head_specialization.replay import Replay, hooked_effect
+from analyses.side_by_side import compared
 from interp.axes import ATTENTION_KINDS
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
@@ -30,6 +36,7 @@ from interp.names import HeadId
 from interp.tokens import Batch, collate
 from interp.words import PREFIX
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
+from tests.test_bart_family import byte_pair_tokenizer
 
 QUICK = HeadSettings(resamples=100, samples=4, importance=("gradient", "zero", "unbiased"))
 POST_AND_PRE = ("bart", "marian", "mbart", "pegasus")
@@ -239,3 +246,31 @@ def test_the_split_into_position_and_content_is_asked_for_only_where_it_is_defin
         cfg = tiny(name).cfg
         assert ANALYSIS.applies(cfg) is None
         assert any("attn_scores" in hook for hook in ANALYSIS.hooks_on(cfg)) is there
+
+
+@pytest.mark.slow
+def test_a_run_on_bart_has_the_section_its_cards_and_a_page_for_every_prompt(tmp_path: Path) -> None:
+    tokenizer = byte_pair_tokenizer()
+    tiny_hf("bart", vocab_size=len(tokenizer)).save_pretrained(tmp_path / "bart")
+    tokenizer.save_pretrained(tmp_path / "bart")
+    (tmp_path / "prompts.txt").write_text("The dog sleeps.\nThe house is big.\nA cat runs home.\n", encoding="utf-8")
+    options = ["-p", str(tmp_path / "prompts.txt"), "-a", "head_specialization", "--twins", "2", "--quiet"]
+    called = CliRunner().invoke(app, ["run", "-m", str(tmp_path / "bart"), *options, "-o", str(tmp_path / "out")])
+    assert called.exit_code == 0, called.output
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "this bart has positions=&#39;learned&#39;, added to the embedding" in page
+    assert "Not answered for this model" not in page
+    assert "EL1H4" in page
+    assert "XL2H9" in page
+    assert {path.name for path in (tmp_path / "out" / "pages").iterdir()} >= {
+        "head-cards.html",
+        *(f"prompt-{number}.html" for number in (1, 2, 3)),
+    }
+    table = pd.read_csv(tmp_path / "out" / "tables" / "head-overview.csv")
+    assert len(table) == 2 * 5 + 2 * 3 * 10
+
+
+def test_checksums_of_texts_are_no_numbers_of_a_comparison() -> None:
+    one = {"cross.text": np.array([1.0, 2.0, 3.0]), "cross.entropy": np.array([0.1, 0.2, 0.4])}
+    two = {"cross.text": np.array([7.0, 5.0, 6.0]), "cross.entropy": np.array([0.3, 0.5, 0.5])}
+    assert compared(one, two, ("a", "b"), 0)["number"].tolist() == ["cross.entropy"]

@@ -2,6 +2,7 @@
 
 A period is drawn anew for every sequence, so that nothing stands at a fixed distance, and lies beyond the distances that T5's
 position buckets tell apart: 7 in the encoder, 15 in the decoder (methods, fact 5 and A.6).
+In every family sources are tokens and an end of sentence alone: start tokens and language marks are left out.
 """
 
 from collections.abc import Mapping
