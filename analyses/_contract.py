@@ -150,6 +150,11 @@ def everywhere(cfg: "ModelConfig") -> str | None:
     return None
 
 
+def no_more_hooks(cfg: "ModelConfig") -> tuple[str, ...]:
+    """For analyses that read the same activations in every family."""
+    return ()
+
+
 def in_t5_shapes(cfg: "ModelConfig") -> str | None:
     """For analyses whose equations are those of T5: relative position biases, pre-norm without means, no biases.
 
@@ -172,7 +177,7 @@ class Analysis:
         name: slug, also its module's name.
         title: heading of its section.
         question: what it answers, as a question.
-        hooks: names or globs of the activations it needs; the runner takes the union over analyses.
+        hooks: names or globs of the activations it needs in every family; the runner takes the union over analyses.
         observe: see the module's docstring, as for the following.
         summarise: from evidence to a frozen result.
         present: from the result to a section.
@@ -183,6 +188,7 @@ class Analysis:
         settings: its settings class.
         applies: why the analysis cannot be made on a model of these facts, naming the attribute; None where it can. Its section
             then says so, and nothing else of it is run.
+        more_hooks: names or globs that it needs besides on models of some facts, such as those of position biases.
     """
 
     name: str
@@ -198,3 +204,8 @@ class Analysis:
     portray: Callable[[Example], tuple[Block, ...]] = no_portrait
     settings: type[Settings] = Settings
     applies: Callable[["ModelConfig"], str | None] = everywhere
+    more_hooks: Callable[["ModelConfig"], tuple[str, ...]] = no_more_hooks
+
+    def hooks_on(self, cfg: "ModelConfig") -> tuple[str, ...]:
+        """All activations it needs on a model of these facts."""
+        return (*self.hooks, *self.more_hooks(cfg))

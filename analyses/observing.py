@@ -220,7 +220,7 @@ def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) ->
 def _observe_shard(
     model: HookedEncoderDecoder, group: Sequence[Batch], chosen: Sequence[Chosen]
 ) -> dict[str, np.ndarray]:
-    hooks = sorted({hook for item in chosen for hook in item.analysis.hooks})
+    hooks = sorted({hook for item in chosen for hook in item.analysis.hooks_on(model.cfg)})
     parts = []
     for batch in group:
         with torch.no_grad():
@@ -277,7 +277,7 @@ def illustrate(
         chosen: the analyses.
     """
     single = batch.select(row)
-    hooks = sorted({hook for item in chosen for hook in item.analysis.hooks})
+    hooks = sorted({hook for item in chosen for hook in item.analysis.hooks_on(model.cfg)})
     with torch.no_grad():
         logits, cache = model.run_with_cache(single, names_filter=hooks)
         examples = {}

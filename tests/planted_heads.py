@@ -156,7 +156,7 @@ def planted_batch(model: HookedEncoderDecoder, prompts: int = 16, seed: int = 0)
 def observed(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings, experiments: bool = False) -> Observed:
     """What the analysis gives on one batch, as the runner would make it."""
     with torch.no_grad():
-        logits, cache = model.run_with_cache(batch, names_filter=list(ANALYSIS.hooks))
+        logits, cache = model.run_with_cache(batch, names_filter=list(ANALYSIS.hooks_on(model.cfg)))
         prompts = ANALYSIS.observe(Pass(model, batch, logits, cache, settings))
         found = ANALYSIS.experiment(model, [batch], settings) if experiments else {}
         return Observed(prompts, ANALYSIS.examine(model, settings), found)
@@ -167,7 +167,7 @@ def atlas(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings | No
     settings = settings or QUICK
     single = batch.select(0)
     with torch.no_grad():
-        logits, cache = model.run_with_cache(single, names_filter=list(ANALYSIS.hooks))
+        logits, cache = model.run_with_cache(single, names_filter=list(ANALYSIS.hooks_on(model.cfg)))
         arrays = ANALYSIS.illustrate(Pass(model, single, logits, cache, settings))
     example = Example(
         id="p0",

@@ -34,7 +34,7 @@ def planted():
 
 def run(model, batch, settings=None):
     with torch.no_grad():
-        logits, cache = model.run_with_cache(batch, names_filter=list(ANALYSIS.hooks))
+        logits, cache = model.run_with_cache(batch, names_filter=list(ANALYSIS.hooks_on(model.cfg)))
         return Pass(model, batch, logits, cache, settings or HeadSettings())
 
 

@@ -118,14 +118,6 @@ def test_pairs_and_batches_are_taken_too(bundled: HookedEncoderDecoder) -> None:
         batches_of(bundled, [])
 
 
-def test_models_without_relative_positions_are_refused() -> None:
-    from tests.models import random_batch, tiny
-
-    model = tiny("bart")
-    with pytest.raises(InputError, match=r"positions='relative'.*this bart"):
-        heads(model, random_batch(model))
-
-
 def _file(name: str, content: str, option: str) -> Callable[[Path], list[str]]:
     def write(folder: Path) -> list[str]:
         (folder / name).write_text(content, encoding="utf-8")

@@ -43,7 +43,7 @@ def test_position_and_content_of_a_row_by_hand(tiny_model, tiny_batch):
 
     batch = random_batch(tiny_model)
     with torch.no_grad():
-        logits, cache = tiny_model.run_with_cache(batch, names_filter=list(ANALYSIS.hooks))
+        logits, cache = tiny_model.run_with_cache(batch, names_filter=list(ANALYSIS.hooks_on(tiny_model.cfg)))
         arrays = observe(Pass(tiny_model, batch, logits, cache, HeadSettings()))
     layer = tiny_model.cfg.n_decoder_layers - 1
     name = "decoder.position_bias" if "decoder.position_bias" in cache else f"decoder.{layer}.position_bias"

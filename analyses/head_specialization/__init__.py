@@ -11,7 +11,8 @@ In a notebook:
     head_frame(atlas, "XL2H1")            every number of one head
 """
 
-from analyses._contract import Analysis, in_t5_shapes
+from analyses._contract import Analysis
+from analyses.head_specialization import position
 from analyses.head_specialization.examine import examine
 from analyses.head_specialization.experiment import experiment
 from analyses.head_specialization.frames import (
@@ -79,5 +80,5 @@ ANALYSIS = Analysis(
     illustrate=illustrate,
     portray=portray,
     settings=HeadSettings,
-    applies=in_t5_shapes,
+    more_hooks=position.hooks_on,
 )

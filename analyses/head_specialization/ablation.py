@@ -2,7 +2,7 @@
 
 Each head's z is replaced, at all positions at once, by one of
 
-    zero       nothing; in T5 exactly the removal of what the head writes, because there are no biases
+    zero       nothing: exactly the removal of what the head writes; where values have a bias, of that bias too
     mean       its mean over the batch for the same class of position: first, ordinary, last (methods E)
     resample   its z in another prompt of the batch, at a position of the same class, averaged over several draws
 
@@ -26,7 +26,7 @@ from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId
 from interp.tokens import IGNORED_LABEL, Batch
-from interp.weights import unembedding
+from interp.weights import unembedding, unembedding_bias
 
 Ablation = Literal["zero", "mean", "resample"]
 
@@ -50,23 +50,25 @@ def logit_difference_of(model: HookedEncoderDecoder, answer: Answer) -> ReadOut:
     """The logit of the answer less that of its foil; two rows of the unembedding for each prompt are read."""
     W_U = unembedding(model)
     directions = W_U[answer.tokens] - W_U[answer.foils]
+    bias = unembedding_bias(model)
+    constant = bias[answer.tokens] - bias[answer.foils]
 
     def read(states: Residual) -> Float[Tensor, " batch"]:
         rows = states[torch.arange(len(states), device=states.device), answer.rows]
-        return (rows * directions).sum(-1)
+        return (rows * directions).sum(-1) + constant
 
     return ReadOut(read, int(answer.rows.max()) + 1)
 
 
 def loss_of(model: HookedEncoderDecoder, batch: Batch) -> ReadOut:
     """The mean over a prompt's rows of -log p(label); padded rows never meet the unembedding."""
-    W_U = unembedding(model)
+    W_U, bias = unembedding(model), unembedding_bias(model)
     prompt = batch.target_mask.nonzero()[:, 0]
     labels = batch.labels[batch.target_mask]
     lengths = batch.target_mask.sum(-1)
 
     def read(states: Residual) -> Float[Tensor, " batch"]:
-        logits = states[batch.target_mask] @ W_U.T
+        logits = states[batch.target_mask] @ W_U.T + bias
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
         return torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses) / lengths
 

@@ -5,7 +5,8 @@ call heads with 95 % name movers). The write from position s is read as
 
     x_s W_V W_O diag(g_F) W_U^T        x: decoder self-attention, its normed input; cross-attention, the encoder memory [ours]
 
-so the scale of the final norm, which changes no order, is left out. A copying head [ours] has a share of hits of 0.50 or more,
+so the scale of the final norm, which changes no order, is left out. Norms with means, biases and norms after sublayers leave no
+such product, so other families than T5's get no copying heads. A copying head [ours] has a share of hits of 0.50 or more,
 above chance (5 / vocabulary), and OV eigenvalues (`copying`) whose score is 0.50 or more and above those of turned matrices: both
 claims must hold, and the larger p counts. Eigenvalues alone speak about embeddings, which deeper states may have left behind.
 """
@@ -24,6 +25,7 @@ from analyses.head_specialization.rules import Criterion
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.significance import mean_over_prompts
 from interp.axes import AttentionKind
+from interp.families import ModelConfig
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
 from interp.weights import attention_weights, final_gain, unembedding
@@ -72,13 +74,23 @@ def copy_evidence(kind: AttentionKind, own: Arrays, twin: Arrays) -> CopyEvidenc
     )
 
 
+def why_no_copying(cfg: ModelConfig) -> str | None:
+    """The attributes that keep a head's way to the logits from being one product of matrices; None in T5's family."""
+    if cfg.norm == "rms" and cfg.norm_place == "pre" and not cfg.biases:
+        return None
+    return f"norm={cfg.norm!r}, norm_place={cfg.norm_place!r} and biases={cfg.biases}"
+
+
 def examine_copying(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:
     """Eigenvalue scores of all heads that can copy, and the hits of those whose score passes.
 
     Returns:
         `<kind>.copying_score`, `_p`, `_null` and `_null_high` (95 % of the draws) [layer head], `<kind>.copying_hits`
-        [prompt layer head], NaN for heads whose eigenvalues do not pass, and `copying_chance` [one].
+        [prompt layer head], NaN for heads whose eigenvalues do not pass, and `copying_chance` [one]; nothing where
+        `why_no_copying` has a reason.
     """
+    if why_no_copying(model.cfg) is not None:
+        return {}
     found: dict[str, np.ndarray] = {"copying_chance": np.array([min(TOP / model.cfg.d_vocab, 1.0)])}
     for kind in KINDS:
         scores = copy_scores(model, kind, settings.draws, settings.probe_seed, least=settings.mass)

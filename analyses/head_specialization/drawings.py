@@ -37,9 +37,11 @@ _NEAR = 0.25
 
 
 def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
-    """One heatmap for each metric, with a panel for every kind of attention that has it."""
+    """One heatmap for each metric, with a panel for every kind of attention that has it; none where no kind does."""
     for name, colour, caption in _SHOWN:
         found = {kind: metric for kind in ATTENTION_KINDS for metric in atlas.metrics[kind] if metric.name == name}
+        if not found:
+            continue
         panels = tuple(layer_head_panel(_PANEL_TITLES[kind], metric.point) for kind, metric in found.items())
         yield Figure(
             name=f"heads-{name.lower().replace(' ', '-')}",

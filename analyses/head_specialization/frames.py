@@ -9,6 +9,7 @@ from analyses.head_specialization.position import distances
 from analyses.head_specialization.summary import HeadAtlas
 from analyses.head_specialization.tables import roles_of
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
+from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
 from interp.tokens import Batch
@@ -25,8 +26,21 @@ def _heads(kind: AttentionKind, shape: tuple[int, ...]) -> list[HeadId]:
     return [HeadId(kind, layer, head) for layer, head in np.ndindex(*shape)]
 
 
+def _refuse_absolute(atlas: HeadAtlas) -> None:
+    if not atlas.bias:
+        raise InputError(
+            f"Position biases need positions='relative'; this {atlas.cfg.model_type} has positions={atlas.cfg.positions!r}. Ask "
+            "for `prompts_frame` or `head_frame` instead."
+        )
+
+
 def position_frame(atlas: HeadAtlas) -> pd.DataFrame:
-    """Position or content: every self-attention head, the most positional first; see `position`."""
+    """Position or content: every self-attention head, the most positional first; see `position`.
+
+    Raises:
+        InputError: if positions are absolute, where the split is not defined.
+    """
+    _refuse_absolute(atlas)
     frames = []
     for kind in ("encoder", "decoder"):
         columns: dict[str, object] = {}
@@ -44,7 +58,12 @@ def position_frame(atlas: HeadAtlas) -> pd.DataFrame:
 
 
 def bias_frame(atlas: HeadAtlas, stack: Stack) -> pd.DataFrame:
-    """The position bias: one row for every table and head, one column for every distance key - query."""
+    """The position bias: one row for every table and head, one column for every distance key - query.
+
+    Raises:
+        InputError: if positions are absolute, so that there is no such table.
+    """
+    _refuse_absolute(atlas)
     values = atlas.bias[stack]
     rows = [(table, head, *values[table, head]) for table, head in np.ndindex(*values.shape[:2])]
     return pd.DataFrame(rows, columns=["table", "head", *(f"{distance:+d}" for distance in distances(stack))])

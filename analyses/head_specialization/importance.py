@@ -3,6 +3,7 @@
     gradient     I_h = E_x | z_h . dL/dz_h |, summed over positions and channels, absolute per prompt    Michel et al. 2019
     ablations    zero, mean and resample (`ablation`): loss, and logit difference of the first label to its foil
     unbiased     the same when a self-attention head loses its position bias in this layer alone [ours]: what position is good for
+                 (left out where positions are absolute)
 
 Michel's gate multiplies z, so its derivative at 1 is that product exactly. Agreement between the measures is Spearman's rank
 correlation over heads: of the gradient score with the size of every ablation's mean effect.
@@ -57,7 +58,7 @@ def _of_batch(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings)
             if name in settings.importance:
                 effects = ablate_heads(replay, read_out, name, seed=settings.probe_seed).effect
                 found |= _named(model, f"importance_{name}_{metric}", effects)
-        if "unbiased" in settings.importance:
+        if "unbiased" in settings.importance and position.is_defined(model.cfg):
             found |= _named(model, f"importance_unbiased_{metric}", without_bias(replay, read_out))
     return found
 

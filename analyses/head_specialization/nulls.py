@@ -1,7 +1,7 @@
 """Would a head have its role with other weights of the same kind, or on texts in another order? Two controls beside the twins.
 
 permuted    the trained model, the entries of every attention matrix permuted within their head, those of the feed-forward
-            matrices within the matrix; embeddings, gains and the position bias stay. Heads of equal index share one
+            matrices within the matrix; embeddings, gains, biases and position biases stay. In T5 heads of equal index share one
             position bias in all layers, so entries never leave their head (methods A.8, G).
 shuffled    the trained model on the same tokens in random order: prefix, end of sentence and start token stay in place,
             categories move with their tokens. What survives is position or the sink; what vanishes was order.
@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from analyses._contract import Arrays, Observed, Pass
-from analyses.head_specialization.observe import HOOKS, observe
+from analyses.head_specialization.observe import hooks_on, observe
 from analyses.head_specialization.repeats import examine_repeats
 from analyses.head_specialization.settings import HeadSettings, Null
 from interp.axes import ATTENTION_KINDS, Stack
@@ -63,7 +63,7 @@ def _observed(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: H
     parts = []
     for batch in batches:
         with torch.no_grad():
-            logits, cache = model.run_with_cache(batch, names_filter=list(HOOKS))
+            logits, cache = model.run_with_cache(batch, names_filter=list(hooks_on(model.cfg)))
             parts.append(observe(Pass(model, batch, logits, cache, settings)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -81,10 +81,17 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
                         _permute(head, generator)
         for stack in _STACKS:
             for layer in range(other.cfg.n_layers(stack)):
-                for part in other.module(f"{stack}.{layer}.hook_mlp_out").modules():
-                    if isinstance(part, nn.Linear):
-                        _permute(part.weight, generator)
+                for matrix in _feed_forward(other, stack, layer):
+                    _permute(matrix, generator)
     return other
+
+
+def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
+    """The matrices of one feed-forward layer: a module of the host in T5's family, two modules in BART's."""
+    modules = [model.module(f"{stack}.{layer}.hook_mlp_out")]
+    if model.cfg.biases:
+        modules.insert(0, model.module(f"{stack}.{layer}.mlp.hook_pre"))
+    return [part.weight for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
 
 
 def _permute(matrix: Tensor, generator: Generator) -> None:

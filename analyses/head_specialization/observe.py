@@ -8,7 +8,8 @@ For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer
     distance, signed_distance, distance_base [prompt]                     self-attention (Vig and Belinkov 2019)
     share, chance, mass [prompt layer head offset], coverage [prompt offset], tied     self-attention (see `offsets`)
     retained, entropy_ordinary, distance_ordinary                         on ordinary keys only, renormalised
-    position_divergence, content_divergence, position_share, covariance_share     self-attention (see `position`)
+    position_divergence, content_divergence, position_share, covariance_share     self-attention with position biases (see
+                                                                                  `position`)
     <category>_norm               norm of what is written from these keys, over all keys' (see `values`)
     rarest_share, two_rarest_share, rarest_base [prompt], *_correlation   encoder and cross (see `rarity`)
     entropy_smoothed              entropy of 0.9999 a + 0.0001 / n, for comparison (Clark et al. 2019)
@@ -37,6 +38,7 @@ from analyses.head_specialization.rarity import rare_share, rarest_keys, rarity_
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.similarity import head_distances
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
+from interp.families import ModelConfig
 from interp.measures import attention_distance, entropy, legal_keys, masked_mean, restrict, strongest_key
 from interp.names import attention_path
 from interp.tokens import Batch
@@ -53,9 +55,14 @@ HOOKS = (
     "encoder.*.attn.hook_pattern",
     "decoder.*.attn.hook_pattern",
     "decoder.*.cross_attn.hook_pattern",
-    *position.HOOKS,
     *values.HOOKS,
 )
+"""What `observe` and `illustrate` read in every family; `hooks_on` has all of it."""
+
+
+def hooks_on(cfg: ModelConfig) -> tuple[str, ...]:
+    """What `observe` and `illustrate` read of a model of these facts."""
+    return (*HOOKS, *position.hooks_on(cfg))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,7 +176,8 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
         found["distance_ordinary"] = masked_mean(attention_distance(inside.pattern, ordinary).absolute, rows)
         found |= offset_statistics(pattern, frame.legal, window)._asdict()
         found["near_share"] = offset_statistics(pattern, frame.ordinary, 1).share
-        found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
+        if position.is_defined(run.model.cfg):
+            found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
     W_O = attention_weights(run.model, frame.kind, layer).W_O
     norms = values.value_norms(run.cache[f"{path}.hook_v"], W_O).float()
     keys = frame.legal.any(-2)

@@ -7,7 +7,9 @@
     position_share        Var b / (Var b + Var qk) over legal keys
     covariance_share      2 Cov(b, qk) / (Var b + Var qk): how far the two pull together (+) or against each other (-)
 
-Means over rows. The bias is one table for each head index of a stack (UMT5: of each layer), read by `bias_tables`.
+Means over rows. The bias is one table for each head index of a stack (UMT5: of each layer), read by `bias_tables`. Positions
+that are added to the embedding reach the scores through content: then there is no such split, `hooks_on` and `bias_tables` are
+empty, and `observe` leaves the four numbers out.
 """
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor
 from analyses._contract import Arrays
 from interp.axes import Stack
 from interp.cache import ActivationCache
+from interp.families import ModelConfig
 from interp.measures import jensen_shannon, masked_mean
 from interp.model import HookedEncoderDecoder
 from interp.weights import position_bias
@@ -28,6 +31,17 @@ HOOKS = (
     "encoder*position_bias",
     "decoder*position_bias",
 )
+
+
+def is_defined(cfg: ModelConfig) -> bool:
+    """Whether scores are a sum of content and position, as they are where positions are relative."""
+    return cfg.positions == "relative"
+
+
+def hooks_on(cfg: ModelConfig) -> tuple[str, ...]:
+    """The activations that the split needs; none where it is not defined."""
+    return HOOKS if is_defined(cfg) else ()
+
 
 _ILLEGAL = -1e30
 """Scores below this are those of padded and future keys, which carry the most negative number."""
@@ -88,9 +102,11 @@ def _covariance(first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
 def bias_tables(model: HookedEncoderDecoder) -> Arrays:
     """The position bias of every head at every distance: `bias.<stack>` [table head distance].
 
-    There is one table a stack, or one a layer where layers have their own.
+    There is one table a stack, or one a layer where layers have their own; none where positions are absolute.
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
+    if not is_defined(model.cfg):
+        return found
     with torch.no_grad():
         for stack in ("encoder", "decoder"):
             tables = model.cfg.n_layers(stack) if model.cfg.bias_per_layer else 1

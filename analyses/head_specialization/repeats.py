@@ -25,6 +25,7 @@ from torch import Tensor
 from analyses._contract import Arrays, Settings
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.stimuli import (
+    LONGEST,
     RELATIONS,
     Stimuli,
     ordinary_tokens,
@@ -33,6 +34,7 @@ from analyses.head_specialization.stimuli import (
     sources_of,
 )
 from interp.axes import AttentionKind, Stack
+from interp.families import ModelConfig
 from interp.hooks import HookPoint
 from interp.measures import masked_mean
 from interp.model import HookedEncoderDecoder
@@ -64,6 +66,11 @@ class _Blind:
         yield f"{self.stack}.blind_base", hits[:, int(hits.mean(0).argmax())].cpu().numpy()
 
 
+def fits(cfg: ModelConfig) -> bool:
+    """Whether the longest sequence has no more tokens than the model has positions."""
+    return cfg.max_positions >= LONGEST
+
+
 def examine_repeats(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
     """Scores of every head on random repeated sequences.
 
@@ -73,12 +80,15 @@ def examine_repeats(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
 
     Returns:
         `<kind>.<relation>` and `<kind>.<relation>_null` [sample layer head]; NaN in samples where a kind has nothing to score.
-        For self-attention `<kind>.blind` [sample layer head] and `<kind>.blind_base` [sample].
+        For self-attention `<kind>.blind` [sample layer head] and `<kind>.blind_base` [sample]. Nothing if the sequences are
+        longer than the model was made for, see `fits`.
 
     Raises:
         InputError: if the vocabulary is too small.
     """
     assert isinstance(settings, HeadSettings)
+    if not fits(model.cfg):
+        return {}
     generator = torch.Generator().manual_seed(settings.probe_seed)
     words = ordinary_tokens(model)
     eos = model.cfg.eos_token_id

@@ -1,8 +1,9 @@
 """How does the rest of a forward pass go on from an edited residual stream?
 
-A head is ablated by adding to the stream what the replacement of its z would add: (z' - z) W_O, exact because T5 has no biases.
-All that follows is computed by the host's own modules, called as the host called them in the first pass; nothing before the edit
-is computed again: not the encoder for decoder heads, not the layers below. Only rows that are read meet the unembedding, and the
+A head is ablated by adding to the stream what the replacement of its z would add: (z' - z) W_O, exact because T5's stream is a
+sum and its sublayers are modules of the host. In other families the host's layer is called again with a hook on z. All that
+follows is computed by the host's own modules, called as the host called them in the first pass; nothing before the edit is
+computed again: not the encoder for decoder heads, not the layers below. Only rows that are read meet the unembedding, and the
 decoder runs no further than to the last row that is read, which causality allows.
 """
 
@@ -17,6 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from interp.axes import HeadVectors, Residual, Stack
+from interp.families import ModelConfig
+from interp.hooks import HookPoint
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
 from interp.tokens import Batch
@@ -67,7 +70,7 @@ class Replay:
     """One finished forward pass, from which others go on with an edit.
 
     Args:
-        model: a model of the T5 family.
+        model: a model of any family.
         batch: what to run once.
 
     Attributes:
@@ -82,8 +85,11 @@ class Replay:
         self.batch = batch
         self._calls: dict[str, _Call] = {}
         self._shorter: dict[int, Replay] = {}
-        names = ["*.hook_z", "*.hook_resid_mid", "decoder.*.hook_resid_mid_cross", "decoder.*.hook_resid_post"]
-        names += ["decoder.0.hook_resid_pre"]
+        names = ["*.hook_z", "decoder.*.hook_resid_post", "decoder.0.hook_resid_pre"]
+        if has_sublayers(model.cfg):
+            names += ["*.hook_resid_mid", "decoder.*.hook_resid_mid_cross"]
+        else:
+            names += ["*.hook_resid_pre"]
         with torch.no_grad(), self._recording():
             self.logits, self.cache = model.run_with_cache(batch, names_filter=names)
 
@@ -99,7 +105,8 @@ class Replay:
         sites = {f"encoder.{layer}": f"encoder.{layer}.hook_resid_post" for layer in range(cfg.n_encoder_layers)}
         for layer in range(cfg.n_decoder_layers):
             sites[f"decoder.{layer}"] = f"decoder.{layer}.hook_resid_post"
-            sites[f"decoder.{layer}.cross"] = f"decoder.{layer}.hook_resid_mid_cross"
+            if has_sublayers(cfg):
+                sites[f"decoder.{layer}.cross"] = f"decoder.{layer}.hook_resid_mid_cross"
         handles = []
         for name, site in sites.items():
             module = self.model.module(site)
@@ -153,19 +160,28 @@ class Replay:
         if shorter is not None:
             return shorter.with_head(head, z if head.kind == "encoder" else z[:, : read_out.rows], read_out)
         stack: Stack = "encoder" if head.kind == "encoder" else "decoder"
-        after = "hook_resid_mid_cross" if head.kind == "cross" else "hook_resid_mid"
         with torch.no_grad():
-            W_O = attention_weights(self.model, head.kind, head.layer).W_O[head.head]
-            written = (z - self.z(head.kind, head.layer)[:, :, head.head]) @ W_O
-            hidden = self.cache[f"{stack}.{head.layer}.{after}"] + written
-            if head.kind == "decoder":
-                hidden = self._cross(head.layer, hidden)
-            hidden = self._mlp(stack, head.layer, hidden)
-            hidden = self._layers(stack, head.layer + 1, hidden, None)
+            after_layer = self._after_sublayer if has_sublayers(self.model.cfg) else self._after_hooked_layer
+            hidden = self._layers(stack, head.layer + 1, after_layer(stack, head, z), None)
             if stack == "encoder":
-                memory = self.model.module("encoder.ln_final")(hidden)
+                memory = final_norm(self.model, "encoder")(hidden)
                 hidden = self._layers("decoder", 0, self.cache["decoder.0.hook_resid_pre"], memory)
             return self._read(hidden, read_out)
+
+    def _after_sublayer(self, stack: Stack, head: HeadId, z: Tensor) -> Tensor:
+        """The stream after the edited layer, from the write that changed."""
+        after = "hook_resid_mid_cross" if head.kind == "cross" else "hook_resid_mid"
+        W_O = attention_weights(self.model, head.kind, head.layer).W_O[head.head]
+        written = (z - self.z(head.kind, head.layer)[:, :, head.head]) @ W_O
+        hidden: Tensor = self.cache[f"{stack}.{head.layer}.{after}"] + written
+        if head.kind == "decoder":
+            hidden = self._cross(head.layer, hidden)
+        return self._mlp(stack, head.layer, hidden)
+
+    def _after_hooked_layer(self, stack: Stack, head: HeadId, z: Tensor) -> Tensor:
+        """The stream after the edited layer, by the host's own layer with a hook on z."""
+        with self.model.hooks([_replacement(head, z)]):
+            return self._calls[f"{stack}.{head.layer}"].again(self.cache[f"{stack}.{head.layer}.hook_resid_pre"], None)
 
     def _cross(self, layer: int, hidden: Tensor) -> Tensor:
         return self._calls[f"decoder.{layer}.cross"].again(hidden, None)
@@ -181,27 +197,41 @@ class Replay:
         return hidden
 
     def _read(self, hidden: Tensor, read_out: ReadOut) -> Float[Tensor, " batch"]:
-        return read_out(self.model.module("decoder.ln_final")(hidden) * self.model.cfg.logit_scale)
+        return read_out(final_norm(self.model, "decoder")(hidden) * self.model.cfg.logit_scale)
+
+
+def has_sublayers(cfg: ModelConfig) -> bool:
+    """Whether the host keeps sublayers as modules and the stream is the plain sum of what they write, as in T5's family."""
+    return cfg.norm_place == "pre" and not cfg.biases
+
+
+def final_norm(model: HookedEncoderDecoder, stack: Stack) -> nn.Module:
+    """The norm at the end of a stack; the identity in families that have none."""
+    has_none = model.cfg.norm_place == "post"
+    return nn.Identity() if has_none else model.module(f"{stack}.ln_final")
+
+
+def _replacement(head: HeadId, z: Tensor) -> tuple[str, Callable[[Tensor, HookPoint], Tensor]]:
+    """A hook that puts z in the place of one head's."""
+
+    def replace_z(current: Tensor, hook: HookPoint) -> Tensor:
+        edited = current.clone()
+        edited[:, :, head.head] = z
+        return edited
+
+    return f"{attention_path(head.kind, head.layer)}.hook_z", replace_z
 
 
 def hooked_effect(
     model: HookedEncoderDecoder, batch: Batch, head: HeadId, z: Tensor, read_out: ReadOut
 ) -> Float[Tensor, " batch"]:
     """The same by one full forward pass with a hook on z: the plain way, which `Replay` must agree with."""
+    last = f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post"
     states: list[Tensor] = []
 
-    def replace(current: Tensor, hook: object) -> Tensor:
-        edited = current.clone()
-        edited[:, :, head.head] = z
-        return edited
+    def keep(state: Tensor, hook: HookPoint) -> None:
+        states.append(state)
 
-    def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        states.append(output)
-
-    handle = model.module("decoder.ln_final").register_forward_hook(keep)
-    try:
-        with torch.no_grad():
-            model.run_with_hooks(batch, [(f"{attention_path(head.kind, head.layer)}.hook_z", replace)])
-    finally:
-        handle.remove()
-    return read_out(states[0] * model.cfg.logit_scale)
+    with torch.no_grad():
+        model.run_with_hooks(batch, [_replacement(head, z), (last, keep)])
+        return read_out(final_norm(model, "decoder")(states[0]) * model.cfg.logit_scale)

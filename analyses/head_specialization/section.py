@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analyses.head_specialization.cards import cards_page
+from analyses.head_specialization.copy_hits import why_no_copying
 from analyses.head_specialization.drawings import atlas_figure, bias_figures, map_figure, metric_figures
 from analyses.head_specialization.legend import hue_of, hues_of_texts
 from analyses.head_specialization.relations import syntax_frame
@@ -33,9 +34,16 @@ LIMITS = (
     "Duplicate-token and induction heads are looked for on random tokens, far from the text the model was trained on: a head "
     "that copies only in real text is missed, and one that copies random tokens need not do so in real text.",
     "Untrained twins attend almost evenly, so they are an easy control; base rates and the exchange of rows are the harder ones.",
-    "Heads of equal index share one position bias in every layer of a stack of T5, so equal positional scores across layers are "
-    "not independent findings.",
     "The nearest role of a head without one is no finding: the rule does not hold, and the number says how far it is from it.",
+)
+
+_SHARED_BIAS = (
+    "Heads of equal index share one position bias in every layer of a stack of T5, so equal positional scores across layers are "
+    "not independent findings."
+)
+_VALUE_BIASES = (
+    "Values have biases in this family, so a head writes something whatever it attends to: value norms hold that bias, and zero "
+    "ablation removes it too."
 )
 
 
@@ -60,13 +68,24 @@ def present(atlas: HeadAtlas) -> Section:
             *_head_tables(atlas),
             *_views(atlas),
         ),
-        limits=LIMITS,
+        limits=_limits(atlas),
         pages=() if cards is None else (cards,),
     )
 
 
+def _limits(atlas: HeadAtlas) -> tuple[str, ...]:
+    """What holds everywhere, and what holds in this family, before the last."""
+    own = ((_SHARED_BIAS,) if atlas.bias else ()) + ((_VALUE_BIASES,) if atlas.cfg.biases else ())
+    return (*LIMITS[:-1], *own, LIMITS[-1])
+
+
 def _method(atlas: HeadAtlas) -> str:
     settings = atlas.settings
+    copying = ""
+    if why_no_copying(atlas.cfg) is None:
+        copying = (
+            "Copying heads [ours] if their OV circuit raises the token that it reads, in weights and on real words. "
+        )
     return (
         f"Numbers are means over {atlas.prompts} prompts of means over rows within a prompt; padding and the decoder's first "
         f"row, which can only attend to the start token, are left out. Intervals are 95 % bootstrap intervals over prompts "
@@ -78,7 +97,7 @@ def _method(atlas: HeadAtlas) -> str:
         f"at least {settings.lift:g} times its base rate (of prefix and first token, whose base rates are large: "
         f"{settings.lift:g} times its odds). Duplicate-token and induction heads [ours] if more than {settings.mass:g} of "
         f"the mass, on random sequences repeated with random periods, lies on other copies of the token or on what followed "
-        f"them. Copying heads [ours] if their OV circuit raises the token that it reads, in weights and on real words. Every "
+        f"them. {copying}Every "
         f"role also needs a one-sided t-test against its null with false discovery rate "
         f"{settings.false_discovery_rate:g} over all heads and roles, and the same verdict in {settings.stability:.0%} of the "
         f"resamples (97.5 % for sinks)."

@@ -2,6 +2,7 @@
 
 A period is drawn anew for every sequence, so that nothing stands at a fixed distance, and lies beyond the distances that T5's
 position buckets tell apart: 7 in the encoder, 15 in the decoder (methods, fact 5 and A.6).
+In every family sources are tokens and an end of sentence alone: start tokens and language marks are left out.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ RELATIONS: Mapping[str, int] = {"before": -1, "same": 0, "after": 1}
 
 PERIODS: Mapping[Stack, range] = {"encoder": range(9, 17), "decoder": range(17, 25)}
 COPIES = 4
+LONGEST = COPIES * (PERIODS["decoder"].stop - 1) + 1
+"""Tokens of the longest sequence, start token included."""
 
 _UNKNOWN = 2
 _LARGE_VOCABULARY = 1000

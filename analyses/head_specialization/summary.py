@@ -27,8 +27,11 @@ from analyses.head_specialization.significance import adjusted_p_values, existen
 from analyses.head_specialization.similarity import HeadMap, head_map
 from analyses.head_specialization.specimens import Specimen, specimens_of
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
+from interp.families import ModelConfig
 from interp.names import HeadId
 from interp.statistics import RankTest
+
+_STACKS: tuple[Stack, ...] = ("encoder", "decoder")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +61,8 @@ class HeadAtlas:
         example_id: its id.
         maps: kind -> heads laid out by similarity; empty unless the settings ask for it.
         agreement: ablation -> rank correlation over all heads of its size with the gradient score, where both were measured.
-        bias: stack -> position bias of every table, head and distance.
+        bias: stack -> position bias of every table, head and distance; empty where positions are absolute.
+        cfg: the model's facts.
         target_origin: `given` or `generated`.
         settings: thresholds.
     """
@@ -86,6 +90,7 @@ class HeadAtlas:
     maps: Mapping[AttentionKind, HeadMap]
     agreement: Mapping[str, RankTest]
     bias: Mapping[Stack, Float[np.ndarray, "table head distance"]]
+    cfg: ModelConfig
     target_origin: str
     settings: HeadSettings
 
@@ -148,7 +153,12 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         example_id=evidence.example.id,
         maps=_maps(evidence),
         agreement=_agreement(metrics),
-        bias={stack: evidence.model.weights[f"bias.{stack}"] for stack in ("encoder", "decoder")},
+        bias={
+            stack: evidence.model.weights[name]
+            for stack in _STACKS
+            if (name := f"bias.{stack}") in evidence.model.weights
+        },
+        cfg=cfg,
         target_origin=evidence.target_origin,
         settings=settings,
     )

@@ -14,7 +14,7 @@ import torch
 from analyses._contract import Arrays, Evidence, Example, Observed, Pass
 from analyses.head_specialization.examine import examine
 from analyses.head_specialization.experiment import experiment
-from analyses.head_specialization.observe import HOOKS, illustrate, observe
+from analyses.head_specialization.observe import hooks_on, illustrate, observe
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas, summarise
 from interp.controls import untrained_twin
@@ -42,7 +42,7 @@ def heads(
     """What every attention head of a model does on some texts, with its controls.
 
     Args:
-        model: a T5-shaped model.
+        model: a model of any family; numbers that a family does not have are left out.
         prompts: see `Texts`; targets that are missing are generated greedily.
         settings: thresholds, measures of importance, gold links and parses.
         twins: untrained control models; their seeds are those of a report.
@@ -51,13 +51,8 @@ def heads(
         advance: told of the progress.
 
     Raises:
-        InputError: if the model's positions are not relative, or a text cannot be used.
+        InputError: if a text cannot be used, or numbers are below what is needed.
     """
-    if model.cfg.positions != "relative":
-        raise InputError(
-            f"Heads are analysed in T5-shaped models (positions='relative'); this {model.cfg.model_type} has positions="
-            f"{model.cfg.positions!r}. Choose a T5, mT5, ByT5 or UMT5."
-        )
     if twins < 0 or batch_size < 1:
         raise InputError(f"twins={twins} and batch_size={batch_size}; give at least 0 twins and 1 prompt a pass.")
     chosen = settings or HeadSettings()
@@ -137,7 +132,7 @@ def _observed(
     parts = []
     for batch in batches:
         with torch.no_grad():
-            logits, cache = model.run_with_cache(batch, names_filter=list(HOOKS))
+            logits, cache = model.run_with_cache(batch, names_filter=list(hooks_on(model.cfg)))
             parts.append(observe(Pass(model, batch, logits, cache, settings)))
     found = experiment(model, batches, settings) if experiments else {}
     return Observed(_joined(parts), examine(model, settings), found)
@@ -150,7 +145,7 @@ def _joined(parts: Sequence[Arrays]) -> Mapping[str, np.ndarray]:
 def _example(model: HookedEncoderDecoder, batch: Batch, prompt_id: str, settings: HeadSettings) -> Example:
     single = batch.select(0)
     with torch.no_grad():
-        logits, cache = model.run_with_cache(single, names_filter=list(HOOKS))
+        logits, cache = model.run_with_cache(single, names_filter=list(hooks_on(model.cfg)))
         arrays = illustrate(Pass(model, single, logits, cache, settings))
     return Example(
         id=prompt_id,

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from analyses.head_specialization.copy_hits import why_no_copying
 from analyses.head_specialization.metrics import IMPORTANCE
+from analyses.head_specialization.repeats import fits
 from analyses.head_specialization.roles import RoleLabel
 from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.stimuli import LONGEST
 from analyses.head_specialization.summary import HeadAtlas
 from analyses.head_specialization.tables import RULES, importance_frame
 from interp.axes import ATTENTION_KINDS, AttentionKind
@@ -40,6 +43,7 @@ def findings(atlas: HeadAtlas) -> tuple[str, ...]:
     sentences += [
         _entropy_sentence(atlas),
         _position_sentence(atlas),
+        _repeats_sentence(atlas),
         _copying_sentence(atlas),
         _syntax_sentence(atlas),
     ]
@@ -55,9 +59,9 @@ def count_sentence(atlas: HeadAtlas) -> str:
     verb = "have" if labelled > 1 else "has"
     permuted = ""
     if atlas.permuted_labels is not None:
+        kept = " and its position bias kept" if atlas.bias else ""
         permuted = (
-            f"; with its weights permuted and its position bias kept, {atlas.permuted_labels or 'none'} of the model's heads "
-            f"would have one"
+            f"; with its weights permuted{kept}, {atlas.permuted_labels or 'none'} of the model's heads would have one"
         )
     return (
         f"{labelled or 'None'} of {atlas.heads} heads {verb} a role that passes its threshold, the "
@@ -146,6 +150,12 @@ def _entropy_sentence(atlas: HeadAtlas) -> str:
 
 def _position_sentence(atlas: HeadAtlas) -> str:
     """The self-attention head that its position bias explains best, and how many it explains better than content does."""
+    if not atlas.bias:
+        return (
+            "How far a head attends by position and how far by content is not measured: this "
+            f"{atlas.cfg.model_type} has positions={atlas.cfg.positions!r}, added to the embedding, so its scores "
+            "are no sum of a position bias and content."
+        )
     cells = []
     for kind in ("encoder", "decoder"):
         position, content = (atlas.metric(kind, f"divergence from {part} alone") for part in ("position", "content"))
@@ -162,8 +172,24 @@ def _position_sentence(atlas: HeadAtlas) -> str:
     )
 
 
+def _repeats_sentence(atlas: HeadAtlas) -> str:
+    """Why random repeats were not run, if they were not."""
+    if fits(atlas.cfg):
+        return ""
+    return (
+        f"Duplicate-token and induction heads are not looked for: their random sequences have up to {LONGEST} tokens, and this "
+        f"{atlas.cfg.model_type} has max_positions={atlas.cfg.max_positions}."
+    )
+
+
 def _copying_sentence(atlas: HeadAtlas) -> str:
-    """The head whose weights copy most."""
+    """The head whose weights copy most, or why that was not asked."""
+    reason = why_no_copying(atlas.cfg)
+    if reason is not None and atlas.settings.copying == "all":
+        return (
+            f"Copying heads are not looked for: this {atlas.cfg.model_type} has {reason}, so what a head adds to the logits is "
+            "not one product of its matrices."
+        )
     cells = [
         (float(found.score[cell]), HeadId(kind, *map(int, cell)), found, cell)
         for kind, found in atlas.copying.items()
