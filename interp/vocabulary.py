@@ -1,8 +1,9 @@
 """Which rows of the embedding table are pieces of words, and which rows stand for a given word?
 
-T5 tables have more rows than the tokenizer has pieces (padding of the table, never trained), sentinels of span corruption,
-and special tokens; none of them belongs into a statistic about words. SentencePiece unigram tokenizers also store the log
-probability of every piece (Kudo 2018, arXiv:1804.10959), a frequency estimate that needs no corpus.
+Tables have more rows than the tokenizer has pieces (padding of the table, never trained; fairseq, from which BART and M2M100
+come, gives such rows names), sentinels of span corruption, and special tokens; none of them belongs into a statistic about words.
+SentencePiece unigram tokenizers also store the log probability of every piece (Kudo 2018, arXiv:1804.10959), a frequency estimate
+that needs no corpus.
 """
 
 import json
@@ -21,6 +22,9 @@ RowKind = Literal["piece", "special", "sentinel", "unused"]
 KINDS: tuple[RowKind, ...] = get_args(RowKind)
 
 _SENTINEL = re.compile(r"<extra_id_\d+>")
+_FILLER = re.compile(r"madeupword\d{4}")
+"""What fairseq calls rows that only round the size of a table up."""
+_JOINED_SPACE = "Ġ"
 _WORD_STARTS = str.maketrans({"▁": " ", "Ġ": " "})
 
 
@@ -30,7 +34,7 @@ class Vocabulary:
 
     Attributes:
         pieces: the tokenizer's piece of every row; empty where no token has this row.
-        kinds: index into `KINDS` for every row.
+        kinds: index into `KINDS` for every row; `unused` are rows without a piece and those that only fill the table up.
         log_probabilities: natural log of the unigram probability of every piece; NaN where the tokenizer has none.
     """
 
@@ -130,7 +134,8 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
     """The pieces of a word as it stands inside a sentence, without end of sentence.
 
     Of the word with and without a space before it, the spelling with fewer pieces is taken: tokenizers differ in which of
-    the two they treat as the start of a word.
+    the two they treat as the start of a word. Tokenizers over bytes that join the space to the word ("Ġchair") say it
+    themselves: without a space the word would stand at the start of the text.
 
     Raises:
         InputError: if the word is empty or holds characters that the tokenizer does not know.
@@ -138,7 +143,8 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
     if not word.strip():
         raise InputError("An empty word has no embedding; give at least one letter.")
     bare, spaced = (tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in (word, " " + word))
-    ids = min(bare, spaced, key=len)
+    first = str(tokenizer.convert_ids_to_tokens(spaced[0])) if spaced else ""
+    ids = spaced if first.startswith(_JOINED_SPACE) and first != _JOINED_SPACE else min(bare, spaced, key=len)
     if not ids or tokenizer.unk_token_id in ids:
         raise InputError(
             f"This model's tokenizer cannot spell {word!r}; leave the word out or take a model that knows it."
@@ -146,8 +152,14 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
     return Spelling(word, ids, tuple(tokenizer.convert_ids_to_tokens(list(ids))))
 
 
+def kind_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The tokenizer's class and, where it can be read, the model inside; only `Unigram` keeps probabilities of pieces."""
+    name = type(tokenizer).__name__
+    return f"{name}, {type(tokenizer.backend_tokenizer.model).__name__}" if tokenizer.is_fast else name
+
+
 def _kind(piece: str, special: bool) -> RowKind:
-    if not piece:
+    if not piece or _FILLER.fullmatch(piece):
         return "unused"
     if _SENTINEL.fullmatch(piece):
         return "sentinel"

@@ -142,6 +142,6 @@ def test_bad_models_are_refused_in_one_sentence(first: str, second: str, message
 def test_a_model_that_no_chosen_analysis_can_read_is_refused_by_attribute() -> None:
     cfg = tiny("bart").cfg
     with pytest.raises(InputError, match=r"None of the chosen analyses.*positions='learned', norm_place='post'"):
-        _check_analysable(cfg, choose_analyses(make_config(analyses="logit_attribution,embedding_geometry")))
+        _check_analysable(cfg, choose_analyses(make_config(analyses="logit_attribution")))
     _check_analysable(cfg, choose_analyses(make_config(analyses="logit_attribution,cross_attention_focus")))
     _check_analysable(tiny("umt5").cfg, choose_analyses(make_config()))

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from analyses._contract import Evidence
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import STATIC_SPACES, encoder_spaces
+from analyses.embedding_geometry.spaces import encoder_spaces, static_spaces
 from analyses.embedding_geometry.static_words import CORRECTIONS
 from interp.clusters import Separation, SeparationTest, separation, separation_test
 from interp.geometry import cosine_matrix
@@ -79,12 +79,13 @@ class Matched:
 def static_comparisons(evidence: Evidence, settings: GeometrySettings) -> tuple[Comparison, ...]:
     """Every static space, correction and choice of words, the primary comparison first."""
     single = evidence.model.weights["n_pieces"] == 1
+    spaces = static_spaces(evidence.cfg, bool(evidence.model.weights["tied"][0]))
     subsets = {SINGLE: single, ALL: np.ones(len(single), dtype=bool)}
     return tuple(
         _compare(
             evidence, settings, [one.weights["vectors"][space, correction] for one in _models(evidence)], kept, labels
         )
-        for space, space_name in enumerate(STATIC_SPACES)
+        for space, space_name in enumerate(spaces)
         for name, kept in subsets.items()
         for correction, correction_name in enumerate(CORRECTIONS)
         for labels in [(space_name, correction_name, name)]

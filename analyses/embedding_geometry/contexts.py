@@ -4,7 +4,8 @@ All over words that stand in eight sentences of our own, four for each of two se
 
     self-similarity   mean cosine of a word's occurrences, minus the anisotropy of the tokens of all these sentences:
                       1 - that for a word that context does not touch                              Ethayarajh 2019
-    drift             1 - cosine of an occurrence and the word's static vector, mean over occurrences
+    drift             1 - cosine of an occurrence and the same occurrence in encoder 0, mean over occurrences; that is the word's
+                      static vector, or where positions are absolute the vector of the word at its place
     sense split       mean cosine of occurrences of one sense - mean cosine of occurrences of two senses
 
 Intervals resample words. Chance for the sense split shuffles the senses of every word's sentences; the p-value compares with the
@@ -86,7 +87,7 @@ def _per_word(observed: Observed) -> Float[np.ndarray, "word quantity space"]:
         pairs = ~np.eye(len(senses), dtype=bool)
         drift = 1 - (unit_rows(states[own]) * unit_rows(states[own][:, :1])).sum(axis=2).mean(axis=0)
         rows.append(np.stack([cosines[:, pairs].mean(axis=1) - baseline, drift, sense_split(cosines, senses)]))
-    # The first space is the static vector itself; its drift is 0, not the last bit of a sum.
+    # The first space is where drift starts; its own drift is 0, not the last bit of a sum.
     return np.round(np.stack(rows), 12) + 0.0
 
 

@@ -1,7 +1,7 @@
 """Words in sentences of our own: the encoder's state of one word in every space.
 
-Only the encoder runs. A word of several pieces is the mean of their states. Sentences carry a task prefix, since a model
-that was trained with one has never seen a sentence without.
+Only the encoder runs. A word of several pieces is the mean of their states. Sentences carry a task prefix where the model was
+trained with one, since such a model has never seen a sentence without.
 """
 
 from collections.abc import Sequence

@@ -10,6 +10,7 @@ Run once on the model and once on every untrained twin, so that all that follows
 from collections.abc import Sequence
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from analyses._contract import Arrays, Settings
 from analyses.embedding_geometry.encoding import word_states
@@ -17,13 +18,14 @@ from analyses.embedding_geometry.lexicon import TEMPLATES, TRANSLATIONS
 from analyses.embedding_geometry.parallel import WORD_PAIRS
 from analyses.embedding_geometry.senses import USAGES
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import INPUT, OUTPUT, STATIC_SPACES, static_table
+from analyses.embedding_geometry.spaces import INPUT, OUTPUT, static_spaces, static_table
 from analyses.embedding_geometry.static_words import static_words
 from analyses.embedding_geometry.whole_table import count_hubs, dimensions, table_geometry
 from interp.errors import InputError
 from interp.geometry import unit_rows
 from interp.model import HookedEncoderDecoder
-from interp.vocabulary import Vocabulary
+from interp.vocabulary import Vocabulary, kind_of_tokenizer
+from interp.weights import unembedding_bias
 
 _TOP_HUBS = 10
 
@@ -38,12 +40,14 @@ def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
     if model.tokenizer is None:
         raise InputError("Embedding geometry looks words up by their spelling; wrap the model with its tokenizer.")
     vocabulary = Vocabulary.of(model.tokenizer, model.cfg.d_vocab)
+    prefix = settings.prefix_for(model.cfg)
     return {
         **static_words(model, settings, vocabulary),
         **_tables(model, settings, vocabulary),
-        **_template_states(model, settings),
-        **_usage_states(model, settings),
-        **_translation_states(model, settings),
+        **_facts(model, model.tokenizer),
+        **_template_states(model, settings.words, prefix),
+        **_usage_states(model, prefix),
+        **_translation_states(model, prefix),
     }
 
 
@@ -54,12 +58,13 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
         `table` [space statistic], `dimension` [space size], `hub_pieces`, `hub_counts` and `hub_norms` [hub] of the strongest
         hubs, and `same_row_cosine`, the mean cosine of a piece's rows in the two tables.
     """
-    tables = {space: static_table(model, space) for space in STATIC_SPACES}
+    tables = {space: static_table(model, space) for space in static_spaces(model.cfg, model.tied_embeddings)}
     hubs = count_hubs(tables[INPUT], vocabulary, settings.most_compared, settings.sampling_seed)
     top = np.argsort(-hubs.counts, kind="stable")[:_TOP_HUBS]
     numbers = [table_geometry(table, vocabulary, hubs if space == INPUT else None) for space, table in tables.items()]
     ordinary = vocabulary.ordinary
-    same = (unit_rows(tables[INPUT][ordinary]) * unit_rows(tables[OUTPUT][ordinary])).sum(axis=1).mean()
+    output = tables.get(OUTPUT, tables[INPUT])
+    same = (unit_rows(tables[INPUT][ordinary]) * unit_rows(output[ordinary])).sum(axis=1).mean()
     return {
         "table": np.array([[getattr(row, name) for name in row.__slots__] for row in numbers]),
         "dimension": np.stack([
@@ -73,23 +78,36 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
     }
 
 
-def _template_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Arrays:
+def _facts(model: HookedEncoderDecoder, tokenizer: PreTrainedTokenizerBase) -> Arrays:
+    """What the section says of the model beyond its configuration.
+
+    Returns:
+        `logit_bias`, the largest absolute value added to a logit behind the unembedding; `embedding_norm`, whether the embedding
+        is normed before the first layer; `tokenizer_kind`, the kind of the tokenizer, by class and model.
+    """
+    return {
+        "logit_bias": unembedding_bias(model).detach().abs().amax().float().cpu().numpy()[None],
+        "embedding_norm": np.array(["encoder.ln_embed.hook_scale" in model.hook_points()]),
+        "tokenizer_kind": np.array([kind_of_tokenizer(tokenizer)]),
+    }
+
+
+def _template_states(model: HookedEncoderDecoder, words: Sequence[str], prefix: str) -> Arrays:
     """`template_states` [word space d_model]: every word in the same sentences, mean over the sentences."""
-    words = settings.words
     sentences = [template.format(word=word) for word in words for template in TEMPLATES]
-    states, _ = word_states(model, settings.prefix, sentences, np.repeat(words, len(TEMPLATES)).tolist())
+    states, _ = word_states(model, prefix, sentences, np.repeat(words, len(TEMPLATES)).tolist())
     return {"template_states": states.reshape(len(words), len(TEMPLATES), *states.shape[1:]).mean(axis=1)}
 
 
-def _usage_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Arrays:
+def _usage_states(model: HookedEncoderDecoder, prefix: str) -> Arrays:
     """`usage_states` and `usage_directions` [usage space d_model]: words of two senses, and their sentences."""
     states, directions = word_states(
-        model, settings.prefix, [usage.sentence for usage in USAGES], [usage.word for usage in USAGES]
+        model, prefix, [usage.sentence for usage in USAGES], [usage.word for usage in USAGES]
     )
     return {"usage_states": states, "usage_directions": directions}
 
 
-def _translation_states(model: HookedEncoderDecoder, settings: GeometrySettings) -> Arrays:
+def _translation_states(model: HookedEncoderDecoder, prefix: str) -> Arrays:
     """States of words and their translations, [side pair space d_model], English first.
 
     Returns:
@@ -98,7 +116,7 @@ def _translation_states(model: HookedEncoderDecoder, settings: GeometrySettings)
     """
 
     def read(sentences: Sequence[str], words: Sequence[str]) -> np.ndarray:
-        return word_states(model, settings.prefix, sentences, words)[0].astype(np.float32)
+        return word_states(model, prefix, sentences, words)[0].astype(np.float32)
 
     states = {}
     for language, pairs in WORD_PAIRS.items():

@@ -70,8 +70,8 @@ def _context(result: EmbeddingGeometry) -> str:
     return (
         f"In {contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of {point[0, -1]:.2f} "
         f"[{low[0, -1]:.2f}, {high[0, -1]:.2f}] beyond anisotropy (untrained twins {twins[:, 0].min():.2f} to "
-        f"{twins[:, 0].max():.2f}), and have drifted {point[1, -1]:.2f} [{low[1, -1]:.2f}, {high[1, -1]:.2f}] from the static "
-        f"vector (twins {twins[:, 1].min():.2f} to {twins[:, 1].max():.2f})."
+        f"{twins[:, 0].max():.2f}), and have drifted {point[1, -1]:.2f} [{low[1, -1]:.2f}, {high[1, -1]:.2f}] from "
+        f"{result.start} (twins {twins[:, 1].min():.2f} to {twins[:, 1].max():.2f})."
     )
 
 

@@ -129,7 +129,7 @@ def context_figure(result: EmbeddingGeometry) -> Figure:
         name="words-in-context",
         caption=(
             f"{len(contexts.words)} words in eight sentences each: mean cosine of a word's occurrences minus anisotropy "
-            "(self-similarity), and 1 minus their cosine with the static vector (drift), with 95 % intervals over words; "
+            f"(self-similarity), and 1 minus their cosine with {result.start} (drift), with 95 % intervals over words; "
             "untrained twins with their range."
         ),
         alt=f"Line chart over the encoder's spaces; in {contexts.spaces[-1]}: {last}.",

@@ -137,8 +137,8 @@ def context_table(result: EmbeddingGeometry) -> Table:
         name="words-in-context",
         caption=(
             f"{len(contexts.words)} words of two senses ({', '.join(contexts.words)}) in eight sentences each. "
-            "Self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with the "
-            "static vector. Sense "
+            "Self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with "
+            f"{result.start}. Sense "
             "split: mean cosine within a sense minus between senses, with family-wise p over the spaces. 95 % "
             "intervals over words. "
             "Control: untrained twins."

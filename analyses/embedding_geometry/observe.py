@@ -1,7 +1,8 @@
 """What one prompt says about the geometry of every contextual space.
 
 Counted are the tokens of the sentence itself: no task prefix, no end of sentence, no padding; in the decoder the input tokens
-after the start token. Of these, x of unit length x̂, a prompt gives in every space
+after the start token, but for ends of sentence and marks that stand for no text (BART's `<s>`, languages). Of these, x of unit
+length x̂, a prompt gives in every space
 
     mean_direction      mean of x̂; products of two prompts' are the mean cosine of their tokens   Ethayarajh 2019
     mean_state          mean of x
@@ -19,8 +20,8 @@ from torch import Tensor
 
 from analyses._contract import Arrays, Pass
 from analyses.embedding_geometry.spaces import decoder_states, encoder_states
-from interp.tokens import Text
-from interp.words import CONTENT, FUNCTION, PUNCTUATION
+from interp.tokens import Batch, Text
+from interp.words import CONTENT, EOS, FUNCTION, PREFIX, PUNCTUATION
 
 _SENTENCE = (CONTENT, FUNCTION, PUNCTUATION)
 
@@ -33,11 +34,9 @@ def observe(run: Pass) -> Arrays:
         no token to count; `sentence` [prompt 2], equal for prompts that differ in their prefix only.
     """
     source = torch.isin(run.batch.source_categories, torch.tensor(_SENTENCE, device=run.batch.input_ids.device))
-    target = run.batch.target_mask.clone()
-    target[:, 0] = False
     parts = [
         _describe(encoder_states(run.model, run.cache), source & run.batch.source_mask),
-        _describe(decoder_states(run.model, run.cache), target),
+        _describe(decoder_states(run.model, run.cache), _counted_targets(run.batch)),
     ]
     names = ("mean_direction", "mean_state", "intra_similarity")
     arrays = {
@@ -45,6 +44,16 @@ def observe(run: Pass) -> Arrays:
         for index, name in enumerate(names)
     }
     return arrays | {"sentence": np.array([_fingerprint(text) for text in run.batch.source_texts])}
+
+
+def _counted_targets(batch: Batch) -> Bool[Tensor, "batch target"]:
+    """Decoder rows that read a token of the target's text; row t reads what row t - 1 predicts, whatever row 0 starts with."""
+    counted = batch.target_mask.clone()
+    counted[:, 0] = False
+    for row, text in enumerate(batch.target_texts):
+        marks = [place for place, kind in enumerate(text.category_of_token) if kind in {PREFIX, EOS}]
+        counted[row, [place + 1 for place in marks if place + 1 < counted.shape[1]]] = False
+    return counted
 
 
 def _fingerprint(text: Text) -> tuple[int, int]:

@@ -17,6 +17,13 @@ from analyses.embedding_geometry.layer_tables import (
     sense_table,
     vocabulary_tables,
 )
+from analyses.embedding_geometry.premises import (
+    absolute_tables,
+    before_sentences,
+    first_states,
+    memory,
+    position_limits,
+)
 from analyses.embedding_geometry.summary import EmbeddingGeometry
 from analyses.embedding_geometry.translation_blocks import translation_figure, translation_table
 from analyses.embedding_geometry.word_findings import word_findings
@@ -111,6 +118,7 @@ def _static_definitions(result: EmbeddingGeometry) -> str:
         f"{len(result.words)} words {means} are means of several pieces, which are no row the model ever reads; they are marked "
         f"and tested apart. The first two principal axes of the words hold {axes} of their variance (untrained twins {twins}); "
         f"{len(result.words)} points in a wide space always spread over about as many axes, so compare with the twins."
+        f"{absolute_tables(result)}"
     )
 
 
@@ -119,11 +127,9 @@ def _contextual_definitions(result: EmbeddingGeometry) -> str:
     return (
         f"Contextual spaces count the tokens of the sentence itself, without task prefix and end of sentence, over "
         f"{result.n_prompts} prompts with {result.layers.n_sentences} distinct sentences (targets {result.target_origin}); "
-        "prompts with the same sentence are never compared with each other. Encoder 0 and decoder 0 are the input embedding "
-        "of the tokens in place, so what they hold of anisotropy comes from common words that occur in many sentences. "
-        "The memory is the encoder's output after its final norm, gain included.\n\n"
-        f"Words in sentences are read from sentences of our own, behind the prefix {result.prefix!r}. Translations are read "
-        f"behind it too, in all three languages: the {parallel.n_sentences[0]} sentences of the bundled prompts with our German "
+        f"prompts with the same sentence are never compared with each other. {first_states(result)} {memory(result)}\n\n"
+        f"Words in sentences are read from sentences of our own, {before_sentences(result)} "
+        f"too, in all three languages: the {parallel.n_sentences[0]} sentences of the bundled prompts with our German "
         f"and French versions, in which {' and '.join(map(str, parallel.n_words))} pairs of content words were aligned by hand, "
         "one word to one word; and a list of nouns, each alone. Pairs spelled alike are left out, and a word is a translation if "
         "it is linked to the English one in any of the sentences."
@@ -145,7 +151,8 @@ def _limits(result: EmbeddingGeometry) -> tuple[str, ...]:
         "Senses differ in the words around them, so a split shows that context reaches the word, and the twins show how much of "
         "it any mixing of tokens would bring; it does not show that the model tells senses apart when it translates.",
         "An encoder that was trained on English sources alone reads German and French words through pieces it knows "
-        "from targets; words alone behind a prefix are no sentences. Aligned words are those of the bundled prompts, whatever "
-        "prompts a run has, and stand at like places in like sentences; retrieval among a hundred words is easier than among a "
-        "vocabulary.",
+        f"from targets; words alone {'behind a prefix ' if result.prefix else ''}are no sentences. Aligned words are those of "
+        "the bundled prompts, whatever prompts a run has, and stand at like places in like sentences; retrieval among a hundred "
+        "words is easier than among a vocabulary.",
+        *position_limits(result),
     )

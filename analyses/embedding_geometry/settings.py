@@ -1,9 +1,13 @@
-"""What a user may choose: which words are compared, and how many neighbours are listed."""
+"""What a user may choose: which words are compared, how many neighbours are listed, and what stands before our sentences."""
 
 from pydantic import Field, field_validator
 
 from analyses._contract import Settings
 from analyses.embedding_geometry.lexicon import GROUPS
+from interp.families import ModelConfig
+
+_PREFIX = "translate English to German: "
+"""One that T5 was trained with."""
 
 
 class GeometrySettings(Settings):
@@ -14,7 +18,7 @@ class GeometrySettings(Settings):
         n_neighbours: neighbours listed for every word.
         permutations: random labellings behind every p-value.
         resamples: bootstrap resamples behind every interval.
-        prefix: task prefix of the sentences the words are put into; empty for models trained without.
+        prefix: task prefix of the sentences the words are put into; empty for models trained without. See `prefix_for`.
         dimension_sizes: sample sizes at which the intrinsic dimension is estimated.
         most_compared: pieces among which hubs are counted; a random sample where the vocabulary has more, None for all.
         sampling_seed: of these samples.
@@ -24,7 +28,7 @@ class GeometrySettings(Settings):
     n_neighbours: int = Field(default=5, ge=1, le=100)
     permutations: int = Field(default=10_000, ge=99)
     resamples: int = Field(default=2_000, ge=99)
-    prefix: str = "translate English to German: "
+    prefix: str = _PREFIX
     dimension_sizes: tuple[int, ...] = (500, 1000, 2000)
     most_compared: int | None = Field(default=8_000, ge=100)
     sampling_seed: int = 0
@@ -33,6 +37,14 @@ class GeometrySettings(Settings):
     def words(self) -> tuple[str, ...]:
         """All words in the order of their groups."""
         return tuple(word for words in self.groups.values() for word in words)
+
+    def prefix_for(self, cfg: ModelConfig) -> str:
+        """What stands before the sentences for one model.
+
+        T5's own prefix, which is the default, is left out for models of other families, to which it would be English words like
+        any others (positions are relative in T5's family only); any other prefix is taken as it is.
+        """
+        return "" if cfg.positions != "relative" and self.prefix == _PREFIX else self.prefix
 
     @field_validator("groups")
     @classmethod

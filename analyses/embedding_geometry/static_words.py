@@ -18,7 +18,7 @@ from jaxtyping import Float
 from analyses._contract import Arrays
 from analyses.embedding_geometry.lexicon import MIXED
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import STATIC_SPACES, static_table
+from analyses.embedding_geometry.spaces import static_spaces, static_table
 from interp.errors import InputError
 from interp.geometry import top_directions, without_directions
 from interp.model import HookedEncoderDecoder
@@ -45,7 +45,8 @@ def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabu
     controls = _single_controls(model, settings.words)
     candidates = Candidates.of(vocabulary)
     spaces = [
-        _in_space(model, space, (spellings, controls), candidates, settings.n_neighbours) for space in STATIC_SPACES
+        _in_space(model, space, (spellings, controls), candidates, settings.n_neighbours)
+        for space in static_spaces(model.cfg, model.tied_embeddings)
     ]
     frequency = vocabulary.log_probabilities
     return {name: np.stack([space[name] for space in spaces]) for name in spaces[0]} | {

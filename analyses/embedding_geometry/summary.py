@@ -17,10 +17,11 @@ from analyses.embedding_geometry.contexts import ContextCurves, context_curves
 from analyses.embedding_geometry.correspondence import Correspondence, correspondence
 from analyses.embedding_geometry.layers import LayerCurves, layer_curves
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import STATIC_SPACES, decoder_spaces, encoder_spaces
+from analyses.embedding_geometry.spaces import decoder_spaces, encoder_spaces, static_spaces
 from analyses.embedding_geometry.static_words import CORRECTIONS
 from analyses.embedding_geometry.translation import ALIGNED, ALONE, TranslationRetrieval, translation_retrieval
 from analyses.embedding_geometry.whole_table import TableGeometry
+from interp.families import ModelConfig
 from interp.geometry import PrincipalMap, cosine_matrix, principal_map
 
 
@@ -109,7 +110,11 @@ class EmbeddingGeometry:
         n_prompts: number of prompts.
         n_encoder_spaces: how many of the contextual spaces are the encoder's.
         target_origin: `given` or `generated`.
-        prefix: task prefix of the sentences of our own.
+        prefix: task prefix of the sentences of our own; empty where the model knows none.
+        cfg: the model's facts.
+        embedding_norm: whether the embedding is normed before the first layer.
+        logit_bias: largest absolute value added to a logit behind the unembedding; no part of any space.
+        tokenizer_kind: class and model of the tokenizer.
     """
 
     words: tuple[Word, ...]
@@ -134,6 +139,20 @@ class EmbeddingGeometry:
     n_encoder_spaces: int
     target_origin: str
     prefix: str
+    cfg: ModelConfig
+    embedding_norm: bool
+    logit_bias: float
+    tokenizer_kind: str
+
+    @property
+    def absolute(self) -> bool:
+        """Whether a token's position is in encoder 0 and decoder 0 already."""
+        return self.cfg.positions != "relative"
+
+    @property
+    def start(self) -> str:
+        """What drift is measured from, in words."""
+        return "encoder 0, which holds its position" if self.absolute else "the static vector"
 
 
 def summarise(evidence: Evidence) -> EmbeddingGeometry:
@@ -144,6 +163,7 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
     model, twins, seed = evidence.model, evidence.twins, evidence.seed
     vectors = model.weights["vectors"]
     word_map = principal_map(vectors[0, 0])
+    tied = bool(model.weights["tied"][0])
     return EmbeddingGeometry(
         words=_words(evidence, settings),
         map=word_map,
@@ -154,10 +174,10 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
         comparisons=static_comparisons(evidence, settings),
         matched=matched_words(evidence, settings),
         in_sentences=encoder_comparisons(evidence, settings),
-        tables=tuple(_table(evidence, settings, space) for space in range(len(STATIC_SPACES))),
+        tables=tuple(_table(evidence, settings, space) for space in enumerate(static_spaces(evidence.cfg, tied))),
         hubs=_hubs(evidence),
         same_row_cosine=float(model.weights["same_row_cosine"][0]),
-        tied=bool(model.weights["tied"][0]),
+        tied=tied,
         layers=layer_curves(encoder + decoder, model, twins, seed, settings.resamples),
         contexts=context_curves(encoder, model, twins, seed, settings.resamples),
         correspondence=correspondence(encoder + decoder, model, twins, seed),
@@ -169,7 +189,11 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
         n_prompts=len(evidence.prompt_ids),
         n_encoder_spaces=len(encoder),
         target_origin=evidence.target_origin,
-        prefix=settings.prefix,
+        prefix=settings.prefix_for(evidence.cfg),
+        cfg=evidence.cfg,
+        embedding_norm=bool(model.weights["embedding_norm"][0]),
+        logit_bias=float(model.weights["logit_bias"][0]),
+        tokenizer_kind=str(model.weights["tokenizer_kind"][0]),
     )
 
 
@@ -200,18 +224,21 @@ def _words(evidence: Evidence, settings: GeometrySettings) -> tuple[Word, ...]:
     )
 
 
-def _table(evidence: Evidence, settings: GeometrySettings, space: int) -> StaticTable:
+def _table(evidence: Evidence, settings: GeometrySettings, space: tuple[int, str]) -> StaticTable:
+    """The numbers of one static space, given by its place and name."""
+    place, name = space
+
     def geometry(weights: dict[str, np.ndarray]) -> TableGeometry:
-        return TableGeometry(*(float(value) for value in weights["table"][space]))
+        return TableGeometry(*(float(value) for value in weights["table"][place]))
 
     def dimensions(weights: dict[str, np.ndarray]) -> dict[int, float]:
         return {
             size: float(value)
-            for size, value in zip(settings.dimension_sizes, weights["dimension"][space], strict=True)
+            for size, value in zip(settings.dimension_sizes, weights["dimension"][place], strict=True)
         }
 
     return StaticTable(
-        space=STATIC_SPACES[space],
+        space=name,
         geometry=geometry(dict(evidence.model.weights)),
         twins=tuple(geometry(dict(twin.weights)) for twin in evidence.twins),
         dimensions=dimensions(dict(evidence.model.weights)),

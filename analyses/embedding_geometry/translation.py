@@ -1,6 +1,6 @@
 """Where in the encoder do translations meet, if they do?
 
-Two kinds of evidence, both read behind the task prefix in English, German and French:
+Two kinds of evidence, both read behind the task prefix (if the model knows one) in English, German and French:
 
     aligned words    words of the parallel prompts in their sentences, aligned by hand (`parallel`)
     words alone      a list of nouns with one usual translation each, every word a text of its own (`lexicon`)
@@ -8,7 +8,7 @@ Two kinds of evidence, both read behind the task prefix in English, German and F
 In every encoder space an English word is given the nearest of all German (or French) words of the same kind; counted is how
 often that one translates it, by cosine and by CSLS, which takes out hubs (Conneau et al. 2018). A word translates another if the
 two are linked anywhere, also through a third (woman, Frau, wife). Pairs that are spelled alike say nothing and are left out.
-Encoder 0 is the static embedding.
+Encoder 0 is the static embedding, with positions where these are absolute.
 
 Chance: the same counts with the translations shuffled among the groups of linked words, p-values family-wise over the spaces; and
 untrained twins, which tell what shared pieces of spelling and equal places in the sentence bring. Intervals resample sentences.

@@ -1,6 +1,9 @@
 """What was found about words and whole tables, in sentences that carry their numbers."""
 
+import numpy as np
+
 from analyses.embedding_geometry.summary import EmbeddingGeometry
+from analyses.embedding_geometry.whole_table import TableGeometry
 
 SIGNIFICANT = 0.05
 
@@ -59,7 +62,7 @@ def _matched(result: EmbeddingGeometry) -> tuple[str, ...]:
     kind = (
         "everyday words of like frequency"
         if matched.matched
-        else "random everyday words (this tokenizer keeps no frequencies)"
+        else f"random everyday words (this tokenizer, {result.tokenizer_kind}, keeps no frequencies)"
     )
     verdict = "does not explain" if matched.p_value <= SIGNIFICANT else "may explain"
     subject = "Frequency" if matched.matched else "Chance"
@@ -82,19 +85,30 @@ def _neighbours(result: EmbeddingGeometry) -> str:
 
 
 def _vocabulary(result: EmbeddingGeometry) -> str:
-    table, other = result.tables[0], result.tables[1]
+    table = result.tables[0]
     numbers, twins = table.geometry, table.twins
     width = round((numbers.participation_ratio - 1) / numbers.iso_score) + 1
-    shared = "share one tensor but for the final gain" if result.tied else "are two tensors"
     return (
         f"Over the {numbers.pieces:.0f} pieces of the {table.space}, the mean cosine of all pairs is {numbers.anisotropy:.3f} "
         f"(untrained twins {min(t.anisotropy for t in twins):z.3f} to {max(t.anisotropy for t in twins):z.3f}), and the variance "
         f"spreads over {numbers.participation_ratio:.0f} of {width} directions (IsoScore {numbers.iso_score:.2f}, "
         "the same number on "
-        f"another scale; twins {min(t.iso_score for t in twins):.2f} to {max(t.iso_score for t in twins):.2f}). Input and output "
-        f"embedding {shared}: the rows of a piece have a mean cosine of {result.same_row_cosine:.2f}, and the "
-        f"{other.space} has a "
-        f"mean cosine of {other.geometry.anisotropy:.3f} and an IsoScore of {other.geometry.iso_score:.2f}."
+        f"another scale; twins {min(t.iso_score for t in twins):.2f} to {max(t.iso_score for t in twins):.2f}). "
+        f"{_two_tables(result)}"
+    )
+
+
+def _two_tables(result: EmbeddingGeometry) -> str:
+    if len(result.tables) == 1:
+        return (
+            "Input and output embedding are one table: they share one tensor, and norm_place="
+            f"{result.cfg.norm_place!r} leaves no final gain between them."
+        )
+    other = result.tables[1]
+    shared = "share one tensor but for the final gain" if result.tied else "are two tensors"
+    return (
+        f"Input and output embedding {shared}: the rows of a piece have a mean cosine of {result.same_row_cosine:.2f}, and the "
+        f"{other.space} has a mean cosine of {other.geometry.anisotropy:.3f} and an IsoScore of {other.geometry.iso_score:.2f}."
     )
 
 
@@ -108,13 +122,22 @@ def _frequency(result: EmbeddingGeometry) -> str:
         f"{result.hubs[0].count} lists."
     )
     if numbers.norm_and_frequency != numbers.norm_and_frequency:
-        return f"{hubs} The tokenizer keeps no frequencies, so their part cannot be told."
+        return f"{hubs} The tokenizer ({result.tokenizer_kind}) keeps no frequencies, so their part cannot be told."
     correlations = [twin.norm_and_frequency for twin in twins]
     return (
         f"{hubs} Frequent pieces have {'longer' if numbers.norm_and_frequency > 0 else 'shorter'} rows (rank correlation "
         f"{numbers.norm_and_frequency:.2f}; untrained twins {min(correlations):.2f} to {max(correlations):.2f}), yet "
         "log frequency "
         f"explains {numbers.frequency_share:.1%} of the variance, and without it the mean cosine is still "
-        f"{numbers.anisotropy_without_frequency:.3f}. Sentinels, left out of all this, have rows of length "
-        f"{numbers.norm_of_sentinels:.1f} against {numbers.norm_mean:.1f} of pieces."
+        f"{numbers.anisotropy_without_frequency:.3f}.{_sentinels(numbers)}"
+    )
+
+
+def _sentinels(numbers: TableGeometry) -> str:
+    """How long the rows of sentinels are; not every tokenizer has some."""
+    if np.isnan(numbers.norm_of_sentinels):
+        return ""
+    return (
+        f" Sentinels, left out of all this, have rows of length {numbers.norm_of_sentinels:.1f} against "
+        f"{numbers.norm_mean:.1f} of pieces."
     )
