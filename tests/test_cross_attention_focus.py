@@ -274,7 +274,9 @@ def test_numbers_are_written_as_sentences_need_them() -> None:
 def test_the_trained_model_reads_forward_and_turns_to_the_content(bundled: HookedEncoderDecoder) -> None:
     prompts = bundled_prompts("references", 8)
     focus = summarise(evidence(bundled, bundled.batch(prompts.sources, prompts.targets)))
-    assert answer(focus, "raw") in ("confirmed", "confirmed in direction")
+    content = focus.trend("content", "raw")
+    assert content is not None
+    assert content.verdict == "rises"
     path = focus.shapes["raw.layer.monotonicity"]
     assert path.low[-1] > 0.4
     assert path.twin_high.max() < 0.4
