@@ -14,6 +14,8 @@ from analyses.head_specialization.summary import IMPORTANCE, HeadAtlas
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.names import HeadId
 
+EIGENVALUES = "OV eigenvalue score"
+
 RULES = {
     "share": "argmax share >= {argmax_share:g} (Voita et al. 2019)",
     "mass": "mass > {mass:g} (Clark et al. 2019)",
@@ -90,7 +92,8 @@ def heads_frame(atlas: HeadAtlas, kind: AttentionKind) -> pd.DataFrame:
         columns[f"{metric.name} high"] = metric.high.ravel()
         if np.isfinite(metric.base).any():
             columns[f"{metric.name} base"] = metric.base.ravel()
-            columns[f"{metric.name} lift"] = metric.lift.ravel()
+            if metric.name != EIGENVALUES:  # a score from -1 to 1 beside a base near 0 is no share, and has no lift
+                columns[f"{metric.name} lift"] = metric.lift.ravel()
         columns[f"{metric.name} twins"] = metric.control.ravel()
         columns[f"{metric.name} twins min"] = metric.control_low.ravel()
         columns[f"{metric.name} twins max"] = metric.control_high.ravel()
@@ -158,7 +161,7 @@ def copying_frame(atlas: HeadAtlas) -> pd.DataFrame:
     rows = [
         {
             "head": str(HeadId(kind, layer, head)),
-            "OV eigenvalue score": found.score[layer, head],
+            EIGENVALUES: found.score[layer, head],
             "turned at random": found.null[layer, head],
             "95 % of the turned": found.null_high[layer, head],
             "p": found.p_value[layer, head],
@@ -173,7 +176,7 @@ def copying_frame(atlas: HeadAtlas) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     if not rows:
         return frame
-    return frame.sort_values("OV eigenvalue score", ascending=False, ignore_index=True, kind="stable")
+    return frame.sort_values(EIGENVALUES, ascending=False, ignore_index=True, kind="stable")
 
 
 def _names(atlas: HeadAtlas, head: HeadId) -> set[str]:
