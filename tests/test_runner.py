@@ -154,6 +154,8 @@ LISTINGS = {
     "prompts",
     "cross-focus-example-steps",
     "logit-attribution-completeness",
+    "logit-attribution-decoder-lens",
+    "logit-attribution-pairs",
     "vocabulary-hubs",
     "word-cosines",
 }
@@ -162,7 +164,9 @@ LISTINGS = {
 def test_every_table_carries_a_control(first: Path) -> None:
     for path in sorted((first / "tables").glob("*.csv")):
         header, *rows = path.read_text(encoding="utf-8").lower().splitlines()
-        controlled = re.search(r"twin|untrained|control", header) or any("untrained twin" in row for row in rows)
+        controlled = re.search(r"twin|untrained|control|another pair|random", header) or any(
+            "untrained twin" in row for row in rows
+        )
         listing = path.stem in LISTINGS or re.search(r"-prompt-\d+$", path.stem) is not None
         assert bool(controlled) != listing, (path.name, header)
 
