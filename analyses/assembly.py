@@ -89,7 +89,7 @@ def _provenance(assembly: Assembly) -> tuple[tuple[str, str], ...]:
         ("Model", model.name if model.revision is None else f"{model.name} at {model.revision}"),
         (
             "Architecture",
-            f"{model.family}, {depth}, d_model {cfg.d_model}, d_mlp {cfg.d_mlp}, vocabulary {cfg.d_vocab}",
+            f"{model.family}, {depth}, d_model {cfg.d_model}, {cfg.describe_mlp()}, vocabulary {cfg.d_vocab}",
         ),
         (
             "Unembedding",

@@ -87,7 +87,7 @@ def swept(
     stack, layer, place = _behind(name)
     batch = recipient.batch
     tokens = (batch.input_ids if stack == "encoder" else batch.decoder_input_ids).numel()
-    at_once = max(FLOATS_AT_ONCE // (tokens * recipient.model.cfg.d_mlp), 1)
+    at_once = max(FLOATS_AT_ONCE // (tokens * recipient.model.cfg.d_mlp_of(stack)), 1)
     heads = [site.index for site in group if site.index is not None]
     starts = range(0, len(group), at_once)
     if name.endswith("hook_z") and stack == "encoder" and len(heads) == len(group):

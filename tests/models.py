@@ -83,7 +83,7 @@ _ABSOLUTE_SIZES: dict[str, Any] = {
     "vocab_size": 61,
     "d_model": 20,
     "encoder_ffn_dim": 28,
-    "decoder_ffn_dim": 28,
+    "decoder_ffn_dim": 36,
     "encoder_attention_heads": 5,
     "decoder_attention_heads": 10,
     "encoder_layers": 2,

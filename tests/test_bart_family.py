@@ -224,15 +224,27 @@ def test_weights_and_interventions_work_as_for_t5(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("family", "changes", "message"),
     [
-        ({"activation_function": "tanh"}, "activation_function='tanh'"),
-        ({"decoder_ffn_dim": 32}, "decoder_ffn_dim=32; supported is the encoder's feed-forward width, 28"),
+        ("bart", {"activation_function": "tanh"}, "activation_function='tanh'"),
+        ("marian", {"share_encoder_decoder_embeddings": False}, "share_encoder_decoder_embeddings=False"),
     ],
 )
-def test_what_the_table_does_not_describe_is_refused_by_name(changes: dict[str, object], message: str) -> None:
+def test_what_the_table_does_not_describe_is_refused_by_name(
+    family: str, changes: dict[str, object], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
-        tiny("bart", **changes)
+        tiny(family, **changes)
+
+
+@pytest.mark.parametrize("name", BART_FAMILIES)
+def test_feed_forward_layers_of_two_widths_are_told_apart(name: str) -> None:
+    cfg = tiny(name).cfg
+    assert (cfg.d_mlp_of("encoder"), cfg.d_mlp_of("decoder")) == (28, 36)
+    assert cfg.describe_mlp() == "d_mlp 28 in the encoder and 36 in the decoder"
+    with pytest.raises(InputError, match="d_encoder_mlp=28 and d_decoder_mlp=36"):
+        assert cfg.d_mlp
+    assert tiny(name, decoder_ffn_dim=28).cfg.d_mlp == 28
 
 
 @pytest.mark.parametrize("name", ["bart", "mbart", "marian"])

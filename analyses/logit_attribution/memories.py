@@ -57,7 +57,8 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         ]
         by_prompt = torch.stack(means, 1)
         best = by_prompt[::2].mean(0).abs().flatten().topk(min(count, by_prompt[0].numel())).indices
-        place = torch.stack([best // model.cfg.d_mlp, best % model.cfg.d_mlp], 1)
+        width = model.cfg.d_decoder_mlp
+        place = torch.stack([best // width, best % width], 1)
         described = [_describe(model, cache, batch, int(layer), neuron) for layer, neuron in place]
         active = torch.stack([active_share(cache, batch, layer) for layer in layers], 1)
     arrays = {

@@ -149,7 +149,8 @@ def _read_t5(config: PreTrainedConfig, family: Family) -> ModelConfig:
         d_model=config.d_model,
         d_encoder_head=config.d_kv,
         d_decoder_head=config.d_kv,
-        d_mlp=config.d_ff,
+        d_encoder_mlp=config.d_ff,
+        d_decoder_mlp=config.d_ff,
         d_vocab=config.vocab_size,
         act_fn=config.dense_act_fn,
         gated_mlp=config.is_gated_act,
@@ -171,9 +172,6 @@ _LAYER_NORM_EPS = 1e-5
 def _read_bart(config: PreTrainedConfig, family: Family) -> ModelConfig:
     if config.activation_function not in _ACTIVATIONS:
         raise _refuse("activation_function", config.activation_function, ", ".join(_ACTIVATIONS))
-    if config.encoder_ffn_dim != config.decoder_ffn_dim:
-        width = config.encoder_ffn_dim
-        raise _refuse("decoder_ffn_dim", config.decoder_ffn_dim, f"the encoder's feed-forward width, {width}")
     if not getattr(config, "share_encoder_decoder_embeddings", True):
         raise _refuse("share_encoder_decoder_embeddings", False, "True: one vocabulary for both stacks")
     return ModelConfig(
@@ -185,7 +183,8 @@ def _read_bart(config: PreTrainedConfig, family: Family) -> ModelConfig:
         d_model=config.d_model,
         d_encoder_head=config.d_model // config.encoder_attention_heads,
         d_decoder_head=config.d_model // config.decoder_attention_heads,
-        d_mlp=config.encoder_ffn_dim,
+        d_encoder_mlp=config.encoder_ffn_dim,
+        d_decoder_mlp=config.decoder_ffn_dim,
         d_vocab=config.vocab_size,
         act_fn=config.activation_function,
         gated_mlp=False,

@@ -23,7 +23,8 @@ class ModelConfig:
         d_model: width of the residual stream.
         d_encoder_head: width of an encoder head's query, key or value; heads times width need not equal d_model.
         d_decoder_head: the same of decoder heads, cross-attention included.
-        d_mlp: neurons of a feed-forward layer.
+        d_encoder_mlp: neurons of a feed-forward layer of the encoder.
+        d_decoder_mlp: the same of the decoder.
         d_vocab: rows of the embedding, trained or not.
         act_fn: activation function, by the host's name.
         gated_mlp: whether the feed-forward layer is act(x W_gate) * (x W_in).
@@ -52,7 +53,8 @@ class ModelConfig:
     d_model: int
     d_encoder_head: int
     d_decoder_head: int
-    d_mlp: int
+    d_encoder_mlp: int
+    d_decoder_mlp: int
     d_vocab: int
     act_fn: str
     gated_mlp: bool
@@ -84,6 +86,10 @@ class ModelConfig:
         """Width of a query, key or value of one kind of attention."""
         return self.d_encoder_head if kind == "encoder" else self.d_decoder_head
 
+    def d_mlp_of(self, stack: Stack) -> int:
+        """Neurons of a feed-forward layer of one stack."""
+        return self.d_encoder_mlp if stack == "encoder" else self.d_decoder_mlp
+
     def layers_of(self, kind: AttentionKind) -> int:
         """Layers that have one kind of attention."""
         return self.n_encoder_layers if kind == "encoder" else self.n_decoder_layers
@@ -110,6 +116,15 @@ class ModelConfig:
         """
         return self._of_both("d_{}_head")
 
+    @property
+    def d_mlp(self) -> int:
+        """Neurons of a feed-forward layer, in models whose stacks agree; `d_mlp_of` serves all models.
+
+        Raises:
+            InputError: if the stacks have feed-forward layers of different widths.
+        """
+        return self._of_both("d_{}_mlp")
+
     def _of_both(self, attribute: str) -> int:
         names = [attribute.format(stack) for stack in ("encoder", "decoder")]
         encoder, decoder = (int(getattr(self, name)) for name in names)
@@ -122,3 +137,10 @@ class ModelConfig:
         encoder = f"{self.n_encoder_heads} heads of {self.d_encoder_head}"
         decoder = f"{self.n_decoder_heads} heads of {self.d_decoder_head}"
         return encoder if encoder == decoder else f"{encoder} in the encoder and {decoder} in the decoder"
+
+    def describe_mlp(self) -> str:
+        """Width of the feed-forward layers in words, of both stacks where they differ."""
+        encoder, decoder = self.d_encoder_mlp, self.d_decoder_mlp
+        return (
+            f"d_mlp {encoder}" if encoder == decoder else f"d_mlp {encoder} in the encoder and {decoder} in the decoder"
+        )
