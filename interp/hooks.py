@@ -91,22 +91,32 @@ class HookPoint:
 
     def detach(self, function: HookFunction) -> None:
         """Remove the most recently attached occurrence of a function, found by identity."""
+        self._drop(function)
+        self.wire.refresh()
+
+    def _drop(self, function: HookFunction) -> None:
         for index in range(len(self._functions) - 1, -1, -1):
             if self._functions[index] is function:
                 del self._functions[index]
-                break
-        self.wire.refresh()
+                return
 
 
 @contextmanager
 def attached(functions: Sequence[tuple[HookPoint, HookFunction]]) -> Iterator[None]:
-    """Attach functions to points for the duration of a `with` block, and remove exactly those at its end."""
-    done: list[tuple[HookPoint, HookFunction]] = []
+    """Attach functions to points for the duration of a `with` block, and remove exactly those at its end.
+
+    A wire that serves several of the points is told once, when all of them have their functions or have lost them.
+    """
+    functions = tuple(functions)
+    wires = tuple({id(point.wire): point.wire for point, _ in functions}.values())
+    for point, function in functions:
+        point._functions.append(function)
     try:
-        for point, function in functions:
-            point.attach(function)
-            done.append((point, function))
+        for wire in wires:
+            wire.refresh()
         yield
     finally:
-        for point, function in reversed(done):
-            point.detach(function)
+        for point, function in reversed(functions):
+            point._drop(function)
+        for wire in wires:
+            wire.refresh()
