@@ -1,20 +1,22 @@
-"""What reading and editing costs: `python -m benchmarks.forward` prints a table of ratios to the host's own forward pass.
+"""What reading and editing costs: `python -m benchmarks.forward` prints one table of ratios to the host's own forward pass.
 
-The reference (1.00) is the eager transformers model of the same weights that returns attentions and hidden states. All cases run
-in one process in alternation, each round in a new order, and a case's number is the median over rounds of its time divided by
-the reference's time in the same round, so that a machine that slows down for a while disturbs all of them alike. Wall-clock time
-and the processor time of this process are both given: the second is steadier on a machine that others use too.
+The reference (1.00) is the eager transformers model of the same weights that returns attentions and hidden states. Columns are
+two published shapes of T5 on short, middle and long inputs, on the processor and, where there is one, the accelerator. All cases
+of a column run in one process in alternation, each round in a new order, and a case's number is the median over rounds of its
+time divided by the reference's time in the same round, so that a machine that slows down for a while disturbs all of them alike.
+On a processor the time is this process' own, which is steadier than the clock on a machine that others use too.
 
-TransformerLens and nnsight are measured too where they are installed; where they are not, the table says so.
+TransformerLens and nnsight are measured too where they are installed; where they are not, a line says so.
 """
 
 import argparse
 import importlib.util
+import itertools
 import os
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -23,6 +25,7 @@ from rich.table import Table
 from transformers import T5Config, T5ForConditionalGeneration
 
 from benchmarks.memory import peak_ratio
+from interp.buffers import CacheBuffers
 from interp.model import HookedEncoderDecoder
 
 Case = Callable[[], object]
@@ -32,6 +35,9 @@ SHAPES = {
     "base": {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
 }
 """T5's published sizes (Raffel et al. 2020, section 3.7)."""
+
+INPUTS = {"short": (1, 16, 8), "middle": (8, 64, 32), "long": (2, 512, 128)}
+"""Batch, source tokens and target tokens. The middle is the size of a sentence batch, the long one that of summarization."""
 
 REFERENCE = "host, eager, attentions and hidden states"
 
@@ -68,6 +74,7 @@ def build(shape: str, batch: int, source: int, target: int, device: str, seed: i
 def cases(work: Work) -> dict[str, Case]:
     """What is timed, by name; the first is the reference."""
     hf, model, inputs = work.hf, work.model, work.inputs
+    buffers = CacheBuffers()
     z_points = ["*.attn.hook_z", "*.cross_attn.hook_z"]
 
     def zero_first_head(z: torch.Tensor, hook: object) -> torch.Tensor:
@@ -85,6 +92,7 @@ def cases(work: Work) -> dict[str, Case]:
         "patterns": lambda: model.run_with_cache(inputs, names_filter="*.hook_pattern"),
         "outputs of every sublayer": lambda: model.run_with_cache(inputs, names_filter=_of_sublayers),
         "full cache": lambda: model.run_with_cache(inputs),
+        "full cache, buffers": lambda: model.run_with_cache(inputs, buffers=buffers),
         "one head edited": lambda: model.run_with_hooks(inputs, [("decoder.2.cross_attn.hook_z", zero_first_head)]),
         "all heads ablated": lambda: model.run_with_hooks(inputs, [(name, _zeros) for name in z_points]),
     }
@@ -115,23 +123,28 @@ def _zeros(tensor: torch.Tensor, hook: object) -> torch.Tensor:
     return torch.zeros_like(tensor)
 
 
-def peers(work: Work) -> tuple[dict[str, Case], list[str]]:
-    """The same work by other tools, and why a tool is missing from the table."""
+PEERS = {"TransformerLens": "transformer_lens", "nnsight": "nnsight"}
+"""Tools that are measured where they are installed, and their modules."""
+
+
+def absent() -> tuple[str, ...]:
+    """The peers that are not installed."""
+    return tuple(tool for tool, module in PEERS.items() if importlib.util.find_spec(module) is None)
+
+
+def peers(work: Work) -> dict[str, Case]:
+    """The same work by the other tools that are installed."""
     found: dict[str, Case] = {}
-    absent: list[str] = []
-    if importlib.util.find_spec("transformer_lens") is None:
-        absent.append("TransformerLens is not installed (pip install transformer-lens)")
-    else:
+    missing = absent()
+    if "TransformerLens" not in missing:
         from benchmarks.peers import transformer_lens_cases
 
         found |= transformer_lens_cases(work.hf, work.inputs)
-    if importlib.util.find_spec("nnsight") is None:
-        absent.append("nnsight is not installed (pip install nnsight)")
-    else:
+    if "nnsight" not in missing:
         from benchmarks.peers import nnsight_cases
 
         found |= nnsight_cases(work.hf, work.inputs)
-    return found, absent
+    return found
 
 
 @dataclass(frozen=True)
@@ -166,37 +179,70 @@ def ratio(own: list[float], reference: list[float]) -> float:
     return statistics.median(one / base for one, base in zip(own, reference, strict=True))
 
 
+@dataclass(frozen=True)
+class Column:
+    """One model on one kind of inputs, measured.
+
+    Attributes:
+        title: shape, inputs and device.
+        base: median milliseconds of the reference.
+        ratios: time of every case in units of the reference's.
+        peak: peak memory of a full cache over (bytes kept + the forward's own).
+    """
+
+    title: str
+    base: float
+    ratios: dict[str, float]
+    peak: float
+
+
+def column(shape: str, inputs: str, device: str, rounds: int) -> Column:
+    """Measure every case on one model and one kind of inputs."""
+    batch, source, target = INPUTS[inputs]
+    work = build(shape, batch, source, target, device)
+    times = measure({**cases(work), **peers(work)}, rounds, device)
+    seconds = {name: own.wall if device == "cuda" else own.processor for name, own in times.items()}
+    return Column(
+        title=f"t5-{shape}\n{batch} x ({source} + {target})\n{device}",
+        base=1000 * statistics.median(seconds[REFERENCE]),
+        ratios={name: ratio(own, seconds[REFERENCE]) for name, own in seconds.items()},
+        peak=peak_ratio(work, device),
+    )
+
+
+def table(columns: Sequence[Column]) -> Table:
+    """Cases as rows, models and inputs as columns."""
+    made = Table("ratio to the reference", title="batch x (source + target) tokens")
+    for one in columns:
+        made.add_column(one.title, justify="right")
+    for name in columns[0].ratios:
+        made.add_row(name, *(f"{one.ratios[name]:.2f}" for one in columns))
+    made.add_section()
+    made.add_row("reference, ms", *(f"{one.base:.0f}" for one in columns))
+    made.add_row("peak memory, full cache / (kept + forward)", *(f"{one.peak:.2f}" for one in columns))
+    return made
+
+
 def main() -> None:
     """Read the arguments, measure, print."""
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--source", type=int, default=64)
-    parser.add_argument("--target", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
+    parser.add_argument("--devices", nargs="+", choices=devices, default=devices)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=0, help="0 leaves torch's choice")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    work = build(options.shape, options.batch, options.source, options.target, options.device)
-    theirs, absent = peers(work)
-    times = measure({**cases(work), **theirs}, options.rounds, options.device)
-    where = torch.cuda.get_device_name() if options.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    chosen = itertools.product(options.devices, options.shapes, options.inputs)
+    columns = [column(shape, inputs, device, options.rounds) for device, shape, inputs in chosen]
+    console = Console(width=max(48 + 22 * len(columns), 80))
+    console.print(table(columns))
     pages = "2 MiB" if os.environ["THP_MEM_ALLOC_ENABLE"] == "1" else "4 KiB"
-    shape = f"t5-{options.shape} shape, batch {options.batch}, {options.source} source x {options.target} target"
-    table = Table("case", "ratio", "processor ratio", "median ms", title=f"{shape}, {where}, pages of {pages}")
-    base = times[REFERENCE]
-    for name, own in times.items():
-        ratios = f"{ratio(own.wall, base.wall):.2f}", f"{ratio(own.processor, base.processor):.2f}"
-        table.add_row(name, *ratios, f"{1000 * statistics.median(own.wall):.1f}")
-    console = Console(width=130)
-    console.print(table)
-    console.print(
-        f"peak memory of a full cache / (bytes kept + the forward's own): {peak_ratio(work, options.device):.2f}"
-    )
-    for reason in absent:
-        console.print(reason)
+    console.print(f"{torch.get_num_threads()} threads, pages of {pages}")
+    for tool in absent():
+        console.print(f"{tool} is not installed: it has no row.")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from interp.buffers import CacheBuffers as CacheBuffers
     from interp.cache import ActivationCache as ActivationCache
     from interp.controls import untrained_twin as untrained_twin
     from interp.errors import InputError as InputError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ActivationCache": "interp.cache",
     "Batch": "interp.tokens",
+    "CacheBuffers": "interp.buffers",
     "Decoding": "interp.generation",
     "Generation": "interp.generation",
     "HeadId": "interp.names",

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp import displays
+from interp.buffers import CacheBuffers
 from interp.errors import InputError
 from interp.families import NormPlace
 from interp.hooks import HookFunction, HookPoint
@@ -186,6 +187,7 @@ def keeper(
     gradients: bool = False,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
+    buffers: CacheBuffers | None = None,
 ) -> HookFunction:
     """A hook function that keeps what it sees under the point's name.
 
@@ -195,6 +197,7 @@ def keeper(
             a leaf that requires gradients, values inside it retain theirs.
         device: where to move it on capture; it stays where it is by default.
         dtype: which type to keep it in; its own by default.
+        buffers: memory to copy it to.
     """
 
     def keep(tensor: Tensor, hook: HookPoint) -> None:
@@ -202,6 +205,10 @@ def keeper(
 
     def keep_elsewhere(tensor: Tensor, hook: HookPoint) -> None:
         kept[hook.name] = tensor.detach().to(device=device, dtype=dtype)
+
+    def keep_in_buffers(tensor: Tensor, hook: HookPoint) -> None:
+        assert buffers is not None
+        kept[hook.name] = buffers.keep(hook.name, tensor, device, dtype)
 
     def keep_with_gradient(tensor: Tensor, hook: HookPoint) -> Tensor:
         if tensor.requires_grad:
@@ -213,4 +220,6 @@ def keeper(
 
     if gradients:
         return keep_with_gradient
+    if buffers is not None:
+        return keep_in_buffers
     return keep if device is None and dtype is None else keep_elsewhere

@@ -27,6 +27,7 @@ from interp import displays
 from interp.attention import IMPLEMENTATION, register
 from interp.axes import Logits, TokenIds
 from interp.batching import Batcher
+from interp.buffers import CacheBuffers
 from interp.cache import RESULT, ActivationCache, in_order, keeper
 from interp.errors import InputError
 from interp.families import family_of, read_config
@@ -223,6 +224,7 @@ class HookedEncoderDecoder:
         gradients: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        buffers: CacheBuffers | None = None,
     ) -> tuple[Logits, ActivationCache]:
         """One forward pass that keeps activations.
 
@@ -233,23 +235,31 @@ class HookedEncoderDecoder:
             gradients: keep what is needed for `cache.grad` after one `metric.backward()`.
             device: where activations are moved as they are kept, e.g. `cpu` to spare the accelerator's memory.
             dtype: the type they are kept in, e.g. `torch.bfloat16` for half the memory.
+            buffers: memory to keep them in, the same for run after run in a loop; it ends the cache that was there before.
 
         Returns:
             The logits [batch target vocab] and the cache.
 
         Raises:
             KeyError: if the filter names no hook point.
-            InputError: if gradients are asked for together with a device or a type.
+            InputError: if gradients are asked for together with a device, a type or buffers.
         """
-        if gradients and (device is not None or dtype is not None):
-            raise InputError("Gradients reach activations where they were computed; leave out `device` and `dtype`.")
+        if gradients and not (device is None and dtype is None and buffers is None):
+            raise InputError(
+                "Gradients reach activations where they were computed; leave out `device`, `dtype` and `buffers`."
+            )
         names = self._names(names_filter)
         kept: dict[str, Tensor] = {}
-        keep = keeper(kept, gradients, device, dtype)
+        keep = keeper(kept, gradients, device, dtype, buffers)
+        if buffers is not None:
+            buffers.take_back()
         functions = [(self._points[name], keep) for name in names]
         with torch.set_grad_enabled(gradients or torch.is_grad_enabled()), attached(functions):
             logits = self(batch)
-        return logits, self._cache(in_order(kept, names), batch if isinstance(batch, Batch) else None, gradients)
+        tensors: Mapping[str, Tensor] = in_order(kept, names)
+        if buffers is not None:
+            tensors = buffers.lend(dict(tensors))
+        return logits, self._cache(tensors, batch if isinstance(batch, Batch) else None, gradients)
 
     def _cache(self, kept: Mapping[str, Tensor], batch: Batch | None, gradients: bool = False) -> ActivationCache:
         return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions, self.cfg.norm_place)

@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from interp.buffers import CacheBuffers
 from interp.cache import ActivationCache
 from interp.errors import InputError
 from interp.families import NormPlace
@@ -187,6 +188,7 @@ def write_corpus(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = 0
+    buffers = CacheBuffers()
     for index, batch in enumerate(batches):
         path = folder / f"{index:05d}.safetensors"
         if path.exists():
@@ -196,7 +198,7 @@ def write_corpus(
                 )
             continue
         with torch.no_grad():
-            _, cache = model.run_with_cache(batch, names_filter, device="cpu", dtype=dtype)
+            _, cache = model.run_with_cache(batch, names_filter, device="cpu", dtype=dtype, buffers=buffers)
         save_cache(cache, path)
         written += 1
     return written

@@ -43,6 +43,7 @@ ORDER = (
     "interp.tokens",
     "interp.stacks",
     "interp.positions",
+    "interp.buffers",
     "interp.cache",
     "interp.generation",
     "interp.batching",

@@ -1,9 +1,12 @@
 """The benchmark itself: it runs, its reference is the reference, and its promises hold where they do not depend on timing."""
 
+from io import StringIO
+
 import pytest
 import torch
+from rich.console import Console
 
-from benchmarks.forward import REFERENCE, Times, Work, cases, measure, ratio
+from benchmarks.forward import INPUTS, REFERENCE, SHAPES, Times, Work, cases, column, measure, ratio, table
 from benchmarks.run_memory import sentences
 from tests.models import random_batch, tiny, tiny_hf
 
@@ -50,3 +53,17 @@ def test_the_memory_benchmark_has_different_sentences_enough() -> None:
     assert made[:100] == sentences(100)
     with pytest.raises(ValueError, match="different sentences"):
         sentences(10**6)
+
+
+def test_a_column_measures_every_case_and_the_table_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", {"d_model": 20, "d_kv": 6, "d_ff": 28, "num_layers": 3, "num_heads": 5})
+    monkeypatch.setitem(INPUTS, "tiny", (2, 14, 12))
+    one = column("tiny", "tiny", "cpu", rounds=2)
+    assert one.ratios[REFERENCE] == 1.0
+    assert min(one.ratios.values()) > 0
+    assert one.title == "t5-tiny\n2 x (14 + 12)\ncpu"
+    console = Console(width=100, file=StringIO(), record=True)
+    console.print(table([one, one]))
+    text = console.export_text()
+    assert all(name in text for name in one.ratios)
+    assert f"{one.peak:.2f}" in text

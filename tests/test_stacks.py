@@ -101,5 +101,5 @@ def test_capture_in_another_type_and_place(tiny_t5: HookedEncoderDecoder) -> Non
     assert torch.equal(logits, full_logits), "what is kept does not change what is computed"
     for name, value in cache.items():
         assert torch.equal(value, full[name].bfloat16())
-    with pytest.raises(InputError, match="leave out `device` and `dtype`"):
+    with pytest.raises(InputError, match="leave out `device`, `dtype` and `buffers`"):
         tiny_t5.run_with_cache(batch, gradients=True, dtype=torch.bfloat16)

@@ -1,0 +1,97 @@
+"""Buffers: memory that one cache after another is kept in, for loops over many batches.
+
+Keeping every activation of a forward pass takes fresh memory for all of them, and on a processor most of a full cache's price is
+the operating system handing out and clearing its pages. Copying into memory that is there already costs a fraction of it, because
+an activation is copied just after it was written. The price is that a cache lives only until the next one of the same buffers.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from interp.errors import InputError
+
+
+class CacheBuffers:
+    """Memory for the caches of successive `run_with_cache(..., buffers=buffers)`, which grows to the largest batch seen.
+
+    A cache of these buffers can be read until the next run with them; then reading it is an error, and tensors that were taken
+    from it hold the new run's values (`clone` what shall stay).
+    """
+
+    def __init__(self) -> None:
+        self._memory: dict[str, Tensor] = {}
+        self._lent: LentTensors | None = None
+
+    def n_bytes(self) -> int:
+        """Bytes held."""
+        return sum(flat.untyped_storage().nbytes() for flat in self._memory.values())
+
+    def lend(self, tensors: dict[str, Tensor]) -> "LentTensors":
+        """What a new cache may read, until the next call of `take_back`."""
+        self._lent = LentTensors(tensors)
+        return self._lent
+
+    def take_back(self) -> None:
+        """End the life of the last cache; called before a run writes."""
+        if self._lent is not None:
+            self._lent.end()
+
+    def keep(self, name: str, tensor: Tensor, device: torch.device | str | None, dtype: torch.dtype | None) -> Tensor:
+        """Copy an activation to the memory under its name.
+
+        Args:
+            name: the hook point.
+            tensor: the activation.
+            device: where to keep it; where it is by default.
+            dtype: the type to keep it in; its own by default.
+
+        Returns:
+            The copy, of the same shape.
+        """
+        flat = self._memory.get(name)
+        if flat is None or flat.numel() < tensor.numel() or (flat.device, flat.dtype) != _kind(tensor, device, dtype):
+            flat = torch.empty(tensor.numel(), dtype=dtype or tensor.dtype, device=device or tensor.device)
+            self._memory[name] = flat
+        return flat[: tensor.numel()].view(tensor.shape).copy_(tensor.detach())
+
+
+def _kind(
+    tensor: Tensor, device: torch.device | str | None, dtype: torch.dtype | None
+) -> tuple[torch.device, torch.dtype]:
+    # `cuda` means the accelerator in use, which only an allocation tells; where nothing is said, nothing is allocated.
+    place = tensor.device if device is None else torch.empty(0, device=device).device
+    return place, dtype or tensor.dtype
+
+
+class LentTensors(Mapping[str, Tensor]):
+    """Hook name -> tensor in the memory of buffers, readable until another run uses them.
+
+    Args:
+        tensors: what was kept.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self._tensors: dict[str, Tensor] | None = tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._readable()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readable())
+
+    def __len__(self) -> int:
+        return len(self._readable())
+
+    def end(self) -> None:
+        """Make every later reading an error."""
+        self._tensors = None
+
+    def _readable(self) -> dict[str, Tensor]:
+        if self._tensors is None:
+            raise InputError(
+                "This cache's buffers were used again by a later run; read a cache before the next run with its buffers, or run "
+                "without `buffers` to keep both."
+            )
+        return self._tensors
