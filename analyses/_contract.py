@@ -155,6 +155,11 @@ def no_more_hooks(cfg: "ModelConfig") -> tuple[str, ...]:
     return ()
 
 
+def nothing_beside(first: "ModelConfig", second: "ModelConfig") -> tuple[str, ...]:
+    """For analyses whose numbers are the same quantity in every family."""
+    return ()
+
+
 def in_t5_shapes(cfg: "ModelConfig") -> str | None:
     """For analyses whose equations are those of T5: relative position biases, pre-norm without means, no biases.
 
@@ -189,6 +194,7 @@ class Analysis:
         applies: why the analysis cannot be made on a model of these facts, naming the attribute; None where it can. Its section
             then says so, and nothing else of it is run.
         more_hooks: names or globs that it needs besides on models of some facts, such as those of position biases.
+        beside: limits of setting its numbers of two models side by side.
     """
 
     name: str
@@ -205,6 +211,7 @@ class Analysis:
     settings: type[Settings] = Settings
     applies: Callable[["ModelConfig"], str | None] = everywhere
     more_hooks: Callable[["ModelConfig"], tuple[str, ...]] = no_more_hooks
+    beside: Callable[["ModelConfig", "ModelConfig"], tuple[str, ...]] = nothing_beside
 
     def hooks_on(self, cfg: "ModelConfig") -> tuple[str, ...]:
         """All activations it needs on a model of these facts."""

@@ -7,6 +7,7 @@ number. The model goes over all prompts first; then each untrained twin does, on
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -203,14 +204,15 @@ def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) ->
         for batch in batches
         for row in range(len(batch))
     ]
+    origin = batches[0].target_origin
     groups = [texts[start : start + EXPERIMENT_BATCH] for start in range(0, len(texts), EXPERIMENT_BATCH)]
     return [
         collate(
             [source for source, _, _ in group],
             [target for _, target, _ in group],
             model.cfg,
-            model.decoder_inputs,
-            batches[0].target_origin,
+            partial(model.decoder_inputs, origin=origin),
+            origin,
             tuple(row for row, (_, _, unfinished) in enumerate(group) if unfinished),
         ).to(model.device)
         for group in groups

@@ -57,7 +57,7 @@ class Side:
 
 def takes_prefixes(cfg: ModelConfig) -> bool:
     """Whether a model was made for task prefixes in its texts: T5's relatives were; BART and its relatives were not."""
-    return cfg.positions == "relative"
+    return cfg.reads_prefixes
 
 
 def without_prefix(prompt: Prompt) -> Prompt:
@@ -176,9 +176,11 @@ def side_by_side(first: Side, second: Side, titles: Mapping[str, tuple[str, str]
     mine, theirs = numbers(first, advance), numbers(second, advance)
     names = (first.name, second.name)
     sections = [_models(first, second)]
+    chosen = {item.analysis.name: item.analysis for item in choose_analyses(first.config)}
     for name, (title, question) in titles.items():
         frame = compared(mine.get(name, {}), theirs.get(name, {}), names, first.config.seed)
-        sections.append(_section(name, title, question, first, second, frame))
+        limits = chosen[name].beside(first.model.cfg, second.model.cfg)
+        sections.append(_section(name, title, question, first, second, frame, limits))
     return Report(
         title=f"{first.name} and {second.name} side by side",
         question="What does one model do on these texts that the other does not?",
@@ -236,7 +238,9 @@ def _reading(side: Side) -> str:
     return f"{side.name} knows no task prefixes (positions={side.model.cfg.positions!r}): its {count} prompts are read without."
 
 
-def _section(name: str, title: str, question: str, first: Side, second: Side, frame: pd.DataFrame) -> Section:
+def _section(
+    name: str, title: str, question: str, first: Side, second: Side, frame: pd.DataFrame, limits: tuple[str, ...]
+) -> Section:
     slug = name.replace("_", "-")
     apart = frame[frame["apart"] == "yes"]
     if frame.empty:
@@ -271,5 +275,6 @@ def _section(name: str, title: str, question: str, first: Side, second: Side, fr
         limits=(
             "Averages over layers and heads hide which of them differ; the full reports show each.",
             "Heads and layers of two models do not correspond by their numbers, so they are not subtracted one by one.",
+            *limits,
         ),
     )

@@ -1,10 +1,11 @@
 """What happens to a read-out when one decoder head's z is replaced: the check beside every attribution.
 
-    zero       z' = 0, which removes exactly the head's write (T5 has no biases) but leaves the range of activations
+    zero       z' = 0, which removes exactly what the head writes (with its share of the values' bias, where there is one; the
+               output's bias, which no head writes, stays) but leaves the range of activations
     mean       z' = mean of z over reference prompts of the same task, at rows of the same class (start, ordinary, final)
     resample   z' = z at a row of the same class of another prompt of the same task, averaged over draws
 
-With d = W_O (z' - z) the change of the head's write, x_t the final stream, and LD the read-out (methods C.5, E):
+With d = W_O (z' - z) the change of the head's write, x_t the final stream, and LD the read-out (methods C.5, E), in T5's family:
 
     total effect                   LD(everything after the head recomputed) - LD
     direct effect, norm frozen     r_t <d, direction>                    (zero: minus the attribution)
@@ -12,7 +13,9 @@ With d = W_O (z' - z) the change of the head's write, x_t the final stream, and 
     self-repair                    total effect - direct effect, norm frozen        (> 0 for a head that helps: repaired)
 
 Nothing is computed twice that need not be: the memory is computed once, all heads and kinds of replacement of one attention
-layer share a decoder pass as copies of the batch, and the vocabulary is never scored, because a read-out needs one direction.
+layer share a decoder pass as copies of the batch, and the vocabulary is never scored, because a read-out needs one direction. In
+families with more norms in the way (post-norm: one behind every sublayer), direct effects hold all of them or take all of them
+anew, and leave every later write as it is.
 Wang et al. 2022; McGrath et al. 2023; Rushing and Nanda 2024; Heimersheim and Nanda 2024.
 """
 
@@ -26,14 +29,17 @@ from torch import Tensor
 
 from interp.attribution import DecoderKind, head_directions
 from interp.cache import ActivationCache
+from interp.decomposition import sublayer_reads
 from interp.errors import InputError
 from interp.hooks import HookPoint
 from interp.model import HookedEncoderDecoder, Hooks
 from interp.names import attention_path
+from interp.pushed import change_with_norms_anew, pushed_hooks
 from interp.readout import Readout
 from interp.tokens import Batch
 from interp.weights import attention_weights
 from interp.words import PREFIX
+from interp.writers import last_norm
 
 Mode = Literal["zero", "mean", "resample"]
 
@@ -75,8 +81,7 @@ class Bench:
             return replaced.flatten(0, 1).to(tensor.dtype)
 
         normalized = decoded(self.model, self.batch, self.memory, [(site, replace)], len(replaced))
-        values: Tensor = (normalized * self.readout.directions).sum(-1)
-        return values
+        return self.readout.of(normalized)
 
 
 def decoded(
@@ -86,7 +91,7 @@ def decoded(
     hooks: Hooks,
     copies: int,
 ) -> Float[Tensor, "copy batch target d_model"]:
-    """The normed final stream of the decoder, before its gain, for copies of a batch that hooks tell apart.
+    """What the decoder's last norm makes of the stream, before its gain, for copies of a batch that hooks tell apart.
 
     Args:
         model: the model.
@@ -100,7 +105,7 @@ def decoded(
     def keep(tensor: Tensor, hook: HookPoint) -> None:
         seen.append(tensor)
 
-    with model.hooks([*hooks, ("decoder.ln_final.hook_normalized", keep)]):
+    with model.hooks([*hooks, (f"{last_norm(model.cfg, 'decoder')}.hook_normalized", keep)]):
         model.hf.get_decoder()(
             input_ids=batch.decoder_input_ids.repeat(copies, 1),
             attention_mask=batch.decoder_attention_mask.repeat(copies, 1),
@@ -120,8 +125,10 @@ def bench(model: HookedEncoderDecoder, batch: Batch, readout: Readout) -> Bench:
 
 def effect_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
     """The hook points that `replacements` and `direct_effects` read."""
-    last = f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post"
-    return ("decoder.*.attn.hook_z", "decoder.*.cross_attn.hook_z", "decoder.ln_final.hook_scale", last)
+    heads = ("decoder.*.attn.hook_z", "decoder.*.cross_attn.hook_z")
+    if model.cfg.biases:
+        return (*heads, *pushed_hooks(model))
+    return (*heads, "decoder.ln_final.hook_scale", f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post")
 
 
 def replacements(
@@ -220,11 +227,11 @@ def total_effects(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DirectEffects:
-    """What replacing a head does to the read-out if nothing after it answers.
+    """What replacing a head does to the read-out if no later writer answers.
 
     Attributes:
-        frozen: with the final norm held at its value.
-        recomputed: with the final norm taken anew.
+        frozen: with the norms in its way held at their values (T5: the final norm alone).
+        recomputed: with these norms taken anew.
     """
 
     frozen: Float[Tensor, "draw head batch target"]
@@ -239,7 +246,7 @@ def direct_effects(
     layer: int,
     replaced: Float[Tensor, "draw batch target head d_head"],
 ) -> DirectEffects:
-    """Direct effects of replacing one head at a time, in closed form: no forward pass, no write formed in d_model.
+    """Direct effects of replacing one head at a time, without a forward pass; in T5's family no write is formed in d_model.
 
     Args:
         model: the model the cache came from.
@@ -249,6 +256,8 @@ def direct_effects(
         layer: decoder layer.
         replaced: what z is replaced by.
     """
+    if readout.rows is not None:
+        return _through_norms(model, cache, readout, kind, layer, replaced)
     directions, cfg = readout.directions, model.cfg
     stream = cache[f"decoder.{cfg.n_decoder_layers - 1}.hook_resid_post"].to(directions.dtype)
     scale = cache["decoder.ln_final.hook_scale"].squeeze(-1)
@@ -266,6 +275,27 @@ def direct_effects(
     recomputed = (clean[..., None] + moved) * squared.rsqrt() - (clean / scale)[..., None]
     frozen = moved / scale[..., None]
     return DirectEffects(frozen.movedim(-1, 1), recomputed.movedim(-1, 1))
+
+
+def _through_norms(
+    model: HookedEncoderDecoder,
+    cache: ActivationCache,
+    readout: Readout,
+    kind: DecoderKind,
+    layer: int,
+    replaced: Float[Tensor, "draw batch target head d_head"],
+) -> DirectEffects:
+    """As `direct_effects` where norms have means, or there are several in the way; one head at a time, to save memory."""
+    path = attention_path(kind, layer)
+    change = (replaced - cache[f"{path}.hook_z"]).to(readout.directions.dtype)
+    W_O = attention_weights(model, kind, layer).W_O.to(change.dtype)
+    read = sublayer_reads(model, cache, readout)[path]
+    frozen = (change * head_directions(model, kind, layer, read)).sum(-1)
+    recomputed = [
+        change_with_norms_anew(model, cache, readout, path, change[:, :, :, head] @ W_O[head])
+        for head in range(change.shape[3])
+    ]
+    return DirectEffects(frozen.movedim(-1, 1), torch.stack(recomputed, 1))
 
 
 def head_sites(model: HookedEncoderDecoder) -> Sequence[tuple[DecoderKind, int]]:

@@ -6,6 +6,7 @@ padded with masks on both sides. Nothing is guessed: how the decoder's inputs fo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -15,7 +16,7 @@ from interp.errors import InputError
 from interp.families import DecoderInputs, ModelConfig
 from interp.generation import Written
 from interp.texts import Text, describe_generated, tokenise_all
-from interp.tokens import Batch, collate, shift_right
+from interp.tokens import Batch, TargetOrigin, collate, shift_right
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,7 @@ class Batcher:
             written: what the host wrote.
         """
         targets = [describe_generated(ids, self.tokenizer, self.cfg.eos_token_id) for ids in written.tokens]
-
-        def shift(labels: TokenIds) -> TokenIds:
-            return shift_right(labels, self.cfg, "start")
-
+        shift = partial(self.shifted, origin="generated")
         made = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished)
         return made.to(inputs.input_ids.device)
 
@@ -78,9 +76,9 @@ class Batcher:
         """Most tokens to generate: what was asked for, or twice the longest source plus 20, within `max_length`."""
         return min(asked or 2 * batch.input_ids.shape[1] + 20, self.max_length)
 
-    def shifted(self, labels: TokenIds) -> TokenIds:
-        """What the decoder reads to predict given labels: the start token (mBART: the last label), then labels shifted."""
-        return shift_right(labels, self.cfg, self.decoder_inputs)
+    def shifted(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
+        """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted."""
+        return shift_right(labels, self.cfg, self.decoder_inputs if origin == "given" else "start")
 
     def _collate(self, sources: Sequence[Text], targets: Sequence[Text]) -> Batch:
         return collate(sources, targets, self.cfg, self.shifted, "given")

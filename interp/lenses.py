@@ -9,6 +9,9 @@ Three readings of an unfinished computation, which answer different questions an
     DecoderLens               the whole decoder reading the encoder's stream after layer l, through the encoder's final norm, in
                               place of the memory (Langedijk et al. 2023)
 
+Post-norm layers (BART, Marian) hand on a normed stream, and no final norm comes behind them: there the lenses read the stream as
+it is, and the accumulated attribution is the running sum of an exact split with every norm held (`interp.decomposition`).
+
 The unembedding is applied to one layer at a time; tokens are then scored, and no layer x vocabulary tensor is kept.
 """
 
@@ -23,9 +26,12 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from interp.axes import Logits, Residual, Stack
 from interp.cache import ActivationCache
+from interp.decomposition import decompose, decomposition_hooks
 from interp.model import HookedEncoderDecoder
 from interp.readout import Readout
 from interp.tokens import Batch, Text, describe_generated
+from interp.weights import unembedding_bias
+from interp.writers import writers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +55,13 @@ def lens_hooks(model: HookedEncoderDecoder, stack: Stack) -> tuple[str, ...]:
     return (f"{stack}.*.hook_resid_pre", f"{stack}.{last}.hook_resid_post")
 
 
+def accumulated_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
+    """The hook points that `accumulated_attribution` reads."""
+    if model.cfg.biases:
+        return decomposition_hooks(model.cfg)
+    return (*lens_hooks(model, "decoder"), "decoder.ln_final.hook_scale")
+
+
 def streams(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack) -> Iterator[Residual]:
     """The residual stream of a stack at every depth, from its embedding to after its last layer, never normed."""
     depth = model.cfg.n_layers(stack)
@@ -58,15 +71,21 @@ def streams(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack) -
 
 
 def read_out(model: HookedEncoderDecoder, stream: Residual) -> Logits:
-    """The logits of an unfinished decoder stream: final norm, logit scale, unembedding, all the host's own modules.
+    """The logits of an unfinished decoder stream: final norm if there is one, logit scale, unembedding and its bias, if any.
 
     Args:
         model: the model.
         stream: a decoder stream that has not been normed (Hugging Face's last hidden state has, and would be normed twice).
     """
-    normed = model.module("decoder.ln_final")(stream)
+    normed = _final(model, stream, "decoder")
     logits: Tensor = model.module("unembed.hook_out")(normed * model.cfg.logit_scale)
-    return logits
+    return logits + unembedding_bias(model) if model.cfg.biases else logits
+
+
+def _final(model: HookedEncoderDecoder, stream: Residual, stack: Stack) -> Residual:
+    """The stream through its stack's final norm; as it is in post-norm families, which have none."""
+    normed: Tensor = stream if model.cfg.norm_place == "post" else model.module(f"{stack}.ln_final")(stream)
+    return normed
 
 
 def logit_lens(model: HookedEncoderDecoder, cache: ActivationCache, tokens: Int[Tensor, "batch target"]) -> Trajectory:
@@ -83,13 +102,20 @@ def logit_lens(model: HookedEncoderDecoder, cache: ActivationCache, tokens: Int[
 def accumulated_attribution(
     model: HookedEncoderDecoder, cache: ActivationCache, readout: Readout
 ) -> Float[Tensor, "batch depth target"]:
-    """The running sum of direct contributions to a read-out, layer by layer, under the final norm of the last layer.
+    """The running sum of direct contributions to a read-out, layer by layer, under the norms of the whole pass.
+
+    Constants behind the last layer (the biases of the final norm and of the unembedding) count at every depth.
 
     Args:
         model: the model the cache came from.
-        cache: with the activations of `lens_hooks(model, "decoder")` and `decoder.ln_final.hook_scale`.
+        cache: with the activations of `accumulated_hooks(model)`.
         readout: what is read; the last depth is its value.
     """
+    if model.cfg.biases:
+        values = decompose(model, cache, readout).values
+        layers = torch.tensor([-1 if one.layer is None else one.layer for one in writers(model.cfg, "decoder")])
+        depths = range(-1, model.cfg.n_decoder_layers)
+        return torch.stack([values[..., layers <= depth].sum(-1) for depth in depths], 1)
     read = readout.frozen(cache)
     return torch.stack([(stream * read).sum(-1) for stream in streams(model, cache, "decoder")], 1)
 
@@ -112,10 +138,9 @@ def decoder_lens(
 
 
 def memories(model: HookedEncoderDecoder, cache: ActivationCache) -> Iterator[Residual]:
-    """What the decoder would read if the encoder ended after 0, 1, ... layers: its stream through its own final norm."""
-    norm = model.module("encoder.ln_final")
+    """What the decoder would read if the encoder ended after 0, 1, ... layers: its stream through its own final norm, if any."""
     for stream in streams(model, cache, "encoder"):
-        yield norm(stream)
+        yield _final(model, stream, "encoder")
 
 
 def _decode(model: HookedEncoderDecoder, batch: Batch, memory: Residual) -> Logits:

@@ -9,7 +9,7 @@ its sign, which depends on the model: `verify` looks, and says which pairs are l
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
@@ -17,10 +17,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.axes import TokenIds
 from interp.errors import InputError
+from interp.families import ModelConfig
 from interp.model import HookedEncoderDecoder
+from interp.readout import output_rows
 from interp.tokens import Batch, Text, collate, tokenise
-from interp.weights import logit_directions
+from interp.weights import logit_directions, norm_bias, norm_gain
+from interp.words import task_prefix
+from interp.writers import last_norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,21 @@ class PairBatch:
         return len(self.pairs)
 
     def directions(self, model: HookedEncoderDecoder) -> Float[Tensor, "batch d_model"]:
-        """The direction that reads answer less foil from the normed final stream."""
-        return logit_directions(model, self.answers) - logit_directions(model, self.foils)
+        """The direction that reads answer less foil from what the decoder's last norm makes of the stream, before its gain."""
+        if not model.cfg.biases:
+            return logit_directions(model, self.answers) - logit_directions(model, self.foils)
+        return self._rows(model)[0] * norm_gain(model, last_norm(model.cfg, "decoder"))
+
+    def constants(self, model: HookedEncoderDecoder) -> Float[Tensor, " batch"] | None:
+        """What biases behind that norm add to answer less foil; None in T5's family, which has none."""
+        if not model.cfg.biases:
+            return None
+        rows, bias = self._rows(model)
+        return rows @ norm_bias(model, last_norm(model.cfg, "decoder")).to(rows.dtype) + bias
+
+    def _rows(self, model: HookedEncoderDecoder) -> tuple[Tensor, Tensor]:
+        (rows, bias), (other, other_bias) = (output_rows(model, tokens) for tokens in (self.answers, self.foils))
+        return rows - other, bias - other_bias
 
     def difference(self, logits: Float[Tensor, "batch target vocab"]) -> Float[Tensor, " batch"]:
         """Answer less foil at the answer's row, from logits."""
@@ -105,6 +123,21 @@ def bundled_pairs() -> tuple[PromptPair, ...]:
     """The minimal pairs that come with the package, our own sentences; `verify` tells which of them flip a model's answer."""
     lines = resources.files("interp.prompts").joinpath("pairs.jsonl").read_text(encoding="utf-8").splitlines()
     return tuple(PromptPair(**json.loads(line)) for line in lines)
+
+
+def candidate_pairs(cfg: ModelConfig) -> tuple[PromptPair, ...]:
+    """The bundled pairs as a model reads them.
+
+    Models that were made for no task prefixes get the texts without, and not the pairs that differ in nothing else.
+    """
+    if cfg.reads_prefixes:
+        return bundled_pairs()
+    bare = [replace(pair, clean=_bare(pair.clean), corrupted=_bare(pair.corrupted)) for pair in bundled_pairs()]
+    return tuple(pair for pair in bare if pair.clean != pair.corrupted)
+
+
+def _bare(text: str) -> str:
+    return text.removeprefix(task_prefix(text)).strip()
 
 
 def verify(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: float = LEAST_MARGIN) -> Verified:
@@ -162,7 +195,7 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
     rows = [_divergence(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]
     # Nothing after the answer matters to it, so the decoder is not run there.
     prefixes = [_until(texts[0], row + 1) for texts, row in zip(targets, rows, strict=True)]
-    shift, device = model.decoder_inputs, model.device
+    shift, device = _shift(model, [texts[0] for texts in targets]), model.device
     return PairBatch(
         pairs=tuple(pairs),
         clean=collate(clean, prefixes, model.cfg, shift, "given").to(device),
@@ -171,6 +204,19 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
         answers=torch.tensor([texts[0].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
         foils=torch.tensor([texts[1].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
     )
+
+
+def _shift(model: HookedEncoderDecoder, targets: Sequence[Text]) -> Callable[[TokenIds], TokenIds]:
+    """The rule that makes decoder inputs of the beginnings of targets."""
+    if model.family.decoder_inputs == "start":
+        return model.decoder_inputs
+
+    def cut(labels: TokenIds) -> TokenIds:
+        """Where the last label comes first (mBART), it is the whole target's."""
+        whole = collate(targets, targets, model.cfg, model.decoder_inputs, "given")
+        return whole.decoder_input_ids[:, : labels.shape[1]]
+
+    return cut
 
 
 def _check_counts(pair: PromptPair, clean: Text, corrupted: Text) -> None:

@@ -35,7 +35,7 @@ from interp.generation import Decoding, Generation, StepRecorder, write
 from interp.hooks import HookFunction, HookPoint, attached
 from interp.names import NamesFilter, matching, resolve
 from interp.texts import length_limit
-from interp.tokens import Batch
+from interp.tokens import Batch, TargetOrigin
 from interp.wires import head_results
 from interp.wiring import wire
 
@@ -282,9 +282,9 @@ class HookedEncoderDecoder:
         weight: Tensor = self.module(name).weight  # type: ignore[assignment]
         return head_results(z, weight.to(z))
 
-    def decoder_inputs(self, labels: TokenIds) -> TokenIds:
-        """What the decoder reads to predict given labels: the start token (mBART: the last label), then labels shifted."""
-        return self._batcher.shifted(labels)
+    def decoder_inputs(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
+        """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted."""
+        return self._batcher.shifted(labels, origin)
 
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
         """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token], float32 at least.

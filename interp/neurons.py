@@ -5,6 +5,8 @@ logit scale, a value is a vector of logits
 
     value_n[w] = <v_n, direction_w>,       direction_w = s * gain * W_U[w]      (before the positive scale r_t of a row)
 
+LayerNorm also takes the value's mean off. In post-norm families the norm that reads it is the one behind its own layer's MLP.
+
 A gated layer's post may be negative, so both ends of that vector are shown. Whether the vector says anything is judged against
 random directions of the same length in the span of the layer's values: a value that is no more extreme over the vocabulary than
 these has no tokens of its own. What a neuron contributes to one read-out is `interp.attribution.neuron_contributions`.
@@ -19,7 +21,8 @@ from torch import Tensor
 from interp.cache import ActivationCache
 from interp.model import HookedEncoderDecoder
 from interp.tokens import Batch
-from interp.weights import final_gain, unembedding
+from interp.weights import norm_gain, unembedding
+from interp.writers import norm_behind
 
 NEURONS_AT_ONCE = 32
 """Values read by the unembedding in one product: no tensor of neurons x vocabulary is ever built."""
@@ -80,7 +83,7 @@ def project_values(
         neurons: which neurons.
         top: tokens kept at each end.
     """
-    return _project(model, neurons, values(model, layer)[neurons], top)
+    return _project(model, layer, neurons, values(model, layer)[neurons], top)
 
 
 def random_projections(
@@ -95,16 +98,19 @@ def random_projections(
     weights = torch.randn(len(neurons), len(W_out), generator=generator).to(W_out)
     random = weights @ W_out
     lengths = W_out[neurons].norm(dim=-1, keepdim=True)
-    return _project(model, neurons, random / random.norm(dim=-1, keepdim=True) * lengths, top)
+    return _project(model, layer, neurons, random / random.norm(dim=-1, keepdim=True) * lengths, top)
 
 
-def _project(model: HookedEncoderDecoder, neurons: Tensor, vectors: Tensor, top: int) -> Projections:
-    parts = [_read(model, part, top) for part in vectors.split(NEURONS_AT_ONCE)]
+def _project(model: HookedEncoderDecoder, layer: int, neurons: Tensor, vectors: Tensor, top: int) -> Projections:
+    parts = [_read(model, layer, part, top) for part in vectors.split(NEURONS_AT_ONCE)]
     return Projections(neurons, *(torch.cat(field) for field in zip(*parts, strict=True)))
 
 
-def _read(model: HookedEncoderDecoder, vectors: Tensor, top: int) -> tuple[Tensor, ...]:
-    logits = (vectors * final_gain(model, "decoder") * model.cfg.logit_scale) @ unembedding(model).t()
+def _read(model: HookedEncoderDecoder, layer: int, vectors: Tensor, top: int) -> tuple[Tensor, ...]:
+    if model.cfg.norm == "layer":
+        vectors = vectors - vectors.mean(-1, keepdim=True)
+    gain = norm_gain(model, norm_behind(model.cfg, "decoder", layer))
+    logits = (vectors * gain * model.cfg.logit_scale) @ unembedding(model).t()
     standard = (logits - logits.mean(-1, keepdim=True)) / logits.std(-1, keepdim=True, unbiased=False)
     raised, lowered = logits.topk(top), (-logits).topk(top)
     largest_z, kurtosis = standard.abs().amax(-1), standard.pow(4).mean(-1) - 3

@@ -131,7 +131,8 @@ class Side:
         normalized = decoded(self.model, self.batch, memory, in_decoder, copies)
         at_row = normalized[:, torch.arange(len(self.pairs), device=normalized.device), self.pairs.rows]
         values: Tensor = (at_row * self.pairs.directions(self.model)).sum(-1)
-        return values
+        constants = self.pairs.constants(self.model)
+        return values if constants is None else values + constants
 
     def copies_at_once(self) -> int:
         """How many copies of the pairs fit into one pass."""

@@ -6,7 +6,8 @@ Every number explained here is linear in the normed final stream of the decoder,
     w against a foil      direction_w - direction_foil         free of whatever raises all logits alike
     w against the mean    direction_w - mean_v direction_v     the same, without choosing a foil
 
-and its value can be read from the logits, which is what a decomposition along the direction must add up to.
+and its value can be read from the logits, which is what a decomposition along the direction must add up to. Families with biases
+add a constant to each: the direction's product with the last norm's bias, and the unembedding's bias.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.residual import final_inverse_scale
 from interp.tokens import Batch
-from interp.weights import final_gain, logit_directions, unembedding
+from interp.weights import final_gain, logit_directions, norm_bias, norm_gain, unembedding, unembedding_bias
+from interp.writers import last_norm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,20 +31,42 @@ class Readout:
     """One number for every decoder row, and the direction that reads it.
 
     Attributes:
-        directions: direction read in the final decoder stream, after division by the norm's scale.
+        directions: direction read in what the decoder's last norm makes of the stream, before its gain: the stream after
+            division by the norm's scale (LayerNorm: less its mean).
         values: the number itself, taken from the logits, in float32 or wider.
+        rows: direction read in the decoder's output, behind the norm's gain and bias; None in T5's family, which has no biases.
+        bias: what the unembedding's bias adds; None in T5's family.
+        constant: what the biases of the last norm and of the unembedding add together; None in T5's family.
     """
 
     directions: Float[Tensor, "batch target d_model"]
     values: Float[Tensor, "batch target"]
+    rows: Float[Tensor, "batch target d_model"] | None = None
+    bias: Float[Tensor, "batch target"] | None = None
+    constant: Float[Tensor, "batch target"] | None = None
 
     def frozen(self, cache: ActivationCache) -> Float[Tensor, "batch target d_model"]:
         """The directions times the inverse scale of the final norm: what a write to the stream is projected on.
 
+        In families with biases the norms in the way have means, or there are several: `interp.decomposition.sublayer_reads`.
+
         Args:
             cache: with `decoder.ln_final.hook_scale`.
+
+        Raises:
+            InputError: if the read-out is of a family with biases.
         """
+        if self.rows is not None:
+            raise InputError(
+                "A read-out of a family with biases is seen by every sublayer in its own way; take "
+                "interp.decomposition.sublayer_reads."
+            )
         return self.directions * final_inverse_scale(cache).unsqueeze(-1)
+
+    def of(self, normalized: Float[Tensor, "*copies batch target d_model"]) -> Float[Tensor, "*copies batch target"]:
+        """The number, from what the last norm makes of the stream, before its gain."""
+        values: Tensor = (normalized * self.directions).sum(-1)
+        return values if self.constant is None else values + self.constant
 
 
 def label_tokens(batch: Batch) -> Int[Tensor, "batch target"]:
@@ -61,9 +85,43 @@ def runner_up(logits: Logits, tokens: Int[Tensor, "batch target"]) -> Int[Tensor
     return torch.where(best[..., 0] == tokens, best[..., 1], best[..., 0])
 
 
+def output_rows(
+    model: HookedEncoderDecoder, tokens: Int[Tensor, "*tokens"]
+) -> tuple[Float[Tensor, "*tokens d_model"], Float[Tensor, "*tokens"]]:
+    """The direction of the decoder's output that a token's logit reads, s * W_U[token], and the bias behind it.
+
+    Args:
+        model: a model of any family.
+        tokens: the tokens.
+    """
+    return model.cfg.logit_scale * _wide(unembedding(model)[tokens]), _wide(unembedding_bias(model)[tokens])
+
+
 def token_logit(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]) -> Readout:
     """The logit of one token for every decoder row."""
-    return Readout(_wide(logit_directions(model, tokens)), _chosen(logits, tokens))
+    values = _chosen(logits, tokens)
+    if not model.cfg.biases:
+        return Readout(_wide(logit_directions(model, tokens)), values)
+    return biased_readout(model, *output_rows(model, tokens), values)
+
+
+def biased_readout(
+    model: HookedEncoderDecoder,
+    rows: Float[Tensor, "batch target d_model"],
+    bias: Float[Tensor, "batch target"],
+    values: Float[Tensor, "batch target"],
+) -> Readout:
+    """A linear read-out of the decoder's output, as one of what its last norm makes of the stream.
+
+    Args:
+        model: a model with biases.
+        rows: direction read in the decoder's output.
+        bias: what is added behind.
+        values: the number itself.
+    """
+    last = last_norm(model.cfg, "decoder")
+    directions = rows * _wide(norm_gain(model, last))
+    return Readout(directions, values, rows, bias, rows @ _wide(norm_bias(model, last)) + bias)
 
 
 def logit_difference(
@@ -73,15 +131,23 @@ def logit_difference(
     foils: Int[Tensor, "batch target"],
 ) -> Readout:
     """The logit of a token less the logit of its foil, for every decoder row."""
-    token, foil = token_logit(model, logits, tokens), token_logit(model, logits, foils)
-    return Readout(token.directions - foil.directions, token.values - foil.values)
+    values = _chosen(logits, tokens) - _chosen(logits, foils)
+    if not model.cfg.biases:
+        return Readout(_wide(logit_directions(model, tokens)) - _wide(logit_directions(model, foils)), values)
+    (rows, bias), (other, other_bias) = output_rows(model, tokens), output_rows(model, foils)
+    return biased_readout(model, rows - other, bias - other_bias, values)
 
 
 def logit_against_mean(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]) -> Readout:
     """The logit of a token less the mean logit of the whole vocabulary, which no softmax can see the difference of."""
-    mean = model.cfg.logit_scale * _wide(final_gain(model, "decoder")) * _wide(unembedding(model)).mean(0)
-    token = token_logit(model, logits, tokens)
-    return Readout(token.directions - mean, token.values - logits.mean(-1, dtype=token.values.dtype))
+    chosen = _chosen(logits, tokens)
+    values = chosen - logits.mean(-1, dtype=chosen.dtype)
+    if not model.cfg.biases:
+        mean = model.cfg.logit_scale * _wide(final_gain(model, "decoder")) * _wide(unembedding(model)).mean(0)
+        return Readout(_wide(logit_directions(model, tokens)) - mean, values)
+    rows, bias = output_rows(model, tokens)
+    rows = rows - model.cfg.logit_scale * _wide(unembedding(model)).mean(0)
+    return biased_readout(model, rows, bias - _wide(unembedding_bias(model)).mean(), values)
 
 
 def largest_logit(logits: Logits, batch: Batch) -> Float[Tensor, " batch"]:

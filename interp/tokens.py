@@ -28,6 +28,9 @@ _PROMPTS_SHOWN = 8
 HF_FIELDS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "labels")
 
 
+TargetOrigin = Literal["given", "generated"]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Prompts ready for a forward pass; the five tensors carry Hugging Face's names, so `model.hf(**batch)` works.
@@ -55,7 +58,7 @@ class Batch:
     source_categories: Int[Tensor, "batch source"]
     source_texts: tuple[Text, ...]
     target_texts: tuple[Text, ...]
-    target_origin: Literal["given", "generated"]
+    target_origin: TargetOrigin
     unfinished: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -122,7 +125,7 @@ def collate(
     targets: Sequence[Text],
     config: ModelConfig,
     shift: Callable[[TokenIds], TokenIds],
-    target_origin: Literal["given", "generated"],
+    target_origin: TargetOrigin,
     unfinished: tuple[int, ...] = (),
 ) -> Batch:
     """Pad tokenised texts into a batch.

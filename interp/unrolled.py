@@ -12,6 +12,7 @@ are components of their own. The bias of values reaches every head whatever it l
 the head's contribution, and is given beside it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,12 @@ from interp.axes import AttentionKind, Stack
 from interp.cache import ActivationCache
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
-from interp.weights import attention_weights, unembedding, unembedding_bias
+from interp.readout import output_rows
+from interp.weights import attention_bias, attention_weights, mlp_bias, norm_bias, norm_gain, value_bias
+from interp.writers import Step, norms, steps, writers
+
+Reads = Mapping[str, Tensor]
+"""Step of a stack (`interp.writers.Step.name`) -> the direction by which a read-out of the stack's output sees what it writes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +38,7 @@ class NamedContributions:
 
     Attributes:
         labels: `embedding`, `positions`, `DL0H1`, `DL0 attention bias`, `XL0H1`, `DL0MLP`, `DL0MLP bias`, `DL0 norm 1 bias`,
-            `final norm bias`, `unembedding bias`, ...: those that the family has.
+            `final norm bias`, `unembedding bias`, ...: those that the family has (`interp.writers.writers`).
         values: contributions in units of the read-out; their sum over components is the read-out.
         cross_reads: for every layer the direction by which the read-out sees what its cross heads write.
     """
@@ -63,8 +69,9 @@ class NamedSources:
 
 def unrolled_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
     """The hook points that `named_contributions` and `named_sources` read."""
-    leaves = (".hook_embed", ".hook_pos_embed", ".hook_z", ".hook_mlp_out", ".hook_scale", "cross_attn.hook_pattern")
-    return tuple(name for name in model.hook_points() if name.endswith(leaves))
+    leaves = (".hook_embed", ".hook_pos_embed", ".hook_z", ".hook_mlp_out", "cross_attn.hook_pattern")
+    scales = {f"{norm}.hook_scale" for norm in (*norms(model.cfg, "encoder"), *norms(model.cfg, "decoder"))}
+    return tuple(name for name in model.hook_points() if name.endswith(leaves) or name in scales)
 
 
 def named_contributions(
@@ -81,16 +88,34 @@ def named_contributions(
         tokens: one token for every decoder row.
         foils: the token to subtract.
     """
-    table, bias = unembedding(model), unembedding_bias(model)
-    wide = torch.promote_types(table.dtype, torch.float32)
-    rows, constant = table[tokens].to(wide), bias[tokens].to(wide)
+    rows, bias = output_rows(model, tokens)
     if foils is not None:
-        rows, constant = rows - table[foils].to(wide), constant - bias[foils].to(wide)
-    unrolling = _Unrolling(model, cache, "decoder", rows * model.cfg.logit_scale)
-    unrolling.run()
+        other, other_bias = output_rows(model, foils)
+        rows, bias = rows - other, bias - other_bias
+    return unrolled_contributions(model, cache, rows, bias)
+
+
+def unrolled_contributions(
+    model: HookedEncoderDecoder,
+    cache: ActivationCache,
+    rows: Float[Tensor, "batch target d_model"],
+    bias: Float[Tensor, "batch target"],
+) -> NamedContributions:
+    """Split a linear read-out of the decoder's output over everything that writes to the decoder.
+
+    Args:
+        model: a model of any family.
+        cache: with the activations of `unrolled_hooks`.
+        rows: the direction read in the decoder's output.
+        bias: what is added behind.
+    """
+    read = unrolled_reads(model, cache, "decoder", rows)
+    values = _along_steps(model, cache, "decoder", read)
     if model.cfg.biases:
-        unrolling.add("unembedding bias", constant)
-    return NamedContributions(*unrolling.result(), tuple(reversed(unrolling.cross_reads)))
+        values.append(bias)
+    labels = tuple(writer.label for writer in writers(model.cfg, "decoder"))
+    cross = tuple(read[attention_path("cross", layer)] for layer in range(model.cfg.n_decoder_layers))
+    return NamedContributions(labels, torch.stack(values, -1), cross)
 
 
 def named_sources(
@@ -104,109 +129,88 @@ def named_sources(
         contributions: of the same pass.
     """
     reads: Tensor | None = None
-    value_bias = torch.zeros_like(contributions.values[..., 0])
+    constant = torch.zeros_like(contributions.values[..., 0])
     for layer, read in enumerate(contributions.cross_reads):
         heads = [HeadId("cross", layer, head) for head in range(model.cfg.heads_of("cross"))]
         term = memory_reads(model, cache, read, heads)
         reads = term if reads is None else reads + term
-        projection = model.module(attention_path("cross", layer)).get_submodule(model.family.projections[2])
-        if isinstance(projection.bias, Tensor):
+        if model.cfg.biases:
             W_O = attention_weights(model, "cross", layer).W_O.to(read.dtype)
-            per_head = projection.bias.to(read.dtype).unflatten(0, (W_O.shape[0], -1))
-            value_bias = value_bias + read @ torch.einsum("hk,hkd->d", per_head, W_O)
+            constant = constant + read @ torch.einsum("hk,hkd->d", value_bias(model, "cross", layer).to(read), W_O)
     assert reads is not None
-    unrolling = _Unrolling(model, cache, "encoder", reads)
-    unrolling.run()
-    return NamedSources(*unrolling.result(), value_bias)
+    labels = tuple(writer.label for writer in writers(model.cfg, "encoder"))
+    return NamedSources(labels, unrolled_memory(model, cache, reads), constant)
 
 
-class _Unrolling:
-    """Goes through a stack from its end to its start, with the direction that reads it.
+def unrolled_memory(
+    model: HookedEncoderDecoder, cache: ActivationCache, reads: Float[Tensor, "batch query source d_model"]
+) -> Float[Tensor, "batch query source component"]:
+    """Split what a direction reads at every source token of the memory over the encoder's writers at that token.
 
     Args:
-        model: the model.
-        cache: of one pass.
-        stack: which stack.
-        read: directions read in the stack's output, [batch ... pos d_model].
+        model: a model of any family.
+        cache: with the activations of `unrolled_hooks`.
+        reads: directions in the memory, for every query (a decoder row, or a head).
     """
+    return torch.stack(_along_steps(model, cache, "encoder", unrolled_reads(model, cache, "encoder", reads)), -1)
 
-    def __init__(self, model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack, read: Tensor) -> None:
-        self.model = model
-        self.cache = cache
-        self.stack: Stack = stack
-        self.read = read
-        self.letter = "E" if stack == "encoder" else "D"
-        self.cross_reads: list[Tensor] = []
-        self._parts: list[tuple[str, Tensor]] = []
 
-    def run(self) -> None:
-        """Collect the contributions of every writer and norm."""
-        post = self.model.cfg.norm_place == "post"
-        sublayers = ("attn", "mlp") if self.stack == "encoder" else ("attn", "cross_attn", "mlp")
-        if f"{self.stack}.ln_final.hook_scale" in self.cache:
-            self._pull(f"{self.stack}.ln_final", "final norm bias")
-        for layer in reversed(range(self.model.cfg.n_layers(self.stack))):
-            for place, sublayer in reversed(list(enumerate(sublayers, start=1))):
-                if post:
-                    self._pull(f"{self.stack}.{layer}.ln{place}", f"{self.letter}L{layer} norm {place} bias")
-                if sublayer == "mlp":
-                    self._mlp(layer)
-                else:
-                    self._attention("cross" if sublayer == "cross_attn" else self.stack, layer)
-        if f"{self.stack}.ln_embed.hook_scale" in self.cache:
-            self._pull(f"{self.stack}.ln_embed", "embedding norm bias")
-        positions = f"{self.stack}.hook_pos_embed"
-        if positions in self.cache:
-            self.add("positions", self._along(self.cache[positions]))
-        name = "embedding" if self.stack == "decoder" else "source embedding"
-        self.add(name, self._along(self.cache[f"{self.stack}.hook_embed"]))
+def unrolled_reads(
+    model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack, read: Float[Tensor, "batch *query pos d_model"]
+) -> Reads:
+    """Take a direction from a stack's output back through its norms to everything that writes to the stream.
 
-    def add(self, label: str, values: Tensor) -> None:
-        """Note one component."""
-        self._parts.append((label, values))
+    Args:
+        model: a model of any family.
+        cache: with the scales of the norms in the stream's way.
+        stack: which stack.
+        read: directions read in the stack's output.
 
-    def result(self) -> tuple[tuple[str, ...], Tensor]:
-        """Labels in reading order, and values with the components last."""
-        ordered = [part for part in reversed(self._parts) if part[0] != "unembedding bias"]
-        ordered += [part for part in self._parts if part[0] == "unembedding bias"]
-        return tuple(label for label, _ in ordered), torch.stack([values for _, values in ordered], -1)
+    Returns:
+        For every step the direction that sees what it writes; for a norm, what it hands on.
+    """
+    found: dict[str, Tensor] = {}
+    for step in reversed(steps(model.cfg, stack)):
+        found[step.name] = read
+        if step.what == "norm":
+            read = read * norm_gain(model, step.name).to(read.dtype)
+            if model.cfg.norm == "layer":
+                read = read - read.mean(-1, keepdim=True)
+            read = read / _beside(cache[f"{step.name}.hook_scale"], read)
+    return found
 
-    def _along(self, write: Tensor) -> Tensor:
-        """<write, read>; a write has no query axis, a read may have one."""
-        return (self._beside(write) * self.read).sum(-1)
 
-    def _beside(self, write: Tensor) -> Tensor:
-        return write.unsqueeze(1) if self.read.ndim > write.ndim else write
+def _along_steps(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack, reads: Reads) -> list[Tensor]:
+    """<write, read> of every writer, in the order of `writers`."""
+    values: list[Tensor] = []
+    for step in steps(model.cfg, stack):
+        values += _along(model, cache, step, reads[step.name])
+    return values
 
-    def _constant(self, label: str, bias: object) -> None:
-        if isinstance(bias, Tensor):
-            self.add(label, self.read @ bias.to(self.read.dtype))
 
-    def _pull(self, norm: str, label: str) -> None:
-        """Take the direction from behind a norm to before it."""
-        module = self.model.module(norm)
-        self._constant(label, getattr(module, "bias", None))  # RMSNorm has none
-        gain: Tensor = module.weight  # type: ignore[assignment]
-        read = self.read * gain.to(self.read.dtype)
-        if self.model.cfg.norm == "layer":
-            read = read - read.mean(-1, keepdim=True)
-        self.read = read / self._beside(self.cache[f"{norm}.hook_scale"])
+def _along(model: HookedEncoderDecoder, cache: ActivationCache, step: Step, read: Tensor) -> list[Tensor]:
+    if step.attention is not None:
+        return _heads(model, cache, step.attention, step.layer or 0, read)
+    if step.what == "norm":
+        return [read @ norm_bias(model, step.name).to(read.dtype)] if model.cfg.biases else []
+    if step.what != "mlp":
+        return [(_beside(cache[step.name], read) * read).sum(-1)]
+    written = cache[f"{step.name.removesuffix('.mlp')}.hook_mlp_out"]
+    if not model.cfg.biases:
+        return [(_beside(written, read) * read).sum(-1)]
+    bias = mlp_bias(model, step.name)
+    return [(_beside(written - bias, read) * read).sum(-1), read @ bias.to(read.dtype)]
 
-    def _mlp(self, layer: int) -> None:
-        label = f"{self.letter}L{layer}MLP"
-        bias = getattr(self.model.module(f"{self.stack}.{layer}.mlp.hook_post"), "bias", None)
-        self._constant(f"{label} bias", bias)
-        written = self.cache[f"{self.stack}.{layer}.hook_mlp_out"]
-        self.add(label, self._along(written - bias if isinstance(bias, Tensor) else written))
 
-    def _attention(self, kind: AttentionKind, layer: int) -> None:
-        path = attention_path(kind, layer)
-        letter = "X" if kind == "cross" else self.letter
-        self._constant(f"{letter}L{layer} attention bias", self.model.module(f"{path}.hook_result").bias)
-        if kind == "cross":
-            self.cross_reads.append(self.read)
-        W_O = attention_weights(self.model, kind, layer).W_O.to(self.read.dtype)
-        z = self.cache[f"{path}.hook_z"]
-        for head in reversed(range(W_O.shape[0])):
-            seen = self.read @ W_O[head].t()
-            self.add(str(HeadId(kind, layer, head)), (self._beside(z[:, :, head]) * seen).sum(-1))
+def _heads(
+    model: HookedEncoderDecoder, cache: ActivationCache, kind: AttentionKind, layer: int, read: Tensor
+) -> list[Tensor]:
+    W_O = attention_weights(model, kind, layer).W_O.to(read.dtype)
+    z = cache[f"{attention_path(kind, layer)}.hook_z"]
+    values = [(_beside(z[:, :, head], read) * (read @ W_O[head].t())).sum(-1) for head in range(W_O.shape[0])]
+    return [*values, read @ attention_bias(model, kind, layer).to(read.dtype)] if model.cfg.biases else values
+
+
+def _beside(write: Tensor, read: Tensor) -> Tensor:
+    """A write has no query axis, a read may have one."""
+    return write.unsqueeze(1) if read.ndim > write.ndim else write

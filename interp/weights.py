@@ -54,6 +54,38 @@ def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int)
     return bias if isinstance(bias, Tensor) else torch.zeros(model.cfg.d_model, device=model.device, dtype=model.dtype)
 
 
+def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
+    """The bias of an attention's values, which every head adds to its z whatever it looks at, because patterns sum to 1."""
+    module = model.module(attention_path(kind, layer)).get_submodule(model.family.projections[2])
+    return _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
+
+
+def mlp_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
+    """What an MLP writes whatever its neurons do.
+
+    Args:
+        model: a model with biases.
+        path: of the MLP, e.g. `decoder.0.mlp`.
+    """
+    return _bias(model.module(f"{path}.hook_post"))
+
+
+def norm_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
+    """What a LayerNorm adds to what it hands on.
+
+    Args:
+        model: a model with biases.
+        path: of the norm, e.g. `decoder.0.ln1`.
+    """
+    return _bias(model.module(path))
+
+
+def _bias(module: nn.Module) -> Tensor:
+    bias = module.bias
+    assert isinstance(bias, Tensor)
+    return bias
+
+
 def _weight(module: nn.Module) -> Tensor:
     weight = module.weight
     assert isinstance(weight, Tensor)
@@ -87,7 +119,12 @@ def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
 
 def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_model"]:
     """The gain of a stack's final norm."""
-    return _weight(model.module(f"{stack}.ln_final"))
+    return norm_gain(model, f"{stack}.ln_final")
+
+
+def norm_gain(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
+    """The gain of a norm, e.g. `decoder.0.ln1`."""
+    return _weight(model.module(path))
 
 
 def logit_directions(model: HookedEncoderDecoder, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:

@@ -14,7 +14,7 @@ from interp.tokens import Batch
 def one_pass(model: HookedEncoderDecoder, batch: Batch) -> Pass:
     """One forward pass with the activations that the analysis asks for."""
     with torch.no_grad():
-        logits, cache = model.run_with_cache(batch, ANALYSIS.hooks)
+        logits, cache = model.run_with_cache(batch, ANALYSIS.hooks_on(model.cfg))
     return Pass(model, batch, logits, cache, Settings())
 
 

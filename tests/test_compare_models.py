@@ -1,6 +1,7 @@
 """Two models side by side: the page, its numbers by hand, prefixes, untrained models, bad input, and equal bytes again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from transformers import ByT5Tokenizer
 from typer.testing import CliRunner
 
+from analyses._contract import in_t5_shapes
 from analyses.cli import app
 from analyses.config import make_config
 from analyses.inputs import choose_analyses
-from analyses.runner import _check_analysable
+from analyses.runner import _check_analysable, with_refusals
 from analyses.side_by_side import compared, without_prefix
 from interp.errors import InputError
 from interp.prompts import Prompt
@@ -72,14 +74,18 @@ def test_t5_and_bart_side_by_side(desk: Path, tmp_path: Path) -> None:
     assert "byt5 reads 4 prompts as they are, with their task prefixes." in page
     assert "say: The dog sleeps." in (out / "first" / "tables" / "prompts.csv").read_text(encoding="utf-8")
     assert "say:" not in (out / "second" / "tables" / "prompts.csv").read_text(encoding="utf-8")
-    refused = json.loads((out / "second" / "results.json").read_text(encoding="utf-8"))["logit_attribution"]["findings"]
-    assert "this bart has positions='learned', norm_place='post' and biases=True" in refused[0]
+    assert "Not answered for this model" not in page
+    assert "Contributions under held norms are not the same quantity in both" in page
+    attributed = pd.read_csv(out / "second" / "tables" / "logit-attribution-components.csv")
+    assert {"embedding", "positions", "bias"} <= set(attributed["kind"])
     numbers = pd.read_csv(out / "tables" / "cross-attention-focus-numbers.csv")
     assert len(numbers) > 5
     np.testing.assert_allclose(numbers["difference"], numbers["bart"] - numbers["byt5"], rtol=1e-3, atol=1e-5)
     assert (numbers["low"] <= numbers["difference"] + 1e-9).all()
     assert (numbers["difference"] <= numbers["high"] + 1e-9).all()
-    assert not (out / "tables" / "logit-attribution-numbers.csv").exists()
+    effects = pd.read_csv(out / "tables" / "logit-attribution-numbers.csv").set_index("number")
+    assert "difference.value" in effects.index
+    np.testing.assert_allclose(effects["difference"], effects["bart"] - effects["byt5"], rtol=1e-3, atol=1e-5)
     findings = pd.read_csv(out / "tables" / "cross-attention-focus-findings.csv")
     own = json.loads((out / "second" / "results.json").read_text(encoding="utf-8"))["cross_attention_focus"]["findings"]
     assert findings["bart"].dropna().tolist() == own
@@ -141,7 +147,11 @@ def test_bad_models_are_refused_in_one_sentence(first: str, second: str, message
 
 def test_a_model_that_no_chosen_analysis_can_read_is_refused_by_attribute() -> None:
     cfg = tiny("bart").cfg
+    (chosen,) = choose_analyses(make_config(analyses="logit_attribution"))
+    of_t5 = replace(chosen, analysis=replace(chosen.analysis, applies=in_t5_shapes))
     with pytest.raises(InputError, match=r"None of the chosen analyses.*positions='learned', norm_place='post'"):
-        _check_analysable(cfg, choose_analyses(make_config(analyses="logit_attribution")))
-    _check_analysable(cfg, choose_analyses(make_config(analyses="logit_attribution,cross_attention_focus")))
-    _check_analysable(tiny("umt5").cfg, choose_analyses(make_config()))
+        _check_analysable(cfg, [of_t5])
+    _check_analysable(cfg, [of_t5, chosen])
+    _check_analysable(tiny("umt5").cfg, [of_t5])
+    (section,) = with_refusals(cfg, [of_t5], [])
+    assert "Not answered for this model: its equations need positions='relative'" in section.findings[0]

@@ -11,6 +11,7 @@ from analyses.logit_attribution.causal import CausalCheck, ablate, agreement, ch
 from analyses.logit_attribution.causal_blocks import causal_blocks, causal_findings, causal_frame
 from analyses.logit_attribution.experiment import experiment, sample
 from analyses.logit_attribution.observe import observe
+from analyses.logit_attribution.premises import lens_reading
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.summary import with_experiments
 from analyses.logit_attribution.trajectories import trace, trajectories, written
@@ -67,7 +68,7 @@ def test_direct_effect_of_zeroing_is_minus_the_attribution(batches: list[Batch])
     batch = batches[0]
     arrays = ablate(model, batch, 1)
     assert arrays["frozen"].shape == (6, 3, 3, 2, 5)
-    hooks = ANALYSIS.hooks
+    hooks = ANALYSIS.hooks_on(model.cfg)
     logits, cache = model.run_with_cache(batch, hooks)
     components = observe(Pass(model, batch, logits, cache, Settings()))["difference.components"]
     labels = component_labels(3, 5)
@@ -175,7 +176,7 @@ def test_the_decoder_writes_from_every_depth(bundled: HookedEncoderDecoder, batc
     assert texts[-1] == batch.target_texts[0].text
     assert written(tiny("t5"), batches[0]) == {}
     curves = trajectories({**trace(bundled, batch), "decoder_lens.texts": texts}, [], 0)
-    table = trajectory_blocks(curves)[-1]
+    table = trajectory_blocks(curves, lens_reading(bundled.cfg))[-1]
     assert isinstance(table, Table)
     assert table.frame["written"].tolist() == texts.tolist()
 
@@ -185,7 +186,7 @@ def test_trajectory_section(batches: list[Batch]) -> None:
     curves = trajectories(model, [twin], 0)
     frame = trajectory_frame(curves)
     assert frame["depth"].tolist() == ["embedding", "layer 0", "layer 1", "layer 2", "embedding", "layer 0", "layer 1"]
-    findings, blocks = trajectory_findings(curves), trajectory_blocks(curves)
+    findings, blocks = trajectory_findings(curves), trajectory_blocks(curves, lens_reading(tiny("t5").cfg))
     assert all("untrained twins" in sentence for sentence in findings)
     section = Section("s", "t", "q", findings, blocks, ("l",))
     files = render(Report("t", "q", findings, "c", (section,), ()))

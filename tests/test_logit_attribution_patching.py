@@ -41,8 +41,8 @@ def arrays(bundled: HookedEncoderDecoder) -> Arrays:
 
 
 @pytest.fixture(scope="module")
-def found(arrays: Arrays) -> Patching:
-    summary = patching(arrays, 0)
+def found(bundled: HookedEncoderDecoder, arrays: Arrays) -> Patching:
+    summary = patching(arrays, 0, bundled.cfg)
     assert isinstance(summary, Patching)
     return summary
 
@@ -85,13 +85,13 @@ def test_patching_is_presented_with_intervals_and_control(found: Patching) -> No
 
 
 def test_a_model_that_no_pair_flips_says_so(tiny_byt5: HookedEncoderDecoder) -> None:
-    summary = patching(patch(tiny_byt5, SETTINGS), 0)
+    summary = patching(patch(tiny_byt5, SETTINGS), 0, tiny_byt5.cfg)
     assert isinstance(summary, NoPatching)
     assert "too few to patch on" in patching_findings(summary)[0]
     assert patching_blocks(summary) == patching_pages(summary) == ()
     nothing = patch(tiny_byt5, AttributionSettings(patching_pairs=0))
     assert nothing == {}
-    assert patching(nothing, 0) is None
+    assert patching(nothing, 0, tiny_byt5.cfg) is None
 
 
 def test_pairs_are_spread_over_kinds() -> None:

@@ -1,14 +1,16 @@
 """Which heads and layers wrote the predicted logit, and from which source tokens did they take it?
 
 The logit of every label, and its difference to the model's own best other token, is a sum over the decoder's embedding, heads
-and MLPs, and every cross head is a sum over source tokens; nothing is left over but rounding, which is measured and printed
-(methods C; Elhage et al. 2021; Wang et al. 2022). What is explained is the direct path: see the section's limits.
+and MLPs (positions and biases too, where a family has them), and every cross head is a sum over source tokens; nothing is left
+over but rounding, which is measured and printed (methods C; Elhage et al. 2021; Wang et al. 2022). What is explained is the
+direct path: see the section's limits.
 """
 
-from analyses._contract import Analysis, in_t5_shapes
+from analyses._contract import Analysis
 from analyses.logit_attribution.experiment import experiment
-from analyses.logit_attribution.observe import HOOKS, illustrate, observe
+from analyses.logit_attribution.observe import hooks_on, illustrate, observe
 from analyses.logit_attribution.portrait import portray
+from analyses.logit_attribution.premises import side_by_side_limits
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.summary import LogitAttribution, summarise
@@ -17,7 +19,7 @@ ANALYSIS = Analysis(
     name="logit_attribution",
     title="Direct logit attribution",
     question="Which heads and layers wrote the predicted logit, and from which source tokens?",
-    hooks=HOOKS,
+    hooks=(),
     observe=observe,
     experiment=experiment,
     illustrate=illustrate,
@@ -25,7 +27,8 @@ ANALYSIS = Analysis(
     summarise=summarise,
     present=present,
     settings=AttributionSettings,
-    applies=in_t5_shapes,
+    more_hooks=hooks_on,
+    beside=side_by_side_limits,
 )
 
 __all__ = ["ANALYSIS", "AttributionSettings", "LogitAttribution", "illustrate", "observe", "present", "summarise"]

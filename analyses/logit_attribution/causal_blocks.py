@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.logit_attribution.causal import CausalCheck
+from analyses.logit_attribution.premises import FINAL_NORM
 from analyses.logit_attribution.wording import interval, number, percent
 from interp.ablation import MODES
 from interp.names import HeadId
@@ -24,9 +25,14 @@ def head_labels(check: CausalCheck) -> np.ndarray:
     return np.array(labels)
 
 
-def causal_findings(check: CausalCheck) -> tuple[str, ...]:
-    """What ablation says about the attributions."""
-    return (_agreement(check), _repair(check), _disagreements(check))
+def causal_findings(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[str, ...]:
+    """What ablation says about the attributions.
+
+    Args:
+        check: what was found.
+        norms: the norms between a head and the logits, in words.
+    """
+    return (_agreement(check), _repair(check, norms), _disagreements(check))
 
 
 def _agreement(check: CausalCheck) -> str:
@@ -47,7 +53,7 @@ def _agreement(check: CausalCheck) -> str:
     )
 
 
-def _repair(check: CausalCheck) -> str:
+def _repair(check: CausalCheck, norms: str) -> str:
     labels = head_labels(check)
     place = np.unravel_index(int(np.argmin(check.total.point[ZERO])), labels.shape)
     where = (ZERO, *(int(index) for index in place))
@@ -55,7 +61,7 @@ def _repair(check: CausalCheck) -> str:
     return (
         f"The head most missed is {labels[place]}: zeroing it changes the logit difference by "
         f"{interval(check.total, where)}, of which {interval(check.frozen, where)} is direct "
-        f"({interval(check.recomputed, where)} with the final norm taken anew) and {interval(check.repair, where)} "
+        f"({interval(check.recomputed, where)} with {norms} taken anew) and {interval(check.repair, where)} "
         "is the answer of later components. Summed over heads, zeroed one at a time, total effects are "
         f"{number(total)} and direct effects {number(direct)}."
     )
@@ -93,8 +99,8 @@ def causal_frame(check: CausalCheck) -> pd.DataFrame:
     return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
 
 
-def causal_blocks(check: CausalCheck) -> tuple[Block, ...]:
-    """Scatter and table."""
+def causal_blocks(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[Block, ...]:
+    """Scatter and table; `norms` as for `causal_findings`."""
     shown = [
         "head", "zero: total", "zero: total: low", "zero: total: high", "zero: total: twins", "zero: direct",
         "zero: direct, norm anew", "zero: self-repair", "mean: total", "resample: total", "zero: disagrees",
@@ -103,7 +109,7 @@ def causal_blocks(check: CausalCheck) -> tuple[Block, ...]:
         name="logit-attribution-causal",
         caption=(
             f"Every decoder head ablated on {check.prompts} prompts, the most missed first: change of the logit "
-            "difference in total, its direct part with the final norm held (minus the attribution) and taken "
+            f"difference in total, its direct part with {norms} held (minus the attribution) and taken "
             "anew, and the difference of total and direct part (self-repair, positive where later components make "
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "
             "sample's prompts of the same task. The CSV has all intervals."

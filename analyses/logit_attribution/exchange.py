@@ -15,8 +15,9 @@ from jaxtyping import Float
 from analyses._contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES
 from analyses.logit_attribution.settings import AttributionSettings
+from interp.families import ModelConfig
 from interp.gradient_patching import AT_CORRUPTED, INTEGRATED, attribution_patching
-from interp.minimal_pairs import PromptPair, bundled_pairs, pair_batch, verify
+from interp.minimal_pairs import PromptPair, candidate_pairs, pair_batch, verify
 from interp.model import HookedEncoderDecoder
 from interp.patching import Site, patch_sites, sites
 from interp.statistics import Interval, bootstrap_ratio
@@ -35,7 +36,7 @@ def patch(model: HookedEncoderDecoder, settings: AttributionSettings) -> Arrays:
     """
     if not settings.patching_pairs or model.tokenizer is None:
         return {}
-    candidates = bundled_pairs()
+    candidates = candidate_pairs(model.cfg)
     found = verify(model, candidates)
     chosen = spread(found.flipping, settings.patching_pairs)
     arrays: dict[str, np.ndarray] = {
@@ -117,7 +118,7 @@ class NoPatching:
     flipping: int
 
 
-def patching(arrays: Arrays, seed: int) -> Patching | NoPatching | None:
+def patching(arrays: Arrays, seed: int, cfg: ModelConfig) -> Patching | NoPatching | None:
     """From effects per pair to ratios with intervals; None if nothing was patched by choice."""
     if "patching.flips" not in arrays:
         return None
@@ -132,7 +133,7 @@ def patching(arrays: Arrays, seed: int) -> Patching | NoPatching | None:
 
     correlations = [_correlation(arrays["patching.denoise"], arrays[f"patching.{name}"], seed) for name in _FAST]
     return Patching(
-        candidates=bundled_pairs(),
+        candidates=candidate_pairs(cfg),
         flips=tuple(map(bool, flips)),
         used=tuple(map(bool, arrays["patching.used"])),
         sites=tuple(map(str, arrays["patching.sites"])),

@@ -4,6 +4,7 @@ The sample is evenly spaced over the whole prompt set and collated anew, so no n
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from analyses._contract import Arrays
 from analyses.logit_attribution.causal import ablate
@@ -44,4 +45,5 @@ def sample(model: HookedEncoderDecoder, batches: Sequence[Batch], count: int) ->
     chosen = [places[position * len(places) // count] for position in range(count)]
     sources = [batch.source_texts[index] for batch, index in chosen]
     targets = [batch.target_texts[index] for batch, index in chosen]
-    return collate(sources, targets, model.cfg, model.decoder_inputs, batches[0].target_origin).to(model.device)
+    origin = batches[0].target_origin
+    return collate(sources, targets, model.cfg, partial(model.decoder_inputs, origin=origin), origin).to(model.device)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analyses.logit_attribution.summary import LogitAttribution
+from analyses.logit_attribution.summary import CROSS, SELF, LogitAttribution
 from analyses.logit_attribution.wording import number
 from interp.report import Bars, Figure, Heatmap, Panel
 
@@ -45,7 +45,7 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
 def heads_figure(result: LogitAttribution) -> Figure:
     """Layer by head for self- and cross-attention, on one zero-centred scale."""
     panels = []
-    for kind, title in ((1, "decoder self-attention"), (2, "cross-attention")):
+    for kind, title in ((SELF, "decoder self-attention"), (CROSS, "cross-attention")):
         indices = result.heads(kind)
         panels.append(
             Panel(

@@ -16,11 +16,14 @@ from torch import Tensor
 from analyses._contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES
 from interp.attribution import neuron_contributions
+from interp.cache import ActivationCache
+from interp.decomposition import sublayer_reads
 from interp.model import HookedEncoderDecoder
 from interp.neurons import active_share, project_values, random_projections, top_triggers
 from interp.readout import label_tokens, logit_difference, runner_up
 from interp.statistics import Interval, bootstrap_mean
 from interp.tokens import Batch
+from interp.writers import norms
 
 TOKENS_SHOWN = 5
 NULL_DIRECTIONS = 20
@@ -46,15 +49,12 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         return {}
     layers = range(model.cfg.n_decoder_layers)
     with torch.no_grad():
-        names = [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), "decoder.ln_final.hook_scale"]
-        logits, cache = model.run_with_cache(batch, names)
+        scales = [f"{norm}.hook_scale" for norm in norms(model.cfg, "decoder")]
+        logits, cache = model.run_with_cache(batch, [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), *scales])
         tokens = label_tokens(batch)
-        read = logit_difference(model, logits, tokens, runner_up(logits, tokens)).frozen(cache)
+        reads = sublayer_reads(model, cache, logit_difference(model, logits, tokens, runner_up(logits, tokens)))
         weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
-        means = [
-            torch.einsum("btn,bt->bn", neuron_contributions(model, cache, layer, read), weights.to(read.dtype))
-            for layer in layers
-        ]
+        means = [_mean_contributions(model, cache, layer, reads[f"decoder.{layer}.mlp"], weights) for layer in layers]
         by_prompt = torch.stack(means, 1)
         best = by_prompt[::2].mean(0).abs().flatten().topk(min(count, by_prompt[0].numel())).indices
         width = model.cfg.d_decoder_mlp
@@ -70,13 +70,21 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
     return {f"neurons.{name}": values for name, values in arrays.items()}
 
 
+def _mean_contributions(
+    model: HookedEncoderDecoder, cache: ActivationCache, layer: int, read: Tensor, weights: Tensor
+) -> Float[Tensor, "batch d_mlp"]:
+    split = neuron_contributions(model, cache, layer, read)
+    means: Tensor = torch.einsum("btn,bt->bn", split, weights.to(read.dtype))
+    return means
+
+
 def _describe(
-    model: HookedEncoderDecoder, cache: object, batch: Batch, layer: int, neuron: Tensor
+    model: HookedEncoderDecoder, cache: ActivationCache, batch: Batch, layer: int, neuron: Tensor
 ) -> dict[str, object]:
     one = neuron.unsqueeze(0)
     own = project_values(model, layer, one, TOKENS_SHOWN)
     null = random_projections(model, layer, one.repeat(NULL_DIRECTIONS), SEED, TOKENS_SHOWN)
-    found = top_triggers(cache, batch, layer, one, TOKENS_SHOWN)  # type: ignore[arg-type]
+    found = top_triggers(cache, batch, layer, one, TOKENS_SHOWN)
     triggers = [
         f"{batch.target_texts[int(prompt)].pieces[int(row)]} ({float(activation):.2f})"
         for prompt, row, activation in zip(found.prompt[0], found.row[0], found.activation[0], strict=True)

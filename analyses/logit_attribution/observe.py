@@ -1,7 +1,8 @@
 """Observing: contributions of every writer for every prompt, as means over the decoder rows that predict a label.
 
 Three read-outs are decomposed: the label's logit, the label against the mean of the vocabulary, and the label against the
-runner-up, which is the best other token of the model that is observed. Rows are averaged inside a prompt, never pooled.
+runner-up, which is the best other token of the model that is observed. Rows are averaged inside a prompt, never pooled. By which
+equations a family's logits split is decided in `interp.decomposition`.
 """
 
 import numpy as np
@@ -10,18 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses._contract import Arrays, Pass
-from interp.attribution import (
-    by_category,
-    encoder_contributions,
-    encoder_hooks,
-    memory_components,
-    memory_reads,
-    memory_reads_by_head,
-    source_contributions,
-    source_hooks,
-    squared_shares,
-    stacked,
-)
+from interp.attribution import by_category, source_contributions
+from interp.decomposition import decompose, decomposition_hooks, memory_by_head, memory_by_row, write_shares
+from interp.families import ModelConfig
 from interp.model import HookedEncoderDecoder
 from interp.readout import (
     Readout,
@@ -33,13 +25,17 @@ from interp.readout import (
     runner_up,
     token_logit,
 )
-from interp.residual import DecoderContributions, component_labels, contribution_hooks, decoder_contributions
 from interp.tokens import Batch, category_counts
-
-HOOKS = tuple(dict.fromkeys((*contribution_hooks(), *source_hooks(), *encoder_hooks())))
+from interp.unrolled import NamedContributions
+from interp.writers import writers
 
 READOUTS = ("difference", "label", "centred")
 """Label less runner-up; the label's logit; the label less the mean of the vocabulary."""
+
+
+def hooks_on(cfg: ModelConfig) -> tuple[str, ...]:
+    """What is read on a model of these facts."""
+    return decomposition_hooks(cfg)
 
 
 def observe(run: Pass) -> Arrays:
@@ -48,17 +44,17 @@ def observe(run: Pass) -> Arrays:
     rows, largest = row_weights(batch), largest_logit(logits, batch)
     readouts = readouts_of(run)
     arrays = {}
-    contributions = {name: decoder_contributions(model, cache, one.directions) for name, one in readouts.items()}
+    contributions = {name: decompose(model, cache, one) for name, one in readouts.items()}
     for name, readout in readouts.items():
-        components = stacked(contributions[name])
+        components = contributions[name].values
         arrays[f"{name}.components"] = _mean_over_rows(components, rows)
         arrays[f"{name}.value"] = _mean_over_rows(readout.values, rows)
         arrays[f"{name}.gap"] = completeness_gap(components.sum(-1), readout, largest, batch)
-    arrays["share.components"] = _mean_over_rows(squared_shares(model, cache), rows)
-    by_source, error = source_split(run, readouts["difference"], contributions["difference"])
+    arrays["share.components"] = _mean_over_rows(write_shares(model, cache), rows)
+    by_source, error = source_split(run, contributions["difference"])
     arrays["difference.categories"] = by_category(by_source, batch.source_categories)
     arrays["difference.source_gap"] = error / largest
-    by_component = encoder_split(run, readouts["difference"])
+    by_component = memory_by_head(model, cache, contributions["difference"].cross_reads, rows)
     arrays["difference.memory"] = by_component.sum(-2)
     arrays["difference.memory_gap"] = (by_component.sum(-1) - by_source).abs().amax((1, 2, 3)) / largest
     arrays["tokens"] = category_counts(batch)
@@ -85,33 +81,22 @@ def row_weights(batch: Batch) -> Float[Tensor, "batch target"]:
 
 
 def source_split(
-    run: Pass, readout: Readout, contributions: DecoderContributions
+    run: Pass, contributions: NamedContributions
 ) -> tuple[Float[Tensor, "batch layer head source"], Float[Tensor, " batch"]]:
     """Cross heads over source tokens, averaged over decoder rows; and the largest |sum over source tokens - head|."""
-    rows, read = row_weights(run.batch), readout.frozen(run.cache)
-    averaged, errors = [], []
-    for layer in range(run.model.cfg.n_decoder_layers):
+    rows, averaged, errors = row_weights(run.batch), [], []
+    for layer, read in enumerate(contributions.cross_reads):
         split = source_contributions(run.model, run.cache, "cross", layer, read)
-        error = (split.sum(-1).transpose(1, 2) - contributions.cross[:, :, layer]).abs()
+        error = (split.sum(-1).transpose(1, 2) - contributions.values[..., _cross_heads(run.model, layer)]).abs()
         errors.append((error * run.batch.target_mask.unsqueeze(-1)).amax((1, 2)))
         averaged.append(torch.einsum("bhts,bt->bhs", split, rows))
     return torch.stack(averaged, 1), torch.stack(errors).amax(0)
 
 
-def encoder_split(run: Pass, readout: Readout) -> Float[Tensor, "batch layer head source component"]:
-    """Cross heads over source tokens and encoder components, averaged over decoder rows.
-
-    One prompt at a time, so that no more than one prompt's encoder components are in memory.
-    """
-    rows, read = row_weights(run.batch), readout.frozen(run.cache)
-    layers = range(run.model.cfg.n_decoder_layers)
-    prompts = []
-    for prompt in range(len(run.batch)):
-        cache, one = run.cache.select(prompt), slice(prompt, prompt + 1)
-        components = memory_components(run.model, cache)
-        reads = [memory_reads_by_head(run.model, cache, read[one], rows[one], layer) for layer in layers]
-        prompts.append(torch.stack([encoder_contributions(components, by_head) for by_head in reads], 1))
-    return torch.cat(prompts)
+def _cross_heads(model: HookedEncoderDecoder, layer: int) -> list[int]:
+    """Places of a layer's cross heads among the components."""
+    found = enumerate(writers(model.cfg, "decoder"))
+    return [place for place, one in found if one.kind == "cross-attention head" and one.layer == layer]
 
 
 def _mean_over_rows(values: Float[Tensor, "batch target ..."], rows: Float[Tensor, "batch target"]) -> Tensor:
@@ -126,22 +111,20 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
         cross heads together, `value` [target], `runner_up` [target], the pieces of the foils, and `component_names`.
     """
     readout = readouts_of(run)["difference"]
-    read = readout.frozen(run.cache)
-    layers = range(run.model.cfg.n_decoder_layers)
-    sources = [source_contributions(run.model, run.cache, "cross", layer, read)[0] for layer in layers]
+    found = decompose(run.model, run.cache, readout)
+    sources = [
+        source_contributions(run.model, run.cache, "cross", layer, read)[0]
+        for layer, read in enumerate(found.cross_reads)
+    ]
     foils = runner_up(run.logits, label_tokens(run.batch))[0]
     shown = {
-        "components": stacked(decoder_contributions(run.model, run.cache, readout.directions))[0],
+        "components": found.values[0],
         "sources": torch.stack(sources),
-        "memory": encoder_contributions(
-            memory_components(run.model, run.cache), memory_reads(run.model, run.cache, read)
-        )[0],
+        "memory": memory_by_row(run.model, run.cache, found.cross_reads)[0],
         "value": readout.values[0],
     }
     arrays = {name: values.float().cpu().numpy() for name, values in shown.items()}
-    cfg = run.model.cfg
-    names = component_labels(cfg.n_decoder_layers, cfg.n_heads)
-    return arrays | {"runner_up": _pieces(run.model, foils), "component_names": np.array(names)}
+    return arrays | {"runner_up": _pieces(run.model, foils), "component_names": np.array(found.labels)}
 
 
 def _pieces(model: HookedEncoderDecoder, tokens: Tensor) -> np.ndarray:

@@ -12,23 +12,32 @@ from analyses.logit_attribution.exchange_blocks import (
 )
 from analyses.logit_attribution.figures import heads_figure, waterfall_figure
 from analyses.logit_attribution.memory_blocks import NEURON_LIMITS, neuron_blocks, neuron_findings
-from analyses.logit_attribution.summary import KINDS, LogitAttribution
+from analyses.logit_attribution.premises import (
+    family_limits,
+    lens_reading,
+    norm_limit,
+    norms_held,
+    patching_limits,
+    sampled_limits,
+)
+from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
 from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings
 from analyses.logit_attribution.wording import interval, number, percent, twin_range
 from interp.report import Block, Section
+from interp.writers import WriterKind
 
 EXACT = 2e-6
 """The completeness gap that float32 reaches; above it the section says so."""
 
-LIMITS = (
+DIRECT_LIMIT = (
     "Direct effects only: a contribution is what a component's own write adds to the logit. What later components "
     "would do if it were missing, and what it does through them, is not in these numbers; the total effect of "
     "removing a component can be larger, smaller, or of the other sign (self-repair: McGrath et al. 2023; Rushing "
-    "and Nanda 2024).",
-    "The final norm is held at its value in this forward pass, so a component that writes where no logit looks, "
-    "and thereby turns all others down, gets no share for it; the column of squared lengths shows which ones "
-    "those could be.",
+    "and Nanda 2024)."
+)
+
+LIMITS = (
     "The splits over source tokens and over encoder components follow the values only. Why a head attends where "
     "it does (queries and keys) is held fixed.",
     "With shared embeddings the decoder's input embedding scores its own token, for or against repetition; it is "
@@ -69,10 +78,13 @@ def present(result: LogitAttribution) -> Section:
         findings=findings(result),
         blocks=blocks,
         limits=(
+            DIRECT_LIMIT,
+            norm_limit(result.cfg),
             *LIMITS,
-            *(SAMPLED_LIMITS if result.causal else ()),
+            *family_limits(result.cfg),
+            *((*SAMPLED_LIMITS, *sampled_limits(result.cfg)) if result.causal else ()),
             *(NEURON_LIMITS if result.neurons else ()),
-            *(PATCHING_LIMITS if result.patching else ()),
+            *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if result.patching else ()),
         ),
         pages=patching_pages(result.patching) if result.patching else (),
     )
@@ -87,7 +99,7 @@ def findings(result: LogitAttribution) -> tuple[str, ...]:
         _significant(result),
         _source(result),
         _encoder(result),
-        *(causal_findings(result.causal) if result.causal else ()),
+        *(causal_findings(result.causal, norms_held(result.cfg)) if result.causal else ()),
         *(trajectory_findings(result.trajectories) if result.trajectories else ()),
         *(neuron_findings(result.neurons) if result.neurons else ()),
         *(patching_findings(result.patching) if result.patching else ()),
@@ -96,8 +108,8 @@ def findings(result: LogitAttribution) -> tuple[str, ...]:
 
 
 def _sampled_blocks(result: LogitAttribution) -> tuple[Block, ...]:
-    causal = causal_blocks(result.causal) if result.causal else ()
-    depths = trajectory_blocks(result.trajectories) if result.trajectories else ()
+    causal = causal_blocks(result.causal, norms_held(result.cfg)) if result.causal else ()
+    depths = trajectory_blocks(result.trajectories, lens_reading(result.cfg)) if result.trajectories else ()
     neurons = neuron_blocks(result.neurons) if result.neurons else ()
     return (*causal, *depths, *neurons, *(patching_blocks(result.patching) if result.patching else ()))
 
@@ -125,26 +137,37 @@ def _strongest(result: LogitAttribution) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+_OF_KIND: dict[WriterKind, str] = {
+    "embedding": "the decoder's input embedding",
+    "self-attention head": "all self-attention heads",
+    "cross-attention head": "all cross-attention heads",
+    "MLP": "all MLPs",
+    "positions": "the decoder's positions",
+    "bias": "all biases",
+}
+
+
 def _kinds(result: LogitAttribution) -> str:
-    names = ("the decoder's input embedding", "all self-attention heads", "all cross-attention heads", "all MLPs")
-    parts = [f"{name} {interval(result.kind_sums, index)}" for index, name in enumerate(names)]
-    assert len(parts) == len(KINDS)
+    parts = [f"{_OF_KIND[name]} {interval(result.kind_sums, index)}" for index, name in enumerate(result.kind_names)]
     return f"By kind: {', '.join(parts[:-1])} and {parts[-1]} logits."
 
 
 def _significant(result: LogitAttribution) -> str:
     passed = result.test.p_value < 0.05
     both = passed & result.difference.outside_twins if result.n_twins else passed
-    total = len(result.components)
+    # The biases of untrained twins are zero, so lying outside their range means nothing.
+    counted = np.array([result.kind_names[kind] != "bias" for kind in result.kinds])
+    both, total = both & counted, int(counted.sum())
+    components = "components" if counted.all() else "components that are no biases"
     if not both.any():
         return (
-            f"None of the {total} components has a mean that differs from 0 (family-wise p < 0.05, sign flips of "
+            f"None of the {total} {components} has a mean that differs from 0 (family-wise p < 0.05, sign flips of "
             "prompts) and an interval outside the range of the untrained twins."
         )
     positive = int((both & (result.difference.point > 0)).sum())
     outside = " and an interval outside the range of the untrained twins" if result.n_twins else ""
     return (
-        f"{int(both.sum())} of {total} components have a mean that differs from 0 (family-wise p < 0.05, sign "
+        f"{int(both.sum())} of {total} {components} have a mean that differs from 0 (family-wise p < 0.05, sign "
         f"flips of prompts){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
     )
 

@@ -12,13 +12,15 @@ from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, rank
 from analyses.logit_attribution.exchange import NoPatching, Patching, patching
 from analyses.logit_attribution.memories import Neurons, neurons
 from analyses.logit_attribution.trajectories import Trajectories, trajectories
-from interp.attribution import encoder_component_labels
+from interp.decomposition import memory_labels
+from interp.families import ModelConfig
 from interp.names import HeadId
-from interp.residual import component_labels
 from interp.statistics import SignFlipTest, max_statistic_test
 from interp.words import CATEGORIES, PAD
+from interp.writers import WRITER_KINDS, WriterKind, writers
 
-KINDS = ("embedding", "self-attention head", "cross-attention head", "MLP")
+SELF, CROSS = 1, 2
+"""Places of the two kinds of head among `kind_names`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,14 +54,16 @@ class LogitAttribution:
     """Who wrote the logits, over all prompts.
 
     Attributes:
+        cfg: the model's facts.
         components: labels of the decoder's writers.
-        kinds: for every component an index into `KINDS`.
-        layers: layer of every component; -1 for the embedding.
+        kind_names: the kinds of writer that the family has, those of `interp.writers.WRITER_KINDS` in their order.
+        kinds: for every component an index into `kind_names`.
+        layers: layer of every component; -1 for what comes before and behind the layers.
         n_heads: heads of one decoder layer.
         difference: contribution to the logit difference of label and runner-up.
         label: contribution to the label's logit.
         centred: contribution to the label's logit less the vocabulary's mean logit.
-        share: squared length of the write, as a share of the squared length of the final stream.
+        share: squared length of the write at the last norm, as a share of that of the stream there.
         value: the logit difference itself (one cell).
         first_choice: share of labels that are the model's first choice (one cell).
         kind_sums: contribution of all components of each kind to the difference.
@@ -68,7 +72,7 @@ class LogitAttribution:
         categories: contribution of every cross head to the difference, by source category.
         category_names: the categories that occur, in the order of the last axis of `categories`.
         category_share: mean share of source tokens in every category.
-        encoder_components: labels of the encoder's writers.
+        encoder_components: labels of the encoder's writers, and of the bias of the values where there is one.
         through_strongest: what each of them adds to the difference through the strongest cross head.
         through_all: the same through all cross heads.
         completeness: gaps of every prompt.
@@ -81,7 +85,9 @@ class LogitAttribution:
         patching: what moving activations between minimal pairs does.
     """
 
+    cfg: ModelConfig
     components: tuple[str, ...]
+    kind_names: tuple[WriterKind, ...]
     kinds: tuple[int, ...]
     layers: tuple[int, ...]
     n_heads: int
@@ -121,18 +127,20 @@ class LogitAttribution:
     @property
     def strongest_cross(self) -> HeadId:
         """The cross head with the largest |contribution to the difference|."""
-        return _strongest_cross(self.components, self.ranks)
+        return _strongest_cross(self.components, self.kinds, self.ranks)
 
 
 def summarise(evidence: Evidence) -> LogitAttribution:
     """From observations to estimates."""
     seed, cfg = evidence.seed, evidence.cfg
     observed = evidence.model.prompts
-    components = component_labels(cfg.n_decoder_layers, cfg.n_decoder_heads)
-    kinds = tuple(_kind(label) for label in components)
+    found = writers(cfg, "decoder")
+    components = tuple(writer.label for writer in found)
+    kind_names = tuple(kind for kind in WRITER_KINDS if any(writer.kind == kind for writer in found))
+    kinds = tuple(kind_names.index(writer.kind) for writer in found)
     names, present, shares = _categories(observed["tokens"])
     placed = ranks(observed["difference.components"], seed)
-    head = _strongest_cross(components, placed)
+    head = _strongest_cross(components, kinds, placed)
 
     def over(transform: Callable[[np.ndarray], np.ndarray], name: str) -> Estimate:
         twins = [transform(twin.prompts[name]) for twin in evidence.twins]
@@ -142,9 +150,11 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         return over(lambda values: values, name)
 
     result = LogitAttribution(
+        cfg=cfg,
         components=components,
+        kind_names=kind_names,
         kinds=kinds,
-        layers=tuple(_layer(label) for label in components),
+        layers=tuple(-1 if writer.layer is None else writer.layer for writer in found),
         n_heads=cfg.n_decoder_heads,
         difference=plain("difference.components"),
         label=plain("label.components"),
@@ -152,13 +162,13 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         share=plain("share.components"),
         value=over(lambda values: values[:, None], "difference.value"),
         first_choice=over(lambda values: values[:, None], "first_choice"),
-        kind_sums=over(lambda values: _sum_by_kind(values, kinds), "difference.components"),
+        kind_sums=over(lambda values: _sum_by_kind(values, kinds, len(kind_names)), "difference.components"),
         ranks=placed,
         test=max_statistic_test(observed["difference.components"], seed),
         categories=over(lambda values: values[..., present], "difference.categories"),
         category_names=names,
         category_share=shares,
-        encoder_components=encoder_component_labels(cfg.n_encoder_layers, cfg.n_encoder_heads),
+        encoder_components=memory_labels(cfg),
         through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
         through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
         completeness=_completeness(evidence),
@@ -181,7 +191,7 @@ def with_experiments(result: LogitAttribution, model: Arrays, twins: Sequence[Ar
     """
     if not model:
         return result
-    result = replace(result, patching=patching(model, seed))
+    result = replace(result, patching=patching(model, seed, result.cfg))
     if "total" not in model:
         return result
     control = twins[0] if twins else None
@@ -193,28 +203,16 @@ def with_experiments(result: LogitAttribution, model: Arrays, twins: Sequence[Ar
     )
 
 
-def _strongest_cross(components: tuple[str, ...], placed: Ranks) -> HeadId:
+def _strongest_cross(components: tuple[str, ...], kinds: tuple[int, ...], placed: Ranks) -> HeadId:
     order = np.argsort(placed.rank, kind="stable")
-    return HeadId.parse(next(components[index] for index in order if _kind(components[index]) == 2))
-
-
-def _kind(label: str) -> int:
-    if label == "embedding":
-        return 0
-    return 3 if label.endswith("MLP") else 1 if label.startswith("D") else 2
-
-
-def _layer(label: str) -> int:
-    if label == "embedding":
-        return -1
-    return int(label[2:].removesuffix("MLP")) if label.endswith("MLP") else HeadId.parse(label).layer
+    return HeadId.parse(next(components[index] for index in order if kinds[index] == CROSS))
 
 
 def _sum_by_kind(
-    values: Float[np.ndarray, "prompt component"], kinds: tuple[int, ...]
+    values: Float[np.ndarray, "prompt component"], kinds: tuple[int, ...], n_kinds: int
 ) -> Float[np.ndarray, "prompt kind"]:
     of_component = np.array(kinds)
-    return np.stack([values[:, of_component == kind].sum(1) for kind in range(len(KINDS))], axis=1)
+    return np.stack([values[:, of_component == kind].sum(1) for kind in range(n_kinds)], axis=1)
 
 
 def _categories(

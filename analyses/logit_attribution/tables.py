@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from analyses.logit_attribution.summary import KINDS, LogitAttribution
+from analyses.logit_attribution.premises import encoder_writers, lengths
+from analyses.logit_attribution.summary import LogitAttribution
 from interp.names import HeadId
 from interp.report import Table
 
@@ -12,7 +13,7 @@ def component_frame(result: LogitAttribution) -> pd.DataFrame:
     """One row a component, the largest contribution to the logit difference first."""
     frame = pd.DataFrame({
         "component": result.components,
-        "kind": [KINDS[kind] for kind in result.kinds],
+        "kind": [result.kind_names[kind] for kind in result.kinds],
         "layer": pd.array([None if layer < 0 else layer for layer in result.layers], dtype="Int64"),
         **result.difference.columns("difference"),
         "family-wise p": result.test.p_value,
@@ -33,8 +34,8 @@ def component_table(result: LogitAttribution) -> Table:
         caption=(
             "Components of the decoder, the largest contribution to the logit difference (label less runner-up) "
             "first, in logits: mean over prompts, 95 % bootstrap interval, mean of the untrained twins. Rank is "
-            "by size; low and high are its 95 % range under resampling. Squared length is that of the component's "
-            "write as a share of the final stream's. The CSV also has the label's own logit, the label against "
+            f"by size; low and high are its 95 % range under resampling. {lengths(result.cfg)} "
+            "The CSV also has the label's own logit, the label against "
             "the vocabulary's mean, and the range of the twins."
         ),
         frame=component_frame(result),
@@ -104,7 +105,7 @@ def encoder_table(result: LogitAttribution) -> Table:
     return Table(
         name="logit-attribution-encoder",
         caption=(
-            "The encoder's embedding, heads and MLPs by what they add to the logit difference through the values "
+            f"{encoder_writers(result.cfg)} by what they add to the logit difference through the values "
             f"that {result.strongest_cross} reads (largest first) and through those of all cross-attention heads: "
             "mean over prompts in logits, 95 % bootstrap interval, mean of the untrained twins. The column of a "
             "head adds up to the head."

@@ -16,6 +16,7 @@ from analyses.logit_attribution.estimates import Estimate, estimate
 from interp.lenses import (
     Trajectory,
     accumulated_attribution,
+    accumulated_hooks,
     decoder_lens,
     decoder_lens_texts,
     lens_hooks,
@@ -44,7 +45,7 @@ def trace(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
         `decoder_lens`, and depth 0 is the embedding.
     """
     with torch.no_grad():
-        hooks = (*lens_hooks(model, "decoder"), *lens_hooks(model, "encoder"), "decoder.ln_final.hook_scale")
+        hooks = (*lens_hooks(model, "decoder"), *lens_hooks(model, "encoder"), *accumulated_hooks(model))
         logits, cache = model.run_with_cache(batch, hooks)
         tokens = label_tokens(batch)
         difference = logit_difference(model, logits, tokens, runner_up(logits, tokens))

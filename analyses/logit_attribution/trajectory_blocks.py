@@ -31,10 +31,15 @@ def trajectory_findings(curves: Trajectories) -> tuple[str, ...]:
     )
 
 
-def trajectory_blocks(curves: Trajectories) -> tuple[Block, ...]:
-    """Figure and table, and the texts that DecoderLens writes."""
+def trajectory_blocks(curves: Trajectories, reading: str) -> tuple[Block, ...]:
+    """Figure and table, and the texts that DecoderLens writes.
+
+    Args:
+        curves: what was found.
+        reading: how the decoder's depths are read (`premises.lens_reading`).
+    """
     texts = (_texts(curves),) if curves.texts else ()
-    return _figure(curves), _table(curves), *texts
+    return _figure(curves), _table(curves, reading), *texts
 
 
 def _texts(curves: Trajectories) -> Table:
@@ -101,13 +106,12 @@ def trajectory_frame(curves: Trajectories) -> pd.DataFrame:
     return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
 
 
-def _table(curves: Trajectories) -> Table:
+def _table(curves: Trajectories, reading: str) -> Table:
     return Table(
         name="logit-attribution-depths",
         caption=(
-            "The label by depth. Decoder rows: logit lens (the final norm taken anew at every depth) and, beside "
-            "it, the accumulated attribution of the logit difference (the last layer's norm at every depth), "
-            "which is another curve. Encoder rows: DecoderLens. Share of first choices, rank (1 is the first) "
+            f"The label by depth. Decoder rows: {reading} "
+            "Encoder rows: DecoderLens. Share of first choices, rank (1 is the first) "
             "and log-probability are means over the sample's prompts."
         ),
         frame=trajectory_frame(curves),

@@ -94,6 +94,11 @@ class ModelConfig:
         """Layers that have one kind of attention."""
         return self.n_encoder_layers if kind == "encoder" else self.n_decoder_layers
 
+    @property
+    def reads_prefixes(self) -> bool:
+        """Whether a model was made for task prefixes in its texts: T5's relatives were; BART and its relatives were not."""
+        return self.positions == "relative"
+
     def attention_scale(self, kind: AttentionKind) -> float:
         """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family."""
         return float(self.d_head_of(kind) ** -0.5) if self.scaled_scores else 1.0
