@@ -110,7 +110,7 @@ def memory_by_head(
     Args:
         model: a model of any family.
         cache: with the activations of `decomposition_hooks`.
-        cross_reads: of a `decompose`d read-out.
+        cross_reads: what `decompose` gave with a read-out.
         weights: of the decoder rows.
     """
     prompts = []
@@ -137,7 +137,7 @@ def memory_by_row(
     Args:
         model: a model of any family.
         cache: with the activations of `decomposition_hooks`.
-        cross_reads: of a `decompose`d read-out.
+        cross_reads: what `decompose` gave with a read-out.
     """
     if not model.cfg.biases:
         return encoder_contributions(memory_components(model, cache), memory_reads(model, cache, cross_reads[0]))

@@ -224,8 +224,7 @@ FAMILIES = (
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("direction", ["denoise", "noise"])
+@pytest.mark.parametrize(("name", "direction"), [*((name, "denoise") for name in NAMES), ("mbart", "noise")])
 def test_patching_is_a_run_for_every_site(name: str, direction: str) -> None:
     model = tiny(name)
     pairs = random_pairs(model)

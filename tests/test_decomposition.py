@@ -31,7 +31,7 @@ from interp.readout import (
 )
 from interp.tokens import Batch
 from interp.writers import last_norm, norms, steps, writers
-from tests.models import BART_FAMILIES, FAMILIES, random_batch, tiny
+from tests.models import BART_FAMILIES, random_batch, tiny
 
 TOLERANCE = 2e-6
 
@@ -58,7 +58,7 @@ class Run:
         return float((first - second)[self.mask].abs().max() / self.largest.max())
 
 
-@pytest.fixture(scope="module", params=[*FAMILIES, *BART_FAMILIES])
+@pytest.fixture(scope="module", params=["t5", "umt5", *BART_FAMILIES])
 def run(request: pytest.FixtureRequest) -> Run:
     return Run(tiny(request.param))
 
@@ -149,8 +149,9 @@ def pushed(run: Run, cache: ActivationCache) -> dict[str, Tensor]:
             if step.name == last:
                 carried = {label: centred(vector) for label, vector in carried.items()}
                 break
-            scale = cache[f"{step.name}.hook_scale"]
-            carried = {label: centred(vector) / scale * module.weight for label, vector in carried.items()}
+            scale, gain = cache[f"{step.name}.hook_scale"], module.weight
+            assert isinstance(gain, Tensor)
+            carried = {label: centred(vector) / scale * gain for label, vector in carried.items()}
             carried[f"{step.label} bias"] = rows + module.bias  # type: ignore[operator]
         elif step.attention is not None:
             path = attention_path(step.attention, step.layer or 0)
