@@ -12,17 +12,21 @@ from typer.testing import CliRunner
 from analyses._contract import in_t5_shapes
 from analyses.cli import app
 from analyses.logit_attribution import ANALYSIS, AttributionSettings, LogitAttribution, illustrate, observe, present
+from analyses.logit_attribution.exchange import Patching, patch, patching
 from analyses.logit_attribution.experiment import experiment, sample
 from analyses.logit_attribution.premises import side_by_side_limits
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.summary import with_experiments
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
 from interp.controls import untrained_twin
+from interp.minimal_pairs import pair_batch
 from interp.model import HookedEncoderDecoder
+from interp.patching import patch_sites, sites
 from interp.report import Figure, Table
 from interp.words import PAD
 from interp.writers import writers
 from tests.attribution_runs import analysed, one_pass
+from tests.learnt_bart import learnt_bart
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.test_bart_family import byte_pair_tokenizer
 
@@ -175,6 +179,35 @@ def test_a_sample_of_generated_targets_keeps_its_decoder_inputs() -> None:
     rows = batch.target_mask
     assert isinstance(taken.decoder_input_ids, Tensor)
     assert taken.decoder_input_ids[rows].tolist() == batch.decoder_input_ids[rows].tolist()
+
+
+def test_minimal_pairs_are_patched_on_a_bart_that_learnt_them() -> None:
+    """It flips on every pair; heads are moved as the library moves them, and the section says on which texts."""
+    model = learnt_bart(tiny("bart").cfg)
+    settings = AttributionSettings(patching_pairs=6, patching_sites=("cross_z", "encoder_z"))
+    arrays = patch(model, settings)
+    found = patching(arrays, 0, model.cfg)
+    assert isinstance(found, Patching)
+    assert sum(found.flips) > 40
+    assert {pair.kind for pair, used in zip(found.candidates, found.used, strict=True) if used} == {
+        "gender", "number", "negation", "noun",
+    }  # fmt: skip
+    pairs = pair_batch(model, [pair for pair, used in zip(found.candidates, found.used, strict=True) if used])
+    effects = patch_sites(model, pairs, [*sites(model, pairs, "cross_z"), *sites(model, pairs, "encoder_z")])
+    ratio = effects.numerator.sum(0) / effects.denominator.sum(0)
+    np.testing.assert_allclose(found.denoise.point, ratio.numpy(), atol=1e-4)
+    assert found.sites[0] == "XL0H0"
+    assert found.denoise.point.max() > 0.1
+    assert found.correlation[1, 0] > 0.7, "integrated gradients follow the exact effects"
+    batch = model.batch(["The man is reading a book.", "The dog is sleeping.", "The old woman drinks."])
+    twins = [untrained_twin(model, seed) for seed in (1, 2)]
+    result = replace(analysed(model, [batch], twins), patching=found)
+    section = present(result)
+    assert any("without their task prefix (positions='learned'" in limit for limit in section.limits)
+    assert any("bundled minimal pairs flip this model's answer (gender " in sentence for sentence in section.findings)
+    assert [page.name for page in section.pages] == ["minimal-pairs"]
+    assert not result.completeness.worst > 2e-6
+    assert result.value.point[0] > max(0.0, float(result.value.twins.max()))
 
 
 @pytest.mark.slow
