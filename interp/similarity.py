@@ -10,6 +10,7 @@ Linear CKA itself (Kornblith et al. 2019, arXiv:1905.00414) is ‖YᵀX‖² / (
 features it is near 1 for unrelated spaces, so it serves as a check only. All three ignore rotation and scale.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,19 +95,50 @@ def agreement(
         seed: of the shufflings, which all pairs of spaces share.
         permutations: number of shufflings; 0 gives no p-values.
     """
-    observed = _correlation(first, second)
-    generator = np.random.default_rng(seed)
+    scale = _norms(first)[:, None] * _norms(second)[None, :]
+    observed = _correlation(_rows(first) @ _rows(second).T, scale)
     exceeding = np.zeros(observed.shape, dtype=np.int64)
-    for _ in range(permutations):
-        order = generator.permutation(second.shape[1])
-        exceeding += _correlation(first, second[:, order][:, :, order]) >= observed - 1e-12
+    if permutations:
+        for products in _shuffled_products(first, second, np.random.default_rng(seed), permutations):
+            exceeding += _correlation(products, scale) >= observed - 1e-12
     p_value = np.where(np.isnan(observed) | (permutations == 0), np.nan, (1 + exceeding) / (1 + permutations))
     return Agreement(observed, p_value)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    one, other = first.reshape(len(first), -1), second.reshape(len(second), -1)
-    scale = np.linalg.norm(one, axis=1)[:, None] * np.linalg.norm(other, axis=1)[None, :]
-    ratio = np.divide(one @ other.T, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
+def _rows(arrangements: np.ndarray) -> np.ndarray:
+    """One row a space."""
+    return arrangements.reshape(len(arrangements), -1)
+
+
+def _norms(arrangements: np.ndarray) -> Float[np.ndarray, " space"]:
+    """Shuffling items does not change them."""
+    norms: np.ndarray = np.linalg.norm(_rows(arrangements), axis=1)
+    return norms
+
+
+def _correlation(
+    products: Float[np.ndarray, "first second"], scale: Float[np.ndarray, "first second"]
+) -> Float[np.ndarray, "first second"]:
+    ratio = np.divide(products, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
     correlation: np.ndarray = np.clip(ratio, -1.0, 1.0)
     return correlation
+
+
+def _shuffled_products(
+    first: np.ndarray, second: np.ndarray, generator: np.random.Generator, permutations: int
+) -> Iterator[Float[np.ndarray, "first second"]]:
+    """Products of the arrangements with the items of the second shuffled, one table for every shuffling.
+
+    Arrangements are symmetric with an empty diagonal, so the pairs above it are enough. The spaces come last in memory, because
+    then one look-up fetches a pair of items of all spaces at once: looking up, not multiplying, is what takes the time.
+    """
+    n_items = second.shape[1]
+    above, right = np.triu_indices(n_items, 1)
+    fixed = np.ascontiguousarray(first[:, above, right])
+    pairs = np.ascontiguousarray(_rows(second).T)
+    shuffled = np.empty((len(above), len(second)))
+    for _ in range(permutations):
+        order = generator.permutation(n_items)
+        # `clip` writes into `out` without a copy; every place is in range.
+        np.take(pairs, order[above] * n_items + order[right], axis=0, out=shuffled, mode="clip")
+        yield 2 * (fixed @ shuffled)

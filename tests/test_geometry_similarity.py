@@ -78,6 +78,21 @@ def test_related_spaces_beat_every_shuffling_and_unrelated_ones_do_not() -> None
     assert found.p_value[0, 1] > 0.05
 
 
+def test_p_values_count_the_shufflings_that_agree_as_well() -> None:
+    generator = np.random.default_rng(2)
+    spaces = generator.normal(size=(5, 12, 6)) + 0.4 * generator.normal(size=(12, 6))
+    first = np.stack([gram_arrangement(space) for space in spaces[:2]])
+    second = np.stack([rank_arrangement(space) for space in spaces[2:]])
+    found = agreement(first, second, seed=3, permutations=50)
+    orders = np.random.default_rng(3)
+    null = [
+        agreement(first, second[:, order][:, :, order], 0, 0) for order in (orders.permutation(12) for _ in range(50))
+    ]
+    exceeding = np.sum([one.correlation >= found.correlation - 1e-12 for one in null], axis=0)
+    np.testing.assert_allclose(found.p_value, (1 + exceeding) / 51)
+    assert len(np.unique(found.p_value)) > 2
+
+
 def test_a_space_without_variance_agrees_with_nothing() -> None:
     x, _, _ = _spaces()
     found = agreement(gram_arrangement(x)[None], gram_arrangement(np.ones((30, 2)))[None], seed=0, permutations=9)
