@@ -1,6 +1,8 @@
 # Every target sets up what it needs; the two that matter are `make report` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes, whole files each, because fixtures of a file are dear; the longest first (tests/conftest.py).
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: report test quick notebooks docs example lint bench clean
@@ -9,7 +11,7 @@ report: .venv/.installed  ## run the four analyses on the bundled model and prin
 	@$(BIN)/interp run --overwrite
 
 test: .venv/.installed-dev lint  ## lint, types, the whole test suite and the notebooks
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO)
 	@$(MAKE) --no-print-directory notebooks
 
 quick: .venv/.installed-dev  ## the inner loop: everything but slow tests

@@ -1,5 +1,6 @@
 """Fixtures that several test files share; builders with arguments are in `tests/models.py`."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,15 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 EXAMPLE = RunConfig(limit=6, twins=2, batch_size=4)
 """What `make example` runs: small, all analyses, two batches."""
+
+
+FIRST = ("test_runner", "test_compare_models", "test_report_accessibility", "test_rerun", "test_docs")
+"""The longest files come first, so that no process of `make test` begins one when the other has nothing left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +72,20 @@ def bundled() -> HookedEncoderDecoder:
 
 @pytest.fixture(scope="session")
 def example_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run of `EXAMPLE`, made once for all tests that only look at it."""
+    """The folder of a run of `EXAMPLE`, made once for all tests that only look at it, in whichever process they are."""
     from analyses.runner import run
 
-    try:
-        page = run(EXAMPLE, tmp_path_factory.mktemp("example") / "run", overwrite=False, advance=lambda *_: None)
-    finally:
-        # The runner asks torch for deterministic algorithms; give the other tests back what they had.
-        torch.use_deterministic_algorithms(False)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes
+    page = folder / "example" / "index.html"
+    with (folder / "example.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            # A run is renamed when it is whole, so what is there is whole.
+            if not page.is_file():
+                run(EXAMPLE, page.parent, overwrite=False, advance=lambda *_: None)
+        finally:
+            # The runner asks torch for deterministic algorithms; give the other tests back what they had.
+            torch.use_deterministic_algorithms(False)
     return page.parent

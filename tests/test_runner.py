@@ -289,9 +289,13 @@ def test_verify_and_diff_see_what_was_changed(first: Path, tmp_path: Path) -> No
     assert runner.invoke(app, ["verify", str(tmp_path)]).exit_code == 2
 
 
-def test_diff_names_what_made_the_difference(first: Path, tmp_path: Path) -> None:
-    other = run(SMALL.model_copy(update={"seed": 1}), tmp_path / "run", overwrite=False, advance=quiet).parent
-    places = {item.where for item in compare(first, other)}
+def test_diff_names_what_made_the_difference(tmp_path: Path) -> None:
+    config = make_config(limit=2, twins=2, analyses=("cross_attention_focus",), pages=0)
+    one, other = (
+        run(config.model_copy(update={"seed": seed}), tmp_path / str(seed), overwrite=False, advance=quiet).parent
+        for seed in (0, 1)
+    )
+    places = {item.where for item in compare(one, other)}
     assert {"config.seed", "twin_seeds"} <= places
     assert any(place.startswith("tables/") for place in places)
-    assert CliRunner().invoke(app, ["diff", str(first), str(other)]).exit_code == 1
+    assert CliRunner().invoke(app, ["diff", str(one), str(other)]).exit_code == 1
