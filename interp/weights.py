@@ -57,7 +57,8 @@ def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int)
 def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
     """The bias of an attention's values, which every head adds to its z whatever it looks at, because patterns sum to 1."""
     module = model.module(attention_path(kind, layer)).get_submodule(model.family.projections[2])
-    return _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
+    bias: Float[Tensor, "head d_head"] = _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
+    return bias
 
 
 def mlp_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
