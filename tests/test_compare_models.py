@@ -106,8 +106,8 @@ def test_a_model_and_itself_untrained_and_the_same_bytes_again(desk: Path, tmp_p
 
 
 def test_differences_are_paired_by_prompt() -> None:
-    first = {"a": np.array([1.0, 2.0, 3.0, np.nan]), "only": np.ones(4), "same": np.ones(4)}
-    second = {"a": np.array([2.0, 3.5, 4.0, 9.0]), "same": np.ones(4)}
+    first = {"a": np.array([1.0, 2.0, 3.0, np.nan]), "only": np.ones(4), "same": np.ones(4), "a.gap": np.ones(4)}
+    second = {"a": np.array([2.0, 3.5, 4.0, 9.0]), "same": np.ones(4), "a.gap": np.arange(4.0)}
     frame = compared(first, second, ("x", "y"), seed=0)
     assert frame["number"].tolist() == ["a"], "what one model lacks, or what is equal for every prompt, is left out"
     row = frame.iloc[0]
