@@ -15,7 +15,7 @@ test: .venv/.installed-dev lint  ## lint, types, the whole test suite and the no
 	@$(MAKE) --no-print-directory notebooks
 
 quick: .venv/.installed-dev  ## the inner loop: everything but slow tests
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest $(TWO) -m "not slow" -q
 
 notebooks: .venv/.installed-dev  ## run every notebook from top to bottom; their libraries' deprecations are not ours to mend
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -W default -q notebooks

@@ -117,6 +117,7 @@ def test_attribute_adds_up_in_the_terminal() -> None:
     assert invoke("attribute", "translate English to German: A dog runs.", "--position", "99")[0] == 2
 
 
+@pytest.mark.slow
 def test_align_prints_baselines(tmp_path: Path) -> None:
     prompts, gold = tmp_path / "pairs.jsonl", tmp_path / "gold.txt"
     line = json.dumps({"source": "translate English to German: The dog runs.", "target": "Der Hund rennt."})

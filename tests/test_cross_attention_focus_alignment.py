@@ -288,6 +288,7 @@ def test_the_trained_model_aligns_better_than_the_diagonal_and_twins_do_not(bund
     assert len(table.frame) == 2 + 8 * 4 * (2 * 6 + 2 + 2)
 
 
+@pytest.mark.slow
 def test_two_directions_of_one_model_agree_with_each_direction_alone(bundled: HookedEncoderDecoder) -> None:
     prompts = [prompt for prompt in bundled_prompts("references").prompts if prompt.id in HAND_GOLD][:3]
     gold = read_gold("\n".join(HAND_GOLD[prompt.id] for prompt in prompts), first=0)

@@ -140,6 +140,7 @@ def _planted(model: HookedEncoderDecoder, distance: float) -> HookedEncoderDecod
     return HookedEncoderDecoder(hf, model.tokenizer)
 
 
+@pytest.mark.slow
 def test_planted_groups_are_found_and_sentinels_are_no_neighbours(tiny_byt5: HookedEncoderDecoder) -> None:
     model = _planted(tiny_byt5, 12.0)
     batch = model.batch(["translate English to German: one two", "b: three four"], ["eins zwei", "drei"])
@@ -159,12 +160,14 @@ def test_planted_groups_are_found_and_sentinels_are_no_neighbours(tiny_byt5: Hoo
     assert not {"c", "d"} & set(result.words[2].neighbours["raw"])
 
 
+@pytest.mark.slow
 def test_unplanted_groups_are_said_not_to_lie_apart(tiny_byt5: HookedEncoderDecoder) -> None:
     batch = tiny_byt5.batch(["one two", "three four"], ["eins zwei", "drei"])
     section = present(summarise(evidence(tiny_byt5, [batch], LETTERS)))
     assert section.findings[0].startswith("Groups do not lie apart beyond chance")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sources", [["one two three"], ["b: one two", "one two"], ["one"]])
 def test_a_run_of_one_sentence_says_what_it_cannot_say(tiny_byt5: HookedEncoderDecoder, sources: list[str]) -> None:
     batch = tiny_byt5.batch(

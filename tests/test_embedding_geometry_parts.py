@@ -155,6 +155,7 @@ def test_planted_senses_split_where_they_were_planted() -> None:
     np.testing.assert_allclose(curves.per_word.mean(axis=0), curves.curves.point)
 
 
+@pytest.mark.slow
 def test_senses_that_were_not_planted_do_not_split() -> None:
     found = [
         context_curves(("a", "b"), _usages(0.0, s, 2), (_usages(0.0, 99, 2),), s, 99).first_split for s in range(8)

@@ -140,6 +140,7 @@ def test_encoder_components_add_up_to_their_cross_head(planted_result: LogitAttr
     assert (frame["through XL1H2"].abs().diff().dropna() <= 1e-12).all()
 
 
+@pytest.mark.slow
 def test_section_renders_with_numbers_and_controls(random_result: LogitAttribution) -> None:
     section = present(random_result)
     sentences = " ".join(section.findings)
