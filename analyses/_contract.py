@@ -166,7 +166,7 @@ def in_t5_shapes(cfg: "ModelConfig") -> str | None:
     Returns:
         The attributes that speak against it, or None.
     """
-    if cfg.positions == "relative" and cfg.norm_place == "pre" and not cfg.biases:
+    if cfg.t5_shaped:
         return None
     return (
         "its equations need positions='relative', norm_place='pre' and biases=False; this "

@@ -13,19 +13,19 @@ The vocabulary is not scored: the result is the normed final stream at one row o
 in T5's family alone; others have to run whole passes (`interp.patching` does).
 """
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
 from interp.cache import ActivationCache
 from interp.hooks import HookPoint
+from interp.host_calls import HostCall, after_mlp, recording
 from interp.model import HookedEncoderDecoder
 from interp.names import NamesFilter, matching
 from interp.tokens import Batch
@@ -35,28 +35,6 @@ Place = Literal["resid_pre", "resid_mid", "resid_mid_cross", "resid_post"]
 """Where in a layer the stream was edited; everything behind it runs again."""
 
 _READ = "decoder.ln_final.hook_normalized"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """How the host called a sublayer: the module, and every argument by the name of its parameter."""
-
-    module: nn.Module
-    arguments: dict[str, Any]
-
-    @classmethod
-    def of(cls, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> "_Call":
-        bound = inspect.signature(module.forward).bind(*arguments, **keywords).arguments
-        return cls(module, {**bound, **bound.pop("kwargs", {})})
-
-    def parameter_of(self, value: Tensor) -> str:
-        """The parameter that a tensor was given for; hosts name the memory differently."""
-        return next(name for name, given in self.arguments.items() if given is value)
-
-    def again(self, hidden: Tensor, **changed: Tensor | None) -> Tensor:
-        """The stream behind the sublayer, for another stream before it."""
-        output: tuple[Tensor, ...] = self.module(**{**self.arguments, "hidden_states": hidden, **changed})
-        return output[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +56,7 @@ class Replay:
     cache: ActivationCache
     value: Float[Tensor, "batch d_model"]
     memory: Float[Tensor, "batch source d_model"]
-    _calls: dict[str, _Call]
+    _calls: dict[str, HostCall]
 
     def after(
         self, stack: Stack, layer: int, place: Place, streams: Float[Tensor, "copy batch pos d_model"]
@@ -108,7 +86,7 @@ class Replay:
             if later > layer or place == "resid_pre":
                 hidden = self._self_attention("encoder", later, hidden)
             if later > layer or place != "resid_post":
-                hidden = self._mlp("encoder", later, hidden)
+                hidden = after_mlp(self.model, "encoder", later, hidden)
         memory: Tensor = self.model.module("encoder.ln_final")(hidden)
         return memory
 
@@ -125,7 +103,7 @@ class Replay:
             if done < 2:
                 hidden = self._cross_attention(later, hidden, memory)
             if done < 3:
-                hidden = self._mlp("decoder", later, hidden)
+                hidden = after_mlp(self.model, "decoder", later, hidden)
         raise AssertionError("unreachable: the last layer returns")
 
     def _last_layer(self, hidden: Tensor, memory: Tensor | None, done: int) -> Tensor:
@@ -147,7 +125,7 @@ class Replay:
                 read = read.repeat(repeats, 1, 1)
             at_row = at_row + _one_query(self.model, "cross", layer, query, read, bias.repeat(repeats, 1, 1))
         at_row = at_row.unsqueeze(1)
-        return at_row if done == 3 else self._mlp("decoder", layer, at_row)
+        return at_row if done == 3 else after_mlp(self.model, "decoder", layer, at_row)
 
     def _self_attention(self, stack: Stack, layer: int, hidden: Tensor) -> Tensor:
         call = self._calls[f"{stack}.{layer}.hook_resid_mid"]
@@ -169,15 +147,10 @@ class Replay:
         written = call.again(beside.flatten(1, 2), **changed)
         return written.reshape(beside.shape).transpose(0, 1).flatten(0, 1)
 
-    def _mlp(self, stack: Stack, layer: int, hidden: Tensor) -> Tensor:
-        norm = self.model.module(f"{stack}.{layer}.{'ln2' if stack == 'encoder' else 'ln3'}")
-        written: Tensor = self.model.module(f"{stack}.{layer}.hook_mlp_out")(norm(hidden))
-        return hidden + written
-
 
 def can_replay(model: HookedEncoderDecoder) -> bool:
     """Whether the sublayers of a model are modules of their own, as in T5's family."""
-    return model.cfg.positions == "relative"
+    return model.cfg.t5_shaped
 
 
 def replay(model: HookedEncoderDecoder, batch: Batch, rows: Int[Tensor, " batch"], names: NamesFilter) -> Replay:
@@ -189,9 +162,8 @@ def replay(model: HookedEncoderDecoder, batch: Batch, rows: Int[Tensor, " batch"
         rows: the decoder row of every prompt that will be read.
         names: activations to keep; the streams from which edits start must be among them.
     """
-    calls: dict[str, _Call] = {}
     chosen = sorted({*_matching(model, names), "decoder.0.hook_resid_mid", _READ})
-    with _recording(model, calls), _kept(model, *chosen) as kept:
+    with recording(model, _attention_sublayers(model)) as calls, _kept(model, *chosen) as kept:
         memory = model.hf.get_encoder()(input_ids=batch.input_ids, attention_mask=batch.attention_mask)[0]
         model.hf.get_decoder()(
             input_ids=batch.decoder_input_ids,
@@ -216,25 +188,12 @@ def _kept(model: HookedEncoderDecoder, *names: str) -> Iterator[dict[str, Tensor
         yield kept
 
 
-@contextmanager
-def _recording(model: HookedEncoderDecoder, calls: dict[str, _Call]) -> Iterator[None]:
-    """Note how the host calls its attention sublayers."""
-
-    def recorder(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-        def record(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-            calls[name] = _Call.of(module, arguments, keywords)
-
-        return record
-
+def _attention_sublayers(model: HookedEncoderDecoder) -> dict[str, str]:
+    """The sites whose calls are made again, under their own names."""
     names = [f"encoder.{layer}.hook_resid_mid" for layer in range(model.cfg.n_encoder_layers)]
     for layer in range(model.cfg.n_decoder_layers):
         names += [f"decoder.{layer}.hook_resid_mid", f"decoder.{layer}.hook_resid_mid_cross"]
-    handles = [model.module(name).register_forward_pre_hook(recorder(name), with_kwargs=True) for name in names]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return {name: name for name in names}
 
 
 def _matching(model: HookedEncoderDecoder, names: NamesFilter) -> tuple[str, ...]:

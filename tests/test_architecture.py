@@ -67,6 +67,7 @@ ORDER = (
     "interp.lenses",
     "interp.neurons",
     "interp.minimal_pairs",
+    "interp.host_calls",
     "interp.replay",
     "interp.sweeps",
     "interp.patching",

@@ -39,16 +39,11 @@ def static_table(model: HookedEncoderDecoder, space: str) -> Float[np.ndarray, "
     with torch.no_grad():
         if space == INPUT:
             table = embedding(model)
-        elif has_final_norm(model.cfg):
+        elif model.cfg.has_final_norm:
             table = unembedding(model) * final_gain(model, "decoder")
         else:
             table = unembedding(model)
     return table.float().cpu().numpy()
-
-
-def has_final_norm(cfg: ModelConfig) -> bool:
-    """Whether each stack ends with a norm of its own; post-norm stacks end with that of their last layer."""
-    return cfg.norm_place == "pre"
 
 
 def static_spaces(cfg: ModelConfig, tied: bool) -> tuple[str, ...]:
@@ -58,13 +53,13 @@ def static_spaces(cfg: ModelConfig, tied: bool) -> tuple[str, ...]:
         cfg: the model's facts.
         tied: whether the two embeddings are one tensor.
     """
-    return (INPUT, OUTPUT) if has_final_norm(cfg) or not tied else (INPUT,)
+    return (INPUT, OUTPUT) if cfg.has_final_norm or not tied else (INPUT,)
 
 
 def encoder_spaces(cfg: ModelConfig) -> tuple[str, ...]:
     """Names of the encoder's spaces in forward order; the last is the memory."""
     layers = tuple(f"encoder {layer}" for layer in range(cfg.n_encoder_layers + 1))
-    return (*layers, MEMORY) if has_final_norm(cfg) else layers
+    return (*layers, MEMORY) if cfg.has_final_norm else layers
 
 
 def decoder_spaces(cfg: ModelConfig) -> tuple[str, ...]:
@@ -75,7 +70,7 @@ def decoder_spaces(cfg: ModelConfig) -> tuple[str, ...]:
 def encoder_states(model: HookedEncoderDecoder, cache: ActivationCache) -> Float[Tensor, "space batch source d_model"]:
     """The encoder's states in the order of `encoder_spaces`."""
     states = [cache[f"encoder.{layer}.hook_resid_post"] for layer in range(model.cfg.n_encoder_layers)]
-    if has_final_norm(model.cfg):
+    if model.cfg.has_final_norm:
         with torch.no_grad():
             states.append(model.module("encoder.ln_final")(states[-1]))
     return torch.stack([cache["encoder.0.hook_resid_pre"], *states]).float()

@@ -7,11 +7,8 @@ computed again: not the encoder for decoder heads, not the layers below. Only ro
 decoder runs no further than to the last row that is read, which causality allows.
 """
 
-import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,13 +17,14 @@ from torch import Tensor, nn
 from interp.axes import HeadVectors, Residual, Stack
 from interp.families import ModelConfig
 from interp.hooks import HookPoint
+from interp.host_calls import after_mlp, recording
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
 from interp.tokens import Batch
 from interp.weights import attention_weights
 
-_STREAM, _MEMORY = "hidden_states", "encoder_hidden_states"
-"""How every family of the host calls the residual stream and the encoder memory among a layer's parameters."""
+_MEMORY = "encoder_hidden_states"
+"""How every family of the host calls the encoder memory among a layer's parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +44,6 @@ class ReadOut:
         return self.read(states)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """How the host called one module in the first pass: every argument by the name of its parameter."""
-
-    module: nn.Module
-    arguments: dict[str, Any]
-
-    @classmethod
-    def of(cls, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> "_Call":
-        bound = inspect.signature(module.forward).bind(*arguments, **keywords).arguments
-        return cls(module, {**bound, **bound.pop("kwargs", {})})
-
-    def again(self, hidden: Tensor, memory: Tensor | None) -> Tensor:
-        """The module's output for another stream and, if one is given, another encoder memory."""
-        changed = {_STREAM: hidden} if memory is None else {_STREAM: hidden, _MEMORY: memory}
-        output = self.module(**{**self.arguments, **changed})
-        stream: Tensor = output[0] if isinstance(output, tuple) else output
-        return stream
-
-
 class Replay:
     """One finished forward pass, from which others go on with an edit.
 
@@ -83,45 +61,19 @@ class Replay:
     def __init__(self, model: HookedEncoderDecoder, batch: Batch) -> None:
         self.model = model
         self.batch = batch
-        self._calls: dict[str, _Call] = {}
         self._shorter: dict[int, Replay] = {}
         names = ["*.hook_z", "decoder.*.hook_resid_post", "decoder.0.hook_resid_pre"]
-        if has_sublayers(model.cfg):
+        if model.cfg.t5_shaped:
             names += ["*.hook_resid_mid", "decoder.*.hook_resid_mid_cross"]
         else:
             names += ["*.hook_resid_pre"]
-        with torch.no_grad(), self._recording():
+        with torch.no_grad(), recording(model, _called_again(model.cfg)) as self._calls:
             self.logits, self.cache = model.run_with_cache(batch, names_filter=names)
 
     def z(self, kind: str, layer: int) -> HeadVectors:
         """The attention-weighted values of one layer."""
         place = {"encoder": "encoder", "decoder": "decoder", "cross": "cross_attn"}[kind]
         return self.cache["z", layer, place]
-
-    @contextmanager
-    def _recording(self) -> Iterator[None]:
-        """Note how the host calls its layers and its cross-attention sublayers."""
-        cfg = self.model.cfg
-        sites = {f"encoder.{layer}": f"encoder.{layer}.hook_resid_post" for layer in range(cfg.n_encoder_layers)}
-        for layer in range(cfg.n_decoder_layers):
-            sites[f"decoder.{layer}"] = f"decoder.{layer}.hook_resid_post"
-            if has_sublayers(cfg):
-                sites[f"decoder.{layer}.cross"] = f"decoder.{layer}.hook_resid_mid_cross"
-        handles = []
-        for name, site in sites.items():
-            module = self.model.module(site)
-            handles.append(module.register_forward_pre_hook(self._recorder(name), with_kwargs=True))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _recorder(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-        def record(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-            self._calls[name] = _Call.of(module, arguments, keywords)
-
-        return record
 
     def _until(self, rows: int) -> "Replay":
         """The same with the first decoder rows alone, which see none after them."""
@@ -161,7 +113,7 @@ class Replay:
             return shorter.with_head(head, z if head.kind == "encoder" else z[:, : read_out.rows], read_out)
         stack: Stack = "encoder" if head.kind == "encoder" else "decoder"
         with torch.no_grad():
-            after_layer = self._after_sublayer if has_sublayers(self.model.cfg) else self._after_hooked_layer
+            after_layer = self._after_sublayer if self.model.cfg.t5_shaped else self._after_hooked_layer
             hidden = self._layers(stack, head.layer + 1, after_layer(stack, head, z), None)
             if stack == "encoder":
                 memory = final_norm(self.model, "encoder")(hidden)
@@ -175,40 +127,37 @@ class Replay:
         written = (z - self.z(head.kind, head.layer)[:, :, head.head]) @ W_O
         hidden: Tensor = self.cache[f"{stack}.{head.layer}.{after}"] + written
         if head.kind == "decoder":
-            hidden = self._cross(head.layer, hidden)
-        return self._mlp(stack, head.layer, hidden)
+            hidden = self._calls[f"decoder.{head.layer}.cross"].again(hidden)
+        return after_mlp(self.model, stack, head.layer, hidden)
 
     def _after_hooked_layer(self, stack: Stack, head: HeadId, z: Tensor) -> Tensor:
         """The stream after the edited layer, by the host's own layer with a hook on z."""
         with self.model.hooks([_replacement(head, z)]):
-            return self._calls[f"{stack}.{head.layer}"].again(self.cache[f"{stack}.{head.layer}.hook_resid_pre"], None)
-
-    def _cross(self, layer: int, hidden: Tensor) -> Tensor:
-        return self._calls[f"decoder.{layer}.cross"].again(hidden, None)
-
-    def _mlp(self, stack: Stack, layer: int, hidden: Tensor) -> Tensor:
-        norm = self.model.module(f"{stack}.{layer}.{'ln2' if stack == 'encoder' else 'ln3'}")
-        written: Tensor = self.model.module(f"{stack}.{layer}.hook_mlp_out")(norm(hidden))
-        return hidden + written
+            return self._calls[f"{stack}.{head.layer}"].again(self.cache[f"{stack}.{head.layer}.hook_resid_pre"])
 
     def _layers(self, stack: Stack, first: int, hidden: Tensor, memory: Tensor | None) -> Tensor:
+        changed = {} if memory is None else {_MEMORY: memory}
         for layer in range(first, self.model.cfg.n_layers(stack)):
-            hidden = self._calls[f"{stack}.{layer}"].again(hidden, memory)
+            hidden = self._calls[f"{stack}.{layer}"].again(hidden, **changed)
         return hidden
 
     def _read(self, hidden: Tensor, read_out: ReadOut) -> Float[Tensor, " batch"]:
         return read_out(final_norm(self.model, "decoder")(hidden) * self.model.cfg.logit_scale)
 
 
-def has_sublayers(cfg: ModelConfig) -> bool:
-    """Whether the host keeps sublayers as modules and the stream is the plain sum of what they write, as in T5's family."""
-    return cfg.norm_place == "pre" and not cfg.biases
+def _called_again(cfg: ModelConfig) -> dict[str, str]:
+    """Layers, and cross-attention sublayers where these are modules: name of the call -> site."""
+    sites = {f"encoder.{layer}": f"encoder.{layer}.hook_resid_post" for layer in range(cfg.n_encoder_layers)}
+    for layer in range(cfg.n_decoder_layers):
+        sites[f"decoder.{layer}"] = f"decoder.{layer}.hook_resid_post"
+        if cfg.t5_shaped:
+            sites[f"decoder.{layer}.cross"] = f"decoder.{layer}.hook_resid_mid_cross"
+    return sites
 
 
 def final_norm(model: HookedEncoderDecoder, stack: Stack) -> nn.Module:
     """The norm at the end of a stack; the identity in families that have none."""
-    has_none = model.cfg.norm_place == "post"
-    return nn.Identity() if has_none else model.module(f"{stack}.ln_final")
+    return model.module(f"{stack}.ln_final") if model.cfg.has_final_norm else nn.Identity()
 
 
 def _replacement(head: HeadId, z: Tensor) -> tuple[str, Callable[[Tensor, HookPoint], Tensor]]:

@@ -104,6 +104,16 @@ class ModelConfig:
         return float(self.d_head_of(kind) ** -0.5) if self.scaled_scores else 1.0
 
     @property
+    def has_final_norm(self) -> bool:
+        """Whether each stack ends with a norm of its own; post-norm stacks end with that of their last layer."""
+        return self.norm_place == "pre"
+
+    @property
+    def t5_shaped(self) -> bool:
+        """Whether sublayers are modules that add to one plain stream, as in T5: relative positions, pre-norm, no biases."""
+        return self.positions == "relative" and self.norm_place == "pre" and not self.biases
+
+    @property
     def n_heads(self) -> int:
         """Heads of every layer, in models whose stacks have equally many; `heads_of` serves all models.
 
