@@ -14,7 +14,6 @@ from analyses.observing import Chosen
 from interp import prompts as prompt_sets
 from interp.loading import Checkpoint, find_checkpoint
 from interp.prompts import Prompt, PromptSet
-from interp.words import task_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,4 @@ def reading_order(prompts: Sequence[Prompt]) -> tuple[int, ...]:
 
 
 def _key(prompt: Prompt) -> tuple[str, str, str]:
-    prefix = prompt.fields["prefix"] if "prefix" in prompt.fields else task_prefix(prompt.source)
-    sentence = prompt.source.removeprefix(prefix).strip()
-    return sha256(sentence.encode()).hexdigest(), prompt.source, prompt.target or ""
+    return sha256(prompt.sentence.encode()).hexdigest(), prompt.source, prompt.target or ""

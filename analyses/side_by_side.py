@@ -29,7 +29,6 @@ from interp.model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.report import Block, Paragraph, Report, Section, Sketch, Table
 from interp.statistics import bootstrap_difference
-from interp.words import task_prefix
 
 FIRST, SECOND = "first", "second"
 
@@ -62,9 +61,8 @@ def takes_prefixes(cfg: ModelConfig) -> bool:
 
 def without_prefix(prompt: Prompt) -> Prompt:
     """The prompt for a model that knows no task prefixes."""
-    prefix = prompt.fields["prefix"] if "prefix" in prompt.fields else task_prefix(prompt.source)
     bare = {name: value for name, value in prompt.fields.items() if name != "prefix"}
-    return Prompt(prompt.id, prompt.source.removeprefix(prefix).strip(), prompt.target, {**bare, "prefix": ""})
+    return Prompt(prompt.id, prompt.sentence, prompt.target, {**bare, "prefix": ""})
 
 
 def as_lines(prompts: Sequence[Prompt]) -> str:

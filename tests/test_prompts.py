@@ -300,3 +300,16 @@ def test_prompt_sets_can_be_hashed_and_sent_to_another_process():
     prompts = bundled("references", limit=3)
     assert pickle.loads(pickle.dumps(prompts)) == prompts  # noqa: S301 -- our own bytes
     assert len({hash(prompt) for prompt in prompts.prompts}) == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "prefix", "sentence"),
+    [
+        (Prompt("1", "translate English to German: A dog."), "translate English to German:", "A dog."),
+        (Prompt("2", "say: A dog.", None, {"prefix": "say: "}), "say: ", "A dog."),
+        (Prompt("3", "summarize: A dog.", None, {"prefix": ""}), "", "summarize: A dog."),
+        (Prompt("4", "A dog."), "", "A dog."),
+    ],
+)
+def test_a_prompt_knows_its_prefix_and_its_sentence(prompt: Prompt, prefix: str, sentence: str) -> None:
+    assert (prompt.prefix, prompt.sentence) == (prefix, sentence)

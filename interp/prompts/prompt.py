@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from interp.errors import InputError
+from interp.words import task_prefix
 
 
 class PromptError(InputError):
@@ -30,6 +31,16 @@ class Prompt:
     source: str
     target: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def prefix(self) -> str:
+        """The task prefix of the source: the one its field `prefix` names, else one that T5 was trained with, else none."""
+        return self.fields["prefix"] if "prefix" in self.fields else task_prefix(self.source)
+
+    @property
+    def sentence(self) -> str:
+        """The source without its task prefix."""
+        return self.source.removeprefix(self.prefix).strip()
 
 
 @dataclass(frozen=True)

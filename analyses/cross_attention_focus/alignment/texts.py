@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
 from interp.prompts import Prompt
-from interp.words import Span, Words, task_prefix
+from interp.words import Span, Words
 
 _LANGUAGES = re.compile(r"(translate )([^\W\d_]+)( to )([^\W\d_]+)(:)", re.IGNORECASE)
 
@@ -53,14 +53,12 @@ def pairs_from_prompts(prompts: Sequence[Prompt]) -> tuple[AlignedPair, ...]:
             raise InputError(
                 f"Prompt {prompt.id} has no target; alignment needs the translation that the gold links are about."
             )
-        prefix = prompt.fields.get("prefix", task_prefix(prompt.source))
-        sentence = prompt.source[len(prefix) :]
         pairs.append(
             AlignedPair(
-                prefix=prefix,
+                prefix=prompt.prefix,
                 source=prompt.source,
                 target=prompt.target,
-                source_words=_words(prompt.fields.get("source_words"), sentence),
+                source_words=_words(prompt.fields.get("source_words"), prompt.sentence),
                 target_words=_words(prompt.fields.get("target_words"), prompt.target),
             )
         )
