@@ -34,6 +34,11 @@ Arrays = Mapping[str, np.ndarray]
 """Named arrays. Of an observation, every leading axis is the prompt axis; undefined numbers are NaN."""
 
 
+def joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
+    """Observations of several batches as those of one: arrays of one name one after another along the prompt axis."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 class Settings(BaseModel):
     """What a user may choose for one analysis; the base has no choices. Unknown names are refused."""
 

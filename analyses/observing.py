@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from analyses._contract import Analysis, Arrays, Example, Observed, Pass, Settings
+from analyses._contract import Analysis, Arrays, Example, Observed, Pass, Settings, joined
 from analyses._registry import source_of
 from interp.controls import untrained_twin
 from interp.errors import InputError
@@ -29,6 +29,10 @@ EXPERIMENT_BATCH = 16
 
 Advance = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """An `Advance` that tells nobody."""
 
 
 @runtime_checkable
@@ -69,8 +73,8 @@ class Observations(Mapping[str, Observed]):
         parts = [self.store.read_shard(shard, prefix) for shard in self.shards]
         whole = [part for part in parts if part is not None]
         assert len(whole) == len(parts), f"a shard of {analysis} was lost while the run was going on"
-        joined = {name.removeprefix(prefix): values for name, values in _join(whole).items()}
-        return Observed(joined, weights, self.experiments[analysis])
+        numbers = {name.removeprefix(prefix): values for name, values in joined(whole).items()}
+        return Observed(numbers, weights, self.experiments[analysis])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.weights)
@@ -131,13 +135,12 @@ def make_batches(
         advance("reading prompts", start, len(prompts))
         part = prompts[start : start + batch_size]
         targets = [prompt.target for prompt in part if prompt.target is not None]
-        prefixes = [prompt.fields["prefix"] for prompt in part if "prefix" in prompt.fields]
         try:
             batches.append(
                 model.batch(
                     [prompt.source for prompt in part],
                     targets if len(targets) == len(part) else None,
-                    prefixes=prefixes if len(prefixes) == len(part) else None,
+                    prefixes=[prompt.prefix for prompt in part],
                 )
             )
         except InputError as error:
@@ -233,7 +236,7 @@ def _observe_shard(
                     arrays = item.analysis.observe(Pass(model, batch, logits, cache, item.settings))
                     seen |= _checked(arrays, item.analysis.name, len(batch))
         parts.append(seen)
-    return _join(parts)
+    return joined(parts)
 
 
 def _checked(arrays: Arrays, analysis: str, n_prompts: int) -> dict[str, np.ndarray]:
@@ -245,8 +248,9 @@ def _checked(arrays: Arrays, analysis: str, n_prompts: int) -> dict[str, np.ndar
     return {f"{analysis}/{name}": np.asarray(values, dtype=np.float32) for name, values in arrays.items()}
 
 
-def _join(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def twin_seeds(seed: int, twins: int) -> tuple[int, ...]:
+    """Seeds of the untrained twins, apart from the seed of resampling."""
+    return tuple(1000 * (seed + 1) + index for index in range(twins))
 
 
 def observe_twins(

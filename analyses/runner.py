@@ -31,7 +31,17 @@ from analyses.manifest import (
     plug_in_records,
     versions,
 )
-from analyses.observing import Advance, Chosen, Subject, illustrate, make_batches, observe, observe_twins, rows_as_given
+from analyses.observing import (
+    Advance,
+    Chosen,
+    Subject,
+    illustrate,
+    make_batches,
+    observe,
+    observe_twins,
+    rows_as_given,
+    twin_seeds,
+)
 from analyses.portraits import portraits
 from analyses.prompt_section import prompt_section
 from analyses.run_folder import Staging, check_place, staging
@@ -135,7 +145,7 @@ def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: 
     read = [prompts[place] for place in order]
     batches = make_batches(model, read, config.batch_size, advance)
     rows = rows_as_given(batches, order)
-    seeds = twin_seeds(config)
+    seeds = twin_seeds(config.seed, config.twins)
     observed = observe(Subject("model", model), batches, config.batch_size, inputs.chosen, store, advance)
     twins = observe_twins(model, seeds, batches, config.batch_size, inputs.chosen, store, advance)
     examples = illustrate(model, batches[0], 0, (order[0] + 1, read[0].id), inputs.chosen)
@@ -159,11 +169,6 @@ def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: 
     files["results.json"] = canonical_json(_results(config.analyses, sections))
     files[MANIFEST] = canonical_json(_manifest(assembly, files).model_dump(mode="json"))
     return files
-
-
-def twin_seeds(config: RunConfig) -> tuple[int, ...]:
-    """Seeds of the untrained twins, apart from the seed of resampling."""
-    return tuple(1000 * (config.seed + 1) + index for index in range(config.twins))
 
 
 def summarise(

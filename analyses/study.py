@@ -14,36 +14,19 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from analyses._contract import Analysis, Evidence
+from analyses._contract import Analysis
 from analyses._registry import get
 from analyses.choices import choose
-from analyses.config import RunConfig
-from analyses.observing import Chosen, Subject, illustrate, observe, observe_twins
-from analyses.runner import twin_seeds
+from analyses.config import make_config
+from analyses.gathering import gather
+from analyses.observing import Chosen, silent
 from interp.errors import InputError, did_you_mean
 from interp.model import HookedEncoderDecoder
 from interp.report import Block, Heading, Paragraph, Section, Table, visible
 from interp.report.exhibits import Exhibit, exhibit
 from interp.tokens import Batch
-
-
-class _Memory:
-    """Keeps shards in memory: a study is computed in one go."""
-
-    def __init__(self) -> None:
-        self._shards: dict[str, Mapping[str, np.ndarray]] = {}
-
-    def has_shard(self, name: str) -> bool:
-        return name in self._shards
-
-    def read_shard(self, name: str, prefix: str = "") -> dict[str, np.ndarray] | None:
-        return {key: values for key, values in self._shards[name].items() if key.startswith(prefix)}
-
-    def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        self._shards[name] = arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,35 +106,19 @@ def analyse(
         settings: of the analysis; its defaults where left out.
 
     Raises:
-        InputError: if there is no such analysis, or a setting is not allowed.
+        InputError: if there is no such analysis, or a setting, the seed or the number of twins is not allowed.
     """
     found = get(analysis) if isinstance(analysis, str) else analysis
-    chosen = [Chosen(found, choose(found.settings, settings or {}, f"setting of {found.name}"))]
-    seeds = twin_seeds(RunConfig(seed=seed, twins=twins))
-    name, size, store = found.name, len(batch), _Memory()
-    observed = observe(Subject("model", model), [batch], size, chosen, store, _silent)
-    controls = observe_twins(model, seeds, [batch], size, chosen, store, _silent)
-    ids = tuple(str(number) for number in range(1, size + 1))
-    evidence = Evidence(
-        cfg=model.cfg,
-        prompt_ids=ids,
-        target_origin=batch.target_origin,
-        model=observed[name],
-        twins=tuple(control[name] for control in controls),
-        example=illustrate(model, batch, 0, (1, ids[0]), chosen)[name],
-        settings=chosen[0].settings,
-        seed=seed,
-    )
+    item = Chosen(found, choose(found.settings, settings or {}, f"setting of {found.name}"))
+    config = make_config(seed=seed, twins=twins)
+    ids = [str(number) for number in range(1, len(batch) + 1)]
+    evidence = gather(item, model, ids, [batch], config.twins, config.seed, silent)
     result = found.summarise(evidence)
     return Study(found, result, found.present(result))
 
 
 def _kind(block: Block) -> str:
     return type(block).__name__.lower()
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
 
 
 def _items(sentences: tuple[str, ...]) -> str:

@@ -75,6 +75,8 @@ ORDER = (
     # the analyses, what runs them, and the command line
     "analyses._contract",
     "analyses._registry",
+    "analyses.observing",
+    "analyses.gathering",
     "analyses.head_specialization",
     "analyses.cross_attention_focus",
     "analyses.logit_attribution",
@@ -87,7 +89,6 @@ ORDER = (
     "analyses.manifest",
     "analyses.prompt_section",
     "analyses.assembly",
-    "analyses.observing",
     "analyses.inputs",
     "analyses.portraits",
     "analyses.runner",

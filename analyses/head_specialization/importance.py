@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from analyses._contract import joined
 from analyses.head_specialization import position
 from analyses.head_specialization.ablation import (
     Ablation,
@@ -40,8 +41,7 @@ def measure_importance(
     model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings
 ) -> dict[str, np.ndarray]:
     """What the settings ask for: `<kind>.importance_<measure>` [prompt layer head]; NaN where a measure has no meaning."""
-    parts = [_of_batch(model, batch, settings) for batch in batches]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined([_of_batch(model, batch, settings) for batch in batches])
 
 
 def _of_batch(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from analyses._contract import Arrays, Observed, Pass
+from analyses._contract import Arrays, Observed, Pass, joined
 from analyses.head_specialization.observe import hooks_on, observe
 from analyses.head_specialization.repeats import examine_repeats
 from analyses.head_specialization.settings import HeadSettings, Null
@@ -65,7 +65,7 @@ def _observed(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: H
         with torch.no_grad():
             logits, cache = model.run_with_cache(batch, names_filter=list(hooks_on(model.cfg)))
             parts.append(observe(Pass(model, batch, logits, cache, settings)))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts)
 
 
 def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:
