@@ -113,6 +113,8 @@ def test_two_languages_of_a_sentence_are_one_piece_of_evidence() -> None:
 
 def test_one_sentence_has_no_anisotropy() -> None:
     assert np.isnan(cross_cosine(np.ones((2, 3)), np.array([0, 0]), np.ones((1, 2)))).all()
+    # A space in which no prompt has two tokens, as when an untrained model writes nothing.
+    assert np.isnan(cross_cosine(np.ones((0, 3)), np.zeros(0, int), np.ones((2, 0)))).all()
 
 
 def test_output_embedding_scores_like_the_model(tiny_model: HookedEncoderDecoder) -> None:

@@ -116,5 +116,6 @@ def cross_cosine(
 
 def _same_sentence(sentences: np.ndarray) -> scipy.sparse.csr_array:
     """1 at pairs of prompts with the same sentence, a prompt with itself included: [prompt prompt]."""
-    member = scipy.sparse.csr_array((np.ones(len(sentences)), (np.arange(len(sentences)), sentences)))
+    shape = (len(sentences), int(sentences.max(initial=-1)) + 1)
+    member = scipy.sparse.csr_array((np.ones(len(sentences)), (np.arange(len(sentences)), sentences)), shape=shape)
     return (member @ member.T).tocsr()
