@@ -11,18 +11,20 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from analyses.config import RunConfig
-from analyses.inputs import choose_analyses, read_prompt_set
+from analyses.inputs import choose_analyses, read_inputs, read_prompt_set, reading_order
 from analyses.manifest import canonical_json, content_hashes
 from analyses.observing import Advance
 from analyses.run_folder import check_place
-from analyses.runner import run, threads_for
-from analyses.side_by_side import FIRST, SECOND, Side, as_lines, side_by_side, takes_prefixes, without_prefix
+from analyses.runner import carry_out, threads_for
+from analyses.side_by_side import FIRST, SECOND, Side, as_lines, numbers, side_by_side, takes_prefixes, without_prefix
 from analyses.verification import read_manifest
 from interp.controls import untrained_twin
 from interp.errors import InputError
@@ -64,7 +66,7 @@ def compare_models(first: str, second: str, config: RunConfig, out: Path, overwr
         ]
         titles = {item.analysis.name: (item.analysis.title, item.analysis.question) for item in choose_analyses(config)}
         with threads_for(sides[0].model):
-            files = render(side_by_side(sides[0], sides[1], titles, advance))
+            files = render(side_by_side(sides[0], sides[1], titles))
         record = {
             "files": content_hashes(files),
             **{side.folder: read_manifest(folder / side.folder).digest for side in sides},
@@ -130,14 +132,19 @@ def _run(
     if source != config.prompts:
         Path(source).write_text(as_lines(own), encoding="utf-8")
     asked = config.model_copy(update={"model": model.asked, "prompts": source})
-    run(
-        asked,
+    inputs = read_inputs(asked)
+    order = reading_order(inputs.prompts.prompts)
+    found: dict[str, Mapping[str, np.ndarray]] = {}
+    carry_out(
+        inputs,
         folder / place,
         overwrite=False,
         advance=lambda what, done, total: advance(f"{name}: {what}", done, total),
+        loaded=model.model,
+        keep=lambda observed: found.update(numbers(observed, order)),
     )
     findings = _findings(folder / place)
-    return Side(name, place, model.model, asked.model_copy(update={"prompts": config.prompts}), own, findings)
+    return Side(name, place, model.model, asked.model_copy(update={"prompts": config.prompts}), own, findings, found)
 
 
 def _findings(folder: Path) -> dict[str, list[str]]:

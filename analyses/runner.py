@@ -5,7 +5,7 @@ configuration -> prompts, model -> batches -> observations (shards) -> results -
 
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +57,9 @@ from interp.tokens import Batch
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
 
+Keep = Callable[[Mapping[str, Observed]], None]
+"""Called with what the model gave to every analysis, prompts in the order of the run (`reading_order`), while it can be read."""
+
 
 def run(config: RunConfig, out: Path | None, overwrite: bool, advance: Advance) -> Path:
     """Run analyses and write their report.
@@ -79,7 +82,14 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, advance: Advance) 
     return carry_out(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, advance)
 
 
-def carry_out(inputs: Inputs, final: Path, overwrite: bool, advance: Advance) -> Path:
+def carry_out(
+    inputs: Inputs,
+    final: Path,
+    overwrite: bool,
+    advance: Advance,
+    loaded: HookedEncoderDecoder | None = None,
+    keep: Keep | None = None,
+) -> Path:
     """Run analyses on what was read, and write their report.
 
     Args:
@@ -87,6 +97,8 @@ def carry_out(inputs: Inputs, final: Path, overwrite: bool, advance: Advance) ->
         final: the run's folder.
         overwrite: replace a run that is already there.
         advance: called as the work goes on.
+        loaded: the model, by whoever has loaded it from the same files already.
+        keep: given what the model gave, by whoever wants more of it than the report says.
 
     Returns:
         The path of the report's `index.html`.
@@ -97,10 +109,10 @@ def carry_out(inputs: Inputs, final: Path, overwrite: bool, advance: Advance) ->
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
         torch.use_deterministic_algorithms(True, warn_only=True)
-        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
+        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype) if loaded is None else loaded
         _check_analysable(model.cfg, inputs.chosen)
         with threads_for(model):
-            files = build(inputs, model, store, advance)
+            files = build(inputs, model, store, advance, keep)
         files[LOG] = _log(time.monotonic() - started, model)
         advance("writing the report", 1, 1)
         store.publish(files, overwrite)
@@ -136,7 +148,9 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: Advance) -> dict[str, bytes]:
+def build(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: Advance, keep: Keep | None = None
+) -> dict[str, bytes]:
     """Observe, summarise and present; the files of the run, by relative path."""
     config, everything = inputs.config, inputs.chosen
     inputs = replace(inputs, chosen=tuple(item for item in everything if item.analysis.applies(model.cfg) is None))
@@ -147,6 +161,8 @@ def build(inputs: Inputs, model: HookedEncoderDecoder, store: Staging, advance: 
     rows = rows_as_given(batches, order)
     seeds = twin_seeds(config.seed, config.twins)
     observed = observe(Subject("model", model), batches, config.batch_size, inputs.chosen, store, advance)
+    if keep is not None:
+        keep(observed)
     twins = observe_twins(model, seeds, batches, config.batch_size, inputs.chosen, store, advance)
     examples = illustrate(model, batches[0], 0, (order[0] + 1, read[0].id), inputs.chosen)
     studio = Studio()

@@ -6,8 +6,8 @@ findings next to each other and with every number that both give for every promp
     difference = mean over prompts of (second - first),  with a 95 % bootstrap interval over prompts
 
 A number of an analysis has axes such as layer, head and category, whose lengths differ between models; it is averaged over all of
-them first. An interval without 0 says that the two models differ on these
-texts; it does not say why. `untrained:SEED` stands for the first model with weights drawn anew.
+them first. An interval without 0 says that the two models differ on these texts; it does not say why. `untrained:SEED` stands for
+the first model with weights drawn anew.
 """
 
 import json
@@ -18,12 +18,10 @@ from html import escape
 
 import numpy as np
 import pandas as pd
-import torch
 
-from analyses._contract import Pass
+from analyses._contract import Observed
 from analyses.config import RunConfig
 from analyses.inputs import choose_analyses
-from analyses.observing import Advance, Chosen, make_batches
 from interp.families import ModelConfig
 from interp.model import HookedEncoderDecoder
 from interp.prompts import Prompt
@@ -31,6 +29,9 @@ from interp.report import Block, Paragraph, Report, Section, Sketch, Table
 from interp.statistics import bootstrap_difference
 
 FIRST, SECOND = "first", "second"
+
+Numbers = Mapping[str, Mapping[str, np.ndarray]]
+"""Analysis name -> number -> its value for every prompt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +45,7 @@ class Side:
         config: the configuration of its run.
         prompts: the prompts as it reads them.
         findings: analysis name -> findings of its run.
+        numbers: what its run observed.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Side:
     config: RunConfig
     prompts: tuple[Prompt, ...]
     findings: Mapping[str, Sequence[str]]
+    numbers: Numbers
 
 
 def takes_prefixes(cfg: ModelConfig) -> bool:
@@ -79,31 +82,20 @@ def as_lines(prompts: Sequence[Prompt]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def numbers(side: Side, advance: Advance) -> dict[str, dict[str, np.ndarray]]:
-    """Analysis name -> number -> its value for every prompt, axes of layer and head averaged.
+def numbers(observed: Mapping[str, Observed], order: Sequence[int]) -> Numbers:
+    """What a run observed, axes of layer and head averaged, prompts as they were given.
 
     Args:
-        side: the model; its prompts are read in their own order.
-        advance: progress.
+        observed: analysis name -> what the model gave, prompts in the order of the run.
+        order: place of every prompt of the run among those given (`analyses.inputs.reading_order`).
     """
-    chosen = [item for item in choose_analyses(side.config) if item.analysis.applies(side.model.cfg) is None]
-    hooks = sorted({hook for item in chosen for hook in item.analysis.hooks_on(side.model.cfg)})
-    found: dict[str, list[dict[str, np.ndarray]]] = {item.analysis.name: [] for item in chosen}
-    batches = make_batches(side.model, side.prompts, side.config.batch_size, advance)
-    for index, batch in enumerate(batches):
-        advance(f"comparing, {side.name}", index, len(batches))
-        with torch.no_grad():
-            logits, cache = side.model.run_with_cache(batch, names_filter=hooks)
-            for item in chosen:
-                found[item.analysis.name].append(_means(item, Pass(side.model, batch, logits, cache, item.settings)))
+    given = np.argsort(order)
     return {
-        name: {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} for name, parts in found.items()
+        name: {
+            key: _mean(np.asarray(values, dtype=np.float64))[given] for key, values in observed[name].prompts.items()
+        }
+        for name in observed
     }
-
-
-def _means(item: Chosen, run: Pass) -> dict[str, np.ndarray]:
-    arrays = item.analysis.observe(run)
-    return {name: _mean(np.asarray(values, dtype=np.float64)) for name, values in arrays.items()}
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -165,21 +157,19 @@ def facts(first: Side, second: Side) -> pd.DataFrame:
     return pd.DataFrame(texts, columns=["attribute", first.name, second.name, "same"])
 
 
-def side_by_side(first: Side, second: Side, titles: Mapping[str, tuple[str, str]], advance: Advance) -> Report:
+def side_by_side(first: Side, second: Side, titles: Mapping[str, tuple[str, str]]) -> Report:
     """The page of the comparison.
 
     Args:
         first: a model.
         second: the other.
         titles: analysis name -> title and question.
-        advance: progress.
     """
-    mine, theirs = numbers(first, advance), numbers(second, advance)
     names = (first.name, second.name)
     sections = [_models(first, second)]
     chosen = {item.analysis.name: item.analysis for item in choose_analyses(first.config)}
     for name, (title, question) in titles.items():
-        frame = compared(mine.get(name, {}), theirs.get(name, {}), names, first.config.seed)
+        frame = compared(first.numbers.get(name, {}), second.numbers.get(name, {}), names, first.config.seed)
         limits = chosen[name].beside(first.model.cfg, second.model.cfg)
         sections.append(_section(name, title, question, first, second, frame, limits))
     return Report(
