@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.attribution import DecoderKind, head_directions
@@ -149,7 +149,7 @@ def replacements(
     if mode == "zero":
         return torch.zeros_like(z).unsqueeze(0)
     peers = _peers(batch)
-    classes = position_classes(batch)
+    classes = position_classes(batch.target_mask)
     if mode == "mean":
         return _means(z, peers, classes).unsqueeze(0)
     if bool((peers.sum(1) < 2).any()):
@@ -158,12 +158,12 @@ def replacements(
     return torch.stack([_resampled(z, peers, classes, generator) for _ in range(draws)])
 
 
-def position_classes(batch: Batch) -> Int[Tensor, "batch target"]:
-    """START for the first decoder row, FINAL for the last real one, ORDINARY between, -1 for padding."""
-    rows = torch.arange(batch.labels.shape[1], device=batch.labels.device)
-    last = batch.target_mask.sum(1, keepdim=True) - 1
-    classes = torch.where(rows == last, FINAL, ORDINARY)
-    return torch.where(rows == 0, START, classes).masked_fill(~batch.target_mask, -1)
+def position_classes(mask: Bool[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
+    """START for the first position of every prompt, FINAL for its last real one, ORDINARY between, -1 for padding."""
+    positions = torch.arange(mask.shape[1], device=mask.device)
+    last = mask.sum(1, keepdim=True) - 1
+    classes = torch.where(positions == last, FINAL, ORDINARY)
+    return torch.where(positions == 0, START, classes).masked_fill(~mask, -1)
 
 
 def _peers(batch: Batch) -> Tensor:

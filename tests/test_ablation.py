@@ -153,7 +153,7 @@ def test_total_effects_of_one_head_match_one_run_each(setup: Setup) -> None:
 
 
 def test_position_classes(setup: Setup) -> None:
-    classes = position_classes(setup.batch)
+    classes = position_classes(setup.batch.target_mask)
     assert classes[2].tolist() == [START, *[ORDINARY] * 10, FINAL, *[-1] * 5]
 
 
@@ -174,7 +174,7 @@ def test_resampled_z_comes_from_another_prompt_of_the_same_class(setup: Setup) -
     assert drawn.shape == (3, *z.shape)
     assert torch.equal(drawn, replacements("resample", z, setup.batch, 3, 0))
     assert not torch.equal(drawn, replacements("resample", z, setup.batch, 3, 1))
-    classes = position_classes(setup.batch)
+    classes = position_classes(setup.batch.target_mask)
     for prompt in range(4):
         for row in range(int(setup.mask[prompt].sum())):
             found = (z == drawn[0, prompt, row]).flatten(2).all(-1).nonzero().tolist()

@@ -4,7 +4,6 @@ Every number of this analysis is one of these: the mean over prompts of a number
 resampled prompts, and the same mean for every untrained twin (methods A.8, G).
 """
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses._contract import Evidence
-from interp.statistics import bootstrap_mean
+from interp.statistics import bootstrap_mean, mean_over_prompts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,13 +68,6 @@ def observed_estimate(evidence: Evidence, name: str) -> Estimate:
     """The estimate of one observed array."""
     twins = [twin.prompts[name] for twin in evidence.twins]
     return estimate(evidence.model.prompts[name], twins, evidence.seed)
-
-
-def mean_over_prompts(values: Float[np.ndarray, " prompt *cells"]) -> Float[np.ndarray, "*cells"]:
-    """Mean over the prompts that have a value, in double precision; NaN without any."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        return np.asarray(np.nanmean(values.astype(np.float64), axis=0))
 
 
 def lift(

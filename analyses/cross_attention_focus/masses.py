@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses._contract import Arrays, Evidence
-from analyses.cross_attention_focus.estimates import Estimate, estimate, lift, mean_over_prompts
+from analyses.cross_attention_focus.estimates import Estimate, estimate, lift
+from interp.statistics import mean_over_prompts
 from interp.words import CATEGORIES
 
 Version = Literal["raw", "masked", "norm"]

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from analyses._contract import Arrays, Evidence, Observed
-from analyses.cross_attention_focus.estimates import mean_over_prompts
+from interp.statistics import mean_over_prompts
 from interp.tokens import Batch
 from interp.words import EOS, PAD, PREFIX
 

@@ -20,9 +20,9 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from analyses.cross_attention_focus.estimates import Estimate, estimate, mean_over_prompts
+from analyses.cross_attention_focus.estimates import Estimate, estimate
 from analyses.cross_attention_focus.masses import Version
-from interp.statistics import false_discovery, page_trend_test
+from interp.statistics import false_discovery, mean_over_prompts, page_trend_test
 
 Verdict = Literal["rises", "falls", "no trend", "not testable"]
 

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analyses.head_specialization.replay import ReadOut, Replay
+from interp.ablation import FINAL, ORDINARY, START, position_classes
 from interp.axes import ATTENTION_KINDS, AttentionKind, HeadVectors, Residual
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
@@ -157,14 +158,6 @@ def _numpy(values: Tensor) -> np.ndarray:
     return np.asarray(values.float().cpu().numpy())
 
 
-def position_classes(mask: Bool[Tensor, "batch pos"]) -> Int[Tensor, "batch pos"]:
-    """0 at the first position of every prompt, 2 at its last, 1 between, -1 at padding."""
-    position = torch.arange(mask.shape[1], device=mask.device).expand(mask.shape)
-    last = mask.sum(-1, keepdim=True) - 1
-    classes = torch.where(position == 0, 0, torch.where(position == last, 2, 1))
-    return torch.where(mask, classes, -1)
-
-
 def replacements(
     z: HeadVectors, classes: Int[Tensor, "batch pos"], ablation: Ablation, draws: int, seed: int
 ) -> list[HeadVectors]:
@@ -179,7 +172,7 @@ def replacements(
 
 def _class_means(z: HeadVectors, classes: Int[Tensor, "batch pos"]) -> HeadVectors:
     means = torch.zeros_like(z)
-    for number in (0, 1, 2):
+    for number in (START, ORDINARY, FINAL):
         members = classes == number
         if members.any():
             means[members] = z[members].mean(0)
@@ -196,5 +189,5 @@ def _resampled(z: HeadVectors, classes: Int[Tensor, "batch pos"], generator: tor
     share = torch.arange(width, device=z.device) / last.clamp(min=1)
     place = (share * last[donor]).round().long().clamp(min=0)
     inner = place.clamp(min=1).minimum((last[donor] - 1).clamp(min=0))
-    place = torch.where(classes == 1, inner, place.minimum(last[donor]))
+    place = torch.where(classes == ORDINARY, inner, place.minimum(last[donor]))
     return z[donor[:, None], place]

@@ -23,10 +23,10 @@ from analyses._contract import Arrays, Observed
 from analyses.head_specialization.copying import KINDS, copy_scores, input_gain
 from analyses.head_specialization.rules import Criterion
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.significance import mean_over_prompts
 from interp.axes import AttentionKind
 from interp.families import ModelConfig
 from interp.model import HookedEncoderDecoder
+from interp.statistics import mean_over_prompts
 from interp.tokens import Batch
 from interp.weights import attention_weights, final_gain, unembedding
 from interp.words import EOS, PAD, PREFIX

@@ -29,8 +29,8 @@ from analyses.head_specialization.observe import offsets
 from analyses.head_specialization.relations import syntax_criteria
 from analyses.head_specialization.rules import Criterion, Rule
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.significance import mean_over_prompts
 from interp.axes import AttentionKind
+from interp.statistics import mean_over_prompts
 
 NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
 

@@ -15,9 +15,8 @@ from analyses._contract import Arrays, Evidence, Observed
 from analyses.head_specialization.criteria import NEAR_OFFSETS, REPEAT_ROLES
 from analyses.head_specialization.observe import SOURCE_CATEGORIES, offsets
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.significance import mean_over_prompts
 from interp.axes import AttentionKind
-from interp.statistics import bootstrap_mean
+from interp.statistics import bootstrap_mean, mean_over_prompts
 
 _ABLATIONS = {
     "zero": "zero ablation",

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from analyses.head_specialization.rules import Criterion, Rule, holds
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.significance import mean_over_prompts
+from interp.statistics import mean_over_prompts
 
 _HALVINGS = 30
 

@@ -14,10 +14,9 @@ from jaxtyping import Float
 
 from analyses.head_specialization.rules import Criterion, Rule, holds
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.significance import mean_over_prompts
 from interp.axes import AttentionKind
 from interp.names import HeadId
-from interp.statistics import resampled_means
+from interp.statistics import mean_over_prompts, resampled_means
 
 STRICT_STABILITY = 0.975
 """Share of resamples in which the rule of a sink or of syntax must hold: the lower confidence bound is above the threshold."""

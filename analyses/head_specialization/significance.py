@@ -11,7 +11,7 @@ import scipy.stats
 from jaxtyping import Float
 
 from analyses.head_specialization.rules import Criterion
-from interp.statistics import false_discovery, max_statistic_test
+from interp.statistics import false_discovery, max_statistic_test, mean_over_prompts
 
 _FLIPS = 2000
 _DECIMALS = 5
@@ -61,11 +61,3 @@ def _p_values(difference: Float[np.ndarray, "prompt layer head"]) -> Float[np.nd
         statistic = np.where(spread > 1e-12, mean / (spread / np.sqrt(count)), np.sign(np.round(mean, 12)) * np.inf)
     p = scipy.stats.t.sf(np.nan_to_num(statistic, nan=0.0), np.maximum(count - 1, 1))
     return np.where(count >= 2, np.where(np.isnan(statistic), 1.0, p), np.nan)
-
-
-def mean_over_prompts(values: Float[np.ndarray, " prompt *cells"]) -> Float[np.ndarray, "*cells"]:
-    """Mean over prompts that have a value; NaN where none has."""
-    defined = ~np.isnan(values)
-    total = np.where(defined, values, 0.0).sum(0, dtype=np.float64)
-    count = defined.sum(0)
-    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))

@@ -23,13 +23,13 @@ from analyses.head_specialization.relations import SyntacticRelation, read_score
 from analyses.head_specialization.roles import Controls, RoleLabel, Verdict, judge
 from analyses.head_specialization.rules import Criterion, Rule
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.significance import adjusted_p_values, existence_p_value, mean_over_prompts
+from analyses.head_specialization.significance import adjusted_p_values, existence_p_value
 from analyses.head_specialization.similarity import HeadMap, head_map
 from analyses.head_specialization.specimens import Specimen, specimens_of
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.families import ModelConfig
 from interp.names import HeadId
-from interp.statistics import RankTest
+from interp.statistics import RankTest, mean_over_prompts
 
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
 

@@ -13,6 +13,7 @@ from interp.statistics.intervals import (
     bootstrap_ratio,
     resampled_means,
 )
+from interp.statistics.means import mean_over_prompts
 from interp.statistics.multiplicity import false_discovery, family_wise_p_values
 from interp.statistics.ranks import RankTest, page_trend_test, spearman
 from interp.statistics.sign_flips import Alternative, SignFlipTest, max_statistic_test, sign_flip_test
@@ -28,6 +29,7 @@ __all__ = [
     "false_discovery",
     "family_wise_p_values",
     "max_statistic_test",
+    "mean_over_prompts",
     "page_trend_test",
     "resampled_means",
     "sign_flip_test",
