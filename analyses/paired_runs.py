@@ -24,7 +24,7 @@ from analyses.manifest import canonical_json, content_hashes
 from analyses.observing import Advance
 from analyses.run_folder import check_place
 from analyses.runner import carry_out, threads_for
-from analyses.side_by_side import FIRST, SECOND, Side, as_lines, numbers, side_by_side, takes_prefixes, without_prefix
+from analyses.side_by_side import FIRST, SECOND, Side, as_lines, numbers, side_by_side, without_prefix
 from analyses.verification import read_manifest
 from interp.controls import untrained_twin
 from interp.errors import InputError
@@ -124,7 +124,7 @@ def _run(
     """One model's full run, on prompts as it reads them."""
     own = prompts.prompts
     source = config.prompts
-    if not takes_prefixes(model.model.cfg):
+    if not model.model.cfg.reads_prefixes:
         own = tuple(without_prefix(prompt) for prompt in own)
         source = str(desk / f"{Path(prompts.name).stem}-without-prefixes.jsonl")
     elif config.prompts == "-":

@@ -57,11 +57,6 @@ class Side:
     numbers: Numbers
 
 
-def takes_prefixes(cfg: ModelConfig) -> bool:
-    """Whether a model was made for task prefixes in its texts: T5's relatives were; BART and its relatives were not."""
-    return cfg.reads_prefixes
-
-
 def without_prefix(prompt: Prompt) -> Prompt:
     """The prompt for a model that knows no task prefixes."""
     bare = {name: value for name, value in prompt.fields.items() if name != "prefix"}
@@ -224,7 +219,7 @@ def _models(first: Side, second: Side) -> Section:
 
 def _reading(side: Side) -> str:
     count = len(side.prompts)
-    if takes_prefixes(side.model.cfg):
+    if side.model.cfg.reads_prefixes:
         return f"{side.name} reads {count} prompts as they are, with their task prefixes."
     return f"{side.name} knows no task prefixes (positions={side.model.cfg.positions!r}): its {count} prompts are read without."
 
