@@ -26,6 +26,7 @@ ORDER = (
     "interp.neighbours",
     "interp.hubness",
     "interp.vocabulary",
+    "interp.links",
     "interp.pairs",
     "interp.words",
     "interp.prompts",

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.links import GoldLinks, WordGrid, as_pairs, counts, diagonal_links
+from analyses.head_specialization.links import WordGrid, as_pairs, counts, diagonal_links, gold_links
 from interp.errors import InputError
 from interp.tokens import collate
 from tests.planted_heads import PREFIX_IDS, PUNCTUATION_ID, QUICK, WORDS, atlas, garden, roles, text
 
 
 def test_links_are_read_with_sure_and_possible_ones():
-    links = GoldLinks.parse("0-0 1p2 3-1")
+    links = gold_links("0-0 1p2 3-1")
     assert links.sure == {(0, 0), (3, 1)}
     assert links.possible == {(0, 0), (3, 1), (1, 2)}
     with pytest.raises(InputError, match="'1:2' is no word link; write 0-2"):
-        GoldLinks.parse("0-0 1:2")
+        gold_links("0-0 1:2")
     with pytest.raises(InputError, match="hold no sure link"):
-        GoldLinks.parse("0p0")
+        gold_links("0p0")
 
 
 def test_agreement_by_hand():
-    gold = GoldLinks.parse("0-0 1-1 2p2")
+    gold = gold_links("0-0 1-1 2p2")
     # Found: one sure, one possible, one wrong. 1 - AER = (1 + 2) / (3 + 2).
     assert counts({(0, 0), (2, 2), (0, 1)}, gold) == (3, 5)
     assert counts(set(gold.sure), gold) == (4, 4)

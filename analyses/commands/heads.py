@@ -144,7 +144,7 @@ def _parses(path: Path | None) -> str:
 
 def _gold_links(prompts: "tuple[Prompt, ...]", path: Path | None) -> dict[str, str]:
     """Source -> its line of the gold file; empty lines are prompts without links."""
-    from analyses.head_specialization.links import GoldLinks
+    from analyses.head_specialization.links import gold_links
     from interp.errors import InputError
 
     if path is None:
@@ -159,7 +159,7 @@ def _gold_links(prompts: "tuple[Prompt, ...]", path: Path | None) -> dict[str, s
         )
     found = {prompt.source: line for prompt, line in zip(prompts, lines, strict=True) if line.strip()}
     for line in found.values():
-        GoldLinks.parse(line)
+        gold_links(line)
     return found
 
 

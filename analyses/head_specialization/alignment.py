@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses._contract import Pass
-from analyses.head_specialization.links import STEPS, GoldLinks, WordGrid, as_pairs, counts, diagonal_links
+from analyses.head_specialization.links import STEPS, WordGrid, as_pairs, counts, diagonal_links, gold_links
 from analyses.head_specialization.settings import HeadSettings
+from interp.links import Gold
 from interp.names import attention_path
 
 _LEAST = 2
@@ -28,11 +29,11 @@ def observe_alignment(run: Pass) -> dict[str, np.ndarray]:
         or a single word, where every head is right.
     """
     assert isinstance(run.settings, HeadSettings)
-    gold_links = run.settings.links
+    written = run.settings.links
     cfg, batch = run.model.cfg, run.batch
     shape = (len(batch), cfg.n_decoder_layers, cfg.n_decoder_heads)
     names = [f"linked_{step}" for step in STEPS]
-    names += [f"align_{step}" for step in (*STEPS, "base")] if gold_links else []
+    names += [f"align_{step}" for step in (*STEPS, "base")] if written else []
     found = {f"cross.{name}": np.full(shape, np.nan) for name in names}
     layers = [run.cache[f"{attention_path('cross', layer)}.hook_pattern"] for layer in range(cfg.n_decoder_layers)]
     for prompt, (source, target) in enumerate(zip(batch.source_texts, batch.target_texts, strict=True)):
@@ -43,9 +44,9 @@ def observe_alignment(run: Pass) -> dict[str, np.ndarray]:
         links = {step: grid.links(pattern, step) for step in STEPS}
         for step in STEPS:
             found[f"cross.linked_{step}"][prompt] = (links[step] >= 0).mean(-1)
-        if source.text not in gold_links:
+        if source.text not in written:
             continue
-        gold = GoldLinks.parse(gold_links[source.text])
+        gold = gold_links(written[source.text])
         if min(*grid.size, len(gold.sure)) < _LEAST:
             continue
         for step in STEPS:
@@ -58,7 +59,7 @@ def _pattern(layers: list[Tensor], prompt: int, rows: int, keys: int) -> Float[n
     return np.stack([layer[prompt, :, :rows, :keys].float().cpu().numpy() for layer in layers])
 
 
-def _agreement(links: np.ndarray, gold: GoldLinks) -> Float[np.ndarray, "layer head"]:
+def _agreement(links: np.ndarray, gold: Gold) -> Float[np.ndarray, "layer head"]:
     agreement = np.zeros(links.shape[:2])
     for cell in np.ndindex(*links.shape[:2]):
         agreed, total = counts(as_pairs(links[cell]), gold)
@@ -66,7 +67,7 @@ def _agreement(links: np.ndarray, gold: GoldLinks) -> Float[np.ndarray, "layer h
     return agreement
 
 
-def _baseline(size: tuple[int, int], gold: GoldLinks) -> float:
+def _baseline(size: tuple[int, int], gold: Gold) -> float:
     """1 - AER of the diagonal, or of one right link and no other."""
     agreed, total = counts(diagonal_links(size), gold)
     return max(agreed / total, 2 / (1 + len(gold.sure)))

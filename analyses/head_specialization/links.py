@@ -8,7 +8,6 @@ is linked to the strongest source word (Kobayashi et al. 2020). The row of a tar
 every word, there is no link. Words are those of `interp.words`, counted from 0 after the task prefix.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,49 +15,34 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interp.errors import InputError
+from interp.links import Gold, read_link
 from interp.tokens import Text
 from interp.words import NO_WORD, PREFIX
 
 Step = Literal["output", "input"]
 STEPS: tuple[Step, ...] = ("output", "input")
 
-_LINK = re.compile(r"(\d+)([-p])(\d+)")
 
+def gold_links(text: str) -> Gold:
+    """Read the links of one prompt, such as `0-0 1-2 2p1`: source, `-` for sure or `p` for possible, target; counted from 0.
 
-@dataclass(frozen=True, slots=True)
-class GoldLinks:
-    """Links of one prompt as (source word, target word).
-
-    Attributes:
-        sure: links that must be found.
-        possible: links that may be found; the sure ones are among them.
+    Raises:
+        InputError: if a part is no link, or there is no sure link.
     """
-
-    sure: frozenset[tuple[int, int]]
-    possible: frozenset[tuple[int, int]]
-
-    @classmethod
-    def parse(cls, text: str) -> "GoldLinks":
-        """Read links such as `0-0 1-2 2p1`: source, `-` for sure or `p` for possible, target; counted from 0.
-
-        Raises:
-            InputError: if a part is no link, or there is no sure link.
-        """
-        sure, possible = set(), set()
-        for part in text.split():
-            match = _LINK.fullmatch(part)
-            if match is None:
-                raise InputError(f"{part!r} is no word link; write 0-2 (sure) or 0p2 (possible), source first, from 0.")
-            link = (int(match[1]), int(match[3]))
-            possible.add(link)
-            if match[2] == "-":
-                sure.add(link)
-        if not sure:
-            raise InputError(f"The links {text!r} hold no sure link; give at least one, such as 0-0.")
-        return cls(frozenset(sure), frozenset(possible))
+    sure, possible = set(), set()
+    for part in text.split():
+        found = read_link(part)
+        if found is None:
+            raise InputError(f"{part!r} is no word link; write 0-2 (sure) or 0p2 (possible), source first, from 0.")
+        possible.add(found[:2])
+        if found[2]:
+            sure.add(found[:2])
+    if not sure:
+        raise InputError(f"The links {text!r} hold no sure link; give at least one, such as 0-0.")
+    return Gold(frozenset(sure), frozenset(possible))
 
 
-def counts(found: set[tuple[int, int]], gold: GoldLinks) -> tuple[int, int]:
+def counts(found: set[tuple[int, int]], gold: Gold) -> tuple[int, int]:
     """|A & S| + |A & P| and |A| + |S|: AER is 1 minus the ratio of their sums over prompts."""
     return len(found & gold.sure) + len(found & gold.possible), len(found) + len(gold.sure)
 

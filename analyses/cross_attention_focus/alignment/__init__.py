@@ -13,7 +13,7 @@ from analyses.cross_attention_focus.alignment.baselines import diagonal_links, r
 from analyses.cross_attention_focus.alignment.directions import Directions, evaluate_directions, merge_directions
 from analyses.cross_attention_focus.alignment.evaluate import Alignment, SystemScore, evaluate, system_links
 from analyses.cross_attention_focus.alignment.extract import Conventions, Step, read_links
-from analyses.cross_attention_focus.alignment.gold import Gold, Link, Links, read_gold, write_links
+from analyses.cross_attention_focus.alignment.gold import read_gold, write_links
 from analyses.cross_attention_focus.alignment.page import alignment_section, directions_section
 from analyses.cross_attention_focus.alignment.score import Score, counts, score
 from analyses.cross_attention_focus.alignment.symmetrise import (
@@ -24,6 +24,7 @@ from analyses.cross_attention_focus.alignment.symmetrise import (
     grow_diagonal_final,
 )
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, pairs_from_prompts, reversed_pairs, word_spans
+from interp.links import Gold, Link, Links
 
 __all__ = [
     "MERGES",

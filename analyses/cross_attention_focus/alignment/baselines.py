@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analyses.cross_attention_focus.alignment.gold import Links
+from interp.links import Links
 
 
 def diagonal_links(n_source: int, n_target: int) -> Links:

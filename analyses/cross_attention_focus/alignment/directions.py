@@ -20,10 +20,10 @@ from analyses.cross_attention_focus.alignment.evaluate import (
     scores_table,
     summed_counts,
 )
-from analyses.cross_attention_focus.alignment.gold import Gold, Links
 from analyses.cross_attention_focus.alignment.score import corpus_counts
 from analyses.cross_attention_focus.alignment.symmetrise import MERGES, Merge, both_directions, flipped
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, reversed_pairs
+from interp.links import Gold, Links
 from interp.model import HookedEncoderDecoder
 
 

@@ -9,7 +9,6 @@ import torch
 from analyses._contract import Pass, Settings
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
-from analyses.cross_attention_focus.alignment.gold import Gold, Links
 from analyses.cross_attention_focus.alignment.score import Score, corpus_counts, score
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
 from analyses.cross_attention_focus.flow import alti, rollout
@@ -17,6 +16,7 @@ from analyses.cross_attention_focus.observe import HOOKS, readings
 from interp import displays
 from interp.controls import untrained_twin
 from interp.errors import InputError
+from interp.links import Gold, Links
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId
 

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from analyses.cross_attention_focus.alignment.gold import Links
+from interp.links import Links
 
 Step = Literal["output", "input"]
 Unit = Literal["words", "pieces"]

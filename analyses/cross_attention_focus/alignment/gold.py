@@ -4,32 +4,11 @@ Numbers count words from 0 or from 1; which of the two cannot be told from the f
 (source word, target word) counted from 0; a file written target first is flipped.
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from interp.errors import InputError
-
-Link = tuple[int, int]
-"""(source word, target word), both counted from 0."""
-
-Links = frozenset[Link]
-
-_LINK = re.compile(r"(\d+)([-p])(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Gold:
-    """The links of one sentence pair.
-
-    Attributes:
-        sure: links that any aligner must find.
-        possible: links that an aligner may give; the sure ones are among them.
-    """
-
-    sure: Links
-    possible: Links
+from interp.links import Gold, Link, Links, read_link
 
 
 def read_gold(text: str, first: Literal[0, 1], target_first: bool = False) -> tuple[Gold, ...]:
@@ -60,20 +39,19 @@ def write_links(links: Sequence[Links], first: Literal[0, 1] = 0, target_first: 
 
 def _sentence(line: str, number: int, first: int, target_first: bool) -> Gold:
     links = list(_links(line, number, first, target_first))
-    sure = frozenset(link for link, kind in links if kind == "-")
-    return Gold(sure, sure | {link for link, _ in links})
+    return Gold(frozenset(link for link, sure in links if sure), frozenset(link for link, _ in links))
 
 
-def _links(line: str, number: int, first: int, target_first: bool) -> Iterator[tuple[Link, str]]:
+def _links(line: str, number: int, first: int, target_first: bool) -> Iterator[tuple[Link, bool]]:
     for entry in line.split():
-        match = _LINK.fullmatch(entry)
-        if match is None:
+        found = read_link(entry)
+        if found is None:
             raise InputError(
                 f"Line {number} of the gold file has {entry!r}; a link is written `3-4` (sure) or `3p4` (possible)."
             )
-        left, right = int(match.group(1)) - first, int(match.group(3)) - first
+        left, right, sure = found[0] - first, found[1] - first, found[2]
         if left < 0 or right < 0:
             raise InputError(
                 f"Line {number} of the gold file has {entry!r}, but words were said to count from {first}; count them from 0."
             )
-        yield ((right, left) if target_first else (left, right)), match.group(2)
+        yield ((right, left) if target_first else (left, right)), sure

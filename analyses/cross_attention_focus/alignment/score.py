@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from analyses.cross_attention_focus.alignment.gold import Gold, Links
+from interp.links import Gold, Links
 from interp.statistics import bootstrap_ratio
 
 COUNTS = ("hits_sure", "hits_possible", "given", "sure")

@@ -11,7 +11,7 @@ has no link
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
-from analyses.cross_attention_focus.alignment.gold import Links
+from interp.links import Links
 
 Merge = Literal["intersection", "union", "grow-diag", "grow-diag-final"]
 MERGES: tuple[Merge, ...] = get_args(Merge)

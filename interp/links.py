@@ -1,0 +1,33 @@
+"""Word links between a text and its translation, and how gold ones are written: `3-4` is sure, `3p4` is possible.
+
+Links are (source word, target word). The sure links of a sentence are among its possible ones (Och and Ney 2003).
+"""
+
+import re
+from dataclasses import dataclass
+
+Link = tuple[int, int]
+"""(source word, target word), both counted from 0."""
+
+Links = frozenset[Link]
+
+_LINK = re.compile(r"(\d+)([-p])(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """The gold links of one sentence pair.
+
+    Attributes:
+        sure: links that must be found.
+        possible: links that may be found; the sure ones are among them.
+    """
+
+    sure: Links
+    possible: Links
+
+
+def read_link(entry: str) -> tuple[int, int, bool] | None:
+    """The two numbers of a written link, in the order written, and whether it is sure; None if this is no link."""
+    match = _LINK.fullmatch(entry)
+    return None if match is None else (int(match[1]), int(match[3]), match[2] == "-")
