@@ -14,7 +14,7 @@ test: .venv/.installed-dev lint  ## lint, types, the whole test suite and the no
 	$(BIN)/python -m pytest $(TWO)
 	@$(MAKE) --no-print-directory notebooks
 
-quick: .venv/.installed-dev  ## the inner loop: everything but slow tests
+quick: .venv/.installed-dev  ## the inner loop: the core, the report and parts of the analyses; nothing marked slow
 	$(BIN)/python -m pytest $(TWO) -m "not slow" -q
 
 notebooks: .venv/.installed-dev  ## run every notebook from top to bottom; their libraries' deprecations are not ours to mend

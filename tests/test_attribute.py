@@ -17,6 +17,8 @@ from interp.model import HookedEncoderDecoder
 from interp.report import Report, Sketch, render
 from tests.models import BART_FAMILIES, tiny_hf
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "translate English to German: The woman is reading a book."
 TARGET = "Die Frau liest ein Buch."
 

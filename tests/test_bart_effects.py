@@ -34,6 +34,8 @@ from interp.writers import norms, writers
 from tests.models import random_batch, tiny, tiny_hf
 from tests.test_bart_family import byte_pair_tokenizer
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("bart", "marian", "mbart")
 
 

@@ -29,6 +29,8 @@ from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.oracle_bart import POST_NORM, BartOracle
 from tests.test_parity import DECODER_LENGTHS, relative_gap
 
+pytestmark = pytest.mark.slow
+
 PRE_NORM = [name for name in BART_FAMILIES if name not in POST_NORM]
 
 
@@ -119,7 +121,6 @@ def clean_run(name: str) -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str,
 EDITS = [(family, name) for family in BART_FAMILIES for name in tiny(family).hook_points()]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("family", "name"), EDITS)
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(family: str, name: str) -> None:
     model, batch, clean_logits, clean = clean_run(family)

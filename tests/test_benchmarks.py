@@ -55,6 +55,7 @@ def test_the_memory_benchmark_has_different_sentences_enough() -> None:
         sentences(10**6)
 
 
+@pytest.mark.slow
 def test_a_column_measures_every_case_and_the_table_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SHAPES, "tiny", {"d_model": 20, "d_kv": 6, "d_ff": 28, "num_layers": 3, "num_heads": 5})
     monkeypatch.setitem(INPUTS, "tiny", (2, 14, 12))

@@ -25,6 +25,8 @@ from interp.words import CATEGORIES
 from tests.cross_focus import class_batch, evidence, planted
 from tests.models import tiny
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def claimed() -> Evidence:
@@ -209,7 +211,6 @@ def test_the_masked_example_renormalises_what_is_left(claimed: Evidence) -> None
     assert (masked[1:, :, :3] == 0).all()
 
 
-@pytest.mark.slow
 def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: Evidence) -> None:
     focus = summarise(claimed)
     section, again = present(focus), present(summarise(claimed))
@@ -270,7 +271,6 @@ def test_numbers_are_written_as_sentences_need_them() -> None:
     assert (p_text(0.0004), p_text(0.0126)) == ("p < 0.001", "p = 0.013")
 
 
-@pytest.mark.slow
 def test_the_trained_model_reads_forward_and_turns_to_the_content(bundled: HookedEncoderDecoder) -> None:
     prompts = bundled_prompts("references", 8)
     focus = summarise(evidence(bundled, bundled.batch(prompts.sources, prompts.targets)))

@@ -40,6 +40,8 @@ from interp.prompts import Prompt
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Table
 
+pytestmark = pytest.mark.slow
+
 # Our own links for the German half of the bundled references, written by hand: word indices from 0, marks are words.
 HAND_GOLD = {
     "wooden-chair.de": "0-0 1-1 2-2 3-3 4-4 5-5 6-6 7p6 8-7 9p7 10-8 11-9",
@@ -270,7 +272,6 @@ def test_what_does_not_fit_is_refused(bundled: HookedEncoderDecoder) -> None:
         evaluate(bundled, [pair, pair], read_gold("0-0\n3-1", 0))
 
 
-@pytest.mark.slow
 def test_the_trained_model_aligns_better_than_the_diagonal_and_twins_do_not(bundled: HookedEncoderDecoder) -> None:
     prompts = [prompt for prompt in bundled_prompts("references").prompts if prompt.id in HAND_GOLD]
     gold = read_gold("\n".join(HAND_GOLD[prompt.id] for prompt in prompts), first=0)
@@ -288,7 +289,6 @@ def test_the_trained_model_aligns_better_than_the_diagonal_and_twins_do_not(bund
     assert len(table.frame) == 2 + 8 * 4 * (2 * 6 + 2 + 2)
 
 
-@pytest.mark.slow
 def test_two_directions_of_one_model_agree_with_each_direction_alone(bundled: HookedEncoderDecoder) -> None:
     prompts = [prompt for prompt in bundled_prompts("references").prompts if prompt.id in HAND_GOLD][:3]
     gold = read_gold("\n".join(HAND_GOLD[prompt.id] for prompt in prompts), first=0)

@@ -19,6 +19,8 @@ from interp.words import CATEGORIES
 from tests.cross_focus import run_pass
 from tests.models import random_batch, tiny, tiny_hf
 
+pytestmark = pytest.mark.slow
+
 Matrix = list[list[float]]
 
 

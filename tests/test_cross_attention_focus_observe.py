@@ -18,6 +18,8 @@ from interp.words import CATEGORIES, EOS, PAD, PREFIX, PUNCTUATION
 from tests.cross_focus import run_pass
 from tests.models import random_batch, tiny, tiny_hf
 
+pytestmark = pytest.mark.slow
+
 
 def test_terms_of_source_tokens_sum_to_the_head_output_and_norms_are_their_lengths(
     tiny_model: HookedEncoderDecoder,

@@ -11,6 +11,8 @@ from analyses.cross_attention_focus.sentences import by_sentence, fingerprints
 from interp.model import HookedEncoderDecoder
 from tests.cross_focus import class_batch, evidence, planted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def claimed() -> Evidence:

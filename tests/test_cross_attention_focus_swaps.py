@@ -15,6 +15,8 @@ from interp.words import CONTENT, PREFIX
 from tests.cross_focus import class_batch, evidence, planted, run_pass
 from tests.models import random_batch
 
+pytestmark = pytest.mark.slow
+
 
 def test_one_token_of_the_category_is_exchanged_and_nothing_else() -> None:
     model = planted(["prefix", None, "content"])

@@ -20,6 +20,8 @@ from interp.report import Figure, Heatmap, Page, Panel, Paragraph, Report, Secti
 from tests.cross_focus import run_pass
 from tests.models import random_batch
 
+pytestmark = pytest.mark.slow
+
 
 class _Page(HTMLParser):
     """Cells, headings and scripts of a fragment."""

@@ -33,6 +33,8 @@ from interp.tokens import Batch
 from interp.writers import last_norm, norms, steps, writers
 from tests.models import BART_FAMILIES, random_batch, tiny
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 2e-6
 
 

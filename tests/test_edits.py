@@ -38,6 +38,7 @@ def edit_for(name: str) -> Callable[[Tensor], Tensor]:
     return lambda value: value * 1.25 + 0.125
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "name"), NAMES)
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(family: str, name: str) -> None:
     model, batch, clean_logits, clean = clean_run(family)

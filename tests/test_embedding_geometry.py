@@ -19,6 +19,8 @@ from interp.words import EOS, PREFIX
 from tests.geometry_runs import evidence
 from tests.models import random_batch, tiny
 
+pytestmark = pytest.mark.slow
+
 QUICK = GeometrySettings(permutations=199, resamples=199, dimension_sizes=(100, 200))
 LETTERS = GeometrySettings(
     groups={"low": ("a", "b", "cd"), "high": ("x", "y", "z")},
@@ -142,7 +144,6 @@ def _planted(model: HookedEncoderDecoder, distance: float) -> HookedEncoderDecod
     return HookedEncoderDecoder(hf, model.tokenizer)
 
 
-@pytest.mark.slow
 def test_planted_groups_are_found_and_sentinels_are_no_neighbours(tiny_byt5: HookedEncoderDecoder) -> None:
     model = _planted(tiny_byt5, 12.0)
     batch = model.batch(["translate English to German: one two", "b: three four"], ["eins zwei", "drei"])
@@ -162,14 +163,12 @@ def test_planted_groups_are_found_and_sentinels_are_no_neighbours(tiny_byt5: Hoo
     assert not {"c", "d"} & set(result.words[2].neighbours["raw"])
 
 
-@pytest.mark.slow
 def test_unplanted_groups_are_said_not_to_lie_apart(tiny_byt5: HookedEncoderDecoder) -> None:
     batch = tiny_byt5.batch(["one two", "three four"], ["eins zwei", "drei"])
     section = present(summarise(evidence(tiny_byt5, [batch], LETTERS)))
     assert section.findings[0].startswith("Groups do not lie apart beyond chance")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sources", [["one two three"], ["b: one two", "one two"], ["one"]])
 def test_a_run_of_one_sentence_says_what_it_cannot_say(tiny_byt5: HookedEncoderDecoder, sources: list[str]) -> None:
     batch = tiny_byt5.batch(
@@ -196,7 +195,6 @@ def test_examine_leaves_rows_of_sentinels_and_unused_rows_out(tiny_byt5: HookedE
     np.testing.assert_array_equal(ordinary["neighbour_pieces"][0], changed["neighbour_pieces"][0])
 
 
-@pytest.mark.slow
 def test_the_bundled_model_knows_its_chairs(bundled: HookedEncoderDecoder) -> None:
     sources = ["translate English to German: A dog sleeps.", "translate English to French: The horse runs fast."]
     result = summarise(evidence(bundled, [bundled.batch(sources)], QUICK))

@@ -30,6 +30,8 @@ from interp.words import EOS, PREFIX
 from tests.geometry_runs import evidence
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 
+pytestmark = pytest.mark.slow
+
 QUICK = GeometrySettings(permutations=99, resamples=99, dimension_sizes=(100, 200))
 SOURCES = ("The dog sleeps in the house.", "A goat eats.", "My chair is big and old.", "A man reads a paper.")
 TARGETS = ("Der Hund liegt im Haus.", "Eine Ziege isst.", "Mein Stuhl ist alt.", "Ein Mann liest.")
@@ -123,7 +125,6 @@ def mean_cosine_across(parts: Sequence[Tensor]) -> float:
     return float(torch.stack(cosines).mean())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bart", "pegasus"])
 def test_anisotropy_is_the_mean_over_pairs_of_the_hosts_tokens(name: str) -> None:
     model, host = hosts(name)
@@ -142,7 +143,6 @@ def test_anisotropy_is_the_mean_over_pairs_of_the_hosts_tokens(name: str) -> Non
         assert result.layers.curves.point[0, place] == pytest.approx(wanted, abs=1e-5), space
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bart", "mbart", "pegasus"])
 def test_the_section_is_made_and_says_what_the_spaces_are(name: str) -> None:
     result, section = results(name)

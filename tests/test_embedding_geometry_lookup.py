@@ -14,6 +14,8 @@ from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow
+
 
 def test_words_are_looked_up_with_neighbours_and_cosines(bundled: HookedEncoderDecoder) -> None:
     found = look_up(bundled, ["chair", "table", "shelf"], n_neighbours=4)

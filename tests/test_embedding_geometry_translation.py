@@ -15,6 +15,8 @@ from interp.model import HookedEncoderDecoder
 from interp.prompts import bundled as bundled_prompts
 from interp.words import Words
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "translate English to German: "
 
 

@@ -19,6 +19,8 @@ from interp.tokens import Batch
 from tests.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
 from tests.oracle_bart import POST_NORM
 
+pytestmark = pytest.mark.slow
+
 EVERY = (*FAMILIES, *BART_FAMILIES)
 
 

@@ -13,6 +13,7 @@ from tests.models import BART_FAMILIES, FAMILIES, random_batch, tiny
 METHODS = [Decoding(), Decoding("beam", beams=3), Decoding("sampling", seed=3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*FAMILIES, *BART_FAMILIES])
 @pytest.mark.parametrize("decoding", METHODS, ids=lambda decoding: decoding.method)
 def test_steps_equal_the_teacher_forced_pass_over_the_same_tokens(name: str, decoding: Decoding) -> None:

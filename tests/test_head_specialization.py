@@ -26,6 +26,8 @@ from tests.planted_heads import (
     planted_roles,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def planted():
@@ -216,7 +218,6 @@ def test_tables_hold_every_head_once_and_the_labelled_ones_first(planted_atlas):
     assert set(passed["role"]) == {"previous token", "EOS sink"}
 
 
-@pytest.mark.slow
 def test_the_section_says_what_was_found_and_renders(planted_atlas):
     section = present(planted_atlas)
     assert "3 of 32 heads have a role" in section.findings[0]

@@ -19,6 +19,8 @@ from interp.errors import InputError
 from interp.names import HeadId
 from tests.models import random_batch
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def replay(tiny_model):

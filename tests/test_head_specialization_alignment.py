@@ -9,6 +9,8 @@ from interp.errors import InputError
 from interp.tokens import collate
 from tests.planted_heads import PREFIX_IDS, PUNCTUATION_ID, QUICK, WORDS, atlas, garden, roles, text
 
+pytestmark = pytest.mark.slow
+
 
 def test_links_are_read_with_sure_and_possible_ones():
     links = gold_links("0-0 1p2 3-1")

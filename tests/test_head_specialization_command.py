@@ -26,6 +26,8 @@ from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from tests.test_head_specialization_syntax import OURS
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 PREFIX = "translate English to German: "
 SENTENCES = (
@@ -50,7 +52,6 @@ def invoke(*words: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-@pytest.mark.slow
 def test_the_command_says_plainly_what_it_found_and_writes_every_table(tmp_path: Path) -> None:
     conllu, gold = tmp_path / "ours.conllu", tmp_path / "gold.txt"
     conllu.write_text(OURS, encoding="utf-8")

@@ -10,6 +10,8 @@ from analyses.head_specialization.copying import CopyScores, copy_scores
 from interp.weights import attention_weights, embedding, final_gain, unembedding
 from tests.planted_heads import QUICK, VOCAB, garden, planted_batch, planted_roles
 
+pytestmark = pytest.mark.slow
+
 
 def copier(kind, layer, head, sign=1.0):
     plot = garden(heads=3)

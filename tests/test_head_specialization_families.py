@@ -38,6 +38,8 @@ from interp.words import PREFIX
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.test_bart_family import byte_pair_tokenizer
 
+pytestmark = pytest.mark.slow
+
 QUICK = HeadSettings(resamples=100, samples=4, importance=("gradient", "zero", "unbiased"))
 POST_AND_PRE = ("bart", "marian", "mbart", "pegasus")
 
@@ -248,7 +250,6 @@ def test_the_split_into_position_and_content_is_asked_for_only_where_it_is_defin
         assert any("attn_scores" in hook for hook in ANALYSIS.hooks_on(cfg)) is there
 
 
-@pytest.mark.slow
 def test_a_run_on_bart_has_the_section_its_cards_and_a_page_for_every_prompt(tmp_path: Path) -> None:
     tokenizer = byte_pair_tokenizer()
     tiny_hf("bart", vocab_size=len(tokenizer)).save_pretrained(tmp_path / "bart")

@@ -19,6 +19,8 @@ from interp.names import HeadId, attention_path
 from tests.models import random_batch
 from tests.planted_heads import QUICK, garden, observed, planted_batch
 
+pytestmark = pytest.mark.slow
+
 
 def prompt_losses(model, batch):
     logits = model(batch)

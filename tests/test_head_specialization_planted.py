@@ -35,6 +35,8 @@ from tests.planted_heads import (
     text,
 )
 
+pytestmark = pytest.mark.slow
+
 LETTERS = {"encoder": "E", "decoder": "D", "cross": "X"}
 
 

@@ -28,6 +28,8 @@ from interp.report import Figure, Page, Paragraph, Sketch, Table
 from tests.hostile import IMAGE, SCRIPT
 from tests.planted_heads import PUNCTUATION_ID, QUICK, atlas, garden, planted_batch
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = HeadSettings()
 
 

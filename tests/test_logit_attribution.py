@@ -19,6 +19,8 @@ from interp.words import CATEGORIES, EOS, PAD
 from tests.attribution_runs import analysed, one_pass
 from tests.models import random_batch, tiny
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = ((15, 12, 19, 13, 14, 16), (13, 17, 12, 15, 14, 16))
 
 
@@ -140,7 +142,6 @@ def test_encoder_components_add_up_to_their_cross_head(planted_result: LogitAttr
     assert (frame["through XL1H2"].abs().diff().dropna() <= 1e-12).all()
 
 
-@pytest.mark.slow
 def test_section_renders_with_numbers_and_controls(random_result: LogitAttribution) -> None:
     section = present(random_result)
     sentences = " ".join(section.findings)
@@ -199,7 +200,6 @@ def test_numbers_in_sentences(value: float, text: str) -> None:
     assert number(value) == text
 
 
-@pytest.mark.slow
 def test_bundled_model_translates_through_content_words(bundled: HookedEncoderDecoder) -> None:
     """In a trained translator the label beats the runner-up, cross heads write for it, and they take it from the sentence."""
     batch = bundled.batch([

@@ -23,6 +23,8 @@ from interp.tokens import Batch
 from tests.attribution_runs import analysed
 from tests.models import random_batch, tiny
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = ((15, 12, 19, 13, 14, 16), (13, 17, 12, 15, 14, 16))
 SETTINGS = AttributionSettings(causal_prompts=6, draws=2)
 

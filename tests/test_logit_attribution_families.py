@@ -30,6 +30,8 @@ from tests.learnt_bart import learnt_bart
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.test_bart_family import byte_pair_tokenizer
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = ((15, 12, 19, 13), (13, 17, 12, 15))
 SETTINGS = AttributionSettings(causal_prompts=4, neurons=2)
 
@@ -210,7 +212,6 @@ def test_minimal_pairs_are_patched_on_a_bart_that_learnt_them() -> None:
     assert result.value.point[0] > max(0.0, float(result.value.twins.max()))
 
 
-@pytest.mark.slow
 def test_a_run_on_bart_has_four_sections_and_attribution_on_every_prompts_page(tmp_path: Path) -> None:
     tokenizer = byte_pair_tokenizer()
     tiny_hf("bart", vocab_size=len(tokenizer)).save_pretrained(tmp_path / "bart")

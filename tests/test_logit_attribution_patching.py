@@ -32,6 +32,8 @@ from interp.tokens import Batch
 from tests.attribution_runs import one_pass
 from tests.models import random_batch, tiny
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = AttributionSettings(patching_pairs=6, patching_sites=("cross_z", "cross_v"))
 
 

@@ -130,6 +130,7 @@ def test_a_host_whose_attention_was_replaced_is_noticed() -> None:
     assert len(again.run_with_cache(random_batch(model), "*.hook_pattern")[1]) == 8
 
 
+@pytest.mark.slow
 def test_values_put_back_where_they_came_from_change_nothing(tiny_model: HookedEncoderDecoder) -> None:
     batch = random_batch(tiny_model)
     clean = tiny_model(batch)

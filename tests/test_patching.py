@@ -15,6 +15,8 @@ from interp.patching import Site, patch_sites, patch_together, sites
 from interp.tokens import collate
 from tests.models import random_batch, tiny
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = (
     "encoder_resid",
     "decoder_resid",
@@ -224,7 +226,6 @@ def test_pairs_that_do_not_flip_are_refused_with_the_reason(bundled: HookedEncod
     assert verify(bundled, [longer]).flipping == ()
 
 
-@pytest.mark.slow
 def test_approximations_follow_exact_patching_on_the_bundled_model(
     bundled: HookedEncoderDecoder, verified: Verified
 ) -> None:

@@ -11,6 +11,8 @@ from interp.report.figures import INCHES
 from interp.report.heatmaps import draw_heatmap
 from interp.report.typeface import STYLE, drawable, width
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = (
     "</script><script>alert(1)</script>",

@@ -146,6 +146,7 @@ def test_the_same_report_gives_the_same_bytes(files):
     assert set(files) == {"index.html", "tables/effects.csv", "figures/effects.svg"}
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_bytes(files):
     program = "import sys; from tests.test_report_page import FULL, render; sys.stdout.buffer.write(render(FULL)['index.html'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, cwd=ROOT)

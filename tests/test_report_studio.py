@@ -10,13 +10,14 @@ from PIL import Image
 from interp.report import Bars, Figure, Heatmap, Panel, Paragraph, Studio
 from interp.report.studio import develop
 
+pytestmark = pytest.mark.slow
+
 BARS = Figure("bars", "c", "a", Bars(("a", "b"), np.array([0.5, -0.25]), None, None, None, "logits"))
 LABELS = tuple(map(str, range(30)))
 PANEL = Panel("p", np.arange(900.0).reshape(30, 30), LABELS, LABELS, "key", "query")
 MAP = Figure("map", "c", "a", Heatmap((PANEL,), "weight"))
 
 
-@pytest.mark.slow
 def test_a_second_process_draws_the_same_bytes():
     studio = Studio(beside=True)
     studio.order([BARS, Paragraph("Text."), MAP])
@@ -40,14 +41,12 @@ def test_a_drawing_longer_than_the_format_allows_has_coarser_pixels():
         assert picture.height <= 16_383
 
 
-@pytest.mark.slow
 def test_another_drawing_under_an_ordered_name_is_drawn_itself():
     studio = Studio(beside=True)
     studio.order([BARS])
     assert studio.prints(Figure("bars", "c", "a", MAP.drawing)) == develop(MAP.drawing)
 
 
-@pytest.mark.slow
 def test_a_killed_worker_costs_time_and_no_figure():
     studio = Studio(beside=True)
     studio.order([BARS])

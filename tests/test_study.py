@@ -18,6 +18,8 @@ from tests.hostile import IMAGE, SCRIPT
 from tests.test_displays import Parsed
 from tests.test_report_page import BARS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def study(bundled: HookedEncoderDecoder) -> Study:
@@ -25,7 +27,6 @@ def study(bundled: HookedEncoderDecoder) -> Study:
     return analyse("cross_attention_focus", bundled, bundled.batch(sources), settings={"swaps": False})
 
 
-@pytest.mark.slow
 def test_it_shows_findings_limits_and_what_there_is(study: Study) -> None:
     parsed = Parsed(study._repr_html_())
     assert {*study.section.findings, *study.section.limits, study.section.question} <= set(parsed.texts)
@@ -33,7 +34,6 @@ def test_it_shows_findings_limits_and_what_there_is(study: Study) -> None:
     assert type(study.result).__name__ == "Focus"
 
 
-@pytest.mark.slow
 def test_every_block_can_be_shown(study: Study) -> None:
     for name, block in study.blocks.items():
         html = study[name].html
@@ -46,7 +46,6 @@ def test_every_block_can_be_shown(study: Study) -> None:
             assert "Content-Security-Policy" in html
 
 
-@pytest.mark.slow
 def test_what_is_not_there_is_refused_with_what_is(study: Study) -> None:
     table = next(name for name, block in study.blocks.items() if isinstance(block, Table))
     figure = next(name for name, block in study.blocks.items() if isinstance(block, Figure))
@@ -63,7 +62,6 @@ def test_settings_are_checked(bundled: HookedEncoderDecoder) -> None:
         analyse("cross_attention_focus", bundled, batch, settings={"swap": 1})
 
 
-@pytest.mark.slow
 def test_the_numbers_are_those_of_a_run(bundled: HookedEncoderDecoder, example_run: Path) -> None:
     texts = prompts.bundled("translation", 6).prompts
     study = analyse(

@@ -21,6 +21,8 @@ from training.export import export, read_recipe
 from training.run import Run
 from training.train import train
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -122,7 +124,6 @@ def test_a_card_tells_how_the_weights_came_to_be_that_a_run_started_from(finishe
     assert "How those came to be: 120 steps from fresh weights." in card.render()
 
 
-@pytest.mark.slow
 def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
     data = write_pairs(tmp_path / "pairs.tsv", tiny_pairs())
     settings = {**RECIPE.__dict__, "dropout": 0.0}

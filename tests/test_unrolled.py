@@ -11,6 +11,8 @@ from interp.unrolled import named_contributions, named_sources, unrolled_hooks
 from interp.weights import logit_directions
 from tests.models import BART_FAMILIES, FAMILIES, random_batch, tiny
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 2e-6
 
 

@@ -12,6 +12,8 @@ from interp.views import AttentionPatterns, head_view, model_view
 from interp.views.fragment import fragment
 from tests.hostile import TEXTS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 KINDS = ("encoder", "decoder", "cross")
 
