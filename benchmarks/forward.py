@@ -239,7 +239,7 @@ def main() -> None:
     columns = [column(shape, inputs, device, options.rounds) for device, shape, inputs in chosen]
     console = Console(width=max(48 + 22 * len(columns), 80))
     console.print(table(columns))
-    pages = "2 MiB" if os.environ["THP_MEM_ALLOC_ENABLE"] == "1" else "4 KiB"
+    pages = "2 MiB" if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1" else "4 KiB"
     console.print(f"{torch.get_num_threads()} threads, pages of {pages}")
     for tool in absent():
         console.print(f"{tool} is not installed: it has no row.")
