@@ -24,7 +24,7 @@ from interp.cache import ActivationCache
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
 from interp.names import HeadId, attention_path
-from interp.residual import DecoderContributions, final_inverse_scale
+from interp.residual import DecoderContributions, final_inverse_scale, wide
 from interp.weights import attention_weights, final_gain
 from interp.words import CATEGORIES
 
@@ -219,9 +219,9 @@ def squared_shares(model: HookedEncoderDecoder, cache: ActivationCache) -> Float
     layers = []
     for layer in range(cfg.n_decoder_layers):
         squares = [_squared_results(model, cache, kind, layer) for kind in ("decoder", "cross")]
-        squares.append(_wide(cache[f"decoder.{layer}.hook_mlp_out"]).square().sum(-1, keepdim=True))
+        squares.append(wide(cache[f"decoder.{layer}.hook_mlp_out"]).square().sum(-1, keepdim=True))
         layers.append(torch.cat(squares, -1))
-    embedding = _wide(cache["decoder.hook_embed"]).square().sum(-1, keepdim=True)
+    embedding = wide(cache["decoder.hook_embed"]).square().sum(-1, keepdim=True)
     stream = cfg.d_model * (cache["decoder.ln_final.hook_scale"].square() - cfg.eps)
     return torch.cat([embedding, *layers], -1) / stream
 
@@ -230,16 +230,12 @@ def _squared_results(
     model: HookedEncoderDecoder, cache: ActivationCache, kind: DecoderKind, layer: int
 ) -> Float[Tensor, "batch target head"]:
     """||W_O z||^2 of every head as z (W_O W_O^T) z, without forming the writes."""
-    W_O = _wide(attention_weights(model, kind, layer).W_O)
+    W_O = wide(attention_weights(model, kind, layer).W_O)
     gram = torch.matmul(W_O, W_O.transpose(-1, -2))
-    z = _wide(cache[f"{attention_path(kind, layer)}.hook_z"])
+    z = wide(cache[f"{attention_path(kind, layer)}.hook_z"])
     turned = einsum(z, gram, "batch target head d_head, head d_head other -> batch target head other")
     squares: Tensor = (turned * z).sum(-1)
     return squares
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def encoder_component_labels(n_encoder_layers: int, n_heads: int) -> tuple[str, ...]:

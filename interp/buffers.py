@@ -28,7 +28,7 @@ class CacheBuffers:
         """Bytes held."""
         return sum(flat.untyped_storage().nbytes() for flat in self._memory.values())
 
-    def lend(self, tensors: dict[str, Tensor]) -> "LentTensors":
+    def lend(self, tensors: Mapping[str, Tensor]) -> "LentTensors":
         """What a new cache may read, until the next call of `take_back`."""
         self._lent = LentTensors(tensors)
         return self._lent
@@ -72,8 +72,8 @@ class LentTensors(Mapping[str, Tensor]):
         tensors: what was kept.
     """
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self._tensors: dict[str, Tensor] | None = tensors
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors: Mapping[str, Tensor] | None = tensors
 
     def __getitem__(self, name: str) -> Tensor:
         return self._readable()[name]
@@ -88,7 +88,7 @@ class LentTensors(Mapping[str, Tensor]):
         """Make every later reading an error."""
         self._tensors = None
 
-    def _readable(self) -> dict[str, Tensor]:
+    def _readable(self) -> Mapping[str, Tensor]:
         if self._tensors is None:
             raise InputError(
                 "This cache's buffers were used again by a later run; read a cache before the next run with its buffers, or run "

@@ -85,16 +85,11 @@ class HookPoint:
         return tensor
 
     def attach(self, function: HookFunction) -> None:
-        """Add a function after those already there. Prefer `attached`, which also removes it."""
+        """Add a function after those already there; for `attached`, which also tells the wire and removes it."""
         self._functions.append(function)
-        self.wire.refresh()
 
     def detach(self, function: HookFunction) -> None:
-        """Remove the most recently attached occurrence of a function, found by identity."""
-        self._drop(function)
-        self.wire.refresh()
-
-    def _drop(self, function: HookFunction) -> None:
+        """Remove the most recently attached occurrence of a function, found by identity; for `attached`, which tells the wire."""
         for index in range(len(self._functions) - 1, -1, -1):
             if self._functions[index] is function:
                 del self._functions[index]
@@ -110,13 +105,13 @@ def attached(functions: Sequence[tuple[HookPoint, HookFunction]]) -> Iterator[No
     functions = tuple(functions)
     wires = tuple({id(point.wire): point.wire for point, _ in functions}.values())
     for point, function in functions:
-        point._functions.append(function)
+        point.attach(function)
     try:
         for wire in wires:
             wire.refresh()
         yield
     finally:
         for point, function in reversed(functions):
-            point._drop(function)
+            point.detach(function)
         for wire in wires:
             wire.refresh()

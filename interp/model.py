@@ -258,7 +258,7 @@ class HookedEncoderDecoder:
             logits = self(batch)
         tensors: Mapping[str, Tensor] = in_order(kept, names)
         if buffers is not None:
-            tensors = buffers.lend(dict(tensors))
+            tensors = buffers.lend(tensors)
         return logits, self._cache(tensors, batch if isinstance(batch, Batch) else None, gradients)
 
     def _cache(self, kept: Mapping[str, Tensor], batch: Batch | None, gradients: bool = False) -> ActivationCache:

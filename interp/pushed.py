@@ -21,6 +21,7 @@ from interp.cache import ActivationCache
 from interp.model import HookedEncoderDecoder
 from interp.names import attention_path
 from interp.readout import Readout
+from interp.residual import wide
 from interp.weights import attention_bias, attention_weights, mlp_bias, norm_bias, norm_gain
 from interp.writers import Step, norms, steps
 
@@ -61,13 +62,13 @@ def _squares(
     """Squared lengths of what a step writes behind the gains of the later norms, which the scales still have to divide."""
 
     def length(vectors: Tensor) -> Tensor:
-        return _gained(model, _wide(vectors), later).square().sum(-1, keepdim=True)
+        return _gained(model, wide(vectors), later).square().sum(-1, keepdim=True)
 
     rows = cache["decoder.hook_embed"].shape[:2]
     if step.attention is not None:
         path = attention_path(step.attention, step.layer or 0)
-        W_O = _gained(model, _wide(attention_weights(model, step.attention, step.layer or 0).W_O), later)
-        z = _wide(cache[f"{path}.hook_z"])
+        W_O = _gained(model, wide(attention_weights(model, step.attention, step.layer or 0).W_O), later)
+        z = wide(cache[f"{path}.hook_z"])
         turned = torch.einsum("bthk,hkj->bthj", z, W_O @ W_O.transpose(-1, -2))
         bias = length(attention_bias(model, step.attention, step.layer or 0))
         return torch.cat([(turned * z).sum(-1), bias.expand(*rows, 1)], -1)
@@ -87,7 +88,7 @@ def _squares(
 def _gained(model: HookedEncoderDecoder, vectors: Tensor, later: tuple[str, ...]) -> Tensor:
     """Vectors behind the means and gains of the norms they pass; the last one measures them before its gain."""
     for norm in later[:-1]:
-        vectors = _centred(vectors) * _wide(norm_gain(model, norm))
+        vectors = _centred(vectors) * wide(norm_gain(model, norm))
     return _centred(vectors)
 
 
@@ -124,7 +125,3 @@ def change_with_norms_anew(
 
 def _centred(vectors: Tensor) -> Tensor:
     return vectors - vectors.mean(-1, keepdim=True)
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -20,7 +20,7 @@ from interp.axes import Logits
 from interp.cache import ActivationCache
 from interp.errors import InputError
 from interp.model import HookedEncoderDecoder
-from interp.residual import final_inverse_scale
+from interp.residual import final_inverse_scale, wide
 from interp.tokens import Batch
 from interp.weights import final_gain, logit_directions, norm_bias, norm_gain, unembedding, unembedding_bias
 from interp.writers import last_norm
@@ -94,14 +94,14 @@ def output_rows(
         model: a model of any family.
         tokens: the tokens.
     """
-    return model.cfg.logit_scale * _wide(unembedding(model)[tokens]), _wide(unembedding_bias(model)[tokens])
+    return model.cfg.logit_scale * wide(unembedding(model)[tokens]), wide(unembedding_bias(model)[tokens])
 
 
 def token_logit(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]) -> Readout:
     """The logit of one token for every decoder row."""
     values = _chosen(logits, tokens)
     if not model.cfg.biases:
-        return Readout(_wide(logit_directions(model, tokens)), values)
+        return Readout(wide(logit_directions(model, tokens)), values)
     return biased_readout(model, *output_rows(model, tokens), values)
 
 
@@ -120,8 +120,8 @@ def biased_readout(
         values: the number itself.
     """
     last = last_norm(model.cfg, "decoder")
-    directions = rows * _wide(norm_gain(model, last))
-    return Readout(directions, values, rows, bias, rows @ _wide(norm_bias(model, last)) + bias)
+    directions = rows * wide(norm_gain(model, last))
+    return Readout(directions, values, rows, bias, rows @ wide(norm_bias(model, last)) + bias)
 
 
 def logit_difference(
@@ -133,7 +133,7 @@ def logit_difference(
     """The logit of a token less the logit of its foil, for every decoder row."""
     values = _chosen(logits, tokens) - _chosen(logits, foils)
     if not model.cfg.biases:
-        return Readout(_wide(logit_directions(model, tokens)) - _wide(logit_directions(model, foils)), values)
+        return Readout(wide(logit_directions(model, tokens)) - wide(logit_directions(model, foils)), values)
     (rows, bias), (other, other_bias) = output_rows(model, tokens), output_rows(model, foils)
     return biased_readout(model, rows - other, bias - other_bias, values)
 
@@ -143,18 +143,18 @@ def logit_against_mean(model: HookedEncoderDecoder, logits: Logits, tokens: Int[
     chosen = _chosen(logits, tokens)
     values = chosen - logits.mean(-1, dtype=chosen.dtype)
     if not model.cfg.biases:
-        mean = model.cfg.logit_scale * _wide(final_gain(model, "decoder")) * _wide(unembedding(model)).mean(0)
-        return Readout(_wide(logit_directions(model, tokens)) - mean, values)
+        mean = model.cfg.logit_scale * wide(final_gain(model, "decoder")) * wide(unembedding(model)).mean(0)
+        return Readout(wide(logit_directions(model, tokens)) - mean, values)
     rows, bias = output_rows(model, tokens)
-    rows = rows - model.cfg.logit_scale * _wide(unembedding(model)).mean(0)
-    return biased_readout(model, rows, bias - _wide(unembedding_bias(model)).mean(), values)
+    rows = rows - model.cfg.logit_scale * wide(unembedding(model)).mean(0)
+    return biased_readout(model, rows, bias - wide(unembedding_bias(model)).mean(), values)
 
 
 def largest_logit(logits: Logits, batch: Batch) -> Float[Tensor, " batch"]:
     """The largest |logit| of every prompt over its decoder rows: the scale in which completeness gaps are given."""
     low, high = logits.aminmax(dim=-1)
     largest = torch.maximum(-low, high).masked_fill(~batch.target_mask, 0.0)
-    return _wide(largest).amax(-1)
+    return wide(largest).amax(-1)
 
 
 def completeness_gap(
@@ -195,9 +195,4 @@ def one_token(model: HookedEncoderDecoder, text: str) -> int:
 
 
 def _chosen(logits: Logits, tokens: Int[Tensor, "batch target"]) -> Float[Tensor, "batch target"]:
-    return _wide(logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    """At least float32: half-precision activations are decomposed in float32."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    return wide(logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))

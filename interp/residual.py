@@ -154,3 +154,8 @@ def residual_gap(model: HookedEncoderDecoder, cache: ActivationCache, stack: Sta
     final = cache[f"{stack}.{depth - 1}.hook_resid_post"]
     gap: Tensor = (total - final).norm(dim=-1) / final.norm(dim=-1)
     return gap
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or as it is if it is wider: half-precision activations are decomposed in float32."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
