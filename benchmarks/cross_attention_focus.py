@@ -14,16 +14,16 @@ from rich.table import Table
 from transformers import T5Config, T5ForConditionalGeneration
 
 import interp
-from analyses._contract import Pass
+from analyses.core.contract import Pass
 from analyses.cross_attention_focus import FocusSettings
 from analyses.cross_attention_focus.flow.observe import observe_flow
 from analyses.cross_attention_focus.observe import HOOKS, observe_readings
 from analyses.cross_attention_focus.swaps import observe_swaps
 from benchmarks.forward import measure, ratio
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import bundled
-from interp.tokens import Batch, Text, collate
-from interp.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX
+from interp.text.batch import Batch, Text, collate
+from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX
 
 BAR = 0.50
 PASS, READINGS = "forward pass", "raw, masked and norm-weighted"

@@ -14,7 +14,7 @@ import time
 import numpy as np
 
 from analyses.embedding_geometry.whole_table import count_hubs, dimensions, table_geometry
-from interp.vocabulary import KINDS, Vocabulary
+from interp.text.vocabulary import KINDS, Vocabulary
 
 PIECES, SENTINELS, UNUSED, FEATURES = 32_000, 100, 28, 512
 SIZES = (500, 1000, 2000, 4000)

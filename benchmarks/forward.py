@@ -25,8 +25,8 @@ from rich.table import Table
 from transformers import T5Config, T5ForConditionalGeneration
 
 from benchmarks.memory import peak_ratio
-from interp.buffers import CacheBuffers
-from interp.model import HookedEncoderDecoder
+from interp.model.cache_buffers import CacheBuffers
+from interp.model.hooked_model import HookedEncoderDecoder
 
 Case = Callable[[], object]
 

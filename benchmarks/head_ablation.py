@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from analyses.head_specialization.ablation import Answer, all_heads, logit_difference_of, loss_of
-from analyses.head_specialization.replay import ReadOut, Replay
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId, attention_path
-from interp.tokens import Batch, Text, collate
-from interp.words import CONTENT, NO_WORD
+from analyses.head_specialization.measure.ablation import Answer, all_heads, logit_difference_of, loss_of
+from analyses.head_specialization.measure.replay import ReadOut, Replay
+from interp.hooks.names import HeadId, attention_path
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch, Text, collate
+from interp.text.words import CONTENT, NO_WORD
 
 PROMPTS, SOURCE, TARGET = 64, 32, 16
 BARS = {"logit difference at the first row": 0.40, "in the middle": 0.40, "at the last row": 0.40, "loss": 0.60}

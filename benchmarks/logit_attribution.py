@@ -7,7 +7,7 @@ process; a ratio is the median over rounds of a part's processor time divided by
     2.0   the same with every source token split over all encoder components
     0.5   all sites of a family patched on 16 pairs, against one forward pass a site with a hook that patches it, at equal numbers
 
-Every site goes on from the place where it acts (`interp.replay`); a site of the encoder needs what is behind it there and the
+Every site goes on from the place where it acts (`interp.patching.partial_forward`); a site of the encoder needs what is behind it there and the
 decoder, so that its share is the largest.
 """
 
@@ -22,7 +22,9 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from benchmarks.forward import measure, ratio
-from interp.attribution import (
+from interp.attribution.logit_readout import Readout, label_tokens, logit_difference, runner_up
+from interp.attribution.residual_stream import contribution_hooks, decoder_contributions
+from interp.attribution.source_attribution import (
     encoder_contributions,
     encoder_hooks,
     memory_components,
@@ -30,15 +32,13 @@ from interp.attribution import (
     source_contributions,
     source_hooks,
 )
-from interp.cache import ActivationCache
-from interp.hooks import HookPoint
-from interp.minimal_pairs import PairBatch, PromptPair
-from interp.model import HookedEncoderDecoder
-from interp.patching import Site, SiteFamily, patch_sites, sites
-from interp.readout import Readout, label_tokens, logit_difference, runner_up
-from interp.residual import contribution_hooks, decoder_contributions
-from interp.tokens import Batch, Text, collate
-from interp.words import CONTENT, EOS, NO_WORD
+from interp.hooks.hook_point import HookPoint
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.activation_patching import Site, SiteFamily, patch_sites, sites
+from interp.patching.minimal_pairs import PairBatch, PromptPair
+from interp.text.batch import Batch, Text, collate
+from interp.text.words import CONTENT, EOS, NO_WORD
 
 PASS, TWO_LEVELS, THREE_LEVELS = "forward pass", "components, heads x source tokens", "with encoder components"
 BARS = {TWO_LEVELS: 0.5, THREE_LEVELS: 2.0}

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 
 
 class Workload(Protocol):

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from analyses._contract import Evidence, Example, Observed, Pass, Settings
+from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
 from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, summarise
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 
 
 def one_pass(model: HookedEncoderDecoder, batch: Batch) -> Pass:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import interp
-from analyses.config import RunConfig
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
+from analyses.runs.config import RunConfig
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 from tests.models import FAMILIES, random_batch, tiny
 
 # Tiny tensors gain nothing from a second thread, and threads that wait for each other are slow on a busy machine. Commands that
@@ -73,7 +73,7 @@ def bundled() -> HookedEncoderDecoder:
 @pytest.fixture(scope="session")
 def example_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of `EXAMPLE`, made once for all tests that only look at it, in whichever process they are."""
-    from analyses.runner import run
+    from analyses.runs.runner import run
 
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

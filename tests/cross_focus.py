@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from analyses import cross_attention_focus
-from analyses._contract import Evidence, Example, Observed, Pass, Settings
-from interp.controls import untrained_twin
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch, Text, collate
-from interp.words import CATEGORIES, CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
+from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
+from interp.text.batch import Batch, Text, collate
+from interp.text.words import CATEGORIES, CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
 from tests.models import tiny_hf
 
 IDS = {PREFIX: range(3, 9), CONTENT: range(9, 31), FUNCTION: range(31, 46), PUNCTUATION: range(46, 56)}

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from analyses._contract import Evidence, Example, Observed, Pass
+from analyses.core.contract import Evidence, Example, Observed, Pass
 from analyses.embedding_geometry import ANALYSIS, GeometrySettings
-from interp.controls import untrained_twin
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
+from interp.text.batch import Batch
 
 
 def observed(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: GeometrySettings) -> Observed:

@@ -4,9 +4,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedTokenizerFast
 
-from interp.families import ModelConfig
-from interp.minimal_pairs import PromptPair, candidate_pairs
-from interp.model import HookedEncoderDecoder
+from interp.families.config import ModelConfig
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.minimal_pairs import PromptPair, candidate_pairs
 
 STEPS = 80
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

@@ -35,9 +35,9 @@ from transformers import (
     UMT5ForConditionalGeneration,
 )
 
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch, Text, collate
-from interp.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch, Text, collate
+from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
 
 SIZES: dict[str, Any] = {
     "vocab_size": 61,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, relu
 from transformers import PreTrainedModel
 
-from interp.tokens import Batch
+from interp.text.batch import Batch
 
 Edit = Callable[[Tensor], Tensor]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, relu, silu
 from transformers import PreTrainedModel
 
-from interp.tokens import Batch
+from interp.text.batch import Batch
 from tests.oracle import Edit
 
 POST_NORM = ("bart", "marian")

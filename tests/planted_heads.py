@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
-from analyses._contract import Evidence, Example, Observed, Pass
+from analyses.core.contract import Evidence, Example, Observed, Pass
 from analyses.head_specialization import ANALYSIS, HeadAtlas, HeadSettings
-from analyses.head_specialization.roles import Verdict
+from analyses.head_specialization.roles.decide import Verdict
 from analyses.head_specialization.summary import judge_all
 from interp.axes import AttentionKind
-from interp.controls import untrained_twin
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch, Text, collate
-from interp.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, SENTINEL
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
+from interp.text.batch import Batch, Text, collate
+from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, SENTINEL
 
 VOCAB = 61
 SHARP = 40.0

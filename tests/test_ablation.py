@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.ablation import (
+from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
+from interp.attribution.residual_stream import decoder_contributions
+from interp.errors import InputError
+from interp.hooks.hook_point import HookPoint
+from interp.hooks.names import attention_path
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.head_ablation import (
     FINAL,
     ORDINARY,
     START,
@@ -17,12 +23,6 @@ from interp.ablation import (
     replacements,
     total_effects,
 )
-from interp.errors import InputError
-from interp.hooks import HookPoint
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.readout import label_tokens, logit_difference, runner_up
-from interp.residual import decoder_contributions
 from tests.models import random_batch, tiny
 
 

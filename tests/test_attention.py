@@ -6,7 +6,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 from transformers.models.t5.modeling_t5 import eager_attention_forward
 
-from interp.attention import IMPLEMENTATION, attention, register
+from interp.hooks.attention import IMPLEMENTATION, attention, register
 from tests.models import tiny, tiny_hf
 
 

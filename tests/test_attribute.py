@@ -13,7 +13,7 @@ from analyses.logit_attribution.attribute import explain, explanation_section, i
 from analyses.logit_attribution.coloured import signed
 from analyses.logit_attribution.wording import number
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Report, Sketch, render
 from tests.models import BART_FAMILIES, tiny_hf
 

@@ -4,7 +4,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.attribution import (
+from interp.attribution.logit_readout import (
+    Readout,
+    completeness_gap,
+    label_tokens,
+    largest_logit,
+    logit_against_mean,
+    logit_difference,
+    one_token,
+    runner_up,
+    token_logit,
+)
+from interp.attribution.residual_stream import component_labels, decoder_contributions, final_inverse_scale
+from interp.attribution.source_attribution import (
     by_category,
     encoder_component_labels,
     encoder_contributions,
@@ -18,25 +30,13 @@ from interp.attribution import (
     squared_shares,
     stacked,
 )
-from interp.cache import ActivationCache
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
-from interp.readout import (
-    Readout,
-    completeness_gap,
-    label_tokens,
-    largest_logit,
-    logit_against_mean,
-    logit_difference,
-    one_token,
-    runner_up,
-    token_logit,
-)
-from interp.residual import component_labels, decoder_contributions, final_inverse_scale
-from interp.tokens import Batch, collate
-from interp.weights import final_gain
-from interp.words import CATEGORIES, EOS, PAD
+from interp.hooks.names import HeadId
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import final_gain
+from interp.text.batch import Batch, collate
+from interp.text.words import CATEGORIES, EOS, PAD
 from tests.models import random_batch, tiny, tiny_hf
 
 TOLERANCE = 2e-6

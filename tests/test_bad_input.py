@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from interp.errors import InputError, did_you_mean, nearest
-from interp.names import HeadId, HookNameError, resolve
+from interp.hooks.names import HeadId, HookNameError, resolve
 
 BAD = {
     "open: no runs": (["open"], "no finished run below 'reports'"),

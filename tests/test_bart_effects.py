@@ -8,11 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from interp.ablation import bench, direct_effects, effect_hooks, head_sites, replacements, total_effects
-from interp.decomposition import decompose
-from interp.gradient_patching import attribution_patching
-from interp.hooks import HookFunction, HookPoint
-from interp.lenses import (
+from interp.attribution.components import norms, writers
+from interp.attribution.direct_logit_attribution import decompose
+from interp.attribution.lenses import (
     accumulated_attribution,
     accumulated_hooks,
     decoder_lens,
@@ -23,14 +21,16 @@ from interp.lenses import (
     read_out,
     streams,
 )
-from interp.minimal_pairs import PairBatch, PromptPair, bundled_pairs, candidate_pairs, pair_batch, verify
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.neurons import project_values, values
-from interp.patching import patch_sites, sites
-from interp.readout import label_tokens, logit_difference, runner_up, token_logit
-from interp.tokens import collate
-from interp.writers import norms, writers
+from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up, token_logit
+from interp.attribution.neurons import project_values, values
+from interp.hooks.hook_point import HookFunction, HookPoint
+from interp.hooks.names import attention_path
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.activation_patching import patch_sites, sites
+from interp.patching.attribution_patching import attribution_patch
+from interp.patching.head_ablation import bench, direct_effects, effect_hooks, head_sites, replacements, total_effects
+from interp.patching.minimal_pairs import PairBatch, PromptPair, bundled_pairs, candidate_pairs, pair_batch, verify
+from interp.text.batch import collate
 from tests.models import random_batch, tiny, tiny_hf
 from tests.test_bart_family import byte_pair_tokenizer
 
@@ -262,7 +262,7 @@ def test_attribution_patching_is_exact_where_the_answer_is_nearly_linear(name: s
     pairs = random_pairs(model)
     chosen = [*sites(model, pairs, "cross_z"), *sites(model, pairs, "cross_pattern")]
     exact = patch_sites(model, pairs, chosen).numerator
-    fast = attribution_patching(model, pairs, chosen)
+    fast = attribution_patch(model, pairs, chosen)
     assert float(exact.abs().max()) > 1e-4
     assert torch.allclose(fast, exact, rtol=2e-2, atol=float(exact.abs().max()) * 2e-2)
 

@@ -15,16 +15,16 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 import interp
+from interp.attribution.residual_stream import residual_gap
 from interp.errors import InputError
-from interp.hooks import HookPoint
-from interp.interventions import zero
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.residual import residual_gap
-from interp.storage import load_cache, save_cache
-from interp.tokens import Batch
-from interp.weights import attention_bias, attention_weights, position_bias
-from interp.words import CATEGORIES
+from interp.hooks.hook_point import HookPoint
+from interp.hooks.names import attention_path
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.storage import load_cache, save_cache
+from interp.model.weights import attention_bias, attention_weights, position_bias
+from interp.patching.interventions import zero
+from interp.text.batch import Batch
+from interp.text.words import CATEGORIES
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.oracle_bart import POST_NORM, BartOracle
 from tests.test_parity import DECODER_LENGTHS, relative_gap

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from interp.buffers import CacheBuffers
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
+from interp.model.cache_buffers import CacheBuffers
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 from tests.models import random_batch, tiny
 
 

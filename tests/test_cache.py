@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import random_batch
 
 

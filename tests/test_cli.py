@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import interp
-from analyses._registry import ANALYSES
 from analyses.cli import app
+from analyses.core.registry import ANALYSES
 
 runner = CliRunner()
 GOOD = "translate English to German: The cat sleeps on the chair.\n"

@@ -10,12 +10,12 @@ import pytest
 from transformers import ByT5Tokenizer
 from typer.testing import CliRunner
 
-from analyses._contract import in_t5_shapes
 from analyses.cli import app
-from analyses.config import make_config
-from analyses.inputs import choose_analyses
-from analyses.runner import _check_analysable, with_refusals
-from analyses.side_by_side import compared, without_prefix
+from analyses.core.contract import in_t5_shapes
+from analyses.runs.compare_models_report import compared, without_prefix
+from analyses.runs.config import make_config
+from analyses.runs.inputs import choose_analyses
+from analyses.runs.runner import _check_analysable, with_refusals
 from interp.errors import InputError
 from interp.prompts import Prompt
 from tests.models import tiny, tiny_hf

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from analyses._registry import ANALYSES
-from analyses.config import RunConfig, make_config
+from analyses.core.registry import ANALYSES
+from analyses.runs.config import RunConfig, make_config
 from interp.errors import InputError
 
 

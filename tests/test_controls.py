@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from interp.controls import untrained_twin
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
 from tests.models import random_batch
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analyses._contract import Evidence
-from analyses._registry import get
+from analyses.core.contract import Evidence
+from analyses.core.registry import get
 from analyses.cross_attention_focus import ANALYSIS, present, summarise
 from analyses.cross_attention_focus.claim import answer, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.estimates import estimate, lift
@@ -17,11 +17,11 @@ from analyses.cross_attention_focus.heads import best_heads
 from analyses.cross_attention_focus.reading import example_matrices
 from analyses.cross_attention_focus.trend import Course, assess, fitted_change, prediction_interval, rank_correlations
 from analyses.cross_attention_focus.wording import amount, p_text, signed
-from interp.controls import untrained_twin
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Figure, Paragraph, Report, Table, csv_bytes, render
-from interp.words import CATEGORIES
+from interp.text.words import CATEGORIES
 from tests.cross_focus import class_batch, evidence, planted
 from tests.models import tiny
 

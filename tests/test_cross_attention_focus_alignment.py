@@ -35,7 +35,7 @@ from analyses.cross_attention_focus.alignment import (
 from analyses.cross_attention_focus.alignment.score import corpus_counts
 from analyses.cross_attention_focus.alignment.texts import words_of_tokens
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Table

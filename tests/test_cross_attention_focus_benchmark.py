@@ -1,7 +1,7 @@
 """The benchmark of the analysis runs, and takes the pass as its unit."""
 
 from benchmarks.cross_attention_focus import PASS, READINGS, parts
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import random_batch
 
 

@@ -13,9 +13,9 @@ from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, Flow,
 from analyses.cross_attention_focus.flow.contributions import cross_contributions, self_contributions
 from analyses.cross_attention_focus.flow.observe import observe_flow, quarters
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
-from interp.words import CATEGORIES
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
+from interp.text.words import CATEGORIES
 from tests.cross_focus import run_pass
 from tests.models import random_batch, tiny, tiny_hf
 

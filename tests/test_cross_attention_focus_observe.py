@@ -11,10 +11,10 @@ import torch
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
 from analyses.cross_attention_focus.observe import READINGS, illustrate, observe
 from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
-from interp.cache import ActivationCache
-from interp.model import HookedEncoderDecoder
-from interp.weights import attention_weights
-from interp.words import CATEGORIES, EOS, PAD, PREFIX, PUNCTUATION
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import attention_weights
+from interp.text.words import CATEGORIES, EOS, PAD, PREFIX, PUNCTUATION
 from tests.cross_focus import run_pass
 from tests.models import random_batch, tiny, tiny_hf
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analyses._contract import Evidence, Observed
+from analyses.core.contract import Evidence, Observed
 from analyses.cross_attention_focus import summarise
 from analyses.cross_attention_focus.sentences import by_sentence, fingerprints
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.cross_focus import class_batch, evidence, planted
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ import torch
 from analyses.cross_attention_focus import FocusSettings, observe, present, summarise
 from analyses.cross_attention_focus.moving import swap_figure, swap_sentences, swap_table
 from analyses.cross_attention_focus.swaps import compare, exchanges, swapped
-from interp.model import HookedEncoderDecoder
-from interp.words import CONTENT, PREFIX
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.words import CONTENT, PREFIX
 from tests.cross_focus import class_batch, evidence, planted, run_pass
 from tests.models import random_batch
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.cross_attention_focus import FocusSettings, illustrate, observe, portray
 from analyses.cross_attention_focus.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.generating import observe_generation
 from analyses.cross_attention_focus.reading import example_matrices, head_matrices, source_words
 from analyses.cross_attention_focus.section import views
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Heatmap, Page, Panel, Paragraph, Report, Section, Table, View, render
 from tests.cross_focus import run_pass
 from tests.models import random_batch

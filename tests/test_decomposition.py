@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.attribution import neuron_contributions, source_contributions
-from interp.cache import ActivationCache
-from interp.decomposition import (
+from interp.attribution.components import last_norm, norms, steps, writers
+from interp.attribution.direct_logit_attribution import (
     VALUE_BIAS,
     decompose,
     decomposition_hooks,
@@ -16,10 +15,7 @@ from interp.decomposition import (
     sublayer_reads,
     write_shares,
 )
-from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId, attention_path
-from interp.readout import (
+from interp.attribution.logit_readout import (
     Readout,
     completeness_gap,
     label_tokens,
@@ -29,8 +25,12 @@ from interp.readout import (
     runner_up,
     token_logit,
 )
-from interp.tokens import Batch
-from interp.writers import last_norm, norms, steps, writers
+from interp.attribution.source_attribution import neuron_contributions, source_contributions
+from interp.errors import InputError
+from interp.hooks.names import HeadId, attention_path
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 from tests.models import BART_FAMILIES, random_batch, tiny
 
 pytestmark = pytest.mark.slow

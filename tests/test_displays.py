@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from analyses.logit_attribution.attribute import explain
-from interp import displays
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.report import notebook_html as displays
 from tests.hostile import TEXTS
 from tests.models import random_batch
 

@@ -12,7 +12,7 @@ import pytest
 
 import analyses
 import interp
-from analyses._registry import ANALYSES
+from analyses.core.registry import ANALYSES
 from tests.browser import Browser, needs_chromium
 
 pytest.importorskip("sphinx", reason="needs the extra `docs`: pip install -e '.[docs]'")

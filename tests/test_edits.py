@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.cache import ActivationCache
-from interp.hooks import HookPoint
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
+from interp.hooks.hook_point import HookPoint
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 from tests.models import FAMILIES, random_batch, tiny, tiny_hf
 from tests.oracle import Oracle
 

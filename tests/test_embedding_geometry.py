@@ -7,15 +7,15 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from analyses._contract import Observed, Pass
+from analyses.core.contract import Observed, Pass
 from analyses.embedding_geometry import ANALYSIS, GeometrySettings, examine, observe, present, summarise
 from analyses.embedding_geometry.layers import cross_cosine, layer_curves
 from analyses.embedding_geometry.spaces import INPUT, OUTPUT, decoder_spaces, encoder_spaces, static_table
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Report, render
-from interp.tokens import Batch
-from interp.words import EOS, PREFIX
+from interp.text.batch import Batch
+from interp.text.words import EOS, PREFIX
 from tests.geometry_runs import evidence
 from tests.models import random_batch, tiny
 

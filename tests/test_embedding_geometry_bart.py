@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from analyses._contract import Pass
+from analyses.core.contract import Pass
 from analyses.embedding_geometry import ANALYSIS, EmbeddingGeometry, GeometrySettings, examine, present, summarise
 from analyses.embedding_geometry.lexicon import GROUPS, MIXED
 from analyses.embedding_geometry.lookup import look_up
@@ -22,11 +22,11 @@ from analyses.embedding_geometry.spaces import (
     static_spaces,
     static_table,
 )
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Paragraph, Report, Section, render
-from interp.tokens import Batch
-from interp.vocabulary import Vocabulary, spell
-from interp.words import EOS, PREFIX
+from interp.text.batch import Batch
+from interp.text.vocabulary import Vocabulary, spell
+from interp.text.words import EOS, PREFIX
 from tests.geometry_runs import evidence
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 

@@ -11,8 +11,8 @@ from analyses.embedding_geometry.lookup import look_up
 from analyses.embedding_geometry.settings import GeometrySettings
 from analyses.embedding_geometry.static_words import static_words
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.vocabulary import Vocabulary
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from analyses._contract import Observed
+from analyses.core.contract import Observed
 from analyses.embedding_geometry.contexts import context_curves, sense_split
 from analyses.embedding_geometry.correspondence import correspondence
 from analyses.embedding_geometry.encoding import word_states
@@ -16,9 +16,9 @@ from analyses.embedding_geometry.settings import GeometrySettings
 from analyses.embedding_geometry.static_words import word_vectors
 from analyses.embedding_geometry.whole_table import count_hubs, table_geometry
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.vocabulary import KINDS, Vocabulary, spell
-from interp.words import Words
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.vocabulary import KINDS, Vocabulary, spell
+from interp.text.words import Words
 
 PREFIX = "translate English to German: "
 

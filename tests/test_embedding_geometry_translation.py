@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from analyses._contract import Observed
+from analyses.core.contract import Observed
 from analyses.embedding_geometry.encoding import word_states
 from analyses.embedding_geometry.lexicon import TRANSLATIONS
 from analyses.embedding_geometry.parallel import WORD_PAIRS
 from analyses.embedding_geometry.translation import ALIGNED, ALONE, linked_groups, translation_retrieval
 from analyses.embedding_geometry.translation_blocks import translation_findings
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import bundled as bundled_prompts
-from interp.words import Words
+from interp.text.words import Words
 
 pytestmark = pytest.mark.slow
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.cache import ActivationCache
-from interp.hooks import HookPoint
-from interp.interventions import knock_out, mean, patch, reference_means, resample, zero
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.paths import path_patch
-from interp.positions import last, of_category
-from interp.storage import load_cache, save_cache
-from interp.tokens import Batch
+from interp.hooks.hook_point import HookPoint
+from interp.hooks.names import attention_path
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.storage import load_cache, save_cache
+from interp.patching.interventions import knock_out, mean, patch, reference_means, resample, zero
+from interp.patching.path_patching import path_patch
+from interp.text.batch import Batch
+from interp.text.token_sets import last, of_category
 from tests.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
 from tests.oracle_bart import POST_NORM
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analyses.comparison import compare
-from analyses.verification import read_manifest, verify
+from analyses.runs.diff import compare
+from analyses.runs.verify import read_manifest, verify
 from tests.conftest import EXAMPLE
 
 ROOT = Path(__file__).parent.parent

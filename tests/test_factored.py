@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from interp.factored import FactoredMatrix, composition, mlp_weights, ov_circuit, qk_circuit
-from interp.model import HookedEncoderDecoder
+from interp.model.factored_matrix import FactoredMatrix, composition, mlp_weights, ov_circuit, qk_circuit
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import random_batch
 
 

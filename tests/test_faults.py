@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from analyses.config import make_config
-from analyses.inputs import read_inputs
-from analyses.run_folder import staging
+from analyses.runs.config import make_config
+from analyses.runs.inputs import read_inputs
+from analyses.runs.run_folder import staging
 from interp.errors import InputError
 
 FILES = {"manifest.json": b"{}", "index.html": b"new"} | {f"tables/{n}.csv": bytes(2000) for n in range(300)}
@@ -73,7 +73,7 @@ def test_a_disk_that_fills_up_while_a_run_is_replaced_leaves_the_old_one(tmp_pat
 REPLACE_FOREVER = """
 import sys
 from pathlib import Path
-from analyses.run_folder import staging
+from analyses.runs.run_folder import staging
 files = {"manifest.json": b"{}", "index.html": b"new"} | {f"tables/{n}.csv": bytes(2000) for n in range(300)}
 print("ready", flush=True)
 while True:
@@ -114,7 +114,7 @@ def test_a_run_lost_between_two_renames_comes_back(tmp_path: Path) -> None:
 ASK_AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from analyses.run_folder import check_place
+from analyses.runs.run_folder import check_place
 from interp.errors import InputError
 if os.geteuid() == 0:
     os.setgid(65534)
@@ -152,7 +152,7 @@ def test_prompts_that_change_between_two_runs_make_another_run(tmp_path: Path) -
 
 
 def test_truncated_weights_are_one_sentence(tmp_path: Path) -> None:
-    from interp.loading import find_checkpoint
+    from interp.model.loading import find_checkpoint
 
     (tmp_path / "model").mkdir()
     for path in find_checkpoint().folder.iterdir():

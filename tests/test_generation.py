@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from interp.errors import InputError
-from interp.generation import Decoding
-from interp.model import HookedEncoderDecoder
-from interp.tokens import IGNORED_LABEL
+from interp.model.generation import Decoding
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import IGNORED_LABEL
 from tests.models import BART_FAMILIES, FAMILIES, random_batch, tiny
 
 METHODS = [Decoding(), Decoding("beam", beams=3), Decoding("sampling", seed=3)]

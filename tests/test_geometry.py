@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from interp.geometry import (
+from interp.geometry.isotropy import (
     cosine_matrix,
     iso_score,
     mean_cosine,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
-from interp.clusters import separation, separation_test
-from interp.geometry import cosine_matrix
+from interp.geometry.group_separation import separation, separation_test
+from interp.geometry.isotropy import cosine_matrix
 
 
 def _items(seed: int, n_items: int, distance: float, n_features: int = 12) -> tuple[np.ndarray, np.ndarray]:

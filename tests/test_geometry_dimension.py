@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from interp.dimension import two_nn, two_nn_at_sizes
-from interp.hubness import cosine_scores, csls, occurrences, retrieval_hits, skewness
-from interp.neighbours import mutual_neighbours
+from interp.geometry.hubness import cosine_scores, csls, occurrences, retrieval_hits, skewness
+from interp.geometry.intrinsic_dimension import two_nn, two_nn_at_sizes
+from interp.geometry.nearest_neighbors import mutual_neighbours
 
 
 @pytest.mark.parametrize(("dimension", "low", "high"), [(2, 1.9, 2.1), (5, 4.4, 4.8), (10, 7.9, 8.7)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from interp.geometry import unit_rows
-from interp.neighbours import mutual_neighbours, nearest
+from interp.geometry.isotropy import unit_rows
+from interp.geometry.nearest_neighbors import mutual_neighbours, nearest
 
 
 def test_nearest_is_the_head_of_the_full_ranking() -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from interp.geometry import cosine_matrix
-from interp.similarity import agreement, gram_arrangement, linear_cka, rank_arrangement
+from interp.geometry.isotropy import cosine_matrix
+from interp.geometry.representation_similarity import agreement, gram_arrangement, linear_cka, rank_arrangement
 
 
 def _spaces(n_items: int = 30) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

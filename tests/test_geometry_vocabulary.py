@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.vocabulary import KINDS, Vocabulary, spell, surface
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.vocabulary import KINDS, Vocabulary, spell, surface
 
 
 def test_rows_of_the_bundled_model(bundled: HookedEncoderDecoder) -> None:

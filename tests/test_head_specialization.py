@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from analyses._contract import Pass
+from analyses.core.contract import Pass
 from analyses.head_specialization import ANALYSIS, HeadSettings, present
-from analyses.head_specialization.observe import frame_of, observe
+from analyses.head_specialization.measure.observe import frame_of, observe
+from analyses.head_specialization.present.tables import candidates_frame, heads_frame, labels_frame
 from analyses.head_specialization.summary import judge_all
-from analyses.head_specialization.tables import candidates_frame, heads_frame, labels_frame
-from interp.controls import untrained_twin
+from interp.model.untrained_twins import untrained_twin
 from interp.report import Figure, Report, Table, View, render
 from tests.models import random_batch
 from tests.planted_heads import (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.ablation import (
+from analyses.head_specialization.measure.ablation import (
     Answer,
     ablate_heads,
     all_heads,
@@ -14,9 +14,9 @@ from analyses.head_specialization.ablation import (
     position_classes,
     replacements,
 )
-from analyses.head_specialization.replay import Replay, hooked_effect
+from analyses.head_specialization.measure.replay import Replay, hooked_effect
 from interp.errors import InputError
-from interp.names import HeadId
+from interp.hooks.names import HeadId
 from tests.models import random_batch
 
 pytestmark = pytest.mark.slow

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.links import WordGrid, as_pairs, counts, diagonal_links, gold_links
+from analyses.head_specialization.measure.links import WordGrid, as_pairs, counts, diagonal_links, gold_links
 from interp.errors import InputError
-from interp.tokens import collate
+from interp.text.batch import collate
 from tests.planted_heads import PREFIX_IDS, PUNCTUATION_ID, QUICK, WORDS, atlas, garden, roles, text
 
 pytestmark = pytest.mark.slow

@@ -23,7 +23,7 @@ from analyses.head_specialization import (
     similarity_frame,
 )
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.test_head_specialization_syntax import OURS
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,9 @@ import pytest
 import scipy.stats
 import torch
 
-from analyses.head_specialization.copy_hits import copy_hits, examine_copying
-from analyses.head_specialization.copying import CopyScores, copy_scores
-from interp.weights import attention_weights, embedding, final_gain, unembedding
+from analyses.head_specialization.measure.copy_hits import copy_hits, examine_copying
+from analyses.head_specialization.measure.copying import CopyScores, copy_scores
+from interp.model.weights import attention_weights, embedding, final_gain, unembedding
 from tests.planted_heads import QUICK, VOCAB, garden, planted_batch, planted_roles
 
 pytestmark = pytest.mark.slow

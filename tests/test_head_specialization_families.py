@@ -18,7 +18,7 @@ from analyses.head_specialization import (
     position_frame,
     present,
 )
-from analyses.head_specialization.ablation import (
+from analyses.head_specialization.measure.ablation import (
     Answer,
     ablate_heads,
     logit_difference_of,
@@ -26,15 +26,15 @@ from analyses.head_specialization.ablation import (
     position_classes,
     replacements,
 )
-from analyses.head_specialization.nulls import permuted_model
-from analyses.head_specialization.replay import Replay, hooked_effect
-from analyses.side_by_side import compared
+from analyses.head_specialization.measure.nulls import permuted_model
+from analyses.head_specialization.measure.replay import Replay, hooked_effect
+from analyses.runs.compare_models_report import compared
 from interp.axes import ATTENTION_KINDS
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
-from interp.tokens import Batch, collate
-from interp.words import PREFIX
+from interp.hooks.names import HeadId
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch, collate
+from interp.text.words import PREFIX
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.test_bart_family import byte_pair_tokenizer
 

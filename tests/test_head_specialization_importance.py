@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.ablation import loss_of
-from analyses.head_specialization.importance import (
+from analyses.head_specialization.measure.ablation import loss_of
+from analyses.head_specialization.measure.importance import (
     agreement,
     by_kind,
     gradient_importance,
     layer_normalised,
     without_bias,
 )
-from analyses.head_specialization.replay import Replay
-from analyses.head_specialization.similarity import head_distances, head_map
-from interp.measures import jensen_shannon
-from interp.names import HeadId, attention_path
+from analyses.head_specialization.measure.replay import Replay
+from analyses.head_specialization.measure.similarity import head_distances, head_map
+from interp.attention_metrics import jensen_shannon
+from interp.hooks.names import HeadId, attention_path
 from tests.models import random_batch
 from tests.planted_heads import QUICK, garden, observed, planted_batch
 

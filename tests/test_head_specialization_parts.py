@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from analyses._contract import Pass
+from analyses.core.contract import Pass
 from analyses.head_specialization import ANALYSIS, HeadSettings
-from analyses.head_specialization.observe import observe
-from analyses.head_specialization.position import bias_tables, distances
-from analyses.head_specialization.rarity import COMMON, ranks, rarest_keys, rarity_ranks
-from analyses.head_specialization.values import relative_norm, value_norms
-from interp.words import EOS, PREFIX
+from analyses.head_specialization.measure.observe import observe
+from analyses.head_specialization.measure.position import bias_tables, distances
+from analyses.head_specialization.measure.rarity import COMMON, ranks, rarest_keys, rarity_ranks
+from analyses.head_specialization.measure.values import relative_norm, value_norms
+from interp.text.words import EOS, PREFIX
 from tests.planted_heads import QUICK, garden, observed, planted_batch
 
 

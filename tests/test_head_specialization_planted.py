@@ -12,12 +12,12 @@ from transformers import (
     UMT5ForConditionalGeneration,
 )
 
-from analyses.head_specialization.nulls import observe_nulls, permuted_model, read_null, shuffled_batch
+from analyses.head_specialization.measure.nulls import observe_nulls, permuted_model, read_null, shuffled_batch
 from analyses.head_specialization.summary import Comparison, judge_all
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch, collate
-from interp.weights import attention_weights
-from interp.words import EOS, PREFIX
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import attention_weights
+from interp.text.batch import Batch, collate
+from interp.text.words import EOS, PREFIX
 from tests.planted_heads import (
     FIRST,
     PREFIX_IDS,

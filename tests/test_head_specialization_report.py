@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from analyses._contract import Example, Pass
+from analyses.core.contract import Example, Pass
 from analyses.head_specialization import ANALYSIS, HeadSettings, present
-from analyses.head_specialization.alignment import ROLES
-from analyses.head_specialization.cards import cards_page
-from analyses.head_specialization.criteria import NEAR_OFFSETS, REPEAT_ROLES
-from analyses.head_specialization.drawings import atlas_figure, map_figure
-from analyses.head_specialization.legend import FAMILIES, code_of, family_of, hue_of
-from analyses.head_specialization.nearest import asked, nearest_roles, strength_of
-from analyses.head_specialization.pattern_pictures import pattern_svg, thumbnail
-from analyses.head_specialization.portrait import portray
-from analyses.head_specialization.relations import SyntacticRelation
-from analyses.head_specialization.rules import Criterion, holds
-from analyses.head_specialization.specimens import observe_specimens
-from analyses.head_specialization.tables import copying_frame, overview_frame
+from analyses.head_specialization.criterion import Criterion
+from analyses.head_specialization.measure.alignment import ROLES
+from analyses.head_specialization.measure.kept_patterns import observe_specimens
+from analyses.head_specialization.measure.relations import SyntacticRelation
+from analyses.head_specialization.present.cards import cards_page
+from analyses.head_specialization.present.figures import atlas_figure, map_figure
+from analyses.head_specialization.present.legend import FAMILIES, code_of, family_of, hue_of
+from analyses.head_specialization.present.pattern_svg import pattern_svg, thumbnail
+from analyses.head_specialization.present.prompt_page import portray
+from analyses.head_specialization.present.tables import copying_frame, overview_frame
+from analyses.head_specialization.roles.criteria import NEAR_OFFSETS, REPEAT_ROLES
+from analyses.head_specialization.roles.nearest import asked, nearest_roles, strength_of
+from analyses.head_specialization.roles.rules import holds
 from interp.axes import ATTENTION_KINDS
-from interp.names import HeadId
+from interp.hooks.names import HeadId
 from interp.report import Figure, Page, Paragraph, Sketch, Table
 from tests.hostile import IMAGE, SCRIPT
 from tests.planted_heads import PUNCTUATION_ID, QUICK, atlas, garden, planted_batch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.parses import (
+from analyses.head_specialization.measure.parses import (
     Parse,
     as_conllu,
     offset_accuracy,
@@ -14,8 +14,8 @@ from analyses.head_specialization.parses import (
     parse_conllu,
     read_conllu,
 )
-from analyses.head_specialization.relations import syntactic_relations, syntax_frame
-from analyses.head_specialization.syntax import SyntaxScores, membership, score_syntax, word_attention
+from analyses.head_specialization.measure.relations import syntactic_relations, syntax_frame
+from analyses.head_specialization.measure.syntax import SyntaxScores, membership, score_syntax, word_attention
 from interp.errors import InputError
 
 PUD = Path(__file__).parent.parent.parent / "shared" / "data" / "ud" / "en_pud-ud-test.conllu"
@@ -147,7 +147,7 @@ def test_a_next_token_head_points_determiners_to_their_nouns(bundled, ours):
     """The bundled model's bias is overwritten so that head 2 reads the next word; one-piece words make that exact."""
     import copy
 
-    from interp.model import HookedEncoderDecoder
+    from interp.model.hooked_model import HookedEncoderDecoder
 
     hf = copy.deepcopy(bundled.hf)
     table = hf.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight.data

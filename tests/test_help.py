@@ -12,10 +12,10 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from analyses import _registry
 from analyses.cli import app
-from analyses.completion import complete_analyses, complete_prompts, complete_runs, hook_names
-from interp.model import HookedEncoderDecoder
+from analyses.commands.completion import complete_analyses, complete_prompts, complete_runs, hook_names
+from analyses.core import registry as _registry
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import tiny
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -105,7 +105,7 @@ def test_completed_hook_names_are_those_of_the_model(family: str) -> None:
 
 
 def test_completed_hook_names_are_those_of_the_bundled_model(bundled: HookedEncoderDecoder) -> None:
-    from analyses.completion import _config
+    from analyses.commands.completion import _config
 
     assert list(hook_names(_config("bundled"))) == list(bundled.hook_points())
     assert list(hook_names(_config("no/such/folder"))) == []
@@ -130,7 +130,7 @@ def test_the_completion_script_is_for_this_command(shell: str) -> None:
 def test_completing_imports_nothing_heavy() -> None:
     code = (
         "import sys, analyses.cli\n"
-        "from analyses.completion import complete_analyses, complete_hooks, complete_prompts, complete_runs\n"
+        "from analyses.commands.completion import complete_analyses, complete_hooks, complete_prompts, complete_runs\n"
         "complete_analyses(''), complete_prompts(''), complete_runs('')\n"
         "from types import SimpleNamespace\n"
         "assert len(complete_hooks(SimpleNamespace(params={}), 'encoder.0.')) > 5\n"

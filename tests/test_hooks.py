@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from interp.hooks import HookPoint
-from interp.model import HookedEncoderDecoder
+from interp.hooks.hook_point import HookPoint
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import random_batch, tiny
 
 NAME = "decoder.1.hook_resid_pre"

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from interp.attribution.residual_stream import decoder_contributions
 from interp.errors import InputError
-from interp.interventions import knock_out, mean, patch, reference_means, resample, zero
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
-from interp.positions import classes, every, first, last
-from interp.residual import decoder_contributions
-from interp.tokens import Batch, collate
-from interp.weights import logit_directions
+from interp.hooks.names import HeadId
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import logit_directions
+from interp.patching.interventions import knock_out, mean, patch, reference_means, resample, zero
+from interp.text.batch import Batch, collate
+from interp.text.token_sets import classes, every, first, last
 from tests.models import random_batch
 
 HEADS = ["EL1H2", "DL0H4", "XL2H1"]

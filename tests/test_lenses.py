@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.lenses import (
+from interp.attribution.lenses import (
     accumulated_attribution,
     decoder_lens,
     decoder_lens_texts,
@@ -14,9 +14,9 @@ from interp.lenses import (
     read_out,
     streams,
 )
-from interp.model import HookedEncoderDecoder
-from interp.readout import label_tokens, token_logit
-from interp.residual import contribution_hooks, decoder_contributions
+from interp.attribution.logit_readout import label_tokens, token_logit
+from interp.attribution.residual_stream import contribution_hooks, decoder_contributions
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import random_batch
 
 

@@ -9,7 +9,7 @@ import torch
 
 import interp
 from interp.errors import InputError
-from interp.loading import Checkpoint, find_checkpoint, load, pick_device
+from interp.model.loading import Checkpoint, find_checkpoint, load, pick_device
 from tests.models import random_batch, tiny, tiny_hf
 
 
@@ -43,7 +43,7 @@ def test_the_types_of_weights(folder: Path) -> None:
 
 
 def test_the_bundled_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp.loading.snapshot_download", None)
+    monkeypatch.setattr("interp.model.loading.snapshot_download", None)
     checkpoint = find_checkpoint()
     assert checkpoint.name == "bundled"
     assert checkpoint.revision is None

@@ -9,13 +9,13 @@ from analyses.logit_attribution import LogitAttribution, illustrate, observe, pr
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
 from analyses.logit_attribution.wording import number
-from interp.controls import untrained_twin
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
+from interp.attribution.residual_stream import component_labels
+from interp.hooks.names import HeadId
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
 from interp.report import Figure, Report, Table, render
-from interp.residual import component_labels
-from interp.tokens import Batch
-from interp.words import CATEGORIES, EOS, PAD
+from interp.text.batch import Batch
+from interp.text.words import CATEGORIES, EOS, PAD
 from tests.attribution_runs import analysed, one_pass
 from tests.models import random_batch, tiny
 

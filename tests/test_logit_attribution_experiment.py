@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analyses._contract import Pass, Settings
+from analyses.core.contract import Pass, Settings
 from analyses.logit_attribution import ANALYSIS, AttributionSettings
 from analyses.logit_attribution.causal import CausalCheck, ablate, agreement, check
 from analyses.logit_attribution.causal_blocks import causal_blocks, causal_findings, causal_frame
@@ -16,10 +16,10 @@ from analyses.logit_attribution.section import present
 from analyses.logit_attribution.summary import with_experiments
 from analyses.logit_attribution.trajectories import trace, trajectories, written
 from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings, trajectory_frame
-from interp.model import HookedEncoderDecoder
+from interp.attribution.residual_stream import component_labels
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Report, Section, Table, render
-from interp.residual import component_labels
-from interp.tokens import Batch
+from interp.text.batch import Batch
 from tests.attribution_runs import analysed
 from tests.models import random_batch, tiny
 

@@ -9,8 +9,8 @@ import pytest
 from torch import Tensor
 from typer.testing import CliRunner
 
-from analyses._contract import in_t5_shapes
 from analyses.cli import app
+from analyses.core.contract import in_t5_shapes
 from analyses.logit_attribution import ANALYSIS, AttributionSettings, LogitAttribution, illustrate, observe, present
 from analyses.logit_attribution.exchange import Patching, patch, patching
 from analyses.logit_attribution.experiment import experiment, sample
@@ -18,13 +18,13 @@ from analyses.logit_attribution.premises import side_by_side_limits
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.summary import with_experiments
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
-from interp.controls import untrained_twin
-from interp.minimal_pairs import pair_batch
-from interp.model import HookedEncoderDecoder
-from interp.patching import patch_sites, sites
+from interp.attribution.components import writers
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
+from interp.patching.activation_patching import patch_sites, sites
+from interp.patching.minimal_pairs import pair_batch
 from interp.report import Figure, Table
-from interp.words import PAD
-from interp.writers import writers
+from interp.text.words import PAD
 from tests.attribution_runs import analysed, one_pass
 from tests.learnt_bart import learnt_bart
 from tests.models import BART_FAMILIES, random_batch, tiny, tiny_hf

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses._contract import Arrays, Example
+from analyses.core.contract import Arrays, Example
 from analyses.logit_attribution import illustrate
 from analyses.logit_attribution.coloured import coloured_sentence, signed
 from analyses.logit_attribution.exchange import NoPatching, Patching, patch, patching, spread
@@ -22,13 +22,13 @@ from analyses.logit_attribution.memory_blocks import neuron_findings, neuron_fra
 from analyses.logit_attribution.portrait import portray
 from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.wording import number
-from interp.attribution import neuron_contributions
-from interp.minimal_pairs import bundled_pairs, pair_batch
-from interp.model import HookedEncoderDecoder
-from interp.patching import patch_sites, sites
-from interp.readout import label_tokens, logit_difference, runner_up
+from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
+from interp.attribution.source_attribution import neuron_contributions
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.activation_patching import patch_sites, sites
+from interp.patching.minimal_pairs import bundled_pairs, pair_batch
 from interp.report import Figure, Paragraph, Report, Section, Sketch, Table, readable_ink, render, tint
-from interp.tokens import Batch
+from interp.text.batch import Batch
 from tests.attribution_runs import one_pass
 from tests.models import random_batch, tiny
 

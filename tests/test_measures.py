@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from interp import measures
+from interp import attention_metrics as measures
 
 NAN = math.nan
 LN2 = math.log(2.0)

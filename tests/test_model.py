@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 from tests.models import random_batch, tiny, tiny_hf
 
 
 def alone(model: HookedEncoderDecoder, index: int) -> Batch:
     """The prompt of `random_batch(model)` at `index`, without its batch mates and hence without padding."""
-    from interp.tokens import collate
+    from interp.text.batch import collate
 
     batch = random_batch(model)
     texts = batch.source_texts[index : index + 1], batch.target_texts[index : index + 1]

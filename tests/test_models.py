@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import FAMILIES, random_batch, tiny, tiny_hf
 
 

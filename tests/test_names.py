@@ -5,8 +5,8 @@ import re
 import pytest
 
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId, canonical_name, get_act_name, matching, resolve
+from interp.hooks.names import HeadId, canonical_name, get_act_name, matching, resolve
+from interp.model.hooked_model import HookedEncoderDecoder
 
 ALIASES = {
     "encoder_blocks.1.attn.hook_q": "encoder.1.attn.hook_q",

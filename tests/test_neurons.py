@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from interp.attribution import neuron_contributions
-from interp.model import HookedEncoderDecoder
-from interp.neurons import active_share, project_values, random_projections, top_triggers, values
-from interp.readout import label_tokens, token_logit
-from interp.weights import logit_directions
+from interp.attribution.logit_readout import label_tokens, token_logit
+from interp.attribution.neurons import active_share, project_values, random_projections, top_triggers, values
+from interp.attribution.source_attribution import neuron_contributions
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import logit_directions
 from tests.models import random_batch, tiny
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.models import FAMILIES, random_batch, tiny, tiny_hf
 from tests.oracle import Oracle
 

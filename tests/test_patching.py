@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from interp.errors import InputError
-from interp.gradient_patching import INTEGRATED, attribution_patching
-from interp.hooks import HookPoint
-from interp.minimal_pairs import PairBatch, PromptPair, Verified, bundled_pairs, pair_batch, verify
-from interp.model import HookedEncoderDecoder
-from interp.patching import Site, patch_sites, patch_together, sites
-from interp.tokens import collate
+from interp.hooks.hook_point import HookPoint
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.activation_patching import Site, patch_sites, patch_together, sites
+from interp.patching.attribution_patching import INTEGRATED, attribution_patch
+from interp.patching.minimal_pairs import PairBatch, PromptPair, Verified, bundled_pairs, pair_batch, verify
+from interp.text.batch import collate
 from tests.models import random_batch, tiny
 
 pytestmark = pytest.mark.slow
@@ -140,7 +140,7 @@ def test_attribution_patching_is_exact_where_the_answer_is_linear() -> None:
     output *= 1e-3
     chosen = [*sites(model, pairs, "cross_z"), *sites(model, pairs, "cross_pattern")]
     exact = patch_sites(model, pairs, chosen).numerator
-    fast = attribution_patching(model, pairs, chosen)
+    fast = attribution_patch(model, pairs, chosen)
     assert float(exact.abs().max()) > 1e-5
     assert torch.allclose(fast, exact, rtol=2e-2, atol=float(exact.abs().max()) * 2e-2)
 
@@ -154,7 +154,7 @@ def test_keys_go_through_the_softmax() -> None:
     pairs = random_pairs(model)
     chosen = sites(model, pairs, "cross_k")
     exact = patch_sites(model, pairs, chosen).numerator
-    assert torch.allclose(attribution_patching(model, pairs, chosen), exact, atol=float(exact.abs().max()) * 3e-2)
+    assert torch.allclose(attribution_patch(model, pairs, chosen), exact, atol=float(exact.abs().max()) * 3e-2)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_keys_go_through_the_softmax() -> None:
 )
 def test_what_attribution_patching_refuses(tiny_t5: HookedEncoderDecoder, chosen: list[Site], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        attribution_patching(tiny_t5, random_pairs(tiny_t5), chosen)
+        attribution_patch(tiny_t5, random_pairs(tiny_t5), chosen)
 
 
 def test_what_patching_refuses(tiny_t5: HookedEncoderDecoder) -> None:
@@ -234,6 +234,6 @@ def test_approximations_follow_exact_patching_on_the_bundled_model(
     exact = patch_sites(bundled, pairs, chosen).numerator.mean(0)
     correlations = []
     for places in ((0.0,), INTEGRATED):
-        fast = attribution_patching(bundled, pairs, chosen, places).mean(0)
+        fast = attribution_patch(bundled, pairs, chosen, places).mean(0)
         correlations.append(float(torch.corrcoef(torch.stack([exact, fast]))[0, 1]))
     assert min(correlations) > 0.95, correlations

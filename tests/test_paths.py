@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.cache import ActivationCache
 from interp.errors import InputError
-from interp.interventions import patch
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
-from interp.paths import Receiver, path_patch
-from interp.tokens import Batch, collate
+from interp.hooks.names import HeadId
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.interventions import patch
+from interp.patching.path_patching import Receiver, path_patch
+from interp.text.batch import Batch, collate
 from tests.models import random_batch
 
 Runs = tuple[Batch, ActivationCache, ActivationCache, Tensor]

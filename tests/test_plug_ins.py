@@ -11,11 +11,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from analyses import _registry
 from analyses.cli import app
-from analyses.config import make_config
-from analyses.inputs import choose_analyses
-from analyses.manifest import plug_in_records
+from analyses.core import registry as _registry
+from analyses.runs.config import make_config
+from analyses.runs.inputs import choose_analyses
+from analyses.runs.manifest import plug_in_records
 from interp.errors import InputError
 
 PROJECT = """

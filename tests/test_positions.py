@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.positions import answer, classes, every, first, last, of_category, of_word
-from interp.tokens import Batch
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
+from interp.text.token_sets import answer, classes, every, first, last, of_category, of_word
 from tests.models import random_batch, tiny
 
 

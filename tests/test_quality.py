@@ -9,9 +9,9 @@ import sacrebleu
 from transformers import PreTrainedModel
 
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.pairs import TranslationPair, read_pairs
-from interp.quality import (
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.translation_pairs import TranslationPair, read_pairs
+from interp.text.translation_quality import (
     language_classifier,
     prefix_swap,
     reference_error,

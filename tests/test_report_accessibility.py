@@ -15,8 +15,8 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from analyses.config import RunConfig
-from analyses.runner import run
+from analyses.runs.config import RunConfig
+from analyses.runs.runner import run
 from tests.browser import Browser, needs_chromium
 from tests.hostile import ARABIC, COMMENT, FORMULA, IMAGE, MARKERS, NO_WIDTH, OVERRIDE, SCRIPT, TEMPLATE
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from interp.report import Figure, Heatmap, Panel, Section, Table, View, render
-from interp.views import head_view, model_view
+from interp.report.views import head_view, model_view
 from tests.browser import Browser, needs_chromium
 from tests.hostile import TEXTS
 from tests.test_report_page import BARS, FRAME, report

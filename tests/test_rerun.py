@@ -9,12 +9,12 @@ import torch
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from analyses.comparison import compare
-from analyses.config import make_config
-from analyses.manifest import MANIFEST, canonical_json
-from analyses.runner import run
-from analyses.verification import read_manifest
-from interp.loading import find_checkpoint
+from analyses.runs.config import make_config
+from analyses.runs.diff import compare
+from analyses.runs.manifest import MANIFEST, canonical_json
+from analyses.runs.runner import run
+from analyses.runs.verify import read_manifest
+from interp.model.loading import find_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,10 @@ Bars: residual 1e-6 relative, logits 2e-6 of the largest |logit|, in float32, on
 import pytest
 import torch
 
-from interp.model import HookedEncoderDecoder
-from interp.residual import component_labels, contribution_hooks, decoder_contributions, residual_gap
-from interp.tokens import IGNORED_LABEL
-from interp.weights import logit_directions
+from interp.attribution.residual_stream import component_labels, contribution_hooks, decoder_contributions, residual_gap
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import logit_directions
+from interp.text.batch import IGNORED_LABEL
 from tests.models import random_batch, tiny_hf
 
 

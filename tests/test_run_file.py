@@ -8,8 +8,8 @@ import yaml
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from analyses.config import RunConfig
-from analyses.run_file import read_choices, resolve
+from analyses.runs.config import RunConfig
+from analyses.runs.run_file import read_choices, resolve
 from interp.errors import InputError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyses.run_folder import check_place, staging
+from analyses.runs.run_folder import check_place, staging
 from interp.errors import InputError
 
 FILES = {"index.html": b"page", "tables/a.csv": b"1\n", "manifest.json": b"{}"}

@@ -17,18 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from analyses import observing
-from analyses import runner as runner_module
-from analyses._registry import ANALYSES
 from analyses.cli import app
-from analyses.comparison import compare
-from analyses.config import make_config
-from analyses.manifest import LOG
-from analyses.runner import run
-from analyses.verification import read_manifest, verify
+from analyses.core import observing
+from analyses.core.registry import ANALYSES
+from analyses.runs import runner as runner_module
+from analyses.runs.config import make_config
+from analyses.runs.diff import compare
+from analyses.runs.manifest import LOG
+from analyses.runs.runner import run
+from analyses.runs.verify import read_manifest, verify
 from interp import prompts as prompt_sets
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.conftest import EXAMPLE
 
 pytestmark = pytest.mark.slow

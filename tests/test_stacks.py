@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from interp.attribution.residual_stream import component_labels, decoder_contributions
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.positions import answer, last
-from interp.residual import component_labels, decoder_contributions
-from interp.weights import logit_directions
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import logit_directions
+from interp.text.token_sets import answer, last
 from tests.models import random_batch
 
 

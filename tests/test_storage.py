@@ -11,10 +11,10 @@ from safetensors import safe_open
 from torch import Tensor
 
 from interp.errors import InputError
-from interp.hooks import HookPoint
-from interp.model import HookedEncoderDecoder
-from interp.storage import Corpus, batch_digest, load_cache, save_cache, write_corpus
-from interp.tokens import Batch
+from interp.hooks.hook_point import HookPoint
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.storage import Corpus, batch_digest, load_cache, save_cache, write_corpus
+from interp.text.batch import Batch
 from tests.models import random_batch
 
 
@@ -140,7 +140,7 @@ def test_a_failing_write_leaves_the_old_file(
         Path(to).write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("interp.storage.save_file", full_disk)
+    monkeypatch.setattr("interp.model.storage.save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_cache(cache, path)
     assert path.read_bytes() == old

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analyses.inputs import reading_order
-from analyses.study import Study, analyse
+from analyses.runs.inputs import reading_order
+from analyses.runs.study import Study, analyse
 from interp import prompts
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Paragraph, Table, View
 from interp.report.exhibits import exhibit
 from tests.hostile import IMAGE, SCRIPT

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from interp.errors import InputError
-from interp.pairs import TranslationPair, read_pairs
+from interp.text.translation_pairs import TranslationPair, read_pairs
 from tests.toy_pairs import RECIPE, tiny_pairs
 from training.clock import BudgetClock
 from training.curve import draw, read_log

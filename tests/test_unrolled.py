@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from interp.attribution import source_contributions
-from interp.model import HookedEncoderDecoder
-from interp.readout import label_tokens, largest_logit, runner_up
-from interp.residual import component_labels, decoder_contributions
-from interp.unrolled import named_contributions, named_sources, unrolled_hooks
-from interp.weights import logit_directions
+from interp.attribution.frozen_norms import named_contributions, named_sources, unrolled_hooks
+from interp.attribution.logit_readout import label_tokens, largest_logit, runner_up
+from interp.attribution.residual_stream import component_labels, decoder_contributions
+from interp.attribution.source_attribution import source_contributions
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import logit_directions
 from tests.models import BART_FAMILIES, FAMILIES, random_batch, tiny
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from interp.views import AttentionPatterns, head_view, model_view
-from interp.views.fragment import fragment
+from interp.report.views import AttentionPatterns, head_view, model_view
+from interp.report.views.fragment import fragment
 from tests.hostile import TEXTS
 
 pytestmark = pytest.mark.slow
@@ -250,6 +250,6 @@ def test_another_bertviz_is_refused_by_name(page):
 
 
 def test_importing_the_views_imports_neither_torch_nor_bertviz():
-    program = "import sys, interp.views; print(sorted({'torch', 'bertviz', 'IPython', 'boto3'} & set(sys.modules)))"
+    program = "import sys, interp.report.views; print(sorted({'torch', 'bertviz', 'IPython', 'boto3'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from interp.model import HookedEncoderDecoder
-from interp.weights import attention_weights, embedding, final_gain, logit_directions, position_bias, unembedding
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import attention_weights, embedding, final_gain, logit_directions, position_bias, unembedding
 from tests.models import random_batch, tiny
 from tests.oracle import bucket
 

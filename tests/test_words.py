@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.words import CONTENT, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, Words, categorise, task_prefix
+from interp.text.words import CONTENT, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, Words, categorise, task_prefix
 
 
 def test_words_keep_inner_apostrophes_and_hyphens_and_split_marks() -> None:

@@ -1,6 +1,6 @@
 """Twenty translation pairs and a recipe small enough to be trained in a test."""
 
-from interp.pairs import TranslationPair
+from interp.text.translation_pairs import TranslationPair
 from training.recipe import Recipe
 
 ENGLISH = ("The {a} is on the {b}.", "A {a} stands near the {b} today.")

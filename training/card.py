@@ -7,8 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from interp.errors import InputError
-from interp.pairs import TranslationPair
-from interp.quality import FOLDS, PrefixSwap, Score, sentence_chrf
+from interp.text.translation_pairs import TranslationPair
+from interp.text.translation_quality import FOLDS, PrefixSwap, Score, sentence_chrf
 from training.curve import Curve
 from training.origin import Origin
 from training.recipe import Recipe

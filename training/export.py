@@ -16,8 +16,8 @@ from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGenera
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
-from interp.pairs import TranslationPair, read_pairs
-from interp.quality import prefix_swap, score_texts, translate
+from interp.text.translation_pairs import TranslationPair, read_pairs
+from interp.text.translation_quality import prefix_swap, score_texts, translate
 from training.card import EXAMPLES, Card, worst_translations
 from training.curve import draw, read_log
 from training.origin import Origin

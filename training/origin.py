@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from interp.pairs import TranslationPair
+from interp.text.translation_pairs import TranslationPair
 
 
 @dataclass(frozen=True, slots=True)

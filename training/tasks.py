@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from transformers import T5Tokenizer
 
 from interp.errors import InputError
-from interp.pairs import TranslationPair
+from interp.text.translation_pairs import TranslationPair
 from training.data import Example
 from training.recipe import Recipe
 

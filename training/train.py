@@ -17,7 +17,7 @@ import torch
 from transformers import T5ForConditionalGeneration, T5Tokenizer
 
 from interp.errors import InputError
-from interp.pairs import TranslationPair, read_pairs
+from interp.text.translation_pairs import TranslationPair, read_pairs
 from training.clock import BudgetClock
 from training.data import Example, collate, epoch_batches
 from training.objective import batch_loss, use_byte_dropout

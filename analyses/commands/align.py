@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from analyses import options
-from analyses.messages import messages, print_table
+from analyses.commands import options
+from analyses.commands.messages import messages, print_table
 
 if TYPE_CHECKING:
     from interp.report import Section
@@ -57,7 +57,7 @@ def align(
     with messages():
         import interp
         from analyses.cross_attention_focus import alignment
-        from analyses.inputs import read_prompt_set
+        from analyses.runs.inputs import read_prompt_set
 
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
         wanted = alignment.read_gold(_read(gold), first=1 if one_based else 0, target_first=target_first)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from analyses import options
-from analyses.messages import messages, print_table
+from analyses.commands import options
+from analyses.commands.messages import messages, print_table
 
 
 def attribute(

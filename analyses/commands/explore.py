@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from analyses import options
-from analyses.completion import complete_hooks
-from analyses.messages import messages, print_pairs, print_table
+from analyses.commands import options
+from analyses.commands.completion import complete_hooks
+from analyses.commands.messages import messages, print_pairs, print_table
 
 Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each in quotes.", show_default=False)]
 Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_default=False)]
@@ -24,7 +24,7 @@ def tokens(texts: Texts, model: options.Model = "bundled") -> None:
         import interp
 
         batch = interp.load(model).batch(texts, texts)
-        from interp.words import CATEGORIES
+        from interp.text.words import CATEGORIES
 
         for index, text in enumerate(batch.source_texts):
             mask = batch.attention_mask[index].tolist()
@@ -62,7 +62,7 @@ def model(
         from dataclasses import asdict
 
         import interp
-        from analyses.anatomy import parameter_counts, shape_trace
+        from analyses.commands.model_summary import parameter_counts, shape_trace
         from interp.errors import InputError
 
         if hooks is not None and shapes is None:
@@ -98,7 +98,7 @@ def generate(
     """
     with messages():
         import interp
-        from interp.generation import Decoding
+        from interp.model.generation import Decoding
 
         hooked = interp.load(model)
         decoding = Decoding(method=method, beams=beams, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from analyses import options
-from analyses.completion import complete_hooks
-from analyses.messages import messages, print_pairs
+from analyses.commands import options
+from analyses.commands.completion import complete_hooks
+from analyses.commands.messages import messages, print_pairs
 
 Kind = Literal["analyses", "hooks", "prompts", "settings"]
 Only = Annotated[
@@ -41,7 +41,7 @@ def list_things(
 
 
 def _matching_hooks(only: str, known: list[str]) -> tuple[str, ...]:
-    from interp.names import matching
+    from interp.hooks.names import matching
 
     return matching(only, known)
 
@@ -68,7 +68,7 @@ def env(as_json: options.AsJson = False) -> None:
     import json
 
     with messages():
-        from analyses.environment import describe
+        from analyses.runs.environment import describe
 
         facts = describe()
     if as_json:
@@ -79,7 +79,7 @@ def env(as_json: options.AsJson = False) -> None:
 
 def _analyses() -> list[tuple[str, str]]:
     """Analyses with a line each; plug-ins that cannot be loaded are named on standard error and left out."""
-    from analyses._registry import ANALYSES, loadable, plug_ins
+    from analyses.core.registry import ANALYSES, loadable, plug_ins
 
     usable, complaints = loadable()
     for complaint in complaints:
@@ -92,7 +92,7 @@ def _analyses() -> list[tuple[str, str]]:
 
 
 def _settings() -> list[tuple[str, str]]:
-    from analyses._registry import get, loadable
+    from analyses.core.registry import get, loadable
 
     return [
         (f"{name}.{setting}", f"default {field.get_default(call_default_factory=True)!r}")
@@ -108,6 +108,6 @@ def _prompt_sets() -> list[tuple[str, str]]:
 
 
 def _hooks(model: str) -> list[tuple[str, str]]:
-    from interp.loading import load
+    from interp.model.loading import load
 
     return [(point.name, f"[{' '.join(point.axes)}]") for point in load(model).hook_points().values()]

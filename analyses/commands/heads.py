@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from analyses import options
-from analyses.messages import messages, print_table, progress
+from analyses.commands import options
+from analyses.commands.messages import messages, print_table, progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analyses.head_specialization import HeadAtlas, HeadSettings
-    from interp.model import HookedEncoderDecoder
+    from interp.model.hooked_model import HookedEncoderDecoder
     from interp.prompts import Prompt
 
 _EVIDENCE, _OUTPUT = "Evidence", "Output"
@@ -96,7 +96,7 @@ def heads(
     with messages(), progress(quiet) as advance:
         import interp
         from analyses.head_specialization import heads as survey
-        from analyses.inputs import read_prompt_set, reading_order
+        from analyses.runs.inputs import read_prompt_set, reading_order
 
         files = _Files(out, overwrite)
         read = read_prompt_set(prompts, limit).prompts
@@ -122,8 +122,8 @@ def heads(
 def _settings(
     importance: bool, similarity: bool, links: dict[str, str], conllu: str, prefix: str, sample: int
 ) -> "HeadSettings":
-    from analyses.choices import choose
     from analyses.head_specialization import HeadSettings
+    from analyses.runs.settings_check import choose
 
     choices = {
         "importance": ("gradient", "zero", "mean", "resample", "unbiased") if importance else ("gradient",),
@@ -137,14 +137,14 @@ def _settings(
 
 
 def _parses(path: Path | None) -> str:
-    from analyses.head_specialization.parses import as_conllu, read_conllu
+    from analyses.head_specialization.measure.parses import as_conllu, read_conllu
 
     return "" if path is None else as_conllu(read_conllu(path))
 
 
 def _gold_links(prompts: "tuple[Prompt, ...]", path: Path | None) -> dict[str, str]:
     """Source -> its line of the gold file; empty lines are prompts without links."""
-    from analyses.head_specialization.links import gold_links
+    from analyses.head_specialization.measure.links import gold_links
     from interp.errors import InputError
 
     if path is None:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from analyses import options
-from analyses.completion import complete_models
-from analyses.messages import messages, progress
+from analyses.commands import options
+from analyses.commands.completion import complete_models
+from analyses.commands.messages import messages, progress
 
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
 
@@ -43,8 +43,8 @@ def compare_models(
       interp compare-models bundled untrained:1 --analyses cross_attention_focus --limit 16
     """
     with messages(debug), progress(quiet) as advance:
-        from analyses.config import make_config
-        from analyses.paired_runs import compare_models as compare
+        from analyses.runs.compare_models import compare_models as compare
+        from analyses.runs.config import make_config
 
         config = make_config(
             prompts=prompts,

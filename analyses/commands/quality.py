@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from analyses import options
-from analyses.messages import messages, print_table
+from analyses.commands import options
+from analyses.commands.messages import messages, print_table
 
 
 def eval_model(
@@ -24,8 +24,8 @@ def eval_model(
     """
     with messages():
         import interp
-        from interp.pairs import read_pairs
-        from interp.quality import prefix_swap, score_translations
+        from interp.text.translation_pairs import read_pairs
+        from interp.text.translation_quality import prefix_swap, score_translations
 
         rows = read_pairs(pairs)
         hooked = interp.load(model)

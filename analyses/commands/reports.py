@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_current_context  # type: ignore[attr-defined]  # not named in its public list
 
-from analyses import options
-from analyses.messages import messages, progress
+from analyses.commands import options
+from analyses.commands.messages import messages, progress
 
 
 def run(
@@ -43,13 +43,13 @@ def run(
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress(quiet) as advance:
-        from analyses.run_file import resolve
+        from analyses.runs.run_file import resolve
 
         chosen = resolve(config, _given(), _settings(words), lambda sentence: typer.echo(sentence, err=True))
         if dry_run:
             typer.echo(chosen.to_yaml(as_given=True), nl=False)
             return
-        from analyses.runner import run as run_analyses
+        from analyses.runs.runner import run as run_analyses
 
         path = run_analyses(chosen, out, overwrite, advance)
     typer.echo(path)
@@ -57,7 +57,7 @@ def run(
 
 def _given() -> dict[str, Any]:
     """The choices that were made on the command line, defaults left out."""
-    from analyses.config import RunConfig
+    from analyses.runs.config import RunConfig
 
     context = get_current_context()
     sources = {name: context.get_parameter_source(name) for name in context.params if name in RunConfig.model_fields}
@@ -88,7 +88,7 @@ def open_report(
     with messages():
         import webbrowser
 
-        from analyses.finished_runs import report_of
+        from analyses.runs.find_runs import report_of
 
         report = report_of(run)
         typer.echo(report)
@@ -124,9 +124,9 @@ def rerun(
     with messages(debug), progress(quiet) as advance:
         from tempfile import TemporaryDirectory
 
-        from analyses.comparison import compare
-        from analyses.replay import replay
-        from analyses.verification import read_manifest
+        from analyses.runs.diff import compare
+        from analyses.runs.rerun import replay
+        from analyses.runs.verify import read_manifest
 
         digest = read_manifest(run).digest
         with TemporaryDirectory(prefix="interp-rerun-") as elsewhere:
@@ -146,7 +146,7 @@ def verify(run: options.RunFolder) -> None:
       interp verify reports/mine
     """
     with messages():
-        from analyses.verification import verify as check
+        from analyses.runs.verify import verify as check
 
         verdict = check(run)
     for sentence in verdict.sentences():
@@ -169,7 +169,7 @@ def diff(
       interp diff reports/mine reports/other-batch-size --tables --rtol 1e-3 --atol 1e-4
     """
     with messages():
-        from analyses.comparison import compare
+        from analyses.runs.diff import compare
 
         differences = compare(first, second, rtol, atol, "tables" if tables else "all")
     for difference in differences:

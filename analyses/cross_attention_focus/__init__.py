@@ -5,7 +5,7 @@ refutes it for a model and a prompt set, per layer and head, with base rates, in
 (definitions: `observe`, `masses`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussa 2021).
 """
 
-from analyses._contract import Analysis
+from analyses.core.contract import Analysis
 from analyses.cross_attention_focus.gradients import experiment
 from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
 from analyses.cross_attention_focus.portrait import portray

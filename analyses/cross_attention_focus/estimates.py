@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Evidence
+from analyses.core.contract import Evidence
 from interp.statistics import bootstrap_mean, mean_over_prompts
 
 

@@ -11,11 +11,11 @@ from html import escape
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.cross_attention_focus.masses import VERSIONS
 from analyses.cross_attention_focus.reading import by_word, example_matrices, head_matrices, source_words
 from interp.report.labels import shorten, visible
-from interp.views import AttentionPatterns
+from interp.report.views import AttentionPatterns
 
 ROOT = "cross-focus-explorer"
 """Identifier of the fragment where there is one example; pages of prompts number theirs."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.cross_attention_focus.claim import category_name
 from analyses.cross_attention_focus.estimates import Estimate
 from analyses.cross_attention_focus.masses import VERSIONS, Version
@@ -12,7 +12,7 @@ from analyses.cross_attention_focus.reading import example_matrices
 from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.wording import amount, twins_range, with_interval
 from interp.report import Figure, Heatmap, Lines, Panel, Series
-from interp.words import CATEGORIES
+from interp.text.words import CATEGORIES
 
 CAVEAT = "Attention is not importance: a claim needs its norm-weighted version or an intervention beside it (see the limits)."
 """Printed beside every figure of cross-attention (methods B.8)."""

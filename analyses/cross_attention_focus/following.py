@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.cross_attention_focus.claim import category_name
 from analyses.cross_attention_focus.estimates import Estimate
 from analyses.cross_attention_focus.figures import alt_text, layer_lines
@@ -13,7 +13,7 @@ from analyses.cross_attention_focus.tables import estimate_columns
 from analyses.cross_attention_focus.trend import prediction_interval
 from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
 from interp.report import Figure, Lines, Series, Table
-from interp.words import CATEGORIES
+from interp.text.words import CATEGORIES
 
 _QUARTERS = ("first", "second", "third", "last")
 _SAID = ("prefix", "content", "eos")

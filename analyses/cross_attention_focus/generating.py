@@ -6,11 +6,11 @@ A generation's cache is laid out like that of one teacher-forced pass over the t
 
 from collections.abc import Sequence
 
-from analyses._contract import Arrays, Pass
+from analyses.core.contract import Arrays, Pass
 from analyses.cross_attention_focus.observe import HOOKS, observe
 from analyses.cross_attention_focus.settings import FocusSettings
-from interp.generation import Decoding, Generation
-from interp.model import HookedEncoderDecoder
+from interp.model.generation import Decoding, Generation
+from interp.model.hooked_model import HookedEncoderDecoder
 
 
 def observe_generation(

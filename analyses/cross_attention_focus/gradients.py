@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from analyses._contract import Arrays, Evidence
+from analyses.core.contract import Arrays, Evidence
 from analyses.cross_attention_focus.estimates import Estimate, estimate
 from analyses.cross_attention_focus.flow import Relevance, chefer
 from analyses.cross_attention_focus.settings import FocusSettings
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.statistics import mean_over_prompts
-from interp.tokens import Batch
-from interp.words import CATEGORIES
+from interp.text.batch import Batch
+from interp.text.words import CATEGORIES
 
 
 @dataclass(frozen=True, slots=True, eq=False)

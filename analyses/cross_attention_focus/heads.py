@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Arrays, Evidence
+from analyses.core.contract import Arrays, Evidence
 from analyses.cross_attention_focus.estimates import Estimate, estimate
 from analyses.cross_attention_focus.swaps import SwapKind
-from interp.names import HeadId
+from interp.hooks.names import HeadId
 from interp.statistics import mean_over_prompts
-from interp.words import CATEGORIES
+from interp.text.words import CATEGORIES
 
 Measure = Callable[[Arrays], Float[np.ndarray, "prompt layer head"]]
 

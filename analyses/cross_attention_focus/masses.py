@@ -13,10 +13,10 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Arrays, Evidence
+from analyses.core.contract import Arrays, Evidence
 from analyses.cross_attention_focus.estimates import Estimate, estimate, lift
 from interp.statistics import mean_over_prompts
-from interp.words import CATEGORIES
+from interp.text.words import CATEGORIES
 
 Version = Literal["raw", "masked", "norm"]
 VERSIONS: tuple[Version, ...] = get_args(Version)

@@ -8,7 +8,7 @@ from analyses.cross_attention_focus.summary import Focus, Moved
 from analyses.cross_attention_focus.swaps import SwapKind
 from analyses.cross_attention_focus.tables import estimate_columns, most_telling_first
 from analyses.cross_attention_focus.wording import amount, signed, twins_range, with_interval
-from interp.names import HeadId
+from interp.hooks.names import HeadId
 from interp.report import Figure, Heatmap, Panel, Table
 
 _WHAT: dict[SwapKind, str] = {

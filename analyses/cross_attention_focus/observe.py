@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from analyses._contract import Arrays, Pass
+from analyses.core.contract import Arrays, Pass
 from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
 from analyses.cross_attention_focus.flow.observe import alti_or_undefined, observe_flow
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
@@ -28,10 +28,10 @@ from analyses.cross_attention_focus.sentences import SENTENCE, fingerprints
 from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
 from analyses.cross_attention_focus.swaps import observe_swaps
-from interp import measures
-from interp.tokens import Batch
-from interp.weights import attention_weights
-from interp.words import CATEGORIES, EOS, PAD, PREFIX
+from interp import attention_metrics as measures
+from interp.model.weights import attention_weights
+from interp.text.batch import Batch
+from interp.text.words import CATEGORIES, EOS, PAD, PREFIX
 
 READING_HOOKS = ("decoder.*.cross_attn.hook_pattern", "decoder.*.cross_attn.hook_v")
 

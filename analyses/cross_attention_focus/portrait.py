@@ -7,13 +7,13 @@ its file holds every layer in every version. No figure is drawn, so that every p
 import numpy as np
 import pandas as pd
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.cross_attention_focus.explorer import ROOT, attention_patterns, explorer
 from analyses.cross_attention_focus.following import step_table
 from analyses.cross_attention_focus.masses import VERSIONS
 from analyses.cross_attention_focus.reading import by_word, example_matrices, source_words
 from interp.report import Block, Table, View
-from interp.views import head_view
+from interp.report.views import head_view
 
 _TARGET = "target so far"
 _OURS = ("version", "layer", "step", "predicts", _TARGET)

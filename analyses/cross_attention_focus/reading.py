@@ -3,10 +3,10 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.cross_attention_focus.masses import Version
 from analyses.cross_attention_focus.observe import LEAST_RETAINED
-from interp.words import CATEGORIES
+from interp.text.words import CATEGORIES
 
 
 def example_matrices(example: Example, version: Version) -> Float[np.ndarray, "layer target source"]:

@@ -1,6 +1,6 @@
 """The section: sentences first, then the evidence, then what the evidence does not support."""
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.cross_attention_focus.claim import category_name, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.figures import example_figure, head_figure, mass_figure, shape_figures
@@ -12,7 +12,7 @@ from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.tables import tables
 from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
 from interp.report import Block, Paragraph, Section, View
-from interp.views import head_view
+from interp.report.views import head_view
 
 TITLE = "Cross-attention focus"
 QUESTION = (

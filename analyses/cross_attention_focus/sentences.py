@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from analyses._contract import Arrays, Evidence, Observed
+from analyses.core.contract import Arrays, Evidence, Observed
 from interp.statistics import mean_over_prompts
-from interp.tokens import Batch
-from interp.words import EOS, PAD, PREFIX
+from interp.text.batch import Batch
+from interp.text.words import EOS, PAD, PREFIX
 
 SENTENCE = "sentence"
 """Name of the observed array that says which prompts share a sentence."""

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from analyses._contract import Settings
+from analyses.core.contract import Settings
 
 
 class FocusSettings(Settings):

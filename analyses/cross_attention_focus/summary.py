@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyses._contract import Evidence, Example
+from analyses.core.contract import Evidence, Example
 from analyses.cross_attention_focus.estimates import Estimate, estimate, observed_estimate
 from analyses.cross_attention_focus.gradients import Gradients, summarise_gradients
 from analyses.cross_attention_focus.heads import BestHead, best_heads, most_moved_head
@@ -23,7 +23,7 @@ from analyses.cross_attention_focus.masses import (
 from analyses.cross_attention_focus.sentences import by_sentence
 from analyses.cross_attention_focus.swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
 from analyses.cross_attention_focus.trend import Course, Trend, assess
-from interp.words import CATEGORIES
+from interp.text.words import CATEGORIES
 
 SHAPES = (
     "entropy",

@@ -24,11 +24,11 @@ from jaxtyping import Bool
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from analyses._contract import Pass
-from interp import measures
+from analyses.core.contract import Pass
+from interp import attention_metrics as measures
 from interp.axes import TokenIds
-from interp.tokens import Batch
-from interp.words import CONTENT, PREFIX
+from interp.text.batch import Batch
+from interp.text.words import CONTENT, PREFIX
 
 SwapKind = Literal["language", "word"]
 SWAP_KINDS: tuple[SwapKind, ...] = get_args(SwapKind)

@@ -6,7 +6,7 @@ import pandas as pd
 from analyses.cross_attention_focus.estimates import Estimate
 from analyses.cross_attention_focus.masses import Masses
 from analyses.cross_attention_focus.summary import SHAPES, Focus
-from interp.names import HeadId
+from interp.hooks.names import HeadId
 from interp.report import Table
 
 

@@ -6,7 +6,7 @@ the tokens of the prompts in every layer of both stacks, words in sentences of o
 translations. Everything beside untrained twins.
 """
 
-from analyses._contract import Analysis
+from analyses.core.contract import Analysis
 from analyses.embedding_geometry.examine import examine
 from analyses.embedding_geometry.observe import observe
 from analyses.embedding_geometry.section import QUESTION, TITLE, present

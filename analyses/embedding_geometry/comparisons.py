@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Evidence
+from analyses.core.contract import Evidence
 from analyses.embedding_geometry.settings import GeometrySettings
 from analyses.embedding_geometry.spaces import encoder_spaces, static_spaces
 from analyses.embedding_geometry.static_words import CORRECTIONS
-from interp.clusters import Separation, SeparationTest, separation, separation_test
-from interp.geometry import cosine_matrix
+from interp.geometry.group_separation import Separation, SeparationTest, separation, separation_test
+from interp.geometry.isotropy import cosine_matrix
 
 SINGLE = "words of one piece"
 ALL = "means of pieces added"

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Observed
+from analyses.core.contract import Observed
 from analyses.embedding_geometry.chance import p_values_over_spaces
 from analyses.embedding_geometry.layers import cross_cosine
 from analyses.embedding_geometry.senses import USAGES
-from interp.geometry import unit_rows
+from interp.geometry.isotropy import unit_rows
 from interp.statistics import Interval, bootstrap_mean
 
 CONTEXT_QUANTITIES = ("adjusted self-similarity", "drift", "sense split")

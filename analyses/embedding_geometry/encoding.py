@@ -12,11 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.embedding_geometry.spaces import HOOKS, encoder_states
-from interp.cache import ActivationCache, keeper
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Text, collate, tokenise
-from interp.words import CONTENT, FUNCTION, PUNCTUATION
+from interp.model.activation_cache import ActivationCache, keeper
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Text, collate, tokenise
+from interp.text.words import CONTENT, FUNCTION, PUNCTUATION
 
 _BATCH = 64
 _ENCODER_HOOKS = tuple(name for name in HOOKS if name.startswith("encoder"))

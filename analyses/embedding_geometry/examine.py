@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from analyses._contract import Arrays, Settings
+from analyses.core.contract import Arrays, Settings
 from analyses.embedding_geometry.encoding import word_states
 from analyses.embedding_geometry.lexicon import TEMPLATES, TRANSLATIONS
 from analyses.embedding_geometry.parallel import WORD_PAIRS
@@ -22,10 +22,10 @@ from analyses.embedding_geometry.spaces import INPUT, OUTPUT, static_spaces, sta
 from analyses.embedding_geometry.static_words import static_words
 from analyses.embedding_geometry.whole_table import count_hubs, dimensions, table_geometry
 from interp.errors import InputError
-from interp.geometry import unit_rows
-from interp.model import HookedEncoderDecoder
-from interp.vocabulary import Vocabulary, kind_of_tokenizer
-from interp.weights import unembedding_bias
+from interp.geometry.isotropy import unit_rows
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import unembedding_bias
+from interp.text.vocabulary import Vocabulary, kind_of_tokenizer
 
 _TOP_HUBS = 10
 

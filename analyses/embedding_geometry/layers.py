@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float, Int
 
-from analyses._contract import Observed
+from analyses.core.contract import Observed
 from interp.statistics import Interval
 
 QUANTITIES = ("anisotropy", "intra-sentence similarity", "adjusted intra-sentence similarity")

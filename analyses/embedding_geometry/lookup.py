@@ -13,12 +13,12 @@ import pandas as pd
 
 from analyses.embedding_geometry.spaces import INPUT, OUTPUT, static_table
 from analyses.embedding_geometry.static_words import CORRECTIONS, corrections, word_vectors
-from interp import displays
 from interp.errors import InputError
-from interp.geometry import cosine_matrix
-from interp.model import HookedEncoderDecoder
-from interp.neighbours import nearest
-from interp.vocabulary import Candidates, Vocabulary, spell
+from interp.geometry.isotropy import cosine_matrix
+from interp.geometry.nearest_neighbors import nearest
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.report import notebook_html as displays
+from interp.text.vocabulary import Candidates, Vocabulary, spell
 
 Space = Literal["input", "output"]
 Correction = Literal["raw", "centred", "all but the top"]

@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from analyses._contract import Arrays, Pass
+from analyses.core.contract import Arrays, Pass
 from analyses.embedding_geometry.spaces import decoder_states, encoder_states
-from interp.tokens import Batch, Text
-from interp.words import CONTENT, EOS, FUNCTION, PREFIX, PUNCTUATION
+from interp.text.batch import Batch, Text
+from interp.text.words import CONTENT, EOS, FUNCTION, PREFIX, PUNCTUATION
 
 _SENTENCE = (CONTENT, FUNCTION, PUNCTUATION)
 

@@ -30,7 +30,7 @@ from analyses.embedding_geometry.word_findings import word_findings
 from analyses.embedding_geometry.word_pictures import cosine_figure, map_figure
 from analyses.embedding_geometry.word_tables import comparison_table, cosine_table, neighbour_table, word_table
 from interp.report import Block, Paragraph, Section, View
-from interp.vocabulary import KINDS
+from interp.text.vocabulary import KINDS
 
 TITLE = "Embedding geometry"
 QUESTION = "Do words of one kind lie together, and what becomes of words, senses and translations from layer to layer?"

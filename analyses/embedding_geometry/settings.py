@@ -2,9 +2,9 @@
 
 from pydantic import Field, field_validator
 
-from analyses._contract import Settings
+from analyses.core.contract import Settings
 from analyses.embedding_geometry.lexicon import GROUPS
-from interp.families import ModelConfig
+from interp.families.config import ModelConfig
 
 _PREFIX = "translate English to German: "
 """One that T5 was trained with."""

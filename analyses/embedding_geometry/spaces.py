@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.cache import ActivationCache
-from interp.families import ModelConfig
-from interp.model import HookedEncoderDecoder
-from interp.weights import embedding, final_gain, unembedding
+from interp.families.config import ModelConfig
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import embedding, final_gain, unembedding
 
 INPUT = "input embedding"
 OUTPUT = "output embedding"

@@ -15,15 +15,15 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Arrays
+from analyses.core.contract import Arrays
 from analyses.embedding_geometry.lexicon import MIXED
 from analyses.embedding_geometry.settings import GeometrySettings
 from analyses.embedding_geometry.spaces import static_spaces, static_table
 from interp.errors import InputError
-from interp.geometry import top_directions, without_directions
-from interp.model import HookedEncoderDecoder
-from interp.neighbours import nearest
-from interp.vocabulary import Candidates, Spelling, Vocabulary, spell
+from interp.geometry.isotropy import top_directions, without_directions
+from interp.geometry.nearest_neighbors import nearest
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.vocabulary import Candidates, Spelling, Vocabulary, spell
 
 CORRECTIONS = ("raw", "centred", "all but the top")
 

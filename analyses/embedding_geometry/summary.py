@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Evidence
+from analyses.core.contract import Evidence
 from analyses.embedding_geometry.comparisons import (
     Comparison,
     Matched,
@@ -21,8 +21,8 @@ from analyses.embedding_geometry.spaces import decoder_spaces, encoder_spaces, s
 from analyses.embedding_geometry.static_words import CORRECTIONS
 from analyses.embedding_geometry.translation import ALIGNED, ALONE, TranslationRetrieval, translation_retrieval
 from analyses.embedding_geometry.whole_table import TableGeometry
-from interp.families import ModelConfig
-from interp.geometry import PrincipalMap, cosine_matrix, principal_map
+from interp.families.config import ModelConfig
+from interp.geometry.isotropy import PrincipalMap, cosine_matrix, principal_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class EmbeddingGeometry:
         contexts: curves of words in sentences over the encoder's spaces.
         correspondence: agreement of the contextual spaces; None with too few sentences.
         translation: retrieval of translations in the encoder's spaces, by aligned words and by words alone.
-        rows_of_kind: size of every part of the vocabulary, in the order of `interp.vocabulary.KINDS`.
+        rows_of_kind: size of every part of the vocabulary, in the order of `interp.text.vocabulary.KINDS`.
         n_prompts: number of prompts.
         n_encoder_spaces: how many of the contextual spaces are the encoder's.
         target_origin: `given` or `generated`.

@@ -22,11 +22,11 @@ import scipy.sparse
 from jaxtyping import Float, Int
 from scipy.sparse.csgraph import connected_components
 
-from analyses._contract import Observed
+from analyses.core.contract import Observed
 from analyses.embedding_geometry.chance import p_values_over_spaces
 from analyses.embedding_geometry.lexicon import TRANSLATIONS
 from analyses.embedding_geometry.parallel import WORD_PAIRS
-from interp.hubness import cosine_scores, csls
+from interp.geometry.hubness import cosine_scores, csls
 from interp.statistics import Interval, bootstrap_ratio
 
 LANGUAGES = ("German", "French")

@@ -5,7 +5,7 @@ tokenizer stores, where it does; correlations with it are Spearman's. Removing f
 linear regression on the log probability.
 
 Hubs are counted in lists of the 10 nearest pieces by cosine, in the input embedding; anisotropy, participation ratio, partition
-isotropy and intrinsic dimension are defined in `interp.geometry` and `interp.dimension`.
+isotropy and intrinsic dimension are defined in `interp.geometry.isotropy` and `interp.geometry.intrinsic_dimension`.
 """
 
 from dataclasses import dataclass, fields
@@ -13,12 +13,12 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Float, Int
 
-from interp.dimension import two_nn_at_sizes
-from interp.geometry import eigenvalues, mean_cosine, participation_ratio, partition_isotropy, scatter
-from interp.hubness import occurrences, skewness
-from interp.neighbours import mutual_neighbours
+from interp.geometry.hubness import occurrences, skewness
+from interp.geometry.intrinsic_dimension import two_nn_at_sizes
+from interp.geometry.isotropy import eigenvalues, mean_cosine, participation_ratio, partition_isotropy, scatter
+from interp.geometry.nearest_neighbors import mutual_neighbours
 from interp.statistics import spearman
-from interp.vocabulary import Vocabulary
+from interp.text.vocabulary import Vocabulary
 
 HUB_NEIGHBOURS = 10
 _FREQUENCY = (

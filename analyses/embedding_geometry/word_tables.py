@@ -5,7 +5,7 @@ import pandas as pd
 
 from analyses.embedding_geometry.comparisons import ALL, SINGLE, Comparison
 from analyses.embedding_geometry.summary import EmbeddingGeometry, Word
-from interp.clusters import FIELDS
+from interp.geometry.group_separation import FIELDS
 from interp.report import Table
 
 _SHOWN_NEIGHBOURS = 3

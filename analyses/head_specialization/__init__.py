@@ -11,11 +11,13 @@ In a notebook:
     head_frame(atlas, "XL2H1")            every number of one head
 """
 
-from analyses._contract import Analysis
-from analyses.head_specialization import position
+from analyses.core.contract import Analysis
 from analyses.head_specialization.examine import examine
 from analyses.head_specialization.experiment import experiment
-from analyses.head_specialization.frames import (
+from analyses.head_specialization.measure import position
+from analyses.head_specialization.measure.observe import HOOKS, illustrate, observe
+from analyses.head_specialization.measure.relations import syntax_frame
+from analyses.head_specialization.present.frames import (
     bias_frame,
     head_frame,
     links_frame,
@@ -23,15 +25,9 @@ from analyses.head_specialization.frames import (
     prompts_frame,
     similarity_frame,
 )
-from analyses.head_specialization.observe import HOOKS, illustrate, observe
-from analyses.head_specialization.portrait import portray
-from analyses.head_specialization.relations import syntax_frame
-from analyses.head_specialization.roles import RoleLabel
-from analyses.head_specialization.section import present
-from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.summary import HeadAtlas, Metric, summarise
-from analyses.head_specialization.survey import batches_of, heads
-from analyses.head_specialization.tables import (
+from analyses.head_specialization.present.prompt_page import portray
+from analyses.head_specialization.present.section import present as _present
+from analyses.head_specialization.present.tables import (
     candidates_frame,
     copying_frame,
     heads_frame,
@@ -39,6 +35,10 @@ from analyses.head_specialization.tables import (
     labels_frame,
     overview_frame,
 )
+from analyses.head_specialization.roles.decide import RoleLabel
+from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.summary import HeadAtlas, Metric, summarise
+from analyses.head_specialization.survey import batches_of, heads
 
 __all__ = [
     "ANALYSIS",
@@ -60,7 +60,6 @@ __all__ = [
     "observe",
     "overview_frame",
     "position_frame",
-    "present",
     "prompts_frame",
     "similarity_frame",
     "summarise",
@@ -74,7 +73,7 @@ ANALYSIS = Analysis(
     hooks=HOOKS,
     observe=observe,
     summarise=summarise,
-    present=present,
+    present=_present,
     examine=examine,
     experiment=experiment,
     illustrate=illustrate,

@@ -1,9 +1,9 @@
 """What is known of a model's heads without any prompt: random repeated sequences and the position-bias tables."""
 
-from analyses._contract import Arrays, Settings
-from analyses.head_specialization.position import bias_tables
-from analyses.head_specialization.repeats import examine_repeats
-from interp.model import HookedEncoderDecoder
+from analyses.core.contract import Arrays, Settings
+from analyses.head_specialization.measure.position import bias_tables
+from analyses.head_specialization.measure.repeats import examine_repeats
+from interp.model.hooked_model import HookedEncoderDecoder
 
 
 def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:

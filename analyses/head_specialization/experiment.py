@@ -8,19 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from analyses._contract import Arrays
-from analyses.head_specialization.copy_hits import examine_copying
-from analyses.head_specialization.importance import measure_importance
-from analyses.head_specialization.nulls import observe_nulls
-from analyses.head_specialization.observe import frame_of
+from analyses.core.contract import Arrays
+from analyses.head_specialization.measure.copy_hits import examine_copying
+from analyses.head_specialization.measure.importance import measure_importance
+from analyses.head_specialization.measure.kept_patterns import observe_specimens
+from analyses.head_specialization.measure.nulls import observe_nulls
+from analyses.head_specialization.measure.observe import frame_of
+from analyses.head_specialization.measure.similarity import head_distances
+from analyses.head_specialization.measure.syntax import examine_syntax
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.similarity import head_distances
-from analyses.head_specialization.specimens import observe_specimens
-from analyses.head_specialization.syntax import examine_syntax
 from interp.axes import ATTENTION_KINDS
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.tokens import Batch
+from interp.hooks.names import attention_path
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 
 _PAIRS = 16 * 32**2
 """Pairs of heads times prompts that are compared."""

@@ -7,28 +7,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
-from analyses._contract import Arrays, Evidence, Observed
-from analyses.head_specialization.copy_hits import CopyEvidence, copy_evidence
-from analyses.head_specialization.criteria import criteria_of
-from analyses.head_specialization.importance import agreement
-from analyses.head_specialization.metrics import IMPORTANCE as IMPORTANCE
-from analyses.head_specialization.metrics import Metric as Metric
-from analyses.head_specialization.metrics import columns_of, metrics_of
-from analyses.head_specialization.nearest import NearestRoles, nearest_roles
-from analyses.head_specialization.nulls import read_null
-from analyses.head_specialization.parses import parse_conllu
-from analyses.head_specialization.relations import SyntacticRelation, read_scores, syntactic_relations
-from analyses.head_specialization.roles import Controls, RoleLabel, Verdict, judge
-from analyses.head_specialization.rules import Criterion, Rule
+from analyses.core.contract import Arrays, Evidence, Observed
+from analyses.head_specialization.criterion import Criterion, Rule
+from analyses.head_specialization.measure.copy_hits import CopyEvidence, copy_evidence
+from analyses.head_specialization.measure.importance import agreement
+from analyses.head_specialization.measure.nulls import read_null
+from analyses.head_specialization.measure.parses import parse_conllu
+from analyses.head_specialization.measure.relations import SyntacticRelation, read_scores, syntactic_relations
+from analyses.head_specialization.measure.similarity import HeadMap, head_map
+from analyses.head_specialization.roles.best_examples import Specimen, specimens_of
+from analyses.head_specialization.roles.criteria import criteria_of
+from analyses.head_specialization.roles.decide import Controls, RoleLabel, Verdict, judge
+from analyses.head_specialization.roles.evidence_table import evidence_frame
+from analyses.head_specialization.roles.metrics import IMPORTANCE as IMPORTANCE
+from analyses.head_specialization.roles.metrics import Metric as Metric
+from analyses.head_specialization.roles.metrics import columns_of, metrics_of
+from analyses.head_specialization.roles.nearest import NearestRoles, nearest_roles
+from analyses.head_specialization.roles.significance import adjusted_p_values, existence_p_value
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.significance import adjusted_p_values, existence_p_value
-from analyses.head_specialization.similarity import HeadMap, head_map
-from analyses.head_specialization.specimens import Specimen, specimens_of
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
-from interp.families import ModelConfig
-from interp.names import HeadId
+from interp.families.config import ModelConfig
+from interp.hooks.names import HeadId
 from interp.statistics import RankTest, mean_over_prompts
 
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
@@ -96,11 +98,13 @@ class HeadAtlas:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
-        from analyses.head_specialization.tables import labels_frame
-
-        table = labels_frame(self)
+        table = self.labels_frame()
         count = f"<p>{table['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts.</p>"
         return count + str(table.to_html(index=False, float_format="{:.3f}".format))
+
+    def labels_frame(self) -> pd.DataFrame:
+        """One row for every role of every head, the strongest first."""
+        return evidence_frame(sorted(self.labels, key=lambda label: (-label.score, label.head)), self.settings)
 
     def metric(self, kind: AttentionKind, name: str) -> Metric:
         """One metric by name.

@@ -2,20 +2,20 @@
 
     atlas = heads(interp.load(), "translation")        labels_frame(atlas), heads_frame(atlas, "cross"), atlas.metric(...)
 
-The numbers are those of a report, gathered in memory (`analyses.gathering`).
+The numbers are those of a report, gathered in memory (`analyses.core.evidence`).
 """
 
 from collections.abc import Sequence
 
-from analyses._registry import get
-from analyses.gathering import gather
+from analyses.core.evidence import gather
+from analyses.core.observing import Advance, Chosen, make_batches, silent
+from analyses.core.registry import get
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas, summarise
-from analyses.observing import Advance, Chosen, make_batches, silent
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt, PromptSet, bundled
-from interp.tokens import Batch
+from interp.text.batch import Batch
 
 Texts = str | PromptSet | Batch | Sequence[Prompt] | Sequence[str] | Sequence[tuple[str, str]]
 """A bundled set by name, a prompt set or its prompts, a batch, sources, or (source, target) pairs."""

@@ -6,7 +6,7 @@ over but rounding, which is measured and printed (methods C; Elhage et al. 2021;
 direct path: see the section's limits.
 """
 
-from analyses._contract import Analysis
+from analyses.core.contract import Analysis
 from analyses.logit_attribution.experiment import experiment
 from analyses.logit_attribution.observe import hooks_on, illustrate, observe
 from analyses.logit_attribution.portrait import portray

@@ -13,15 +13,21 @@ import torch
 
 from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
 from analyses.logit_attribution.wording import number
-from interp import displays
+from interp.attribution.frozen_norms import (
+    NamedContributions,
+    NamedSources,
+    named_contributions,
+    named_sources,
+    unrolled_hooks,
+)
+from interp.attribution.logit_readout import label_tokens, largest_logit, one_token, runner_up
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.readout import label_tokens, largest_logit, one_token, runner_up
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Report, Section, Sketch, Table, visible
-from interp.texts import Text
-from interp.tokens import Batch
-from interp.unrolled import NamedContributions, NamedSources, named_contributions, named_sources, unrolled_hooks
-from interp.words import CATEGORIES
+from interp.report import notebook_html as displays
+from interp.text.batch import Batch
+from interp.text.tokenized_text import Text
+from interp.text.words import CATEGORIES
 
 _COMPONENTS_SHOWN = 10
 """Components that an explanation shows in a notebook."""

@@ -14,16 +14,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analyses._contract import Arrays
+from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES, Estimate, estimate
-from interp.ablation import MODES, Bench, bench, direct_effects, effect_hooks, head_sites, replacements, total_effects
-from interp.attribution import DecoderKind
-from interp.cache import ActivationCache
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.readout import label_tokens, logit_difference, runner_up
+from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
+from interp.attribution.source_attribution import DecoderKind
+from interp.hooks.names import attention_path
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.head_ablation import (
+    MODES,
+    Bench,
+    bench,
+    direct_effects,
+    effect_hooks,
+    head_sites,
+    replacements,
+    total_effects,
+)
 from interp.statistics import resampled_means
-from interp.tokens import Batch
+from interp.text.batch import Batch
 
 SEED = 0
 """Of the resampled rows; part of the definition, so that every run draws the same rows."""

@@ -6,8 +6,8 @@ import pandas as pd
 from analyses.logit_attribution.causal import CausalCheck
 from analyses.logit_attribution.premises import FINAL_NORM
 from analyses.logit_attribution.wording import interval, number, percent
-from interp.ablation import MODES
-from interp.names import HeadId
+from interp.hooks.names import HeadId
+from interp.patching.head_ablation import MODES
 from interp.report import Block, Figure, PointGroup, Scatter, Table
 
 ZERO = 0

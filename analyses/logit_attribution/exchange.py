@@ -2,7 +2,7 @@
 
 Of the bundled pairs that flip this model's answer, some of every kind are taken. Every head's z is moved from the clean into the
 corrupted run (denoising: does it suffice?) and from the corrupted into the clean run (noising: is it needed?); the control moves
-the clean z of another pair. Beside the exact effects stand their two approximations by gradients (`interp.gradient_patching`).
+the clean z of another pair. Beside the exact effects stand their two approximations by gradients (`interp.patching.attribution_patching`).
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from analyses._contract import Arrays
+from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES
 from analyses.logit_attribution.settings import AttributionSettings
-from interp.families import ModelConfig
-from interp.gradient_patching import AT_CORRUPTED, INTEGRATED, attribution_patching
-from interp.minimal_pairs import PromptPair, candidate_pairs, pair_batch, verify
-from interp.model import HookedEncoderDecoder
-from interp.patching import Site, patch_sites, sites
+from interp.families.config import ModelConfig
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.activation_patching import Site, patch_sites, sites
+from interp.patching.attribution_patching import AT_CORRUPTED, INTEGRATED, attribution_patch
+from interp.patching.minimal_pairs import PromptPair, candidate_pairs, pair_batch, verify
 from interp.statistics import Interval, bootstrap_ratio
 
 FEWEST_PAIRS = 5
@@ -54,8 +54,8 @@ def patch(model: HookedEncoderDecoder, settings: AttributionSettings) -> Arrays:
             "noise": patch_sites(model, pairs, where, "noise").numerator,
             "control": patch_sites(model, pairs, where, donor_shift=1).numerator,
         }
-    effects["gradient"] = attribution_patching(model, pairs, where, AT_CORRUPTED)
-    effects["integrated"] = attribution_patching(model, pairs, where, INTEGRATED)
+    effects["gradient"] = attribution_patch(model, pairs, where, AT_CORRUPTED)
+    effects["integrated"] = attribution_patch(model, pairs, where, INTEGRATED)
     arrays["patching.sites"] = np.array([site.label for site in where])
     arrays["patching.denominator"] = (denoised.clean - denoised.corrupted).float().cpu().numpy()
     for name, numerator in effects.items():

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analyses.logit_attribution.exchange import NoPatching, Patching
 from analyses.logit_attribution.wording import number
-from interp.names import HeadId
+from interp.hooks.names import HeadId
 from interp.report import Block, Figure, Heatmap, Page, Panel, Table
 from interp.statistics import Interval
 

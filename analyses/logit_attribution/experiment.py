@@ -6,14 +6,14 @@ The sample is evenly spaced over the whole prompt set and collated anew, so no n
 from collections.abc import Sequence
 from functools import partial
 
-from analyses._contract import Arrays
+from analyses.core.contract import Arrays
 from analyses.logit_attribution.causal import ablate
 from analyses.logit_attribution.exchange import patch
 from analyses.logit_attribution.memories import read_neurons
 from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.trajectories import trace, written
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch, collate
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch, collate
 
 
 def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: AttributionSettings) -> Arrays:

@@ -2,7 +2,7 @@
 
 Neurons are chosen by their mean |contribution| to the logit difference on one half of the sample's prompts, and their
 contributions are estimated on the other half. A value's reading of the vocabulary is set against random directions of its length
-(`interp.neurons`; Geva et al. 2021).
+(`interp.attribution.neurons`; Geva et al. 2021).
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analyses._contract import Arrays
+from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES
-from interp.attribution import neuron_contributions
-from interp.cache import ActivationCache
-from interp.decomposition import sublayer_reads
-from interp.model import HookedEncoderDecoder
-from interp.neurons import active_share, project_values, random_projections, top_triggers
-from interp.readout import label_tokens, logit_difference, runner_up
+from interp.attribution.components import norms
+from interp.attribution.direct_logit_attribution import sublayer_reads
+from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
+from interp.attribution.neurons import active_share, project_values, random_projections, top_triggers
+from interp.attribution.source_attribution import neuron_contributions
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.statistics import Interval, bootstrap_mean
-from interp.tokens import Batch
-from interp.writers import norms
+from interp.text.batch import Batch
 
 TOKENS_SHOWN = 5
 NULL_DIRECTIONS = 20

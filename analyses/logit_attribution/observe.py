@@ -2,7 +2,7 @@
 
 Three read-outs are decomposed: the label's logit, the label against the mean of the vocabulary, and the label against the
 runner-up, which is the best other token of the model that is observed. Rows are averaged inside a prompt, never pooled. By which
-equations a family's logits split is decided in `interp.decomposition`.
+equations a family's logits split is decided in `interp.attribution.direct_logit_attribution`.
 """
 
 import numpy as np
@@ -10,12 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analyses._contract import Arrays, Pass
-from interp.attribution import by_category, source_contributions
-from interp.decomposition import decompose, decomposition_hooks, memory_by_head, memory_by_row, write_shares
-from interp.families import ModelConfig
-from interp.model import HookedEncoderDecoder
-from interp.readout import (
+from analyses.core.contract import Arrays, Pass
+from interp.attribution.components import writers
+from interp.attribution.direct_logit_attribution import (
+    decompose,
+    decomposition_hooks,
+    memory_by_head,
+    memory_by_row,
+    write_shares,
+)
+from interp.attribution.frozen_norms import NamedContributions
+from interp.attribution.logit_readout import (
     Readout,
     completeness_gap,
     label_tokens,
@@ -25,9 +30,10 @@ from interp.readout import (
     runner_up,
     token_logit,
 )
-from interp.tokens import Batch, category_counts
-from interp.unrolled import NamedContributions
-from interp.writers import writers
+from interp.attribution.source_attribution import by_category, source_contributions
+from interp.families.config import ModelConfig
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch, category_counts
 
 READOUTS = ("difference", "label", "centred")
 """Label less runner-up; the label's logit; the label less the mean of the vocabulary."""

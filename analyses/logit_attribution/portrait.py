@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Example
+from analyses.core.contract import Example
 from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
 from analyses.logit_attribution.wording import number
 from interp.report import Block, Paragraph, Sketch

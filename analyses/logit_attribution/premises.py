@@ -3,7 +3,7 @@
 T5's family has one norm in the way of every write, the final one, and no biases; its sentences are the shortest.
 """
 
-from interp.families import ModelConfig
+from interp.families.config import ModelConfig
 
 FINAL_NORM = "the final norm"
 """What is held in families with one norm in the way."""

@@ -24,8 +24,8 @@ from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
 from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings
 from analyses.logit_attribution.wording import interval, number, percent, twin_range
+from interp.attribution.components import WriterKind
 from interp.report import Block, Section
-from interp.writers import WriterKind
 
 EXACT = 2e-6
 """The completeness gap that float32 reaches; above it the section says so."""

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from analyses._contract import Settings
-from interp.patching import SiteFamily
+from analyses.core.contract import Settings
+from interp.patching.activation_patching import SiteFamily
 
 
 class AttributionSettings(Settings):

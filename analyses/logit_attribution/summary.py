@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from analyses._contract import Arrays, Evidence, Example
+from analyses.core.contract import Arrays, Evidence, Example
 from analyses.logit_attribution.causal import CausalCheck, check
 from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
 from analyses.logit_attribution.exchange import NoPatching, Patching, patching
 from analyses.logit_attribution.memories import Neurons, neurons
 from analyses.logit_attribution.trajectories import Trajectories, trajectories
-from interp.decomposition import memory_labels
-from interp.families import ModelConfig
-from interp.names import HeadId
+from interp.attribution.components import WRITER_KINDS, WriterKind, writers
+from interp.attribution.direct_logit_attribution import memory_labels
+from interp.families.config import ModelConfig
+from interp.hooks.names import HeadId
 from interp.statistics import SignFlipTest, max_statistic_test
-from interp.words import CATEGORIES, PAD
-from interp.writers import WRITER_KINDS, WriterKind, writers
+from interp.text.words import CATEGORIES, PAD
 
 SELF, CROSS = 1, 2
 """Places of the two kinds of head among `kind_names`."""
@@ -56,7 +56,7 @@ class LogitAttribution:
     Attributes:
         cfg: the model's facts.
         components: labels of the decoder's writers.
-        kind_names: the kinds of writer that the family has, those of `interp.writers.WRITER_KINDS` in their order.
+        kind_names: the kinds of writer that the family has, those of `interp.attribution.components.WRITER_KINDS` in their order.
         kinds: for every component an index into `kind_names`.
         layers: layer of every component; -1 for what comes before and behind the layers.
         n_heads: heads of one decoder layer.

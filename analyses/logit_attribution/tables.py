@@ -5,7 +5,7 @@ import pandas as pd
 
 from analyses.logit_attribution.premises import encoder_writers, lengths
 from analyses.logit_attribution.summary import LogitAttribution
-from interp.names import HeadId
+from interp.hooks.names import HeadId
 from interp.report import Table
 
 

@@ -1,6 +1,6 @@
 """When does the answer appear: layer by layer of the decoder, and as the decoder reads ever later layers of the encoder?
 
-Three curves over the sample's prompts (definitions in `interp.lenses`): the logit lens, the accumulated attribution of the logit
+Three curves over the sample's prompts (definitions in `interp.attribution.lenses`): the logit lens, the accumulated attribution of the logit
 difference, and DecoderLens. Every curve's last point is the model itself.
 """
 
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analyses._contract import Arrays
+from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import Estimate, estimate
-from interp.lenses import (
+from interp.attribution.lenses import (
     Trajectory,
     accumulated_attribution,
     accumulated_hooks,
@@ -22,9 +22,9 @@ from interp.lenses import (
     lens_hooks,
     logit_lens,
 )
-from interp.model import HookedEncoderDecoder
-from interp.readout import label_tokens, logit_difference, runner_up
-from interp.tokens import Batch
+from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 
 CURVES = (
     "lens.log_probability",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from interp.errors import InputError
-from interp.words import task_prefix
+from interp.text.words import task_prefix
 
 
 class PromptError(InputError):

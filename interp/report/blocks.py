@@ -155,7 +155,7 @@ class View:
     Attributes:
         name: slug.
         title: the line the reader clicks.
-        html: trusted markup without external addresses, as `interp.views` makes it.
+        html: trusted markup without external addresses, as `interp.report.views` makes it.
         fallback: the name of a `Figure` of the same report that shows the same, or a sentence that says why
             there is none.
 

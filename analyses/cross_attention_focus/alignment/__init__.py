@@ -24,7 +24,7 @@ from analyses.cross_attention_focus.alignment.symmetrise import (
     grow_diagonal_final,
 )
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, pairs_from_prompts, reversed_pairs, word_spans
-from interp.links import Gold, Link, Links
+from interp.text.word_links import Gold, Link, Links
 
 __all__ = [
     "MERGES",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from interp.links import Links
+from interp.text.word_links import Links
 
 
 def diagonal_links(n_source: int, n_target: int) -> Links:

@@ -23,8 +23,8 @@ from analyses.cross_attention_focus.alignment.evaluate import (
 from analyses.cross_attention_focus.alignment.score import corpus_counts
 from analyses.cross_attention_focus.alignment.symmetrise import MERGES, Merge, both_directions, flipped
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, reversed_pairs
-from interp.links import Gold, Links
-from interp.model import HookedEncoderDecoder
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.word_links import Gold, Links
 
 
 @dataclass(frozen=True, slots=True)

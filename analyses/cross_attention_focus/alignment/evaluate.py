@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from analyses._contract import Pass, Settings
+from analyses.core.contract import Pass, Settings
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
 from analyses.cross_attention_focus.alignment.score import Score, corpus_counts, score
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
 from analyses.cross_attention_focus.flow import alti, rollout
 from analyses.cross_attention_focus.observe import HOOKS, readings
-from interp import displays
-from interp.controls import untrained_twin
 from interp.errors import InputError
-from interp.links import Gold, Links
-from interp.model import HookedEncoderDecoder
-from interp.names import HeadId
+from interp.hooks.names import HeadId
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
+from interp.report import notebook_html as displays
+from interp.text.word_links import Gold, Links
 
 _BATCH = 16
 _RANDOM_DRAWS = 20

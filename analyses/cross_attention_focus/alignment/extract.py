@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from interp.links import Links
+from interp.text.word_links import Links
 
 Step = Literal["output", "input"]
 Unit = Literal["words", "pieces"]

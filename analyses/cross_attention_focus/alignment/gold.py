@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from interp.errors import InputError
-from interp.links import Gold, Link, Links, read_link
+from interp.text.word_links import Gold, Link, Links, read_link
 
 
 def read_gold(text: str, first: Literal[0, 1], target_first: bool = False) -> tuple[Gold, ...]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from interp.links import Gold, Links
 from interp.statistics import bootstrap_ratio
+from interp.text.word_links import Gold, Links
 
 COUNTS = ("hits_sure", "hits_possible", "given", "sure")
 """What is counted for every sentence: |A & S|, |A & P|, |A|, |S|."""

@@ -11,7 +11,7 @@ has no link
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
-from interp.links import Links
+from interp.text.word_links import Links
 
 Merge = Literal["intersection", "union", "grow-diag", "grow-diag-final"]
 MERGES: tuple[Merge, ...] = get_args(Merge)

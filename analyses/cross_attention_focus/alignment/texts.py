@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
 from interp.prompts import Prompt
-from interp.words import Span, Words
+from interp.text.words import Span, Words
 
 _LANGUAGES = re.compile(r"(translate )([^\W\d_]+)( to )([^\W\d_]+)(:)", re.IGNORECASE)
 
@@ -42,7 +42,7 @@ def pairs_from_prompts(prompts: Sequence[Prompt]) -> tuple[AlignedPair, ...]:
     """Sentence pairs from prompts with targets.
 
     The words are those of the fields `source_words` and `target_words` (separated by spaces) where a prompt has them, and else
-    the words and marks of the texts (`interp.words.Words`).
+    the words and marks of the texts (`interp.text.words.Words`).
 
     Raises:
         InputError: if a prompt has no target.

@@ -17,12 +17,12 @@ from torch import Tensor
 from analyses.cross_attention_focus.flow.compose import Flow, Steps, compose, real_rows
 from analyses.cross_attention_focus.norms import source_vectors
 from interp.axes import AttentionKind, Stack
-from interp.cache import ActivationCache
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.tokens import Batch
-from interp.weights import attention_weights
+from interp.hooks.names import attention_path
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import attention_weights
+from interp.text.batch import Batch
 
 ALTI_HOOKS = (
     "*.attn.hook_pattern",

@@ -17,11 +17,11 @@ from analyses.cross_attention_focus.flow.attention import rollout
 from analyses.cross_attention_focus.flow.compose import Flow
 from analyses.cross_attention_focus.flow.contributions import alti
 from analyses.cross_attention_focus.shape import monotonicity
-from interp import measures
-from interp.cache import ActivationCache
-from interp.model import HookedEncoderDecoder
-from interp.tokens import Batch
-from interp.words import CATEGORIES
+from interp import attention_metrics as measures
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
+from interp.text.words import CATEGORIES
 
 N_QUARTERS = 4
 

@@ -20,11 +20,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.cross_attention_focus.flow.attention import ROLLOUT_HOOKS
-from interp.cache import ActivationCache
 from interp.errors import InputError
-from interp.model import HookedEncoderDecoder
-from interp.names import attention_path
-from interp.tokens import Batch
+from interp.hooks.names import attention_path
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import Batch
 
 _INPUTS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask")
 _ROWS_AT_ONCE = 16

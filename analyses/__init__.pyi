@@ -1,0 +1,10 @@
+from .core.contract import Analysis as Analysis
+from .core.contract import Evidence as Evidence
+from .core.contract import Example as Example
+from .core.contract import Observed as Observed
+from .core.contract import Pass as Pass
+from .core.contract import Settings as Settings
+from .runs.config import RunConfig as RunConfig
+from .runs.runner import run as run
+from .runs.study import Study as Study
+from .runs.study import analyse as analyse

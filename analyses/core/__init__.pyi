@@ -1,0 +1,15 @@
+from .contract import Analysis as Analysis
+from .contract import Arrays as Arrays
+from .contract import Evidence as Evidence
+from .contract import Example as Example
+from .contract import Observed as Observed
+from .contract import Pass as Pass
+from .contract import Settings as Settings
+from .evidence import gather as gather
+from .observing import observe as observe
+from .observing import observe_twins as observe_twins
+from .registry import ANALYSES as ANALYSES
+from .registry import check as check
+from .registry import get as get
+from .registry import names as names
+from .registry import plug_ins as plug_ins

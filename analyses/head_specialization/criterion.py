@@ -1,0 +1,35 @@
+"""A criterion: one way for heads to earn a role, as a score and its null per prompt. What measures makes them, `roles` judges them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Criterion:
+    """One way to earn a role.
+
+    Attributes:
+        role: the role.
+        rule: see `roles.rules`.
+        score: per prompt (or random sequence) and head.
+        null: what the score would be without the role.
+        detail: for every head what exactly was found, such as the offset.
+        looks: how many scores this one was chosen from, head by head; p-values are multiplied by it.
+        chosen: heads that may have the role, where other evidence decided that first; they alone are tested.
+        p_values: p of a second claim that must hold too, if there is one; the larger p of the two counts.
+    """
+
+    role: str
+    rule: Rule
+    score: Float[np.ndarray, "prompt layer head"]
+    null: Float[np.ndarray, "prompt layer head"]
+    detail: Sequence[Sequence[str]] | None = None
+    looks: int = 1
+    chosen: Bool[np.ndarray, "layer head"] | None = None
+    p_values: Float[np.ndarray, "layer head"] | None = None

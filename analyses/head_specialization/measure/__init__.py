@@ -1,0 +1,1 @@
+"""What is measured of heads, prompt by prompt; no role is decided here."""

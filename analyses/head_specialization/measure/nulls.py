@@ -1,0 +1,123 @@
+"""Would a head have its role with other weights of the same kind, or on texts in another order? Two controls beside the twins.
+
+permuted    the trained model, the entries of every attention matrix permuted within their head, those of the feed-forward
+            matrices within the matrix; embeddings, gains, biases and position biases stay. In T5 heads of equal index share one
+            position bias in all layers, so entries never leave their head (methods A.8, G).
+shuffled    the trained model on the same tokens in random order: prefix, end of sentence and start token stay in place,
+            categories move with their tokens. What survives is position or the sink; what vanishes was order.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from analyses.core.contract import Arrays, Observed, Pass, joined
+from analyses.head_specialization.measure.observe import hooks_on, observe
+from analyses.head_specialization.measure.repeats import examine_repeats
+from analyses.head_specialization.settings import HeadSettings, Null
+from interp.axes import ATTENTION_KINDS, Stack
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import attention_weights
+from interp.text.batch import Batch
+from interp.text.words import EOS, PAD, PREFIX
+
+_STACKS: tuple[Stack, ...] = ("encoder", "decoder")
+_WEIGHTS = "weights/"
+_SEQUENCES = 8
+
+
+def observe_nulls(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:
+    """What the controls give, array names as in `observe` and `repeats` behind the control's name; see `read_null`."""
+    # Links are words of a text in its own order.
+    plain = settings.model_copy(
+        update={"links": {}, "similarity": "none", "samples": min(_SEQUENCES, settings.samples)}
+    )
+    found: dict[str, np.ndarray] = {}
+    if "permuted" in settings.nulls:
+        other = permuted_model(model, settings.probe_seed)
+        found |= {f"permuted/{name}": values for name, values in _observed(other, batches, plain).items()}
+        found |= {f"permuted/{_WEIGHTS}{name}": values for name, values in examine_repeats(other, plain).items()}
+    if "shuffled" in settings.nulls:
+        generator = torch.Generator().manual_seed(settings.probe_seed)
+        mixed = [shuffled_batch(batch, generator) for batch in batches]
+        found |= {f"shuffled/{name}": values for name, values in _observed(model, mixed, plain).items()}
+    return found
+
+
+def read_null(experiment: Arrays, null: Null) -> Observed | None:
+    """One control as a model under observation, or None if it was not run."""
+    own = {name.removeprefix(f"{null}/"): values for name, values in experiment.items() if name.startswith(f"{null}/")}
+    if not own:
+        return None
+    return Observed(
+        prompts={name: values for name, values in own.items() if not name.startswith(_WEIGHTS)},
+        weights={name.removeprefix(_WEIGHTS): values for name, values in own.items() if name.startswith(_WEIGHTS)},
+    )
+
+
+def _observed(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> dict[str, np.ndarray]:
+    parts = []
+    for batch in batches:
+        with torch.no_grad():
+            logits, cache = model.run_with_cache(batch, names_filter=list(hooks_on(model.cfg)))
+            parts.append(observe(Pass(model, batch, logits, cache, settings)))
+    return joined(parts)
+
+
+def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:
+    """A copy of the model with permuted weights; see the module's docstring."""
+    other = HookedEncoderDecoder(copy.deepcopy(model.hf), model.tokenizer, model.max_length)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for kind in ATTENTION_KINDS:
+            for layer in range(other.cfg.layers_of(kind)):
+                weights = attention_weights(other, kind, layer)
+                for matrix in (weights.W_Q, weights.W_K, weights.W_V, weights.W_O):
+                    for head in matrix:
+                        _permute(head, generator)
+        for stack in _STACKS:
+            for layer in range(other.cfg.n_layers(stack)):
+                for matrix in _feed_forward(other, stack, layer):
+                    _permute(matrix, generator)
+    return other
+
+
+def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
+    """The matrices of one feed-forward layer: a module of the host in T5's family, two modules in BART's."""
+    modules = [model.module(f"{stack}.{layer}.hook_mlp_out")]
+    if model.cfg.biases:
+        modules.insert(0, model.module(f"{stack}.{layer}.mlp.hook_pre"))
+    return [part.weight for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
+
+
+def _permute(matrix: Tensor, generator: Generator) -> None:
+    """Entries in random order, in place."""
+    order = torch.randperm(matrix.numel(), generator=generator).to(matrix.device)
+    matrix.copy_(matrix.reshape(-1)[order].reshape(matrix.shape))
+
+
+def shuffled_batch(batch: Batch, generator: Generator) -> Batch:
+    """The same tokens in random order; see the module's docstring."""
+    fixed = torch.isin(batch.source_categories, torch.tensor([PREFIX, EOS, PAD], device=batch.source_categories.device))
+    source = _orders(batch.source_mask & ~fixed, generator)
+    rows = batch.target_mask.clone()
+    rows[:, 0] = False
+    return replace(
+        batch,
+        input_ids=batch.input_ids.gather(1, source),
+        source_categories=batch.source_categories.gather(1, source),
+        decoder_input_ids=batch.decoder_input_ids.gather(1, _orders(rows, generator)),
+    )
+
+
+def _orders(movable: Tensor, generator: Generator) -> Tensor:
+    """For every position the one whose token it gets: movable ones are shuffled among themselves."""
+    order = torch.arange(movable.shape[1], device=movable.device).repeat(len(movable), 1)
+    for row, moves in zip(order, movable, strict=True):
+        places = moves.nonzero()[:, 0]
+        row[places] = places[torch.randperm(len(places), generator=generator).to(places.device)]
+    return order

@@ -1,0 +1,236 @@
+"""What does every head look at, in numbers per prompt?
+
+For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer head] unless said otherwise:
+
+    entropy, confidence           normalised entropy; mean largest weight, special keys excluded (Voita et al. 2019)
+    <category>_mass               Σ a on eos, prefix, punctuation, sentinel (encoder, cross) and on the first key (all kinds)
+    <category>_base               the mass an even spread over legal keys would give [prompt]
+    distance, signed_distance, distance_base [prompt]                     self-attention (Vig and Belinkov 2019)
+    share, chance, mass [prompt layer head offset], coverage [prompt offset], tied     self-attention (see `offsets`)
+    retained, entropy_ordinary, distance_ordinary                         on ordinary keys only, renormalised
+    position_divergence, content_divergence, position_share, covariance_share     self-attention with position biases (see
+                                                                                  `position`)
+    <category>_norm               norm of what is written from these keys, over all keys' (see `values`)
+    rarest_share, two_rarest_share, rarest_base [prompt], *_correlation   encoder and cross (see `rarity`)
+    entropy_smoothed              entropy of 0.9999 a + 0.0001 / n, for comparison (Clark et al. 2019)
+    vertical                      largest mean weight on one key: how far a pattern is one column [ours]
+    near_share [prompt layer head three]    argmax at -1, 0, +1 among ordinary keys, self-attention
+    text [prompt]                 a number that equal texts share: a text given twice is one observation
+    linked_output, linked_input   share of target words with a link (see `alignment`), cross
+
+Special keys are end-of-sentence and prefix (encoder, cross) and the start token (decoder). Rows of padding and rows with one
+legal key (decoder row 0) are left out; padded keys are illegal (methods A, facts 11 and 13).
+"""
+
+from dataclasses import dataclass, field, replace
+from zlib import crc32
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from analyses.core.contract import Arrays, Pass
+from analyses.head_specialization.measure import position, values
+from analyses.head_specialization.measure.alignment import observe_alignment
+from analyses.head_specialization.measure.offsets import eligible_rows, offset_statistics
+from analyses.head_specialization.measure.rarity import rare_share, rarest_keys, rarity_correlations, rarity_ranks
+from analyses.head_specialization.measure.similarity import head_distances
+from analyses.head_specialization.settings import HeadSettings
+from interp.attention_metrics import attention_distance, entropy, legal_keys, masked_mean, restrict, strongest_key
+from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
+from interp.families.config import ModelConfig
+from interp.hooks.names import attention_path
+from interp.model.weights import attention_weights
+from interp.text.batch import Batch
+from interp.text.words import EOS, PREFIX, PUNCTUATION, SENTINEL
+
+SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "sentinel": SENTINEL}
+"""Categories of source tokens whose mass is measured."""
+
+_SMOOTHING = 1e-4
+_CHECKSUM = 2**24 - 1
+
+HOOKS = (
+    "encoder.*.attn.hook_pattern",
+    "decoder.*.attn.hook_pattern",
+    "decoder.*.cross_attn.hook_pattern",
+    *values.HOOKS,
+)
+"""What `observe` and `illustrate` read in every family; `hooks_on` has all of it."""
+
+
+def hooks_on(cfg: ModelConfig) -> tuple[str, ...]:
+    """What `observe` and `illustrate` read of a model of these facts."""
+    return (*HOOKS, *position.hooks_on(cfg))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The rows and keys that count, of one kind of attention in one batch.
+
+    Attributes:
+        kind: which attention.
+        legal: legal keys of the rows that count; all False in other rows.
+        ordinary: legal keys that are not special.
+        members: category name -> keys that belong to it.
+        rare: `rarest` and `two_rarest` -> those keys; empty where frequencies are not known.
+        rank: rank of every ordinary key by frequency, -1 elsewhere; None where frequencies are not known.
+    """
+
+    kind: AttentionKind
+    legal: Bool[Tensor, "batch query key"]
+    ordinary: Bool[Tensor, "batch query key"]
+    members: dict[str, Bool[Tensor, "batch key"]]
+    rare: dict[str, Bool[Tensor, "batch key"]] = field(default_factory=dict)
+    rank: Int[Tensor, "batch key"] | None = None
+
+    @property
+    def rows(self) -> Bool[Tensor, "batch query"]:
+        """Rows that count."""
+        return self.legal.any(-1)
+
+
+def frame_of(kind: AttentionKind, batch: Batch) -> Frame:
+    """Legal keys and key categories of one kind of attention."""
+    queries = batch.source_mask if kind == "encoder" else batch.target_mask
+    keys = batch.target_mask if kind == "decoder" else batch.source_mask
+    legal = legal_keys(queries, keys, causal=kind == "decoder")
+    legal &= (legal.sum(-1) >= 2)[..., None]
+    first = torch.zeros_like(keys)
+    first[:, 0] = True
+    members = {"first": first}
+    if kind != "decoder":
+        members |= {name: batch.source_categories == index for name, index in SOURCE_CATEGORIES.items()}
+    special = first if kind == "decoder" else members["eos"] | members["prefix"]
+    return Frame(kind, legal, legal & ~special[:, None], members)
+
+
+def _with_rare(frame: Frame, run: Pass) -> Frame:
+    if frame.kind == "decoder":
+        return frame
+    special = frame.members["eos"] | frame.members["prefix"]
+    rank = rarity_ranks(run.model, run.batch, run.batch.source_mask & ~special)
+    if rank is None:
+        return frame
+    return replace(frame, rare=dict(zip(("rarest", "two_rarest"), rarest_keys(rank), strict=True)), rank=rank)
+
+
+def observe(run: Pass) -> Arrays:
+    """The numbers of every head of all three kinds, per prompt; names and shapes are in the module's docstring."""
+    assert isinstance(run.settings, HeadSettings)
+    arrays: dict[str, np.ndarray] = {}
+    for kind in ATTENTION_KINDS:
+        frame = _with_rare(frame_of(kind, run.batch), run)
+        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        layers = [_layer(run, frame, layer, run.settings.max_offset) for layer in range(depth)]
+        found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
+        found |= _baselines(frame, run.settings.max_offset)
+        arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
+        arrays[f"{kind}.text"] = _text_numbers(run.batch, kind)
+    return arrays | observe_alignment(run) | observe_similarity(run)
+
+
+def _text_numbers(batch: Batch, kind: AttentionKind) -> Float[np.ndarray, " prompt"]:
+    """A checksum of what the queries and keys were made from, small enough for single precision."""
+    parts = []
+    for source, target in zip(batch.source_texts, batch.target_texts, strict=True):
+        read = (source.ids,) if kind == "encoder" else (source.ids, target.ids)
+        parts.append(crc32(repr(target.ids if kind == "decoder" else read).encode()) & _CHECKSUM)
+    return np.array(parts, dtype=np.float32)
+
+
+def observe_similarity(run: Pass) -> dict[str, np.ndarray]:
+    """`<kind>.similarity` [prompt first second], if the settings ask for it."""
+    assert isinstance(run.settings, HeadSettings)
+    if run.settings.similarity != "all":
+        return {}
+    found = {}
+    for kind in ATTENTION_KINDS:
+        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        layers = [run.cache[f"{attention_path(kind, layer)}.hook_pattern"] for layer in range(depth)]
+        found[f"{kind}.similarity"] = head_distances(torch.stack(layers), frame_of(kind, run.batch).legal)
+    return found
+
+
+def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor]:
+    """Metrics of one layer, [batch head] or [batch head offset]."""
+    path = attention_path(frame.kind, layer)
+    pattern = run.cache[f"{path}.hook_pattern"].float()
+    legal, ordinary, rows = frame.legal[:, None], frame.ordinary[:, None], frame.rows[:, None]
+    inside = restrict(pattern, ordinary)
+    found = {
+        "entropy": masked_mean(entropy(pattern, legal), rows),
+        "entropy_smoothed": masked_mean(entropy(_smoothed(pattern, legal), legal), rows),
+        "confidence": masked_mean(strongest_key(pattern, ordinary).weight, rows),
+        "retained": masked_mean(inside.retained, rows),
+        "entropy_ordinary": masked_mean(entropy(inside.pattern, ordinary), rows),
+    }
+    received = (pattern * rows[..., None]).sum(-2) / rows.sum(-1, keepdim=True).clamp(min=1)
+    found["vertical"] = received.amax(-1)
+    found |= {f"{name}_mass": _mass(pattern, keys, rows) for name, keys in frame.members.items()}
+    if frame.kind != "cross":
+        distances = attention_distance(pattern, legal)
+        found["distance"] = masked_mean(distances.absolute, rows)
+        found["signed_distance"] = masked_mean(distances.signed, rows)
+        found["distance_ordinary"] = masked_mean(attention_distance(inside.pattern, ordinary).absolute, rows)
+        found |= offset_statistics(pattern, frame.legal, window)._asdict()
+        found["near_share"] = offset_statistics(pattern, frame.ordinary, 1).share
+        if position.is_defined(run.model.cfg):
+            found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
+    W_O = attention_weights(run.model, frame.kind, layer).W_O
+    norms = values.value_norms(run.cache[f"{path}.hook_v"], W_O).float()
+    keys = frame.legal.any(-2)
+    found |= {f"{name}_norm": values.relative_norm(norms, some, keys) for name, some in frame.members.items()}
+    found |= {f"{name}_share": rare_share(pattern, frame.legal, some) for name, some in frame.rare.items()}
+    return found if frame.rank is None else found | rarity_correlations(received, norms, frame.rank)
+
+
+def _smoothed(pattern: Pattern, legal: Bool[Tensor, "batch one query key"]) -> Pattern:
+    """Clark et al.'s smoothing, on legal keys."""
+    count = legal.sum(-1, keepdim=True).clamp(min=1)
+    return torch.where(legal, (1 - _SMOOTHING) * pattern + _SMOOTHING / count, 0.0)
+
+
+def _mass(
+    pattern: Pattern, keys: Bool[Tensor, "batch key"], rows: Bool[Tensor, "batch one query"]
+) -> Float[Tensor, "batch head"]:
+    """Mean over rows of the weight on some keys."""
+    weights = torch.einsum("bhqk,bk->bhq", pattern, keys.to(pattern.dtype))
+    return masked_mean(weights, rows)
+
+
+def _baselines(frame: Frame, window: int) -> dict[str, Tensor]:
+    """What an even spread over legal keys gives, [batch]; and the share of rows that have a key at each offset."""
+    even = frame.legal / frame.legal.sum(-1, keepdim=True).clamp(min=1)
+    found = {
+        f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.members.items()
+    }
+    if frame.rare:
+        found |= {
+            f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.rare.items()
+        }
+    if frame.kind != "cross":
+        found["distance_base"] = masked_mean(attention_distance(even, frame.legal).uniform, frame.rows)
+        found["coverage"] = eligible_rows(frame.legal, window) / frame.rows.sum(-1, keepdim=True).clamp(min=1)
+        found["offset_base"] = offset_statistics(even[:, None], frame.legal, window).mass[:, 0]
+    return found
+
+
+def illustrate(run: Pass) -> Arrays:
+    """The patterns of the first prompt of the batch without padding: `pattern.<kind>` [layer head query key]."""
+    batch = run.batch
+    sizes = {"source": int(batch.source_mask[0].sum()), "target": int(batch.target_mask[0].sum())}
+    arrays = {}
+    for kind in ATTENTION_KINDS:
+        queries = sizes["source" if kind == "encoder" else "target"]
+        keys = sizes["target" if kind == "decoder" else "source"]
+        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        layers = [run.cache[f"{attention_path(kind, layer)}.hook_pattern"][0] for layer in range(depth)]
+        arrays[f"pattern.{kind}"] = torch.stack(layers)[:, :, :queries, :keys].float().cpu().numpy()
+    return arrays
+
+
+def offsets(window: int) -> Int[np.ndarray, " offset"]:
+    """The offsets on the offset axis."""
+    return np.arange(-window, window + 1)

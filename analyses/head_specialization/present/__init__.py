@@ -1,0 +1,1 @@
+"""The head atlas as tables, figures, cards, words and a section; nothing is computed here."""

@@ -1,0 +1,218 @@
+"""The figures of the head atlas: roles and metrics by layer and head, position biases, and heads laid out by likeness."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from analyses.head_specialization.measure.position import distances
+from analyses.head_specialization.present.legend import FAMILIES, Family, code_of, family_of
+from analyses.head_specialization.roles.decide import RoleLabel
+from analyses.head_specialization.roles.nearest import strength_of
+from analyses.head_specialization.summary import HeadAtlas, Metric
+from interp.axes import ATTENTION_KINDS, AttentionKind
+from interp.hooks.names import HeadId
+from interp.report import Figure, Heatmap, Mosaic, Panel, PointGroup, Scatter
+from interp.report.drawings import Mark
+
+_PANEL_TITLES: dict[AttentionKind, str] = {
+    "encoder": "encoder self-attention",
+    "decoder": "decoder self-attention",
+    "cross": "cross-attention",
+}
+
+_SHOWN: tuple[tuple[str, str, str], ...] = (
+    ("entropy", "normalised entropy (1: even spread)", "Entropy of the attention of every head"),
+    (
+        "divergence from position alone",
+        "Jensen-Shannon divergence, nats",
+        "Distance from position bias alone [ours]",
+    ),
+    ("distance", "mean distance in tokens", "Attention distance (Vig and Belinkov 2019)"),
+)
+"""Metric, colour label, caption."""
+
+_MOST_TABLES = 3
+_NEAR = 0.25
+"""Progress towards a role from which a head without one is coloured and lettered for it."""
+
+
+def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
+    """One heatmap for each metric, with a panel for every kind of attention that has it; none where no kind does."""
+    for name, colour, caption in _SHOWN:
+        found = {kind: metric for kind in ATTENTION_KINDS for metric in atlas.metrics[kind] if metric.name == name}
+        if not found:
+            continue
+        panels = tuple(layer_head_panel(_PANEL_TITLES[kind], metric.point) for kind, metric in found.items())
+        yield Figure(
+            name=f"heads-{name.lower().replace(' ', '-')}",
+            caption=f"{caption}; rows are layers, columns are heads, means over {atlas.prompts} prompts.",
+            alt=f"{caption}. {' '.join(_extremes(kind, metric) for kind, metric in found.items())}",
+            drawing=Heatmap(panels, colour, lower=0.0, upper=1.0 if name == "entropy" else None),
+        )
+
+
+def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
+    """Every head of one kind at its place: its role or the nearest one by hue and letters, its strength by lightness."""
+    labels = [label for label in atlas.labels if label.head.kind == kind]
+    doubtful = [label for label in atlas.uncertain if label.head.kind == kind]
+    nearest = atlas.nearest[kind]
+    strength = nearest.strength
+    category = np.full(strength.shape, -1)
+    codes = [["" for _ in row] for row in nearest.role]
+    marks: list[list[Mark]] = [["" for _ in row] for row in nearest.role]
+    for layer, head in np.argwhere(nearest.progress >= _NEAR):
+        role = nearest.role[layer][head]
+        category[layer, head] = FAMILIES.index(family_of(role))
+        codes[layer][head] = code_of(role, nearest.detail[layer][head])
+    for label in (*doubtful, *sorted(labels, key=lambda label: label.score)):
+        layer, head = label.head.layer, label.head.head
+        category[layer, head] = FAMILIES.index(family_of(label.role))
+        several = len({other.role for other in labels if other.head == label.head}) > 1
+        codes[layer][head] = code_of(label.role, label.detail) + ("+" if several else "")
+        marks[layer][head] = "certain" if label.passes else "uncertain"
+        strength[layer, head] = strength_of(np.array(label.score), np.array(label.null))
+    return Figure(
+        name=f"atlas-{kind}",
+        caption=(
+            f"Atlas of {_PANEL_TITLES[kind]}. Hue and letters: the role a head has (solid frame), or the one it is nearest to; "
+            "none if it is not a quarter of the way to any. Lightness and number: how far its score lies from chance (0) to "
+            "always (1). Broken frame: the rule holds on average, but the test or the resamples do not confirm it."
+        ),
+        alt=_atlas_in_words(atlas, kind, labels, doubtful),
+        drawing=Mosaic(
+            category=category,
+            strength=strength,
+            codes=tuple(map(tuple, codes)),
+            marks=tuple(map(tuple, marks)),
+            categories=tuple((_legend(family, codes), family.hue) for family in FAMILIES),
+            strength_label="from chance to always",
+            mark_labels=("has the role", "uncertain under resampling or test"),
+            row_axis="layer",
+            column_axis="head",
+        ),
+    )
+
+
+def _legend(family: Family, codes: list[list[str]]) -> str:
+    """The name of a family with the letters that occur and do not speak for themselves."""
+    present = {code.rstrip("+") for row in codes for code in row}
+    spelled = ", ".join(
+        f"{code} = {role}" for role, code in family.codes.items() if code in present and code not in role.split()
+    )
+    return f"{family.name} ({spelled})" if spelled else family.name
+
+
+def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabel], doubtful: list[RoleLabel]) -> str:
+    found = ", ".join(f"{label.head} {label} {label.score:.2f}" for label in labels) or "no head has a role"
+    text = f"Roles in {_PANEL_TITLES[kind]}: {found}."
+    if doubtful:
+        text += f" Uncertain: {', '.join(f'{label.head} {label} {label.score:.2f}' for label in doubtful)}."
+    nearest = atlas.nearest[kind]
+    free = np.where(np.isfinite(nearest.progress), nearest.progress, -np.inf)
+    for label in (*labels, *doubtful):
+        free[label.head.layer, label.head.head] = -np.inf
+    layer, head = (int(place) for place in np.unravel_index(free.argmax(), free.shape))
+    if np.isfinite(free[layer, head]):
+        text += (
+            f" Of the others {HeadId(kind, layer, head)} comes nearest to a role, {nearest.role[layer][head]}: score "
+            f"{nearest.score[layer, head]:.2f}, chance {nearest.null[layer, head]:.2f}."
+        )
+    return text
+
+
+def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
+    """Heads of one kind laid out by how alike they attend: colour by role, marker by cluster."""
+    layout = atlas.maps[kind]
+    heads = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*atlas.nearest[kind].progress.shape)]
+    members: dict[tuple[int, bool, int], list[int]] = {}
+    for index, head in enumerate(heads):
+        family, has = _family_index(atlas, head)
+        members.setdefault((int(layout.cluster[index]), not has, family), []).append(index)
+    groups = []
+    for (cluster, without, family), chosen in sorted(members.items()):
+        name = "no role near" if family < 0 else f"near {FAMILIES[family].name}" if without else FAMILIES[family].name
+        groups.append(
+            PointGroup(
+                label=f"{cluster + 1}: {name}",
+                x=layout.place[chosen, 0],
+                y=layout.place[chosen, 1],
+                names=tuple(str(heads[index]) for index in chosen),
+                style="control" if without else "model",
+                hue="grey" if family < 0 else FAMILIES[family].hue,
+                marker=cluster,
+            )
+        )
+    twin = f", of an untrained twin {layout.control:.2f}" if np.isfinite(layout.control) else ""
+    return Figure(
+        name=f"map-{kind}",
+        caption=(
+            f"Map of {_PANEL_TITLES[kind]}: heads that attend alike lie near each other (Jensen-Shannon divergence of their "
+            f"rows; stress {layout.stress:.2f}, 0 is a faithful map). Marker and number: cluster; colour: role as in the atlas, "
+            "filled if the head has it, hollow if it is only near."
+        ),
+        alt=(
+            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}{twin}; "
+            f"largest distance {layout.distance.max():.2f} nats."
+        ),
+        drawing=Scatter(tuple(groups), "first axis, nats", "second axis, nats"),
+    )
+
+
+def _family_index(atlas: HeadAtlas, head: HeadId) -> tuple[int, bool]:
+    """The family of a head's strongest role, or of the one it is near, and whether it has it; -1 for none."""
+    own = [label for label in atlas.labels if label.head == head]
+    if own:
+        return FAMILIES.index(family_of(max(own, key=lambda label: label.score).role)), True
+    nearest = atlas.nearest[head.kind]
+    if nearest.progress[head.layer, head.head] >= _NEAR:
+        return FAMILIES.index(family_of(nearest.role[head.layer][head.head])), False
+    return -1, False
+
+
+def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
+    """The position-bias table of each stack: what every head index adds to the score at every distance."""
+    for stack, tables in atlas.bias.items():
+        reach = distances(stack)
+        panels = tuple(
+            Panel(
+                f"{stack}, layer {index}" if len(tables) > 1 else f"{stack}, all layers",
+                table,
+                _numbers(len(table)),
+                tuple(str(distance) for distance in reach),
+                "head",
+                "key - query",
+            )
+            for index, table in enumerate(tables[:_MOST_TABLES])
+        )
+        head, place = np.unravel_index(np.abs(tables[0]).argmax(), tables[0].shape)
+        yield Figure(
+            name=f"position-bias-{stack}",
+            caption=(
+                f"Position bias of the {stack}'s self-attention: what is added to the score of a key at each signed distance. "
+                "Heads of equal index share it in every layer, unless the family has a table for each layer."
+            ),
+            alt=f"The largest bias is {tables[0][head, place]:.2f}, of head {head} at distance {reach[place]}.",
+            drawing=Heatmap(panels, "bias added to the score", centre=0.0),
+        )
+
+
+def layer_head_panel(title: str, values: np.ndarray) -> Panel:
+    """A panel with a row for every layer and a column for every head."""
+    layers, heads = values.shape
+    return Panel(title, values, _numbers(layers), _numbers(heads), "layer", "head")
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(str(index) for index in range(count))
+
+
+def _extremes(kind: AttentionKind, metric: Metric) -> str:
+    """Lowest and highest head of one panel in words, with the twins' range."""
+    if np.isnan(metric.point).all():
+        return f"{_PANEL_TITLES[kind].capitalize()}: not defined."
+    low, high = (np.unravel_index(pick(metric.point), metric.point.shape) for pick in (np.nanargmin, np.nanargmax))
+    return (
+        f"{_PANEL_TITLES[kind].capitalize()}: from {metric.point[low]:.2f} ({HeadId(kind, int(low[0]), int(low[1]))}) to "
+        f"{metric.point[high]:.2f} ({HeadId(kind, int(high[0]), int(high[1]))}); untrained twins "
+        f"{np.nanmin(metric.control_low):.2f} to {np.nanmax(metric.control_high):.2f}."
+    )

@@ -1,0 +1,162 @@
+"""The tables of the head atlas, as frames.
+
+`heads_frame` has one row a head and, for every metric, its value, interval, base rate, lift and control; `labels_frame` one row
+for every role that a head has. `analyses.head_specialization` gives both to users who want numbers and no page.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analyses.head_specialization.roles.decide import RoleLabel
+from analyses.head_specialization.roles.evidence_table import evidence_frame
+from analyses.head_specialization.summary import IMPORTANCE, HeadAtlas
+from interp.axes import ATTENTION_KINDS, AttentionKind
+from interp.hooks.names import HeadId
+
+EIGENVALUES = "OV eigenvalue score"
+
+def roles_of(labels: Sequence[RoleLabel], head: HeadId) -> str:
+    """The roles of a head as text, `none` if it has none."""
+    return ", ".join(str(label) for label in labels if label.head == head) or "none"
+
+
+def labels_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """One row for every role of every head, the strongest first."""
+    return atlas.labels_frame()
+
+
+def candidates_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """For every criterion the head that comes nearest, and whether it passes; those nearest to passing first."""
+    frame = evidence_frame(atlas.candidates, atlas.settings)
+    kept = {(label.head, label.role) for label in atlas.labels}
+    frame.insert(2, "passes", [_verdict(label, kept) for label in atlas.candidates])
+    frame.insert(3, "best of", [str(label.head)[0] for label in atlas.candidates])
+    frame["best of"] = frame["best of"].map({"E": "encoder", "D": "decoder", "X": "cross"})
+    frame["p above null"] = [atlas.existence[label.head.kind, label.role, label.rule] for label in atlas.candidates]
+    order = np.lexsort((-frame["score"].to_numpy(), -frame["stability"].to_numpy()))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _verdict(label: RoleLabel, kept: set[tuple[HeadId, str]]) -> str:
+    if not label.passes:
+        return "no"
+    return "yes" if (label.head, label.role) in kept else "explained by another role"
+
+
+def heads_frame(atlas: HeadAtlas, kind: AttentionKind) -> pd.DataFrame:
+    """One row for every head of one kind: those with a role first, then by how far entropy is below the twins'."""
+    entropy = atlas.metric(kind, "entropy")
+    layers, heads = np.indices(entropy.point.shape)
+    ids = [HeadId(kind, int(layer), int(head)) for layer, head in zip(layers.ravel(), heads.ravel(), strict=True)]
+    columns: dict[str, Sequence[object] | np.ndarray] = {
+        "head": [str(head) for head in ids],
+        "role": [roles_of(atlas.labels, head) for head in ids],
+    }
+    for metric in atlas.metrics[kind]:
+        columns[metric.name] = metric.point.ravel()
+        columns[f"{metric.name} low"] = metric.low.ravel()
+        columns[f"{metric.name} high"] = metric.high.ravel()
+        if np.isfinite(metric.base).any():
+            columns[f"{metric.name} base"] = metric.base.ravel()
+            if metric.name != EIGENVALUES:  # a score from -1 to 1 beside a base near 0 is no share, and has no lift
+                columns[f"{metric.name} lift"] = metric.lift.ravel()
+        columns[f"{metric.name} twins"] = metric.control.ravel()
+        columns[f"{metric.name} twins min"] = metric.control_low.ravel()
+        columns[f"{metric.name} twins max"] = metric.control_high.ravel()
+    if kind in atlas.maps:
+        columns["cluster"] = atlas.maps[kind].cluster
+    frame = pd.DataFrame(columns)
+    order = np.lexsort(((entropy.point - entropy.control).ravel(), frame["role"].eq("none")))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def importance_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """Head, role and every measure of importance that was taken, the most important first; empty if none was."""
+    names = [metric.name for metric in atlas.metrics["cross"] if metric.name in IMPORTANCE.values()]
+    if not names:
+        return pd.DataFrame()
+    frames = []
+    for kind in ATTENTION_KINDS:
+        frame = heads_frame(atlas, kind)
+        columns = ["head", "role"]
+        for name in names:
+            columns += [name, f"{name} low", f"{name} high", f"{name} twins", f"{name} twins min", f"{name} twins max"]
+        frames.append(frame[columns])
+    frame = pd.concat(frames, ignore_index=True)
+    return frame.iloc[frame[names[0]].abs().sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
+
+
+def overview_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """Head x role x importance: one row for every head of all kinds, those nearest to a role, or with one, first.
+
+    `role` is what a head has; `nearest` what it has or comes nearest to, with `score` and `chance`; `strength` the way between
+    chance and certainty, `progress` the way between chance and what the rule asks for (see `nearest`).
+    """
+    frames = []
+    for kind in ATTENTION_KINDS:
+        nearest = atlas.nearest[kind]
+        ids = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*nearest.score.shape)]
+        columns: dict[str, Sequence[object] | np.ndarray] = {
+            "head": [str(head) for head in ids],
+            "role": [roles_of(atlas.labels, head) for head in ids],
+            "nearest": [_nearest_text(atlas, head) for head in ids],
+            "score": nearest.score.ravel(),
+            "chance": nearest.null.ravel(),
+            "strength": nearest.strength.ravel(),
+            "progress": nearest.progress.ravel(),
+        }
+        for metric in atlas.metrics[kind]:
+            if metric.name in ("entropy", *IMPORTANCE.values()):
+                columns[metric.name] = metric.point.ravel()
+                columns[f"{metric.name} twins"] = metric.control.ravel()
+        if kind in atlas.maps:
+            columns["cluster"] = [f"{kind[0].upper()}{cluster + 1}" for cluster in atlas.maps[kind].cluster]
+        frames.append(pd.DataFrame(columns))
+    frame = pd.concat(frames, ignore_index=True)
+    order = np.lexsort((-frame["progress"].fillna(-np.inf).to_numpy(), frame["role"].eq("none").to_numpy()))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _nearest_text(atlas: HeadAtlas, head: HeadId) -> str:
+    nearest = atlas.nearest[head.kind]
+    return f"{nearest.role[head.layer][head.head]} {nearest.detail[head.layer][head.head]}".strip() or "none"
+
+
+def copying_frame(atlas: HeadAtlas) -> pd.DataFrame:
+    """One row for every decoder and cross-attention head: what speaks for and against copying, the highest scores first."""
+    rows = [
+        {
+            "head": str(HeadId(kind, layer, head)),
+            EIGENVALUES: found.score[layer, head],
+            "turned at random": found.null[layer, head],
+            "95 % of the turned": found.null_high[layer, head],
+            "p": found.p_value[layer, head],
+            "hit rate": found.hits[layer, head],
+            "chance": found.chance,
+            "twin's score": found.twin_score[layer, head],
+            "copying": "yes" if "copying" in _names(atlas, HeadId(kind, layer, head)) else "no",
+        }
+        for kind, found in atlas.copying.items()
+        for layer, head in np.ndindex(*found.score.shape)
+    ]
+    frame = pd.DataFrame(rows)
+    if not rows:
+        return frame
+    return frame.sort_values(EIGENVALUES, ascending=False, ignore_index=True, kind="stable")
+
+
+def _names(atlas: HeadAtlas, head: HeadId) -> set[str]:
+    return {label.role for label in atlas.labels if label.head == head}
+
+
+def shown_columns(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:
+    """The columns of `heads_frame` that fit a page: each number with its twin."""
+    chosen: dict[AttentionKind, tuple[str, ...]] = {
+        "encoder": ("entropy", "previous token mass", "next token mass", "EOS mass", "prefix mass"),
+        "decoder": ("entropy", "previous token mass", "current token mass", "first token mass", "distance"),
+        "cross": ("entropy", "confidence", "EOS mass", "prefix mass", "first token mass"),
+    }
+    twins: Callable[[str], tuple[str, str]] = lambda name: (name, f"{name} twins")  # noqa: E731
+    return ("head", "role", *(column for name in chosen[kind] for column in twins(name)))

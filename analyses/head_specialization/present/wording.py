@@ -1,0 +1,268 @@
+"""The sentences of the head atlas: every one with its numbers, its interval, its chance level and its controls."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analyses.head_specialization.measure.copy_hits import why_no_copying
+from analyses.head_specialization.measure.repeats import fits
+from analyses.head_specialization.measure.stimuli import LONGEST
+from analyses.head_specialization.present.tables import importance_frame
+from analyses.head_specialization.roles.decide import RoleLabel
+from analyses.head_specialization.roles.evidence_table import RULES
+from analyses.head_specialization.roles.metrics import IMPORTANCE
+from analyses.head_specialization.settings import HeadSettings
+from analyses.head_specialization.summary import HeadAtlas
+from interp.axes import ATTENTION_KINDS, AttentionKind
+from interp.hooks.names import HeadId
+
+KIND_NAMES: dict[AttentionKind, str] = {
+    "encoder": "encoder self-attention",
+    "decoder": "decoder self-attention",
+    "cross": "cross-attention",
+}
+
+_MOST_SENTENCES = 8
+
+_PHRASES = {
+    "share": "has its strongest weight there in {score:.2f} of the rows",
+    "mass": "puts {score:.2f} of its attention there",
+    "content": "puts {score:.2f} of its attention there on random repeated sequences",
+    "margin": "has an agreement (1 - AER) of {score:.2f} with the gold links",
+    "syntax": "finds the right word in {score:.2f} of the pairs of the sentences that did not choose it",
+    "copying": "has the token it reads among the five that it raises most in {score:.2f} of the cases",
+    "lift": "puts {score:.2f} of its attention there",
+    "odds": "puts {score:.2f} of its attention there",
+}
+
+
+def findings(atlas: HeadAtlas) -> tuple[str, ...]:
+    """What was found: a count first, then the strongest roles, the nearest miss, and what matters most."""
+    by_score = sorted(atlas.labels, key=lambda label: (-label.score, label.head))
+    strongest = _strongest_of_each(by_score)[:_MOST_SENTENCES]
+    sentences = [count_sentence(atlas), _counts(atlas), *(sentence(label) for label in strongest), _nearest_miss(atlas)]
+    sentences += [
+        _entropy_sentence(atlas),
+        _position_sentence(atlas),
+        _repeats_sentence(atlas),
+        _copying_sentence(atlas),
+        _syntax_sentence(atlas),
+    ]
+    sentences += [_importance_sentence(atlas), _similarity_sentence(atlas)]
+    return tuple(text for text in sentences if text)
+
+
+def count_sentence(atlas: HeadAtlas) -> str:
+    """How many heads have a role, and how many of the controls'."""
+    labelled = len({label.head for label in atlas.labels})
+    untrained = sum(atlas.twin_labels)
+    count = atlas.heads * len(atlas.twin_labels)
+    verb = "have" if labelled > 1 else "has"
+    permuted = ""
+    if atlas.permuted_labels is not None:
+        kept = " and its position bias kept" if atlas.bias else ""
+        permuted = (
+            f"; with its weights permuted{kept}, {atlas.permuted_labels or 'none'} of the model's heads would have one"
+        )
+    return (
+        f"{labelled or 'None'} of {atlas.heads} heads {verb} a role that passes its threshold, the "
+        f"correction for all heads and roles, and the bootstrap over {atlas.prompts} prompts; of {count} heads of "
+        f"{len(atlas.twin_labels)} untrained twins, {untrained or 'none'} {'does' if untrained == 1 else 'do'}{permuted}."
+    )
+
+
+def _strongest_of_each(labels: list[RoleLabel]) -> list[RoleLabel]:
+    """The first label of every kind and role."""
+    seen: dict[tuple[AttentionKind, str], RoleLabel] = {}
+    for label in labels:
+        seen.setdefault((label.head.kind, label.role), label)
+    return list(seen.values())
+
+
+def _counts(atlas: HeadAtlas) -> str:
+    """How many heads of each kind have each role."""
+    heads = {(label.head, label.role) for label in atlas.labels}
+    counts: dict[tuple[AttentionKind, str], int] = {}
+    for head, role in heads:
+        counts[head.kind, role] = counts.get((head.kind, role), 0) + 1
+    parts = [
+        f"{KIND_NAMES[kind]}: "
+        + ", ".join(f"{role} {number}" for (other, role), number in sorted(counts.items()) if other == kind)
+        for kind in ATTENTION_KINDS
+        if any(other == kind for other, _ in counts)
+    ]
+    return f"Heads by role: {'; '.join(parts)}." if parts else ""
+
+
+def rule_text(label: RoleLabel, settings: HeadSettings) -> str:
+    """What a label's rule asks for."""
+    return RULES[label.rule].format(**settings.model_dump())
+
+
+def _nearest_miss(atlas: HeadAtlas) -> str:
+    """The failing head with the largest positional share, of all criteria that no head passes."""
+    passed = {(label.head.kind, label.role) for label in atlas.labels}
+    missed = [label for label in atlas.candidates if not label.passes and (label.head.kind, label.role) not in passed]
+    if not missed:
+        return ""
+    label = max(missed, key=lambda label: (label.score - label.null, label.head))
+    return (
+        f"Of the roles that no head has, {label.role} of {KIND_NAMES[label.head.kind]} comes nearest: {label.head} "
+        f"{_phrase(label)} [{label.low:.2f}, {label.high:.2f}], where the rule asks for "
+        f"{rule_text(label, atlas.settings)}; {_controls(label)}."
+    )
+
+
+def sentence(label: RoleLabel) -> str:
+    """One role as a sentence: score with interval, base rate, twins."""
+    return f"{label.head}, {label}: it {_phrase(label)} [{label.low:.2f}, {label.high:.2f}]; {_controls(label)}."
+
+
+def _phrase(label: RoleLabel) -> str:
+    return _PHRASES[label.rule].format(score=label.score)
+
+
+def _controls(label: RoleLabel) -> str:
+    parts = [f"chance {label.null:.2f}"]
+    if np.isfinite(label.control_low):
+        parts.append(f"untrained twins {label.control_low:.2f} to {label.control_high:.2f}")
+    if np.isfinite(label.permuted):
+        parts.append(f"permuted weights {label.permuted:.2f}")
+    return "; ".join(parts)
+
+
+def _entropy_sentence(atlas: HeadAtlas) -> str:
+    """The most focused head of all kinds, with its twins."""
+    cells = [
+        (float(metric.point[layer, head]), kind, layer, head)
+        for kind in ATTENTION_KINDS
+        for metric in (atlas.metric(kind, "entropy"),)
+        for layer in range(metric.point.shape[0])
+        for head in range(metric.point.shape[1])
+    ]
+    value, kind, layer, head = min(cells)
+    metric = atlas.metric(kind, "entropy")
+    return (
+        f"The most focused head is {HeadId(kind, layer, head)}: normalised entropy {value:.2f} "
+        f"[{metric.low[layer, head]:.2f}, {metric.high[layer, head]:.2f}], where 1 is an even spread; "
+        f"untrained twins {metric.control_low[layer, head]:.2f} to {metric.control_high[layer, head]:.2f}."
+    )
+
+
+def _position_sentence(atlas: HeadAtlas) -> str:
+    """The self-attention head that its position bias explains best, and how many it explains better than content does."""
+    if not atlas.bias:
+        return (
+            "How far a head attends by position and how far by content is not measured: this "
+            f"{atlas.cfg.model_type} has positions={atlas.cfg.positions!r}, added to the embedding, so its scores "
+            "are no sum of a position bias and content."
+        )
+    cells = []
+    for kind in ("encoder", "decoder"):
+        position, content = (atlas.metric(kind, f"divergence from {part} alone") for part in ("position", "content"))
+        cells += [
+            (float(position.point[cell]), float(content.point[cell]), HeadId(kind, *map(int, cell)))
+            for cell in np.ndindex(*position.point.shape)
+        ]
+    positional = sum(by_position < by_content for by_position, by_content, _ in cells)
+    nearest, other, head = min(cells, key=lambda cell: cell[0] - cell[1])
+    return (
+        f"{positional} of {len(cells)} self-attention heads are nearer to what their position bias alone would give than to "
+        f"what their content scores alone would; the most positional is {head}, with a divergence of {nearest:.3f} nats from "
+        f"position alone and {other:.3f} from content alone."
+    )
+
+
+def _repeats_sentence(atlas: HeadAtlas) -> str:
+    """Why random repeats were not run, if they were not."""
+    if fits(atlas.cfg):
+        return ""
+    return (
+        f"Duplicate-token and induction heads are not looked for: their random sequences have up to {LONGEST} tokens, and this "
+        f"{atlas.cfg.model_type} has max_positions={atlas.cfg.max_positions}."
+    )
+
+
+def _copying_sentence(atlas: HeadAtlas) -> str:
+    """The head whose weights copy most, or why that was not asked."""
+    reason = why_no_copying(atlas.cfg)
+    if reason is not None and atlas.settings.copying == "all":
+        return (
+            f"Copying heads are not looked for: this {atlas.cfg.model_type} has {reason}, so what a head adds to the logits is "
+            "not one product of its matrices."
+        )
+    cells = [
+        (float(found.score[cell]), HeadId(kind, *map(int, cell)), found, cell)
+        for kind, found in atlas.copying.items()
+        for cell in np.ndindex(*found.score.shape)
+        if np.isfinite(found.score[cell])
+    ]
+    if not cells:
+        return ""
+    score, head, found, cell = max(cells, key=lambda item: (item[0], item[1]))
+    above = sum(value >= atlas.settings.mass for value, *_ in cells)
+    turned = ""
+    if np.isfinite(found.null[cell]):
+        turned = f"; turned at random {found.null[cell]:.2f}, 95 % of the draws below {found.null_high[cell]:.2f}"
+    return (
+        f"The weights of {head} copy most: OV eigenvalue score {score:.2f}, where 1 is a head that raises exactly what it "
+        f"reads{turned}; untrained twin {found.twin_score[cell]:.2f}. {above or 'None'} of {len(cells)} decoder and "
+        f"cross-attention heads {'reach' if above > 1 else 'reaches'} {atlas.settings.mass:g}.{_hits_in_words(atlas)}"
+    )
+
+
+def _hits_in_words(atlas: HeadAtlas) -> str:
+    """How often the heads whose eigenvalues pass really raise what they read."""
+    hits = np.concatenate([found.hits[np.isfinite(found.hits)] for found in atlas.copying.values()])
+    if not hits.size:
+        return ""
+    chance = next(iter(atlas.copying.values())).chance
+    return (
+        f" On real words {'the best of them has' if hits.size > 1 else 'it has'} the token it reads among the five that it "
+        f"raises most in {hits.max():.2f} of the cases (chance {chance:.4f}; {atlas.settings.mass:g} is asked for)."
+    )
+
+
+def _syntax_sentence(atlas: HeadAtlas) -> str:
+    """The relation in which a head gains most over a fixed offset."""
+    if not atlas.syntax:
+        return ""
+    best = atlas.syntax[0]
+    count = sum(found.syntactic for found in atlas.syntax)
+    twin = f"; best head of an untrained twin {best.twin_accuracy:.2f}" if np.isfinite(best.twin_accuracy) else ""
+    return (
+        f"Against gold parses {count or 'none'} of {len(atlas.syntax)} relations and directions has a head whose interval lies "
+        f"{100 * atlas.settings.margin:.0f} points above the best fixed offset; the largest gain is "
+        f"{best.head} on {best.relation} ({best.direction}): {best.accuracy:.2f} "
+        f"[{best.low:.2f}, {best.high:.2f}] of {best.pairs} pairs, offset {best.offset:+d} {best.offset_accuracy:.2f}{twin}."
+    )
+
+
+def _importance_sentence(atlas: HeadAtlas) -> str:
+    """The head that matters most, and whether the measures agree."""
+    frame = importance_frame(atlas)
+    names = [name for name in frame.columns if name in IMPORTANCE.values()]
+    if not names:
+        return ""
+    name, top = names[0], frame.iloc[0]
+    agreed = "; ".join(f"{other}: {test.statistic:.2f}" for other, test in atlas.agreement.items())
+    ranks = f" Rank correlation over all heads of the gradient score with the size of {agreed}." if agreed else ""
+    return (
+        f"By {name}, {top['head']} (role: {top['role']}) matters most: {top[name]:.3f} [{top[f'{name} low']:.3f}, "
+        f"{top[f'{name} high']:.3f}]; untrained twins {top[f'{name} twins min']:.3f} to {top[f'{name} twins max']:.3f}.{ranks}"
+    )
+
+
+def _similarity_sentence(atlas: HeadAtlas) -> str:
+    """How clearly the heads of each kind fall into groups."""
+    parts = [
+        f"{KIND_NAMES[kind]} {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}"
+        for kind, layout in atlas.maps.items()
+        if np.isfinite(layout.silhouette)
+    ]
+    return f"By how alike they attend, heads form groups: {'; '.join(parts)} (1: apart, 0: none)." if parts else ""
+
+
+def listed(texts: Sequence[str]) -> str:
+    """A, b and c."""
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

@@ -1,0 +1,143 @@
+"""Which criteria of roles do the observed numbers allow?
+
+    previous, current, next token    offset -1, 0, +1: share (Voita et al. 2019) or mass (Clark et al. 2019)
+    offset o                         the best other offset of the window: share, or mass [ours]
+    duplicate token, induction       random repeats, see `repeats`: content [ours]
+    rare token                       argmax on the rarest source token: share by the lift rule [ours], see `rarity`
+    EOS, punctuation, sentinel sink  lift rule [ours]; first-token sink and prefix head: odds rule [ours]
+    copying                          hit rate and OV eigenvalues [ours], see `copy_hits`
+    syntactic                        one criterion for each relation and direction, see `relations`
+
+Offsets that fewer than two fifths of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
+mass the even spread over legal keys. The mass of an offset is summed over the rows that can reach it and divided by all rows:
+the first and the last row, with one neighbour, would lift a head that halves its mass between both above one half. Prompts
+without any token of a category say nothing of its sink and are left out. A prefix head that puts nine tenths of its prefix mass
+on the first key is a first-token head, and a first-token head that spreads over the prefix is a prefix head: the two do not
+occur together. Where the baseline itself agrees with gold links better than 0.80, a head must agree 0.90; such links cannot
+tell it from a diagonal head.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Bool
+
+from analyses.core.contract import Arrays, Observed
+from analyses.head_specialization.criterion import Criterion, Rule
+from analyses.head_specialization.measure.alignment import ROLES
+from analyses.head_specialization.measure.copy_hits import copying_criteria
+from analyses.head_specialization.measure.observe import offsets
+from analyses.head_specialization.measure.relations import syntax_criteria
+from analyses.head_specialization.settings import HeadSettings
+from interp.axes import AttentionKind
+from interp.statistics import mean_over_prompts
+
+NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
+
+REPEAT_ROLES: Mapping[str, str] = {"same": "duplicate token", "after": "induction", "before": "token before a copy"}
+
+_LEAST_COVERAGE = 0.4
+_FIRST_SHARE = 0.9
+
+
+def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings) -> list[Criterion]:
+    """Every criterion of one kind of attention that one model's observations can decide.
+
+    Args:
+        kind: which attention.
+        observed: what `observe` gave over all prompts and `examine` on random sequences.
+        settings: thresholds.
+    """
+    prompts = distinct_texts(kind, observed.prompts)
+    found = [] if kind == "cross" else _positional(kind, prompts, settings)
+    found += _sinks(kind, prompts) + _repeats(kind, observed.weights)
+    if kind == "encoder":
+        return found + syntax_criteria(observed.experiment, settings)
+    found += copying_criteria(kind, observed, settings)
+    return found + (_alignment(prompts, settings) if kind == "cross" else [])
+
+
+def distinct_texts(kind: AttentionKind, prompts: Arrays) -> Arrays:
+    """The arrays of one kind with equal texts averaged: repeating a text makes nobody surer (methods G: cluster)."""
+    own = {name: values for name, values in prompts.items() if name.startswith(f"{kind}.")}
+    numbers, first, place = np.unique(prompts[f"{kind}.text"], return_index=True, return_inverse=True)
+    if len(numbers) == len(place):
+        return own
+    order = np.argsort(first)
+    return {
+        name: np.stack([mean_over_prompts(values[place == number]) for number in order]) for name, values in own.items()
+    }
+
+
+def _alignment(prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
+    if "cross.align_base" not in prompts:
+        return []
+    base = prompts["cross.align_base"]
+    room = mean_over_prompts(base) - (1.0 - 2.0 * settings.margin)
+    null = base - np.maximum(np.nan_to_num(room), 0.0)
+    return [Criterion(role, "margin", prompts[f"cross.align_{step}"], null) for step, role in ROLES.items()]
+
+
+def _repeats(kind: AttentionKind, weights: Arrays) -> list[Criterion]:
+    return [
+        Criterion(role, "content", weights[name], weights[f"{name}_null"])
+        for relation, role in REPEAT_ROLES.items()
+        if (name := f"{kind}.{relation}") in weights
+    ]
+
+
+def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
+    share, chance, mass = (prompts[f"{kind}.{name}"] for name in ("share", "chance", "mass"))
+    coverage = prompts[f"{kind}.coverage"][:, None, None, :]
+    base = np.broadcast_to(prompts[f"{kind}.offset_base"][:, None, None, :] * coverage, mass.shape)
+    mass = mass * coverage
+    reached = mean_over_prompts(prompts[f"{kind}.coverage"]) >= _LEAST_COVERAGE
+    window = offsets(settings.max_offset)
+    found = []
+    for offset, role in NEAR_OFFSETS.items():
+        index = int(np.flatnonzero(window == offset)[0])
+        if reached[index]:
+            found.append(Criterion(role, "share", share[..., index], chance[..., index]))
+            found.append(Criterion(role, "mass", mass[..., index], base[..., index]))
+    far = np.flatnonzero(reached & (np.abs(window) > 1))
+    if len(far):
+        found.append(_best_offset("share", share[..., far], chance[..., far], window[far]))
+        found.append(_best_offset("mass", mass[..., far], base[..., far], window[far]))
+    return found
+
+
+def _best_offset(rule: Rule, score: np.ndarray, null: np.ndarray, window: np.ndarray) -> Criterion:
+    """The offset with the largest mean score of each head, chosen on the same prompts; `looks` pays for the choice."""
+    best = np.nan_to_num(mean_over_prompts(score), nan=-1.0).argmax(-1)
+    index = np.broadcast_to(best[None, ..., None], (*score.shape[:-1], 1))
+    chosen, expected = (np.take_along_axis(values, index, -1)[..., 0] for values in (score, null))
+    detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
+    return Criterion("offset", rule, chosen, expected, detail, looks=len(window))
+
+
+def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
+    def criterion(
+        role: str, rule: Rule, category: str, keep: Bool[np.ndarray, "layer head"] | None = None
+    ) -> Criterion:
+        mass = prompts[f"{kind}.{category}_mass"]
+        base = np.broadcast_to(prompts[f"{kind}.{category}_base"][:, None, None], mass.shape)
+        there = base > 0 if keep is None else (base > 0) & keep
+        return Criterion(role, rule, np.where(there, mass, np.nan), np.where(there, base, np.nan))
+
+    if kind == "decoder":
+        return [criterion("first-token sink", "odds", "first")]
+    rare = []
+    if f"{kind}.rarest_share" in prompts:
+        share = prompts[f"{kind}.rarest_share"]
+        base = np.broadcast_to(prompts[f"{kind}.rarest_base"][:, None, None], share.shape)
+        rare = [Criterion("rare token", "lift", share, np.where(np.isnan(share), np.nan, base))]
+    first, prefix = (mean_over_prompts(prompts[f"{kind}.{name}_mass"]) for name in ("first", "prefix"))
+    on_first = first >= _FIRST_SHARE * prefix
+    return [
+        criterion("EOS sink", "lift", "eos"),
+        criterion("punctuation sink", "lift", "punctuation"),
+        criterion("sentinel sink", "lift", "sentinel"),
+        criterion("first-token sink", "odds", "first", on_first),
+        criterion("prefix head", "odds", "prefix", ~on_first),
+        *rare,
+    ]

@@ -1,0 +1,41 @@
+"""Role labels with their evidence, as a frame: one row a label."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analyses.head_specialization.roles.decide import RoleLabel
+from analyses.head_specialization.settings import HeadSettings
+
+RULES = {
+    "share": "argmax share >= {argmax_share:g} (Voita et al. 2019)",
+    "mass": "mass > {mass:g} (Clark et al. 2019)",
+    "content": "mass on random repeats > {mass:g} [ours]",
+    "margin": "1 - AER >= diagonal's + {margin:g} [ours]",
+    "syntax": "accuracy >= best offset's + {margin:g} (Voita et al. 2019)",
+    "copying": "hit rate and OV eigenvalue score >= {mass:g} [ours]",
+    "lift": "mass >= {mass:g} and lift >= {lift:g} [ours]",
+    "odds": "mass >= {mass:g} and odds ratio >= {lift:g} [ours]",
+}
+
+
+def evidence_frame(labels: Sequence[RoleLabel], settings: HeadSettings) -> pd.DataFrame:
+    """One row for every label: rule, score with interval and null, controls, test and stability."""
+    thresholds = settings.model_dump()
+    columns = {
+        "head": [str(label.head) for label in labels],
+        "role": [str(label) for label in labels],
+        "rule": [RULES[label.rule].format(**thresholds) for label in labels],
+        "score": [label.score for label in labels],
+        "low": [label.low for label in labels],
+        "high": [label.high for label in labels],
+        "null": [label.null for label in labels],
+        "twins mean": [label.control for label in labels],
+        "twins min": [label.control_low for label in labels],
+        "twins max": [label.control_high for label in labels],
+        "permuted": [label.permuted for label in labels],
+        "shuffled": [label.shuffled for label in labels],
+        "adjusted p": [label.p_adjusted for label in labels],
+        "stability": [label.stability for label in labels],
+    }
+    return pd.DataFrame(columns)

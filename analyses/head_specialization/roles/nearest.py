@@ -1,0 +1,105 @@
+"""Which role is every head nearest to, and how near?
+
+A criterion asks for a score that depends on its rule and its null. How far a head has come is
+
+    progress = (score - null) / (asked - null)        0: at chance, 1: the rule holds
+
+and its nearest role is the one with the largest progress [ours]. Strength is the share of the way from chance to certainty,
+(score - null) / (1 - null), as in Cohen's kappa; it is comparable between rules with different thresholds. Neither is a test: a
+head has a role only if `roles` says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from analyses.head_specialization.criterion import Criterion, Rule
+from analyses.head_specialization.roles.rules import holds
+from analyses.head_specialization.settings import HeadSettings
+from interp.statistics import mean_over_prompts
+
+_HALVINGS = 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearestRoles:
+    """For every head of one kind the role it is nearest to.
+
+    Attributes:
+        role: its name; empty where no criterion has a score.
+        detail: what exactly was found, such as the offset.
+        score: mean over prompts.
+        null: mean of the null.
+        progress: 0 at chance, 1 where the rule holds; NaN where no criterion has a score.
+    """
+
+    role: tuple[tuple[str, ...], ...]
+    detail: tuple[tuple[str, ...], ...]
+    score: Float[np.ndarray, "layer head"]
+    null: Float[np.ndarray, "layer head"]
+    progress: Float[np.ndarray, "layer head"]
+
+    @property
+    def strength(self) -> Float[np.ndarray, "layer head"]:
+        """Share of the way from chance to certainty, from 0 to 1."""
+        return strength_of(self.score, self.null)
+
+
+def strength_of(score: Float[np.ndarray, "*cells"], null: Float[np.ndarray, "*cells"]) -> Float[np.ndarray, "*cells"]:
+    """(score - null) / (1 - null), clipped to 0 and 1; NaN where either is undefined."""
+    room = 1.0 - null
+    share = np.divide(score - null, room, out=np.ones_like(score), where=room > 0)
+    return np.asarray(np.where(np.isnan(score - null), np.nan, np.clip(share, 0.0, 1.0)))
+
+
+def asked(rule: Rule, null: Float[np.ndarray, "*cells"], settings: HeadSettings) -> Float[np.ndarray, "*cells"]:
+    """The smallest score at which a rule holds, found by halving; NaN where even a score of 1 is not enough."""
+    low, high = np.zeros_like(null), np.ones_like(null)
+    reachable = holds(rule, high, null, settings)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        enough = holds(rule, middle, null, settings)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(reachable & ~np.isnan(null), high, np.nan)
+
+
+def nearest_roles(criteria: Sequence[Criterion], settings: HeadSettings) -> NearestRoles:
+    """The nearest role of every head of one kind.
+
+    Args:
+        criteria: all criteria of this kind.
+        settings: thresholds.
+    """
+    scores = np.stack([_mean(criterion, criterion.score) for criterion in criteria])
+    nulls = np.stack([_mean(criterion, criterion.null) for criterion in criteria])
+    goals = np.stack([asked(criterion.rule, null, settings) for criterion, null in zip(criteria, nulls, strict=True)])
+    room = goals - nulls
+    with np.errstate(invalid="ignore"):
+        progress = np.divide(scores - nulls, room, out=np.full_like(scores, np.nan), where=room > 0)
+    best = np.where(np.isnan(progress), -np.inf, progress).argmax(0)
+    defined = ~np.isnan(progress).all(0)
+
+    def picked(values: np.ndarray) -> np.ndarray:
+        chosen = np.take_along_axis(values, best[None], 0)[0]
+        return np.where(defined, chosen, np.nan)
+
+    def text(layer: int, head: int, detail: bool) -> str:
+        criterion = criteria[best[layer, head]]
+        if not defined[layer, head]:
+            return ""
+        return (criterion.detail[layer][head] if criterion.detail else "") if detail else criterion.role
+
+    layers, heads = best.shape
+    role, detail = (
+        tuple(tuple(text(layer, head, which) for head in range(heads)) for layer in range(layers))
+        for which in (False, True)
+    )
+    return NearestRoles(role, detail, picked(scores), picked(nulls), picked(progress))
+
+
+def _mean(criterion: Criterion, values: np.ndarray) -> np.ndarray:
+    """Mean over prompts as float64; NaN for heads that the criterion does not judge."""
+    mean = mean_over_prompts(values).astype(np.float64)
+    return mean if criterion.chosen is None else np.where(criterion.chosen, mean, np.nan)

@@ -1,0 +1,53 @@
+"""By which rule does a head earn a role?
+
+A criterion is a score per prompt, its null per prompt, and a rule on their means over prompts:
+
+    share      score >= 0.90                                  Voita et al. 2019, argmax at one offset
+    mass       score > 0.50 and odds(score) / odds(null) >= 4     Clark et al. 2019, previous and next token; the odds [ours] ask
+                                                              for more only where the null exceeds 0.20, in short texts
+    content    score > 0.50                                   [ours] duplicate-token and induction heads, on random repeats
+    margin     score >= null + 0.10                           [ours] alignment heads, after Voita et al. 2019 for syntax
+    syntax     score >= null + 0.10                           Voita et al. 2019, on sentences that did not choose the head
+    copying    score >= 0.50, and so the OV eigenvalues       [ours] copying heads, see `copying`
+    lift       score >= 0.50 and score / null >= 5            [ours] sinks: end of sentence, punctuation, sentinels
+    odds       score >= 0.50 and odds(score) / odds(null) >= 5    [ours] prefix and first key, whose base rate is so large
+                                                              that no mass could have a lift of 5
+
+In short texts a lift of 5 is out of reach too: where 5 times the null exceeds 0.90, a score of 0.90 and the odds are asked.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analyses.head_specialization.criterion import Rule
+from analyses.head_specialization.settings import HeadSettings
+
+_ROOM = 0.9
+_ROUNDING = 1e-6
+_SHORT_TEXTS = 4.0
+
+
+def holds(
+    rule: Rule, score: Float[np.ndarray, "*cells"], null: Float[np.ndarray, "*cells"], settings: HeadSettings
+) -> Bool[np.ndarray, "*cells"]:
+    """Whether a rule holds for means of score and null; False where either is undefined."""
+    if rule == "share":
+        return np.asarray(score >= settings.argmax_share - _ROUNDING)
+    if rule == "mass":
+        return np.asarray((score > settings.mass + _ROUNDING) & _odds(score, null, _SHORT_TEXTS))
+    if rule == "content":
+        return np.asarray(score > settings.mass + _ROUNDING)
+    if rule in ("margin", "syntax"):
+        return np.asarray(score >= null + settings.margin - _ROUNDING)
+    enough = score >= settings.mass - _ROUNDING
+    if rule == "copying":
+        return np.asarray(enough)
+    odds = enough & _odds(score, null, settings.lift)
+    if rule == "odds":
+        return np.asarray(odds)
+    return np.asarray(odds & (score >= np.minimum(settings.lift * null, _ROOM) - _ROUNDING))
+
+
+def _odds(score: np.ndarray, null: np.ndarray, ratio: float) -> np.ndarray:
+    """odds(score) >= ratio * odds(null), written without division."""
+    return np.asarray(score * (1 - null) >= ratio * null * (1 - score))

@@ -1,0 +1,145 @@
+"""The configuration of one run: everything that decides its numbers, and nothing else.
+
+Where the output goes, how loud the run is and which machine it runs on are not part of it, so that the same
+configuration always names the same results.
+"""
+
+import hashlib
+import shlex
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from analyses.core.registry import ANALYSES, check, names
+from analyses.runs.settings_check import choose
+from interp.errors import InputError
+
+Count = Annotated[int, Field(ge=1)]
+
+_FLAGS = (
+    "model",
+    "revision",
+    "prompts",
+    "analyses",
+    "seed",
+    "batch_size",
+    "limit",
+    "device",
+    "dtype",
+    "twins",
+    "pages",
+)
+
+
+class RunConfig(BaseModel):
+    """What `interp run` was asked to do.
+
+    Attributes:
+        model: `bundled`, a folder, or a hub id.
+        revision: branch, tag or commit of a hub id.
+        prompts: a bundled prompt set, a file, or `-`.
+        analyses: names, in report order; by default those of this package. A text with commas is read as several names.
+        seed: of resampling; untrained twins take seeds derived from it.
+        batch_size: prompts in one forward pass; changes no number beyond rounding.
+        limit: only the first so many prompts.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        dtype: type of the weights; exact decompositions need float32.
+        twins: how many untrained control models.
+        pages: most prompts that get a page of their own, the first ones.
+        settings: analysis name -> its settings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "bundled"
+    revision: str | None = None
+    prompts: str = "translation"
+    analyses: tuple[str, ...] = tuple(ANALYSES)
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    batch_size: Count = 16
+    limit: Count | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    twins: Annotated[int, Field(ge=2, le=100)] = 5
+    pages: Annotated[int, Field(ge=0)] = 100
+    settings: dict[str, dict[str, Any]] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _settings_of_known_analyses(cls, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name in settings:
+            check(name)
+        return settings
+
+    @field_validator("analyses", mode="before")
+    @classmethod
+    def _separate_analyses(cls, given: Any) -> Any:
+        return tuple(given.replace(",", " ").split()) if isinstance(given, str) else given
+
+    @field_validator("analyses")
+    @classmethod
+    def _known_analyses(cls, chosen: tuple[str, ...]) -> tuple[str, ...]:
+        if not chosen:
+            raise InputError(f"No analysis was chosen; choose some of {', '.join(names())}.")
+        for name in chosen:
+            check(name)
+        return tuple(name for name in names() if name in chosen)
+
+    def portable(self) -> dict[str, Any]:
+        """The configuration as plain data, folders and files by their name alone, so that no path of a machine is kept."""
+        data = self.model_dump(mode="json")
+        data["prompts"] = _portable(self.prompts)
+        data["model"] = _portable(self.model)
+        return data
+
+    def to_yaml(self, as_given: bool = False) -> str:
+        """`portable`, or with paths as they were given, as YAML, keys in the order of the class."""
+        data = self.model_dump(mode="json") if as_given else self.portable()
+        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+    def command(self) -> str:
+        """The command line that asks for this run again, defaults left out.
+
+        Settings have no flags: a run that has some is asked for by the `config.yaml` in its folder.
+        """
+        if self.settings:
+            return "interp run --config config.yaml"
+        default = RunConfig().portable()
+        words = ["interp", "run"]
+        data = self.portable()
+        for name in _FLAGS:
+            if data[name] != default[name]:
+                value = ",".join(data[name]) if name == "analyses" else str(data[name])
+                words += [f"--{name.replace('_', '-')}", value]
+        return shlex.join(words)
+
+    def slug(self, prompts_sha256: str, weights_sha256: str) -> str:
+        """Folder name of the run: model and prompts by name, and eight digits of everything that decides the numbers."""
+        identity = f"{self.to_yaml()}\n{prompts_sha256}\n{weights_sha256}"
+        digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+        names = f"{PurePath(self.portable()['model']).name}-{PurePath(self.portable()['prompts']).stem or 'stdin'}"
+        readable = "".join(character if character.isalnum() else "-" for character in names.lower()).strip("-")
+        return f"{readable}-{digest}"
+
+
+def make_config(**choices: Any) -> RunConfig:
+    """A configuration from choices, those that are None left at their defaults.
+
+    Raises:
+        InputError: in one sentence, if a choice is not allowed.
+    """
+    return choose(RunConfig, {name: value for name, value in choices.items() if value is not None}, "choice")
+
+
+def _portable(name: str) -> str:
+    """A hub id or bundled name as it is; a path by its last part."""
+    path = PurePath(name)
+    is_path = (
+        path.is_absolute()
+        or name.startswith((".", "~"))
+        or len(path.parts) > 2
+        or path.suffix in (".txt", ".jsonl", ".csv")
+    )
+    return path.name if is_path else name

@@ -1,0 +1,99 @@
+"""Comparison: what differs between two runs? First how they were made, then every table, cell by cell."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from analyses.runs.verify import read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not the same.
+
+    Attributes:
+        where: what differs: `config.seed`, `versions.torch`, `tables/x.csv`.
+        what: how, in words.
+    """
+
+    where: str
+    what: str
+
+
+_MADE = ("package", "config", "model", "prompts", "twin_seeds", "plugins", "versions")
+
+
+def compare(
+    first: Path, second: Path, rtol: float = 0.0, atol: float = 0.0, scope: Literal["all", "tables"] = "all"
+) -> tuple[Difference, ...]:
+    """All differences between two runs, making before results.
+
+    Args:
+        first: a run's folder.
+        second: another.
+        rtol: relative tolerance of numbers in tables.
+        atol: absolute tolerance of numbers in tables.
+        scope: `tables` leaves out how the runs were made. Pages and pictures, which show the tables' numbers, are compared byte
+            by byte, and only where nothing is tolerated.
+
+    Raises:
+        InputError: if a folder is no run.
+    """
+    one, two = read_manifest(first), read_manifest(second)
+    if one.digest == two.digest:
+        return ()
+    made = [item for part in _MADE for item in _values(part, one.model_dump()[part], two.model_dump()[part])]
+    names = sorted(name for name in {*one.files, *two.files} if name.startswith("tables/"))
+    results = [item for name in names for item in _tables(name, first / name, second / name, rtol, atol)]
+    if scope == "tables":
+        return tuple(results)
+    exact = rtol == atol == 0
+    return (*made, *results, *(_other_files(one.files, two.files) if exact else ()))
+
+
+def _other_files(one: Mapping[str, str], two: Mapping[str, str]) -> Iterator[Difference]:
+    for name in sorted({*one, *two}):
+        if one.get(name) != two.get(name) and not name.startswith("tables/"):
+            yield Difference(name, _only_in(name in one) if (name in one) != (name in two) else "other bytes")
+
+
+def _only_in(first: bool) -> str:
+    return f"only in the {'first' if first else 'second'} run"
+
+
+def _values(where: str, one: Any, two: Any) -> Iterator[Difference]:
+    if isinstance(one, dict) and isinstance(two, dict):
+        for key in sorted({*one, *two}):
+            yield from _values(f"{where}.{key}", one.get(key), two.get(key))
+    elif one != two:
+        yield Difference(where, f"{one!r} against {two!r}")
+
+
+def _tables(name: str, one: Path, two: Path, rtol: float, atol: float) -> Iterator[Difference]:
+    if not (one.is_file() and two.is_file()):
+        yield Difference(name, _only_in(one.is_file()))
+        return
+    left, right = pd.read_csv(one), pd.read_csv(two)
+    if list(left.columns) != list(right.columns) or len(left) != len(right):
+        yield Difference(name, f"{left.shape[0]} x {left.shape[1]} cells against {right.shape[0]} x {right.shape[1]}")
+        return
+    for column in left.columns:
+        yield from _columns(f"{name}: {column}", left[column], right[column], rtol, atol)
+
+
+def _columns(where: str, left: pd.Series, right: pd.Series, rtol: float, atol: float) -> Iterator[Difference]:
+    if pd.api.types.is_numeric_dtype(left) and pd.api.types.is_numeric_dtype(right):
+        one, two = left.to_numpy(float), right.to_numpy(float)
+        differs = ~np.isclose(one, two, rtol=rtol, atol=atol, equal_nan=True)
+        if differs.any():
+            gap = np.abs(one - two)
+            largest = f"largest gap {np.nanmax(gap):.3g}" if np.isfinite(gap[differs]).any() else "defined in one only"
+            yield Difference(where, f"{int(differs.sum())} of {len(one)} cells differ, {largest}")
+        return
+    differs = (left.astype(str) != right.astype(str)).to_numpy()
+    if differs.any():
+        yield Difference(where, f"{int(differs.sum())} of {len(left)} texts differ")

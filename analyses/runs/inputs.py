@@ -1,0 +1,105 @@
+"""What a run reads before any work is done: analyses with their settings, prompts, and a model's files with their hashes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from analyses.core.observing import Chosen
+from analyses.core.registry import get
+from analyses.runs.config import RunConfig
+from analyses.runs.manifest import file_hashes, package_version, plug_in_records, versions
+from analyses.runs.settings_check import choose
+from interp import prompts as prompt_sets
+from interp.model.loading import Checkpoint, find_checkpoint
+from interp.prompts import Prompt, PromptSet
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was read before any work is done.
+
+    Attributes:
+        config: the configuration.
+        chosen: its analyses with their settings.
+        prompts: its prompts.
+        checkpoint: its model's files.
+        hashes: file name -> sha256 of the model's files.
+    """
+
+    config: RunConfig
+    chosen: tuple[Chosen, ...]
+    prompts: PromptSet
+    checkpoint: Checkpoint
+    hashes: dict[str, str]
+
+    def identity(self) -> str:
+        """Everything that decides the numbers, as text."""
+        parts = {
+            "config": self.config.portable(),
+            "prompts": self.prompts.sha256,
+            "model": self.hashes,
+            "package": package_version(),
+            "plugins": {name: record.model_dump() for name, record in plug_in_records(self.config.analyses).items()},
+            "versions": versions(),
+        }
+        return json.dumps(parts, sort_keys=True)
+
+    def slug(self) -> str:
+        """Folder name of the run, by default."""
+        return self.config.slug(self.prompts.sha256, json.dumps(self.hashes, sort_keys=True))
+
+
+def read_inputs(config: RunConfig) -> Inputs:
+    """Read prompts and settings and find the model, so that every error of the input shows before the work.
+
+    Raises:
+        InputError: in one sentence.
+    """
+    return Inputs(
+        config=config,
+        chosen=choose_analyses(config),
+        prompts=read_prompt_set(config.prompts, config.limit),
+        checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
+        hashes=file_hashes(checkpoint.files()),
+    )
+
+
+def choose_analyses(config: RunConfig) -> tuple[Chosen, ...]:
+    """The analyses of a configuration with their settings, in report order.
+
+    Raises:
+        InputError: if a setting is not allowed, or a plug-in cannot be loaded.
+    """
+    found = [(name, get(name)) for name in config.analyses]
+    return tuple(
+        Chosen(analysis, choose(analysis.settings, config.settings.get(name, {}), f"setting of {name}"))
+        for name, analysis in found
+    )
+
+
+def read_prompt_set(name: str, limit: int | None) -> PromptSet:
+    """A bundled prompt set by name, or a file, or `-`.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    if name in prompt_sets.names():
+        return prompt_sets.bundled(name, limit)
+    is_file = name == "-" or Path(name).suffix or Path(name).exists() or "/" in name
+    return prompt_sets.read_prompts(name, limit) if is_file else prompt_sets.bundled(name, limit)
+
+
+def reading_order(prompts: Sequence[Prompt]) -> tuple[int, ...]:
+    """The places of prompts in the order in which a run computes: by a hash of the sentence, then by prefix and target.
+
+    Resampling, samples and halves of the prompts follow this order, so no number depends on the order of the file, and a sample
+    of the first prompts is a random one. Prompts with the same sentence under other prefixes stay side by side, so that halves
+    share at most one sentence.
+    """
+    return tuple(sorted(range(len(prompts)), key=lambda place: _key(prompts[place])))
+
+
+def _key(prompt: Prompt) -> tuple[str, str, str]:
+    return sha256(prompt.sentence.encode()).hexdigest(), prompt.source, prompt.target or ""

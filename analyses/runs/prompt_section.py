@@ -1,0 +1,70 @@
+"""The first section of a report: which texts its numbers are about."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from interp.prompts import Prompt
+from interp.report import Page, Section, Table
+from interp.text.batch import Batch, Text
+from interp.text.words import CATEGORIES, PAD
+
+
+def prompt_section(
+    prompts: Sequence[Prompt], rows: Sequence[tuple[Batch, int]], pages: tuple[Page, ...] = ()
+) -> Section:
+    """The texts, what the decoder was fed, and how many tokens of each kind the sources have.
+
+    Args:
+        prompts: the prompts, in order.
+        rows: the batch and the row of every prompt, in the same order.
+        pages: the prompts' own pages.
+    """
+    sources = [batch.source_texts[row] for batch, row in rows]
+    targets = [batch.target_texts[row] for batch, row in rows]
+    origin = rows[0][0].target_origin
+    frame = pd.DataFrame({
+        "prompt": [prompt.id for prompt in prompts],
+        "source": [text.text for text in sources],
+        f"{origin} target": [text.text for text in targets],
+        "source tokens": [len(text.ids) for text in sources],
+        "target tokens": [len(text.ids) for text in targets],
+    })
+    made = "generated greedily by the model" if origin == "generated" else "given with the prompts"
+    return Section(
+        name="prompts",
+        title="The prompts",
+        question="Which texts are the numbers about?",
+        findings=(
+            f"{len(prompts)} prompts with {_range(sources)} source tokens and {_range(targets)} target tokens; "
+            f"targets were {made}.",
+            f"Source tokens by kind, mean share of a prompt: {_shares(sources)}.",
+        ),
+        blocks=(
+            Table(
+                name="prompts",
+                caption="Every source with the target the decoder was fed. Lengths count the end-of-sentence token.",
+                frame=frame,
+                rows_shown=8,
+            ),
+        ),
+        limits=(
+            "What holds for these texts may not hold for others: a finding about a head is a finding on these prompts.",
+            "Content and function words are told apart by a closed list of English words, not by a tagger.",
+        ),
+        pages=pages,
+    )
+
+
+def _range(texts: Sequence[Text]) -> str:
+    lengths = [len(text.ids) for text in texts]
+    return f"{min(lengths)} to {max(lengths)}"
+
+
+def _shares(sources: Sequence[Text]) -> str:
+    counts = np.array([np.bincount(text.category_of_token, minlength=len(CATEGORIES)) for text in sources])
+    shares = (counts / counts.sum(1, keepdims=True)).mean(0)
+    return ", ".join(
+        f"{name} {share:.2f}" for name, share in zip(CATEGORIES, shares, strict=True) if name != CATEGORIES[PAD]
+    )

@@ -1,0 +1,96 @@
+"""The run file: choices of `interp run` in YAML, under the choices of the command line and above the defaults.
+
+    model: google-t5/t5-small
+    prompts: mine.txt
+    analyses: [head_specialization, cross_attention_focus]
+    settings:
+      head_specialization: {resamples: 2000}
+
+Its keys are the fields of `RunConfig`, and the `config.yaml` of a finished run is one. Paths are read from where the command
+is run.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from analyses.core.registry import get, loadable
+from analyses.runs.config import RunConfig, make_config
+from analyses.runs.settings_check import choose
+from interp.errors import InputError, did_you_mean
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data only, and no key twice: PyYAML would keep the last value and say nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} appears twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_choices(path: Path) -> dict[str, Any]:
+    """The choices that a run file makes; keys are checked, values are not yet.
+
+    Raises:
+        InputError: if the file cannot be read, is no YAML mapping, or has a key that is no choice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InputError(f"The run file {str(path)!r} cannot be read ({reason}); give a YAML file.") from error
+    try:
+        found = yaml.load(text, _Loader)  # a safe loader, with one more refusal
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f", line {mark.line + 1}"
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise InputError(f"The run file {path.name}{place} is no YAML: {problem}.") from error
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InputError(f"The run file {path.name} holds a {type(found).__name__}; write `key: value` lines.")
+    for key in map(str, found):
+        if key not in RunConfig.model_fields:
+            known = ", ".join(RunConfig.model_fields)
+            raise InputError(
+                f"The run file {path.name} has the unknown key {key!r}{did_you_mean(key, RunConfig.model_fields)}; "
+                f"known are {known}."
+            )
+    return found
+
+
+def resolve(
+    file: Path | None,
+    flags: Mapping[str, Any],
+    settings: Mapping[str, Mapping[str, Any]],
+    warn: Callable[[str], None],
+) -> RunConfig:
+    """One configuration: what the command line says, else what the file says, else the default.
+
+    Args:
+        file: a run file, or None.
+        flags: choice -> value, those given on the command line only.
+        settings: analysis -> settings given on the command line; each replaces one of the file.
+        warn: told in a sentence which plug-ins `all` leaves out, because they cannot be loaded.
+
+    Raises:
+        InputError: in one sentence, if a choice or a setting is not allowed.
+    """
+    choices = ({} if file is None else read_choices(file)) | dict(flags)
+    if choices.get("analyses") in ("all", ["all"]):
+        choices["analyses"], complaints = loadable()
+        for complaint in complaints:
+            warn(f"{complaint} It is left out.")
+    config = make_config(**choices)
+    merged = {
+        name: {**config.settings.get(name, {}), **settings.get(name, {})} for name in {**config.settings, **settings}
+    }
+    for name, chosen in merged.items():
+        choose(get(name).settings, chosen, f"setting of {name}")
+    return config.model_copy(update={"settings": merged})

@@ -1,0 +1,14 @@
+from .errors import InputError as InputError
+from .hooks.hook_point import HookPoint as HookPoint
+from .hooks.names import HeadId as HeadId
+from .hooks.names import get_act_name as get_act_name
+from .model.activation_cache import ActivationCache as ActivationCache
+from .model.cache_buffers import CacheBuffers as CacheBuffers
+from .model.generation import Decoding as Decoding
+from .model.generation import Generation as Generation
+from .model.hooked_model import HookedEncoderDecoder as HookedEncoderDecoder
+from .model.loading import load as load
+from .model.storage import load_cache as load_cache
+from .model.storage import save_cache as save_cache
+from .model.untrained_twins import untrained_twin as untrained_twin
+from .text.batch import Batch as Batch

@@ -1,0 +1,196 @@
+"""What does the model believe on the way, before its last layer?
+
+Three readings of an unfinished computation, which answer different questions and must not be mixed up (methods B.7, C.6):
+
+    logit lens                decoder stream after layer l through the final norm AND unembedding, the norm's scale taken anew
+                              for that stream: what the model would say if it stopped there (nostalgebraist 2020)
+    accumulated attribution   the same stream under the scale of the LAST layer's norm: a running sum of direct contributions,
+                              linear, ending at the same logit
+    DecoderLens               the whole decoder reading the encoder's stream after layer l, through the encoder's final norm, in
+                              place of the memory (Langedijk et al. 2023)
+
+Post-norm layers (BART, Marian) hand on a normed stream, and no final norm comes behind them: there the lenses read the stream as
+it is, and the accumulated attribution is the running sum of an exact split with every norm held (`interp.attribution.direct_logit_attribution`).
+
+The unembedding is applied to one layer at a time; tokens are then scored, and no layer x vocabulary tensor is kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
+from transformers.modeling_outputs import BaseModelOutput
+
+from interp.attribution.components import writers
+from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
+from interp.attribution.logit_readout import Readout
+from interp.axes import Logits, Residual, Stack
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import unembedding_bias
+from interp.text.batch import Batch, Text, describe_generated
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectory:
+    """One token followed through the layers; depth 0 is the embedding, depth l the stream after layer l - 1.
+
+    Attributes:
+        logit: its logit.
+        log_probability: its log-probability.
+        rank: how many tokens have a larger logit; 0 is the first choice.
+    """
+
+    logit: Float[Tensor, "batch depth target"]
+    log_probability: Float[Tensor, "batch depth target"]
+    rank: Int[Tensor, "batch depth target"]
+
+
+def lens_hooks(model: HookedEncoderDecoder, stack: Stack) -> tuple[str, ...]:
+    """The hook points that hold a stack's stream before its layers and after each of them."""
+    last = model.cfg.n_layers(stack) - 1
+    return (f"{stack}.*.hook_resid_pre", f"{stack}.{last}.hook_resid_post")
+
+
+def accumulated_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
+    """The hook points that `accumulated_attribution` reads."""
+    if model.cfg.biases:
+        return decomposition_hooks(model.cfg)
+    return (*lens_hooks(model, "decoder"), "decoder.ln_final.hook_scale")
+
+
+def streams(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack) -> Iterator[Residual]:
+    """The residual stream of a stack at every depth, from its embedding to after its last layer, never normed."""
+    depth = model.cfg.n_layers(stack)
+    for layer in range(depth):
+        yield cache[f"{stack}.{layer}.hook_resid_pre"]
+    yield cache[f"{stack}.{depth - 1}.hook_resid_post"]
+
+
+def read_out(model: HookedEncoderDecoder, stream: Residual) -> Logits:
+    """The logits of an unfinished decoder stream: final norm if there is one, logit scale, unembedding and its bias, if any.
+
+    Args:
+        model: the model.
+        stream: a decoder stream that has not been normed (Hugging Face's last hidden state has, and would be normed twice).
+    """
+    normed = _final(model, stream, "decoder")
+    logits: Tensor = model.module("unembed.hook_out")(normed * model.cfg.logit_scale)
+    return logits + unembedding_bias(model) if model.cfg.biases else logits
+
+
+def _final(model: HookedEncoderDecoder, stream: Residual, stack: Stack) -> Residual:
+    """The stream through its stack's final norm; as it is in post-norm families, which have none."""
+    normed: Tensor = stream if model.cfg.norm_place == "post" else model.module(f"{stack}.ln_final")(stream)
+    return normed
+
+
+def logit_lens(model: HookedEncoderDecoder, cache: ActivationCache, tokens: Int[Tensor, "batch target"]) -> Trajectory:
+    """Follow one token of every decoder row through the decoder's layers with the logit lens.
+
+    Args:
+        model: the model the cache came from.
+        cache: with the activations of `lens_hooks(model, "decoder")`.
+        tokens: the token to follow in every row, e.g. its label.
+    """
+    return _trajectory((read_out(model, stream) for stream in streams(model, cache, "decoder")), tokens)
+
+
+def accumulated_attribution(
+    model: HookedEncoderDecoder, cache: ActivationCache, readout: Readout
+) -> Float[Tensor, "batch depth target"]:
+    """The running sum of direct contributions to a read-out, layer by layer, under the norms of the whole pass.
+
+    Constants behind the last layer (the biases of the final norm and of the unembedding) count at every depth.
+
+    Args:
+        model: the model the cache came from.
+        cache: with the activations of `accumulated_hooks(model)`.
+        readout: what is read; the last depth is its value.
+    """
+    if model.cfg.biases:
+        values = decompose(model, cache, readout).values
+        layers = torch.tensor([-1 if one.layer is None else one.layer for one in writers(model.cfg, "decoder")])
+        depths = range(-1, model.cfg.n_decoder_layers)
+        return torch.stack([values[..., layers <= depth].sum(-1) for depth in depths], 1)
+    read = readout.frozen(cache)
+    return torch.stack([(stream * read).sum(-1) for stream in streams(model, cache, "decoder")], 1)
+
+
+def decoder_lens(
+    model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache, tokens: Int[Tensor, "batch target"]
+) -> Trajectory:
+    """Follow one token of every decoder row while the decoder reads ever later layers of the encoder, teacher-forced.
+
+    The last depth is the model itself. Earlier memories are unlike any the decoder was trained on: that it cannot decode them is
+    no evidence that the information is absent.
+
+    Args:
+        model: the model the cache came from.
+        batch: the prompts.
+        cache: with the activations of `lens_hooks(model, "encoder")`.
+        tokens: the token to follow in every row.
+    """
+    return _trajectory((_decode(model, batch, memory) for memory in memories(model, cache)), tokens)
+
+
+def memories(model: HookedEncoderDecoder, cache: ActivationCache) -> Iterator[Residual]:
+    """What the decoder would read if the encoder ended after 0, 1, ... layers: its stream through its own final norm, if any."""
+    for stream in streams(model, cache, "encoder"):
+        yield _final(model, stream, "encoder")
+
+
+def _decode(model: HookedEncoderDecoder, batch: Batch, memory: Residual) -> Logits:
+    logits: Tensor = model.hf(
+        encoder_outputs=BaseModelOutput(last_hidden_state=memory),
+        attention_mask=batch.attention_mask,
+        decoder_input_ids=batch.decoder_input_ids,
+        decoder_attention_mask=batch.decoder_attention_mask,
+        use_cache=False,
+    ).logits
+    return logits
+
+
+def decoder_lens_texts(
+    model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache, max_new_tokens: int = 64
+) -> tuple[tuple[Text, ...], ...]:
+    """What the decoder writes, greedily and freely, when it reads each depth of the encoder.
+
+    Args:
+        model: the model the cache came from; it needs a tokenizer.
+        batch: the prompts.
+        cache: with the activations of `lens_hooks(model, "encoder")`.
+        max_new_tokens: limit of every text.
+
+    Returns:
+        For every depth, the text of every prompt, cut after its first end of sentence.
+    """
+    assert model.tokenizer is not None
+    eos = model.cfg.eos_token_id
+    depths = []
+    for memory in memories(model, cache):
+        generated = model.hf.generate(
+            encoder_outputs=BaseModelOutput(last_hidden_state=memory),
+            attention_mask=batch.attention_mask,
+            # Made here because the host would give its own as many layers as the encoder has.
+            past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
+            max_new_tokens=max_new_tokens,
+            num_beams=1,
+            do_sample=False,
+        )
+        rows = [row[: row.index(eos) + 1] if eos in row else row for row in generated[:, 1:].tolist()]
+        depths.append(tuple(describe_generated(row, model.tokenizer, eos) for row in rows))
+    return tuple(depths)
+
+
+def _trajectory(per_depth: Iterator[Logits], tokens: Int[Tensor, "batch target"]) -> Trajectory:
+    logit, log_probability, rank = [], [], []
+    for logits in per_depth:
+        chosen = logits.gather(-1, tokens.unsqueeze(-1))
+        logit.append(chosen.squeeze(-1))
+        log_probability.append((chosen - logits.logsumexp(-1, keepdim=True)).squeeze(-1))
+        rank.append((logits > chosen).sum(-1))
+    return Trajectory(torch.stack(logit, 1), torch.stack(log_probability, 1), torch.stack(rank, 1))

@@ -1,0 +1,142 @@
+"""Which rows lie nearest to a row, without ever building the matrix of all pairs?
+
+Cosine similarity throughout; on rows of length 1 the nearest by cosine is the nearest by Euclidean distance. Blocks of rows are
+compared with blocks of rows, and only the best k of every row are kept, so memory grows with rows times k. The size of the
+blocks cannot change who is a neighbour, only the last bit of a similarity.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from interp.geometry.isotropy import unit_rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neighbours:
+    """The nearest candidates of every query, nearest first.
+
+    Attributes:
+        rows: index among the candidates; -1 where there are fewer than k.
+        cosines: cosine with the query; NaN where there is none.
+    """
+
+    rows: Int[np.ndarray, "query neighbour"]
+    cosines: Float[np.ndarray, "query neighbour"]
+
+
+def nearest(
+    queries: Float[np.ndarray, "query feature"],
+    candidates: Float[np.ndarray, "row feature"],
+    k: int,
+    excluded: Bool[np.ndarray, "query row"] | None = None,
+    variants: Int[np.ndarray, " row"] | None = None,
+) -> Neighbours:
+    """The nearest rows of a few queries.
+
+    Args:
+        queries: a few vectors.
+        candidates: many vectors.
+        k: neighbours of every query.
+        excluded: candidates that are no neighbour of a query, such as the query itself.
+        variants: number of the group of every candidate; of one group only the nearest is kept, so that spellings of one
+            word do not fill the list.
+    """
+    unit_queries, unit_candidates = unit_rows(queries), unit_rows(candidates)
+    rows = np.full((len(queries), k), -1)
+    cosines = np.full((len(queries), k), np.nan)
+    for query, vector in enumerate(unit_queries):
+        similarity = unit_candidates @ vector
+        if excluded is not None:
+            similarity[excluded[query]] = -np.inf
+        chosen = _best(similarity, k, variants)
+        rows[query, : len(chosen)] = chosen
+        cosines[query, : len(chosen)] = similarity[chosen]
+    return Neighbours(rows, cosines)
+
+
+def _best(similarity: np.ndarray, k: int, variants: np.ndarray | None) -> np.ndarray:
+    """Up to k finite entries, largest first, the earlier row first on a tie, one for every group of variants."""
+    looked_at = min(len(similarity), 4 * k + 32)
+    while True:
+        floor = -np.partition(-similarity, looked_at - 1)[looked_at - 1]
+        rows = np.flatnonzero((similarity >= floor) & np.isfinite(similarity))
+        rows = rows[np.argsort(-similarity[rows], kind="stable")]
+        if variants is not None:
+            _, first = np.unique(variants[rows], return_index=True)
+            rows = rows[np.sort(first)]
+        if len(rows) >= k or looked_at == len(similarity):
+            return rows[:k]
+        looked_at = min(len(similarity), 4 * looked_at)
+
+
+def mutual_neighbours(vectors: Float[np.ndarray, "row feature"], k: int, block: int = 2048) -> Neighbours:
+    """The k nearest other rows of every row of a whole vocabulary.
+
+    Every block of rows meets every other block once, and serves both sides: a similarity is kept only if it beats the k-th
+    best that its row (or its column) has so far. Products are taken in float32.
+
+    Args:
+        vectors: all rows.
+        k: neighbours of every row, fewer than there are rows.
+        block: rows at once; the largest array has block x block numbers.
+
+    Raises:
+        ValueError: if k is not between 1 and the number of rows - 1.
+    """
+    n_rows = len(vectors)
+    if not 1 <= k < n_rows:
+        raise ValueError(
+            f"A row of {n_rows} has at most {n_rows - 1} neighbours and at least 1 is needed; got k = {k}."
+        )
+    unit = np.empty(vectors.shape, dtype=np.float32)
+    for start in range(0, n_rows, block):
+        unit[start : start + block] = unit_rows(vectors[start : start + block])
+    best = _Best(np.full((n_rows, k), -1), np.full((n_rows, k), -np.inf, dtype=np.float32))
+    blocks = [slice(start, min(start + block, n_rows)) for start in range(0, n_rows, block)]
+    for own in blocks:
+        similarity = unit[own] @ unit[own].T
+        np.fill_diagonal(similarity, -np.inf)
+        best.meet(similarity, own, own)
+    for index, first in enumerate(blocks):
+        for second in blocks[index + 1 :]:
+            similarity = unit[first] @ unit[second].T
+            best.meet(similarity, first, second)
+            best.meet(similarity.T, second, first)
+    return Neighbours(best.rows, np.clip(best.cosines, -1.0, 1.0).astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Best:
+    """The best k seen so far of every row, best first; filled in place."""
+
+    rows: Int[np.ndarray, "row neighbour"]
+    cosines: Float[np.ndarray, "row neighbour"]
+
+    def meet(self, similarity: np.ndarray, mine: slice, theirs: slice) -> None:
+        """Take from a block of similarities [mine theirs] what beats the worst that is kept."""
+        rows, cosines = self.rows[mine], self.cosines[mine]
+        n_rows, k = rows.shape
+        bar = cosines[:, -1:]
+        if np.isneginf(bar).any():
+            # Nothing is known yet, and everything would pass: just below the block's own k-th best is the bar.
+            known = min(k, similarity.shape[1])
+            bar = np.nextafter(np.partition(similarity, -known, axis=1)[:, -known, None], np.float32(-np.inf))
+        row, column = _where_above(similarity, bar)
+        all_rows = np.concatenate([np.repeat(np.arange(n_rows), k), row])
+        all_columns = np.concatenate([rows.ravel(), column + theirs.start])
+        all_cosines = np.concatenate([cosines.ravel(), similarity[row, column]])
+        order = np.lexsort((all_columns, -all_cosines, all_rows))
+        starts = np.searchsorted(all_rows[order], np.arange(n_rows))
+        kept = order[(starts[:, None] + np.arange(k)).ravel()]
+        rows[:], cosines[:] = all_columns[kept].reshape(n_rows, k), all_cosines[kept].reshape(n_rows, k)
+
+
+def _where_above(similarity: np.ndarray, bar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of entries above their row's bar; a flat search along memory is several times faster."""
+    if similarity.flags.c_contiguous:
+        row, column = np.divmod(np.flatnonzero(similarity > bar), similarity.shape[1])
+    else:
+        column, row = np.divmod(np.flatnonzero(similarity.T > bar.T), similarity.shape[0])
+    return row, column

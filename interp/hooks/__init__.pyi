@@ -1,0 +1,12 @@
+from .attention import IMPLEMENTATION as IMPLEMENTATION
+from .hook_point import HookFunction as HookFunction
+from .hook_point import HookPoint as HookPoint
+from .names import ActivationKey as ActivationKey
+from .names import HeadId as HeadId
+from .names import HookNameError as HookNameError
+from .names import NamesFilter as NamesFilter
+from .names import attention_path as attention_path
+from .names import axes_of as axes_of
+from .names import canonical_name as canonical_name
+from .names import get_act_name as get_act_name
+from .names import matching as matching

@@ -1,0 +1,5 @@
+"""The hooked model: loading, forward passes with a cache, generation, weights as named-axis views, and its untrained twin."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,225 @@
+"""The activation cache: what a forward pass left at the hook points that were asked for.
+
+The cache keeps references to the tensors of the forward pass, not copies: keeping everything costs memory and almost no time.
+`hook_result`, the write of every head to the residual stream, is heads times larger than what it is computed from; it is
+computed from z when it is read, unless it was asked for by name.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from interp.errors import InputError
+from interp.families.bart import NormPlace
+from interp.hooks.hook_point import HookFunction, HookPoint
+from interp.hooks.names import ActivationKey, axes_of, canonical_name, get_act_name, resolve
+from interp.model.cache_buffers import CacheBuffers
+from interp.model.residual_stack import ResidualStacks
+from interp.report import notebook_html as displays
+from interp.text.batch import Batch
+
+ComputeResult = Callable[[str, Tensor], Tensor]
+"""(name of a result point, z of the same attention) -> result."""
+
+RESULT = ".hook_result"
+
+_LAYER = re.compile(r"\.\d+\.")
+
+
+ComputeDirections = Callable[[Int[Tensor, " *tokens"]], Tensor]
+"""Tokens -> the directions of the final decoder stream that their logits read, [*tokens d_model]."""
+
+
+class ActivationCache(ResidualStacks):
+    """Hook name -> tensor, read-only.
+
+    Keys may also be given in TransformerLens' spelling or as a tuple: `cache["pattern", 2, "cross_attn"]`. Sums over the
+    residual stream (`accumulated_resid`, `decompose_resid`, `stack_head_results`, `logit_attrs`) are in `interp.model.residual_stack`.
+
+    Args:
+        tensors: what was kept.
+        batch: the batch it was kept from.
+        compute_result: makes `hook_result` from z.
+        gradients: whether the run kept gradients.
+        directions: makes logit directions from tokens, for `logit_attrs`.
+        norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`).
+
+    Attributes:
+        batch: the batch of the forward pass.
+        norm_place: as given; sums over the stream are refused where it is `post`.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        batch: Batch | None,
+        compute_result: ComputeResult,
+        gradients: bool = False,
+        directions: ComputeDirections | None = None,
+        norm_place: NormPlace = "pre",
+    ) -> None:
+        self._tensors = tensors
+        self._compute_result = compute_result
+        self._gradients = gradients
+        self._directions = directions
+        self.norm_place = norm_place
+        self.batch = batch
+
+    def __getitem__(self, key: ActivationKey) -> Tensor:
+        name = get_act_name(*key) if isinstance(key, tuple) else canonical_name(key)
+        if name in self._tensors:
+            return self._tensors[name]
+        z_name = name.removesuffix(RESULT) + ".hook_z"
+        if name.endswith(RESULT) and z_name in self._tensors:
+            return self._compute_result(name, self._tensors[z_name])
+        return self._tensors[resolve(name, self._tensors)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        return f"ActivationCache({len(self)} activations, {self.n_bytes() / 2**20:.1f} MiB)"
+
+    def _repr_html_(self) -> str:
+        groups: dict[str, list[str]] = {}
+        for name in self._tensors:
+            groups.setdefault(_LAYER.sub(".{layer}.", name), []).append(name)
+        rows = [
+            (name, len(members), " ".join(axes_of(members[0])), " x ".join(map(str, self._tensors[members[0]].shape)))
+            for name, members in groups.items()
+        ]
+        return displays.table(repr(self), ("activation", "layers", "axes", "shape"), rows)
+
+    def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Tensor:
+        """The directions of the final decoder stream that the tokens' logits read, [*tokens d_model].
+
+        Raises:
+            InputError: if the cache was read from a file without its model.
+        """
+        if self._directions is None:
+            raise InputError("This cache does not know its model, which has the unembedding; load it with its model.")
+        return self._directions(tokens)
+
+    @property
+    def grad(self) -> Mapping[str, Tensor | None]:
+        """Hook name -> d metric / d activation, after `metric.backward()`; None where the metric does not depend on it.
+
+        Raises:
+            InputError: if the run did not keep gradients.
+        """
+        if not self._gradients:
+            raise InputError("This cache kept no gradients; run with `gradients=True`, then call backward on a metric.")
+        return {name: tensor.grad for name, tensor in self._tensors.items()}
+
+    def n_bytes(self) -> int:
+        """Bytes held, counting storage shared by several activations once."""
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in self._tensors.values()}
+        return sum(storages.values())
+
+    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> "ActivationCache":
+        """A cache with the same activations on another device or in another floating-point type."""
+        moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}
+        return self._with(moved, self.batch)
+
+    def select(self, prompt: int) -> "ActivationCache":
+        """The activations of one prompt, its batch axis kept with length 1; activations shared by the batch stay whole."""
+        kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
+        return self._with(kept, None)
+
+    def _with(self, tensors: Mapping[str, Tensor], batch: Batch | None) -> "ActivationCache":
+        return ActivationCache(
+            tensors, batch, self._compute_result, directions=self._directions, norm_place=self.norm_place
+        )
+
+    def at(self, key: ActivationKey, positions: Bool[Tensor, "batch pos"]) -> Tensor:
+        """One activation at a token set: the rows of all its tokens, prompt by prompt.
+
+        Args:
+            key: the activation; of scores and patterns the query axis is meant.
+            positions: the token set, e.g. `interp.text.token_sets.last(batch, "source")`.
+
+        Returns:
+            [token ...]: for one token a prompt, the first axis is the prompt. Patterns come as [token head key].
+
+        Raises:
+            InputError: if the set is about another stack's positions, or the activation has none.
+        """
+        value = self[key]
+        axes = axes_of(get_act_name(*key) if isinstance(key, tuple) else canonical_name(key))
+        if axes[0] != "batch":
+            raise InputError(f"{key!r} has axes [{' '.join(axes)}] and no positions of a prompt to choose from.")
+        by_position = value.transpose(1, 2) if axes[-1] == "key" else value
+        if by_position.shape[:2] != positions.shape:
+            raise InputError(
+                f"{key!r} has {tuple(by_position.shape[:2])} prompts and positions and the token set {tuple(positions.shape)}; "
+                "take a set of the same side, source or target."
+            )
+        return by_position[positions.to(value.device)]
+
+    def stack(self, name: str, place: str, layers: range) -> Tensor:
+        """One activation of several layers on a new leading layer axis, e.g. `cache.stack("z", "cross_attn", range(4))`."""
+        return torch.stack([self[name, layer, place] for layer in layers])
+
+
+def in_order(kept: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """What was kept, in forward order.
+
+    Raises:
+        InputError: if a point did not fire, which happens when something else took over the host's attention.
+    """
+    silent = [name for name in names if name not in kept]
+    if silent:
+        raise InputError(
+            f"The hook point {silent[0]} did not fire ({len(silent)} in all): the host model no longer uses the attention it was "
+            "wrapped with. Do not call `set_attn_implementation` on it, or wrap it again."
+        )
+    return {name: kept[name] for name in names}
+
+
+def keeper(
+    kept: dict[str, Tensor],
+    gradients: bool = False,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    buffers: CacheBuffers | None = None,
+) -> HookFunction:
+    """A hook function that keeps what it sees under the point's name.
+
+    Args:
+        kept: where to keep it.
+        gradients: also make every value a place where gradients stop to be read: values outside the graph are replaced by
+            a leaf that requires gradients, values inside it retain theirs.
+        device: where to move it on capture; it stays where it is by default.
+        dtype: which type to keep it in; its own by default.
+        buffers: memory to copy it to.
+    """
+
+    def keep(tensor: Tensor, hook: HookPoint) -> None:
+        kept[hook.name] = tensor
+
+    def keep_elsewhere(tensor: Tensor, hook: HookPoint) -> None:
+        kept[hook.name] = tensor.detach().to(device=device, dtype=dtype)
+
+    def keep_in_buffers(tensor: Tensor, hook: HookPoint) -> None:
+        assert buffers is not None
+        kept[hook.name] = buffers.keep(hook.name, tensor, device, dtype)
+
+    def keep_with_gradient(tensor: Tensor, hook: HookPoint) -> Tensor:
+        if tensor.requires_grad:
+            tensor.retain_grad()
+        else:
+            tensor = tensor.detach().requires_grad_()
+        kept[hook.name] = tensor
+        return tensor
+
+    if gradients:
+        return keep_with_gradient
+    if buffers is not None:
+        return keep_in_buffers
+    return keep if device is None and dtype is None else keep_elsewhere

@@ -1,0 +1,85 @@
+"""Batching: texts become batches, and so does what a model wrote.
+
+Every text is tokenised by the tokenizer's own rules for its side, refused if it is longer than the model was made for, and
+padded with masks on both sides. Nothing is guessed: how the decoder's inputs follow from labels is the family's own rule.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from interp.axes import TokenIds
+from interp.errors import InputError
+from interp.families.config import ModelConfig
+from interp.families.table import DecoderInputs
+from interp.model.generation import Written
+from interp.text.batch import Batch, TargetOrigin, collate, shift_right
+from interp.text.tokenized_text import Text, describe_generated, tokenise_all
+
+
+@dataclass(frozen=True, slots=True)
+class Batcher:
+    """Makes the batches of one model.
+
+    Attributes:
+        tokenizer: the model's; None for models without text.
+        cfg: the model's facts.
+        decoder_inputs: how decoder inputs follow from labels in its family.
+        max_length: most tokens a source or target may have.
+    """
+
+    tokenizer: PreTrainedTokenizerBase | None
+    cfg: ModelConfig
+    decoder_inputs: DecoderInputs
+    max_length: int
+
+    def given(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str] | None,
+        prefixes: Sequence[str] | None,
+        device: torch.device,
+    ) -> Batch:
+        """The batch of given texts; without targets, one whose targets only stand in for those that will be written.
+
+        Raises:
+            InputError: if a text is empty or too long, the numbers of texts differ, or there is no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise InputError("This model was wrapped without a tokenizer; pass one, or build the batch by hand.")
+        if not sources:
+            raise InputError("A batch needs at least one source text; got none.")
+        if targets is not None and len(targets) != len(sources):
+            raise InputError(f"Got {len(sources)} sources and {len(targets)} targets; give one for each source.")
+        eos = self.cfg.eos_token_id
+        read = tokenise_all(sources, self.tokenizer, eos, self.max_length, "source", prefixes)
+        if targets is None:
+            return self._collate(read, read).to(device)
+        written = tokenise_all(targets, self.tokenizer, eos, self.max_length, "target", [""] * len(targets))
+        return self._collate(read, written).to(device)
+
+    def written(self, inputs: Batch, written: Written) -> Batch:
+        """The batch of what was written; generation puts the start token first in every family.
+
+        Args:
+            inputs: the batch whose sources were read.
+            written: what the host wrote.
+        """
+        targets = [describe_generated(ids, self.tokenizer, self.cfg.eos_token_id) for ids in written.tokens]
+        shift = partial(self.shifted, origin="generated")
+        made = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished)
+        return made.to(inputs.input_ids.device)
+
+    def limit(self, batch: Batch, asked: int | None) -> int:
+        """Most tokens to generate: what was asked for, or twice the longest source plus 20, within `max_length`."""
+        return min(asked or 2 * batch.input_ids.shape[1] + 20, self.max_length)
+
+    def shifted(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
+        """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted."""
+        return shift_right(labels, self.cfg, self.decoder_inputs if origin == "given" else "start")
+
+    def _collate(self, sources: Sequence[Text], targets: Sequence[Text]) -> Batch:
+        return collate(sources, targets, self.cfg, self.shifted, "given")

@@ -1,0 +1,302 @@
+"""The hooked model: a thin wrapper of a Hugging Face encoder-decoder that can be read and edited at every hook point.
+
+The forward pass is the host's own; the wrapper only sets the attention implementation to the one with hook points
+(`interp.hooks.attention`) and keeps the points. The wrapped model and tokenizer stay reachable as `.hf` and `.tokenizer`.
+
+    HookedEncoderDecoder
+    ├── hf                     the transformers model, in eval mode
+    ├── tokenizer              its tokenizer
+    ├── cfg                    ModelConfig: two depths, heads, widths, scales
+    ├── hook_points()          name -> HookPoint, in forward order
+    ├── batch(...)             texts -> Batch
+    ├── run_with_cache(...)    Batch -> logits, ActivationCache
+    ├── generate(...)          texts -> texts, with the activations of every step
+    └── hooks(...), run_with_hooks(...)
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from interp.axes import Logits, TokenIds
+from interp.errors import InputError
+from interp.families.table import family_of, read_config
+from interp.hooks.attention import IMPLEMENTATION, register
+from interp.hooks.build import wire
+from interp.hooks.hook_point import HookFunction, HookPoint, attached
+from interp.hooks.module_hooks import head_results
+from interp.hooks.names import NamesFilter, matching, resolve
+from interp.model.activation_cache import RESULT, ActivationCache, in_order, keeper
+from interp.model.batching import Batcher
+from interp.model.cache_buffers import CacheBuffers
+from interp.model.generation import Decoding, Generation, StepRecorder, write
+from interp.report import notebook_html as displays
+from interp.text.batch import Batch, TargetOrigin
+from interp.text.tokenized_text import length_limit
+
+Hooks = Sequence[tuple[NamesFilter, HookFunction]]
+"""Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
+
+
+class HookedEncoderDecoder:
+    """A transformers encoder-decoder with named hook points.
+
+    Args:
+        hf: a conditional-generation model of a supported family. Its attention implementation is set to the hooked one,
+            and it is put into eval mode.
+        tokenizer: its tokenizer; None for models without text, which then take ready-made batches only.
+        max_length: most tokens a source or target may have; by default the tokenizer's limit, or 512 where it states none.
+
+    Attributes:
+        hf: the wrapped model.
+        tokenizer: its tokenizer.
+        cfg: its facts, with two depths.
+        family: its row of the family table.
+        max_length: most tokens a source or target may have.
+
+    Raises:
+        InputError: if the model is of no supported family, or differs from what the family's row describes.
+    """
+
+    def __init__(
+        self,
+        hf: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        register()
+        family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
+        self.hf = hf.eval()
+        self.tokenizer = tokenizer
+        self.cfg = read_config(hf.config, family)
+        hf.set_attn_implementation(IMPLEMENTATION)
+        self.family = family
+        wiring = wire(hf, family, self.cfg)
+        self._points, self._modules = wiring.points, wiring.modules
+        self.max_length = max_length or min(length_limit(tokenizer), self.cfg.max_positions)
+        self._batcher = Batcher(tokenizer, self.cfg, family.decoder_inputs, self.max_length)
+
+    def __repr__(self) -> str:
+        cfg = self.cfg
+        shape = f"{cfg.n_encoder_layers}+{cfg.n_decoder_layers} layers, {cfg.describe_heads()}"
+        rest = f"d_model {cfg.d_model}, {len(self._points)} hook points, {self.device}, {self.dtype}"
+        return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {rest})"
+
+    def _repr_html_(self) -> str:
+        return displays.facts(repr(self), self.cfg)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.hf.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights."""
+        dtype: torch.dtype = self.hf.dtype
+        return dtype
+
+    @property
+    def tied_embeddings(self) -> bool:
+        """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
+        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
+        return bool(unembed.data_ptr() == embed.data_ptr())
+
+    def hook_points(self) -> Mapping[str, HookPoint]:
+        """Hook name -> hook point, in forward order."""
+        return MappingProxyType(self._points)
+
+    def module(self, site: str) -> nn.Module:
+        """The host module behind a site.
+
+        Args:
+            site: a hook name, or the stem that several share: `decoder.0.cross_attn`, `encoder.2.ln1`, `decoder.ln_final`.
+
+        Raises:
+            KeyError: if there is no such site; the message offers the nearest ones.
+        """
+        return self._modules[resolve(site, self._modules)]
+
+    def batch(
+        self,
+        sources: str | Sequence[str],
+        targets: str | Sequence[str] | None = None,
+        prefixes: Sequence[str] | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Batch:
+        """Texts to a padded batch with masks on both sides.
+
+        Args:
+            sources: one or more source texts, each with its task prefix.
+            targets: as many target texts; if missing, targets are generated greedily and used as teacher forcing, and the
+                batch says so in `target_origin`.
+            prefixes: the task prefix of every source, where it is not one T5 was trained with.
+            max_new_tokens: limit of generated targets; by default twice the longest source plus 20, within `max_length`.
+
+        Raises:
+            InputError: if a text is empty or longer than `max_length`, or the numbers of texts differ.
+        """
+        sources = [sources] if isinstance(sources, str) else list(sources)
+        targets = [targets] if isinstance(targets, str) else targets
+        inputs = self._batcher.given(sources, targets, prefixes, self.device)
+        if targets is not None:
+            return inputs
+        limit = self._batcher.limit(inputs, max_new_tokens)
+        return self._batcher.written(inputs, write(self.hf, self.cfg, inputs, Decoding(), limit))
+
+    def generate(
+        self,
+        sources: str | Sequence[str] | Batch,
+        names_filter: NamesFilter = None,
+        decoding: Decoding | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Generation:
+        """Write targets token by token, key-value cache on, and keep the activations of every step.
+
+        Args:
+            sources: source texts, or a batch whose sources are taken.
+            names_filter: which activations; by default every hook point but `hook_result`.
+            decoding: how tokens are chosen; greedily by default.
+            max_new_tokens: as for `batch`.
+
+        Returns:
+            Texts, logits and a cache laid out like that of one teacher-forced pass over the same tokens, which it equals up
+            to rounding (rows behind a text's end are zero).
+
+        Raises:
+            InputError: as for `batch`.
+            KeyError: if the filter names no hook point.
+        """
+        decoding = decoding or Decoding()
+        inputs = sources if isinstance(sources, Batch) else self.batch(sources, sources)
+        recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
+        with attached(recorder.functions()):
+            written = write(self.hf, self.cfg, inputs, decoding, self._batcher.limit(inputs, max_new_tokens))
+        batch = self._batcher.written(inputs, written)
+        kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
+        return Generation(batch, written.logits, self._cache(kept, batch), decoding)
+
+    def __call__(self, batch: Batch | Mapping[str, Tensor]) -> Logits:
+        """The logits [batch target vocab] of a batch, or of Hugging Face's fields by name.
+
+        Raises:
+            InputError: if neither decoder inputs nor labels are given; they are never guessed from the source.
+        """
+        fields = {name: batch[name] for name in batch.keys()}  # noqa: SIM118 - a Batch is no dict
+        if "decoder_input_ids" not in fields and "labels" not in fields:
+            raise InputError(
+                "The decoder needs `decoder_input_ids` or `labels`; got neither. `model.batch(sources)` generates targets."
+            )
+        logits: Logits = self.hf(**fields, use_cache=False).logits
+        return logits
+
+    @contextmanager
+    def hooks(self, fwd_hooks: Hooks) -> Iterator["HookedEncoderDecoder"]:
+        """Attach functions for the duration of a `with` block.
+
+        Args:
+            fwd_hooks: pairs of a name (glob, regular expression, predicate) and a function `fn(tensor, hook)`, which may
+                return a replacement of the same shape. They run in this order, after those of an enclosing block.
+
+        Raises:
+            KeyError: if a name selects no hook point.
+        """
+        known = tuple(self._points)
+        chosen = [(self._points[name], fn) for pattern, fn in fwd_hooks for name in matching(pattern, known)]
+        with attached(chosen):
+            yield self
+
+    def run_with_hooks(self, batch: Batch | Mapping[str, Tensor], fwd_hooks: Hooks) -> Logits:
+        """The logits [batch target vocab] with functions attached for this one forward pass."""
+        with self.hooks(fwd_hooks):
+            return self(batch)
+
+    def run_with_cache(
+        self,
+        batch: Batch | Mapping[str, Tensor],
+        names_filter: NamesFilter = None,
+        gradients: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        buffers: CacheBuffers | None = None,
+    ) -> tuple[Logits, ActivationCache]:
+        """One forward pass that keeps activations.
+
+        Args:
+            batch: what to run.
+            names_filter: which activations; by default every hook point but `hook_result`, which the cache computes from z
+                when it is read.
+            gradients: keep what is needed for `cache.grad` after one `metric.backward()`.
+            device: where activations are moved as they are kept, e.g. `cpu` to spare the accelerator's memory.
+            dtype: the type they are kept in, e.g. `torch.bfloat16` for half the memory.
+            buffers: memory to keep them in, the same for run after run in a loop; it ends the cache that was there before.
+
+        Returns:
+            The logits [batch target vocab] and the cache.
+
+        Raises:
+            KeyError: if the filter names no hook point.
+            InputError: if gradients are asked for together with a device, a type or buffers.
+        """
+        if gradients and not (device is None and dtype is None and buffers is None):
+            raise InputError(
+                "Gradients reach activations where they were computed; leave out `device`, `dtype` and `buffers`."
+            )
+        names = self._names(names_filter)
+        kept: dict[str, Tensor] = {}
+        keep = keeper(kept, gradients, device, dtype, buffers)
+        if buffers is not None:
+            buffers.take_back()
+        functions = [(self._points[name], keep) for name in names]
+        with torch.set_grad_enabled(gradients or torch.is_grad_enabled()), attached(functions):
+            logits = self(batch)
+        tensors: Mapping[str, Tensor] = in_order(kept, names)
+        if buffers is not None:
+            tensors = buffers.lend(tensors)
+        return logits, self._cache(tensors, batch if isinstance(batch, Batch) else None, gradients)
+
+    def _cache(self, kept: Mapping[str, Tensor], batch: Batch | None, gradients: bool = False) -> ActivationCache:
+        return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions, self.cfg.norm_place)
+
+    def _names(self, names_filter: NamesFilter) -> tuple[str, ...]:
+        """The points a filter selects; without one, all but results, which a cache computes from z."""
+        names = matching(names_filter, tuple(self._points))
+        return names if names_filter is not None else tuple(name for name in names if not name.endswith(RESULT))
+
+    def compute_result(self, name: str, z: Tensor) -> Tensor:
+        """What every head writes to the residual stream.
+
+        Args:
+            name: a result point, e.g. `decoder.0.cross_attn.hook_result`.
+            z: that attention's z, [batch pos head d_head].
+
+        Returns:
+            [batch pos head d_model]; its sum over heads is the attention's output.
+        """
+        weight: Tensor = self.module(name).weight  # type: ignore[assignment]
+        return head_results(z, weight.to(z))
+
+    def decoder_inputs(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
+        """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted."""
+        return self._batcher.shifted(labels, origin)
+
+    def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
+        """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token], float32 at least.
+
+        logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the
+        final norm (methods C.1).
+        """
+        if self.cfg.biases:
+            raise InputError(
+                f"Logits of {self.cfg.model_type!r} are no linear read-out without a bias; this is for T5's family."
+            )
+        table: Tensor = self.module("unembed.hook_out").weight  # type: ignore[assignment]
+        gain: Tensor = self.module("decoder.ln_final").weight  # type: ignore[assignment]
+        wide = torch.promote_types(table.dtype, torch.float32)
+        return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens.to(table.device), table).to(wide)

@@ -1,0 +1,259 @@
+"""Activations on disk: one cache as one safetensors file, a corpus as a folder of them, written and read one batch at a time.
+
+A file holds the activations under their hook names, the batch's tensors, and, as metadata, axis names and the batch's texts, so
+it can be understood without this package. Files are written beside their place and renamed: a killed run leaves no half of one,
+and a corpus that was interrupted goes on where it stopped and refuses to go on with other prompts.
+
+    save_cache(cache, "run.safetensors")
+    cache = load_cache("run.safetensors", model)            tensors are read when they are asked for
+
+    write_corpus(model, batches, folder, "decoder.*.cross_attn.hook_pattern", dtype=torch.float16)
+    for cache in Corpus(folder): ...
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from interp.errors import InputError
+from interp.families.bart import NormPlace
+from interp.hooks.names import NamesFilter, axes_of
+from interp.model.activation_cache import ActivationCache
+from interp.model.cache_buffers import CacheBuffers
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.batch import HF_FIELDS, Batch
+from interp.text.tokenized_text import Text
+
+FORMAT = "interp activations 1"
+
+_BATCH = "batch/"
+_BATCH_TENSORS = (*HF_FIELDS, "source_categories")
+
+
+def save_cache(cache: ActivationCache, path: str | Path) -> None:
+    """Write a cache to one safetensors file, replacing the file if it exists.
+
+    Activations that are one tensor under two names (the stream after a layer and before the next) are stored once.
+
+    Raises:
+        InputError: if the cache has no batch.
+    """
+    if cache.batch is None:
+        raise InputError("A cache without its batch cannot be saved, because nothing would say what its rows are.")
+    tensors: dict[str, Tensor] = {}
+    same_as: dict[str, str] = {}
+    seen: dict[tuple[Any, ...], str] = {}
+    for name, tensor in cache.items():
+        identity = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and identity in seen:
+            same_as[name] = seen[identity]
+            continue
+        seen[identity] = name
+        # safetensors wants every tensor in memory of its own.
+        tensors[name] = tensor.detach().cpu().contiguous().clone()
+    tensors |= {_BATCH + name: getattr(cache.batch, name).cpu().contiguous() for name in _BATCH_TENSORS}
+    metadata = {
+        "format": FORMAT,
+        "axes": json.dumps({name: axes_of(name) for name in cache}),
+        "order": json.dumps(list(cache)),
+        "same_as": json.dumps(same_as),
+        "batch": json.dumps(_describe(cache.batch), ensure_ascii=False),
+        "digest": batch_digest(cache.batch),
+        "norm_place": cache.norm_place,
+    }
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        save_file(tensors, partial, metadata)
+        partial.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+
+
+def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> ActivationCache:
+    """Open a saved cache; every tensor is read from disk when it is asked for, and not kept.
+
+    Args:
+        path: a file of `save_cache`.
+        model: the model it came from, for what is computed from its weights (`hook_result`, `logit_attrs`).
+
+    Raises:
+        InputError: if there is no such file or it is none of ours.
+    """
+    tensors = StoredTensors(Path(path))
+    batch, place = tensors.batch(), tensors.norm_place
+    if model is None:
+        return ActivationCache(tensors, batch, _no_result, norm_place=place)
+    return ActivationCache(tensors, batch, model.compute_result, directions=model.logit_directions, norm_place=place)
+
+
+def _no_result(name: str, z: Tensor) -> Tensor:
+    raise InputError(f"{name} is computed from z and the model's weights; load the cache with its model.")
+
+
+class StoredTensors(Mapping[str, Tensor]):
+    """The activations of one file, read one at a time.
+
+    Args:
+        path: a file of `save_cache`.
+
+    Raises:
+        InputError: if there is no such file or it is none of ours.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise InputError(f"There is no file {str(path)!r}; give a file that `save_cache` wrote.")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+        except SafetensorError as error:
+            raise InputError(
+                f"{path.name!r} is no safetensors file or is cut short ({error}); write it again."
+            ) from error
+        if metadata.get("format") != FORMAT:
+            raise InputError(f"{path.name!r} holds no activations of this package (format {metadata.get('format')!r}).")
+        self.axes: dict[str, tuple[str, ...]] = {name: tuple(a) for name, a in json.loads(metadata["axes"]).items()}
+        self.digest = metadata["digest"]
+        self.norm_place: NormPlace = "post" if metadata["norm_place"] == "post" else "pre"
+        self._order: list[str] = json.loads(metadata["order"])
+        self._same_as: dict[str, str] = json.loads(metadata["same_as"])
+        self._batch = metadata["batch"]
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._order:
+            raise KeyError(name)
+        with safe_open(self.path, framework="pt") as file:
+            tensor: Tensor = file.get_tensor(self._same_as.get(name, name))
+        return tensor
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._order
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def batch(self) -> Batch:
+        """The batch the activations came from."""
+        described = json.loads(self._batch)
+        with safe_open(self.path, framework="pt") as file:
+            tensors = {name: file.get_tensor(_BATCH + name) for name in _BATCH_TENSORS}
+        return Batch(
+            **tensors,
+            source_texts=tuple(_text(text) for text in described["source_texts"]),
+            target_texts=tuple(_text(text) for text in described["target_texts"]),
+            target_origin=described["target_origin"],
+            unfinished=tuple(described["unfinished"]),
+        )
+
+
+def write_corpus(
+    model: HookedEncoderDecoder,
+    batches: Iterable[Batch],
+    folder: str | Path,
+    names_filter: NamesFilter,
+    dtype: torch.dtype | None = None,
+) -> int:
+    """Run a corpus and keep its activations on disk, in the memory of one batch.
+
+    Batches already there are not run again: an interrupted call is finished by the same call.
+
+    Args:
+        model: the model.
+        batches: the corpus, in the same order at every call.
+        folder: where to write `00000.safetensors`, `00001.safetensors` and so on; made if missing.
+        names_filter: which activations.
+        dtype: the type to keep them in; the model's by default.
+
+    Returns:
+        The number of batches run by this call.
+
+    Raises:
+        InputError: if a file of another batch is in the way.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = 0
+    buffers = CacheBuffers()
+    for index, batch in enumerate(batches):
+        path = folder / f"{index:05d}.safetensors"
+        if path.exists():
+            if StoredTensors(path).digest != batch_digest(batch):
+                raise InputError(
+                    f"{path.name!r} in {str(folder)!r} is of another batch; write this corpus to a new folder."
+                )
+            continue
+        with torch.no_grad():
+            _, cache = model.run_with_cache(batch, names_filter, device="cpu", dtype=dtype, buffers=buffers)
+        save_cache(cache, path)
+        written += 1
+    return written
+
+
+class Corpus:
+    """The caches of `write_corpus`, opened one at a time, in order; tensors are read when asked for.
+
+    Args:
+        folder: the folder.
+        model: as for `load_cache`.
+
+    Raises:
+        InputError: if the folder has none.
+    """
+
+    def __init__(self, folder: str | Path, model: HookedEncoderDecoder | None = None) -> None:
+        self.paths = sorted(Path(folder).glob("[0-9]*.safetensors"))
+        self.model = model
+        if not self.paths:
+            raise InputError(f"There are no activations in {str(folder)!r}; give a folder that `write_corpus` wrote.")
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> ActivationCache:
+        return load_cache(self.paths[index], self.model)
+
+    def __iter__(self) -> Iterator[ActivationCache]:
+        return (load_cache(path, self.model) for path in self.paths)
+
+    def activation(self, name: str) -> Iterator[Tensor]:
+        """One activation of every batch, in order."""
+        return (cache[name] for cache in self)
+
+
+def batch_digest(batch: Batch) -> str:
+    """A hash of the tokens and masks of a batch."""
+    digest = hashlib.sha256()
+    for name in HF_FIELDS:
+        tensor = batch[name]
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _describe(batch: Batch) -> dict[str, Any]:
+    return {
+        "source_texts": [dataclasses.asdict(text) for text in batch.source_texts],
+        "target_texts": [dataclasses.asdict(text) for text in batch.target_texts],
+        "target_origin": batch.target_origin,
+        "unfinished": batch.unfinished,
+    }
+
+
+def _text(described: dict[str, Any]) -> Text:
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in described.items()}
+    return Text(**fields)

@@ -1,0 +1,159 @@
+"""Weights as named-axis views: no copies, heads split out, one layout for every family.
+
+W_Q, W_K, W_V are [head d_model d_head], W_O is [head d_head d_model] and W_E, W_U are [vocab d_model]: a row vector is
+multiplied from the left, as in Elhage et al. 2021. The products the analyses need (QK, OV) are left as factors.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from interp.axes import AttentionKind, Stack
+from interp.errors import InputError
+from interp.hooks.names import attention_path
+from interp.model.hooked_model import HookedEncoderDecoder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttentionWeights:
+    """The four matrices of one attention layer.
+
+    Attributes:
+        W_Q: makes queries from the normed stream of the attending stack.
+        W_K: makes keys from the normed stream (cross-attention: from the encoder memory).
+        W_V: makes values from the same.
+        W_O: writes every head's z to the stream of the attending stack.
+    """
+
+    W_Q: Float[Tensor, "head d_model d_head"]
+    W_K: Float[Tensor, "head d_model d_head"]
+    W_V: Float[Tensor, "head d_model d_head"]
+    W_O: Float[Tensor, "head d_head d_model"]
+
+
+def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> AttentionWeights:
+    """The matrices of one attention layer, as views of the host's parameters."""
+    module = model.module(attention_path(kind, layer))
+    q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.projections)
+
+    heads = model.cfg.heads_of(kind)
+
+    def reader(weight: Tensor) -> Tensor:
+        split: Tensor = weight.unflatten(0, (heads, -1))
+        return split.transpose(1, 2)
+
+    return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (heads, -1)))
+
+
+def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
+    """The bias of an attention's output projection, which no head writes; zero in T5's family."""
+    output = model.module(f"{attention_path(kind, layer)}.hook_result")
+    bias = output.bias
+    return bias if isinstance(bias, Tensor) else torch.zeros(model.cfg.d_model, device=model.device, dtype=model.dtype)
+
+
+def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
+    """The bias of an attention's values, which every head adds to its z whatever it looks at, because patterns sum to 1."""
+    module = model.module(attention_path(kind, layer)).get_submodule(model.family.projections[2])
+    bias: Float[Tensor, "head d_head"] = _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
+    return bias
+
+
+def mlp_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
+    """What an MLP writes whatever its neurons do.
+
+    Args:
+        model: a model with biases.
+        path: of the MLP, e.g. `decoder.0.mlp`.
+    """
+    return _bias(model.module(f"{path}.hook_post"))
+
+
+def norm_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
+    """What a LayerNorm adds to what it hands on.
+
+    Args:
+        model: a model with biases.
+        path: of the norm, e.g. `decoder.0.ln1`.
+    """
+    return _bias(model.module(path))
+
+
+def _bias(module: nn.Module) -> Tensor:
+    bias = module.bias
+    assert isinstance(bias, Tensor)
+    return bias
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight = module.weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def output_weights(model: HookedEncoderDecoder, kind: AttentionKind) -> Float[Tensor, "layer head d_head d_model"]:
+    """W_O of every layer of one kind of attention (a copy, because layers are separate parameters)."""
+    return torch.stack([attention_weights(model, kind, layer).W_O for layer in range(model.cfg.layers_of(kind))])
+
+
+def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
+    """W_E, the input embedding that both stacks share."""
+    return _weight(model.hf.get_input_embeddings())
+
+
+def unembedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
+    """W_U, the rows that score the vocabulary, without the final norm's gain and the logit scale."""
+    return _weight(model.module("unembed.hook_out"))
+
+
+def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
+    """What is added to the logits behind the unembedding; zero in T5's family and M2M100.
+
+    The host keeps it as a row beside the unembedding in BART, mBART, Marian and Pegasus.
+    """
+    row = getattr(model.hf, "final_logits_bias", None)
+    table = unembedding(model)
+    return row[0] if isinstance(row, Tensor) else torch.zeros(len(table), device=table.device, dtype=table.dtype)
+
+
+def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_model"]:
+    """The gain of a stack's final norm."""
+    return norm_gain(model, f"{stack}.ln_final")
+
+
+def norm_gain(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
+    """The gain of a norm, e.g. `decoder.0.ln1`."""
+    return _weight(model.module(path))
+
+
+def logit_directions(model: HookedEncoderDecoder, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
+    """The direction of the final decoder stream that a token's logit reads; see `HookedEncoderDecoder.logit_directions`."""
+    return model.logit_directions(tokens)
+
+
+def position_bias(
+    model: HookedEncoderDecoder, stack: Stack, layer: int, distances: Int[Tensor, " distance"]
+) -> Float[Tensor, "head distance"]:
+    """The additive bias of self-attention at signed distances key - query.
+
+    Args:
+        model: a model with relative position biases.
+        stack: which stack; in the decoder only distances <= 0 occur.
+        layer: layer of the stack; layers share one table unless `cfg.bias_per_layer`.
+        distances: signed distances key - query.
+
+    Raises:
+        InputError: if positions are absolute in this family.
+    """
+    if model.cfg.positions != "relative":
+        raise InputError(
+            f"{model.cfg.model_type!r} has no relative position bias: its positions are {model.cfg.positions}."
+        )
+    module = model.module(attention_path(stack, layer if model.cfg.bias_per_layer else 0))
+    span = int(distances.abs().max()) + 1
+    # One query in the middle of a row long enough for every distance: the host's own bucket rule fills it.
+    full: Tensor = module.compute_bias(span, 2 * span)  # type: ignore[operator]
+    query = torch.where(distances < 0, -distances, torch.zeros_like(distances))
+    return full[0, :, query, query + distances]

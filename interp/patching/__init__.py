@@ -1,0 +1,5 @@
+"""Interventions: replacing, removing and patching activations, and what that does to an answer."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

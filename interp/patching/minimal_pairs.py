@@ -1,0 +1,246 @@
+"""Minimal pairs: two sources that differ in one respect and thereby in their answer (Zhang and Nanda 2024).
+
+A clean and a corrupted source have equally many tokens, so that every position of one has its counterpart in the other. Both are
+decoded after the same prefix, the tokens that their targets share; the answer is the first token of the clean target that the
+corrupted target does not share, the foil is the corrupted target's token there. What is measured is one number a source: the
+logit of the answer less that of the foil, at the row after the prefix. A pair is of use for a model only if that number changes
+its sign, which depends on the model: `verify` looks, and says which pairs are left out and why.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import resources
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.attribution.components import last_norm
+from interp.attribution.logit_readout import output_rows
+from interp.axes import TokenIds
+from interp.errors import InputError
+from interp.families.config import ModelConfig
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import logit_directions, norm_bias, norm_gain
+from interp.text.batch import Batch, Text, collate, tokenise
+from interp.text.words import task_prefix
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPair:
+    """Texts of one minimal pair.
+
+    Attributes:
+        id: its name.
+        kind: what differs, e.g. `gender`.
+        clean: the clean source, task prefix included.
+        corrupted: the corrupted source.
+        clean_target: how the clean source's target begins, up to the answer at least.
+        corrupted_target: how the corrupted source's target begins.
+    """
+
+    id: str
+    kind: str
+    clean: str
+    corrupted: str
+    clean_target: str
+    corrupted_target: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairBatch:
+    """Minimal pairs as two batches with the same decoder inputs.
+
+    Attributes:
+        pairs: the texts.
+        clean: the clean sources.
+        corrupted: the corrupted sources.
+        rows: the decoder row that predicts the answer.
+        answers: the clean answers.
+        foils: the corrupted answers.
+    """
+
+    pairs: tuple[PromptPair, ...]
+    clean: Batch
+    corrupted: Batch
+    rows: Int[Tensor, " batch"]
+    answers: Int[Tensor, " batch"]
+    foils: Int[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def directions(self, model: HookedEncoderDecoder) -> Float[Tensor, "batch d_model"]:
+        """The direction that reads answer less foil from what the decoder's last norm makes of the stream, before its gain."""
+        if not model.cfg.biases:
+            return logit_directions(model, self.answers) - logit_directions(model, self.foils)
+        return self._rows(model)[0] * norm_gain(model, last_norm(model.cfg, "decoder"))
+
+    def constants(self, model: HookedEncoderDecoder) -> Float[Tensor, " batch"] | None:
+        """What biases behind that norm add to answer less foil; None in T5's family, which has none."""
+        if not model.cfg.biases:
+            return None
+        rows, bias = self._rows(model)
+        return rows @ norm_bias(model, last_norm(model.cfg, "decoder")).to(rows.dtype) + bias
+
+    def _rows(self, model: HookedEncoderDecoder) -> tuple[Tensor, Tensor]:
+        (rows, bias), (other, other_bias) = (output_rows(model, tokens) for tokens in (self.answers, self.foils))
+        return rows - other, bias - other_bias
+
+    def difference(self, logits: Float[Tensor, "batch target vocab"]) -> Float[Tensor, " batch"]:
+        """Answer less foil at the answer's row, from logits."""
+        at_row = logits[torch.arange(len(self), device=logits.device), self.rows]
+        answer, foil = (at_row.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) for tokens in (self.answers, self.foils))
+        return answer - foil
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Pairs, sorted by whether they flip a model's answer.
+
+    Attributes:
+        flipping: pairs whose answer wins on the clean source and whose foil wins on the corrupted one.
+        refused: pair -> why not, as a sentence.
+    """
+
+    flipping: tuple[PromptPair, ...]
+    refused: Mapping[PromptPair, str]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Kind -> how many flip, and how many there are."""
+        kinds = dict.fromkeys(pair.kind for pair in (*self.flipping, *self.refused))
+        flipping = Counter(pair.kind for pair in self.flipping)
+        return {kind: (flipping[kind], flipping[kind] + sum(p.kind == kind for p in self.refused)) for kind in kinds}
+
+
+LEAST_MARGIN = 0.5
+"""Logits by which an answer must win."""
+
+
+def bundled_pairs() -> tuple[PromptPair, ...]:
+    """The minimal pairs that come with the package, our own sentences; `verify` tells which of them flip a model's answer."""
+    lines = resources.files("interp.prompts").joinpath("pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    return tuple(PromptPair(**json.loads(line)) for line in lines)
+
+
+def candidate_pairs(cfg: ModelConfig) -> tuple[PromptPair, ...]:
+    """The bundled pairs as a model reads them.
+
+    Models that were made for no task prefixes get the texts without, and not the pairs that differ in nothing else.
+    """
+    if cfg.reads_prefixes:
+        return bundled_pairs()
+    bare = [replace(pair, clean=_bare(pair.clean), corrupted=_bare(pair.corrupted)) for pair in bundled_pairs()]
+    return tuple(pair for pair in bare if pair.clean != pair.corrupted)
+
+
+def _bare(text: str) -> str:
+    return text.removeprefix(task_prefix(text)).strip()
+
+
+def verify(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: float = LEAST_MARGIN) -> Verified:
+    """Look which pairs flip a model's answer.
+
+    Args:
+        model: the model.
+        pairs: candidates; those that `pair_batch` would refuse are refused with its sentence.
+        least: logits by which the answer must beat the foil on the clean source, and the foil the answer on the corrupted one.
+    """
+    comparable, refused = [], {}
+    for pair in pairs:
+        try:
+            pair_batch(model, [pair])
+        except InputError as error:
+            refused[pair] = str(error)
+        else:
+            comparable.append(pair)
+    if not comparable:
+        return Verified((), refused)
+    batch = pair_batch(model, comparable)
+    with torch.no_grad():
+        sides = [batch.difference(model(side)).tolist() for side in (batch.clean, batch.corrupted)]
+    flipping = []
+    for pair, clean, corrupted in zip(comparable, *sides, strict=True):
+        if clean > least and corrupted < -least:
+            flipping.append(pair)
+        else:
+            refused[pair] = (
+                f"Pair {pair.id!r} does not flip the answer: its lead is {clean:+.2f} logits on the clean and "
+                f"{corrupted:+.2f} on the corrupted source; it must be above {least:g} and below {-least:g}."
+            )
+    return Verified(tuple(flipping), refused)
+
+
+def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> PairBatch:
+    """Tokenise minimal pairs and check that they are comparable position by position.
+
+    Raises:
+        InputError: if there is no pair, a pair's sources have different numbers of tokens, or its targets do not differ.
+    """
+    if not pairs:
+        raise InputError("Patching needs at least one pair of prompts; got none.")
+    if model.tokenizer is None:
+        raise InputError("This model was wrapped without a tokenizer; build the two batches and a PairBatch by hand.")
+    eos, tokenizer = model.cfg.eos_token_id, model.tokenizer
+    clean = [tokenise(pair.clean, tokenizer, eos) for pair in pairs]
+    corrupted = [tokenise(pair.corrupted, tokenizer, eos) for pair in pairs]
+    for pair, one, other in zip(pairs, clean, corrupted, strict=True):
+        _check_counts(pair, one, other)
+    targets = [
+        (tokenise(pair.clean_target, tokenizer, eos, ""), tokenise(pair.corrupted_target, tokenizer, eos, ""))
+        for pair in pairs
+    ]
+    rows = [_divergence(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]
+    # Nothing after the answer matters to it, so the decoder is not run there.
+    prefixes = [_until(texts[0], row + 1) for texts, row in zip(targets, rows, strict=True)]
+    shift, device = _shift(model, [texts[0] for texts in targets]), model.device
+    return PairBatch(
+        pairs=tuple(pairs),
+        clean=collate(clean, prefixes, model.cfg, shift, "given").to(device),
+        corrupted=collate(corrupted, prefixes, model.cfg, shift, "given").to(device),
+        rows=torch.tensor(rows, device=device),
+        answers=torch.tensor([texts[0].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
+        foils=torch.tensor([texts[1].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
+    )
+
+
+def _shift(model: HookedEncoderDecoder, targets: Sequence[Text]) -> Callable[[TokenIds], TokenIds]:
+    """The rule that makes decoder inputs of the beginnings of targets."""
+    if model.family.decoder_inputs == "start":
+        return model.decoder_inputs
+
+    def cut(labels: TokenIds) -> TokenIds:
+        """Where the last label comes first (mBART), it is the whole target's."""
+        whole = collate(targets, targets, model.cfg, model.decoder_inputs, "given")
+        return whole.decoder_input_ids[:, : labels.shape[1]]
+
+    return cut
+
+
+def _check_counts(pair: PromptPair, clean: Text, corrupted: Text) -> None:
+    if len(clean.ids) != len(corrupted.ids):
+        raise InputError(
+            f"Pair {pair.id!r} has {len(clean.ids)} clean and {len(corrupted.ids)} corrupted source tokens "
+            f"({' '.join(clean.pieces)} | {' '.join(corrupted.pieces)}); patching needs equally many, so swap a word for one "
+            "with as many pieces."
+        )
+
+
+def _divergence(pair: PromptPair, clean: Text, corrupted: Text) -> int:
+    """The first position at which two targets differ."""
+    for row, (one, other) in enumerate(zip(clean.ids, corrupted.ids, strict=False)):
+        if one != other:
+            return row
+    raise InputError(f"Pair {pair.id!r} has the same target twice ({pair.clean_target!r}); give targets that differ.")
+
+
+def _until(text: Text, length: int) -> Text:
+    return replace(
+        text,
+        ids=text.ids[:length],
+        pieces=text.pieces[:length],
+        word_of_token=text.word_of_token[:length],
+        category_of_token=text.category_of_token[:length],
+    )

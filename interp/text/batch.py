@@ -1,0 +1,186 @@
+"""Tokens: tokenised texts in, one padded `Batch` out, with masks on both sides and a meaning for every source token.
+
+Padding masks are always built, from lengths, never from the padding id (T5's decoder starts with that id).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from interp.axes import TokenIds
+from interp.families.config import ModelConfig
+from interp.report import notebook_html as displays
+from interp.text.tokenized_text import Text as Text
+from interp.text.tokenized_text import describe_generated as describe_generated
+from interp.text.tokenized_text import tokenise as tokenise
+from interp.text.words import CATEGORIES, PAD
+
+IGNORED_LABEL = -100
+"""Label of padded target positions, as in transformers' loss."""
+
+_PROMPTS_SHOWN = 8
+"""Prompts that a batch shows in a notebook."""
+
+HF_FIELDS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "labels")
+
+
+TargetOrigin = Literal["given", "generated"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Prompts ready for a forward pass; the five tensors carry Hugging Face's names, so `model.hf(**batch)` works.
+
+    Row t of the decoder reads `decoder_input_ids[:, t]` and predicts `labels[:, t]`.
+
+    Attributes:
+        input_ids: source token ids, padded on the right.
+        attention_mask: 1 at source tokens, 0 at padding.
+        decoder_input_ids: start token, then the target shifted right.
+        decoder_attention_mask: 1 at rows that predict a label, 0 at padding.
+        labels: target token ids, -100 at padding.
+        source_categories: index into `interp.text.words.CATEGORIES` for every source position, padding included.
+        source_texts: the sources, tokenised, unpadded.
+        target_texts: the targets, tokenised, unpadded.
+        target_origin: `given` by the caller or `generated` greedily by this model.
+        unfinished: indices of prompts whose generated target met the length limit before its end of sentence.
+    """
+
+    input_ids: Int[Tensor, "batch source"]
+    attention_mask: Int[Tensor, "batch source"]
+    decoder_input_ids: Int[Tensor, "batch target"]
+    decoder_attention_mask: Int[Tensor, "batch target"]
+    labels: Int[Tensor, "batch target"]
+    source_categories: Int[Tensor, "batch source"]
+    source_texts: tuple[Text, ...]
+    target_texts: tuple[Text, ...]
+    target_origin: TargetOrigin
+    unfinished: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        return self.input_ids.shape[0]
+
+    def _repr_html_(self) -> str:
+        shown = min(len(self), _PROMPTS_SHOWN)
+        rows = []
+        for source, target in zip(self.source_texts[:shown], self.target_texts[:shown], strict=True):
+            notes = [CATEGORIES[category] for category in source.category_of_token]
+            rows += [("source", displays.tokens(source.pieces, notes)), ("target", displays.tokens(target.pieces))]
+        left_out = len(self) - shown
+        rows += [("and", f"{left_out} more")] if left_out else []
+        return displays.lines([(f"{len(self)} prompts,", f"targets {self.target_origin}"), *rows])
+
+    def keys(self) -> tuple[str, ...]:
+        """Hugging Face's field names, so that a batch unpacks into the host's forward."""
+        return HF_FIELDS
+
+    def __getitem__(self, name: str) -> TokenIds:
+        if name not in HF_FIELDS:
+            raise KeyError(f"A batch has no field {name!r}; its tensors are {', '.join(HF_FIELDS)}.")
+        tensor: TokenIds = getattr(self, name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(HF_FIELDS)
+
+    @property
+    def source_mask(self) -> Tensor:
+        """True at source tokens, False at padding: [batch source]."""
+        return self.attention_mask.bool()
+
+    @property
+    def target_mask(self) -> Tensor:
+        """True at decoder rows that predict a label, False at padding: [batch target]."""
+        return self.decoder_attention_mask.bool()
+
+    def decoder_pieces(self, index: int) -> tuple[str, ...]:
+        """The decoder's input tokens of one prompt: the start token, then its target without the last."""
+        return ("<start>", *self.target_texts[index].pieces[:-1])
+
+    def select(self, index: int) -> "Batch":
+        """One prompt as a batch of its own, without the padding that its neighbours needed."""
+        source, target = len(self.source_texts[index].ids), len(self.target_texts[index].ids)
+        widths = dict.fromkeys(("input_ids", "attention_mask", "source_categories"), source)
+        widths |= dict.fromkeys(("decoder_input_ids", "decoder_attention_mask", "labels"), target)
+        return replace(
+            self,
+            **{name: getattr(self, name)[index : index + 1, :width] for name, width in widths.items()},
+            source_texts=(self.source_texts[index],),
+            target_texts=(self.target_texts[index],),
+            unfinished=(0,) if index in self.unfinished else (),
+        )
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """The same batch with its tensors on another device."""
+        moved = {name: getattr(self, name).to(device) for name in (*HF_FIELDS, "source_categories")}
+        return replace(self, **moved)
+
+
+def collate(
+    sources: Sequence[Text],
+    targets: Sequence[Text],
+    config: ModelConfig,
+    shift: Callable[[TokenIds], TokenIds],
+    target_origin: TargetOrigin,
+    unfinished: tuple[int, ...] = (),
+) -> Batch:
+    """Pad tokenised texts into a batch.
+
+    Args:
+        sources: tokenised sources.
+        targets: their tokenised targets.
+        config: the model's facts.
+        shift: the host's own rule that makes decoder inputs from labels.
+        target_origin: `given` or `generated`.
+        unfinished: indices of generated targets that were stopped by the length limit.
+    """
+    input_ids, attention_mask = _pad([text.ids for text in sources], config.pad_token_id)
+    labels, target_mask = _pad([text.ids for text in targets], IGNORED_LABEL)
+    categories, _ = _pad([text.category_of_token for text in sources], PAD)
+    return Batch(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        decoder_input_ids=shift(labels),
+        decoder_attention_mask=target_mask,
+        labels=labels,
+        source_categories=categories,
+        source_texts=tuple(sources),
+        target_texts=tuple(targets),
+        target_origin=target_origin,
+        unfinished=unfinished,
+    )
+
+
+def shift_right(labels: TokenIds, config: ModelConfig, first: Literal["start", "last"]) -> TokenIds:
+    """The decoder inputs that predict labels.
+
+    Args:
+        labels: -100 at padding.
+        config: the model's facts.
+        first: put the start token first, or (mBART, whose texts end with their language) the last label.
+    """
+    filled = labels.masked_fill(labels == IGNORED_LABEL, config.pad_token_id)
+    start = torch.full_like(labels[:, :1], config.decoder_start_token_id)
+    if first == "last":
+        start = filled.gather(1, filled.ne(config.pad_token_id).sum(1, keepdim=True) - 1)
+    return torch.cat([start, filled[:, :-1]], 1)
+
+
+def _pad(rows: Sequence[Sequence[int]], value: int) -> tuple[TokenIds, TokenIds]:
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), value, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row, dtype=torch.long)
+        mask[index, : len(row)] = 1
+    return ids, mask
+
+
+def category_counts(batch: Batch) -> Int[Tensor, "batch category"]:
+    """How many source tokens of each category every prompt has, padding included."""
+    one_hot = torch.nn.functional.one_hot(batch.source_categories, len(CATEGORIES))
+    return one_hot.sum(1)
