@@ -7,7 +7,7 @@ process; a ratio is the median over rounds of a part's processor time divided by
     2.0   the same with every source token split over all encoder components
     0.5   all sites of a family patched on 16 pairs, against one forward pass a site with a hook that patches it, at equal numbers
 
-Every site goes on from the place where it acts (`interp.patching.partial_forward`); a site of the encoder needs what is behind it there and the
+Every site goes on from the place where it acts (`partial_forward`); a site of the encoder needs what is behind it there and the
 decoder, so that its share is the largest.
 """
 

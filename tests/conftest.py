@@ -9,21 +9,17 @@ import pytest
 import torch
 
 import interp
-from analyses.runs.config import RunConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
-from tests.models import FAMILIES, random_batch, tiny
+from tests.support.example import EXAMPLE
+from tests.support.models import FAMILIES, random_batch, tiny
 
 # Tiny tensors gain nothing from a second thread, and threads that wait for each other are slow on a busy machine. Commands that
 # tests start get as many threads as the tests themselves, because sums split over threads differ in their last bits.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
-EXAMPLE = RunConfig(limit=6, twins=2, batch_size=4)
-"""What `make example` runs: small, all analyses, two batches."""
-
-
-FIRST = ("test_runner", "test_compare_models", "test_report_accessibility", "test_rerun", "test_docs")
+FIRST = ("test_runner", "test_compare_models", "test_accessibility", "test_rerun", "test_docs")
 """The longest files come first, so that no process of `make test` begins one when the other has nothing left to do."""
 
 

@@ -1,4 +1,4 @@
-"""What every analysis is built on: the contract, the registry, observing batch by batch, and gathered evidence. Plug-ins import from here."""
+"""What every analysis is built on: the contract, the registry, observing, evidence. Plug-ins import from here."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A criterion: one way for heads to earn a role, as a score and its null per prompt. What measures makes them, `roles` judges them."""
+"""A criterion: one way for heads to earn a role, a score and its null per prompt; `measure` makes them, `roles` judges."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Of the bundled pairs that flip this model's answer, some of every kind are taken. Every head's z is moved from the clean into the
 corrupted run (denoising: does it suffice?) and from the corrupted into the clean run (noising: is it needed?); the control moves
-the clean z of another pair. Beside the exact effects stand their two approximations by gradients (`interp.patching.attribution_patching`).
+the clean z of another pair. Beside the exact effects stand their two approximations by gradients (`attribution_patching`).
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """When does the answer appear: layer by layer of the decoder, and as the decoder reads ever later layers of the encoder?
 
-Three curves over the sample's prompts (definitions in `interp.attribution.lenses`): the logit lens, the accumulated attribution of the logit
+Three curves over the sample's prompts (definitions in `lenses`): the logit lens, the accumulated attribution of the logit
 difference, and DecoderLens. Every curve's last point is the model itself.
 """
 

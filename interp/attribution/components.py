@@ -4,7 +4,7 @@
     pre-norm with biases       embedding, positions, (norm,) [heads, bias, MLP, bias of every layer], final norm
     post-norm (BART, Marian)   embedding, positions, (norm,) [heads, bias, norm, ..., MLP, bias, norm of every layer]
 
-Norms that a sublayer reads through are not in the stream's way. What a read-out is split over (`interp.attribution.direct_logit_attribution`), what
+Norms that a sublayer reads through are not in the stream's way. What a read-out is split over (`direct_logit_attribution`), what
 its parts are called, and which norm comes last are read from here.
 """
 

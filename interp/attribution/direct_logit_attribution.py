@@ -5,7 +5,7 @@
     biases (BART's family)      the stream is unrolled backwards through every norm in its way, each held at its value, and
                                 biases are components (`interp.attribution.frozen_norms`, `interp.attribution.write_norms`)
 
-Components have the labels and the order of `interp.attribution.components.writers` in every family, and add up to the read-out. The second
+Components have the labels and the order of `components.writers` in every family, and add up to the read-out. The second
 equations hold for T5 too and give the same split up to rounding; they cost more there.
 """
 

@@ -29,7 +29,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_bias, attention_weights, mlp_bias, norm_bias, norm_gain, value_bias
 
 Reads = Mapping[str, Tensor]
-"""Step of a stack (`interp.attribution.components.Step.name`) -> the direction by which a read-out of the stack's output sees what it writes."""
+"""Step of a stack (`components.Step.name`) -> the direction by which a read-out of the output sees its write."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ Three readings of an unfinished computation, which answer different questions an
                               place of the memory (Langedijk et al. 2023)
 
 Post-norm layers (BART, Marian) hand on a normed stream, and no final norm comes behind them: there the lenses read the stream as
-it is, and the accumulated attribution is the running sum of an exact split with every norm held (`interp.attribution.direct_logit_attribution`).
+it is, and the accumulated attribution is the running sum of an exact split with every norm held (`direct_logit_attribution`).
 
 The unembedding is applied to one layer at a time; tokens are then scored, and no layer x vocabulary tensor is kept.
 """

@@ -48,7 +48,7 @@ class Readout:
     def frozen(self, cache: ActivationCache) -> Float[Tensor, "batch target d_model"]:
         """The directions times the inverse scale of the final norm: what a write to the stream is projected on.
 
-        In families with biases the norms in the way have means, or there are several: `interp.attribution.direct_logit_attribution.sublayer_reads`.
+        In families with biases the norms in the way have means, or there are several: `direct_logit_attribution.sublayer_reads`.
 
         Args:
             cache: with `decoder.ln_final.hook_scale`.

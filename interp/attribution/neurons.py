@@ -9,7 +9,7 @@ LayerNorm also takes the value's mean off. In post-norm families the norm that r
 
 A gated layer's post may be negative, so both ends of that vector are shown. Whether the vector says anything is judged against
 random directions of the same length in the span of the layer's values: a value that is no more extreme over the vocabulary than
-these has no tokens of its own. What a neuron contributes to one read-out is `interp.attribution.source_attribution.neuron_contributions`.
+these has no tokens of its own. What a neuron contributes to one read-out is `source_attribution.neuron_contributions`.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Below the first level: a head over what it reads, the encoder memory over its writers, an MLP over its neurons.
 
-`interp.attribution.residual_stream.decoder_contributions` splits a read-out of the final decoder stream over the decoder's writers. Each of the
+`residual_stream.decoder_contributions` splits a read-out of the final decoder stream over the decoder's writers. Each of the
 following splits one of its terms further, and is exact while attention patterns and norm scales are held at their values in
 this forward pass (methods C.4, F; patterns and scales have their own causes, which these splits do not see):
 

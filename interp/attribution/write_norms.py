@@ -1,6 +1,6 @@
 """What becomes of a write on its way through the norms to the last one?
 
-`interp.attribution.frozen_norms` takes a direction backwards to the writers; here a write c goes forwards. With every norm in its way held at its
+`frozen_norms` takes a direction backwards to the writers; here a write c goes forwards. With every norm in its way held at its
 scale in this pass it stays itself, turned by gains and without its mean,
 
     push(c) = gain * (c - mean(c)) / scale      (norm after norm; no mean in T5),
@@ -10,7 +10,7 @@ else that is written left as it is, a change of a write changes each norm's scal
 
     x' = x + d,     d' = gain * (normalized(x + d) - normalized(x)).
 
-In families with one norm in the way, the final one, both are what `interp.attribution.source_attribution` and `interp.patching.head_ablation` have in closed form.
+In families with one norm in the way, the final one, both are what `source_attribution` and `head_ablation` have in closed form.
 """
 
 import torch

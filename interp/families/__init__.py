@@ -1,6 +1,7 @@
 """The table of model families: where each hook point lives in the host's module tree, and the facts that differ.
 
-This package alone knows Hugging Face module names."""
+This package alone knows Hugging Face module names.
+"""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Geometry of sets of vectors: isotropy, nearest neighbors, hubness, intrinsic dimension, separation of groups, similarity of spaces."""
+"""Isotropy, nearest neighbors, hubness, intrinsic dimension, group separation, similarity of spaces."""
 
 import lazy_loader
 

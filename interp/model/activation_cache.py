@@ -37,7 +37,7 @@ class ActivationCache(ResidualStacks):
     """Hook name -> tensor, read-only.
 
     Keys may also be given in TransformerLens' spelling or as a tuple: `cache["pattern", 2, "cross_attn"]`. Sums over the
-    residual stream (`accumulated_resid`, `decompose_resid`, `stack_head_results`, `logit_attrs`) are in `interp.model.residual_stack`.
+    residual stream (`accumulated_resid`, `decompose_resid`, `stack_head_results`, `logit_attrs`) are in `model.residual_stack`.
 
     Args:
         tensors: what was kept.

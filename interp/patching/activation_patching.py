@@ -12,7 +12,7 @@ between corrupted and clean (Hanna et al. 2024). For keys the softmax is taken e
 saturates (Kramar et al. 2024).
 
 Sites share what they can: in T5's family the recipient is run once and every site goes on from the place where it acts
-(`interp.patching.patching_sites`, `interp.patching.partial_forward`); elsewhere sites of one hook point share passes as copies of the batch, and decoder sites the
+(see `partial_forward`); elsewhere sites of one hook point share passes as copies of the batch, and decoder sites the
 recipient's memory. The vocabulary is never scored.
 """
 

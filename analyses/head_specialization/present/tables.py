@@ -17,6 +17,7 @@ from interp.hooks.names import HeadId
 
 EIGENVALUES = "OV eigenvalue score"
 
+
 def roles_of(labels: Sequence[RoleLabel], head: HeadId) -> str:
     """The roles of a head as text, `none` if it has none."""
     return ", ".join(str(label) for label in labels if label.head == head) or "none"

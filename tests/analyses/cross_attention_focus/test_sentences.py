@@ -1,0 +1,58 @@
+"""The unit of evidence: prompts that share a sentence count once."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from analyses.core.contract import Evidence, Observed
+from analyses.cross_attention_focus import summarise
+from analyses.cross_attention_focus.sentences import by_sentence, fingerprints
+from interp.model.hooked_model import HookedEncoderDecoder
+from tests.support.cross_focus import class_batch, evidence, planted
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def claimed() -> Evidence:
+    model = planted(["prefix", None, "content"])
+    return evidence(model, class_batch(model))
+
+
+def test_prompts_of_one_sentence_are_one_piece_of_evidence(claimed: Evidence) -> None:
+    def twice(observed: Observed) -> Observed:
+        """Every prompt again, further down, as another language of its sentence would be; one number is missing there."""
+        prompts = {name: np.concatenate([values, values]) for name, values in observed.prompts.items()}
+        prompts["alti.decline"][12:] = np.nan
+        return dataclasses.replace(observed, prompts=prompts)
+
+    doubled = dataclasses.replace(
+        claimed,
+        prompt_ids=claimed.prompt_ids + tuple(f"{name}-again" for name in claimed.prompt_ids),
+        model=twice(claimed.model),
+        twins=tuple(twice(twin) for twin in claimed.twins),
+    )
+    once, again = summarise(claimed), summarise(doubled)
+    assert (once.n_prompts, once.n_sentences, again.n_prompts, again.n_sentences) == (12, 12, 24, 12)
+    for one, other in zip(once.trends, again.trends, strict=True):
+        assert other.change.low == pytest.approx(one.change.low, abs=1e-6, nan_ok=True)
+        assert other.change.high == pytest.approx(one.change.high, abs=1e-6, nan_ok=True)
+        assert other.p_value == pytest.approx(one.p_value, nan_ok=True)
+    assert again.flow["alti.decline"].low == pytest.approx(once.flow["alti.decline"].low, rel=1e-5)
+    assert by_sentence(doubled).prompt_ids == claimed.prompt_ids
+    gaps = claimed.model.prompts["raw.head.centre"].copy()
+    assert np.isnan(gaps).any()  # layer 0 reads nothing of the span
+    np.testing.assert_allclose(by_sentence(doubled).model.prompts["raw.head.centre"], gaps, rtol=1e-6)
+
+
+def test_languages_of_a_sentence_share_its_fingerprint_and_other_sentences_do_not(
+    bundled: HookedEncoderDecoder,
+) -> None:
+    sources = [
+        "translate English to German: A dog runs.",
+        "translate English to French: A dog runs.",
+        "translate English to French: A cat runs.",
+    ]
+    first, second, third = fingerprints(bundled.batch(sources, ["Hund.", "Chien.", "Chat."])).tolist()
+    assert first == second != third

@@ -1,0 +1,198 @@
+"""The sampled part of logit attribution: ablation beside attribution, and the answer followed through the layers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analyses.core.contract import Pass, Settings
+from analyses.logit_attribution import ANALYSIS, AttributionSettings
+from analyses.logit_attribution.causal import CausalCheck, ablate, agreement, check
+from analyses.logit_attribution.causal_blocks import causal_blocks, causal_findings, causal_frame
+from analyses.logit_attribution.experiment import experiment, sample
+from analyses.logit_attribution.observe import observe
+from analyses.logit_attribution.premises import lens_reading
+from analyses.logit_attribution.section import present
+from analyses.logit_attribution.summary import with_experiments
+from analyses.logit_attribution.trajectories import trace, trajectories, written
+from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings, trajectory_frame
+from interp.attribution.residual_stream import component_labels
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.report import Figure, Report, Section, Table, render
+from interp.text.batch import Batch
+from tests.support.attribution_runs import analysed
+from tests.support.models import random_batch, tiny
+
+pytestmark = pytest.mark.slow
+
+LENGTHS = ((15, 12, 19, 13, 14, 16), (13, 17, 12, 15, 14, 16))
+SETTINGS = AttributionSettings(causal_prompts=6, draws=2)
+
+
+@pytest.fixture(scope="module")
+def batches() -> list[Batch]:
+    return [random_batch(tiny("t5"), *LENGTHS), random_batch(tiny("t5"), *LENGTHS, seed=1)]
+
+
+@pytest.fixture(scope="module")
+def checked(batches: list[Batch]) -> CausalCheck:
+    model, twin = (experiment(tiny("t5", seed=seed), batches, SETTINGS) for seed in (0, 1))
+    return check(model, twin, 0)
+
+
+def test_the_sample_does_not_depend_on_batches(batches: list[Batch]) -> None:
+    model = tiny("t5")
+    whole = sample(model, batches, 4)
+    singles = [batch.select(index) for batch in batches for index in range(len(batch))]
+    split = sample(model, singles, 4)
+    assert whole is not None
+    assert split is not None
+    assert [text.text for text in whole.source_texts] == [text.text for text in split.source_texts]
+    expected = [
+        batches[0].source_texts[0],
+        batches[0].source_texts[3],
+        batches[1].source_texts[0],
+        batches[1].source_texts[3],
+    ]
+    assert list(whole.source_texts) == expected
+    first, second = (ablate(model, batch, 2) for batch in (whole, split))
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_small_a_sample_is_no_sample(batches: list[Batch], count: int) -> None:
+    assert experiment(tiny("t5"), batches, AttributionSettings(causal_prompts=count)) == {}
+
+
+def test_direct_effect_of_zeroing_is_minus_the_attribution(batches: list[Batch]) -> None:
+    model = tiny("t5")
+    batch = batches[0]
+    arrays = ablate(model, batch, 1)
+    assert arrays["frozen"].shape == (6, 3, 3, 2, 5)
+    hooks = ANALYSIS.hooks_on(model.cfg)
+    logits, cache = model.run_with_cache(batch, hooks)
+    components = observe(Pass(model, batch, logits, cache, Settings()))["difference.components"]
+    labels = component_labels(3, 5)
+    for head, index in (("DL0H3", (0, 0, 3)), ("XL2H4", (2, 1, 4)), ("XL1H0", (1, 1, 0))):
+        np.testing.assert_allclose(
+            arrays["frozen"][(slice(None), 0, *index)], -components[:, labels.index(head)], atol=1e-5
+        )
+
+
+def test_a_head_without_a_successor_has_no_self_repair() -> None:
+    """With one layer and a silent MLP nothing comes after cross-attention but the norm."""
+    model = tiny("t5", num_decoder_layers=1)
+    model.hf.decoder.block[0].layer[2].DenseReluDense.wo.weight.zero_()
+    arrays = ablate(model, random_batch(model, *LENGTHS), 2)
+    total, recomputed = arrays["total"][:, :, 0, 1], arrays["recomputed"][:, :, 0, 1]
+    np.testing.assert_allclose(total, recomputed, atol=2e-5)
+    assert np.abs(arrays["total"] - arrays["frozen"])[:, :, 0, 1].max() > 1e-3, "the norm answers"
+
+
+def test_agreement_is_perfect_for_equal_effects_and_reversed_for_opposite_ones() -> None:
+    effects = np.random.default_rng(0).normal(size=(6, 3, 2, 2, 5)).astype(np.float32)
+    same = agreement({"frozen": effects, "total": 3 * effects}, 0)
+    np.testing.assert_allclose(same.correlation, 1)
+    np.testing.assert_allclose(same.same_sign, 1)
+    opposite = agreement({"frozen": effects, "total": -effects}, 0)
+    np.testing.assert_allclose(opposite.correlation, -1)
+    np.testing.assert_allclose(opposite.same_sign, 0)
+
+
+def test_disagreements_are_heads_with_opposite_intervals() -> None:
+    direct = np.full((6, 3, 2, 2, 5), -0.5, dtype=np.float32)
+    direct += np.random.default_rng(0).normal(scale=0.01, size=direct.shape).astype(np.float32)
+    total = direct.copy()
+    total[:, 1, 1, 0, 3] *= -1
+    found = check({"frozen": direct, "recomputed": direct, "total": total}, None, 0)
+    assert np.argwhere(found.disagree(1)).tolist() == [[1, 0, 3]]
+    assert not found.disagree(0).any()
+    assert "none (zero); DL1H3 (mean); none (resample)" in causal_findings(found)[-1]
+    assert "untrained" not in causal_findings(found)[0]
+
+
+def test_causal_frame_and_blocks(checked: CausalCheck) -> None:
+    frame = causal_frame(checked)
+    assert len(frame) == 30
+    assert frame["zero: total"].is_monotonic_increasing
+    for mode in ("zero", "mean", "resample"):
+        np.testing.assert_allclose(
+            frame[f"{mode}: self-repair"], frame[f"{mode}: total"] - frame[f"{mode}: direct"], atol=1e-6
+        )
+        assert (frame[f"{mode}: total: low"] <= frame[f"{mode}: total: high"]).all()
+        assert frame[f"{mode}: total: twins"].notna().all()
+    findings = causal_findings(checked)
+    assert "on 6 of the prompts" in findings[0]
+    assert "untrained twin" in findings[0]
+    blocks = causal_blocks(checked)
+    assert [type(block) for block in blocks] == [Figure, Table]
+    section = Section("s", "t", "q", findings, blocks, ("l",))
+    assert "tables/logit-attribution-causal.csv" in render(Report("t", "q", findings, "c", (section,), ()))
+
+
+def test_the_section_takes_the_sample_in(batches: list[Batch]) -> None:
+    """What the sample gave joins findings, evidence and limits; an empty sample changes nothing."""
+    result = analysed(tiny("t5"), batches, [tiny("t5", seed=1)])
+    assert with_experiments(result, {}, [], 0) is result
+    model, twin = (experiment(tiny("t5", seed=seed), batches, SETTINGS) for seed in (0, 1))
+    plain, full = present(result), present(with_experiments(result, model, [twin], 0))
+    assert len(full.findings) == len(plain.findings) + 7
+    assert set(plain.limits) < set(full.limits)
+    names = {block.name for block in full.blocks if isinstance(block, Figure | Table)}
+    assert {"logit-attribution-causal", "logit-attribution-depths", "logit-attribution-neurons"} <= names
+
+
+def test_trajectories_end_at_the_model(batches: list[Batch]) -> None:
+    model = tiny("t5-deep-encoder")
+    batch = random_batch(model, *LENGTHS)
+    curves = trace(model, batch)
+    assert curves["lens.log_probability"].shape == (6, 2)
+    assert curves["decoder_lens.log_probability"].shape == (6, 5)
+    np.testing.assert_allclose(
+        curves["lens.log_probability"][:, -1], curves["decoder_lens.log_probability"][:, -1], atol=1e-5
+    )
+    np.testing.assert_allclose(curves["lens.first_choice"][:, -1], curves["decoder_lens.first_choice"][:, -1])
+    logits = model(batch)
+    for prompt, length in enumerate(LENGTHS[1]):
+        labels = batch.labels[prompt, :length]
+        expected = logits[prompt, :length].log_softmax(-1).gather(-1, labels[:, None]).mean()
+        assert curves["lens.log_probability"][prompt, -1] == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_ranks_begin_at_one_and_agree_with_first_choices() -> None:
+    model = tiny("t5")
+    curves = trace(model, random_batch(model, *LENGTHS))
+    for lens in ("lens", "decoder_lens"):
+        assert (curves[f"{lens}.rank"] >= 1).all()
+        assert ((curves[f"{lens}.rank"] == 1) <= (curves[f"{lens}.first_choice"] == 1)).all()
+
+
+def test_the_decoder_writes_from_every_depth(bundled: HookedEncoderDecoder, batches: list[Batch]) -> None:
+    batch = bundled.batch([
+        "translate English to German: The woman is reading a book.",
+        "translate English to German: No.",
+    ])
+    texts = written(bundled, batch)["decoder_lens.texts"]
+    assert len(texts) == bundled.cfg.n_encoder_layers + 1
+    assert texts[-1] == batch.target_texts[0].text
+    assert written(tiny("t5"), batches[0]) == {}
+    curves = trajectories({**trace(bundled, batch), "decoder_lens.texts": texts}, [], 0)
+    table = trajectory_blocks(curves, lens_reading(bundled.cfg))[-1]
+    assert isinstance(table, Table)
+    assert table.frame["written"].tolist() == texts.tolist()
+
+
+def test_trajectory_section(batches: list[Batch]) -> None:
+    model, twin = (trace(tiny("t5", seed=seed), batches[0]) for seed in (0, 1))
+    curves = trajectories(model, [twin], 0)
+    frame = trajectory_frame(curves)
+    assert frame["depth"].tolist() == ["embedding", "layer 0", "layer 1", "layer 2", "embedding", "layer 0", "layer 1"]
+    findings, blocks = trajectory_findings(curves), trajectory_blocks(curves, lens_reading(tiny("t5").cfg))
+    assert all("untrained twins" in sentence for sentence in findings)
+    section = Section("s", "t", "q", findings, blocks, ("l",))
+    files = render(Report("t", "q", findings, "c", (section,), ()))
+    assert "figures/logit-attribution-depths.svg" in files
+    alone = trajectories(model, [], 0)
+    assert replace(alone).log_probability.interval.count.tolist() == [6, 6, 6, 6]
+    assert "no untrained twins" in trajectory_findings(alone)[0]

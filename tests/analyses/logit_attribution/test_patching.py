@@ -1,0 +1,168 @@
+"""Patching, neurons and single prompts in the report: the library's numbers, controls beside them, text that stays text."""
+
+from dataclasses import replace
+from html import unescape
+
+import numpy as np
+import pytest
+import torch
+
+from analyses.core.contract import Arrays, Example
+from analyses.logit_attribution import illustrate
+from analyses.logit_attribution.coloured import coloured_sentence, signed
+from analyses.logit_attribution.exchange import NoPatching, Patching, patch, patching, spread
+from analyses.logit_attribution.exchange_blocks import (
+    patching_blocks,
+    patching_findings,
+    patching_frame,
+    patching_pages,
+)
+from analyses.logit_attribution.memories import neurons, read_neurons
+from analyses.logit_attribution.memory_blocks import neuron_findings, neuron_frame
+from analyses.logit_attribution.portrait import portray
+from analyses.logit_attribution.settings import AttributionSettings
+from analyses.logit_attribution.wording import number
+from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
+from interp.attribution.source_attribution import neuron_contributions
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.activation_patching import patch_sites, sites
+from interp.patching.minimal_pairs import bundled_pairs, pair_batch
+from interp.report import Figure, Paragraph, Report, Section, Sketch, Table, readable_ink, render, tint
+from interp.text.batch import Batch
+from tests.support.attribution_runs import one_pass
+from tests.support.models import random_batch, tiny
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = AttributionSettings(patching_pairs=6, patching_sites=("cross_z", "cross_v"))
+
+
+@pytest.fixture(scope="module")
+def arrays(bundled: HookedEncoderDecoder) -> Arrays:
+    return patch(bundled, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def found(bundled: HookedEncoderDecoder, arrays: Arrays) -> Patching:
+    summary = patching(arrays, 0, bundled.cfg)
+    assert isinstance(summary, Patching)
+    return summary
+
+
+def test_effects_are_those_of_the_library(bundled: HookedEncoderDecoder, arrays: Arrays, found: Patching) -> None:
+    chosen = [pair for pair, used in zip(bundled_pairs(), found.used, strict=True) if used]
+    assert len(chosen) == 6
+    assert len({pair.kind for pair in chosen}) == 5
+    pairs = pair_batch(bundled, chosen)
+    where = sites(bundled, pairs, "cross_z")
+    for direction, estimate in (("denoise", found.denoise), ("noise", found.noise)):
+        effects = patch_sites(bundled, pairs, where, direction)  # type: ignore[arg-type]
+        ratio = effects.numerator.sum(0) / effects.denominator.sum(0)
+        np.testing.assert_allclose(estimate.point[: len(where)], ratio.numpy(), atol=1e-4)
+    assert found.sites[0] == "XL0H0"
+    assert found.sites[len(where)] == "XL0H0 v"
+    assert not np.allclose(arrays["patching.control"], arrays["patching.denoise"], atol=1e-2)
+    assert (found.correlation[:, 0] > 0.8).all()
+    assert (found.correlation[:, 1] <= found.correlation[:, 0] + 1e-9).all()
+
+
+def test_patching_is_presented_with_intervals_and_control(found: Patching) -> None:
+    sentences = " ".join(patching_findings(found))
+    frame = patching_frame(found)
+    top = frame.iloc[0]
+    assert f"{sum(found.flips)} of {len(found.flips)} bundled minimal pairs flip" in sentences
+    expected = f"{top['site']}, {number(top['denoising'])} [{number(top['denoising: low'])}, "
+    assert expected in sentences
+    assert "another pair" in sentences
+    assert (frame["denoising: low"] <= frame["denoising"]).all()
+    figure, table = patching_blocks(found)
+    assert isinstance(figure, Figure)
+    assert isinstance(table, Table)
+    assert {"noising", "another pair", "integrated"} <= set(table.columns_shown or ())
+    (page,) = patching_pages(found)
+    (pairs,) = page.blocks
+    assert isinstance(pairs, Table)
+    assert pairs.frame["lead (logits)"].notna().sum() == 6
+    assert len(pairs.frame) == len(bundled_pairs())
+
+
+def test_a_model_that_no_pair_flips_says_so(tiny_byt5: HookedEncoderDecoder) -> None:
+    summary = patching(patch(tiny_byt5, SETTINGS), 0, tiny_byt5.cfg)
+    assert isinstance(summary, NoPatching)
+    assert "too few to patch on" in patching_findings(summary)[0]
+    assert patching_blocks(summary) == patching_pages(summary) == ()
+    nothing = patch(tiny_byt5, AttributionSettings(patching_pairs=0))
+    assert nothing == {}
+    assert patching(nothing, 0, tiny_byt5.cfg) is None
+
+
+def test_pairs_are_spread_over_kinds() -> None:
+    chosen = spread(bundled_pairs(), 7)
+    kinds = [pair.kind for pair in chosen]
+    assert sorted(kinds.count(kind) for kind in set(kinds)) == [1, 1, 1, 2, 2]
+    assert spread(bundled_pairs()[:3], 7) == bundled_pairs()[:3]
+
+
+def test_neurons_are_chosen_on_one_half_and_measured_on_the_other() -> None:
+    model = tiny("t5")
+    model.module("decoder.2.mlp.hook_post").weight[:, 7] *= 30  # type: ignore[index]
+    batch = random_batch(model, (15, 12, 19, 13), (13, 17, 12, 15))
+    read = read_neurons(model, batch, 4)
+    assert read["neurons.place"][0].tolist() == [2, 7]
+    logits, cache = model.run_with_cache(batch)
+    tokens = label_tokens(batch)
+    direction = logit_difference(model, logits, tokens, runner_up(logits, tokens)).frozen(cache)
+    values = neuron_contributions(model, cache, 2, direction)[..., 7]
+    means = [float(values[prompt, :length].mean()) for prompt, length in ((1, 17), (3, 15))]
+    np.testing.assert_allclose(read["neurons.contribution"][:, 0], means, rtol=1e-4)
+    summary = neurons(read, [read_neurons(tiny("t5", seed=1), batch, 4)], 0)
+    assert summary is not None
+    assert summary.names[0] == "DL2N7"
+    frame = neuron_frame(summary)
+    assert frame["contribution"][0] == pytest.approx(np.mean(means), rel=1e-4)
+    sentence = neuron_findings(summary)[0]
+    assert f"DL2N7 contributes most: {number(float(np.mean(means)))}" in sentence
+    assert "the largest in an untrained twin" in sentence
+    assert read_neurons(model, batch, 0) == {}
+
+
+@pytest.fixture(scope="module")
+def example(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> Example:
+    single = tiny_batch.select(0)
+    with torch.no_grad():
+        arrays = illustrate(one_pass(tiny_t5, single))
+    pieces = single.source_texts[0].pieces
+    return Example("p0", pieces, single.decoder_pieces(0), single.target_texts[0].pieces, arrays)
+
+
+def test_a_prompt_shows_every_answer_with_numbers_that_add_up(example: Example) -> None:
+    intro, sentences, table = portray(example)
+    assert isinstance(intro, Paragraph)
+    assert isinstance(sentences, Sketch)
+    assert isinstance(table, Sketch)
+    by_source = example.arrays["sources"].sum((0, 1))
+    for value in by_source.ravel():
+        assert f"<small>{signed(float(value))}</small>" in sentences.html
+    assert sentences.html.count("<bdi>") == (len(example.source_pieces) + 2) * len(example.label_pieces)
+    row = table.html.split("<tr>")[2]
+    cells = [unescape(cell.split("</td>")[0]) for cell in row.split("<td>")[1:]]
+    assert float(cells[-1]) == pytest.approx(float(example.arrays["value"][0]), abs=0.011)
+    parts = [float(cell.split()[-1]) for cell in cells[:-1]]
+    assert sum(parts) == pytest.approx(float(cells[-1]), abs=0.05)
+
+
+def test_hostile_pieces_stay_text(example: Example) -> None:
+    hostile = replace(example, source_pieces=("<script>alert(1)</script>", "\u202e", *example.source_pieces[2:]))
+    blocks = portray(hostile)
+    section = Section("s", "t", "q", ("f",), blocks, ("l",))
+    page = render(Report("t", "q", ("f",), "c", (section,), (("a", "b"),)))["index.html"].decode()
+    assert "<script>alert" not in page
+    assert "\u202e" not in page
+    assert "[U+202E]" in page
+
+
+def test_colours_are_centred_at_zero_and_readable() -> None:
+    markup = coloured_sentence(("a", "b", "c"), np.array([2.0, 0.0, -1.0]), 2.0)
+    for colour, text in ((tint("purple", 1.0), "+2.00"), ("#f4f6f7", "0.00"), (tint("orange", 0.5), "-1.00")):
+        token = next(part for part in markup.split("<span") if f"<small>{text}</small>" in part)
+        assert f"background:{colour};color:{readable_ink(colour)}" in token

@@ -1,0 +1,157 @@
+"""Two models side by side: the page, its numbers by hand, prefixes, untrained models, bad input, and equal bytes again."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from transformers import ByT5Tokenizer
+from typer.testing import CliRunner
+
+from analyses.cli import app
+from analyses.core.contract import in_t5_shapes
+from analyses.runs.compare_models_report import compared, without_prefix
+from analyses.runs.config import make_config
+from analyses.runs.inputs import choose_analyses
+from analyses.runs.runner import _check_analysable, with_refusals
+from interp.errors import InputError
+from interp.prompts import Prompt
+from tests.support.models import tiny, tiny_hf
+from tests.support.tokenizers import byte_pair_tokenizer
+
+LINES = "The dog sleeps.\nThe house is big.\nA cat runs home.\nA man reads.\n"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A T5 over bytes, a BART with its tokenizer, and a file of prompts with a task prefix."""
+    folder = tmp_path_factory.mktemp("desk")
+    tiny_hf("byt5").save_pretrained(folder / "byt5")
+    ByT5Tokenizer().save_pretrained(folder / "byt5")
+    tokenizer = byte_pair_tokenizer()
+    tiny_hf("bart", vocab_size=len(tokenizer)).save_pretrained(folder / "bart")
+    tokenizer.save_pretrained(folder / "bart")
+    prompts = [
+        {"id": f"p{index}", "source": f"say: {line}", "prefix": "say: ", "target": line.upper()}
+        for index, line in enumerate(LINES.splitlines())
+    ]
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts), encoding="utf-8")
+    return folder
+
+
+def call(*arguments: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["compare-models", *map(str, arguments), "--quiet"])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def compare(desk: Path, second: str, out: Path) -> Path:
+    options = (
+        "-p",
+        desk / "prompts.jsonl",
+        "--twins",
+        "2",
+        "--pages",
+        "0",
+        "-a",
+        "cross_attention_focus,logit_attribution",
+    )
+    code, printed, errors = call(desk / "byt5", second, *options, "-o", out)
+    assert code == 0, errors
+    assert Path(printed.strip()) == out / "index.html"
+    return out
+
+
+@pytest.mark.slow
+def test_t5_and_bart_side_by_side(desk: Path, tmp_path: Path) -> None:
+    out = compare(desk, str(desk / "bart"), tmp_path / "compared")
+    page = (out / "index.html").read_text(encoding="utf-8")
+    for part in ("first/index.html", "second/index.html"):
+        assert f'href="{part}"' in page
+        assert (out / part).is_file()
+    assert "bart knows no task prefixes (positions=&#39;learned&#39;): its 4 prompts are read without." in page
+    assert "byt5 reads 4 prompts as they are, with their task prefixes." in page
+    assert "say: The dog sleeps." in (out / "first" / "tables" / "prompts.csv").read_text(encoding="utf-8")
+    assert "say:" not in (out / "second" / "tables" / "prompts.csv").read_text(encoding="utf-8")
+    assert "Not answered for this model" not in page
+    assert "Contributions under held norms are not the same quantity in both" in page
+    attributed = pd.read_csv(out / "second" / "tables" / "logit-attribution-components.csv")
+    assert {"embedding", "positions", "bias"} <= set(attributed["kind"])
+    numbers = pd.read_csv(out / "tables" / "cross-attention-focus-numbers.csv")
+    assert len(numbers) > 5
+    np.testing.assert_allclose(numbers["difference"], numbers["bart"] - numbers["byt5"], rtol=1e-3, atol=1e-5)
+    assert (numbers["low"] <= numbers["difference"] + 1e-9).all()
+    assert (numbers["difference"] <= numbers["high"] + 1e-9).all()
+    effects = pd.read_csv(out / "tables" / "logit-attribution-numbers.csv").set_index("number")
+    assert "difference.value" in effects.index
+    np.testing.assert_allclose(effects["difference"], effects["bart"] - effects["byt5"], rtol=1e-3, atol=1e-5)
+    findings = pd.read_csv(out / "tables" / "cross-attention-focus-findings.csv")
+    own = json.loads((out / "second" / "results.json").read_text(encoding="utf-8"))["cross_attention_focus"]["findings"]
+    assert findings["bart"].dropna().tolist() == own
+
+
+@pytest.mark.slow
+def test_a_model_and_itself_untrained_and_the_same_bytes_again(desk: Path, tmp_path: Path) -> None:
+    once, again = (compare(desk, "untrained:3", tmp_path / name) for name in ("once", "again"))
+    assert (once / "index.html").read_bytes() == (again / "index.html").read_bytes()
+    assert (once / "comparison.json").read_bytes() == (again / "comparison.json").read_bytes()
+    facts = pd.read_csv(once / "tables" / "model-facts.csv")
+    assert list(facts.columns) == ["attribute", "byt5", "untrained:3", "same"]
+    assert (facts["same"] == "yes").all()
+    assert (pd.read_csv(once / "tables" / "logit-attribution-numbers.csv")["difference"] != 0).any()
+    code, _, errors = call(desk / "byt5", "untrained:3", "-o", once)
+    assert code == 2
+    assert "already exists" in errors
+
+
+def test_differences_are_paired_by_prompt() -> None:
+    first = {"a": np.array([1.0, 2.0, 3.0, np.nan]), "only": np.ones(4), "same": np.ones(4), "a.gap": np.ones(4)}
+    second = {"a": np.array([2.0, 3.5, 4.0, 9.0]), "same": np.ones(4), "a.gap": np.arange(4.0)}
+    frame = compared(first, second, ("x", "y"), seed=0)
+    assert frame["number"].tolist() == ["a"], "what one model lacks, or what is equal for every prompt, is left out"
+    row = frame.iloc[0]
+    assert (row["x"], row["prompts"], row["apart"]) == (2.0, 3, "yes")
+    assert row["difference"] == pytest.approx(3.5 / 3)
+    assert 1.0 <= row["low"] <= row["high"] <= 1.5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted"),
+    [
+        (Prompt("1", "translate English to German: A dog."), "A dog."),
+        (Prompt("2", "say: A dog.", None, {"prefix": "say: "}), "A dog."),
+        (Prompt("3", "A dog."), "A dog."),
+    ],
+)
+def test_prefixes_are_taken_off_for_models_without(prompt: Prompt, wanted: str) -> None:
+    bare = without_prefix(prompt)
+    assert (bare.id, bare.source, bare.fields["prefix"]) == (prompt.id, wanted, "")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        ("untrained:1", "untrained:2", "Both models are untrained; name a checkpoint beside"),
+        ("bundled", "untrained:x", "'untrained:x' names no untrained model; write"),
+        ("bundled", "./no/such/folder", "there is no such folder"),
+    ],
+)
+def test_bad_models_are_refused_in_one_sentence(first: str, second: str, message: str, tmp_path: Path) -> None:
+    code, printed, errors = call(first, second, "-o", tmp_path / "out", "--limit", "2")
+    assert (code, printed) == (2, "")
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_no_chosen_analysis_can_read_is_refused_by_attribute() -> None:
+    cfg = tiny("bart").cfg
+    (chosen,) = choose_analyses(make_config(analyses="logit_attribution"))
+    of_t5 = replace(chosen, analysis=replace(chosen.analysis, applies=in_t5_shapes))
+    with pytest.raises(InputError, match=r"None of the chosen analyses.*positions='learned', norm_place='post'"):
+        _check_analysable(cfg, [of_t5])
+    _check_analysable(cfg, [of_t5, chosen])
+    _check_analysable(tiny("umt5").cfg, [of_t5])
+    (section,) = with_refusals(cfg, [of_t5], [])
+    assert "Not answered for this model: its equations need positions='relative'" in section.findings[0]

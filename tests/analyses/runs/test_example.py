@@ -1,0 +1,51 @@
+"""The example run that is committed is what `make example` makes today."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from analyses.runs.diff import compare
+from analyses.runs.verify import read_manifest, verify
+from tests.support.example import EXAMPLE
+from tests.support.paths import ROOT
+
+COMMITTED = ROOT / "reports" / "example"
+MOST_BYTES = 12_000_000
+
+
+def test_it_is_whole_small_and_holds_nothing_else() -> None:
+    assert verify(COMMITTED).whole, "run `make example` and commit reports/example"
+    present = {path.relative_to(COMMITTED).as_posix() for path in COMMITTED.rglob("*") if path.is_file()}
+    assert present - {"run.log.json"} == {*read_manifest(COMMITTED).files, "manifest.json"}
+    assert sum((COMMITTED / name).stat().st_size for name in present) < MOST_BYTES
+
+
+def test_make_example_asks_for_it() -> None:
+    manifest = read_manifest(COMMITTED)
+    assert manifest.config == EXAMPLE.portable()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    asked = re.search(
+        r"^example:.*\n\t@\$\(BIN\)/(interp run .*) --out reports/example --overwrite$", makefile, re.MULTILINE
+    )
+    assert asked is not None
+    assert sorted(asked[1].split()) == sorted(manifest.command.split())
+
+
+@pytest.mark.slow
+def test_running_it_again_gives_the_same(example_run: Path) -> None:
+    differences = compare(COMMITTED, example_run, rtol=1e-3, atol=1e-4)
+    unlike = [item for item in differences if not item.where.startswith("versions")]
+    assert not unlike, "run `make example`, look at what changed, and commit reports/example"
+
+
+@pytest.mark.slow
+def test_equal_numbers_under_equal_versions_make_equal_bytes(example_run: Path) -> None:
+    """Another processor may add up in another order; where it did not, every byte must be the same."""
+    one, two = read_manifest(COMMITTED), read_manifest(example_run)
+    numbers = [name for name in one.files if name.endswith((".csv", "results.json"))]
+    if one.versions != two.versions or any(one.files[name] != two.files.get(name) for name in numbers):
+        pytest.skip(
+            "made with other versions or on a processor that rounds otherwise; the tables agree within tolerance"
+        )
+    assert [name for name in one.files if one.files[name] != two.files.get(name)] == []

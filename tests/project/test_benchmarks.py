@@ -1,0 +1,70 @@
+"""The benchmark itself: it runs, its reference is the reference, and its promises hold where they do not depend on timing."""
+
+from io import StringIO
+
+import pytest
+import torch
+from rich.console import Console
+
+from benchmarks.forward import INPUTS, REFERENCE, SHAPES, Times, Work, cases, column, measure, ratio, table
+from benchmarks.run_memory import sentences
+from tests.support.models import random_batch, tiny, tiny_hf
+
+
+@pytest.fixture
+def work() -> Work:
+    model = tiny("t5")
+    return Work(tiny_hf("t5"), model, dict(random_batch(model)))
+
+
+def test_every_case_runs_and_the_reference_comes_first(work: Work) -> None:
+    timed = cases(work)
+    assert next(iter(timed)) == REFERENCE
+    times = measure(timed, rounds=2, device="cpu")
+    assert set(times) == set(timed)
+    assert all(len(own.wall) == 2 and min(own.wall) > 0 for own in times.values())
+
+
+def test_the_reference_really_returns_attentions_and_states_and_ours_keeps_at_least_as_much(work: Work) -> None:
+    with torch.no_grad():
+        host = cases(work)[REFERENCE]()
+        _, cache = cases(work)["full cache"]()
+    assert len(host.cross_attentions) == 3
+    assert len(host.encoder_hidden_states) == 3
+    assert len(cache) > len(host.decoder_attentions) + len(host.decoder_hidden_states)
+    torch.testing.assert_close(cache["unembed.hook_out"], host.logits)
+
+
+def test_the_ratio_is_taken_round_by_round() -> None:
+    own, base = Times([2.0, 6.0, 40.0]), Times([1.0, 4.0, 20.0])
+    assert ratio(own.wall, base.wall) == 2.0
+
+
+def test_ablating_all_heads_really_does(work: Work) -> None:
+    with torch.no_grad():
+        ablated = cases(work)["all heads ablated"]()
+        _, cache = work.model.run_with_cache(work.inputs)
+    assert not torch.allclose(ablated, cache["unembed.hook_out"])
+
+
+def test_the_memory_benchmark_has_different_sentences_enough() -> None:
+    made = sentences(1000)
+    assert len(set(made)) == 1000
+    assert made[:100] == sentences(100)
+    with pytest.raises(ValueError, match="different sentences"):
+        sentences(10**6)
+
+
+@pytest.mark.slow
+def test_a_column_measures_every_case_and_the_table_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHAPES, "tiny", {"d_model": 20, "d_kv": 6, "d_ff": 28, "num_layers": 3, "num_heads": 5})
+    monkeypatch.setitem(INPUTS, "tiny", (2, 14, 12))
+    one = column("tiny", "tiny", "cpu", rounds=2)
+    assert one.ratios[REFERENCE] == 1.0
+    assert min(one.ratios.values()) > 0
+    assert one.title == "t5-tiny\n2 x (14 + 12)\ncpu"
+    console = Console(width=100, file=StringIO(), record=True)
+    console.print(table([one, one]))
+    text = console.export_text()
+    assert all(name in text for name in one.ratios)
+    assert f"{one.peak:.2f}" in text
