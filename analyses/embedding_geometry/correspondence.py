@@ -1,7 +1,7 @@
 """Which spaces arrange sentences alike: layers of one stack, encoder against decoder, model against untrained twin?
 
 An item is a sentence: the mean state of its tokens, averaged over the prompts that carry it, so that no two items share a text.
-Pairs of spaces are compared by debiased CKA and by RSA (`representation_similarity`), with p-values from shuffled sentences. A few
+Pairs of spaces are compared by debiased CKA and by RSA (`representation_similarity`), p-values from shuffled sentences. A few
 dimensions of very large variance can decide CKA alone; so it is given once more without the 1 % of dimensions of largest
 variance (at least one). Intervals come from random halves of the sentences: the spread of an estimate from half of them about
 that from all is the spread of the latter about the truth (Politis and Romano 1994).
