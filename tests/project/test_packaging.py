@@ -46,18 +46,31 @@ def test_the_wheel_holds_model_data_and_every_module(built: Path) -> None:
         for path in CHECKPOINT.iterdir():
             assert wheel.read(str(path.relative_to(ROOT))) == path.read_bytes()
     modules = {
-        str(path.relative_to(ROOT)) for package in ("interp", "analyses") for path in (ROOT / package).rglob("*.py")
+        str(path.relative_to(ROOT))
+        for package in ("interp", "analyses")
+        for path in (ROOT / package).rglob("*.py*")
+        if path.suffix in (".py", ".pyi")  # the stubs say what each wing hands on, at run time too
     }
     assert not modules - names
     assert not set(BESIDE_CODE) - names
     assert not [name for name in names if name.startswith(("tests/", "training/", "reports/"))]
     assert any(name.endswith("entry_points.txt") for name in names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
 @pytest.mark.slow
 def test_the_sdist_can_be_built_from_and_tested(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         names = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
-    wanted = {"pyproject.toml", "README.md", "Makefile", "constraints.txt", "tests/conftest.py", *BESIDE_CODE}
+    wanted = {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CITATION.cff",
+        "Makefile",
+        "constraints.txt",
+        "tests/conftest.py",
+        *BESIDE_CODE,
+    }
     assert not wanted - names
     assert str((CHECKPOINT / "model.safetensors").relative_to(ROOT)) in names
