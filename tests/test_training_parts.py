@@ -16,9 +16,9 @@ from training.clock import STEP_CAP, BudgetClock
 from training.data import Example, collate, epoch_batches
 from training.objective import ByteDropout, batch_loss, use_byte_dropout
 from training.recipe import Recipe
-from training.tasks import Encoder, corrupt_spans, epoch_texts, reverse_prefix
+from training.tasks import Encoder
 from training.tokenizer import add_words, build, pieces_of
-from training.train import make_tokenizer
+from training.train import make_optimizer, make_tokenizer
 from training.workers import Workers
 
 
@@ -78,40 +78,6 @@ def test_batches_hold_every_example_once_within_the_limit_in_an_order_of_seed_an
     assert tokens / sum(sizes) > 0.75
     assert batches == list(epoch_batches(examples, 160, seed=3, epoch=2))
     assert batches != list(epoch_batches(examples, 160, seed=3, epoch=3))
-
-
-def test_tasks_are_a_function_of_the_epoch_and_follow_the_recipe() -> None:
-    pairs = tiny_pairs(5)
-    recipe = replace(RECIPE, repeats=(("toy", "fr", 3),), spans=0.5, input_noise=0.5)
-    texts = list(epoch_texts(pairs, recipe, 0))
-    assert texts == list(epoch_texts(pairs, recipe, 0))
-    assert texts != list(epoch_texts(pairs, recipe, 1))
-    sources = [source for source, _ in texts]
-    assert sum(source.startswith("translate English to French: ") for source in sources) == 150
-    assert sum(source.startswith("translate German to English: ") for source in sources) == 50
-    assert 20 < sum("<extra_id_0>" in source for source in sources) < 80
-    assert any(source.endswith("today") for source in sources)
-    assert any(": the" in source for source in sources)
-    with pytest.raises(InputError, match="'summarize: ' cannot be reversed"):
-        reverse_prefix("summarize: ")
-
-
-@pytest.mark.parametrize("length", [1, 2, 5, 13, 40, 77])
-def test_span_corruption_can_be_undone_and_hides_fifteen_percent(length: int) -> None:
-    words = [f"w{index}" for index in range(length)]
-    for seed in range(20):
-        source, target = corrupt_spans(" ".join(words), random.Random(seed))
-        spans: dict[str, list[str]] = {}
-        for word in target.split():
-            if word.startswith("<extra_id_"):
-                spans[word] = []
-            else:
-                spans[list(spans)[-1]].append(word)
-        restored = [word for piece in source.split() for word in spans.get(piece, [piece])]
-        assert restored == words
-        assert sum(map(len, spans.values())) == max(1, round(0.15 * length))
-        assert list(spans) == [f"<extra_id_{index}>" for index in range(len(spans))]
-        assert [piece for piece in source.split() if piece in spans] == list(spans)[:-1]
 
 
 def test_listed_and_frequent_words_become_single_pieces_and_equal_texts_give_equal_tokenizers() -> None:
@@ -196,6 +162,19 @@ def test_the_step_size_warms_up_and_falls_to_zero() -> None:
     assert recipe.rate(9, 0.0) == pytest.approx(0.1)
     assert recipe.rate(500, 0.5) == pytest.approx(0.05)
     assert recipe.rate(999, 1.0) == pytest.approx(0.0)
+
+
+def test_position_biases_step_in_nats_where_the_recipe_says_so() -> None:
+    model = T5ForConditionalGeneration(RECIPE.config())
+    torch.manual_seed(0)
+    _, usual = make_optimizer(model, RECIPE)
+    torch.manual_seed(0)
+    _, scaled = make_optimizer(model, replace(RECIPE, bias_scale=0.5))
+    names = [name for name, _ in model.named_parameters()]
+    changed = {name: new for name, old, new in zip(names, usual, scaled, strict=True) if old != new}
+    assert changed == {
+        f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight": 0.5 for stack in ("encoder", "decoder")
+    }
 
 
 def test_recipes_are_read_from_settings() -> None:

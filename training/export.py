@@ -8,23 +8,19 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration, T5Tokenizer
+from transformers import AutoTokenizer, T5ForConditionalGeneration, T5Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
 from interp.pairs import TranslationPair, read_pairs
 from interp.quality import prefix_swap, score_texts, translate
 from training.card import EXAMPLES, Card, worst_translations
+from training.checkpoints import Storage, read_recipe, write_model
 from training.curve import draw, read_log
 from training.origin import Origin
-from training.recipe import Recipe
-from training.tokenizer import MODEL_MAX_LENGTH
-
-Storage = Literal["bfloat16", "float32"]
 
 LARGEST = 35_000_000
 BEAMS = 4
@@ -46,21 +42,7 @@ def write_checkpoint(run: Path, folder: Path, storage: Storage) -> None:
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")["model"]
     model = T5ForConditionalGeneration(read_recipe(run).config())
     model.load_state_dict(state)
-    model.generation_config = GenerationConfig(
-        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, max_new_tokens=MODEL_MAX_LENGTH
-    )
-    model.save_pretrained(folder)
-    T5Tokenizer.from_pretrained(run / "tokenizer").save_pretrained(folder)
-    weights = folder / "model.safetensors"
-    tensors = {name: tensor.to(getattr(torch, storage)) for name, tensor in load_file(weights).items()}
-    save_file(tensors, weights, metadata={"format": "pt"})
-    weights.chmod(0o644)  # safetensors leaves the file readable by its owner alone.
-
-
-def read_recipe(run: Path) -> Recipe:
-    """The recipe of the run in `run`."""
-    fields = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-    return Recipe.of([f"{name}={json.dumps(value)}" for name, value in fields.items()])
+    write_model(model, T5Tokenizer.from_pretrained(run / "tokenizer"), folder, storage)
 
 
 def export(

@@ -44,7 +44,22 @@ class Recipe:
         input_noise: Share of sources whose first letter is made lower case, and share that lose their final stop.
         repeats: How often a pair of (corpus, language) is seen in an epoch; once where not named.
         reverse: Whether German→English and French→English are tasks too.
+        reverse_share: Share of the pairs that are asked in that direction too.
         spans: Share of pairs that add a span-corruption example without prefix (English, German or French text).
+        roll_spans: Whether hidden spans may stand anywhere; else the last token is always hidden, as in T5's released code.
+        infills: Share of pairs that add an example of one hidden word.
+        labels: Share of pairs that add an example "language: " and a text, whose target is the language's name.
+        joined: Share of translations that are of two sentences.
+        joined_spans: Share of span corruptions that are of two or three sentences, so that several spans are hidden.
+        lower_prefixes: Share of task prefixes in lower case.
+        upper_prefixes: Share of task prefixes in upper case.
+        lost_marks: Share of sources that lose their closing mark.
+        lower_sentences: Share of sources in lower case.
+        slips: Share of sources with one letter left out, doubled, or changed places with the next.
+        copies: Share of names and numbers shared by a pair's sides that give way to others.
+        counts: Share of pairs whose number word (two to ten) gives way to digits.
+        bias_scale: Step scale of the position-bias tables, in nats, because they are added to logits; 0 for their root mean
+            square at initialization as for other parameters, which is d_model^-1/2 and keeps them within 2 nats.
         seed: Seeds initialization, batch order, dropout and noise.
     """
 
@@ -66,7 +81,21 @@ class Recipe:
     input_noise: float = 0.03
     repeats: tuple[tuple[str, str, int], ...] = (("tatoeba", "fr", 2),)
     reverse: bool = False
+    reverse_share: float = 1.0
     spans: float = 0.0
+    roll_spans: bool = True
+    infills: float = 0.0
+    labels: float = 0.0
+    joined: float = 0.0
+    joined_spans: float = 0.0
+    lower_prefixes: float = 0.0
+    upper_prefixes: float = 0.0
+    lost_marks: float = 0.0
+    lower_sentences: float = 0.0
+    slips: float = 0.0
+    copies: float = 0.0
+    counts: float = 0.0
+    bias_scale: float = 0.0
     seed: int = 0
 
     def config(self) -> T5Config:

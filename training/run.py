@@ -1,20 +1,21 @@
 """One training run in a folder: its model and optimizer, where it stands, one step, and how it is saved and resumed.
 
 The folder holds `recipe.json`, `origin.json` (digests of what it was trained on and from), `tokenizer/`, `log.jsonl` (one line
-every 50 steps) and `checkpoint.pt`.
+every 50 steps) and `checkpoint.pt`, and where moments are kept their folders `step-N`.
 """
 
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from transformers import T5ForConditionalGeneration
+from transformers import T5ForConditionalGeneration, T5Tokenizer
 
 from interp.errors import InputError
+from training.checkpoints import write_model
 from training.clock import BudgetClock
 from training.data import Example, collate
 from training.objective import batch_loss
@@ -31,7 +32,7 @@ class Run:
         recipe: its hyperparameters.
         model: the model in training.
         optimizer: AdamW with one group for each parameter.
-        scales: each parameter's root mean square at initialization, in the optimizer's order.
+        scales: what each parameter's step size is a share of, in the optimizer's order.
         clock: its budget.
         workers: the processes that compute it.
         epoch: the epoch of the next batch.
@@ -133,15 +134,26 @@ class Run:
             log.write_text("".join(kept), encoding="utf-8")
         return True
 
-    def log(self, held_out: float) -> None:
-        """Appends a line to the log: clock, epoch, mean smoothed loss since the line before, held-out loss or null."""
+    def keep(self, folder: Path) -> None:
+        """Writes the weights as they are now to `folder`, as bfloat16, with configuration and tokenizer."""
+        if self.workers.first:
+            write_model(self.model, T5Tokenizer.from_pretrained(self.folder / "tokenizer"), folder, "bfloat16")
+
+    def log(self, held_out: Mapping[str, float]) -> None:
+        """Appends a line to the log.
+
+        It holds the clock, the epoch, the mean smoothed loss since the line before (null before the first step), the loss on
+        held-out translations (null where not measured), and `tasks`, the losses on other tasks' held-out examples by name.
+        """
+        translation = held_out.get("translation", math.nan)
         line = {
             "step": self.clock.taken,
             "seconds": round(self.clock.spent, 1),
             "epoch": self.epoch,
             "progress": round(self.clock.progress, 4),
-            "loss": round(sum(self.losses) / len(self.losses), 4),
-            "held_out": None if math.isnan(held_out) else round(held_out, 4),
+            "loss": round(sum(self.losses) / len(self.losses), 4) if self.losses else None,
+            "held_out": None if math.isnan(translation) else round(translation, 4),
+            "tasks": {name: round(loss, 4) for name, loss in held_out.items() if name != "translation"},
         }
         self.losses.clear()
         if self.workers.first:

@@ -1,7 +1,8 @@
-"""Where training starts: fresh weights, or those of a checkpoint whose embedding is grown to the run's vocabulary.
+"""Where training starts: fresh weights, or those of a checkpoint that is grown to the run's vocabulary and width.
 
 A piece that both vocabularies have keeps its embedding; a new piece gets the mean of the embeddings of the pieces that the old
-tokenizer makes of it, so that a whole word starts as the average of its parts.
+tokenizer makes of it, so that a whole word starts as the average of its parts. New neurons read as fresh ones do and write
+nothing yet, so that the grown model computes what the old one did (Chen, Goodfellow, Shlens 2016, arXiv:1511.05641).
 """
 
 from pathlib import Path
@@ -12,7 +13,9 @@ from transformers import AutoTokenizer, T5ForConditionalGeneration, T5Tokenizer
 from interp.errors import InputError
 from training.recipe import Recipe
 
-_SHAPE = ("d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "feed_forward_proj")
+_SHAPE = ("d_model", "d_kv", "num_layers", "num_decoder_layers", "num_heads", "feed_forward_proj")
+_READING = (".wi.weight", ".wi_0.weight", ".wi_1.weight")
+_WRITING = ".wo.weight"
 _EMBEDDINGS = ("shared.weight", "lm_head.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 
 
@@ -25,7 +28,7 @@ def grown_model(recipe: Recipe, tokenizer: T5Tokenizer, start: Path | None) -> T
         start: a checkpoint folder, or None for fresh weights.
 
     Raises:
-        InputError: if the checkpoint's shape is not the recipe's, vocabulary aside.
+        InputError: if the checkpoint's shape is not the recipe's, vocabulary aside, or its feed-forward layers are wider.
     """
     model = T5ForConditionalGeneration._from_config(recipe.config(), attn_implementation="eager")
     if start is None:
@@ -37,9 +40,26 @@ def grown_model(recipe: Recipe, tokenizer: T5Tokenizer, start: Path | None) -> T
             raise InputError(
                 f"The checkpoint in {str(start)!r} has {name} {had}, but the recipe asks for {wanted}. Make them equal."
             )
+    if old.config.d_ff > model.config.d_ff:
+        raise InputError(
+            f"The checkpoint in {str(start)!r} has d_ff {old.config.d_ff}, but the recipe asks for {model.config.d_ff}. Raise "
+            "d_ff: neurons can be added, not taken away."
+        )
     grown = _grown_embedding(old.shared.weight.detach(), AutoTokenizer.from_pretrained(start), tokenizer)
-    model.load_state_dict({**old.state_dict(), **dict.fromkeys(_EMBEDDINGS, grown)})
+    wider = _widened(old.state_dict(), model.state_dict())
+    model.load_state_dict({**wider, **dict.fromkeys(_EMBEDDINGS, grown)})
     return model
+
+
+def _widened(old: dict[str, torch.Tensor], fresh: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    wider = dict(old)
+    for name, weight in old.items():
+        if name.endswith(_READING):
+            wider[name] = torch.cat([weight, fresh[name][len(weight) :]])
+        elif name.endswith(_WRITING):
+            added = fresh[name].shape[1] - weight.shape[1]
+            wider[name] = torch.cat([weight, weight.new_zeros(len(weight), added)], 1)
+    return wider
 
 
 def _grown_embedding(weight: torch.Tensor, old: T5Tokenizer, new: T5Tokenizer) -> torch.Tensor:
