@@ -22,6 +22,7 @@ from training.curve import draw, read_log
 from training.data import Example, collate
 from training.export import export
 from training.objective import batch_loss
+from training.prepare import Start
 from training.run import Run
 from training.train import train
 
@@ -102,7 +103,7 @@ def test_a_warm_start_keeps_known_pieces_and_averages_the_parts_of_new_ones(fini
     start = tmp_path / "start"
     export(finished.folder, tiny_pairs(), start, "float32", "")
     grown = replace(RECIPE, vocabulary=176)
-    run = train(tiny_pairs(), grown, BudgetClock(steps=10), tmp_path / "run", start=start, stop_after=0)
+    run = train(tiny_pairs(), grown, BudgetClock(steps=10), tmp_path / "run", start=Start(start), stop_after=0)
     old, new = AutoTokenizer.from_pretrained(start), AutoTokenizer.from_pretrained(tmp_path / "run" / "tokenizer")
     before, after = finished.model.shared.weight, run.model.shared.weight
     added = [piece for piece in new.get_vocab() if piece not in old.get_vocab()]
@@ -119,13 +120,13 @@ def test_a_warm_start_keeps_known_pieces_and_averages_the_parts_of_new_ones(fini
     ):
         other = replace(grown, **{field: value})
         with pytest.raises(InputError, match=message):
-            train(tiny_pairs(), other, BudgetClock(steps=10), tmp_path / field, start=start)
+            train(tiny_pairs(), other, BudgetClock(steps=10), tmp_path / field, start=Start(start))
 
 
 def test_a_widened_start_computes_what_it_did_and_its_new_neurons_learn(finished: Run, tmp_path: Path) -> None:
     start, wider = tmp_path / "start", replace(RECIPE, d_ff=40)
     export(finished.folder, tiny_pairs(), start, "float32", "")
-    run = train(tiny_pairs(), wider, BudgetClock(steps=30), tmp_path / "run", start=start, stop_after=0)
+    run = train(tiny_pairs(), wider, BudgetClock(steps=30), tmp_path / "run", start=Start(start), stop_after=0)
     batch = collate([Example((5, 6, 7, 1), (8, 9, 1))], torch.device("cpu"))
     before, after = finished.model.eval(), run.model.eval()
     torch.testing.assert_close(batch_loss(after, batch, 0.0), batch_loss(before, batch, 0.0))
@@ -144,13 +145,13 @@ def test_a_widened_start_computes_what_it_did_and_its_new_neurons_learn(finished
 def test_a_run_goes_on_without_its_start_and_from_a_recipe_of_fewer_fields(finished: Run, tmp_path: Path) -> None:
     start, folder = tmp_path / "start", tmp_path / "run"
     export(finished.folder, tiny_pairs(), start, "float32", "")
-    train(tiny_pairs(), RECIPE, BudgetClock(steps=20), folder, start=start, stop_after=10)
+    train(tiny_pairs(), RECIPE, BudgetClock(steps=20), folder, start=Start(start), stop_after=10)
     told = json.loads((folder / "origin.json").read_text())
     shutil.rmtree(start)
     fields = json.loads((folder / "recipe.json").read_text())
     del fields["labels"]  # What a run of before that field wrote.
     (folder / "recipe.json").write_text(json.dumps(fields))
-    assert train(tiny_pairs(), RECIPE, BudgetClock(steps=20), folder, start=start).clock.taken == 20
+    assert train(tiny_pairs(), RECIPE, BudgetClock(steps=20), folder, start=Start(start)).clock.taken == 20
     assert json.loads((folder / "origin.json").read_text()) == told
     assert told["start_sha256"] is not None
     with pytest.raises(InputError, match="holds a run on other pairs"):
@@ -187,7 +188,7 @@ def test_the_log_tells_the_held_out_loss_of_every_task_from_the_start(tmp_path: 
 def test_a_card_tells_how_the_weights_came_to_be_that_a_run_started_from(finished: Run, tmp_path: Path) -> None:
     start, folder = tmp_path / "start", tmp_path / "run"
     export(finished.folder, tiny_pairs(), start, "float32", "")
-    train(tiny_pairs(), RECIPE, BudgetClock(steps=50), folder, start=start)
+    train(tiny_pairs(), RECIPE, BudgetClock(steps=50), folder, start=Start(start))
     with pytest.raises(InputError, match="started from other weights; say in --before how they came to be"):
         export(folder, tiny_pairs(), tmp_path / "out", "bfloat16", "")
     card = export(folder, tiny_pairs(), tmp_path / "out", "bfloat16", "", "120 steps from fresh weights.")

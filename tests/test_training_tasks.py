@@ -13,11 +13,12 @@ from interp.pairs import TranslationPair
 from tests.toy_pairs import RECIPE, tiny_pairs
 from training.copying import counted, invented_name, names_of, renamed
 from training.noise import slipped
+from training.prepare import make_tokenizer
 from training.recipe import Recipe
 from training.spans import corrupted, hidden_places, hide_word
 from training.tasks import Encoder, Mixture, reversed_prefix
-from training.train import make_tokenizer
 
+SENTINELS = range(32099, 31999, -1)
 BARE = replace(RECIPE, spans=0.0, reverse=False, input_noise=0.0, repeats=())
 
 
@@ -39,11 +40,11 @@ def test_the_example_of_the_paper() -> None:
     words = "the old clock in the hall stopped at nine today".split()
     ids = dict(zip(dict.fromkeys(words), range(10, 30), strict=False))
     hidden = [word in {"clock", "stopped", "at"} for word in words]
-    source, target = corrupted([ids[word] for word in words], hidden, 32099)
+    source, target = corrupted([ids[word] for word in words], hidden, SENTINELS)
     names = {number: word for word, number in ids.items()}
     assert " ".join(str(names.get(token, token)) for token in source) == "the old 32099 in the hall 32098 nine today"
     assert " ".join(str(names.get(token, token)) for token in target) == "32099 clock 32098 stopped at 32097"
-    at_the_end = corrupted([1, 2, 3], [False, True, True], 99)
+    at_the_end = corrupted([1, 2, 3], [False, True, True], (99, 98))
     assert at_the_end == ((1, 99), (99, 2, 3))
 
 
@@ -51,7 +52,7 @@ def test_the_example_of_the_paper() -> None:
 def test_lengths_are_those_of_the_released_code(raw: int, inputs: int, targets: int) -> None:
     for seed in range(30):
         hidden = hidden_places(raw, random.Random(seed), roll=False)
-        source, target = corrupted(range(1000, 1000 + raw), hidden, 900)
+        source, target = corrupted(range(1000, 1000 + raw), hidden, range(900, 800, -1))
         assert (len(source) + 1, len(target) + 1) == (inputs, targets)
         assert not hidden[0]
         assert hidden[-1]
@@ -70,7 +71,7 @@ def test_span_corruption_can_be_undone(length: int, roll: bool) -> None:
     for seed in range(30):
         hidden = hidden_places(length, random.Random(seed), roll)
         assert sum(hidden) == min(max(round(0.15 * length), 1), length - 1)
-        source, target = corrupted(ids, hidden, 99)
+        source, target = corrupted(ids, hidden, range(99, 0, -1))
         spans: dict[int, list[int]] = {}
         for token in target:
             if token < 100:
@@ -153,6 +154,7 @@ def test_sources_are_varied_as_often_as_the_recipe_says(field: str, pattern: str
     class Texts(Encoder):
         def __init__(self) -> None:
             self.seen: list[tuple[str, str]] = []
+            self.sentinels = ()
 
         def turn(self) -> None:
             pass

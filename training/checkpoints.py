@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GenerationConfig, T5ForConditionalGeneration, T5Tokenizer
+from transformers import GenerationConfig, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from training.recipe import Recipe
 from training.tokenizer import MODEL_MAX_LENGTH
@@ -18,7 +18,9 @@ from training.tokenizer import MODEL_MAX_LENGTH
 Storage = Literal["bfloat16", "float32"]
 
 
-def write_model(model: T5ForConditionalGeneration, tokenizer: T5Tokenizer, folder: Path, storage: Storage) -> None:
+def write_model(
+    model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, folder: Path, storage: Storage
+) -> None:
     """Writes weights, configuration and tokenizer to `folder`.
 
     Args:

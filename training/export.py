@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import torch
-from transformers import AutoTokenizer, T5ForConditionalGeneration, T5Tokenizer
+from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
@@ -21,6 +21,7 @@ from training.card import EXAMPLES, Card, worst_translations
 from training.checkpoints import Storage, read_recipe, write_model
 from training.curve import draw, read_log
 from training.origin import Origin
+from training.warmstart import fresh_model
 
 LARGEST = 35_000_000
 BEAMS = 4
@@ -40,9 +41,12 @@ def write_checkpoint(run: Path, folder: Path, storage: Storage) -> None:
     if not (run / "checkpoint.pt").is_file():
         raise InputError(f"There is no checkpoint.pt in {str(run)!r}. Train first.")
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")["model"]
-    model = T5ForConditionalGeneration(read_recipe(run).config())
+    recipe = read_recipe(run)
+    # Runs of before they wrote one have no config.json.
+    config = T5Config.from_pretrained(run) if (run / "config.json").is_file() else recipe.config()
+    model = fresh_model(config, recipe.tied)
     model.load_state_dict(state)
-    write_model(model, T5Tokenizer.from_pretrained(run / "tokenizer"), folder, storage)
+    write_model(model, AutoTokenizer.from_pretrained(run / "tokenizer"), folder, storage)
 
 
 def export(

@@ -43,28 +43,27 @@ def _parts(total: int, parts: int, draw: random.Random) -> list[int]:
 
 
 def corrupted(
-    ids: Sequence[int], hidden: Sequence[bool], first_sentinel: int
+    ids: Sequence[int], hidden: Sequence[bool], sentinels: Sequence[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Source and target of a text whose `hidden` tokens are to be found, without `</s>`.
 
     Args:
         ids: the text.
         hidden: True at each token to hide.
-        first_sentinel: id of `<extra_id_0>`; those of the following sentinels descend.
+        sentinels: ids of `<extra_id_0>`, `<extra_id_1>` and so on, which descend in T5's vocabulary; enough of them.
     """
     source: list[int] = []
     target: list[int] = []
-    sentinel = first_sentinel
+    unused = iter(sentinels)
     before = False
     for token, gone in zip(ids, hidden, strict=True):
         if gone and not before:
-            source.append(sentinel)
-            target.append(sentinel)
-            sentinel -= 1
+            source.append(next(unused))
+            target.append(source[-1])
         (target if gone else source).append(token)
         before = gone
     if not before:
-        target.append(sentinel)
+        target.append(next(unused))
     return tuple(source), tuple(target)
 
 

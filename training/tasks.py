@@ -7,11 +7,12 @@ and some are of two sentences. Every share is a field of the recipe, and what is
 recipe without it gives the same texts.
 """
 
+import itertools
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from transformers import T5Tokenizer
+from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
 from interp.pairs import TranslationPair
@@ -19,23 +20,33 @@ from training.copying import counted, names_of, renamed
 from training.data import Example
 from training.noise import cased, noised, typed
 from training.recipe import Recipe
-from training.spans import corrupted, hidden_places, hide_word
+from training.spans import CORRUPTION, SPAN, corrupted, hidden_places, hide_word
 
 LABEL_PREFIX = "language: "
 _PREFIX = re.compile(r"translate (\w+) to (\w+): ")
 _LONGEST_JOIN = 3
+LONGEST = 512
 
 
 class Encoder:
     """Turns texts into token ids and remembers those of this epoch and the last, because most texts come back every epoch.
 
-    Sides longer than the tokenizer's `model_max_length` are cut, keeping `</s>`.
+    Sides longer than the tokenizer's `model_max_length`, or than 512 tokens as T5's, are cut, keeping `</s>`.
+
+    Attributes:
+        tokenizer: the tokenizer.
+        longest: tokens of a side at most, `</s>` included.
+        end: id of `</s>`.
+        sentinels: ids of `<extra_id_0>`, `<extra_id_1>` and so on, as many as the tokenizer has.
     """
 
-    def __init__(self, tokenizer: T5Tokenizer) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
-        self.first_sentinel: int = tokenizer.convert_tokens_to_ids("<extra_id_0>")
+        self.longest = min(tokenizer.model_max_length, LONGEST)
         self.end: int = tokenizer.eos_token_id
+        known = tokenizer.get_vocab()
+        names = itertools.takewhile(known.__contains__, (f"<extra_id_{index}>" for index in itertools.count()))
+        self.sentinels = tuple(known[name] for name in names)
         self._known: dict[str, tuple[int, ...]] = {}
         self._last: dict[str, tuple[int, ...]] = {}
 
@@ -53,7 +64,9 @@ class Encoder:
             elif text not in self._known:
                 new.append(text)
         if new:
-            rows = self.tokenizer(new, truncation=True, return_attention_mask=False)["input_ids"]
+            rows = self.tokenizer(new, truncation=True, max_length=self.longest, return_attention_mask=False)[
+                "input_ids"
+            ]
             self._known.update((text, tuple(row)) for text, row in zip(new, rows, strict=True))
         return tuple(self._known[text] for text in wanted)
 
@@ -124,7 +137,15 @@ class Mixture:
                 yield self._varied_backwards(pair, draw)
 
     def spans(self, draw: random.Random, share: float) -> tuple[Example, ...]:
-        """Span corruption of a share of the texts, each of one sentence or, with the recipe's share, of two or three."""
+        """Span corruption of a share of the texts, each of one sentence or, with the recipe's share, of two or three.
+
+        Raises:
+            InputError: if the tokenizer has too few sentinels.
+        """
+        if share and len(self.encoder.sentinels) < round(CORRUPTION * self.encoder.longest / SPAN) + 2:
+            raise InputError(
+                f"Span corruption needs sentinels, but the tokenizer has {len(self.encoder.sentinels)}. Set spans to 0."
+            )
         chosen = []
         for pair in self.pairs if share else ():
             if draw.random() < share:
@@ -135,10 +156,10 @@ class Mixture:
         known = iter(self.encoder.ids(text for texts in chosen for text in texts))
         examples = []
         for texts in chosen:
-            ids = [token for _ in texts for token in next(known)[:-1]][: self.encoder.tokenizer.model_max_length - 1]
+            ids = [token for _ in texts for token in next(known)[:-1]][: self.encoder.longest - 1]
             if len(ids) > 1:
                 hidden = hidden_places(len(ids), draw, self.recipe.roll_spans)
-                source, target = corrupted(ids, hidden, self.encoder.first_sentinel)
+                source, target = corrupted(ids, hidden, self.encoder.sentinels)
                 examples.append(Example((*source, self.encoder.end), (*target, self.encoder.end)))
         return tuple(examples)
 
