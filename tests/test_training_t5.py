@@ -156,7 +156,12 @@ def test_gradient_checkpointing_computes_layers_twice_and_changes_no_gradient(tm
 
 @pytest.mark.parametrize(
     ("size", "parameters", "millions"),
-    [("tiny", 15_570_688, 15.58), ("mini", 31_220_480, 31.23), ("small", 60_506_624, 60.5), ("base", 222_903_552, 222.9)],
+    [
+        ("tiny", 15_570_688, 15.58),
+        ("mini", 31_220_480, 31.23),
+        ("small", 60_506_624, 60.5),
+        ("base", 222_903_552, 222.9),
+    ],
 )
 def test_sizes_are_the_published_ones(size: str, parameters: int, millions: float) -> None:
     assert parameters / 1e6 == pytest.approx(millions, rel=1e-3)

@@ -17,13 +17,15 @@ from transformers.utils import logging as transformers_logging
 from interp.errors import InputError
 from interp.pairs import TranslationPair, read_pairs
 from interp.quality import prefix_swap, score_texts, translate
+from training.abilities import measure
 from training.card import EXAMPLES, Card, worst_translations
 from training.checkpoints import Storage, read_recipe, write_model
 from training.curve import draw, read_log
 from training.origin import Origin
 from training.warmstart import fresh_model
 
-LARGEST = 35_000_000
+LARGEST = 18_000_000
+MOST_PARAMETERS = 9_000_000
 BEAMS = 4
 
 
@@ -63,13 +65,18 @@ def export(
         before: how the weights came to be that the run started from, for the card.
 
     Raises:
-        InputError: if the run started from other weights and nothing is said of them, or if the folder comes out larger than
-            35 MB.
+        InputError: if the run started from other weights and nothing is said of them, or if the model is larger than what is
+            bundled: 9 million parameters, 18 MB.
     """
     curve = read_log(run / "log.jsonl")
     start = Origin(**json.loads((run / "origin.json").read_text(encoding="utf-8")))
     if start.start_sha256 is not None and not before.strip():
         raise InputError("The run started from other weights; say in --before how they came to be, for the card.")
+    if read_recipe(run).parameters() > MOST_PARAMETERS:
+        raise InputError(
+            f"The model has {read_recipe(run).parameters():,} parameters, but at most {MOST_PARAMETERS:,} can be bundled. Use a "
+            "kept moment of the run (--keep-from) as it is."
+        )
     write_checkpoint(run, folder, storage)
     draw(curve, folder / "loss.svg")
     digests = tuple(
@@ -86,6 +93,7 @@ def export(
         storage=storage,
         beams=BEAMS,
         scores=score_texts(pairs, translations),
+        abilities=measure(model, tokenizer, pairs, read_recipe(run), BEAMS),
         swap=prefix_swap(model, tokenizer, pairs, BEAMS),
         examples=tuple(zip(EXAMPLES, translate(model, tokenizer, EXAMPLES, BEAMS), strict=True)),
         worst=worst_translations(pairs, translations),
