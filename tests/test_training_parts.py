@@ -71,14 +71,30 @@ def test_byte_dropout_drops_the_share_it_says_and_keeps_the_mean() -> None:
 def test_batches_hold_every_example_once_within_the_limit_in_an_order_of_seed_and_epoch() -> None:
     draw = random.Random(1)
     examples = [Example((index, *[5] * draw.randint(1, 20)), (6,) * draw.randint(1, 20)) for index in range(200)]
-    batches = list(epoch_batches(examples, 160, seed=3, epoch=2))
+    batches = list(epoch_batches([examples], 160, seed=3, epoch=2))
     assert sorted(example.source[0] for batch in batches for example in batch) == list(range(200))
     sizes = [len(batch) * (max(len(e.source) for e in batch) + max(len(e.target) for e in batch)) for batch in batches]
     assert max(sizes) <= 160
     tokens = sum(len(example.source) + len(example.target) for example in examples)
     assert tokens / sum(sizes) > 0.75
-    assert batches == list(epoch_batches(examples, 160, seed=3, epoch=2))
-    assert batches != list(epoch_batches(examples, 160, seed=3, epoch=3))
+    assert batches == list(epoch_batches([examples], 160, seed=3, epoch=2))
+    assert batches != list(epoch_batches([examples], 160, seed=3, epoch=3))
+
+
+def test_every_batch_has_its_share_of_every_task_and_little_padding() -> None:
+    draw = random.Random(1)
+    lengths = [draw.randint(5, 20) for _ in range(900)]
+    translations = [Example((5,) * length, (6,) * (length + draw.randint(-3, 3))) for length in lengths]
+    labels = [Example((7,) * length, (8, 1)) for length in lengths[:300]]
+    batches = list(epoch_batches([translations, labels], 400, seed=0, epoch=0))
+    shares = [sum(example.target == (8, 1) for example in batch) / len(batch) for batch in batches]
+    assert sum(0.05 < share < 0.5 for share in shares) > 0.9 * len(shares)
+    apart = list(epoch_batches([[*translations, *labels]], 400, seed=0, epoch=0))
+    assert sum(
+        share in {0.0, 1.0} for share in (sum(e.target == (8, 1) for e in b) / len(b) for b in apart)
+    ) > 0.5 * len(apart)
+    sizes = [len(batch) * (max(len(e.source) for e in batch) + max(len(e.target) for e in batch)) for batch in batches]
+    assert sum(len(e.source) + len(e.target) for batch in batches for e in batch) / sum(sizes) > 0.7
 
 
 def test_listed_and_frequent_words_become_single_pieces_and_equal_texts_give_equal_tokenizers() -> None:

@@ -29,9 +29,10 @@ def tokenizer() -> T5Tokenizer:
 
 def texts(recipe: Recipe, tokenizer: T5Tokenizer, epoch: int = 0, copies: int = 20) -> list[tuple[str, str]]:
     """The decoded examples of an epoch of `copies` times twenty pairs."""
-    examples = Mixture(tiny_pairs(copies), recipe, Encoder(tokenizer)).epoch(epoch)
+    tasks = Mixture(tiny_pairs(copies), recipe, Encoder(tokenizer)).epoch(epoch)
     return [
         tuple(tokenizer.decode(side[:-1], skip_special_tokens=False) for side in (each.source, each.target))
+        for examples in tasks
         for each in examples
     ]
 
@@ -127,8 +128,10 @@ def test_spans_of_every_language_are_of_one_sentence_or_more(tokenizer: T5Tokeni
 
 
 def test_a_label_is_one_piece_that_names_the_language(tokenizer: T5Tokenizer) -> None:
-    examples = Mixture(tiny_pairs(20), replace(BARE, labels=1.0), Encoder(tokenizer)).epoch(0)
-    labelled = [each for each in examples if tokenizer.decode(each.source).startswith("language:")]
+    tasks = Mixture(tiny_pairs(20), replace(BARE, labels=1.0), Encoder(tokenizer)).epoch(0)
+    labelled = [
+        each for examples in tasks for each in examples if tokenizer.decode(each.source).startswith("language:")
+    ]
     assert len(labelled) == 400
     names = Counter()
     for each in labelled:

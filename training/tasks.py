@@ -95,16 +95,16 @@ class Mixture:
         for pair in pairs:
             self._alike.setdefault((pair.corpus, pair.prefix), []).append(pair)
 
-    def epoch(self, epoch: int) -> tuple[Example, ...]:
-        """Every example of one epoch, a function of the pairs, the recipe and the epoch alone."""
+    def epoch(self, epoch: int) -> tuple[tuple[Example, ...], ...]:
+        """The examples of each task in one epoch, a function of the pairs, the recipe and the epoch alone."""
         self.encoder.turn()
         seed = f"{self.recipe.seed}-{epoch}"
-        texts = [
-            *self.translations(random.Random(f"tasks-{seed}")),
-            *self.infills(random.Random(f"infills-{seed}"), self.recipe.infills),
-            *self.labels(random.Random(f"labels-{seed}"), self.recipe.labels),
-        ]
-        return self.encoder.encode(texts) + self.spans(random.Random(f"spans-{seed}"), self.recipe.spans)
+        return (
+            self.encoder.encode(self.translations(random.Random(f"tasks-{seed}"))),
+            self.encoder.encode(self.infills(random.Random(f"infills-{seed}"), self.recipe.infills)),
+            self.encoder.encode(self.labels(random.Random(f"labels-{seed}"), self.recipe.labels)),
+            self.spans(random.Random(f"spans-{seed}"), self.recipe.spans),
+        )
 
     def held_out(self) -> Mapping[str, tuple[Example, ...]]:
         """Examples of each task that the recipe has, one a pair and the same every time, by the name of the task.

@@ -60,7 +60,7 @@ def held_out_losses(run: Run, sets: Mapping[str, Sequence[Example]]) -> dict[str
     run.model.eval()
     with torch.no_grad():
         for name, examples in sets.items():
-            every = epoch_batches(examples, run.recipe.tokens_per_batch, 0, 0)
+            every = epoch_batches([examples], run.recipe.tokens_per_batch, 0, 0)
             total = sum(float(batch_loss(run.model, collate(batch, run.device), 0.0)) for batch in every)
             losses[name] = total / sum(len(example.target) for example in examples)
     run.model.train()
