@@ -158,6 +158,16 @@ def test_a_run_goes_on_without_its_start_and_from_a_recipe_of_fewer_fields(finis
         train(tiny_pairs()[:10], RECIPE, BudgetClock(steps=20), folder)
 
 
+def test_a_control_run_learns_from_shuffled_pairs_and_is_measured_on_true_ones(tmp_path: Path) -> None:
+    plain = train(tiny_pairs(50), RECIPE, BudgetClock(steps=30), tmp_path / "plain")
+    control = train(tiny_pairs(50), replace(RECIPE, shuffled=True), BudgetClock(steps=30), tmp_path / "control")
+    assert not torch.equal(weights(plain), weights(control))
+    rows = [
+        [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()] for run in (plain, control)
+    ]
+    assert rows[0][0]["held_out"] == rows[1][0]["held_out"]
+
+
 def test_kept_moments_are_folders_that_transformers_loads(tmp_path: Path) -> None:
     recipe = replace(RECIPE, labels=0.5)
     for stop in (5, None):

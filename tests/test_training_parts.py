@@ -200,6 +200,7 @@ def test_recipes_are_read_from_settings() -> None:
         ("layer=6", "no field 'layer'. Its fields are d_model"),
         ("layers=six", "is not FIELD=VALUE"),
         ("layers=6.5", "layers is of type int, got 6.5"),
+        ("spans=15", r"spans is a share, from 0 to 1, got 15\.0"),
     ):
         with pytest.raises(InputError, match=message):
             Recipe.of([setting])

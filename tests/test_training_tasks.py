@@ -17,6 +17,7 @@ from training.prepare import make_tokenizer
 from training.recipe import Recipe
 from training.spans import corrupted, hidden_places, hide_word
 from training.tasks import Encoder, Mixture, reversed_prefix
+from training.train import shuffled_pairs
 
 SENTINELS = range(32099, 31999, -1)
 BARE = replace(RECIPE, spans=0.0, reverse=False, input_noise=0.0, repeats=())
@@ -37,7 +38,17 @@ def texts(recipe: Recipe, tokenizer: T5Tokenizer, epoch: int = 0, copies: int = 
     ]
 
 
-def test_the_example_of_the_paper() -> None:
+def test_the_figure_of_the_paper() -> None:
+    text = "Thank you for inviting me to your party last week ."
+    hidden = [word in {"for", "inviting", "last"} for word in text.split()]
+    sides = corrupted(range(11), hidden, (90, 91, 92))
+    names = {**dict(enumerate(text.split())), 90: "<X>", 91: "<Y>", 92: "<Z>"}
+    source, target = (" ".join(names[token] for token in side) for side in sides)
+    assert source == "Thank you <X> me to your party <Y> week ."
+    assert target == "<X> for inviting <Y> last <Z>"
+
+
+def test_the_example_of_the_research_note() -> None:
     words = "the old clock in the hall stopped at nine today".split()
     ids = dict(zip(dict.fromkeys(words), range(10, 30), strict=False))
     hidden = [word in {"clock", "stopped", "at"} for word in words]
@@ -221,6 +232,17 @@ def test_numbers_are_replaced_alike_on_both_sides() -> None:
     assert counted(word, 1.0, random.Random(1)).target.endswith(" Hunde rennen.")
     other = replace(word, target="Hunde rennen zu zweit.")
     assert counted(other, 1.0, draw) == other
+
+
+def test_shuffled_targets_change_places_within_corpus_and_language() -> None:
+    pairs = tiny_pairs()
+    shuffled = shuffled_pairs(pairs, 0)
+    assert [pair.source for pair in shuffled] == [pair.source for pair in pairs]
+    for language in ("de", "fr"):
+        before, after = ([pair.target for pair in some if pair.language == language] for some in (pairs, shuffled))
+        assert sorted(after) == sorted(before)
+        assert sum(one == other for one, other in zip(before, after, strict=True)) < 5
+    assert shuffled == shuffled_pairs(pairs, 0) != shuffled_pairs(pairs, 1)
 
 
 def test_an_encoder_forgets_what_two_epochs_did_not_ask_for(tokenizer: T5Tokenizer) -> None:

@@ -17,6 +17,10 @@ from interp.errors import InputError
 
 SENTINELS = 100
 LISTED_WORDS = "translate English German French chair table plate knife spoon horse goat sheep cat dog".split()
+_SHARES = (
+    "dropout label_smoothing input_noise reverse_share spans infills labels joined joined_spans lower_prefixes upper_prefixes "
+    "lost_marks lower_sentences slips copies counts"
+).split()
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Recipe:
         slips: Share of sources with one letter left out, doubled, or changed places with the next.
         copies: Share of names and numbers shared by a pair's sides that give way to others.
         counts: Share of pairs whose number word (two to ten) gives way to digits.
+        shuffled: Whether targets change places among training pairs of one corpus and language, so that there is nothing to align:
+            a control.
         bias_scale: Step scale of the position-bias tables, in nats, because they are added to logits; 0 for their root mean
             square at initialization as for other parameters, which is d_model^-1/2 and keeps them within 2 nats.
         seed: Seeds initialization, batch order, dropout and noise.
@@ -109,6 +115,7 @@ class Recipe:
     slips: float = 0.0
     copies: float = 0.0
     counts: float = 0.0
+    shuffled: bool = False
     bias_scale: float = 0.0
     seed: int = 0
 
@@ -119,6 +126,9 @@ class Recipe:
                 raise InputError(
                     f"The recipe's {name} is one of {', '.join(choices)}, got {getattr(self, name)!r}. Choose one."
                 )
+        for name in _SHARES:
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise InputError(f"The recipe's {name} is a share, from 0 to 1, got {getattr(self, name)}. Mend it.")
         for name in ("accumulation", "warmup_steps", "tokens_per_batch"):
             if getattr(self, name) < 1:
                 raise InputError(f"The recipe's {name} is at least 1, got {getattr(self, name)}. Raise it.")

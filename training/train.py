@@ -8,7 +8,9 @@ the outcome is a function of recipe and pairs; with `--minutes` the schedule fol
 
 import argparse
 import itertools
+import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,6 +43,16 @@ def split_pairs(
     """Pairs to train on, and every 500th pair, held out for the loss curve."""
     training = tuple(pair for index, pair in enumerate(pairs, 1) if index % HELD_OUT_EVERY)
     return training, tuple(pairs[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
+
+
+def shuffled_pairs(pairs: Sequence[TranslationPair], seed: int) -> tuple[TranslationPair, ...]:
+    """`pairs` with the targets of each corpus and language in another order, a function of `seed`."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        alike.setdefault((pair.corpus, pair.language), []).append(pair.target)
+    for (corpus, language), targets in alike.items():
+        random.Random(f"shuffled-{seed}-{corpus}-{language}").shuffle(targets)
+    return tuple(replace(pair, target=alike[pair.corpus, pair.language].pop()) for pair in pairs)
 
 
 def batches(mixture: Mixture, run: Run) -> Iterator[tuple[Example, ...]]:
@@ -99,6 +111,8 @@ def train(
     if board and run.workers.first:
         run.board = Board(folder / "board", clock.taken)
     training, held = split_pairs(pairs)
+    if run.recipe.shuffled:
+        training = shuffled_pairs(training, run.recipe.seed)
     encoder = Encoder(AutoTokenizer.from_pretrained(folder / "tokenizer"))
     held_out = Mixture(held, run.recipe, encoder).held_out()
     if clock.taken == 0 and not (folder / "checkpoint.pt").exists():
