@@ -69,8 +69,8 @@ class Recipe:
         slips: Share of sources with one letter left out, doubled, or changed places with the next.
         copies: Share of names and numbers shared by a pair's sides that give way to others.
         counts: Share of pairs whose number word (two to ten) gives way to digits.
-        shuffled: Whether targets change places among training pairs of one corpus and language, so that there is nothing to align:
-            a control.
+        shuffled: Whether targets change places among the training pairs of one corpus and language, as a control with nothing
+            to align.
         bias_scale: Step scale of the position-bias tables, in nats, because they are added to logits; 0 for their root mean
             square at initialization as for other parameters, which is d_model^-1/2 and keeps them within 2 nats.
         seed: Seeds initialization, batch order, dropout and noise.
