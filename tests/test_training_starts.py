@@ -20,6 +20,7 @@ from training.clock import BudgetClock
 from training.export import write_checkpoint
 from training.prepare import Start
 from training.run import Run
+from training.tasks import Encoder, Mixture
 from training.train import train
 
 ROOT = Path(__file__).parent.parent
@@ -78,10 +79,19 @@ def test_fine_tuning_goes_on_when_its_start_is_gone(v11: Path, tmp_path: Path) -
         assert torch.equal(one, other)
 
 
-def test_a_fine_tuned_model_learns_span_corruption_with_its_own_sentinels(v11: Path, tmp_path: Path) -> None:
-    run = tuned(tmp_path / "run", v11, spans=1.0, repeats=(), reverse=False)
-    assert "spans" not in json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["tasks"]  # 20 pairs
-    assert run.recipe.spans == 1.0
+def test_span_corruption_uses_the_sentinels_of_the_tokenizer_that_is_kept(v11: Path, tmp_path: Path) -> None:
+    tuned(tmp_path / "run", v11, stop=1, spans=1.0)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "run" / "tokenizer")
+    recipe = replace(RECIPE, spans=1.0, joined_spans=1.0, reverse=False)
+    *_, spans = Mixture(tiny_pairs(), recipe, Encoder(tokenizer)).epoch(0)
+    assert len(spans) == 20
+    first, second = tokenizer.convert_tokens_to_ids(["<extra_id_0>", "<extra_id_1>"])
+    assert (first, second) == (259, 260)  # Bytes have ascending ones.
+    for example in spans:
+        assert example.target[0] == first
+        assert [token for token in example.source if token > 258] == [token for token in example.target if token > 258][
+            : sum(token > 258 for token in example.source)
+        ]
     start = tmp_path / "start"
     tiny_hf("byt5").save_pretrained(start)
     ByT5Tokenizer(extra_ids=0).save_pretrained(start)
