@@ -7,7 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_models
-from analyses.commands.messages import messages, progress
+from analyses.commands.messages import messages, progress_bar
 
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
 
@@ -42,8 +42,8 @@ def compare_models(
       interp compare-models bundled path/to/marian --prompts mine.txt --out reports/t5-and-marian
       interp compare-models bundled untrained:1 --analyses cross_attention_focus --limit 16
     """
-    with messages(debug), progress(quiet) as advance:
-        from analyses.runs.compare_models import compare_models as compare
+    with messages(debug), progress_bar(quiet) as progress:
+        from analyses.runs.compare_models import compare_two_models
         from analyses.runs.config import make_config
 
         config = make_config(
@@ -57,5 +57,5 @@ def compare_models(
             device=device,
             dtype=dtype,
         )
-        path = compare(first, second, config, out, overwrite, advance)
+        path = compare_two_models(first, second, config, out, overwrite, progress)
     typer.echo(path)

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from analyses.core.arrays import axis_sizes, specs_of
 from analyses.core.contract import Arrays, Evidence, Observed
+from analyses.head_specialization.arrays import ARRAYS
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.copy_hits import CopyEvidence, copy_evidence
 from analyses.head_specialization.measure.importance import agreement
@@ -143,7 +145,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         permuted_labels=None if permuted is None else _labelled(judge_all(permuted, settings, evidence.seed)),
         copying=_copying(evidence),
         syntax=_syntax(evidence, settings),
-        sample=_sample_size(evidence.model.experiment),
+        sample=axis_sizes(evidence.model.experiment, specs_of(ARRAYS, "experiment")).get("sample", 0),
         values={
             kind: {name: column.values for name, column in columns_of(kind, evidence.model, settings).items()}
             for kind in ATTENTION_KINDS
@@ -170,15 +172,6 @@ def summarise(evidence: Evidence) -> HeadAtlas:
 
 def _labelled(verdict: Verdict) -> int:
     return len({label.head for label in verdict.labels})
-
-
-def _sample_size(experiment: Arrays) -> int:
-    """Prompts of the sample; 0 if nothing was measured on it."""
-    return max((len(values) for name, values in experiment.items() if _per_prompt(name)), default=0)
-
-
-def _per_prompt(name: str) -> bool:
-    return "importance" in name or name.endswith(("copying_hits", "/encoder.entropy"))
 
 
 def _existence(evidence: Evidence, settings: HeadSettings) -> dict[tuple[AttentionKind, str, Rule], float]:
