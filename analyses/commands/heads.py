@@ -1,6 +1,6 @@
 """The command that says what every attention head does: roles with their evidence and controls, in the terminal or as CSV."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from analyses.head_specialization import HeadAtlas, HeadSettings
     from interp.model.hooked_model import HookedEncoderDecoder
     from interp.prompts import Prompt
-
-_EVIDENCE, _OUTPUT = "Evidence", "Output"
 
 _TITLES = {
     "roles": "Roles",
@@ -41,25 +39,9 @@ _NEAREST = 10
 
 Kind = Literal["all", "encoder", "decoder", "cross"]
 
-
-_KIND = typer.Option(help="Which attention.", rich_help_panel=_OUTPUT)
-_EVERY = typer.Option("--every", help="Every head, with or without a role.", rich_help_panel=_OUTPUT)
-_POSITION = typer.Option("--position", help="Position or content, by head.", rich_help_panel=_EVIDENCE)
-_IMPORTANCE = typer.Option("--importance", help="Gradient score and all ablations, by head.", rich_help_panel=_EVIDENCE)
-_SIMILARITY = typer.Option("--similarity", help="Clusters of heads that attend alike.", rich_help_panel=_EVIDENCE)
-_COPYING = typer.Option("--copying", help="OV eigenvalues and hit rates.", rich_help_panel=_EVIDENCE)
-_LINKS = typer.Option("--links", help="Word links of every cross-attention head.", rich_help_panel=_EVIDENCE)
-_GOLD = typer.Option(
-    help="Gold links, one prompt a line: s-t sure, spt possible, words counted from 0 after the prefix.",
-    rich_help_panel=_EVIDENCE,
-)
-_CONLLU = typer.Option(help="Gold parses for syntactic heads, a CoNLL-U file.", rich_help_panel=_EVIDENCE)
-_PREFIX = typer.Option(help="Text before every parsed sentence.", rich_help_panel=_EVIDENCE)
-_SAMPLE = typer.Option(min=2, help="Prompts for importance, copying and nulls.", rich_help_panel=_EVIDENCE)
-_OUT = typer.Option(
-    "--out", "-o", help="Write tables there: FILE.csv, FILE-importance.csv, ...", rich_help_panel=_OUTPUT
-)
-_OVERWRITE = typer.Option("--overwrite", help="Replace files that are there.", rich_help_panel=_OUTPUT)
+_evidence, _output = options.evidence_option, options.output_option
+_GOLD = "Gold links, one prompt a line: s-t sure, spt possible, words counted from 0 after the prefix."
+_OUT = "Write tables there: FILE.csv, FILE-importance.csv, ..."
 
 
 def heads(
@@ -71,19 +53,19 @@ def heads(
     twins: options.Twins = 5,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
-    kind: Annotated[Kind, _KIND] = "all",
-    every: Annotated[bool, _EVERY] = False,
-    position: Annotated[bool, _POSITION] = False,
-    importance: Annotated[bool, _IMPORTANCE] = False,
-    similarity: Annotated[bool, _SIMILARITY] = False,
-    copying: Annotated[bool, _COPYING] = False,
-    links: Annotated[bool, _LINKS] = False,
-    gold: Annotated[Path | None, _GOLD] = None,
-    conllu: Annotated[Path | None, _CONLLU] = None,
-    prefix: Annotated[str, _PREFIX] = "",
-    sample: Annotated[int, _SAMPLE] = 16,
-    out: Annotated[Path | None, _OUT] = None,
-    overwrite: Annotated[bool, _OVERWRITE] = False,
+    kind: Annotated[Kind, _output(help="Which attention.")] = "all",
+    every: Annotated[bool, _output("--every", help="Every head, with or without a role.")] = False,
+    position: Annotated[bool, _evidence("--position", help="Position or content, by head.")] = False,
+    importance: Annotated[bool, _evidence("--importance", help="Gradient score and all ablations, by head.")] = False,
+    similarity: Annotated[bool, _evidence("--similarity", help="Clusters of heads that attend alike.")] = False,
+    copying: Annotated[bool, _evidence("--copying", help="OV eigenvalues and hit rates.")] = False,
+    links: Annotated[bool, _evidence("--links", help="Word links of every cross-attention head.")] = False,
+    gold: Annotated[Path | None, _evidence(help=_GOLD)] = None,
+    conllu: Annotated[Path | None, _evidence(help="Gold parses for syntactic heads, a CoNLL-U file.")] = None,
+    prefix: Annotated[str, _evidence(help="Text before every parsed sentence.")] = "",
+    sample: Annotated[int, _evidence(min=2, help="Prompts for importance, copying and nulls.")] = 16,
+    out: Annotated[Path | None, _output("--out", "-o", help=_OUT)] = None,
+    overwrite: Annotated[bool, _output("--overwrite", help="Replace files that are there.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Print what every attention head does: its roles with score, interval, null, untrained twins and permuted weights.
@@ -102,7 +84,7 @@ def heads(
         check_output(out, ".csv", overwrite)
         read = read_prompt_set(prompts, limit).prompts
         given = [read[place] for place in reading_order(read)]
-        settings = _settings(importance, similarity, _gold_links(read, gold), _parses(conllu), prefix, sample)
+        settings = _settings(read, importance, similarity, gold, conllu, prefix, sample)
         hooked = interp.load(model, revision=revision, device=device)
         atlas = survey(hooked, given, settings, twins, seed, batch_size, progress)
         asked = {
@@ -119,55 +101,34 @@ def heads(
             for name, frame in tables.items():
                 path = out if name == "roles" else out.with_name(f"{out.stem}-{name}.csv")
                 frame.to_csv(path, index=False, lineterminator="\n")
-    typer.echo(_sentence(atlas))
+    typer.echo(atlas)
     for name, frame in tables.items():
         _print(atlas, name, frame)
 
 
 def _settings(
-    importance: bool, similarity: bool, links: dict[str, str], conllu: str, prefix: str, sample: int
+    prompts: "Sequence[Prompt]",
+    importance: bool,
+    similarity: bool,
+    gold: Path | None,
+    conllu: Path | None,
+    prefix: str,
+    sample: int,
 ) -> "HeadSettings":
     from analyses.head_specialization import HeadSettings
+    from analyses.head_specialization.measure.links import links_by_source
+    from analyses.head_specialization.measure.parses import as_conllu, read_conllu
     from analyses.runs.settings_check import choose
 
     choices = {
         "importance": ("gradient", "zero", "mean", "resample", "unbiased") if importance else ("gradient",),
         "similarity": "all" if similarity else "none",
-        "links": links,
-        "conllu": conllu,
+        "links": {} if gold is None else links_by_source(prompts, read_text(gold, "gold file")),
+        "conllu": "" if conllu is None else as_conllu(read_conllu(conllu)),
         "prefix": prefix,
         "sample": sample,
     }
     return choose(HeadSettings, choices, "setting of head_specialization")
-
-
-def _parses(path: Path | None) -> str:
-    from analyses.head_specialization.measure.parses import as_conllu, read_conllu
-
-    return "" if path is None else as_conllu(read_conllu(path))
-
-
-def _gold_links(prompts: "tuple[Prompt, ...]", path: Path | None) -> dict[str, str]:
-    """Source -> its line of the gold file; empty lines are prompts without links."""
-    from analyses.head_specialization.measure.links import gold_links
-    from interp.errors import InputError
-
-    if path is None:
-        return {}
-    lines = read_text(path, "gold file").splitlines()
-    if len(lines) != len(prompts):
-        raise InputError(
-            f"The gold file has {len(lines)} lines for {len(prompts)} prompts; give one line for each prompt."
-        )
-    found: dict[str, str] = {}
-    for prompt, line in zip(prompts, lines, strict=True):
-        if line.strip():
-            gold_links(line)
-            if found.setdefault(prompt.source, line) != line:
-                raise InputError(
-                    f"Prompt {prompt.id} has the source of another prompt and other gold links; give one of them."
-                )
-    return found
 
 
 def _tables(atlas: "HeadAtlas", kind: Kind, every: bool, asked: list[str]) -> "dict[str, pd.DataFrame]":
@@ -199,34 +160,17 @@ def _tables(atlas: "HeadAtlas", kind: Kind, every: bool, asked: list[str]) -> "d
     return {"roles": roles} | {name: of_kind(name) for name in (*names, *asked)}
 
 
-def _links(hooked: "HookedEncoderDecoder", prompts: "list[Prompt]", batch_size: int) -> "pd.DataFrame":
+def _links(hooked: "HookedEncoderDecoder", prompts: "Sequence[Prompt]", batch_size: int) -> "pd.DataFrame":
     import pandas as pd
 
     from analyses.head_specialization import batches_of, links_frame
 
     ids, batches = batches_of(hooked, prompts, batch_size)
-    frames, start = [], 0
+    frames, remaining = [], iter(ids)
     for batch in batches:
-        frame = links_frame(hooked, batch)
-        frame["prompt"] = [ids[start + place] for place in frame["prompt"]]
-        frames.append(frame)
-        start += len(batch)
+        frame, own = links_frame(hooked, batch), [next(remaining) for _ in range(len(batch))]
+        frames.append(frame.assign(prompt=[own[place] for place in frame["prompt"]]))
     return pd.concat(frames, ignore_index=True)
-
-
-def _sentence(atlas: "HeadAtlas") -> str:
-    labelled = len({label.head for label in atlas.labels})
-    untrained, twins = sum(atlas.twin_labels), len(atlas.twin_labels)
-    text = (
-        f"{labelled or 'None'} of {atlas.heads} heads {'have' if labelled > 1 else 'has'} a role on {atlas.prompts} prompts; "
-        f"of {twins * atlas.heads} untrained heads {untrained}"
-    )
-    permuted = (
-        ""
-        if atlas.permuted_labels is None
-        else f", with permuted weights (on {atlas.sample} prompts) {atlas.permuted_labels}"
-    )
-    return f"{text}{permuted}."
 
 
 def _print(atlas: "HeadAtlas", name: str, frame: "pd.DataFrame") -> None:

@@ -12,6 +12,9 @@ from analyses.commands.messages import messages, progress_bar
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
 
 
+_FOLDER = Path("reports/compared")
+
+
 def compare_models(
     first: Annotated[str, typer.Argument(help=_NAME, show_default=False, autocompletion=complete_models)],
     second: Annotated[str, typer.Argument(help="As the first.", show_default=False, autocompletion=complete_models)],
@@ -24,9 +27,7 @@ def compare_models(
     pages: options.Pages = 100,
     device: options.Device = "auto",
     dtype: options.DType = "float32",
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the comparison.", rich_help_panel="Output")
-    ] = Path("reports/compared"),
+    out: Annotated[Path, options.output_option("--out", "-o", help="Folder of the comparison.")] = _FOLDER,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -46,16 +47,6 @@ def compare_models(
         from analyses.runs.compare_models import compare_two_models
         from analyses.runs.config import make_config
 
-        config = make_config(
-            prompts=prompts,
-            limit=limit,
-            analyses=analyses,
-            seed=seed,
-            batch_size=batch_size,
-            twins=twins,
-            pages=pages,
-            device=device,
-            dtype=dtype,
-        )
+        config = make_config(**options.given_choices())
         path = compare_two_models(first, second, config, out, overwrite, progress)
     typer.echo(path)

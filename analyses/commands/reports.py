@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.main import get_current_context  # type: ignore[attr-defined]  # not named in its public list
 
 from analyses.commands import options
 from analyses.commands.messages import messages, progress_bar
@@ -45,7 +44,9 @@ def run(
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_file import resolve
 
-        chosen = resolve(config, _given(), _settings(words), lambda sentence: typer.echo(sentence, err=True))
+        chosen = resolve(
+            config, options.given_choices(), _settings(words), lambda sentence: typer.echo(sentence, err=True)
+        )
         if dry_run:
             typer.echo(chosen.to_yaml(as_given=True), nl=False)
             return
@@ -53,15 +54,6 @@ def run(
 
         path = run_analyses(chosen, out, overwrite, progress)
     typer.echo(path)
-
-
-def _given() -> dict[str, Any]:
-    """The choices that were made on the command line, defaults left out."""
-    from analyses.runs.config import RunConfig
-
-    context = get_current_context()
-    sources = {name: context.get_parameter_source(name) for name in context.params if name in RunConfig.model_fields}
-    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import torch
 from analyses.core.arrays import axis_sizes, joined, model_sizes, specs_of
 from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, Stage
 from analyses.core.registry import source_of
-from analyses.core.shards import Observations, Shards
+from analyses.core.shards import Observations, Shards, shard_name
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
@@ -135,8 +135,10 @@ def observe(
     names = []
     for index, group in enumerate(_shards(batches)):
         names.append(f"{label}-{index:05d}")
-        if not store.has_shard(names[-1]):
-            store.write_shard(names[-1], _observe_shard(model, group, analyses))
+        places = {item.name: shard_name(names[-1], item.name) for item in analyses}
+        if not all(place in store for place in places.values()):
+            for name, arrays in _observe_shard(model, group, analyses).items():
+                store[places[name]] = arrays
         done += sum(map(len, group))
         progress(f"observing {label}", done, total)
     weights: dict[str, Arrays] = {}
@@ -178,21 +180,21 @@ def _run(
 
 def _observe_shard(
     model: HookedEncoderDecoder, group: Sequence[Batch], analyses: Sequence[ConfiguredAnalysis]
-) -> dict[str, np.ndarray]:
-    """The observed arrays of several batches, their names behind that of the analysis, numbers in single precision."""
-    parts = []
+) -> Mapping[str, Arrays]:
+    """What every analysis observes in several batches, numbers in single precision."""
+    parts: dict[str, list[Arrays]] = {item.name: [] for item in analyses}
     for batch in group:
-        seen: dict[str, np.ndarray] = {}
         with torch.no_grad():
             logits, cache = _run(model, batch, analyses)
             for item in analyses:
                 keys = {spec.name for spec in item.analysis.arrays if spec.content == "key"}
                 with item.named():
                     arrays = item.analysis.observe(Pass(model, batch, logits, cache, item.settings))
-                    for name, values in item.checked(arrays, "observe", model.cfg, len(batch)).items():
-                        seen[f"{item.name}/{name}"] = np.asarray(values, None if name in keys else np.float32)
-        parts.append(seen)
-    return joined(parts)
+                    checked = item.checked(arrays, "observe", model.cfg, len(batch))
+                parts[item.name].append({
+                    name: np.asarray(values, None if name in keys else np.float32) for name, values in checked.items()
+                })
+    return {name: joined(found) for name, found in parts.items()}
 
 
 def illustrate(

@@ -98,11 +98,17 @@ class HeadAtlas:
     target_origin: str
     settings: HeadSettings
 
+    def __str__(self) -> str:
+        labelled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
+        permuted = f", with permuted weights (on {self.sample} prompts) {self.permuted_labels}"
+        return (
+            f"{labelled or 'None'} of {self.heads} heads {'have' if labelled > 1 else 'has'} a role on {self.prompts} prompts; "
+            f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}."
+        )
+
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
-        table = self.labels_frame()
-        count = f"<p>{table['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts.</p>"
-        return count + str(table.to_html(index=False, float_format="{:.3f}".format))
+        return f"<p>{self}</p>{self.labels_frame().to_html(index=False, float_format='{:.3f}'.format)}"
 
     def labels_frame(self) -> pd.DataFrame:
         """One row for every role of every head, the strongest first."""

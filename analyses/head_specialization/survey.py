@@ -49,7 +49,7 @@ def heads(
     # By name, as a run asks for it: this module is itself a part of the package that puts the analysis together.
     item = ConfiguredAnalysis(get("head_specialization"), settings or HeadSettings())
     ids, batches = batches_of(model, prompts, batch_size, progress)
-    return summarise(gather([item], model, ids, batches, twins, seed, progress).of(item))
+    return summarise(*gather([item], model, ids, batches, twins, seed, progress))
 
 
 def batches_of(

@@ -11,12 +11,11 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from analyses.core.contract import Observed
 from analyses.core.observing import Progress
 from analyses.runs.compare_models_report import (
     PLACES,
@@ -146,19 +145,13 @@ def _run(
     inputs = read_inputs(asked)
     order = reading_order(inputs.prompts.prompts)
     found: dict[str, Numbers] = {}
-
-    def keep(observed: Mapping[str, Observed]) -> None:
-        for item in inputs.analyses:
-            if item.name in observed:
-                found[item.name] = numbers_by_prompt(observed[item.name], item.analysis.arrays, order)
-
     run_inputs(
         inputs,
         folder / place,
         overwrite=False,
         progress=lambda what, done, total: progress(f"{name}: {what}", done, total),
         loaded=model.model,
-        keep=keep,
+        keep=lambda item, observed: found.update({item.name: numbers_by_prompt(observed, item.analysis.arrays, order)}),
     )
     results = json.loads((folder / place / "results.json").read_text(encoding="utf-8"))
     findings = {name: section["findings"] for name, section in results.items()}

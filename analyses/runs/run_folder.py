@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
-from safetensors import safe_open
+from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from analyses.runs.manifest import file_hash
@@ -42,7 +42,7 @@ class Staging:
     def _shard(self, name: str) -> Path:
         return self.folder / "shards" / f"{name}.safetensors"
 
-    def has_shard(self, name: str) -> bool:
+    def __contains__(self, name: str, /) -> bool:
         """Whether a shard of this run, or of an earlier one of the same identity, is there and as it was written."""
         path = self._shard(name)
         mark = path.with_suffix(_MARK)
@@ -53,14 +53,17 @@ class Staging:
         mark.unlink(missing_ok=True)
         return False
 
-    def read_shard(self, name: str, prefix: str = "") -> dict[str, np.ndarray] | None:
-        """The arrays of a shard whose names begin with a prefix, or None if the shard is not there whole."""
-        if not self.has_shard(name):
-            return None
-        with safe_open(self._shard(name), framework="numpy") as shard:
-            return {key: shard.get_tensor(key) for key in shard.keys() if key.startswith(prefix)}  # noqa: SIM118
+    def __getitem__(self, name: str, /) -> Mapping[str, np.ndarray]:
+        """The arrays of a shard.
 
-    def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        Raises:
+            KeyError: if it is not there whole.
+        """
+        if name not in self:
+            raise KeyError(f"the shard {name} was lost while the run was going on")
+        return load_arrays(self._shard(name).read_bytes())
+
+    def __setitem__(self, name: str, arrays: Mapping[str, np.ndarray], /) -> None:
         """Keep a shard; it appears whole or not at all."""
         path = self._shard(name)
         path.parent.mkdir(exist_ok=True)

@@ -5,15 +5,15 @@ configuration -> prompts, model -> batches -> observations (shards) -> results -
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from analyses.core.contract import Analysis, Observed
-from analyses.core.evidence import Gathered, gather, twin_seeds
+from analyses.core.contract import Analysis, Evidence, Observed
+from analyses.core.evidence import gather, twin_seeds
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
@@ -44,8 +44,8 @@ from interp.text.batch import Batch
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
 
-Keep = Callable[[Mapping[str, Observed]], None]
-"""Called with what the model gave to every analysis, prompts in the order of the run (`reading_order`), while it can be read."""
+Keep = Callable[[ConfiguredAnalysis, Observed], None]
+"""Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
 
 
 def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress) -> Path:
@@ -134,28 +134,23 @@ def _build(
 ) -> dict[str, bytes]:
     """Observe, summarise and present; the files of the run, by relative path."""
     config, prompts = inputs.config, inputs.prompts.prompts
-    analyses = [item for item in inputs.analyses if item.analysis.applies(model.cfg) is None]
+    why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
+    analyses = [item for item in inputs.analyses if why_not[item.name] is None]
     order = reading_order(prompts)
     read = [prompts[place] for place in order]
     batches = make_batches(model, read, config.batch_size, progress)
     computed = dict(zip(order, rows_of(batches), strict=True))
     rows = [computed[place] for place in range(len(prompts))]
-    evidence = gather(
-        analyses,
-        model,
-        [prompt.id for prompt in read],
-        batches,
-        config.twins,
-        config.seed,
-        progress,
-        store,
-        example=order[0] + 1,
-    )
-    if keep is not None:
-        keep(evidence.model)
+    ids = [prompt.id for prompt in read]
+    found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, example=order[0] + 1)
     studio = Studio()
-    made = _sections(analyses, evidence, studio, progress)
-    sections = with_refusals(model.cfg, inputs.analyses, made)
+    made: dict[str, Section] = {}
+    for item, evidence in zip(analyses, found, strict=True):
+        progress(f"summarising {item.name}", len(made), len(analyses))
+        if keep is not None:
+            keep(item, evidence.model)
+        made[item.name] = _section(item, evidence, studio)
+    sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = _manifest(inputs, model, rows)
     report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections)
@@ -170,38 +165,16 @@ def _build(
     return files
 
 
-def _sections(
-    analyses: Sequence[ConfiguredAnalysis], evidence: Gathered, studio: Studio, progress: Progress
-) -> list[Section]:
-    """The section of every analysis, its figures ordered as soon as it stands."""
-    sections = []
-    for index, item in enumerate(analyses):
-        progress(f"summarising {item.name}", index, len(analyses))
-        found = evidence.of(item)
-        with item.named():
-            section = item.analysis.present(item.analysis.summarise(found))
-        studio.order([*section.blocks, *(block for page in section.pages for block in page.blocks)])
-        sections.append(section)
-    return sections
+def _section(item: ConfiguredAnalysis, evidence: Evidence, studio: Studio) -> Section:
+    """The section of an analysis, its figures ordered as soon as it stands."""
+    with item.named():
+        section = item.analysis.present(item.analysis.summarise(evidence))
+    studio.order([*section.blocks, *(block for page in section.pages for block in page.blocks)])
+    return section
 
 
-def with_refusals(
-    cfg: ModelConfig, analyses: Sequence[ConfiguredAnalysis], made: Sequence[Section]
-) -> tuple[Section, ...]:
-    """All sections in report order, those of analyses that cannot be made on this model saying why.
-
-    Args:
-        cfg: the model's facts.
-        analyses: what was asked for, in report order.
-        made: the sections of those that could be made, in the same order.
-    """
-    rest = iter(made)
-    return tuple(
-        next(rest) if (why := item.analysis.applies(cfg)) is None else _refusal(item.analysis, why) for item in analyses
-    )
-
-
-def _refusal(analysis: Analysis, why: str) -> Section:
+def refusal(analysis: Analysis, why: str) -> Section:
+    """The section of an analysis that cannot be made on this model."""
     return Section(
         name=analysis.name.replace("_", "-"),
         title=analysis.title,

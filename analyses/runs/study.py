@@ -111,7 +111,7 @@ def analyse(
     item = configured(found, settings or {})
     config = make_config(seed=seed, twins=twins)
     ids = [str(number) for number in range(1, len(batch) + 1)]
-    result = found.summarise(gather([item], model, ids, [batch], config.twins, config.seed).of(item))
+    result = found.summarise(*gather([item], model, ids, [batch], config.twins, config.seed))
     return Study(found, result, found.present(result))
 
 

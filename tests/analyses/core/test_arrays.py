@@ -69,7 +69,8 @@ def test_an_analysis_is_held_to_what_it_declares_and_without_that_to_the_prompt_
 
     def observed(analysis: Analysis) -> Arrays:
         item = ConfiguredAnalysis(analysis, analysis.settings())
-        return gather([item], tiny_byt5, ["1", "2"], [batch], twins=0, seed=0).of(item).model.prompts
+        (evidence,) = gather([item], tiny_byt5, ["1", "2"], [batch], twins=0, seed=0)
+        return evidence.model.prompts
 
     plain = _planted(given)
     assert observed(plain)["b"].dtype == observed(plain)["text"].dtype == np.float32

@@ -15,7 +15,7 @@ from analyses.core.contract import ArraySpec, Observed
 from analyses.runs.compare_models_report import differences, numbers_by_prompt, without_prefix
 from analyses.runs.config import make_config
 from analyses.runs.inputs import choose_analyses
-from analyses.runs.runner import _check_analysable, with_refusals
+from analyses.runs.runner import _check_analysable, refusal
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.prompts import Prompt
@@ -170,5 +170,5 @@ def test_a_model_that_no_chosen_analysis_can_read_is_refused_by_attribute() -> N
         _check_analysable(cfg, [of_t5])
     _check_analysable(cfg, [of_t5, chosen])
     _check_analysable(tiny("umt5").cfg, [of_t5])
-    (section,) = with_refusals(cfg, [of_t5], [])
+    section = refusal(of_t5.analysis, str(needs_relative_positions(cfg)))
     assert "Not answered for this model: its equations need positions='relative'" in section.findings[0]

@@ -242,11 +242,11 @@ def stopped(words: list[str], shard: Path, how: signal.Signals) -> tuple[int, st
 def test_a_run_interrupted_and_then_killed_goes_on_and_ends_the_same(first: Path, tmp_path: Path) -> None:
     out, words = tmp_path / "run", command(tmp_path / "run")
     shards = tmp_path / ".run.partial" / "shards"
-    code, said = stopped(words, shards / "model-00000.sha256", signal.SIGINT)
+    code, said = stopped(words, shards / "model-00000-embedding_geometry.sha256", signal.SIGINT)
     assert (code, said) == (130, "Interrupted. The same command goes on where it stopped.\n")
-    kept = (shards / "model-00000.safetensors").stat().st_mtime_ns
-    assert stopped(words, shards / "twin-0-00000.sha256", signal.SIGKILL)[0] == -signal.SIGKILL
-    assert (shards / "model-00000.safetensors").stat().st_mtime_ns == kept
+    kept = (shards / "model-00000-embedding_geometry.safetensors").stat().st_mtime_ns
+    assert stopped(words, shards / "twin-0-00000-embedding_geometry.sha256", signal.SIGKILL)[0] == -signal.SIGKILL
+    assert (shards / "model-00000-embedding_geometry.safetensors").stat().st_mtime_ns == kept
     assert not out.exists()
     run(SMALL, out, overwrite=False, progress=quiet)
     assert contents(out) == contents(first)
