@@ -93,14 +93,7 @@ def numbers_by_prompt(observed: Observed, specs: Sequence[ArraySpec], order: Seq
 
 
 def differences(one: Numbers, two: Numbers, names: tuple[str, str], seed: int) -> pd.DataFrame:
-    """Every number that both models give: its means, the difference and its interval, by name.
-
-    Args:
-        one: of the first model.
-        two: of the second, prompts in the same order.
-        names: of the two models.
-        seed: of resampling.
-    """
+    """Every number that both models give on the same prompts: its means, the difference and its interval, by name."""
     rows = []
     for name in sorted(set(one) & set(two)):
         both = np.isfinite(one[name]) & np.isfinite(two[name])
@@ -123,13 +116,7 @@ def differences(one: Numbers, two: Numbers, names: tuple[str, str], seed: int) -
 
 
 def comparison_report(first: ComparedModel, second: ComparedModel, analyses: Sequence[Analysis]) -> Report:
-    """The page of the comparison.
-
-    Args:
-        first: a model.
-        second: the other.
-        analyses: those of both runs.
-    """
+    """The page of the comparison: the models, then every analysis of both runs."""
     sections = (_models(first, second), *(_section(analysis, first, second) for analysis in analyses))
     return Report(
         title=f"{first.name} and {second.name} side by side",

@@ -85,7 +85,7 @@ def run_inputs(
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
         loaded: the model, by whoever has loaded it from the same files already.
-        keep: given what the model gave, by whoever wants more of it than the report says.
+        keep: see `Keep`.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
