@@ -25,7 +25,7 @@ def placed_sites(family: Family, depths: "Mapping[Stack, int]", gated: bool) -> 
         gated: whether its feed-forward layers are gated.
     """
     for stack, sites in family.stacks.items():
-        groups = [(stack, 0, sites.before)]
+        groups: list[tuple[str, int, Mapping[str, Site]]] = [(stack, 0, sites.before)]
         groups += [(f"{stack}.{layer}", layer, sites.layer) for layer in range(depths[stack])]
         for prefix, layer, group in [*groups, (stack, 0, sites.after)]:
             for name, site in group.items():
@@ -47,6 +47,6 @@ def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
     encoder, decoder = (
         ("num_layers", "num_decoder_layers") if "num_layers" in config else ("encoder_layers", "decoder_layers")
     )
-    depths = {"encoder": config[encoder], "decoder": config.get(decoder) or config[encoder]}
+    depths: dict[Stack, int] = {"encoder": config[encoder], "decoder": config.get(decoder) or config[encoder]}
     for name, site in placed_sites(family, depths, str(config.get("feed_forward_proj")).startswith("gated")):
         yield from (f"{name}.hook_{leaf}" for leaf in POINTS[site.side]) if site.side in POINTS else (name,)
