@@ -38,7 +38,7 @@ def complete_runs(incomplete: str) -> list[str]:
 
 def complete_hooks(context: typer.Context, incomplete: str) -> list[str]:
     """Hook points of the model that was named before, one segment of the name at a time."""
-    from interp.families.hook_names import hook_names
+    from interp.families.point_names import hook_names
 
     depth = incomplete.count(".") + 1
     offered: dict[str, None] = {}

@@ -4,7 +4,7 @@ import pandas as pd
 from torch import nn
 
 from interp.errors import InputError
-from interp.families.hook_names import POINTS
+from interp.families.point_names import POINTS
 from interp.hooks.names import NamesFilter, matching
 from interp.model.hooked_model import HookedEncoderDecoder
 

@@ -21,7 +21,7 @@ class Criterion:
         null: what the score would be without the role.
         detail: for every head what exactly was found, such as the offset.
         n_candidates: how many scores this one was chosen from, head by head; p-values are multiplied by it.
-        chosen: heads that may have the role, where other evidence decided that first; they alone are tested.
+        eligible: heads that may have the role, where other evidence decided that first; they alone are tested.
         p_values: p of a second claim that must hold too, if there is one; the larger p of the two counts.
     """
 
@@ -31,5 +31,5 @@ class Criterion:
     null: Float[np.ndarray, "prompt layer head"]
     detail: Sequence[Sequence[str]] | None = None
     n_candidates: int = 1
-    chosen: Bool[np.ndarray, "layer head"] | None = None
+    eligible: Bool[np.ndarray, "layer head"] | None = None
     p_values: Float[np.ndarray, "layer head"] | None = None

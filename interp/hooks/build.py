@@ -7,7 +7,7 @@ from torch import nn
 from interp.axes import Stack
 from interp.errors import InputError
 from interp.families.config import ModelConfig
-from interp.families.hook_names import POINTS, placed_sites
+from interp.families.point_names import POINTS, placed_sites
 from interp.families.sites import Site
 from interp.families.table import Family
 from interp.hooks.attention import AttentionPoints, watch

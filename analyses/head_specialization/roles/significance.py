@@ -37,7 +37,7 @@ def _joint(criterion: Criterion) -> Float[np.ndarray, "layer head"]:
 def _excess(criterion: Criterion) -> Float[np.ndarray, "prompt layer head"]:
     """Score - null, without the rounding of float32, which has the same sign in every prompt and would pass for an effect."""
     excess = np.asarray(np.round(criterion.score.astype(np.float64) - criterion.null, _DECIMALS))
-    return excess if criterion.chosen is None else np.where(criterion.chosen, excess, np.nan)
+    return excess if criterion.eligible is None else np.where(criterion.eligible, excess, np.nan)
 
 
 def existence_p_value(criterion: Criterion, seed: int) -> float:

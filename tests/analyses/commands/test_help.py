@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from analyses.cli import app
 from analyses.commands.completion import complete_analyses, complete_prompts, complete_runs
 from analyses.core import registry as _registry
-from interp.families.hook_names import hook_names
+from interp.families.point_names import hook_names
 from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import BART_FAMILIES, FAMILIES, tiny
 from tests.support.paths import ROOT

@@ -101,7 +101,7 @@ def test_the_nearest_role_is_the_one_with_the_largest_progress():
             criterion("previous token", "share", [[0.72, 0.1, nan]], 0.0),
             criterion("next token", "mass", [[0.45, 0.0, nan]], 0.0),
             criterion("offset", "mass", [[0.1, 0.2, nan]], 0.0, detail=[["-2", "+3", "-4"]]),
-            criterion("copying", "copying", [[1.0, 1.0, 1.0]], 0.0, chosen=np.zeros((1, 3), dtype=bool)),
+            criterion("copying", "copying", [[1.0, 1.0, 1.0]], 0.0, eligible=np.zeros((1, 3), dtype=bool)),
         ],
         SETTINGS,
     )
