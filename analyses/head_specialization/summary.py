@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from analyses.core.arrays import axis_sizes, specs_of
 from analyses.core.contract import Arrays, Evidence, Observed
+from analyses.head_specialization.arrays import ARRAYS
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.copy_hits import CopyEvidence, copy_evidence
 from analyses.head_specialization.measure.importance import agreement
@@ -96,11 +98,17 @@ class HeadAtlas:
     target_origin: str
     settings: HeadSettings
 
+    def __str__(self) -> str:
+        labelled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
+        permuted = f", with permuted weights (on {self.sample} prompts) {self.permuted_labels}"
+        return (
+            f"{labelled or 'None'} of {self.heads} heads {'have' if labelled > 1 else 'has'} a role on {self.prompts} prompts; "
+            f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}."
+        )
+
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
-        table = self.labels_frame()
-        count = f"<p>{table['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts.</p>"
-        return count + str(table.to_html(index=False, float_format="{:.3f}".format))
+        return f"<p>{self}</p>{self.labels_frame().to_html(index=False, float_format='{:.3f}'.format)}"
 
     def labels_frame(self) -> pd.DataFrame:
         """One row for every role of every head, the strongest first."""
@@ -143,7 +151,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         permuted_labels=None if permuted is None else _labelled(judge_all(permuted, settings, evidence.seed)),
         copying=_copying(evidence),
         syntax=_syntax(evidence, settings),
-        sample=_sample_size(evidence.model.experiment),
+        sample=axis_sizes(evidence.model.experiment, specs_of(ARRAYS, "experiment")).get("sample", 0),
         values={
             kind: {name: column.values for name, column in columns_of(kind, evidence.model, settings).items()}
             for kind in ATTENTION_KINDS
@@ -170,15 +178,6 @@ def summarise(evidence: Evidence) -> HeadAtlas:
 
 def _labelled(verdict: Verdict) -> int:
     return len({label.head for label in verdict.labels})
-
-
-def _sample_size(experiment: Arrays) -> int:
-    """Prompts of the sample; 0 if nothing was measured on it."""
-    return max((len(values) for name, values in experiment.items() if _per_prompt(name)), default=0)
-
-
-def _per_prompt(name: str) -> bool:
-    return "importance" in name or name.endswith(("copying_hits", "/encoder.entropy"))
 
 
 def _existence(evidence: Evidence, settings: HeadSettings) -> dict[tuple[AttentionKind, str, Rule], float]:

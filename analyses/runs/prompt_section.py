@@ -14,13 +14,7 @@ from interp.text.words import CATEGORIES, PAD
 def prompt_section(
     prompts: Sequence[Prompt], rows: Sequence[tuple[Batch, int]], pages: tuple[Page, ...] = ()
 ) -> Section:
-    """The texts, what the decoder was fed, and how many tokens of each kind the sources have.
-
-    Args:
-        prompts: the prompts, in order.
-        rows: the batch and the row of every prompt, in the same order.
-        pages: the prompts' own pages.
-    """
+    """The texts, what the decoder was fed, and how many tokens of each kind the sources have; `rows` are their places."""
     sources = [batch.source_texts[row] for batch, row in rows]
     targets = [batch.target_texts[row] for batch, row in rows]
     origin = rows[0][0].target_origin

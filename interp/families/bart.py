@@ -14,17 +14,19 @@ In post-norm layers the residual stream is what each norm hands on, x <- norm(x 
 written to it. Marian and Pegasus scale embeddings outside the embedding module; `hook_embed` is the scaled value everywhere.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from interp.axes import Stack
 from interp.families.sites import Site, StackSites
+
+if TYPE_CHECKING:
+    from interp.axes import Stack
 
 NormPlace = Literal["pre", "post"]
 
 
 def bart_stacks(
     norm: NormPlace, embedding_norm: bool, final_norm: bool, scaled_outside: bool
-) -> dict[Stack, StackSites]:
+) -> "dict[Stack, StackSites]":
     """The sites of both stacks.
 
     Args:

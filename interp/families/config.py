@@ -1,11 +1,13 @@
 """The facts of one model, whatever its family: two depths, two numbers of heads, how positions enter, where norms are."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
 from interp.families.bart import NormPlace
+
+if TYPE_CHECKING:
+    from interp.axes import AttentionKind, Stack
 
 Positions = Literal["relative", "learned", "sinusoidal"]
 
@@ -74,23 +76,23 @@ class ModelConfig:
     biases: bool = False
     max_positions: int = 10**9
 
-    def n_layers(self, stack: Stack) -> int:
+    def n_layers(self, stack: "Stack") -> int:
         """Depth of one stack."""
         return self.n_encoder_layers if stack == "encoder" else self.n_decoder_layers
 
-    def heads_of(self, kind: AttentionKind) -> int:
+    def heads_of(self, kind: "AttentionKind") -> int:
         """Heads of a layer of one kind of attention; cross-attention has those of the decoder."""
         return self.n_encoder_heads if kind == "encoder" else self.n_decoder_heads
 
-    def d_head_of(self, kind: AttentionKind) -> int:
+    def d_head_of(self, kind: "AttentionKind") -> int:
         """Width of a query, key or value of one kind of attention."""
         return self.d_encoder_head if kind == "encoder" else self.d_decoder_head
 
-    def d_mlp_of(self, stack: Stack) -> int:
+    def d_mlp_of(self, stack: "Stack") -> int:
         """Neurons of a feed-forward layer of one stack."""
         return self.d_encoder_mlp if stack == "encoder" else self.d_decoder_mlp
 
-    def layers_of(self, kind: AttentionKind) -> int:
+    def layers_of(self, kind: "AttentionKind") -> int:
         """Layers that have one kind of attention."""
         return self.n_encoder_layers if kind == "encoder" else self.n_decoder_layers
 
@@ -99,7 +101,7 @@ class ModelConfig:
         """Whether a model was made for task prefixes in its texts: T5's relatives were; BART and its relatives were not."""
         return self.positions == "relative"
 
-    def attention_scale(self, kind: AttentionKind) -> float:
+    def attention_scale(self, kind: "AttentionKind") -> float:
         """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family."""
         return float(self.d_head_of(kind) ** -0.5) if self.scaled_scores else 1.0
 

@@ -6,8 +6,12 @@ one table a layer); cross-attention has none. T5 multiplies the decoder output b
 `scale_decoder_outputs`, MT5 never does, UMT5 always does.
 """
 
-from interp.axes import Stack
+from typing import TYPE_CHECKING
+
 from interp.families.sites import Site, StackSites
+
+if TYPE_CHECKING:
+    from interp.axes import Stack
 
 
 def _t5_feed_forward(sublayer: int, norm: str) -> dict[str, Site]:
@@ -45,7 +49,7 @@ def _t5_cross_attention() -> dict[str, Site]:
     }
 
 
-def t5_stacks(bias_per_layer: bool) -> dict[Stack, StackSites]:
+def t5_stacks(bias_per_layer: bool) -> "dict[Stack, StackSites]":
     """The sites of both stacks.
 
     Args:

@@ -7,16 +7,18 @@ refuses, by the attribute's name, whatever this table does not describe.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from transformers import PreTrainedConfig
-
-from interp.axes import Stack
 from interp.errors import InputError
 from interp.families.bart import NormPlace, bart_stacks
 from interp.families.config import ModelConfig, Positions
 from interp.families.sites import StackSites
 from interp.families.t5 import t5_stacks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+    from interp.axes import Stack
 
 DecoderInputs = Literal["start", "last"]
 
@@ -39,7 +41,7 @@ class Family:
     """
 
     model_type: str
-    stacks: Mapping[Stack, StackSites]
+    stacks: "Mapping[Stack, StackSites]"
     unembed: str
     projections: tuple[str, str, str, str]
     norm: Literal["rms", "layer"]
@@ -113,7 +115,7 @@ def _refuse(attribute: str, got: object, allowed: str) -> InputError:
     return InputError(f"The model's configuration has {attribute}={got!r}; supported is {allowed}.")
 
 
-def read_config(config: PreTrainedConfig, family: Family) -> ModelConfig:
+def read_config(config: "PreTrainedConfig", family: Family) -> ModelConfig:
     """Read a host configuration.
 
     Raises:
@@ -126,7 +128,7 @@ def read_config(config: PreTrainedConfig, family: Family) -> ModelConfig:
     return _read_t5(config, family) if family.positions == "relative" else _read_bart(config, family)
 
 
-def _read_t5(config: PreTrainedConfig, family: Family) -> ModelConfig:
+def _read_t5(config: "PreTrainedConfig", family: Family) -> ModelConfig:
     if config.dense_act_fn not in _ACTIVATIONS:
         raise _refuse("feed_forward_proj", config.feed_forward_proj, f"gated or plain {', '.join(_ACTIVATIONS)}")
     scaled = {
@@ -166,7 +168,7 @@ _LAYER_NORM_EPS = 1e-5
 """The default of torch's LayerNorm, which this family's host code never changes."""
 
 
-def _read_bart(config: PreTrainedConfig, family: Family) -> ModelConfig:
+def _read_bart(config: "PreTrainedConfig", family: Family) -> ModelConfig:
     if config.activation_function not in _ACTIVATIONS:
         raise _refuse("activation_function", config.activation_function, ", ".join(_ACTIVATIONS))
     if not getattr(config, "share_encoder_decoder_embeddings", True):
@@ -201,7 +203,7 @@ def _read_bart(config: PreTrainedConfig, family: Family) -> ModelConfig:
     )
 
 
-def _token_ids(config: PreTrainedConfig) -> dict[str, Any]:
+def _token_ids(config: "PreTrainedConfig") -> dict[str, Any]:
     return {
         "decoder_start_token_id": config.decoder_start_token_id,
         "pad_token_id": config.pad_token_id,

@@ -1,6 +1,5 @@
 """Wiring: builds all hook points of a model from its family's row in the table."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -8,6 +7,7 @@ from torch import nn
 from interp.axes import Stack
 from interp.errors import InputError
 from interp.families.config import ModelConfig
+from interp.families.point_names import POINTS, placed_sites
 from interp.families.sites import Site
 from interp.families.table import Family
 from interp.hooks.attention import AttentionPoints, watch
@@ -57,32 +57,11 @@ def wire(model: nn.Module, family: Family, config: ModelConfig) -> Wiring:
     points: dict[str, HookPoint] = {}
     modules: dict[str, nn.Module] = {}
     connector = _Connector(config)
-    for name, site in _sites(family, config):
+    depths: dict[Stack, int] = {"encoder": config.n_encoder_layers, "decoder": config.n_decoder_layers}
+    for name, site in placed_sites(family, depths, config.gated_mlp):
         modules[name] = _module(model, site.module)
         points.update(connector.connect(name, site, modules[name]))
     return Wiring(points, modules)
-
-
-def _sites(family: Family, config: ModelConfig) -> Iterator[tuple[str, Site]]:
-    stacks: tuple[Stack, ...] = ("encoder", "decoder")
-    for stack in stacks:
-        sites = family.stacks[stack]
-        yield from _placed(stack, sites.module, sites.before, 0, config)
-        for layer in range(config.n_layers(stack)):
-            yield from _placed(f"{stack}.{layer}", sites.module, sites.layer, layer, config)
-        yield from _placed(stack, sites.module, sites.after, 0, config)
-    yield "unembed.hook_out", Site(family.unembed, "output")
-
-
-def _placed(
-    prefix: str, stack_module: str, sites: Mapping[str, Site], layer: int, config: ModelConfig
-) -> Iterator[tuple[str, Site]]:
-    first_projection = "wi_0" if config.gated_mlp else "wi"
-    for name, site in sites.items():
-        if site.gated_only and not config.gated_mlp:
-            continue
-        path = f"{stack_module}.{site.module}".format(l=layer, wi=first_projection)
-        yield f"{prefix}.{name}", Site(path, site.side)
 
 
 def _module(model: nn.Module, path: str) -> nn.Module:
@@ -106,10 +85,10 @@ class _Connector:
     def connect(self, name: str, site: Site, module: nn.Module) -> dict[str, HookPoint]:
         """The points of one site, connected to its module."""
         if site.side == "attention":
-            heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in ("q", "k", "v", "attn_scores", "pattern", "z")}
+            heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in POINTS["attention"]}
             return {point.name: point for point in watch(module, AttentionPoints(**heads))}
         if site.side == "norm":
-            scale, normalized = _point(f"{name}.hook_scale"), _point(f"{name}.hook_normalized")
+            scale, normalized = (_point(f"{name}.hook_{leaf}") for leaf in POINTS["norm"])
             centred = self.config.norm == "layer"
             self.norms[module] = NormWire(module, self.config.eps, centred, scale=scale, normalized=normalized)
             return {point.name: point for point in (scale, normalized)}

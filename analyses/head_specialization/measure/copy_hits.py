@@ -112,7 +112,7 @@ def copying_criteria(kind: AttentionKind, observed: Observed, settings: HeadSett
     hits = arrays[f"{kind}.copying_hits"]
     null = np.where(np.isnan(hits), np.nan, arrays["copying_chance"][0])
     passing = np.asarray(~np.isnan(hits).all(0))
-    return [Criterion("copying", "copying", hits, null, chosen=passing, p_values=arrays[f"{kind}.copying_p"])]
+    return [Criterion("copying", "copying", hits, null, eligible=passing, p_values=arrays[f"{kind}.copying_p"])]
 
 
 def copy_hits(

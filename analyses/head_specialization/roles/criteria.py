@@ -23,6 +23,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from analyses.core.contract import Arrays, Observed
+from analyses.core.keys import means_by_key, rows_by_key
+from analyses.head_specialization.arrays import OBSERVED
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.alignment import ROLES
 from analyses.head_specialization.measure.copy_hits import copying_criteria
@@ -58,15 +60,10 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
 
 
 def distinct_texts(kind: AttentionKind, prompts: Arrays) -> Arrays:
-    """The arrays of one kind with equal texts averaged: repeating a text makes nobody surer (methods G: cluster)."""
-    own = {name: values for name, values in prompts.items() if name.startswith(f"{kind}.")}
-    numbers, first, place = np.unique(prompts[f"{kind}.text"], return_index=True, return_inverse=True)
-    if len(numbers) == len(place):
-        return own
-    order = np.argsort(first)
-    return {
-        name: np.stack([mean_over_prompts(values[place == number]) for number in order]) for name, values in own.items()
-    }
+    """The arrays of one kind with equal texts averaged."""
+    rows = rows_by_key(prompts[f"{kind}.text"])
+    numbers = [spec.name for spec in OBSERVED[kind] if spec.content == "number" and spec.name in prompts]
+    return {name: means_by_key(prompts[name], rows) for name in numbers}
 
 
 def _alignment(prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
@@ -107,12 +104,12 @@ def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) ->
 
 
 def _best_offset(rule: Rule, score: np.ndarray, null: np.ndarray, window: np.ndarray) -> Criterion:
-    """The offset with the largest mean score of each head, chosen on the same prompts; `looks` pays for the choice."""
+    """The offset with the largest mean score of each head, chosen on the same prompts; `n_candidates` pays for the choice."""
     best = np.nan_to_num(mean_over_prompts(score), nan=-1.0).argmax(-1)
     index = np.broadcast_to(best[None, ..., None], (*score.shape[:-1], 1))
     chosen, expected = (np.take_along_axis(values, index, -1)[..., 0] for values in (score, null))
     detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
-    return Criterion("offset", rule, chosen, expected, detail, looks=len(window))
+    return Criterion("offset", rule, chosen, expected, detail, n_candidates=len(window))
 
 
 def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:

@@ -171,8 +171,8 @@ def _evaluate(
 ) -> list[RoleLabel]:
     """The head with the largest score, then all others for which the rule holds; empty if no score is defined."""
     score, null = mean_over_prompts(criterion.score), mean_over_prompts(criterion.null)
-    if criterion.chosen is not None:
-        score = np.where(criterion.chosen, score, np.nan)
+    if criterion.eligible is not None:
+        score = np.where(criterion.eligible, score, np.nan)
     if np.isnan(score).all():
         return []
     with np.errstate(invalid="ignore"):

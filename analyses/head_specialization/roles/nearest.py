@@ -102,4 +102,4 @@ def nearest_roles(criteria: Sequence[Criterion], settings: HeadSettings) -> Near
 def _mean(criterion: Criterion, values: np.ndarray) -> np.ndarray:
     """Mean over prompts as float64; NaN for heads that the criterion does not judge."""
     mean = mean_over_prompts(values).astype(np.float64)
-    return mean if criterion.chosen is None else np.where(criterion.chosen, mean, np.nan)
+    return mean if criterion.eligible is None else np.where(criterion.eligible, mean, np.nan)

@@ -22,7 +22,7 @@ def adjusted_p_values(criteria: Sequence[Criterion]) -> list[Float[np.ndarray, "
 
     A head whose difference is the same positive number in every prompt has p = 0; prompts without a value are left out.
     """
-    raw = [np.minimum(_joint(criterion) * criterion.looks, 1.0) for criterion in criteria]
+    raw = [np.minimum(_joint(criterion) * criterion.n_candidates, 1.0) for criterion in criteria]
     flat = false_discovery(np.concatenate([values.ravel() for values in raw]))
     sizes = np.cumsum([values.size for values in raw])[:-1]
     return [part.reshape(values.shape) for part, values in zip(np.split(flat, sizes), raw, strict=True)]
@@ -37,7 +37,7 @@ def _joint(criterion: Criterion) -> Float[np.ndarray, "layer head"]:
 def _excess(criterion: Criterion) -> Float[np.ndarray, "prompt layer head"]:
     """Score - null, without the rounding of float32, which has the same sign in every prompt and would pass for an effect."""
     excess = np.asarray(np.round(criterion.score.astype(np.float64) - criterion.null, _DECIMALS))
-    return excess if criterion.chosen is None else np.where(criterion.chosen, excess, np.nan)
+    return excess if criterion.eligible is None else np.where(criterion.eligible, excess, np.nan)
 
 
 def existence_p_value(criterion: Criterion, seed: int) -> float:

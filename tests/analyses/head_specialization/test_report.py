@@ -101,7 +101,7 @@ def test_the_nearest_role_is_the_one_with_the_largest_progress():
             criterion("previous token", "share", [[0.72, 0.1, nan]], 0.0),
             criterion("next token", "mass", [[0.45, 0.0, nan]], 0.0),
             criterion("offset", "mass", [[0.1, 0.2, nan]], 0.0, detail=[["-2", "+3", "-4"]]),
-            criterion("copying", "copying", [[1.0, 1.0, 1.0]], 0.0, chosen=np.zeros((1, 3), dtype=bool)),
+            criterion("copying", "copying", [[1.0, 1.0, 1.0]], 0.0, eligible=np.zeros((1, 3), dtype=bool)),
         ],
         SETTINGS,
     )
@@ -276,7 +276,7 @@ def test_the_example_of_a_run_can_be_portrayed(batch):
         logits, cache = model.run_with_cache(single, names_filter=list(ANALYSIS.hooks_on(model.cfg)))
         arrays = ANALYSIS.illustrate(Pass(model, single, logits, cache, QUICK))
     pieces = (single.source_texts[0].pieces, single.decoder_pieces(0), single.target_texts[0].pieces)
-    blocks = ANALYSIS.portray(Example("p0", *pieces, arrays))
+    blocks = ANALYSIS.prompt_page(Example("p0", *pieces, arrays))
     assert len(blocks) == 4
 
 
