@@ -49,7 +49,7 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
             f"sentences, grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
         ),
         alt="; ".join(alt_text(_in_words(name), cells) for name, cells in drawn.items()) + ".",
-        drawing=layer_lines(drawn, "mass", focus.n_layers),
+        chart=layer_lines(drawn, "mass", focus.n_layers),
     )
 
 
@@ -72,7 +72,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
             f"intervals over sentences and untrained twins in grey. {CAVEAT}"
         ),
         alt="Normalised entropy. " + "; ".join(alt_text(name, cells) for name, cells in spread.items()) + ".",
-        drawing=layer_lines(spread, "entropy / ln n", focus.n_layers),
+        chart=layer_lines(spread, "entropy / ln n", focus.n_layers),
     )
     motion = Figure(
         name="cross-focus-path",
@@ -82,7 +82,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
             + CAVEAT
         ),
         alt="On the content span. " + "; ".join(alt_text(name, cells) for name, cells in path.items()) + ".",
-        drawing=layer_lines(path, "place or correlation", focus.n_layers),
+        chart=layer_lines(path, "place or correlation", focus.n_layers),
     )
     return entropy, motion
 
@@ -113,7 +113,7 @@ def head_figure(focus: Focus, version: Version) -> Figure:
             f"Means over sentences; intervals and untrained twins are in the table. {CAVEAT}"
         ),
         alt="Mass of heads: " + "; ".join(most) + ".",
-        drawing=Heatmap(panels, "mass", lower=0.0, upper=1.0),
+        chart=Heatmap(panels, "mass", lower=0.0, upper=1.0),
     )
 
 
@@ -138,7 +138,7 @@ def example_figure(example: Example) -> Figure:
             f"start of a word. {CAVEAT}"
         ),
         alt=f"Prompt {example.id}. " + "; ".join(_strongest(panel) for panel in panels) + ".",
-        drawing=Heatmap(panels, "share of the row", lower=0.0, upper=1.0),
+        chart=Heatmap(panels, "share of the row", lower=0.0, upper=1.0),
     )
 
 

@@ -72,7 +72,7 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
             "followed down to the inputs, with 95 % intervals over sentences and untrained twins in grey."
         ),
         alt="ALTI+ shares. " + "; ".join(alt_text(name, cells, "layer") for name, cells in drawn.items()) + ".",
-        drawing=layer_lines(drawn, "share", focus.n_layers),
+        chart=layer_lines(drawn, "share", focus.n_layers),
     )
     steps = Figure(
         name="cross-focus-flow-steps",
@@ -81,7 +81,7 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
             "target prefix. 95 % intervals over sentences, untrained twins in grey."
         ),
         alt=alt_text("ALTI+ source share", quarters["source share"], "quarter") + ".",
-        drawing=_quarter_lines(quarters["source share"]),
+        chart=_quarter_lines(quarters["source share"]),
     )
     return layers, steps
 

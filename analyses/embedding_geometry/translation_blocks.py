@@ -63,7 +63,7 @@ def translation_figure(found: TranslationRetrieval) -> Figure:
             for i, language in enumerate(LANGUAGES)
         )
         + ".",
-        drawing=Lines(
+        chart=Lines(
             series=(
                 *(
                     Series(f"English to {language}", places, point[i], low[i], high[i])

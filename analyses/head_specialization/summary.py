@@ -31,6 +31,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
+from interp.report import notebook_html
 from interp.statistics import RankTest, mean_over_prompts
 
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
@@ -98,9 +99,9 @@ class HeadAtlas:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
-        table = self.labels_frame()
-        count = f"<p>{table['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts.</p>"
-        return count + str(table.to_html(index=False, float_format="{:.3f}".format))
+        frame = self.labels_frame()
+        count = f"{frame['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts."
+        return notebook_html.table(count, frame.columns, frame.itertuples(index=False, name=None))
 
     def labels_frame(self) -> pd.DataFrame:
         """One row for every role of every head, the strongest first."""

@@ -148,7 +148,7 @@ def _scatter(check: CausalCheck) -> Figure:
             f"Scatter of direct against total effects of {labels.size} decoder heads under zero ablation; their "
             f"rank correlation is {point} [{low}, {high}]."
         ),
-        drawing=Scatter(
+        chart=Scatter(
             groups=tuple(groups),
             x_axis="attribution to the logit difference (logits)",
             y_axis="logit difference lost by zero ablation (logits)",

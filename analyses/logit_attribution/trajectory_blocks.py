@@ -76,7 +76,7 @@ def _figure(curves: Trajectories) -> Figure:
             "curve's last point is the model itself."
         ),
         alt=f"Lines of the label's log-probability from the embedding on; {'; '.join(words)}.",
-        drawing=Lines(
+        chart=Lines(
             series=tuple(series for name, curve in by_lens.items() for series in _series(name, curve)),
             x_axis="depth: 0 is the embedding, d the stream after d layers",
             y_axis="log-probability of the label (nats)",

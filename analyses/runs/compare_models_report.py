@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,7 @@ from analyses.runs.inputs import choose_analyses
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.report import Block, Paragraph, Report, Section, Sketch, Table
+from interp.report import Block, Card, Links, Paragraph, Report, Section, Table
 from interp.statistics import bootstrap_difference
 
 FIRST, SECOND = "first", "second"
@@ -200,17 +199,14 @@ def _models(first: Side, second: Side) -> Section:
     said = (
         f"they differ in {len(differ)} facts: {', '.join(differ[:8])}" if differ else "they have the same architecture"
     )
-    links = "".join(
-        f'<li><a href="{escape(side.folder)}/index.html">The full report of {escape(side.name)}</a></li>'
-        for side in (first, second)
-    )
+    links = tuple((f"{side.folder}/index.html", f"The full report of {side.name}") for side in (first, second))
     return Section(
         name="models",
         title="The models",
         question="Which two models are compared, and what do they read?",
         findings=(f"{first.name} against {second.name}; {said}.", *(_reading(side) for side in (first, second))),
         blocks=(
-            Sketch("full-reports", "Links to the full reports of both models", f"<ul>{links}</ul>"),
+            Card("full-reports", "Links to the full reports of both models", (Links(links),)),
             Table("model-facts", "Every fact of both models; same says whether they agree.", frame, rows_shown=None),
         ),
         limits=("Two models differ in many things at once: a difference below has no single cause.",),

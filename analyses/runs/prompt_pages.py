@@ -1,4 +1,4 @@
-"""Portraits: one page for each prompt, with what every analysis has to show about it.
+"""Prompt pages: one page for each prompt, with what every analysis has to show about it.
 
 Means over prompts hide the prompt; here a reader finds the texts that the numbers came from, token by token. Pages are made
 for the first prompts of a set, up to the configuration's number of them, and hold no figure: drawings cost more than the rest.
@@ -15,7 +15,7 @@ from interp.text.batch import Batch
 _LONGEST_TITLE = 60
 
 
-def portraits(
+def prompt_pages(
     model: HookedEncoderDecoder,
     rows: Sequence[tuple[Batch, int]],
     prompts: Sequence[Prompt],

@@ -41,7 +41,7 @@ from analyses.runs.manifest import (
     plug_in_records,
     versions,
 )
-from analyses.runs.prompt_pages import portraits
+from analyses.runs.prompt_pages import prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import Assembly, assemble
 from analyses.runs.run_folder import Staging, check_place, staging
@@ -51,7 +51,7 @@ from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
 from interp.prompts import Prompt, PromptSet
-from interp.report import Section, Studio, render
+from interp.report import FigureRenderer, Section, render
 from interp.text.batch import Batch
 
 _LARGE_MODEL = 50_000_000
@@ -165,10 +165,10 @@ def build(
         keep(observed)
     twins = observe_twins(model, seeds, batches, config.batch_size, inputs.chosen, store, advance)
     examples = illustrate(model, batches[0], 0, (order[0] + 1, read[0].id), inputs.chosen)
-    studio = Studio()
-    made = summarise(inputs, model, read, batches, observed, twins, examples, studio, advance)
+    renderer = FigureRenderer()
+    made = summarise(inputs, model, read, batches, observed, twins, examples, renderer, advance)
     sections = with_refusals(model.cfg, everything, made)
-    pages = portraits(model, rows, prompts, inputs.chosen, config.pages, advance)
+    pages = prompt_pages(model, rows, prompts, inputs.chosen, config.pages, advance)
     assembly = Assembly(
         config=config,
         model=_model_record(inputs, model),
@@ -180,7 +180,7 @@ def build(
     )
     report = assemble(assembly, prompt_section(prompts, rows, pages), sections)
     advance("drawing", 0, 1)
-    files = render(report, studio)
+    files = render(report, renderer)
     files["config.yaml"] = config.to_yaml().encode()
     files["results.json"] = canonical_json(_results(config.analyses, sections))
     files[MANIFEST] = canonical_json(_manifest(assembly, files).model_dump(mode="json"))
@@ -195,10 +195,10 @@ def summarise(
     observed: Mapping[str, Observed],
     twins: Sequence[Mapping[str, Observed]],
     examples: Mapping[str, Example],
-    studio: Studio,
+    renderer: FigureRenderer,
     advance: Advance,
 ) -> tuple[Section, ...]:
-    """The section of every analysis, its figures ordered as soon as it stands."""
+    """The section of every analysis, its figures begun as soon as it stands."""
     sections = []
     for index, item in enumerate(inputs.chosen):
         name = item.analysis.name
@@ -215,7 +215,7 @@ def summarise(
         )
         with item.named():
             section = item.analysis.present(item.analysis.summarise(evidence))
-        studio.order([*section.blocks, *(block for page in section.pages for block in page.blocks)])
+        renderer.begin([*section.blocks, *(block for page in section.pages for block in page.blocks)])
         sections.append(section)
     return tuple(sections)
 

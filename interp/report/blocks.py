@@ -10,15 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
+from markupsafe import Markup
 
-from interp.report.drawings import Drawing
+from interp.report.card_parts import Part
+from interp.report.charts import Chart
 from interp.report.palette import Hue
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def is_slug(text: str) -> bool:
-    """Whether a text is lower-case letters and digits in groups joined by single hyphens, as in file names."""
+    """Whether a text is at most 80 lower-case letters and digits in groups joined by single hyphens, as in file names.
+
+    Args:
+        text: any text.
+    """
     return len(text) <= 80 and _SLUG.fullmatch(text) is not None
 
 
@@ -75,6 +81,11 @@ class Paragraph:
     def __post_init__(self) -> None:
         _check_filled(self, "text")
 
+    @property
+    def paragraphs(self) -> list[str]:
+        """The text split at empty lines; single line ends become spaces."""
+        return [" ".join(part.split()) for part in re.split(r"\n\s*\n", self.text) if part.strip()]
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -126,13 +137,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with its words.
+    """A chart with its words.
 
     Attributes:
         name: slug; the file is `figures/<name>.svg`.
         caption: how to read it.
         alt: one sentence with the finding's numbers, for those who do not see the figure.
-        drawing: the data of the figure.
+        chart: the data of the figure.
 
     Raises:
         ValueError: if a name is no slug, or caption or alt text is empty.
@@ -141,7 +152,7 @@ class Figure:
     name: str
     caption: str
     alt: str
-    drawing: Drawing
+    chart: Chart
 
     def __post_init__(self) -> None:
         _check_slug(self, self.name)
@@ -155,47 +166,55 @@ class View:
     Attributes:
         name: slug.
         title: the line the reader clicks.
-        html: trusted markup without external addresses, as `interp.report.views` makes it.
+        html: markup without external addresses, as `interp.report.views` makes it.
         fallback: the name of a `Figure` of the same report that shows the same, or a sentence that says why
             there is none.
 
     Raises:
-        ValueError: if a name is no slug or a text is empty.
+        ValueError: if a name is no slug, a text is empty, or the markup is a text that nobody vouched for.
     """
 
     name: str
     title: str
-    html: str
+    html: Markup
     fallback: str
 
     def __post_init__(self) -> None:
         _check_slug(self, self.name)
         _check_filled(self, "title", "html", "fallback")
+        if not isinstance(self.html, Markup):
+            raise ValueError(
+                f"View.html of {self.name!r} is plain text; take `markupsafe.Markup` if you trust it as HTML."
+            )
 
 
 @dataclass(frozen=True)
-class Sketch:
-    """A small picture in plain markup, which needs neither mouse nor script: far cheaper than a figure, and made of real text.
+class Card:
+    """Small pictures and tables made of real text, open, without mouse and script.
 
     Attributes:
         name: slug.
         title: what it shows, for those who do not see it.
-        html: trusted markup without scripts and external addresses.
+        parts: what it shows, in order.
 
     Raises:
-        ValueError: if a name is no slug or a text is empty.
+        ValueError: if a name is no slug, the title is empty, or there is nothing to show.
     """
 
     name: str
     title: str
-    html: str
+    parts: tuple[Part, ...]
 
     def __post_init__(self) -> None:
         _check_slug(self, self.name)
-        _check_filled(self, "title", "html")
+        _check_filled(self, "title")
+        if not self.parts or any(isinstance(part, str) and not isinstance(part, Markup) for part in self.parts):
+            raise ValueError(
+                f"Card {self.name!r} needs parts, and a text among them must stand in a Line or be Markup."
+            )
 
 
-Block = Heading | Paragraph | Table | Figure | View | Sketch
+Block = Heading | Paragraph | Table | Figure | View | Card
 
 
 @dataclass(frozen=True)

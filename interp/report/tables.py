@@ -154,3 +154,13 @@ def print_number(value: float, decimals: int) -> str:
         return (f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.1g}").replace("-", "−")
     # Adding zero turns -0.0 into 0.0.
     return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A change with two decimals and its sign; what rounds to zero has none.
+
+    Args:
+        value: the change.
+    """
+    rounded = round(value, 2)
+    return f"{rounded:+.2f}" if rounded else "0.00"

@@ -12,7 +12,7 @@ from analyses.head_specialization.summary import HeadAtlas, Metric
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import Figure, Heatmap, Mosaic, Panel, PointGroup, Scatter
-from interp.report.drawings import Mark
+from interp.report.charts import Mark
 
 _PANEL_TITLES: dict[AttentionKind, str] = {
     "encoder": "encoder self-attention",
@@ -47,7 +47,7 @@ def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
             name=f"heads-{name.lower().replace(' ', '-')}",
             caption=f"{caption}; rows are layers, columns are heads, means over {atlas.prompts} prompts.",
             alt=f"{caption}. {' '.join(_extremes(kind, metric) for kind, metric in found.items())}",
-            drawing=Heatmap(panels, colour, lower=0.0, upper=1.0 if name == "entropy" else None),
+            chart=Heatmap(panels, colour, lower=0.0, upper=1.0 if name == "entropy" else None),
         )
 
 
@@ -79,7 +79,7 @@ def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
             "always (1). Broken frame: the rule holds on average, but the test or the resamples do not confirm it."
         ),
         alt=_atlas_in_words(atlas, kind, labels, doubtful),
-        drawing=Mosaic(
+        chart=Mosaic(
             category=category,
             strength=strength,
             codes=tuple(map(tuple, codes)),
@@ -154,7 +154,7 @@ def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
             f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}{twin}; "
             f"largest distance {layout.distance.max():.2f} nats."
         ),
-        drawing=Scatter(tuple(groups), "first axis, nats", "second axis, nats"),
+        chart=Scatter(tuple(groups), "first axis, nats", "second axis, nats"),
     )
 
 
@@ -192,7 +192,7 @@ def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
                 "Heads of equal index share it in every layer, unless the family has a table for each layer."
             ),
             alt=f"The largest bias is {tables[0][head, place]:.2f}, of head {head} at distance {reach[place]}.",
-            drawing=Heatmap(panels, "bias added to the score", centre=0.0),
+            chart=Heatmap(panels, "bias added to the score", centre=0.0),
         )
 
 

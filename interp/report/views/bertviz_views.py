@@ -16,16 +16,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from interp.report import shorten, visible
-from interp.report.views.fragment import fragment
+from interp.report.escaping import fill
+from interp.report.views.bertviz_fragment import fragment
 from interp.report.views.patterns import KIND_NAMES, AttentionKind, AttentionPatterns
+from interp.report.visible_text import shown_token, visible
 
 HEAD_VIEW_LINES = 20_000
 MODEL_VIEW_LINES = 50_000
 _PAYLOAD_NUMBERS = 250_000  # at about five bytes a number: 1.3 MB of page
 _LONGEST_TOKEN = 12  # characters that fit beside BertViz's lines
-_DISTINCT_COLOURS = 10  # of D3's category scheme
+_DISTINCT_COLORS = 10  # of D3's category scheme
 
 
 def head_view(
@@ -36,7 +38,7 @@ def head_view(
     include_layers: tuple[int, ...] | None = None,
     line_budget: int = HEAD_VIEW_LINES,
     name: str = "",
-) -> str:
+) -> Markup:
     """One layer at a time, all heads in one drawing (BertViz head view).
 
     Args:
@@ -74,14 +76,13 @@ def head_view(
             prettify_tokens=False,
             html_action="return",
         ).data
-    controls = '<p><label>Layer: <select id="layer"></select></label></p>'
     advice = (
         "Choose a layer, point at a token. The squares are the heads, from the left head 0 to head "
         f"{pattern.shape[1] - 1}: click one to switch it, double-click to see it alone."
     )
-    if pattern.shape[1] > _DISTINCT_COLOURS:
-        advice += f" Colours repeat after {_DISTINCT_COLOURS} heads."
-    return fragment(page, "head_view", name, controls, [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    if pattern.shape[1] > _DISTINCT_COLORS:
+        advice += f" Colours repeat after {_DISTINCT_COLORS} heads."
+    return fragment(page, "head_view", name, [_reading(patterns, kind), advice, _omission(wanted, layers)])
 
 
 def model_view(
@@ -91,7 +92,7 @@ def model_view(
     include_heads: tuple[int, ...] | None = None,
     line_budget: int = MODEL_VIEW_LINES,
     name: str = "",
-) -> str:
+) -> Markup:
     """All layers and heads at once as small drawings (BertViz model view).
 
     Args:
@@ -127,7 +128,7 @@ def model_view(
             html_action="return",
         ).data
     advice = "A row is a layer, a column a head; click one to see its tokens, click again to close it."
-    return fragment(page, "model_view", name, "", [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    return fragment(page, "model_view", name, [_reading(patterns, kind), advice, _omission(wanted, layers)])
 
 
 def _check_indices(noun: str, chosen: Sequence[int] | None, count: int) -> tuple[int, ...]:
@@ -179,7 +180,7 @@ def _leaky_files() -> Iterator[None]:
 
 def _label(token: str) -> str:
     """A token as it stands beside the lines: the sign of a word's beginning as a dot, nothing invisible."""
-    return shorten(visible(token.replace("▁", "·")), _LONGEST_TOKEN) or "∅"
+    return shown_token(token, _LONGEST_TOKEN) or "∅"
 
 
 def _reading(patterns: AttentionPatterns, kind: AttentionKind) -> str:
@@ -203,8 +204,9 @@ def _omission(wanted: tuple[int, ...], layers: tuple[int, ...]) -> str:
     return f"To keep the page light, this view holds {len(layers)} of {len(wanted)} layers: {numbers}."
 
 
-def _left_out(kind: AttentionKind, lines: int, budget: int) -> str:
-    return (
-        f'<p class="bertviz-note">The interactive view of the {KIND_NAMES[kind]} is left out: one layer would draw '
-        f"{lines:,} lines, and more than {budget:,} make a browser slow.</p>"
+def _left_out(kind: AttentionKind, lines: int, budget: int) -> Markup:
+    sentence = (
+        f"The interactive view of the {KIND_NAMES[kind]} is left out: one layer would draw {lines:,} lines, and more than "
+        f"{budget:,} make a browser slow."
     )
+    return fill("bertviz.html.jinja", sentences=[sentence], script=None)

@@ -11,7 +11,7 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
-from interp.report.labels import shorten, visible
+from interp.report.visible_text import shorten, visible
 
 FAMILY = "DejaVu Sans"
 INK = "#1b1f24"

@@ -19,9 +19,9 @@ from matplotlib.colors import Colormap, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from interp.report.drawings import Heatmap
+from interp.report.charts import Heatmap
 from interp.report.palette import readable_ink
-from interp.report.panels import (
+from interp.report.heatmap_layout import (
     BESIDE,
     GAP,
     LINE,
@@ -36,7 +36,7 @@ from interp.report.panels import (
     row_width,
 )
 from interp.report.tables import decimals_for
-from interp.report.typeface import MUTED, drawable, label_characters, widest, width
+from interp.report.fonts import MUTED, drawable, label_characters, widest, width
 
 _SCALE = 3.0  # length of the colour bar
 _LABEL_GAP = 0.045  # between cells and labels

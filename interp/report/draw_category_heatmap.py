@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from interp.report.drawings import Mosaic
+from interp.report.charts import Mosaic
 from interp.report.palette import Hue, readable_ink, tint
-from interp.report.panels import LINE, MARGIN, NORMAL, SMALL
-from interp.report.typeface import INK, MUTED, drawable, widest, width
+from interp.report.heatmap_layout import LINE, MARGIN, NORMAL, SMALL
+from interp.report.fonts import INK, MUTED, drawable, widest, width
 
 _CELL_MOST, _CELL_LEAST = 0.78, 0.12
 _TALL_MOST, _TALL_LEAST = 0.40, 0.14

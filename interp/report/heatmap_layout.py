@@ -8,8 +8,8 @@ into rows.
 import math
 from dataclasses import dataclass
 
-from interp.report.drawings import Panel
-from interp.report.typeface import drawable, widest, width
+from interp.report.charts import Panel
+from interp.report.fonts import drawable, widest, width
 
 SMALL, NORMAL = 7.5, 8.5  # font sizes in points
 LINE = 0.16  # height of a line of text
