@@ -11,7 +11,7 @@ from analyses.cross_attention_focus.masses import VERSIONS, Version
 from analyses.cross_attention_focus.reading import example_matrices
 from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.wording import amount, twins_range, with_interval
-from interp.report import Figure, Heatmap, Lines, Panel, Series
+from interp.report import Figure, Heatmap, LinePlot, Panel, Series
 from interp.text.words import CATEGORIES
 
 CAVEAT = "Attention is not importance: a claim needs its norm-weighted version or an intervention beside it (see the limits)."
@@ -142,7 +142,7 @@ def example_figure(example: Example) -> Figure:
     )
 
 
-def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Lines:
+def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> LinePlot:
     """One line over the layers for each estimate, and its control."""
     places = np.arange(n_layers, dtype=np.float64)
     model = [Series(name, places, cells.point, cells.low, cells.high) for name, cells in drawn.items()]
@@ -150,7 +150,7 @@ def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Line
         Series(f"{name}, untrained", places, cells.twin_mean, cells.twin_low, cells.twin_high, "control")
         for name, cells in drawn.items()
     ]
-    return Lines((*model, *control), "decoder layer", axis, tuple(map(str, range(n_layers))))
+    return LinePlot((*model, *control), "decoder layer", axis, tuple(map(str, range(n_layers))))
 
 
 def _in_words(name: str) -> str:

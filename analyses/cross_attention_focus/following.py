@@ -12,7 +12,7 @@ from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.tables import estimate_columns
 from analyses.cross_attention_focus.trend import prediction_interval
 from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
-from interp.report import Figure, Lines, Series, Table
+from interp.report import Figure, LinePlot, Series, Table
 from interp.text.words import CATEGORIES
 
 _QUARTERS = ("first", "second", "third", "last")
@@ -86,9 +86,9 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
     return layers, steps
 
 
-def _quarter_lines(cells: Estimate) -> Lines:
+def _quarter_lines(cells: Estimate) -> LinePlot:
     places = np.arange(len(_QUARTERS), dtype=np.float64)
-    return Lines(
+    return LinePlot(
         (
             Series("source share", places, cells.point, cells.low, cells.high),
             Series("untrained", places, cells.twin_mean, cells.twin_low, cells.twin_high, "control"),

@@ -57,8 +57,8 @@ def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
                     column_axis="source token",
                 ),
             ),
-            colour_label="contribution to logit difference (logits)",
-            centre=0.0,
+            color_label="contribution to logit difference (logits)",
+            center=0.0,
         ),
     )
 
@@ -109,7 +109,7 @@ def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:
                     column_axis="encoder component",
                 ),
             ),
-            colour_label="contribution to logit difference (logits)",
-            centre=0.0,
+            color_label="contribution to logit difference (logits)",
+            center=0.0,
         ),
     )

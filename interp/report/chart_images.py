@@ -18,10 +18,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from interp.report.charts import Bars, Chart, Heatmap, Lines, Mosaic
-from interp.report.draw_category_heatmap import draw_mosaic
+from interp.report.charts import BarChart, CategoryHeatmap, Chart, Heatmap, LinePlot
+from interp.report.draw_category_heatmap import draw_category_heatmap
 from interp.report.draw_heatmap import draw_heatmap
-from interp.report.draw_plots import draw_bars, draw_lines, draw_scatter
+from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
 from interp.report.fonts import STYLE
 
 Width = Literal["wide", "narrow"]
@@ -117,10 +117,10 @@ def _compact(picture: bytes) -> bytes:
 def _draw(chart: Chart, inches: float) -> Figure:
     if isinstance(chart, Heatmap):
         return draw_heatmap(chart, inches)
-    if isinstance(chart, Mosaic):
-        return draw_mosaic(chart, inches)
-    if isinstance(chart, Lines):
-        return draw_lines(chart, inches)
-    if isinstance(chart, Bars):
-        return draw_bars(chart, inches)
-    return draw_scatter(chart, inches)
+    if isinstance(chart, CategoryHeatmap):
+        return draw_category_heatmap(chart, inches)
+    if isinstance(chart, LinePlot):
+        return draw_line_plot(chart, inches)
+    if isinstance(chart, BarChart):
+        return draw_bar_chart(chart, inches)
+    return draw_scatter_plot(chart, inches)

@@ -52,8 +52,8 @@ class Heatmap:
 
     Attributes:
         panels: the matrices; they may differ in size.
-        colour_label: the quantity and its unit.
-        centre: None for a magnitude (sequential colours); for a signed quantity the neutral value, around
+        color_label: the quantity and its unit.
+        center: None for a magnitude (sequential colours); for a signed quantity the neutral value, around
             which diverging colours are symmetric.
         lower: lower end of the scale; None takes the smallest value. Values below are marked as clipped.
         upper: upper end of the scale; None takes the largest value.
@@ -63,8 +63,8 @@ class Heatmap:
     """
 
     panels: tuple[Panel, ...]
-    colour_label: str
-    centre: float | None = None
+    color_label: str
+    center: float | None = None
     lower: float | None = None
     upper: float | None = None
 
@@ -76,15 +76,15 @@ class Heatmap:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Ends of the colour scale, symmetric about `centre` where there is one."""
+        """Ends of the colour scale, symmetric about `center` where there is one."""
         finite = np.concatenate([panel.values[np.isfinite(panel.values)] for panel in self.panels])
         lower = self.lower if self.lower is not None else float(finite.min(initial=np.inf))
         upper = self.upper if self.upper is not None else float(finite.max(initial=-np.inf))
         if finite.size == 0:
             lower, upper = self.lower or 0.0, self.upper if self.upper is not None else 1.0
-        if self.centre is not None:
-            reach = max(abs(upper - self.centre), abs(lower - self.centre)) or 1.0
-            return self.centre - reach, self.centre + reach
+        if self.center is not None:
+            reach = max(abs(upper - self.center), abs(lower - self.center)) or 1.0
+            return self.center - reach, self.center + reach
         return (lower, upper) if lower < upper else (lower, lower + (abs(lower) or 1.0))
 
 
@@ -120,7 +120,7 @@ class Series:
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class LinePlot:
     """A line chart with intervals as bands.
 
     Attributes:
@@ -140,7 +140,7 @@ class Lines:
 
     def __post_init__(self) -> None:
         if not self.series:
-            raise ValueError("Lines.series is empty; give at least one Series.")
+            raise ValueError("LinePlot.series is empty; give at least one Series.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +175,7 @@ class PointGroup:
 
 
 @dataclass(frozen=True, eq=False)
-class Scatter:
+class ScatterPlot:
     """A scatter plot.
 
     Attributes:
@@ -195,11 +195,11 @@ class Scatter:
 
     def __post_init__(self) -> None:
         if not self.groups:
-            raise ValueError("Scatter.groups is empty; give at least one PointGroup.")
+            raise ValueError("ScatterPlot.groups is empty; give at least one PointGroup.")
 
 
 @dataclass(frozen=True, eq=False)
-class Bars:
+class BarChart:
     """Signed horizontal bars from zero, the first at the top.
 
     Attributes:
@@ -230,7 +230,7 @@ class Bars:
 
 
 @dataclass(frozen=True, eq=False)
-class Mosaic:
+class CategoryHeatmap:
     """A grid whose cells have a category, shown by hue, and a strength, shown by lightness.
 
     Attributes:
@@ -262,7 +262,7 @@ class Mosaic:
         strength = freeze(self, "strength", 2)
         if (strength < 0).any() or (strength > 1).any():
             raise ValueError(
-                f"Mosaic.strength must lie between 0 and 1, got {np.nanmin(strength)} to {np.nanmax(strength)}."
+                f"CategoryHeatmap.strength must lie between 0 and 1, got {np.nanmin(strength)} to {np.nanmax(strength)}."
             )
         freeze_choice(self, "category", strength.shape, len(self.categories))
         for field in ("codes", "marks"):
@@ -271,4 +271,4 @@ class Mosaic:
                 check_length(self, field, row, strength.shape[1])
 
 
-Chart = Heatmap | Lines | Scatter | Bars | Mosaic
+Chart = Heatmap | LinePlot | ScatterPlot | BarChart | CategoryHeatmap

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from interp.report.charts import Heatmap
-from interp.report.palette import readable_ink
+from interp.report.fonts import MUTED, drawable, label_characters, widest, width
 from interp.report.heatmap_layout import (
     BESIDE,
     GAP,
@@ -35,8 +35,8 @@ from interp.report.heatmap_layout import (
     round_step,
     row_width,
 )
+from interp.report.palette import readable_ink
 from interp.report.tables import decimals_for
-from interp.report.fonts import MUTED, drawable, label_characters, widest, width
 
 _SCALE = 3.0  # length of the colour bar
 _LABEL_GAP = 0.045  # between cells and labels
@@ -49,7 +49,7 @@ class _Scale:
     """The one relation between numbers and colours that all panels share."""
 
     norm: Normalize
-    colours: Colormap
+    colors: Colormap
 
 
 def draw_heatmap(heatmap: Heatmap, inches: float) -> Figure:
@@ -68,13 +68,13 @@ def draw_heatmap(heatmap: Heatmap, inches: float) -> Figure:
     decimals = _choose_decimals(heatmap, cell)
     notes = _notes(heatmap, marks_clipped=decimals is None)
     heights = [max(frame.height(cell) for frame in row) for row in rows]
-    scale_width = min(max(_SCALE, width(drawable(heatmap.colour_label, 90), NORMAL)), inches - 2 * MARGIN)
+    scale_width = min(max(_SCALE, width(drawable(heatmap.color_label, 90), NORMAL)), inches - 2 * MARGIN)
     total_width = 2 * MARGIN + max([scale_width + 0.1, *(row_width(row, cell) for row in rows)])
     scale_height = 0.52 + LINE * bool(notes)
     total_height = sum(heights) + GAP * len(rows) + scale_height + 2 * MARGIN
     figure = Figure(figsize=(total_width, total_height))
-    colours = "viridis" if heatmap.centre is None else "PuOr"
-    scale = _Scale(Normalize(*heatmap.limits), colormaps[colours])
+    colors = "viridis" if heatmap.center is None else "PuOr"
+    scale = _Scale(Normalize(*heatmap.limits), colormaps[colors])
     top = total_height - MARGIN
     as_image = n_cells > _MANY_CELLS
     for row, height in zip(rows, heights, strict=True):
@@ -150,7 +150,7 @@ def _draw_cells(axes: Axes, values: np.ndarray, scale: _Scale, as_image: bool) -
     if as_image:
         axes.imshow(
             masked,
-            cmap=scale.colours,
+            cmap=scale.colors,
             norm=scale.norm,
             extent=(0, n_columns, n_rows, 0),
             interpolation="none",
@@ -161,7 +161,7 @@ def _draw_cells(axes: Axes, values: np.ndarray, scale: _Scale, as_image: bool) -
         np.arange(n_columns + 1),
         np.arange(n_rows + 1),
         masked,
-        cmap=scale.colours,
+        cmap=scale.colors,
         norm=scale.norm,
         edgecolors="white",
         linewidth=0.5,
@@ -193,13 +193,13 @@ def _draw_numbers(axes: Axes, values: np.ndarray, scale: _Scale, decimals: int) 
             _write(axes, row, column, _print(value, decimals), _readable_ink(scale, value))
 
 
-def _write(axes: Axes, row: int, column: int, text: str, colour: str) -> None:
+def _write(axes: Axes, row: int, column: int, text: str, color: str) -> None:
     x, y = column + 0.5, row + 0.5
-    axes.text(x, y, text, fontsize=SMALL, color=colour, ha="center", va="center_baseline")
+    axes.text(x, y, text, fontsize=SMALL, color=color, ha="center", va="center_baseline")
 
 
 def _readable_ink(scale: _Scale, value: float) -> str:
-    return readable_ink(to_hex(scale.colours(float(scale.norm(value)))))
+    return readable_ink(to_hex(scale.colors(float(scale.norm(value)))))
 
 
 def _mark_clipped(axes: Axes, values: np.ndarray, scale: _Scale, size: float) -> None:
@@ -209,7 +209,7 @@ def _mark_clipped(axes: Axes, values: np.ndarray, scale: _Scale, size: float) ->
     _mark(axes, values < lower, "_", _readable_ink(scale, lower), size)
 
 
-def _mark(axes: Axes, where: np.ndarray, marker: str, colour: str, size: float) -> None:
+def _mark(axes: Axes, where: np.ndarray, marker: str, color: str, size: float) -> None:
     """Draw one marker, `size` inches wide, in the middle of some cells."""
     rows, columns = np.nonzero(where)
     if len(rows):
@@ -220,7 +220,7 @@ def _mark(axes: Axes, where: np.ndarray, marker: str, colour: str, size: float) 
             marker=marker,
             markersize=72 * size,
             markeredgewidth=0.9,
-            color=colour,
+            color=color,
         )
 
 
@@ -261,12 +261,12 @@ def _draw_scale(figure: Figure, heatmap: Heatmap, scale: _Scale, notes: str) -> 
     extend: dict[tuple[bool, bool], Literal["neither", "min", "max", "both"]]
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     bar = Colorbar(
-        axes, ScalarMappable(scale.norm, scale.colours), orientation="horizontal", extend=extend[below, above]
+        axes, ScalarMappable(scale.norm, scale.colors), orientation="horizontal", extend=extend[below, above]
     )
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(nbins=5)
     bar.ax.tick_params(labelsize=NORMAL, length=2, pad=2)
-    label = drawable(heatmap.colour_label, 90)
+    label = drawable(heatmap.color_label, 90)
     figure.text(x, (lower + 0.16) / total_height, label, fontsize=NORMAL, ha="left", va="bottom")
     if notes:
         figure.text(x, MARGIN / total_height, notes, fontsize=SMALL, color=MUTED, va="bottom")

@@ -16,13 +16,13 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from interp.report.charts import Bars, Lines, PointGroup, Scatter, Series
+from interp.report.charts import BarChart, LinePlot, PointGroup, ScatterPlot, Series
+from interp.report.fonts import INK, MUTED, RULE, drawable, label_characters, widest, width
 from interp.report.palette import HUES
 from interp.report.tables import decimals_for, print_number
-from interp.report.fonts import INK, MUTED, RULE, drawable, label_characters, widest, width
 
 # Okabe and Ito (2008), without their black and their yellow, which is too faint on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _POSITIVE, _NEGATIVE = "#7db4dc", "#eba36f"  # pale enough for a dark interval to stand out on them
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (5, 1.5, 1, 1.5), (1.5, 1.5))
@@ -33,7 +33,7 @@ _LEGEND_LINE = 0.19  # height in inches of one row of the legend
 _REMARK = 0.2  # height kept free under the legend of a scatter plot
 
 
-def draw_lines(lines: Lines, inches: float) -> Figure:
+def draw_line_plot(lines: LinePlot, inches: float) -> Figure:
     """Draw a line chart; `inches` is the width of the figure."""
     figure, axes = _axes(inches, 3.2 if inches > 5 else 2.8)
     counts = {"model": 0, "control": 0}
@@ -53,15 +53,15 @@ def draw_lines(lines: Lines, inches: float) -> Figure:
 
 def _draw_series(axes: Axes, series: Series, number: int) -> None:
     if series.style == "control":
-        colour, marker, face = MUTED, _CONTROL_MARKERS[number % len(_CONTROL_MARKERS)], "white"
+        color, marker, face = MUTED, _CONTROL_MARKERS[number % len(_CONTROL_MARKERS)], "white"
         dashes: tuple[float, ...] = (3, 2)
     else:
-        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        face, dashes = colour, _DASHES[number % len(_DASHES)]
+        color, marker = _COLORS[number % len(_COLORS)], _MARKERS[number % len(_MARKERS)]
+        face, dashes = color, _DASHES[number % len(_DASHES)]
     (line,) = axes.plot(
         series.x,
         series.y,
-        color=colour,
+        color=color,
         marker=marker,
         markersize=4.5,
         markerfacecolor=face,
@@ -72,7 +72,7 @@ def _draw_series(axes: Axes, series: Series, number: int) -> None:
     if dashes:
         line.set_dashes(dashes)
     if series.low is not None and series.high is not None:
-        axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+        axes.fill_between(series.x, series.low, series.high, color=color, alpha=0.16, linewidth=0, zorder=2)
 
 
 def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
@@ -85,14 +85,14 @@ def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
     axes.set_xticks(list(positions), [texts[position] for position in positions], rotation=90 if upright else 0)
 
 
-def draw_bars(bars: Bars, inches: float) -> Figure:
+def draw_bar_chart(bars: BarChart, inches: float) -> Figure:
     """Draw signed horizontal bars with intervals, controls and the printed values; `inches` is the width."""
     labels = tuple(drawable(label, label_characters(inches)) for label in bars.labels)
     figure, axes = _axes(inches, 0.62 + 0.25 * len(labels))
     positions = np.arange(len(labels))
     defined = np.isfinite(bars.values)
-    colours = [_POSITIVE if value >= 0 else _NEGATIVE for value in bars.values[defined]]
-    axes.barh(positions[defined], bars.values[defined], height=0.64, color=colours, zorder=2)
+    colors = [_POSITIVE if value >= 0 else _NEGATIVE for value in bars.values[defined]]
+    axes.barh(positions[defined], bars.values[defined], height=0.64, color=colors, zorder=2)
     axes.plot(np.zeros((~defined).sum()), positions[~defined], "x", color=MUTED, label="_", zorder=3)
     if bars.low is not None and bars.high is not None:
         axes.hlines(positions, bars.low, bars.high, color=INK, linewidth=1.1, zorder=3, label="interval")
@@ -134,7 +134,7 @@ def _print_values(axes: Axes, values: np.ndarray) -> None:
     column.spines["right"].set_visible(False)
 
 
-def draw_scatter(scatter: Scatter, inches: float) -> Figure:
+def draw_scatter_plot(scatter: ScatterPlot, inches: float) -> Figure:
     """Draw a scatter plot with names beside the points; `inches` is the width of the figure."""
     side = min(inches, 6.4)
     figure, axes = _axes(side, 0.98 * side if scatter.diagonal else 0.75 * side)
@@ -157,7 +157,7 @@ def draw_scatter(scatter: Scatter, inches: float) -> Figure:
 
 def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
     control = group.style == "control"
-    colour = HUES[group.hue] if group.hue else MUTED if control else _COLOURS[number % len(_COLOURS)]
+    color = HUES[group.hue] if group.hue else MUTED if control else _COLORS[number % len(_COLORS)]
     markers = _MARKERS if group.marker is not None or not control else _CONTROL_MARKERS
     number = number if group.marker is None else group.marker
     axes.scatter(
@@ -165,8 +165,8 @@ def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
         group.y,
         s=26,
         marker=markers[number % len(markers)],
-        facecolors="white" if control else colour,
-        edgecolors=colour,
+        facecolors="white" if control else color,
+        edgecolors=color,
         linewidths=1.0,
         label=drawable(group.label, _LEGEND_CHARACTERS),
         zorder=2.5 if control else 3,

@@ -36,7 +36,6 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        keep_trailing_newline=True,
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     # Without Jinja's other filters: some of them (`safe`, `e`, `join`) make markup of text that passed no gate.

@@ -1,4 +1,4 @@
-"""How do our objects show themselves in a notebook? As tables, and as rows of tokens, without style sheets, scripts or addresses."""
+"""How do our objects show themselves in a notebook? As tables and rows of tokens, without style sheets, scripts or addresses."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -74,7 +74,7 @@ def read_scripts(blocks: Iterable[Block]) -> Scripts:
             continue
         markup, kind = _Markup(), type(block).__name__
         for trusted in [block.html] if isinstance(block, View) else block.parts:
-            markup.feed(trusted if isinstance(trusted, Markup) else "")
+            markup.feed(str(trusted) if isinstance(trusted, Markup) else "")
         markup.close()
         outside = [address for address in markup.addresses if not address.startswith(("data:", "#"))]
         if outside:

@@ -66,7 +66,7 @@ def shorten(text: str, limit: int) -> str:
 
 
 def shown_token(piece: str, limit: int) -> str:
-    """A tokenizer's piece as it stands in pictures and tables: a dot for the space, nothing invisible, at most `limit` characters.
+    """A tokenizer's piece as pictures and tables show it: a dot for the space, nothing invisible, at most `limit` characters.
 
     Args:
         piece: the piece.

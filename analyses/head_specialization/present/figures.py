@@ -11,7 +11,7 @@ from analyses.head_specialization.roles.nearest import strength_of
 from analyses.head_specialization.summary import HeadAtlas, Metric
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
-from interp.report import Figure, Heatmap, Mosaic, Panel, PointGroup, Scatter
+from interp.report import CategoryHeatmap, Figure, Heatmap, Panel, PointGroup, ScatterPlot
 from interp.report.charts import Mark
 
 _PANEL_TITLES: dict[AttentionKind, str] = {
@@ -38,7 +38,7 @@ _NEAR = 0.25
 
 def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
     """One heatmap for each metric, with a panel for every kind of attention that has it; none where no kind does."""
-    for name, colour, caption in _SHOWN:
+    for name, color, caption in _SHOWN:
         found = {kind: metric for kind in ATTENTION_KINDS for metric in atlas.metrics[kind] if metric.name == name}
         if not found:
             continue
@@ -47,7 +47,7 @@ def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
             name=f"heads-{name.lower().replace(' ', '-')}",
             caption=f"{caption}; rows are layers, columns are heads, means over {atlas.prompts} prompts.",
             alt=f"{caption}. {' '.join(_extremes(kind, metric) for kind, metric in found.items())}",
-            chart=Heatmap(panels, colour, lower=0.0, upper=1.0 if name == "entropy" else None),
+            chart=Heatmap(panels, color, lower=0.0, upper=1.0 if name == "entropy" else None),
         )
 
 
@@ -79,7 +79,7 @@ def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
             "always (1). Broken frame: the rule holds on average, but the test or the resamples do not confirm it."
         ),
         alt=_atlas_in_words(atlas, kind, labels, doubtful),
-        chart=Mosaic(
+        chart=CategoryHeatmap(
             category=category,
             strength=strength,
             codes=tuple(map(tuple, codes)),
@@ -138,7 +138,7 @@ def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
                 y=layout.place[chosen, 1],
                 names=tuple(str(heads[index]) for index in chosen),
                 style="control" if without else "model",
-                hue="grey" if family < 0 else FAMILIES[family].hue,
+                hue="gray" if family < 0 else FAMILIES[family].hue,
                 marker=cluster,
             )
         )
@@ -154,7 +154,7 @@ def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
             f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}{twin}; "
             f"largest distance {layout.distance.max():.2f} nats."
         ),
-        chart=Scatter(tuple(groups), "first axis, nats", "second axis, nats"),
+        chart=ScatterPlot(tuple(groups), "first axis, nats", "second axis, nats"),
     )
 
 
@@ -192,7 +192,7 @@ def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
                 "Heads of equal index share it in every layer, unless the family has a table for each layer."
             ),
             alt=f"The largest bias is {tables[0][head, place]:.2f}, of head {head} at distance {reach[place]}.",
-            chart=Heatmap(panels, "bias added to the score", centre=0.0),
+            chart=Heatmap(panels, "bias added to the score", center=0.0),
         )
 
 
