@@ -1,7 +1,7 @@
 """What is a chart before it is drawn?
 
 Plain data: arrays, labels and the meaning of the scale. An analysis fills one of five charts; `chart_images.py`
-alone knows how they look. Every array is copied to read-only float64, so a chart never changes after it is made.
+alone knows how they look.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from interp.report.array_checks import check_length, freeze, freeze_choice, freeze_interval
+from interp.report.array_fields import ArrayFields
 from interp.report.palette import Hue
 
 Style = Literal["model", "control"]
@@ -18,7 +18,7 @@ Mark = Literal["", "certain", "uncertain"]
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Panel(ArrayFields):
     """One matrix of a heatmap.
 
     Attributes:
@@ -28,9 +28,6 @@ class Panel:
         column_labels: one label a column, from the left.
         row_axis: what a row is, for example "layer".
         column_axis: what a column is, for example "head".
-
-    Raises:
-        ValueError: if the labels do not fit the matrix.
     """
 
     title: str
@@ -41,9 +38,9 @@ class Panel:
     column_axis: str
 
     def __post_init__(self) -> None:
-        values = freeze(self, "values", 2)
-        check_length(self, "row_labels", self.row_labels, values.shape[0])
-        check_length(self, "column_labels", self.column_labels, values.shape[1])
+        rows, columns = self._freeze("values", 2).shape
+        self._check_length(rows, "row_labels")
+        self._check_length(columns, "column_labels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +86,7 @@ class Heatmap:
 
 
 @dataclass(frozen=True, eq=False)
-class Series:
+class Series(ArrayFields):
     """One line of a line chart.
 
     Attributes:
@@ -101,7 +98,7 @@ class Series:
         style: "control" draws a grey dashed line with hollow markers.
 
     Raises:
-        ValueError: if the lengths differ, x does not ascend, or low exceeds high.
+        ValueError: if x does not ascend, besides what holds of all arrays.
     """
 
     label: str
@@ -112,11 +109,11 @@ class Series:
     style: Style = "model"
 
     def __post_init__(self) -> None:
-        x, y = freeze(self, "x", 1), freeze(self, "y", 1)
-        check_length(self, "y", y, len(x))
+        x, _ = self._freeze("x", 1), self._freeze("y", 1)
+        self._check_length(len(x), "y")
         if (np.diff(x) <= 0).any() or np.isnan(x).any():
             raise ValueError(f"Series.x must ascend without gaps, got {x.tolist()} for {self.label!r}.")
-        freeze_interval(self, len(x))
+        self._freeze_interval(len(x))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +141,7 @@ class LinePlot:
 
 
 @dataclass(frozen=True, eq=False)
-class PointGroup:
+class PointGroup(ArrayFields):
     """Points of a scatter plot that share a marker.
 
     Attributes:
@@ -155,9 +152,6 @@ class PointGroup:
         style: "control" draws hollow grey markers.
         hue: the colour of the group where it has one elsewhere in the report; None takes the next one.
         marker: number of its marker, for groups that share one; None takes the next one.
-
-    Raises:
-        ValueError: if the lengths differ.
     """
 
     label: str
@@ -169,9 +163,8 @@ class PointGroup:
     marker: int | None = None
 
     def __post_init__(self) -> None:
-        x, y = freeze(self, "x", 1), freeze(self, "y", 1)
-        check_length(self, "y", y, len(x))
-        check_length(self, "names", self.names, len(x))
+        x, _ = self._freeze("x", 1), self._freeze("y", 1)
+        self._check_length(len(x), "y", "names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +192,7 @@ class ScatterPlot:
 
 
 @dataclass(frozen=True, eq=False)
-class BarChart:
+class BarChart(ArrayFields):
     """Signed horizontal bars from zero, the first at the top.
 
     Attributes:
@@ -209,9 +202,6 @@ class BarChart:
         high: upper ends of the intervals, or None.
         control: the value of the control for each bar, drawn as a hollow diamond, or None.
         axis: name and unit of the values.
-
-    Raises:
-        ValueError: if the lengths differ or low exceeds high.
     """
 
     labels: tuple[str, ...]
@@ -222,15 +212,16 @@ class BarChart:
     axis: str
 
     def __post_init__(self) -> None:
-        values = freeze(self, "values", 1)
-        check_length(self, "labels", self.labels, len(values))
-        freeze_interval(self, len(values))
+        values = self._freeze("values", 1)
+        self._check_length(len(values), "labels")
+        self._freeze_interval(len(values))
         if self.control is not None:
-            check_length(self, "control", freeze(self, "control", 1), len(values))
+            self._freeze("control", 1)
+            self._check_length(len(values), "control")
 
 
 @dataclass(frozen=True, eq=False)
-class CategoryHeatmap:
+class CategoryHeatmap(ArrayFields):
     """A grid whose cells have a category, shown by hue, and a strength, shown by lightness.
 
     Attributes:
@@ -245,7 +236,7 @@ class CategoryHeatmap:
         column_axis: what a column is, numbered from 0.
 
     Raises:
-        ValueError: if shapes differ, a strength lies outside 0 to 1, or a category does not exist.
+        ValueError: if a strength lies outside 0 to 1 or a category does not exist, besides what holds of all arrays.
     """
 
     category: Int[np.ndarray, "row column"]
@@ -259,16 +250,15 @@ class CategoryHeatmap:
     column_axis: str
 
     def __post_init__(self) -> None:
-        strength = freeze(self, "strength", 2)
+        strength = self._freeze("strength", 2)
         if (strength < 0).any() or (strength > 1).any():
             raise ValueError(
                 f"CategoryHeatmap.strength must lie between 0 and 1, got {np.nanmin(strength)} to {np.nanmax(strength)}."
             )
-        freeze_choice(self, "category", strength.shape, len(self.categories))
-        for field in ("codes", "marks"):
-            check_length(self, field, getattr(self, field), strength.shape[0])
-            for row in getattr(self, field):
-                check_length(self, field, row, strength.shape[1])
+        self._freeze_choice("category", strength.shape, len(self.categories))
+        self._check_length(len(strength), "codes", "marks")
+        if {len(row) for row in (*self.codes, *self.marks)} != {strength.shape[1]}:
+            raise ValueError(f"CategoryHeatmap.codes and marks need rows of {strength.shape[1]} entries each.")
 
 
 Chart = Heatmap | LinePlot | ScatterPlot | BarChart | CategoryHeatmap

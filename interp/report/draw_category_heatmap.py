@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from interp.report.charts import CategoryHeatmap
 from interp.report.fonts import INK, MUTED, drawable, widest, width
-from interp.report.heatmap_layout import LINE, MARGIN, NORMAL, SMALL
+from interp.report.heatmap_layout import LINE, MARGIN, NORMAL, SMALL, cell_axes
 from interp.report.palette import Hue, readable_ink, tint
 
 _CELL_MOST, _CELL_LEAST = 0.78, 0.12
@@ -47,14 +47,7 @@ def draw_category_heatmap(heatmap: CategoryHeatmap, inches: float) -> Figure:
     total_height = MARGIN + n_rows * tall + below + len(legend) * _LEGEND_LINE + MARGIN
     figure = Figure(figsize=(total_width, total_height))
     lower = total_height - MARGIN - n_rows * tall
-    axes = figure.add_axes((
-        left / total_width,
-        lower / total_height,
-        n_columns * cell / total_width,
-        n_rows * tall / total_height,
-    ))
-    axes.set_xlim(0, n_columns)
-    axes.set_ylim(n_rows, 0)
+    axes = cell_axes(figure, left, lower, (n_rows, n_columns), (cell, tall))
     axes.set_axis_off()
     _draw_cells(axes, heatmap, cell, tall)
     _draw_labels(figure, heatmap, cell, tall, left, lower)
@@ -62,14 +55,10 @@ def draw_category_heatmap(heatmap: CategoryHeatmap, inches: float) -> Figure:
     return figure
 
 
-def _hue(heatmap: CategoryHeatmap, row: int, column: int) -> Hue:
-    index = int(heatmap.category[row, column])
-    return "gray" if index < 0 else heatmap.categories[index][1]
-
-
 def _color(heatmap: CategoryHeatmap, row: int, column: int) -> str:
-    strength = float(heatmap.strength[row, column])
-    return "#ffffff" if np.isnan(strength) else tint(_hue(heatmap, row, column), strength)
+    strength, index = float(heatmap.strength[row, column]), int(heatmap.category[row, column])
+    hue: Hue = "gray" if index < 0 else heatmap.categories[index][1]
+    return "#ffffff" if np.isnan(strength) else tint(hue, strength)
 
 
 def _draw_cells(axes: Axes, heatmap: CategoryHeatmap, cell: float, tall: float) -> None:
@@ -99,21 +88,18 @@ def _write_cells(
     codes = tuple(code for row in heatmap.codes for code in row if code)
     size = _fitting(codes, 0.86 * cell, NORMAL)
     numbered = tall >= _TWO_LINES and width("0.00", SMALL) <= 0.86 * cell
+    style = {"ha": "center", "va": "center_baseline"}
     for (row, column), color in colors.items():
         code, strength = heatmap.codes[row][column], float(heatmap.strength[row, column])
-        ink = readable_ink(color)
         if np.isnan(strength):
             continue
+        x, style["color"] = column + 0.5, readable_ink(color)
         both = numbered and bool(code)
         if code and size and tall >= 0.14:
-            bold = "bold" if heatmap.marks[row][column] == "certain" else "normal"
-            y = row + (0.33 if both else 0.5)
-            axes.text(
-                column + 0.5, y, code, fontsize=size, fontweight=bold, color=ink, ha="center", va="center_baseline"
-            )
+            weight = "bold" if heatmap.marks[row][column] == "certain" else "normal"
+            axes.text(x, row + (0.33 if both else 0.5), code, fontsize=size, fontweight=weight, **style)
         if numbered:
-            y = row + (0.72 if both else 0.5)
-            axes.text(column + 0.5, y, f"{strength:.2f}", fontsize=SMALL, color=ink, ha="center", va="center_baseline")
+            axes.text(x, row + (0.72 if both else 0.5), f"{strength:.2f}", fontsize=SMALL, **style)
 
 
 def _fitting(texts: tuple[str, ...], room: float, most: float) -> float:
@@ -124,22 +110,18 @@ def _fitting(texts: tuple[str, ...], room: float, most: float) -> float:
 
 
 def _draw_labels(figure: Figure, heatmap: CategoryHeatmap, cell: float, tall: float, left: float, lower: float) -> None:
-    total_width, total_height = figure.get_size_inches()
     n_rows, n_columns = heatmap.strength.shape
+    style = {"transform": figure.dpi_scale_trans, "fontsize": NORMAL}
     step = 1 if width(str(n_columns), NORMAL) + 0.03 <= cell else 2
     for column in range(0, n_columns, step):
-        x = (left + (column + 0.5) * cell) / total_width
-        figure.text(x, (lower - 0.05) / total_height, str(column), fontsize=NORMAL, ha="center", va="top")
+        figure.text(left + (column + 0.5) * cell, lower - 0.05, str(column), ha="center", va="top", **style)
     for row in range(n_rows):
-        y = (lower + (n_rows - row - 0.5) * tall) / total_height
-        figure.text((left - 0.06) / total_width, y, str(row), fontsize=NORMAL, ha="right", va="center_baseline")
-    middle = (left + n_columns * cell / 2) / total_width
+        y = lower + (n_rows - row - 0.5) * tall
+        figure.text(left - 0.06, y, str(row), ha="right", va="center_baseline", **style)
     columns, rows = drawable(heatmap.column_axis, 40), drawable(heatmap.row_axis, 40)
-    figure.text(
-        middle, (lower - LINE - 0.05) / total_height, columns, fontsize=NORMAL, color=MUTED, ha="center", va="top"
-    )
-    y = (lower + n_rows * tall / 2) / total_height
-    figure.text(MARGIN / total_width, y, rows, fontsize=NORMAL, color=MUTED, rotation=90, va="center")
+    style["color"] = MUTED
+    figure.text(left + n_columns * cell / 2, lower - LINE - 0.05, columns, ha="center", va="top", **style)
+    figure.text(MARGIN, lower + n_rows * tall / 2, rows, rotation=90, va="center", **style)
 
 
 _Entry = tuple[tuple[tuple[str, str], ...], str]

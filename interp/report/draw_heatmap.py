@@ -30,10 +30,8 @@ from interp.report.heatmap_layout import (
     SMALL,
     PanelFrame,
     arrange,
-    cell_height,
-    measure,
+    cell_axes,
     round_step,
-    row_width,
 )
 from interp.report.palette import readable_ink
 from interp.report.tables import decimals_for
@@ -62,124 +60,74 @@ def draw_heatmap(heatmap: Heatmap, inches: float) -> Figure:
     Returns:
         The figure, without a canvas of its own choosing.
     """
-    frames = [measure(panel, label_characters(inches)) for panel in heatmap.panels]
     n_cells = sum(panel.values.size for panel in heatmap.panels)
-    rows, cell = arrange(frames, inches - 2 * MARGIN, numbered=n_cells <= _MANY_NUMBERS)
-    decimals = _choose_decimals(heatmap, cell)
+    rows = arrange(heatmap.panels, inches, label_characters(inches), numbered=n_cells <= _MANY_NUMBERS)
+    decimals = _choose_decimals(heatmap, rows[0][0]) if n_cells <= _MANY_NUMBERS else None
     notes = _notes(heatmap, marks_clipped=decimals is None)
-    heights = [max(frame.height(cell) for frame in row) for row in rows]
+    heights = [max(frame.height for frame in row) for row in rows]
+    widths = [sum(frame.outer_width for frame in row) + BESIDE * (len(row) - 1) for row in rows]
     scale_width = min(max(_SCALE, width(drawable(heatmap.color_label, 90), NORMAL)), inches - 2 * MARGIN)
-    total_width = 2 * MARGIN + max([scale_width + 0.1, *(row_width(row, cell) for row in rows)])
-    scale_height = 0.52 + LINE * bool(notes)
-    total_height = sum(heights) + GAP * len(rows) + scale_height + 2 * MARGIN
-    figure = Figure(figsize=(total_width, total_height))
+    total_height = sum(heights) + GAP * len(rows) + 0.52 + LINE * bool(notes) + 2 * MARGIN
+    figure = Figure(figsize=(2 * MARGIN + max(scale_width + 0.1, *widths), total_height))
     colors = "viridis" if heatmap.center is None else "PuOr"
     scale = _Scale(Normalize(*heatmap.limits), colormaps[colors])
     top = total_height - MARGIN
-    as_image = n_cells > _MANY_CELLS
     for row, height in zip(rows, heights, strict=True):
         left = MARGIN
         for frame in row:
-            _draw_panel(figure, frame, scale, cell, left, top, decimals, as_image)
-            left += frame.outer_width(cell) + BESIDE
+            axes = _draw_panel(figure, frame, left, top)
+            _draw_cells(axes, frame.panel.values, scale, as_image=n_cells > _MANY_CELLS)
+            _mark_cells(axes, frame, scale, decimals)
+            left += frame.outer_width + BESIDE
         top -= height + GAP
     _draw_scale(figure, heatmap, scale, notes)
     return figure
 
 
-def _draw_panel(
-    figure: Figure,
-    frame: PanelFrame,
-    scale: _Scale,
-    cell: float,
-    left: float,
-    top: float,
-    decimals: int | None,
-    as_image: bool,
-) -> None:
-    tall = cell_height(cell)
+def _draw_panel(figure: Figure, frame: PanelFrame, left: float, top: float) -> Axes:
+    """A panel with its title and labels, its cells still empty."""
     n_rows, n_columns = frame.panel.values.shape
-    total_width, total_height = figure.get_size_inches()
-    lower = top - LINE - 0.06 - n_rows * tall
-    axes = figure.add_axes((
-        (left + frame.left) / total_width,
-        lower / total_height,
-        n_columns * cell / total_width,
-        n_rows * tall / total_height,
-    ))
-    axes.set_xlim(0, n_columns)
-    axes.set_ylim(n_rows, 0)
-    _draw_cells(axes, frame.panel.values, scale, as_image)
-    if decimals is None:
-        _mark_clipped(axes, frame.panel.values, scale, 0.45 * min(cell, tall))
-    else:
-        _draw_numbers(axes, frame.panel.values, scale, decimals)
-    _mark(axes, np.isnan(frame.panel.values), "x", MUTED, 0.5 * min(cell, tall))
-    _label_axes(axes, frame, cell, tall)
-    title = drawable(frame.panel.title, 60)
-    figure.text(left / total_width, top / total_height, title, fontsize=9.0, fontweight="bold", va="top")
-    _name_axes(figure, frame, cell, left, lower)
-
-
-def _name_axes(figure: Figure, frame: PanelFrame, cell: float, left: float, lower: float) -> None:
-    """Say what a row and a column are; `lower` is the lower edge of the cells."""
-    total_width, total_height = figure.get_size_inches()
-    rows, columns = drawable(frame.panel.row_axis, 60), drawable(frame.panel.column_axis, 60)
-    middle = (left + frame.left + frame.columns * cell / 2) / total_width
-    below = (lower - frame.bottom(cell) + 0.06) / total_height
-    figure.text(middle, below, columns, fontsize=NORMAL, color=MUTED, ha="center", va="bottom")
-    tall = len(frame.row_labels) * cell_height(cell)
-    # A name longer than the panel is high begins at its top and runs into the free corner below.
-    fits = width(rows, NORMAL) <= tall
-    start = lower + (tall / 2 if fits else tall)
-    figure.text(
-        left / total_width,
-        start / total_height,
-        rows,
-        fontsize=NORMAL,
-        color=MUTED,
-        rotation=90,
-        va="center" if fits else "top",
+    lower = top - LINE - 0.06 - n_rows * frame.tall
+    axes = cell_axes(figure, left + frame.left, lower, (n_rows, n_columns), (frame.cell, frame.tall))
+    _label_axes(axes, frame)
+    inches = figure.dpi_scale_trans
+    title, rows, columns = (
+        drawable(text, 60) for text in (frame.panel.title, frame.panel.row_axis, frame.panel.column_axis)
     )
+    figure.text(left, top, title, transform=inches, fontsize=9.0, fontweight="bold", va="top")
+    style = {"transform": inches, "fontsize": NORMAL, "color": MUTED}
+    middle = left + frame.left + n_columns * frame.cell / 2
+    figure.text(middle, lower - frame.bottom + 0.06, columns, ha="center", va="bottom", **style)
+    high = n_rows * frame.tall
+    # A name longer than the panel is high begins at its top and runs into the free corner below.
+    fits = width(rows, NORMAL) <= high
+    start = lower + (high / 2 if fits else high)
+    figure.text(left, start, rows, rotation=90, va="center" if fits else "top", **style)
+    return axes
 
 
 def _draw_cells(axes: Axes, values: np.ndarray, scale: _Scale, as_image: bool) -> None:
     n_rows, n_columns = values.shape
     masked = np.ma.masked_invalid(values)
     axes.set_facecolor("#eef0f2")
+    look = {"cmap": scale.colors, "norm": scale.norm}
     if as_image:
-        axes.imshow(
-            masked,
-            cmap=scale.colors,
-            norm=scale.norm,
-            extent=(0, n_columns, n_rows, 0),
-            interpolation="none",
-            aspect="auto",
-        )
-        return
-    axes.pcolormesh(
-        np.arange(n_columns + 1),
-        np.arange(n_rows + 1),
-        masked,
-        cmap=scale.colors,
-        norm=scale.norm,
-        edgecolors="white",
-        linewidth=0.5,
-    )
+        place = (0, n_columns, n_rows, 0)
+        axes.imshow(masked, extent=place, interpolation="none", aspect="auto", **look)
+    else:
+        edges = np.arange(n_columns + 1), np.arange(n_rows + 1)
+        axes.pcolormesh(*edges, masked, edgecolors="white", linewidth=0.5, **look)
 
 
-def _choose_decimals(heatmap: Heatmap, cell: float) -> int | None:
-    """Decimals of the numbers printed in all cells, or None if some panel has no room for them."""
+def _choose_decimals(heatmap: Heatmap, frame: PanelFrame) -> int | None:
+    """Decimals of the numbers printed in all cells, or None if cells like those of a frame have no room for them."""
     values = np.concatenate([panel.values.ravel() for panel in heatmap.panels])
     values = values[np.isfinite(values)]
-    crowded = sum(panel.values.size for panel in heatmap.panels) > _MANY_NUMBERS
-    if crowded or cell_height(cell) < 0.15:
-        return None
     decimals = decimals_for(values)
     if np.abs(values).max(initial=0.0) >= 0.1:
         decimals = min(decimals, 2)
-    texts = {_print(value, decimals) for value in values}
-    return decimals if widest(tuple(texts), SMALL) <= 0.88 * cell else None
+    texts = tuple({_print(value, decimals) for value in values})
+    return decimals if frame.tall >= 0.15 and widest(texts, SMALL) <= 0.88 * frame.cell else None
 
 
 def _print(value: float, decimals: int) -> str:
@@ -187,64 +135,46 @@ def _print(value: float, decimals: int) -> str:
     return f"{round(float(value), decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
-def _draw_numbers(axes: Axes, values: np.ndarray, scale: _Scale, decimals: int) -> None:
+def _mark_cells(axes: Axes, frame: PanelFrame, scale: _Scale, decimals: int | None) -> None:
+    """Numbers where there is room; else marks of values beyond the scale: those above have one colour, those below another."""
+    values, side = frame.panel.values, min(frame.cell, frame.tall)
+    _mark(axes, np.isnan(values), "x", MUTED, 0.5 * side)
+    if decimals is None:
+        lower, upper = scale.norm.vmin or 0.0, scale.norm.vmax or 0.0
+        _mark(axes, values > upper, "+", _readable_ink(scale, upper), 0.45 * side)
+        _mark(axes, values < lower, "_", _readable_ink(scale, lower), 0.45 * side)
+        return
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            _write(axes, row, column, _print(value, decimals), _readable_ink(scale, value))
-
-
-def _write(axes: Axes, row: int, column: int, text: str, color: str) -> None:
-    x, y = column + 0.5, row + 0.5
-    axes.text(x, y, text, fontsize=SMALL, color=color, ha="center", va="center_baseline")
+            ink, text = _readable_ink(scale, value), _print(value, decimals)
+            axes.text(column + 0.5, row + 0.5, text, fontsize=SMALL, color=ink, ha="center", va="center_baseline")
 
 
 def _readable_ink(scale: _Scale, value: float) -> str:
     return readable_ink(to_hex(scale.colors(float(scale.norm(value)))))
 
 
-def _mark_clipped(axes: Axes, values: np.ndarray, scale: _Scale, size: float) -> None:
-    """Mark values beyond the scale: all above it have one colour and all below it another, so two inks suffice."""
-    lower, upper = scale.norm.vmin or 0.0, scale.norm.vmax or 0.0
-    _mark(axes, values > upper, "+", _readable_ink(scale, upper), size)
-    _mark(axes, values < lower, "_", _readable_ink(scale, lower), size)
-
-
 def _mark(axes: Axes, where: np.ndarray, marker: str, color: str, size: float) -> None:
     """Draw one marker, `size` inches wide, in the middle of some cells."""
     rows, columns = np.nonzero(where)
     if len(rows):
-        axes.plot(
-            columns + 0.5,
-            rows + 0.5,
-            linestyle="none",
-            marker=marker,
-            markersize=72 * size,
-            markeredgewidth=0.9,
-            color=color,
-        )
+        style = {"linestyle": "none", "marker": marker, "markersize": 72 * size, "markeredgewidth": 0.9, "color": color}
+        axes.plot(columns + 0.5, rows + 0.5, **style)
 
 
-def _label_axes(axes: Axes, frame: PanelFrame, cell: float, tall: float) -> None:
+def _label_axes(axes: Axes, frame: PanelFrame) -> None:
     """Write row and column labels as plain text: a tick is a dozen objects, and none but its label would be seen."""
     axes.xaxis.set_visible(False)
     axes.yaxis.set_visible(False)
     for side in axes.spines.values():
         side.set_visible(False)
-    upright = frame.upright(cell)
-    n_rows = len(frame.row_labels)
-    for column in range(0, frame.columns, frame.step(cell, upright)):
-        axes.text(
-            column + 0.5,
-            n_rows + _LABEL_GAP / tall,
-            frame.column_labels[column],
-            rotation=90 if upright else 0,
-            fontsize=NORMAL,
-            ha="center",
-            va="top",
-        )
-    for row in range(0, n_rows, round_step(0.13 / tall)):
-        place = -_LABEL_GAP / cell
-        axes.text(place, row + 0.5, frame.row_labels[row], fontsize=NORMAL, ha="right", va="center_baseline")
+    n_rows, turn = len(frame.row_labels), 90 if frame.upright else 0
+    below, beside = n_rows + _LABEL_GAP / frame.tall, -_LABEL_GAP / frame.cell
+    for column in range(0, frame.columns, frame.step):
+        label = frame.column_labels[column]
+        axes.text(column + 0.5, below, label, rotation=turn, fontsize=NORMAL, ha="center", va="top")
+    for row in range(0, n_rows, round_step(0.13 / frame.tall)):
+        axes.text(beside, row + 0.5, frame.row_labels[row], fontsize=NORMAL, ha="right", va="center_baseline")
 
 
 def _draw_scale(figure: Figure, heatmap: Heatmap, scale: _Scale, notes: str) -> None:
@@ -258,11 +188,10 @@ def _draw_scale(figure: Figure, heatmap: Heatmap, scale: _Scale, notes: str) -> 
     values = np.concatenate([panel.values.ravel() for panel in heatmap.panels])
     low, high = heatmap.limits
     below, above = bool((values < low).any()), bool((values > high).any())
-    extend: dict[tuple[bool, bool], Literal["neither", "min", "max", "both"]]
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
-    bar = Colorbar(
-        axes, ScalarMappable(scale.norm, scale.colors), orientation="horizontal", extend=extend[below, above]
+    extend: Literal["neither", "min", "max", "both"] = (
+        "both" if below and above else "min" if below else "max" if above else "neither"
     )
+    bar = Colorbar(axes, ScalarMappable(scale.norm, scale.colors), orientation="horizontal", extend=extend)
     bar.outline.set_visible(False)
     bar.locator = MaxNLocator(nbins=5)
     bar.ax.tick_params(labelsize=NORMAL, length=2, pad=2)

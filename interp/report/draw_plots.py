@@ -34,7 +34,12 @@ _REMARK = 0.2  # height kept free under the legend of a scatter plot
 
 
 def draw_line_plot(lines: LinePlot, inches: float) -> Figure:
-    """Draw a line chart; `inches` is the width of the figure."""
+    """A line plot with intervals as bands, and its legend below.
+
+    Args:
+        lines: the lines.
+        inches: width of the figure.
+    """
     figure, axes = _axes(inches, 3.2 if inches > 5 else 2.8)
     counts = {"model": 0, "control": 0}
     for series in lines.series:
@@ -52,23 +57,13 @@ def draw_line_plot(lines: LinePlot, inches: float) -> Figure:
 
 
 def _draw_series(axes: Axes, series: Series, number: int) -> None:
-    if series.style == "control":
-        color, marker, face = MUTED, _CONTROL_MARKERS[number % len(_CONTROL_MARKERS)], "white"
-        dashes: tuple[float, ...] = (3, 2)
-    else:
-        color, marker = _COLORS[number % len(_COLORS)], _MARKERS[number % len(_MARKERS)]
-        face, dashes = color, _DASHES[number % len(_DASHES)]
-    (line,) = axes.plot(
-        series.x,
-        series.y,
-        color=color,
-        marker=marker,
-        markersize=4.5,
-        markerfacecolor=face,
-        linewidth=1.5,
-        label=drawable(series.label, _LEGEND_CHARACTERS),
-        zorder=2.5 if series.style == "control" else 3,
-    )
+    control = series.style == "control"
+    markers = _CONTROL_MARKERS if control else _MARKERS
+    color = MUTED if control else _COLORS[number % len(_COLORS)]
+    style = {"color": color, "marker": markers[number % len(markers)], "markerfacecolor": "white" if control else color}
+    label, above = drawable(series.label, _LEGEND_CHARACTERS), 2.5 if control else 3
+    (line,) = axes.plot(series.x, series.y, markersize=4.5, linewidth=1.5, label=label, zorder=above, **style)
+    dashes = (3, 2) if control else _DASHES[number % len(_DASHES)]
     if dashes:
         line.set_dashes(dashes)
     if series.low is not None and series.high is not None:
@@ -86,7 +81,12 @@ def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
 
 
 def draw_bar_chart(bars: BarChart, inches: float) -> Figure:
-    """Draw signed horizontal bars with intervals, controls and the printed values; `inches` is the width."""
+    """Signed horizontal bars with intervals, controls and the printed values.
+
+    Args:
+        bars: the bars.
+        inches: width of the figure.
+    """
     labels = tuple(drawable(label, label_characters(inches)) for label in bars.labels)
     figure, axes = _axes(inches, 0.62 + 0.25 * len(labels))
     positions = np.arange(len(labels))
@@ -97,17 +97,8 @@ def draw_bar_chart(bars: BarChart, inches: float) -> Figure:
     if bars.low is not None and bars.high is not None:
         axes.hlines(positions, bars.low, bars.high, color=INK, linewidth=1.1, zorder=3, label="interval")
     if bars.control is not None:
-        axes.plot(
-            bars.control,
-            positions,
-            linestyle="none",
-            marker="D",
-            markersize=5,
-            markerfacecolor="white",
-            markeredgecolor=INK,
-            label="control",
-            zorder=4,
-        )
+        style = {"markersize": 5, "markerfacecolor": "white", "markeredgecolor": INK, "zorder": 4}
+        axes.plot(bars.control, positions, "D", label="control", **style)
     axes.axvline(0.0, color=INK, linewidth=0.8, zorder=2.5)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_yticks(positions, labels)
@@ -135,7 +126,12 @@ def _print_values(axes: Axes, values: np.ndarray) -> None:
 
 
 def draw_scatter_plot(scatter: ScatterPlot, inches: float) -> Figure:
-    """Draw a scatter plot with names beside the points; `inches` is the width of the figure."""
+    """A scatter plot with names beside the points.
+
+    Args:
+        scatter: the points.
+        inches: width of the figure, where that is not needlessly large.
+    """
     side = min(inches, 6.4)
     figure, axes = _axes(side, 0.98 * side if scatter.diagonal else 0.75 * side)
     counts = {"model": 0, "control": 0}
@@ -160,17 +156,9 @@ def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
     color = HUES[group.hue] if group.hue else MUTED if control else _COLORS[number % len(_COLORS)]
     markers = _MARKERS if group.marker is not None or not control else _CONTROL_MARKERS
     number = number if group.marker is None else group.marker
-    axes.scatter(
-        group.x,
-        group.y,
-        s=26,
-        marker=markers[number % len(markers)],
-        facecolors="white" if control else color,
-        edgecolors=color,
-        linewidths=1.0,
-        label=drawable(group.label, _LEGEND_CHARACTERS),
-        zorder=2.5 if control else 3,
-    )
+    style = {"facecolors": "white" if control else color, "edgecolors": color, "linewidths": 1.0}
+    label, marker = drawable(group.label, _LEGEND_CHARACTERS), markers[number % len(markers)]
+    axes.scatter(group.x, group.y, s=26, marker=marker, label=label, zorder=2.5 if control else 3, **style)
 
 
 def _draw_diagonal(axes: Axes) -> None:
@@ -214,15 +202,8 @@ def _free_place(axes: Axes, point: np.ndarray, text: str, dot: float, taken: lis
     size = np.array([72 * dot * width(text, _LABEL_SIZE), 1.2 * _LABEL_SIZE * dot])
     reach = 5.0 * dot
     for right, up in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
-        corner = (
-            point
-            + reach * np.array([right, up]) * (0.8 if right and up else 1.0)
-            + size
-            * np.array([
-                (right - 1) / 2,
-                (up - 1) / 2,
-            ])
-        )
+        away = reach * np.array([right, up]) * (0.8 if right and up else 1.0)
+        corner = point + away + size * np.array([(right - 1) / 2, (up - 1) / 2])
         box = Bbox.from_bounds(*corner, *size)
         inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.y0 <= box.y0 <= box.y1 <= axes.bbox.y1
         if inside and not any(box.overlaps(other) for other in taken):
@@ -271,16 +252,8 @@ def _add_legend(figure: Figure, axes: Axes, handle: float = 2.6, remark: float =
     below = remark + rows * _LEGEND_LINE + 0.1
     height += below
     figure.set_size_inches(inches, height)
-    figure.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0.0, remark / height),
-        borderaxespad=0.2,
-        ncols=columns,
-        handlelength=handle,
-        columnspacing=1.4,
-    )
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, remark / height), "borderaxespad": 0.2}
+    figure.legend(handles, labels, ncols=columns, handlelength=handle, columnspacing=1.4, **place)
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0.0, below / height, 1.0, 1.0 - below / height))

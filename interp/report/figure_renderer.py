@@ -10,13 +10,11 @@ may hold a renderer too.
 
 import base64
 import io
-import os
-import re
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 
-from loky import get_reusable_executor
+from loky import cpu_count, get_reusable_executor
 from PIL import Image
 
 from interp.report.blocks import Block, Figure
@@ -30,7 +28,6 @@ _DOTS_PER_INCH = 144.0
 _LONGEST_SIDE = 16_000
 """Pixels; WebP ends at 16,383."""
 
-_PIXELS_PER_POINT = 96 / 72
 _IDLE_SECONDS = 30
 
 
@@ -66,15 +63,9 @@ def render_figure(chart: Chart) -> RenderedFigure:
     """
     desk = ChartImage(chart, "wide")
     svg = desk.svg()
-    wide = _outlines(svg) if len(svg) <= _LARGE else _pixels(desk)
+    small = len(svg) <= _LARGE
+    wide = _embedded("svg+xml", svg, (round(side * 96) for side in desk.inches)) if small else _pixels(desk)
     return RenderedFigure(svg, wide, _pixels(ChartImage(chart, "narrow")))
-
-
-def _outlines(svg: bytes) -> EmbeddedImage:
-    root = svg[svg.index(b"<svg ") :]
-    size = [re.search(rb"\b%s=\"([\d.]+)pt\"" % side, root) for side in (b"width", b"height")]
-    width, height = (round(float(match[1]) * _PIXELS_PER_POINT) if match else 0 for match in size)
-    return EmbeddedImage(f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}", width, height)
 
 
 def _pixels(image: ChartImage) -> EmbeddedImage:
@@ -82,8 +73,11 @@ def _pixels(image: ChartImage) -> EmbeddedImage:
     dots = min(_DOTS_PER_INCH, _LONGEST_SIDE / max(image.inches))
     webp = image.webp(dots)
     with Image.open(io.BytesIO(webp)) as opened:
-        size = [round(side * 96 / dots) for side in opened.size]
-    return EmbeddedImage(f"data:image/webp;base64,{base64.b64encode(webp).decode('ascii')}", *size)
+        return _embedded("webp", webp, (round(side * 96 / dots) for side in opened.size))
+
+
+def _embedded(kind: str, data: bytes, size: Iterable[int]) -> EmbeddedImage:
+    return EmbeddedImage(f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}", *size)
 
 
 class FigureRenderer:
@@ -94,7 +88,7 @@ class FigureRenderer:
     """
 
     def __init__(self, second_process: bool | None = None) -> None:
-        wanted = _cores() > 1 if second_process is None else second_process
+        wanted = cpu_count() > 1 if second_process is None else second_process
         self._worker = _worker() if wanted else None
         self._begun: dict[str, tuple[Chart, Future[RenderedFigure]]] = {}
 
@@ -127,11 +121,6 @@ class FigureRenderer:
             return begun.result()
         except BrokenExecutor:
             return render_figure(figure.chart)
-
-
-def _cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _worker() -> Executor | None:

@@ -6,7 +6,11 @@ into rows.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from interp.report.charts import Panel
 from interp.report.fonts import drawable, widest, width
@@ -21,7 +25,7 @@ _MANY_COLUMNS = 130  # beyond this labels are thinned even where they are words
 
 @dataclass(frozen=True)
 class PanelFrame:
-    """A panel with its measured labels.
+    """A panel with its measured labels and the width of its cells.
 
     Attributes:
         panel: the panel.
@@ -29,6 +33,7 @@ class PanelFrame:
         column_labels: its column labels as they are drawn.
         left: width of the margin left of the cells, which holds the name of the rows and their labels.
         label_width: width of the widest column label.
+        cell: width of a cell.
     """
 
     panel: Panel
@@ -36,81 +41,93 @@ class PanelFrame:
     column_labels: tuple[str, ...]
     left: float
     label_width: float
+    cell: float = _CELL_MOST
 
     @property
     def columns(self) -> int:
         """Number of columns."""
         return len(self.column_labels)
 
+    @property
+    def tall(self) -> float:
+        """Height of a cell: square where that is neither too low for a label nor needlessly high."""
+        return min(max(self.cell, 0.02 if self.cell < 0.1 else 0.16), _TALLEST_CELL)
+
+    @property
     def least_cell(self) -> float:
         """The narrowest cell at which every word under a column is still legible when set upright."""
         numbers = all(label.lstrip("-").isdigit() for label in self.column_labels)
         return 0.02 if numbers or self.columns > _MANY_COLUMNS else _CELL_LEAST
 
-    def outer_width(self, cell: float) -> float:
+    @property
+    def outer_width(self) -> float:
         """Width of cells and margin, or of the title or the name of the columns where those are wider."""
         title = width(drawable(self.panel.title, 60), 9.0, "bold")
-        cells = self.columns * cell
+        cells = self.columns * self.cell
         name = width(drawable(self.panel.column_axis, 60), NORMAL)
         return max(title, self.left + cells, self.left + (cells + name) / 2)
 
-    def upright(self, cell: float) -> bool:
+    @property
+    def upright(self) -> bool:
         """Whether column labels must be turned to fit."""
-        return self.label_width > 0.92 * cell * self.step(cell, turned=False)
+        return self.label_width > 0.92 * self.cell * self._step(self.label_width + 0.04)
 
-    def step(self, cell: float, turned: bool) -> int:
+    @property
+    def step(self) -> int:
         """Every how many columns a label is printed: numbers are thinned, words only in very wide panels."""
-        if self.least_cell() == _CELL_LEAST:
-            return 1
-        room = LINE if turned else self.label_width + 0.04
-        return round_step(room / cell)
+        return self._step(LINE if self.upright else self.label_width + 0.04)
 
-    def bottom(self, cell: float) -> float:
+    def _step(self, room: float) -> int:
+        return 1 if self.least_cell == _CELL_LEAST else round_step(room / self.cell)
+
+    @property
+    def bottom(self) -> float:
         """Height under the cells: labels and the name of the axis."""
-        labels = self.label_width + 0.06 if self.upright(cell) else LINE
-        return labels + LINE + 0.04
+        return (self.label_width + 0.06 if self.upright else LINE) + LINE + 0.04
 
-    def height(self, cell: float) -> float:
+    @property
+    def height(self) -> float:
         """Height of title, cells, labels and the name of the columns."""
-        return LINE + 0.06 + len(self.row_labels) * cell_height(cell) + self.bottom(cell)
-
-
-def cell_height(cell: float) -> float:
-    """Height of a cell: square where that is neither too low for a label nor needlessly high."""
-    return min(max(cell, 0.02 if cell < 0.1 else 0.16), _TALLEST_CELL)
+        return LINE + 0.06 + len(self.row_labels) * self.tall + self.bottom
 
 
 def round_step(least: float) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50, ... that is not below `least`."""
+    """The smallest of 1, 2, 5, 10, 20, 50, ... that is not below a number.
+
+    Args:
+        least: the number.
+    """
     power = int(10 ** math.floor(math.log10(max(least, 1.0))))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
 
 
-def measure(panel: Panel, characters: int) -> PanelFrame:
-    """Prepare the labels of a panel, cut to a number of characters, and measure them."""
-    rows = tuple(drawable(label, characters) for label in panel.row_labels)
-    columns = tuple(drawable(label, characters) for label in panel.column_labels)
-    # Axis name (turned), a gap, the widest row label, a gap.
-    left = LINE + 0.04 + widest(rows, NORMAL) + 0.07
-    return PanelFrame(panel, rows, columns, left, widest(columns, NORMAL))
-
-
-def arrange(frames: list[PanelFrame], room: float, numbered: bool) -> tuple[list[list[PanelFrame]], float]:
-    """Put as many panels side by side as leave good cells; return the rows of panels and the width of a cell.
+def arrange(panels: Sequence[Panel], inches: float, characters: int, numbered: bool) -> list[list[PanelFrame]]:
+    """The panels in rows, as many side by side as leave good cells.
 
     Args:
-        frames: the panels.
-        room: the width there is.
+        panels: the panels.
+        inches: the width there is.
+        characters: most characters of a label.
         numbered: whether cells are to hold numbers, which need more room than colours.
     """
-    good = _CELL_GOOD if numbered else _CELL_BARE
-    least = max(frame.least_cell() for frame in frames)
+    frames = [_measure(panel, characters) for panel in panels]
+    room = inches - 2 * MARGIN
     for beside in range(len(frames), 0, -1):
         rows = [frames[start : start + beside] for start in range(0, len(frames), beside)]
         cell = min(_largest_cell(row, room) for row in rows)
-        if cell >= good:
+        if cell >= (_CELL_GOOD if numbered else _CELL_BARE):
             break
-    return rows, max(min(cell, _CELL_MOST), least)
+    cell = max(min(cell, _CELL_MOST), *(frame.least_cell for frame in frames))
+    return [[replace(frame, cell=cell) for frame in row] for row in rows]
+
+
+def _measure(panel: Panel, characters: int) -> PanelFrame:
+    rows, columns = (
+        tuple(drawable(label, characters) for label in labels) for labels in (panel.row_labels, panel.column_labels)
+    )
+    # Axis name (turned), a gap, the widest row label, a gap.
+    left = LINE + 0.04 + widest(rows, NORMAL) + 0.07
+    return PanelFrame(panel, rows, columns, left, widest(columns, NORMAL))
 
 
 def _largest_cell(row: list[PanelFrame], room: float) -> float:
@@ -118,6 +135,17 @@ def _largest_cell(row: list[PanelFrame], room: float) -> float:
     return (room - margins) / sum(frame.columns for frame in row)
 
 
-def row_width(row: list[PanelFrame], cell: float) -> float:
-    """Width of panels side by side."""
-    return sum(frame.outer_width(cell) for frame in row) + BESIDE * (len(row) - 1)
+def cell_axes(figure: Figure, left: float, lower: float, shape: tuple[int, int], cell: tuple[float, float]) -> Axes:
+    """Axes whose unit is a cell, the first row at the top.
+
+    Args:
+        figure: where they are added.
+        left: left edge.
+        lower: lower edge.
+        shape: number of rows and of columns.
+        cell: width and height of a cell.
+    """
+    total_width, total_height = figure.get_size_inches()
+    (rows, columns), (wide, tall) = shape, cell
+    place = (left / total_width, lower / total_height, columns * wide / total_width, rows * tall / total_height)
+    return figure.add_axes(place, xlim=(0, columns), ylim=(rows, 0))

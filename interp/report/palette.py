@@ -42,12 +42,20 @@ def tint(hue: Hue, strength: float) -> str:
 
 
 def readable_ink(color: str) -> str:
-    """Dark or white, whichever contrasts more with a colour (WCAG 2.2 relative luminance)."""
+    """Dark or white, whichever contrasts more with a colour (WCAG 2.2 relative luminance).
+
+    Args:
+        color: `#rrggbb`.
+    """
     return _DARK if luminance(color) > _EQUAL_CONTRAST else _WHITE
 
 
 def luminance(color: str) -> float:
-    """Relative luminance of `#rrggbb`, from 0 for black to 1 for white (WCAG 2.2)."""
+    """Relative luminance, from 0 for black to 1 for white (WCAG 2.2).
+
+    Args:
+        color: `#rrggbb`.
+    """
     linear = [
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
         for part in (channel / 255 for channel in _channels(color))

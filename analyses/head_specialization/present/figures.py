@@ -22,11 +22,7 @@ _PANEL_TITLES: dict[AttentionKind, str] = {
 
 _SHOWN: tuple[tuple[str, str, str], ...] = (
     ("entropy", "normalised entropy (1: even spread)", "Entropy of the attention of every head"),
-    (
-        "divergence from position alone",
-        "Jensen-Shannon divergence, nats",
-        "Distance from position bias alone [ours]",
-    ),
+    ("divergence from position alone", "Jensen-Shannon divergence, nats", "Distance from position bias alone [ours]"),
     ("distance", "mean distance in tokens", "Attention distance (Vig and Belinkov 2019)"),
 )
 """Metric, colour label, caption."""

@@ -30,12 +30,7 @@ FAMILIES = (
     Family(
         "position",
         "blue",
-        MappingProxyType({
-            "previous token": "prev",
-            "current token": "self",
-            "next token": "next",
-            "offset": "±n",
-        }),
+        MappingProxyType({"previous token": "prev", "current token": "self", "next token": "next", "offset": "±n"}),
     ),
     Family(
         "special tokens",

@@ -11,8 +11,7 @@ has a budget; what does not fit is left out in whole layers, and the fragment sa
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,24 +64,15 @@ def head_view(
     layers = _spread(wanted, _PAYLOAD_NUMBERS // lines, keep=layer)
     if layer is not None and layer not in layers:
         raise ValueError(f"Layer {layer} is shown first but is not among the layers {list(layers)} of the view.")
-    from bertviz import head_view as draw
-
-    with _leaky_files():
-        page = draw(
-            **_arguments(patterns, kind),
-            layer=layers[0] if layer is None else layer,
-            heads=None if heads is None else list(shown),
-            include_layers=list(layers),
-            prettify_tokens=False,
-            html_action="return",
-        ).data
+    own = {"layer": layers[0] if layer is None else layer, "heads": None if heads is None else list(shown)}
     advice = (
         "Choose a layer, point at a token. The squares are the heads, from the left head 0 to head "
         f"{pattern.shape[1] - 1}: click one to switch it, double-click to see it alone."
     )
     if pattern.shape[1] > _DISTINCT_COLORS:
         advice += f" Colours repeat after {_DISTINCT_COLORS} heads."
-    return fragment(page, "head_view", name, [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    sentences = [_reading(patterns, kind), advice, _omission(wanted, layers)]
+    return fragment(_page("head_view", patterns, kind, layers, own), "head_view", name, sentences)
 
 
 def model_view(
@@ -116,19 +106,10 @@ def model_view(
     if lines > line_budget:
         return _left_out(kind, lines, line_budget)
     layers = _spread(wanted, min(line_budget, _PAYLOAD_NUMBERS) // lines, keep=None)
-    from bertviz import model_view as draw
-
-    with _leaky_files():
-        page = draw(
-            **_arguments(patterns, kind),
-            include_layers=list(layers),
-            include_heads=list(heads),
-            prettify_tokens=False,
-            display_mode="light",
-            html_action="return",
-        ).data
+    own = {"include_heads": list(heads), "display_mode": "light"}
     advice = "A row is a layer, a column a head; click one to see its tokens, click again to close it."
-    return fragment(page, "model_view", name, [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    sentences = [_reading(patterns, kind), advice, _omission(wanted, layers)]
+    return fragment(_page("model_view", patterns, kind, layers, own), "model_view", name, sentences)
 
 
 def _check_indices(noun: str, chosen: Sequence[int] | None, count: int) -> tuple[int, ...]:
@@ -153,29 +134,26 @@ def _spread(layers: tuple[int, ...], most: int, keep: int | None) -> tuple[int, 
     return tuple(sorted(chosen))
 
 
-def _arguments(patterns: AttentionPatterns, kind: AttentionKind) -> dict[str, Any]:
-    """The arguments of BertViz that carry one pattern.
+def _page(
+    view: str, patterns: AttentionPatterns, kind: AttentionKind, layers: tuple[int, ...], own: dict[str, Any]
+) -> str:
+    """What BertViz writes for one kind of attention.
 
     One kind per call: given encoder and decoder together, BertViz assumes equal depths and cuts or fails otherwise.
     """
+    import bertviz
     import torch
 
     queries, keys = ([_label(token) for token in tokens] for tokens in patterns.tokens(kind))
     # BertViz wants one tensor a layer with a batch axis of length one.
-    layers = [torch.from_numpy(np.array(layer, dtype=np.float32))[None] for layer in patterns.of(kind)]
-    if kind == "encoder":
-        return {"encoder_attention": layers, "encoder_tokens": queries}
-    if kind == "decoder":
-        return {"decoder_attention": layers, "decoder_tokens": queries}
-    return {"cross_attention": layers, "decoder_tokens": queries, "encoder_tokens": keys}
-
-
-@contextmanager
-def _leaky_files() -> Iterator[None]:
-    """BertViz reads its script from a file that it leaves to the garbage collector, which Python remarks upon."""
+    weights = [torch.from_numpy(np.array(layer, dtype=np.float32))[None] for layer in patterns.of(kind)]
+    tokens = {"decoder_tokens": queries, "encoder_tokens": keys} if kind == "cross" else {f"{kind}_tokens": queries}
+    own |= {f"{kind}_attention": weights, "include_layers": list(layers), "prettify_tokens": False}
     with warnings.catch_warnings():
+        # BertViz reads its script from a file that it leaves to the garbage collector, which Python remarks upon.
         warnings.simplefilter("ignore", ResourceWarning)
-        yield
+        page: str = getattr(bertviz, view)(**own, **tokens, html_action="return").data
+    return page
 
 
 def _label(token: str) -> str:

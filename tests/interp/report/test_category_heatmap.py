@@ -126,7 +126,7 @@ def test_the_same_mosaic_gives_the_same_bytes_and_holds_no_text_of_a_prompt():
         ({"strength": np.full((2, 3), 1.5)}, r"CategoryHeatmap.strength must lie between 0 and 1, got 1.5 to 1.5"),
         ({"category": np.full((2, 3), 2)}, r"whole numbers from -1 to 1 of shape \(2, 3\), got shape \(2, 3\)"),
         ({"codes": (("a", "b", "c"),)}, "CategoryHeatmap.codes must have 2 entries, got 1"),
-        ({"marks": (("",), ("",))}, "CategoryHeatmap.marks must have 3 entries, got 1"),
+        ({"marks": (("",), ("",))}, "CategoryHeatmap.codes and marks need rows of 3 entries each"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, message):
