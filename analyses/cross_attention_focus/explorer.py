@@ -2,15 +2,15 @@
 
 import numpy as np
 from jaxtyping import Int
-from markupsafe import Markup
 
 from analyses.core.contract import Example
 from analyses.cross_attention_focus.masses import VERSIONS
 from analyses.cross_attention_focus.reading import by_word, example_matrices, head_matrices, source_words
+from interp.report import View
 from interp.report.views import AttentionPatterns, layer_view
 
 ROOT = "cross-focus-explorer"
-"""Identifier of the fragment where there is one example; pages of prompts number theirs."""
+"""Name of the view where there is one example; pages of prompts number theirs."""
 
 _VERSIONS = {
     "raw": "raw attention",
@@ -22,15 +22,20 @@ _MOST_CELLS = 100_000
 """Above so many numbers single heads are left out: pages of long texts in large models would weigh megabytes."""
 
 
-def explorer(example: Example, root: str = ROOT) -> Markup:
-    """The fragment: a choice of version and head, a slider over layers, and the table of one layer.
+def explorer(example: Example, title: str, fallback: str, name: str = ROOT) -> View:
+    """A choice of version and head, a slider over layers, and the table of one layer.
 
     Args:
         example: with the arrays of `observe.illustrate`.
-        root: identifier of the fragment, its own on every page.
+        title: the line the reader clicks.
+        fallback: what shows the same without a script.
+        name: of the view, its own on every page.
     """
     words, names = source_words(example)
-    return layer_view(root, example.label_pieces, (*names, "target so far"), _VERSIONS, _tables(example, words))
+    columns = (*names, "target so far")
+    return View(
+        name, title, layer_view(name, example.label_pieces, columns, _VERSIONS, _tables(example, words)), fallback
+    )
 
 
 def _tables(example: Example, words: Int[np.ndarray, " source"]) -> dict[str, dict[str, np.ndarray]]:

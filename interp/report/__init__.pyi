@@ -19,8 +19,7 @@ from .card_parts import Thumbnail as Thumbnail
 from .card_parts import Title as Title
 from .card_parts import Token as Token
 from .card_parts import TokenStrip as TokenStrip
-from .chart_images import png as png
-from .chart_images import svg as svg
+from .chart_images import ChartImage as ChartImage
 from .charts import BarChart as BarChart
 from .charts import CategoryHeatmap as CategoryHeatmap
 from .charts import Chart as Chart

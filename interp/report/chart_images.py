@@ -78,27 +78,6 @@ class ChartImage:
         return buffer.getvalue()
 
 
-def svg(chart: Chart, width: Width = "wide") -> bytes:
-    """A chart as SVG.
-
-    Args:
-        chart: what to draw.
-        width: for a desk or for a phone.
-    """
-    return ChartImage(chart, width).svg()
-
-
-def png(chart: Chart, width: Width = "wide", dots_per_inch: float = 160.0) -> bytes:
-    """A chart as PNG.
-
-    Args:
-        chart: what to draw.
-        width: for a desk or for a phone.
-        dots_per_inch: how fine its pixels are.
-    """
-    return ChartImage(chart, width).png(dots_per_inch)
-
-
 def _style() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", STYLE])
 

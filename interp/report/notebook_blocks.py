@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from interp.report.blocks import Block, Card, Figure, Report, Section, Table, View
 from interp.report.cards import card_html
-from interp.report.chart_images import svg
+from interp.report.chart_images import ChartImage
 from interp.report.escaping import fill
 from interp.report.notebook_html import table
 from interp.report.page import render
@@ -46,7 +46,7 @@ def display_block(block: Block) -> BlockDisplay:
         return BlockDisplay(block.name, table(block.caption, columns, rows.itertuples(index=False, name=None)))
     content: dict[str, object] = {}
     if isinstance(block, Figure):
-        content["image"] = base64.b64encode(svg(block.chart)).decode("ascii")
+        content["image"] = base64.b64encode(ChartImage(block.chart).svg()).decode("ascii")
     elif isinstance(block, View):
         content["page"] = escape(_view_page(block))  # escaped only: its line breaks are the page's own
     elif isinstance(block, Card):

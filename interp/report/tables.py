@@ -85,12 +85,7 @@ def _safe_text(text: str) -> str:
 
 
 def _is_missing(value: object) -> bool:
-    return (
-        value is None
-        or value is pd.NA
-        or value is pd.NaT
-        or (isinstance(value, float | np.floating) and math.isnan(value))
-    )
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def grid(frame: pd.DataFrame, rows_shown: int | None, columns_shown: tuple[str, ...] | None) -> Grid:

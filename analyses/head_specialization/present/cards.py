@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from analyses.head_specialization.present.legend import hue_of
-from analyses.head_specialization.present.wording import KIND_NAMES, count_sentence, rule_text, sentence
+from analyses.head_specialization.present.wording import count_sentence, rule_text, sentence
 from analyses.head_specialization.roles.best_examples import Specimen
 from analyses.head_specialization.roles.decide import RoleLabel
 from analyses.head_specialization.roles.metrics import IMPORTANCE, Metric
@@ -17,6 +17,7 @@ from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
 from interp.report import Beside, Block, Card, Heading, Line, Page, Paragraph, PatternPicture, SmallTable, Title
 from interp.report.tables import decimals_for, print_number
+from interp.report.views import KIND_NAMES
 
 PAGE = "head-cards"
 

@@ -14,13 +14,9 @@ from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import Block, Card, Paragraph, PatternPicture, SmallTable, Thumbnail
 from interp.report.card_parts import LONGEST_LABEL
+from interp.report.views import KIND_NAMES
 from interp.report.visible_text import shown_token
 
-_TITLES: dict[AttentionKind, str] = {
-    "encoder": "Encoder self-attention",
-    "decoder": "Decoder self-attention",
-    "cross": "Cross-attention",
-}
 _SHARPEST = 2
 _MOST_WEIGHTS = 250_000
 """Weights of one kind of attention that the sheets of a page show."""
@@ -43,10 +39,10 @@ def _sheet(example: Example, kind: AttentionKind) -> Card:
     patterns = example.arrays[f"pattern.{kind}"]
     queries = example.source_pieces if kind == "encoder" else example.decoder_pieces
     keys = example.decoder_pieces if kind == "decoder" else example.source_pieces
-    layers = _layers(patterns)
+    layers, title = _layers(patterns), KIND_NAMES[kind].capitalize()
     heads = range(patterns.shape[1])
     table = SmallTable(
-        caption=f"{_TITLES[kind]}, {_extent(layers, patterns)}",
+        caption=f"{title}, {_extent(layers, patterns)}",
         columns=("layer", *(f"head {head}" for head in heads)),
         rows=[
             (str(layer), *(_thumbnail(patterns[layer, head], HeadId(kind, layer, head), keys) for head in heads))
@@ -58,7 +54,7 @@ def _sheet(example: Example, kind: AttentionKind) -> Card:
         for cell in _sharpest(patterns)
         for head in [HeadId(kind, *cell)]
     )
-    return Card(f"heads-{kind}-{example.slug}", f"{_TITLES[kind]} of this prompt", (table, *large))
+    return Card(f"heads-{kind}-{example.slug}", f"{title} of this prompt", (table, *large))
 
 
 def _layers(patterns: Float[np.ndarray, "layer head query key"]) -> list[int]:

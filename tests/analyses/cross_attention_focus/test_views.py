@@ -78,7 +78,7 @@ def test_columns_are_words_and_the_end_of_the_sentence(example: Example) -> None
 
 
 def test_the_table_shows_the_last_layer_and_the_script_holds_every_layer_head_and_version(example: Example) -> None:
-    page = parsed(explorer(example))
+    page = parsed(explorer(example, "t", "f").html)
     (script,) = page.scripts
     data = json.loads(re.search(r"var data = (\{.*?\});", script).group(1))  # type: ignore[union-attr]
     assert list(data) == ["raw", "masked", "norm", "alti"]
@@ -101,8 +101,9 @@ def test_the_table_shows_the_last_layer_and_the_script_holds_every_layer_head_an
 
 def test_long_texts_leave_single_heads_out(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analyses.cross_attention_focus.explorer._MOST_CELLS", 3 * 3 * 5 * 13 * 15 - 1)
-    assert '"mean"' in explorer(example)
-    assert '"4"' not in explorer(example)
+    html = explorer(example, "t", "f").html
+    assert '"mean"' in html
+    assert '"4"' not in html
 
 
 def test_a_prompt_page_has_its_still_twin_its_explorer_and_no_figure(example: Example) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from interp.report.chart_images import svg
+from interp.report.chart_images import ChartImage
 from interp.report.charts import CategoryHeatmap
 from interp.report.draw_category_heatmap import draw_category_heatmap
 from interp.report.palette import HUES, luminance, readable_ink, tint
@@ -116,8 +116,8 @@ def test_nothing_leaves_the_figure_and_letters_stay_readable(inches, columns):
 
 def test_the_same_mosaic_gives_the_same_bytes_and_holds_no_text_of_a_prompt():
     hostile = mosaic(codes=(("<b>", "$x$", "a"),) * 2)
-    assert svg(hostile) == svg(hostile)
-    assert b"<b>" not in svg(hostile)
+    assert ChartImage(hostile).svg() == ChartImage(hostile).svg()
+    assert b"<b>" not in ChartImage(hostile).svg()
 
 
 @pytest.mark.parametrize(

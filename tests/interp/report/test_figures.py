@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from interp.report import BarChart, Heatmap, LinePlot, Panel, PointGroup, ScatterPlot, Series, png, svg
-from interp.report.chart_images import INCHES
+from interp.report import BarChart, Heatmap, LinePlot, Panel, PointGroup, ScatterPlot, Series
+from interp.report.chart_images import INCHES, ChartImage
 from interp.report.draw_heatmap import draw_heatmap
 from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
 from interp.report.fonts import STYLE, drawable, width
@@ -75,8 +75,8 @@ DRAWINGS = {
 @pytest.mark.parametrize("name", DRAWINGS)
 @pytest.mark.parametrize("size", ["wide", "narrow"])
 def test_a_figure_is_the_same_bytes_twice_and_holds_no_raw_text(name, size):
-    picture = svg(DRAWINGS[name], size)
-    assert picture == svg(DRAWINGS[name], size)
+    picture = ChartImage(DRAWINGS[name], size).svg()
+    assert picture == ChartImage(DRAWINGS[name], size).svg()
     root = ElementTree.fromstring(picture)
     assert not [element for element in root.iter() if element.tag in {f"{SVG}script", f"{SVG}text", f"{SVG}a"}]
     assert b"<!--" not in picture
@@ -89,29 +89,29 @@ def test_a_figure_is_the_same_bytes_twice_and_holds_no_raw_text(name, size):
 def test_a_figure_keeps_to_the_page(name):
     """At natural size a phone shows a narrow figure without scrolling and no figure is cut."""
     for size, inches in INCHES.items():
-        root = ElementTree.fromstring(svg(DRAWINGS[name], size))
+        root = ElementTree.fromstring(ChartImage(DRAWINGS[name], size).svg())
         assert float(root.get("width").removesuffix("pt")) / 72 <= inches + 0.01
 
 
 def test_only_references_inside_the_file():
     for drawing in DRAWINGS.values():
-        for element in ElementTree.fromstring(svg(drawing)).iter():
+        for element in ElementTree.fromstring(ChartImage(drawing).svg()).iter():
             for key, value in element.attrib.items():
                 if key.endswith(("href", "src")):
                     assert value.startswith(("#", "data:image/png;base64,"))
 
 
 def test_png_carries_no_version_and_is_stable():
-    picture = png(DRAWINGS["bars"])
+    picture = ChartImage(DRAWINGS["bars"]).png()
     assert picture.startswith(b"\x89PNG")
     assert b"Software" not in picture
-    assert picture == png(DRAWINGS["bars"])
+    assert picture == ChartImage(DRAWINGS["bars"]).png()
 
 
 def test_the_users_matplotlib_settings_change_nothing():
-    expected = svg(DRAWINGS["lines"])
+    expected = ChartImage(DRAWINGS["lines"]).svg()
     with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "svg.fonttype": "none", "figure.dpi": 300}):
-        assert svg(DRAWINGS["lines"]) == expected
+        assert ChartImage(DRAWINGS["lines"]).svg() == expected
         assert matplotlib.rcParams["font.size"] == 30
 
 
