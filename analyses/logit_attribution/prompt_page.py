@@ -6,6 +6,7 @@ from jaxtyping import Float
 from analyses.core.contract import Example
 from analyses.logit_attribution.wording import number
 from interp.report import Block, Card, Line, Paragraph, Part, SmallTable, StripLegend, Token, TokenStrip
+from interp.report.card_parts import CellContent
 
 COMPONENTS_SHOWN = 5
 """Components with a column of their own."""
@@ -51,7 +52,7 @@ def source_sums(example: Example) -> Float[np.ndarray, "target source"]:
 def _component_table(example: Example) -> SmallTable:
     values, names = np.asarray(example.arrays["components"]), np.asarray(example.arrays["component_names"])
     shown = min(COMPONENTS_SHOWN, values.shape[1])
-    rows = []
+    rows: list[tuple[CellContent, ...]] = []
     for row, contributions in enumerate(values):
         order = np.argsort(-np.abs(contributions), kind="stable")
         cells = [f"{names[index]} {number(float(contributions[index]))}" for index in order[:shown]]

@@ -6,6 +6,7 @@ what occurs. All sizes are in inches.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -88,7 +89,7 @@ def _write_cells(
     codes = tuple(code for row in heatmap.codes for code in row if code)
     size = _fitting(codes, 0.86 * cell, NORMAL)
     numbered = tall >= _TWO_LINES and width("0.00", SMALL) <= 0.86 * cell
-    style = {"ha": "center", "va": "center_baseline"}
+    style: dict[str, Any] = {"ha": "center", "va": "center_baseline"}
     for (row, column), color in colors.items():
         code, strength = heatmap.codes[row][column], float(heatmap.strength[row, column])
         if np.isnan(strength):
@@ -111,7 +112,7 @@ def _fitting(texts: tuple[str, ...], room: float, most: float) -> float:
 
 def _draw_labels(figure: Figure, heatmap: CategoryHeatmap, cell: float, tall: float, left: float, lower: float) -> None:
     n_rows, n_columns = heatmap.strength.shape
-    style = {"transform": figure.dpi_scale_trans, "fontsize": NORMAL}
+    style: dict[str, Any] = {"transform": figure.dpi_scale_trans, "fontsize": NORMAL}
     step = 1 if width(str(n_columns), NORMAL) + 0.03 <= cell else 2
     for column in range(0, n_columns, step):
         figure.text(left + (column + 0.5) * cell, lower - 0.05, str(column), ha="center", va="top", **style)

@@ -8,7 +8,7 @@ All sizes are in inches; `panels.py` says where everything stands.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -95,7 +95,7 @@ def _draw_panel(figure: Figure, frame: PanelFrame, left: float, top: float) -> A
         drawable(text, 60) for text in (frame.panel.title, frame.panel.row_axis, frame.panel.column_axis)
     )
     figure.text(left, top, title, transform=inches, fontsize=9.0, fontweight="bold", va="top")
-    style = {"transform": inches, "fontsize": NORMAL, "color": MUTED}
+    style: dict[str, Any] = {"transform": inches, "fontsize": NORMAL, "color": MUTED}
     middle = left + frame.left + n_columns * frame.cell / 2
     figure.text(middle, lower - frame.bottom + 0.06, columns, ha="center", va="bottom", **style)
     high = n_rows * frame.tall
@@ -110,7 +110,7 @@ def _draw_cells(axes: Axes, values: np.ndarray, scale: _Scale, as_image: bool) -
     n_rows, n_columns = values.shape
     masked = np.ma.masked_invalid(values)
     axes.set_facecolor("#eef0f2")
-    look = {"cmap": scale.colors, "norm": scale.norm}
+    look: dict[str, Any] = {"cmap": scale.colors, "norm": scale.norm}
     if as_image:
         place = (0, n_columns, n_rows, 0)
         axes.imshow(masked, extent=place, interpolation="none", aspect="auto", **look)
@@ -158,7 +158,13 @@ def _mark(axes: Axes, where: np.ndarray, marker: str, color: str, size: float) -
     """Draw one marker, `size` inches wide, in the middle of some cells."""
     rows, columns = np.nonzero(where)
     if len(rows):
-        style = {"linestyle": "none", "marker": marker, "markersize": 72 * size, "markeredgewidth": 0.9, "color": color}
+        style: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": marker,
+            "markersize": 72 * size,
+            "markeredgewidth": 0.9,
+            "color": color,
+        }
         axes.plot(columns + 0.5, rows + 0.5, **style)
 
 

@@ -7,6 +7,7 @@ the figure instead of being printed on top of others.
 """
 
 import textwrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,7 +61,11 @@ def _draw_series(axes: Axes, series: Series, number: int) -> None:
     control = series.style == "control"
     markers = _CONTROL_MARKERS if control else _MARKERS
     color = MUTED if control else _COLORS[number % len(_COLORS)]
-    style = {"color": color, "marker": markers[number % len(markers)], "markerfacecolor": "white" if control else color}
+    style: dict[str, Any] = {
+        "color": color,
+        "marker": markers[number % len(markers)],
+        "markerfacecolor": "white" if control else color,
+    }
     label, above = drawable(series.label, _LEGEND_CHARACTERS), 2.5 if control else 3
     (line,) = axes.plot(series.x, series.y, markersize=4.5, linewidth=1.5, label=label, zorder=above, **style)
     dashes = (3, 2) if control else _DASHES[number % len(_DASHES)]
@@ -97,7 +102,7 @@ def draw_bar_chart(bars: BarChart, inches: float) -> Figure:
     if bars.low is not None and bars.high is not None:
         axes.hlines(positions, bars.low, bars.high, color=INK, linewidth=1.1, zorder=3, label="interval")
     if bars.control is not None:
-        style = {"markersize": 5, "markerfacecolor": "white", "markeredgecolor": INK, "zorder": 4}
+        style: dict[str, Any] = {"markersize": 5, "markerfacecolor": "white", "markeredgecolor": INK, "zorder": 4}
         axes.plot(bars.control, positions, "D", label="control", **style)
     axes.axvline(0.0, color=INK, linewidth=0.8, zorder=2.5)
     axes.set_ylim(len(labels) - 0.4, -0.6)
@@ -156,7 +161,7 @@ def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
     color = HUES[group.hue] if group.hue else MUTED if control else _COLORS[number % len(_COLORS)]
     markers = _MARKERS if group.marker is not None or not control else _CONTROL_MARKERS
     number = number if group.marker is None else group.marker
-    style = {"facecolors": "white" if control else color, "edgecolors": color, "linewidths": 1.0}
+    style: dict[str, Any] = {"facecolors": "white" if control else color, "edgecolors": color, "linewidths": 1.0}
     label, marker = drawable(group.label, _LEGEND_CHARACTERS), markers[number % len(markers)]
     axes.scatter(group.x, group.y, s=26, marker=marker, label=label, zorder=2.5 if control else 3, **style)
 
@@ -252,7 +257,7 @@ def _add_legend(figure: Figure, axes: Axes, handle: float = 2.6, remark: float =
     below = remark + rows * _LEGEND_LINE + 0.1
     height += below
     figure.set_size_inches(inches, height)
-    place = {"loc": "lower left", "bbox_to_anchor": (0.0, remark / height), "borderaxespad": 0.2}
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, remark / height), "borderaxespad": 0.2}
     figure.legend(handles, labels, ncols=columns, handlelength=handle, columnspacing=1.4, **place)
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):

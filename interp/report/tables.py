@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -84,7 +84,7 @@ def _safe_text(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def _is_missing(value: object) -> bool:
+def _is_missing(value: Any) -> bool:
     return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
