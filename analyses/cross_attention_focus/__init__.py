@@ -9,7 +9,7 @@ from analyses.core.contract import Analysis
 from analyses.cross_attention_focus.arrays import ARRAYS
 from analyses.cross_attention_focus.gradients import experiment
 from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
-from analyses.cross_attention_focus.portrait import portray
+from analyses.cross_attention_focus.prompt_page import portray
 from analyses.cross_attention_focus.section import QUESTION, TITLE, present
 from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.summary import Focus, summarise

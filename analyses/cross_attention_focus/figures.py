@@ -11,7 +11,7 @@ from analyses.cross_attention_focus.masses import VERSIONS, Version
 from analyses.cross_attention_focus.reading import example_matrices
 from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.wording import amount, twins_range, with_interval
-from interp.report import Figure, Heatmap, Lines, Panel, Series
+from interp.report import Figure, Heatmap, LinePlot, Panel, Series
 from interp.text.words import CATEGORIES
 
 CAVEAT = "Attention is not importance: a claim needs its norm-weighted version or an intervention beside it (see the limits)."
@@ -49,7 +49,7 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
             f"sentences, grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
         ),
         alt="; ".join(alt_text(_in_words(name), cells) for name, cells in drawn.items()) + ".",
-        drawing=layer_lines(drawn, "mass", focus.n_layers),
+        chart=layer_lines(drawn, "mass", focus.n_layers),
     )
 
 
@@ -72,7 +72,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
             f"intervals over sentences and untrained twins in grey. {CAVEAT}"
         ),
         alt="Normalised entropy. " + "; ".join(alt_text(name, cells) for name, cells in spread.items()) + ".",
-        drawing=layer_lines(spread, "entropy / ln n", focus.n_layers),
+        chart=layer_lines(spread, "entropy / ln n", focus.n_layers),
     )
     motion = Figure(
         name="cross-focus-path",
@@ -82,7 +82,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
             + CAVEAT
         ),
         alt="On the content span. " + "; ".join(alt_text(name, cells) for name, cells in path.items()) + ".",
-        drawing=layer_lines(path, "place or correlation", focus.n_layers),
+        chart=layer_lines(path, "place or correlation", focus.n_layers),
     )
     return entropy, motion
 
@@ -113,7 +113,7 @@ def head_figure(focus: Focus, version: Version) -> Figure:
             f"Means over sentences; intervals and untrained twins are in the table. {CAVEAT}"
         ),
         alt="Mass of heads: " + "; ".join(most) + ".",
-        drawing=Heatmap(panels, "mass", lower=0.0, upper=1.0),
+        chart=Heatmap(panels, "mass", lower=0.0, upper=1.0),
     )
 
 
@@ -138,11 +138,11 @@ def example_figure(example: Example) -> Figure:
             f"start of a word. {CAVEAT}"
         ),
         alt=f"Prompt {example.id}. " + "; ".join(_strongest(panel) for panel in panels) + ".",
-        drawing=Heatmap(panels, "share of the row", lower=0.0, upper=1.0),
+        chart=Heatmap(panels, "share of the row", lower=0.0, upper=1.0),
     )
 
 
-def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Lines:
+def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> LinePlot:
     """One line over the layers for each estimate, and its control."""
     places = np.arange(n_layers, dtype=np.float64)
     model = [Series(name, places, cells.point, cells.low, cells.high) for name, cells in drawn.items()]
@@ -150,7 +150,7 @@ def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Line
         Series(f"{name}, untrained", places, cells.twin_mean, cells.twin_low, cells.twin_high, "control")
         for name, cells in drawn.items()
     ]
-    return Lines((*model, *control), "decoder layer", axis, tuple(map(str, range(n_layers))))
+    return LinePlot((*model, *control), "decoder layer", axis, tuple(map(str, range(n_layers))))
 
 
 def _in_words(name: str) -> str:

@@ -12,7 +12,7 @@ from analyses.cross_attention_focus.summary import Focus
 from analyses.cross_attention_focus.tables import estimate_columns
 from analyses.cross_attention_focus.trend import prediction_interval
 from analyses.cross_attention_focus.wording import amount, between, twins_range, with_interval
-from interp.report import Figure, Lines, Series, Table
+from interp.report import Figure, LinePlot, Series, Table
 from interp.text.words import CATEGORIES
 
 _QUARTERS = ("first", "second", "third", "last")
@@ -72,7 +72,7 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
             "followed down to the inputs, with 95 % intervals over sentences and untrained twins in grey."
         ),
         alt="ALTI+ shares. " + "; ".join(alt_text(name, cells, "layer") for name, cells in drawn.items()) + ".",
-        drawing=layer_lines(drawn, "share", focus.n_layers),
+        chart=layer_lines(drawn, "share", focus.n_layers),
     )
     steps = Figure(
         name="cross-focus-flow-steps",
@@ -81,14 +81,14 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
             "target prefix. 95 % intervals over sentences, untrained twins in grey."
         ),
         alt=alt_text("ALTI+ source share", quarters["source share"], "quarter") + ".",
-        drawing=_quarter_lines(quarters["source share"]),
+        chart=_quarter_lines(quarters["source share"]),
     )
     return layers, steps
 
 
-def _quarter_lines(cells: Estimate) -> Lines:
+def _quarter_lines(cells: Estimate) -> LinePlot:
     places = np.arange(len(_QUARTERS), dtype=np.float64)
-    return Lines(
+    return LinePlot(
         (
             Series("source share", places, cells.point, cells.low, cells.high),
             Series("untrained", places, cells.twin_mean, cells.twin_low, cells.twin_high, "control"),

@@ -64,7 +64,7 @@ def swap_figure(focus: Focus) -> Figure:
             f"the mean of the untrained twins. {CAVEAT}"
         ),
         alt="Divergence of heads. " + "; ".join(texts) + ".",
-        drawing=Heatmap(tuple(panels), "divergence / ln 2", lower=0.0),
+        chart=Heatmap(tuple(panels), "divergence / ln 2", lower=0.0),
     )
 
 

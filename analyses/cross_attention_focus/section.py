@@ -52,7 +52,7 @@ def views(example: Example) -> tuple[View, View]:
     """The example to explore: layers under a slider, and every head as BertViz draws it."""
     twin = example_figure(example).name
     return (
-        View("cross-focus-explorer", f"Prompt {example.id}, layer by layer", explorer(example), fallback=twin),
+        explorer(example, f"Prompt {example.id}, layer by layer", twin),
         View(
             "cross-focus-bertviz",
             f"Cross-attention heads of prompt {example.id} (BertViz)",

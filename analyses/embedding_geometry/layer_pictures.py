@@ -7,7 +7,7 @@ from analyses.embedding_geometry.contexts import CONTEXT_QUANTITIES
 from analyses.embedding_geometry.correspondence import Correspondence
 from analyses.embedding_geometry.layers import QUANTITIES
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from interp.report import Figure, Heatmap, Lines, Panel, Series
+from interp.report import Figure, Heatmap, LinePlot, Panel, Series
 
 
 def prompt_figures(result: EmbeddingGeometry) -> tuple[Figure, ...]:
@@ -30,7 +30,7 @@ def _prompt_figure(result: EmbeddingGeometry, quantity: int) -> Figure:
         caption=f"{name.capitalize()} in every space of the encoder and of the decoder, with 95 % intervals over sentences; "
         "untrained twins with their range.",
         alt=f"Line chart: {name} is {values}; untrained twins {', '.join(f'{middle[at]:.2f}' for at in shown)}.",
-        drawing=Lines(
+        chart=LinePlot(
             series=(
                 Series("model", np.arange(len(point), dtype=np.float64), point, low, high),
                 twin_series(twins),
@@ -71,7 +71,7 @@ def group_figure(result: EmbeddingGeometry) -> Figure | None:
             f"Line chart: the groups lie {effects[0]:.3f} apart in {spaces[0]} and {effects[-1]:.3f} in {spaces[-1]}; untrained "
             f"twins {twins[:, 0].mean():.3f} and {twins[:, -1].mean():.3f}."
         ),
-        drawing=Lines(
+        chart=LinePlot(
             series=(
                 Series(
                     "model",
@@ -103,7 +103,7 @@ def sense_figure(result: EmbeddingGeometry) -> Figure:
             f"Line chart: the senses lie {point[0]:.3f} apart in {contexts.spaces[0]} and {point[-1]:.3f} in "
             f"{contexts.spaces[-1]}; untrained twins {contexts.twins[:, 2, -1].mean():.3f} there."
         ),
-        drawing=Lines(
+        chart=LinePlot(
             series=(
                 Series("model", np.arange(len(point), dtype=np.float64), point, low, high),
                 twin_series(contexts.twins[:, 2]),
@@ -133,7 +133,7 @@ def context_figure(result: EmbeddingGeometry) -> Figure:
             "untrained twins with their range."
         ),
         alt=f"Line chart over the encoder's spaces; in {contexts.spaces[-1]}: {last}.",
-        drawing=Lines(
+        chart=LinePlot(
             series=(
                 *(Series(name, places, *(bound[index] for bound in bounds)) for index, name in enumerate(names)),
                 *(twin_series(contexts.twins[:, index], f"untrained, {name}") for index, name in enumerate(names)),
@@ -160,14 +160,14 @@ def agreement_figure(found: Correspondence) -> Figure:
             f"Two heatmaps of the agreement of {len(found.spaces)} spaces; two different spaces of the model agree by up to "
             f"{highest:.2f}, spaces of the model and of a twin by {against.min():.2f} to {against.max():.2f}."
         ),
-        drawing=Heatmap(
+        chart=Heatmap(
             panels=(
                 Panel("model", found.cka.correlation, found.spaces, found.spaces, "space", "space"),
                 Panel(
                     "model against untrained twin", against, found.spaces, found.spaces, "space of the model", "twin"
                 ),
             ),
-            colour_label="debiased CKA",
+            color_label="debiased CKA",
             lower=min(0.0, float(against.min())),
             upper=1.0,
         ),

@@ -1,6 +1,5 @@
 """The section: sentences with their numbers, then the figures and tables they come from, then the limits."""
 
-from analyses.embedding_geometry.hover_map import Point, hover_map
 from analyses.embedding_geometry.layer_findings import layer_findings
 from analyses.embedding_geometry.layer_pictures import (
     agreement_figure,
@@ -30,6 +29,7 @@ from analyses.embedding_geometry.word_findings import word_findings
 from analyses.embedding_geometry.word_pictures import cosine_figure, map_figure
 from analyses.embedding_geometry.word_tables import comparison_table, cosine_table, neighbour_table, word_table
 from interp.report import Block, Paragraph, Section, View
+from interp.report.views import MapPoint, map_view
 from interp.text.vocabulary import KINDS
 
 TITLE = "Embedding geometry"
@@ -88,7 +88,7 @@ def _interactive_map(result: EmbeddingGeometry) -> View:
     """The map of the figure, with everyday words on the same axes."""
     groups = tuple(dict.fromkeys(word.group for word in result.words))
     points = [
-        Point(float(x), float(y), f"{name} (everyday word)", None)
+        MapPoint(float(x), float(y), f"{name} (everyday word)", None)
         for name, (x, y) in zip(result.background, result.background_places[:, :2], strict=True)
     ]
     for word, (x, y) in zip(result.words, result.map.coordinates[:, :2], strict=True):
@@ -96,11 +96,11 @@ def _interactive_map(result: EmbeddingGeometry) -> View:
         detail = (
             f"{word.word}, {word.group}, {'one piece' if word.single else 'mean of ' + word.pieces}; nearest: {near}"
         )
-        points.append(Point(float(x), float(y), detail, groups.index(word.group)))
+        points.append(MapPoint(float(x), float(y), detail, groups.index(word.group)))
     return View(
         name="word-map-interactive",
         title=f"The same map with {len(result.background)} everyday words; point at a mark to read its name and neighbours",
-        html=hover_map(tuple(points), groups, f"Map of {len(points)} words on the principal axes of the chosen words."),
+        html=map_view(tuple(points), groups, f"Map of {len(points)} words on the principal axes of the chosen words."),
         fallback="word-map",
     )
 

@@ -6,7 +6,7 @@ import pandas as pd
 from analyses.embedding_geometry.layer_pictures import twin_series
 from analyses.embedding_geometry.layer_tables import range_of
 from analyses.embedding_geometry.translation import ALIGNED, LANGUAGES, SCORES, TranslationRetrieval
-from interp.report import Figure, Lines, Series, Table
+from interp.report import Figure, LinePlot, Series, Table
 
 _CSLS = SCORES.index("CSLS")
 
@@ -63,7 +63,7 @@ def translation_figure(found: TranslationRetrieval) -> Figure:
             for i, language in enumerate(LANGUAGES)
         )
         + ".",
-        drawing=Lines(
+        chart=LinePlot(
             series=(
                 *(
                     Series(f"English to {language}", places, point[i], low[i], high[i])

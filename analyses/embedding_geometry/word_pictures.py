@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from interp.report import Figure, Heatmap, Panel, PointGroup, Scatter
+from interp.report import Figure, Heatmap, Panel, PointGroup, ScatterPlot
 
 
 def map_figure(result: EmbeddingGeometry) -> Figure:
@@ -30,7 +30,7 @@ def map_figure(result: EmbeddingGeometry) -> Figure:
             f"{explained[0]:.2f} and {second:.2f} of their variance; together {explained[:2].sum():.2f}, in untrained twins "
             f"{min(twins):.2f} to {max(twins):.2f}."
         ),
-        drawing=Scatter(
+        chart=ScatterPlot(
             groups=tuple(points),
             x_axis=f"principal axis 1 ({explained[0]:.0%} of the variance)",
             y_axis=f"principal axis 2 ({second:.0%} of the variance)",
@@ -59,9 +59,9 @@ def cosine_figure(result: EmbeddingGeometry) -> Figure:
             f"Heatmap of the cosines of {len(names)} words, from {np.nanmin(values):.2f} to {np.nanmax(values):.2f}"
             + (f"; mean of {primary.words} {mean}." if mean else ".")
         ),
-        drawing=Heatmap(
+        chart=Heatmap(
             panels=(Panel("raw input embedding", values, names, names, "word", "word"),),
-            colour_label="cosine",
-            centre=0.0,
+            color_label="cosine",
+            center=0.0,
         ),
     )

@@ -33,6 +33,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
+from interp.report import notebook_html
 from interp.statistics import RankTest, mean_over_prompts
 
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
@@ -108,7 +109,8 @@ class HeadAtlas:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
-        return f"<p>{self}</p>{self.labels_frame().to_html(index=False, float_format='{:.3f}'.format)}"
+        frame = self.labels_frame()
+        return notebook_html.table(str(self), frame.columns, frame.itertuples(index=False, name=None))
 
     def labels_frame(self) -> pd.DataFrame:
         """One row for every role of every head, the strongest first."""

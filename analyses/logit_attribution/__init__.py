@@ -10,8 +10,8 @@ from analyses.core.contract import Analysis
 from analyses.logit_attribution.arrays import ARRAYS
 from analyses.logit_attribution.experiment import experiment
 from analyses.logit_attribution.observe import hooks_on, illustrate, observe
-from analyses.logit_attribution.portrait import portray
 from analyses.logit_attribution.premises import side_by_side_limits
+from analyses.logit_attribution.prompt_page import portray
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.summary import LogitAttribution, summarise

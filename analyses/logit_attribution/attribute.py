@@ -5,13 +5,12 @@ from through cross-attention, each split over the kinds of encoder component. Ex
 """
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
 import torch
 
-from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
+from analyses.logit_attribution.prompt_page import legend
 from analyses.logit_attribution.wording import number
 from interp.attribution.frozen_norms import (
     NamedContributions,
@@ -23,7 +22,7 @@ from interp.attribution.frozen_norms import (
 from interp.attribution.logit_readout import label_tokens, largest_logit, one_token, runner_up
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import Report, Section, Sketch, Table, visible
+from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, visible
 from interp.report import notebook_html as displays
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
@@ -244,15 +243,17 @@ def explanation_section(explanation: Explanation, name: str = "attribution") -> 
     )
 
 
-def _sentence(explanation: Explanation, name: str) -> Sketch:
-    sources = explanation.sources
-    values = sources["contribution"].to_numpy()
+def _sentence(explanation: Explanation, name: str) -> Card:
+    pieces, values = explanation.sources["source token"], explanation.sources["contribution"].to_numpy()
     strongest = float(np.abs(values).max())
-    answer = f"{token_text(explanation.label)} rather than {token_text(explanation.foil)}"
-    target = f"<p>target ({explanation.target_origin}): <bdi>{escape(visible(explanation.target))}</bdi></p>"
-    markup = f"{target}<p>{answer}</p>{coloured_sentence(tuple(sources['source token']), values, strongest)}"
     title = "The source, its tokens coloured by what they add through all cross-attention heads"
-    return Sketch(f"{name}-sentence", title, markup + legend(strongest))
+    parts = (
+        Line((f"target ({explanation.target_origin}): {explanation.target}",)),
+        Line((Token(explanation.label), " rather than ", Token(explanation.foil))),
+        TokenStrip(tuple(pieces), values, strongest),
+        legend(strongest),
+    )
+    return Card(f"{name}-sentence", title, parts)
 
 
 def explanation_report(explanation: Explanation, command: str, model: str, name: str = "attribution") -> Report:

@@ -8,7 +8,7 @@ from analyses.logit_attribution.premises import FINAL_NORM
 from analyses.logit_attribution.wording import interval, number, percent
 from interp.hooks.names import HeadId
 from interp.patching.head_ablation import MODES
-from interp.report import Block, Figure, PointGroup, Scatter, Table
+from interp.report import Block, Figure, PointGroup, ScatterPlot, Table
 
 ZERO = 0
 
@@ -148,7 +148,7 @@ def _scatter(check: CausalCheck) -> Figure:
             f"Scatter of direct against total effects of {labels.size} decoder heads under zero ablation; their "
             f"rank correlation is {point} [{low}, {high}]."
         ),
-        drawing=Scatter(
+        chart=ScatterPlot(
             groups=tuple(groups),
             x_axis="attribution to the logit difference (logits)",
             y_axis="logit difference lost by zero ablation (logits)",

@@ -136,7 +136,7 @@ def _heads_figure(found: Patching) -> Figure | None:
             f"{_share(found.denoise, best)} of the "
             "lead."
         ),
-        drawing=Heatmap(panels=tuple(panels), colour_label="share of the lead restored", centre=0.0),
+        chart=Heatmap(panels=tuple(panels), color_label="share of the lead restored", center=0.0),
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from analyses.logit_attribution.summary import CROSS, SELF, LogitAttribution
 from analyses.logit_attribution.wording import number
-from interp.report import Bars, Figure, Heatmap, Panel
+from interp.report import BarChart, Figure, Heatmap, Panel
 
 SHOWN = 14
 """Components with a bar of their own."""
@@ -31,7 +31,7 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
             f"are {first} with {number(float(point[result.order[0]]))} and {second} with "
             f"{number(float(point[result.order[1]]))}."
         ),
-        drawing=Bars(
+        chart=BarChart(
             labels=(*(result.components[index] for index in chosen), *other_label, "sum: logit difference"),
             values=np.array([*point[chosen], *others, *result.value.point]),
             low=np.array([*result.difference.interval.low[chosen], *nan, *result.value.interval.low]),
@@ -70,5 +70,5 @@ def heads_figure(result: LogitAttribution) -> Figure:
             f"Heatmaps of head contributions: self-attention heads sum to {number(sums[0])}, cross-attention heads to "
             f"{number(sums[1])}; the strongest cross head is {head} with {number(value)}."
         ),
-        drawing=Heatmap(panels=tuple(panels), colour_label="contribution to logit difference (logits)", centre=0.0),
+        chart=Heatmap(panels=tuple(panels), color_label="contribution to logit difference (logits)", center=0.0),
     )

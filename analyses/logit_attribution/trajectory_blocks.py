@@ -6,7 +6,7 @@ import pandas as pd
 from analyses.logit_attribution.estimates import Estimate
 from analyses.logit_attribution.trajectories import Trajectories
 from analyses.logit_attribution.wording import interval, percent, twin_range
-from interp.report import Block, Figure, Lines, Series, Table
+from interp.report import Block, Figure, LinePlot, Series, Table
 
 
 def depth_names(depths: int) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def _figure(curves: Trajectories) -> Figure:
             "curve's last point is the model itself."
         ),
         alt=f"Lines of the label's log-probability from the embedding on; {'; '.join(words)}.",
-        drawing=Lines(
+        chart=LinePlot(
             series=tuple(series for name, curve in by_lens.items() for series in _series(name, curve)),
             x_axis="depth: 0 is the embedding, d the stream after d layers",
             y_axis="log-probability of the label (nats)",

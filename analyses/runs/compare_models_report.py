@@ -13,7 +13,6 @@ models differ on these texts; it does not say why. `untrained:SEED` stands for t
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ from analyses.runs.config import RunConfig
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.report import Block, Paragraph, Report, Section, Sketch, Table
+from interp.report import Block, Card, Links, Paragraph, Report, Section, Table
 from interp.statistics import bootstrap_difference
 
 PLACES = ("first", "second")
@@ -147,10 +146,7 @@ def _models(first: ComparedModel, second: ComparedModel) -> Section:
     said = (
         f"they differ in {len(differ)} facts: {', '.join(differ[:8])}" if differ else "they have the same architecture"
     )
-    links = "".join(
-        f'<li><a href="{escape(one.folder)}/index.html">The full report of {escape(one.name)}</a></li>'
-        for one in (first, second)
-    )
+    links = tuple((f"{one.folder}/index.html", f"The full report of {one.name}") for one in (first, second))
     frame = pd.DataFrame(rows, columns=["attribute", first.name, second.name, "same"])
     return Section(
         name="models",
@@ -158,7 +154,7 @@ def _models(first: ComparedModel, second: ComparedModel) -> Section:
         question="Which two models are compared, and what do they read?",
         findings=(f"{first.name} against {second.name}; {said}.", *(_reading(one) for one in (first, second))),
         blocks=(
-            Sketch("full-reports", "Links to the full reports of both models", f"<ul>{links}</ul>"),
+            Card("full-reports", "Links to the full reports of both models", (Links(links),)),
             Table("model-facts", "Every fact of both models; same says whether they agree.", frame, rows_shown=None),
         ),
         limits=("Two models differ in many things at once: a difference below has no single cause.",),

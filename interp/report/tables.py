@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -84,13 +84,8 @@ def _safe_text(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def _is_missing(value: object) -> bool:
-    return (
-        value is None
-        or value is pd.NA
-        or value is pd.NaT
-        or (isinstance(value, float | np.floating) and math.isnan(value))
-    )
+def _is_missing(value: Any) -> bool:
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def grid(frame: pd.DataFrame, rows_shown: int | None, columns_shown: tuple[str, ...] | None) -> Grid:
@@ -154,3 +149,13 @@ def print_number(value: float, decimals: int) -> str:
         return (f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.1g}").replace("-", "−")
     # Adding zero turns -0.0 into 0.0.
     return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A change with two decimals and its sign; what rounds to zero has none.
+
+    Args:
+        value: the change.
+    """
+    rounded = round(value, 2)
+    return f"{rounded:+.2f}" if rounded else "0.00"

@@ -66,7 +66,7 @@ class Batch:
 
     def _repr_html_(self) -> str:
         shown = min(len(self), _PROMPTS_SHOWN)
-        rows = []
+        rows: list[tuple[str, str]] = []
         for source, target in zip(self.source_texts[:shown], self.target_texts[:shown], strict=True):
             notes = [CATEGORIES[category] for category in source.category_of_token]
             rows += [("source", displays.tokens(source.pieces, notes)), ("target", displays.tokens(target.pieces))]

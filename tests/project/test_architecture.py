@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -137,6 +138,30 @@ def test_the_report_is_a_leaf() -> None:
             foreign = [t for t in imports(path) if t.split(".")[0] in banned]
             ours = [t for t in imports(path) if t.startswith("interp") and not t.startswith("interp.report")]
             assert not foreign + ours, f"{module} imports {foreign + ours}"
+
+
+TAGS = (
+    "a b bdi br code div em figure h1 h2 h3 img li p script small span strong style svg table td text th tr ul".split()
+)
+TAG = re.compile(rf"</?(?:{'|'.join(TAGS)})\b")
+
+
+def test_html_is_built_only_by_the_report() -> None:
+    """One place spells out what is invisible and escapes what is HTML (`interp/report/escaping.py`); others give it data."""
+    wrong = []
+    for module, path in MODULES.items():
+        if module.startswith("interp.report"):
+            continue
+        wrong += [
+            f"{module} imports {name}" for name in imports(path) if name.split(".")[0] in ("markupsafe", "jinja2")
+        ]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and TAG.search(node.value):
+                wrong.append(f"{module}, line {node.lineno} writes {node.value!r}")
+            # `html.escape`, or the name imported from there
+            if "escape" in (getattr(node, "attr", ""), getattr(node, "name", "")):
+                wrong.append(f"{module}, line {getattr(node, 'lineno', 0)} escapes by hand")
+    assert not wrong, wrong
 
 
 def test_only_the_table_names_the_hosts_modules() -> None:

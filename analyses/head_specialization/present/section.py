@@ -17,11 +17,11 @@ from analyses.head_specialization.present.tables import (
     overview_frame,
     shown_columns,
 )
-from analyses.head_specialization.present.wording import KIND_NAMES, findings
+from analyses.head_specialization.present.wording import findings
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
 from interp.report import Block, Hue, Paragraph, Section, Table, View
-from interp.report.views import AttentionPatterns, head_view, model_view
+from interp.report.views import KIND_NAMES, AttentionPatterns, head_view, model_view
 
 LIMITS = (
     "A role is a description of where a head looked on these prompts, not of what it is for; ablation and attribution say that.",

@@ -23,6 +23,17 @@ def roles_of(labels: Sequence[RoleLabel], head: HeadId) -> str:
     return ", ".join(str(label) for label in labels if label.head == head) or "none"
 
 
+def heads_of(atlas: HeadAtlas, kind: AttentionKind) -> list[HeadId]:
+    """Every head of one kind, layer by layer."""
+    return [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*atlas.nearest[kind].score.shape)]
+
+
+def named_heads(atlas: HeadAtlas, kind: AttentionKind) -> dict[str, Sequence[object] | np.ndarray]:
+    """The first two columns of a table with a row for every head of one kind: its name and its roles."""
+    heads = heads_of(atlas, kind)
+    return {"head": list(map(str, heads)), "role": [roles_of(atlas.labels, head) for head in heads]}
+
+
 def labels_frame(atlas: HeadAtlas) -> pd.DataFrame:
     """One row for every role of every head, the strongest first."""
     return atlas.labels_frame()
@@ -49,12 +60,7 @@ def _verdict(label: RoleLabel, kept: set[tuple[HeadId, str]]) -> str:
 def heads_frame(atlas: HeadAtlas, kind: AttentionKind) -> pd.DataFrame:
     """One row for every head of one kind: those with a role first, then by how far entropy is below the twins'."""
     entropy = atlas.metric(kind, "entropy")
-    layers, heads = np.indices(entropy.point.shape)
-    ids = [HeadId(kind, int(layer), int(head)) for layer, head in zip(layers.ravel(), heads.ravel(), strict=True)]
-    columns: dict[str, Sequence[object] | np.ndarray] = {
-        "head": [str(head) for head in ids],
-        "role": [roles_of(atlas.labels, head) for head in ids],
-    }
+    columns = named_heads(atlas, kind)
     for metric in atlas.metrics[kind]:
         columns[metric.name] = metric.point.ravel()
         columns[f"{metric.name} low"] = metric.low.ravel()
@@ -98,11 +104,8 @@ def overview_frame(atlas: HeadAtlas) -> pd.DataFrame:
     frames = []
     for kind in ATTENTION_KINDS:
         nearest = atlas.nearest[kind]
-        ids = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*nearest.score.shape)]
-        columns: dict[str, Sequence[object] | np.ndarray] = {
-            "head": [str(head) for head in ids],
-            "role": [roles_of(atlas.labels, head) for head in ids],
-            "nearest": [_nearest_text(atlas, head) for head in ids],
+        columns = named_heads(atlas, kind) | {
+            "nearest": [_nearest_text(atlas, head) for head in heads_of(atlas, kind)],
             "score": nearest.score.ravel(),
             "chance": nearest.null.ravel(),
             "strength": nearest.strength.ravel(),

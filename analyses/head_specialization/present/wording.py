@@ -1,7 +1,5 @@
 """The sentences of the head atlas: every one with its numbers, its interval, its chance level and its controls."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from analyses.head_specialization.measure.copy_hits import why_no_copying
@@ -15,12 +13,7 @@ from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
-
-KIND_NAMES: dict[AttentionKind, str] = {
-    "encoder": "encoder self-attention",
-    "decoder": "decoder self-attention",
-    "cross": "cross-attention",
-}
+from interp.report.views import KIND_NAMES
 
 _MOST_SENTENCES = 8
 
@@ -261,8 +254,3 @@ def _similarity_sentence(atlas: HeadAtlas) -> str:
         if np.isfinite(layout.silhouette)
     ]
     return f"By how alike they attend, heads form groups: {'; '.join(parts)} (1: apart, 0: none)." if parts else ""
-
-
-def listed(texts: Sequence[str]) -> str:
-    """A, b and c."""
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

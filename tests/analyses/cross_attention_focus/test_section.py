@@ -227,7 +227,7 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
     for kind in ("mass", "heads"):
         for version in ("raw", "masked", "norm"):
             assert re.search(r"\d\.\d\d", figures[f"cross-focus-{kind}-{version}"].alt)
-    panels = [panel.title for panel in figures["cross-focus-example"].drawing.panels]  # type: ignore[union-attr]
+    panels = [panel.title for panel in figures["cross-focus-example"].chart.panels]  # type: ignore[union-attr]
     assert panels == [f"layer {layer}, {version}" for layer in (0, 2) for version in ("raw", "masked", "norm")]
     assert "layer 0, masked reads nothing of the content span" in figures["cross-focus-example"].alt
     assert "The targets were given" in page["index.html"].decode()

@@ -1,7 +1,5 @@
 """The parts of the analysis: whole tables, words in sentences, agreement of spaces, the interactive map."""
 
-from html.parser import HTMLParser
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,6 @@ from analyses.core.contract import Observed
 from analyses.embedding_geometry.contexts import context_curves, sense_split
 from analyses.embedding_geometry.correspondence import correspondence
 from analyses.embedding_geometry.encoding import word_states
-from analyses.embedding_geometry.hover_map import Point, hover_map
 from analyses.embedding_geometry.lexicon import GROUPS, MIXED, TRANSLATIONS
 from analyses.embedding_geometry.senses import USAGES
 from analyses.embedding_geometry.settings import GeometrySettings
@@ -199,45 +196,6 @@ def test_spaces_that_are_rotations_agree_and_unrelated_ones_do_not() -> None:
 def test_few_sentences_are_not_compared() -> None:
     states = np.random.default_rng(0).normal(size=(20, 2, 5))
     assert correspondence(("a", "b"), _prompts(states, np.arange(20) % 7), (), seed=0) is None
-
-
-class _Texts(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[str] = []
-        self.texts: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [name for name, _ in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
-def test_the_interactive_map_is_plain_markup_that_hostile_names_cannot_leave() -> None:
-    hostile = '</text><script>alert(1)</script>" onload="x'
-    html = hover_map((Point(0.0, 1.0, hostile + "\u202e", 0), Point(2.0, 0.0, "b", None)), (hostile,), hostile)
-    parsed = _Texts()
-    parsed.feed(html)
-    assert "script" not in parsed.tags
-    assert not any(name.startswith("on") or name in {"href", "src"} for name in parsed.attributes)
-    assert hostile in parsed.texts
-    assert parsed.tags.count("g") == 2
-    assert "\u202e" not in html
-
-
-def test_the_interactive_map_has_one_scale_for_both_axes() -> None:
-    html = hover_map((Point(0.0, 0.0, "a", None), Point(3.0, 0.0, "b", None), Point(0.0, 4.0, "c", None)), (), "d")
-    places = [
-        (float(mark.split('cx="')[1].split('"')[0]), float(mark.split('cy="')[1].split('"')[0]))
-        for mark in html.split("<circle")[1:]
-    ]
-    right, up = np.subtract(places[1], places[0]), np.subtract(places[2], places[0])
-    assert right[0] / 3 == pytest.approx(-up[1] / 4, rel=0.01)
-    with pytest.raises(ValueError, match="at least one point"):
-        hover_map((), (), "empty")
 
 
 def test_the_default_groups_are_those_of_the_lexicon_and_cannot_be_changed_from_outside() -> None:

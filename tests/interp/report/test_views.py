@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from interp.report.views import AttentionPatterns, head_view, model_view
-from interp.report.views.fragment import fragment
+from interp.report.views.bertviz_fragment import fragment
 from tests.support.attention_patterns import HOSTILE, attention
 from tests.support.hostile import TEXTS
 from tests.support.paths import ROOT
@@ -26,7 +26,7 @@ class Fragment(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.tags, self.scripts, self.words, self.attributes = [], [], "", []
-        self.feed(html)
+        self.feed(str(html))
         self.close()
 
     def handle_starttag(self, tag, attrs):
@@ -224,7 +224,7 @@ def test_the_contract_with_bertviz(name):
 @pytest.mark.parametrize("page", ["<p>nothing</p>", "requirejs([", 'requirejs([ const params = {"a": 1};\n</script>'])
 def test_another_bertviz_is_refused_by_name(page):
     with pytest.raises(RuntimeError, match=r"BertViz [\d.]+ does not write .* install bertviz==1\.4\.1"):
-        fragment(page, "head_view", "", "", [])
+        fragment(page, "head_view", "", [])
 
 
 def test_importing_the_views_imports_neither_torch_nor_bertviz():

@@ -11,21 +11,22 @@ has a budget; what does not fit is left out in whole layers, and the fragment sa
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from interp.report import shorten, visible
-from interp.report.views.fragment import fragment
+from interp.report.escaping import fill
+from interp.report.views.bertviz_fragment import fragment
 from interp.report.views.patterns import KIND_NAMES, AttentionKind, AttentionPatterns
+from interp.report.visible_text import shown_token, visible
 
 HEAD_VIEW_LINES = 20_000
 MODEL_VIEW_LINES = 50_000
 _PAYLOAD_NUMBERS = 250_000  # at about five bytes a number: 1.3 MB of page
 _LONGEST_TOKEN = 12  # characters that fit beside BertViz's lines
-_DISTINCT_COLOURS = 10  # of D3's category scheme
+_DISTINCT_COLORS = 10  # of D3's category scheme
 
 
 def head_view(
@@ -36,7 +37,7 @@ def head_view(
     include_layers: tuple[int, ...] | None = None,
     line_budget: int = HEAD_VIEW_LINES,
     name: str = "",
-) -> str:
+) -> Markup:
     """One layer at a time, all heads in one drawing (BertViz head view).
 
     Args:
@@ -63,25 +64,15 @@ def head_view(
     layers = _spread(wanted, _PAYLOAD_NUMBERS // lines, keep=layer)
     if layer is not None and layer not in layers:
         raise ValueError(f"Layer {layer} is shown first but is not among the layers {list(layers)} of the view.")
-    from bertviz import head_view as draw
-
-    with _leaky_files():
-        page = draw(
-            **_arguments(patterns, kind),
-            layer=layers[0] if layer is None else layer,
-            heads=None if heads is None else list(shown),
-            include_layers=list(layers),
-            prettify_tokens=False,
-            html_action="return",
-        ).data
-    controls = '<p><label>Layer: <select id="layer"></select></label></p>'
+    own = {"layer": layers[0] if layer is None else layer, "heads": None if heads is None else list(shown)}
     advice = (
         "Choose a layer, point at a token. The squares are the heads, from the left head 0 to head "
         f"{pattern.shape[1] - 1}: click one to switch it, double-click to see it alone."
     )
-    if pattern.shape[1] > _DISTINCT_COLOURS:
-        advice += f" Colours repeat after {_DISTINCT_COLOURS} heads."
-    return fragment(page, "head_view", name, controls, [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    if pattern.shape[1] > _DISTINCT_COLORS:
+        advice += f" Colours repeat after {_DISTINCT_COLORS} heads."
+    sentences = [_reading(patterns, kind), advice, _omission(wanted, layers)]
+    return fragment(_page("head_view", patterns, kind, layers, own), "head_view", name, sentences)
 
 
 def model_view(
@@ -91,7 +82,7 @@ def model_view(
     include_heads: tuple[int, ...] | None = None,
     line_budget: int = MODEL_VIEW_LINES,
     name: str = "",
-) -> str:
+) -> Markup:
     """All layers and heads at once as small drawings (BertViz model view).
 
     Args:
@@ -115,19 +106,10 @@ def model_view(
     if lines > line_budget:
         return _left_out(kind, lines, line_budget)
     layers = _spread(wanted, min(line_budget, _PAYLOAD_NUMBERS) // lines, keep=None)
-    from bertviz import model_view as draw
-
-    with _leaky_files():
-        page = draw(
-            **_arguments(patterns, kind),
-            include_layers=list(layers),
-            include_heads=list(heads),
-            prettify_tokens=False,
-            display_mode="light",
-            html_action="return",
-        ).data
+    own = {"include_heads": list(heads), "display_mode": "light"}
     advice = "A row is a layer, a column a head; click one to see its tokens, click again to close it."
-    return fragment(page, "model_view", name, "", [_reading(patterns, kind), advice, _omission(wanted, layers)])
+    sentences = [_reading(patterns, kind), advice, _omission(wanted, layers)]
+    return fragment(_page("model_view", patterns, kind, layers, own), "model_view", name, sentences)
 
 
 def _check_indices(noun: str, chosen: Sequence[int] | None, count: int) -> tuple[int, ...]:
@@ -152,34 +134,31 @@ def _spread(layers: tuple[int, ...], most: int, keep: int | None) -> tuple[int, 
     return tuple(sorted(chosen))
 
 
-def _arguments(patterns: AttentionPatterns, kind: AttentionKind) -> dict[str, Any]:
-    """The arguments of BertViz that carry one pattern.
+def _page(
+    view: str, patterns: AttentionPatterns, kind: AttentionKind, layers: tuple[int, ...], own: dict[str, Any]
+) -> str:
+    """What BertViz writes for one kind of attention.
 
     One kind per call: given encoder and decoder together, BertViz assumes equal depths and cuts or fails otherwise.
     """
+    import bertviz
     import torch
 
     queries, keys = ([_label(token) for token in tokens] for tokens in patterns.tokens(kind))
     # BertViz wants one tensor a layer with a batch axis of length one.
-    layers = [torch.from_numpy(np.array(layer, dtype=np.float32))[None] for layer in patterns.of(kind)]
-    if kind == "encoder":
-        return {"encoder_attention": layers, "encoder_tokens": queries}
-    if kind == "decoder":
-        return {"decoder_attention": layers, "decoder_tokens": queries}
-    return {"cross_attention": layers, "decoder_tokens": queries, "encoder_tokens": keys}
-
-
-@contextmanager
-def _leaky_files() -> Iterator[None]:
-    """BertViz reads its script from a file that it leaves to the garbage collector, which Python remarks upon."""
+    weights = [torch.from_numpy(np.array(layer, dtype=np.float32))[None] for layer in patterns.of(kind)]
+    tokens = {"decoder_tokens": queries, "encoder_tokens": keys} if kind == "cross" else {f"{kind}_tokens": queries}
+    own |= {f"{kind}_attention": weights, "include_layers": list(layers), "prettify_tokens": False}
     with warnings.catch_warnings():
+        # BertViz reads its script from a file that it leaves to the garbage collector, which Python remarks upon.
         warnings.simplefilter("ignore", ResourceWarning)
-        yield
+        page: str = getattr(bertviz, view)(**own, **tokens, html_action="return").data
+    return page
 
 
 def _label(token: str) -> str:
     """A token as it stands beside the lines: the sign of a word's beginning as a dot, nothing invisible."""
-    return shorten(visible(token.replace("▁", "·")), _LONGEST_TOKEN) or "∅"
+    return shown_token(token, _LONGEST_TOKEN) or "∅"
 
 
 def _reading(patterns: AttentionPatterns, kind: AttentionKind) -> str:
@@ -203,8 +182,9 @@ def _omission(wanted: tuple[int, ...], layers: tuple[int, ...]) -> str:
     return f"To keep the page light, this view holds {len(layers)} of {len(wanted)} layers: {numbers}."
 
 
-def _left_out(kind: AttentionKind, lines: int, budget: int) -> str:
-    return (
-        f'<p class="bertviz-note">The interactive view of the {KIND_NAMES[kind]} is left out: one layer would draw '
-        f"{lines:,} lines, and more than {budget:,} make a browser slow.</p>"
+def _left_out(kind: AttentionKind, lines: int, budget: int) -> Markup:
+    sentence = (
+        f"The interactive view of the {KIND_NAMES[kind]} is left out: one layer would draw {lines:,} lines, and more than "
+        f"{budget:,} make a browser slow."
     )
+    return fill("bertviz.html.jinja", sentences=[sentence], script=None)

@@ -1,6 +1,6 @@
-"""How does a drawing become bytes?
+"""How does a chart become bytes?
 
-The same drawing gives the same bytes on every run: one style, outlines instead of fonts, a constant salt for the
+The same chart gives the same bytes on every run: one style, outlines instead of fonts, a constant salt for the
 identifiers, no date and no version in the file. Figures come in two widths, so that letters keep their size on a
 desk (about 830 CSS pixels) and on a phone (about 340) instead of shrinking with the page.
 
@@ -18,28 +18,29 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from interp.report.charts import draw_bars, draw_lines, draw_scatter
-from interp.report.drawings import Bars, Drawing, Heatmap, Lines, Mosaic
-from interp.report.heatmaps import draw_heatmap
-from interp.report.mosaics import draw_mosaic
-from interp.report.typeface import STYLE
+from interp.report.charts import BarChart, CategoryHeatmap, Chart, Heatmap, LinePlot
+from interp.report.draw_category_heatmap import draw_category_heatmap
+from interp.report.draw_heatmap import draw_heatmap
+from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
+from interp.report.fonts import STYLE
 
 Width = Literal["wide", "narrow"]
 
 INCHES: dict[Width, float] = {"wide": 8.6, "narrow": 3.5}
 
 
-class Plate:
-    """A drawing laid out once, to be saved in several formats.
+class ChartImage:
+    """A chart laid out once, to be saved in several formats.
 
     Args:
-        drawing: what to draw.
+        chart: what to draw.
         width: for a desk or for a phone; a heatmap of many columns may be wider than that.
     """
 
-    def __init__(self, drawing: Drawing, width: Width = "wide") -> None:
+    def __init__(self, chart: Chart, width: Width = "wide") -> None:
         with _style():
-            self._figure = _draw(drawing, width)
+            self._figure = _draw(chart, INCHES[width])
+            FigureCanvasAgg(self._figure)  # its own canvas: pyplot's list of open figures is never touched
 
     @property
     def inches(self) -> tuple[float, float]:
@@ -52,11 +53,19 @@ class Plate:
         return _compact(self._save("svg", {"Date": None, "Creator": None}, "figure"))
 
     def png(self, dots_per_inch: float = 160.0) -> bytes:
-        """Pixels, for places that show no SVG."""
+        """Pixels, for places that show no SVG.
+
+        Args:
+            dots_per_inch: how fine they are.
+        """
         return self._save("png", {"Software": None}, dots_per_inch)
 
     def webp(self, dots_per_inch: float = 160.0) -> bytes:
-        """Lossless WebP: every colour of the PNG in two fifths of its size."""
+        """Lossless WebP: every colour of the PNG in two fifths of its size.
+
+        Args:
+            dots_per_inch: how fine its pixels are.
+        """
         buffer = io.BytesIO()
         picture = Image.open(io.BytesIO(self.png(dots_per_inch))).convert("RGB")
         picture.save(buffer, format="webp", lossless=True, quality=50, method=2)
@@ -67,16 +76,6 @@ class Plate:
         with _style():
             self._figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
         return buffer.getvalue()
-
-
-def svg(drawing: Drawing, width: Width = "wide") -> bytes:
-    """Draw as SVG; see `Plate`."""
-    return Plate(drawing, width).svg()
-
-
-def png(drawing: Drawing, width: Width = "wide", dots_per_inch: float = 160.0) -> bytes:
-    """Draw as PNG; see `Plate`."""
-    return Plate(drawing, width).png(dots_per_inch)
 
 
 def _style() -> AbstractContextManager[None]:
@@ -94,18 +93,13 @@ def _compact(picture: bytes) -> bytes:
     return picture.replace(b"DejaVuSans-", b"g") + b"\n"
 
 
-def _draw(drawing: Drawing, width: Width) -> Figure:
-    # The figure has its own canvas: pyplot's list of open figures is never touched.
-    inches = INCHES[width]
-    if isinstance(drawing, Heatmap):
-        figure = draw_heatmap(drawing, inches)
-    elif isinstance(drawing, Lines):
-        figure = draw_lines(drawing, inches)
-    elif isinstance(drawing, Bars):
-        figure = draw_bars(drawing, inches)
-    elif isinstance(drawing, Mosaic):
-        figure = draw_mosaic(drawing, inches)
-    else:
-        figure = draw_scatter(drawing, inches)
-    FigureCanvasAgg(figure)
-    return figure
+def _draw(chart: Chart, inches: float) -> Figure:
+    if isinstance(chart, Heatmap):
+        return draw_heatmap(chart, inches)
+    if isinstance(chart, CategoryHeatmap):
+        return draw_category_heatmap(chart, inches)
+    if isinstance(chart, LinePlot):
+        return draw_line_plot(chart, inches)
+    if isinstance(chart, BarChart):
+        return draw_bar_chart(chart, inches)
+    return draw_scatter_plot(chart, inches)

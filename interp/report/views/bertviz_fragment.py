@@ -10,10 +10,12 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
+
+from interp.report.escaping import fill
 
 _START = "const params = "
 _AFTER = "; // HACK: "
@@ -22,14 +24,13 @@ _CALL = "requirejs(["
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def fragment(page: str, view: str, name: str, controls: str, sentences: list[str]) -> str:
-    """Take BertViz's script and parameters out of its page and put them together again.
+def fragment(page: str, view: str, name: str, sentences: list[str]) -> Markup:
+    """BertViz's script and parameters, taken out of its page and put together again.
 
     Args:
         page: what BertViz returned for one kind of attention.
         view: `head_view` or `model_view`.
         name: tells two views of the same numbers on one page apart.
-        controls: trusted markup that the script fills, before the drawing.
         sentences: what the reader should know; empty ones are left out.
 
     Returns:
@@ -46,11 +47,11 @@ def fragment(page: str, view: str, name: str, controls: str, sentences: list[str
     root = params["root_div_id"] = f"bertviz-{digest[:16]}"
     payload = json.dumps(params, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     payload = "".join(_ESCAPES.get(character, character) for character in payload)
-    notes = "".join(f'<p class="bertviz-note">{escape(sentence)}</p>\n' for sentence in sentences if sentence)
     origin = f"/* {view}.js of BertViz {importlib.metadata.version('bertviz')} by Jesse Vig, Apache License 2.0 */"
-    return (
-        f'{notes}<div class="bertviz" id="{root}">{controls}<div id="vis"></div></div>\n'
-        f"<script>\n{origin}\n{before}{payload}{after}</script>"
+    # BertViz's own script, and parameters that hold no character which HTML would read.
+    script = Markup(f"\n{origin}\n{before}{payload}{after}")
+    return fill(
+        "bertviz.html.jinja", sentences=sentences, root=root, script=script, choice_of_layer=view == "head_view"
     )
 
 

@@ -1,17 +1,17 @@
-"""What is in the trusted markup of a view: its scripts, its identifiers, and every address it would load.
+"""What is in the markup of a view: its scripts, its identifiers, and every address it would load.
 
 A page holds all it shows, and its Content-Security-Policy allows scripts one by one; so each view is read before it is printed.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-from interp.report.blocks import Sketch, View
+from markupsafe import Markup
 
-_BESIDE = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)*[a-z0-9][a-z0-9_-]*\.html(?:#[a-z0-9_-]+)?")
+from interp.report.blocks import Block, Card, View
+from interp.report.card_parts import leads_beside
 
 _ADDRESSES = ("src", "href", "srcset", "data", "action")
 
@@ -41,8 +41,7 @@ class _Markup(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        # A link to a file beside the page is followed by its reader and loads nothing by itself.
-        link = tag == "a" and _BESIDE.fullmatch(values.get("href") or "")
+        link = tag == "a" and leads_beside(values.get("href") or "")
         self.addresses += [
             values[name] or "" for name in _ADDRESSES if name in values and not (link and name == "href")
         ]
@@ -59,24 +58,29 @@ class _Markup(HTMLParser):
             self.scripts[-1] += data
 
 
-def read_scripts(views: Iterable[View | Sketch]) -> Scripts:
-    """The scripts of all views of one page, checked to be self-contained and distinct; sketches have none.
+def read_scripts(blocks: Iterable[Block]) -> Scripts:
+    """The scripts of all views of one page, checked to be self-contained and distinct; cards have none.
+
+    Args:
+        blocks: the blocks of the page.
 
     Raises:
-        ValueError: if one would load something from outside, a sketch has a script, or the same view occurs twice.
+        ValueError: if one would load something from outside, a card has a script, or the same view occurs twice.
     """
     scripts: list[str] = []
     roots: Counter[str] = Counter()
-    for view in views:
-        markup = _Markup()
-        markup.feed(view.html)
+    for block in blocks:
+        if not isinstance(block, View | Card):
+            continue
+        markup, kind = _Markup(), type(block).__name__
+        for trusted in [block.html] if isinstance(block, View) else block.parts:
+            markup.feed(str(trusted) if isinstance(trusted, Markup) else "")
         markup.close()
         outside = [address for address in markup.addresses if not address.startswith(("data:", "#"))]
         if outside:
-            kind = type(view).__name__
-            raise ValueError(f"{kind} {view.name!r} would load {outside[0]!r}; a page must hold everything it shows.")
-        if isinstance(view, Sketch) and markup.scripts:
-            raise ValueError(f"Sketch {view.name!r} holds a script; make it a View, or leave the script out.")
+            raise ValueError(f"{kind} {block.name!r} would load {outside[0]!r}; a page must hold everything it shows.")
+        if isinstance(block, Card) and markup.scripts:
+            raise ValueError(f"Card {block.name!r} holds a script; make it a View, or leave the script out.")
         scripts += markup.scripts
         roots.update(identifier for identifier in markup.identifiers if identifier.startswith("bertviz-"))
     repeated = [root for root, times in roots.items() if times > 1]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 
-from interp.report.drawings import Mosaic
-from interp.report.figures import svg
-from interp.report.mosaics import draw_mosaic
+from interp.report.chart_images import ChartImage
+from interp.report.charts import CategoryHeatmap
+from interp.report.draw_category_heatmap import draw_category_heatmap
 from interp.report.palette import HUES, luminance, readable_ink, tint
 
 # Machado et al. 2009, table of severity 1.0; linear RGB.
@@ -22,9 +22,9 @@ VISION = {
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 
 
-def lab(colour, vision):
+def lab(color, vision):
     """CIE 1976 L*a*b* of `#rrggbb` as seen with one kind of colour vision."""
-    channels = np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])
+    channels = np.array([int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     xyz = TO_XYZ @ np.clip(np.array(VISION[vision]) @ linear, 0, 1) / np.array([0.9505, 1.0, 1.089])
     x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
@@ -33,25 +33,25 @@ def lab(colour, vision):
 
 @pytest.mark.parametrize("vision", VISION)
 def test_hues_are_told_apart_with_any_common_colour_vision(vision):
-    hues = [colour for hue, colour in HUES.items() if hue != "grey"]
+    hues = [color for hue, color in HUES.items() if hue != "gray"]
     distances = [np.linalg.norm(lab(first, vision) - lab(second, vision)) for first, second in combinations(hues, 2)]
     assert min(distances) >= 16
 
 
 @pytest.mark.parametrize("hue", HUES)
 def test_a_stronger_cell_is_darker_and_its_ink_stays_readable(hue):
-    colours = [tint(hue, strength) for strength in np.linspace(0, 1, 21)]
-    light = [luminance(colour) for colour in colours]
+    colors = [tint(hue, strength) for strength in np.linspace(0, 1, 21)]
+    light = [luminance(color) for color in colors]
     assert all(first > second for first, second in pairwise(light))
-    for colour in colours:
-        dark, bright = sorted((luminance(colour), luminance(readable_ink(colour))))
-        assert (bright + 0.05) / (dark + 0.05) >= 4.5, colour
+    for color in colors:
+        dark, bright = sorted((luminance(color), luminance(readable_ink(color))))
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, color
     assert tint(hue, 7.0) == HUES[hue].lower()
     assert tint(hue, -1.0) == tint(hue, 0.0) != "#f4f6f7"
 
 
 def mosaic(rows=2, columns=3, **changes):
-    drawn = Mosaic(
+    drawn = CategoryHeatmap(
         category=np.arange(rows * columns).reshape(rows, columns) % 3 - 1,
         strength=np.linspace(0, 1, rows * columns).reshape(rows, columns),
         codes=(("prev",) * columns,) * rows,
@@ -76,11 +76,11 @@ def frames(figure):
 
 
 def test_cells_carry_their_code_and_the_legend_names_what_occurs():
-    found = words(draw_mosaic(mosaic(), 8.6))
+    found = words(draw_category_heatmap(mosaic(), 8.6))
     assert found.count("prev") == 6
     assert {"position", "0 to 1: share of the way from chance to always", "layer", "head", "1.00"} <= set(found)
     assert not {"has the role", "not defined"} & set(found)
-    only = words(draw_mosaic(mosaic(category=np.full((2, 3), -1)), 8.6))
+    only = words(draw_category_heatmap(mosaic(category=np.full((2, 3), -1)), 8.6))
     assert "position" not in only
 
 
@@ -88,7 +88,7 @@ def test_undefined_certain_and_uncertain_cells_are_marked_without_colour():
     strength = np.full((2, 3), 0.5)
     strength[1, 2] = np.nan
     marked = mosaic(strength=strength, marks=(("certain", "", "uncertain"), ("uncertain", "", "")))
-    figure = draw_mosaic(marked, 8.6)
+    figure = draw_category_heatmap(marked, 8.6)
     assert {"has the role", "uncertain under resampling", "not defined"} <= set(words(figure))
     assert words(figure).count("prev") == 5
     assert frames(figure) == [1, 2]
@@ -101,7 +101,7 @@ def test_undefined_certain_and_uncertain_cells_are_marked_without_colour():
 @pytest.mark.parametrize("inches", [8.6, 3.5])
 @pytest.mark.parametrize("columns", [6, 16])
 def test_nothing_leaves_the_figure_and_letters_stay_readable(inches, columns):
-    figure = draw_mosaic(mosaic(6, columns), inches)
+    figure = draw_category_heatmap(mosaic(6, columns), inches)
     figure.draw_without_rendering()
     width, height = figure.get_size_inches() * figure.dpi
     for text in (*figure.texts, *(text for axes in figure.axes for text in axes.texts)):
@@ -116,17 +116,17 @@ def test_nothing_leaves_the_figure_and_letters_stay_readable(inches, columns):
 
 def test_the_same_mosaic_gives_the_same_bytes_and_holds_no_text_of_a_prompt():
     hostile = mosaic(codes=(("<b>", "$x$", "a"),) * 2)
-    assert svg(hostile) == svg(hostile)
-    assert b"<b>" not in svg(hostile)
+    assert ChartImage(hostile).svg() == ChartImage(hostile).svg()
+    assert b"<b>" not in ChartImage(hostile).svg()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strength": np.full((2, 3), 1.5)}, r"Mosaic.strength must lie between 0 and 1, got 1.5 to 1.5"),
+        ({"strength": np.full((2, 3), 1.5)}, r"CategoryHeatmap.strength must lie between 0 and 1, got 1.5 to 1.5"),
         ({"category": np.full((2, 3), 2)}, r"whole numbers from -1 to 1 of shape \(2, 3\), got shape \(2, 3\)"),
-        ({"codes": (("a", "b", "c"),)}, "Mosaic.codes must have 2 entries, got 1"),
-        ({"marks": (("",), ("",))}, "Mosaic.marks must have 3 entries, got 1"),
+        ({"codes": (("a", "b", "c"),)}, "CategoryHeatmap.codes must have 2 entries, got 1"),
+        ({"marks": (("",), ("",))}, "CategoryHeatmap.codes and marks need rows of 3 entries each"),
     ],
 )
 def test_what_does_not_fit_is_refused(changes, message):

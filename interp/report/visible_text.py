@@ -2,7 +2,7 @@
 
 Tokens may hold line breaks, characters of no width, or characters that turn the direction of everything
 after them. Such characters are named ("[U+200B]") or drawn ("↵") instead of being obeyed, so that two different
-tokens never look the same and none disturbs its neighbours (Unicode UAX #9, section 4.3, recommends isolation;
+tokens never look the same and none disturbs its neighbors (Unicode UAX #9, section 4.3, recommends isolation;
 the page template adds it).
 """
 
@@ -13,7 +13,7 @@ _JOINERS = "\u200c\u200d"  # ordinary spelling in Persian, Hindi and emoji when 
 
 
 def visible(text: str) -> str:
-    """Replace every character that would be obeyed rather than seen by a visible sign for it.
+    """A text in which every character that would be obeyed rather than seen is replaced by a visible sign for it.
 
     Args:
         text: any text, also with lone surrogates.
@@ -22,6 +22,8 @@ def visible(text: str) -> str:
         The same text with control characters, line separators and format characters (zero width, direction)
         spelled out; joiners between two visible characters stay, because they belong to the spelling.
     """
+    if text.isprintable():  # most texts are, and Python knows it far faster
+        return text
     return "".join(_visible_character(text, position) for position in range(len(text)))
 
 
@@ -42,14 +44,18 @@ def _visible_character(text: str, position: int) -> str:
 
 
 def _between_visible(text: str, position: int) -> bool:
-    neighbours = text[max(position - 1, 0) : position + 2]
-    return len(neighbours) == 3 and all(
-        unicodedata.category(neighbour)[0] in "LMNPS" for neighbour in (neighbours[0], neighbours[2])
+    neighbors = text[max(position - 1, 0) : position + 2]
+    return len(neighbors) == 3 and all(
+        unicodedata.category(neighbor)[0] in "LMNPS" for neighbor in (neighbors[0], neighbors[2])
     )
 
 
 def shorten(text: str, limit: int) -> str:
-    """Cut a text to `limit` characters, the last of which is then an ellipsis.
+    """The first `limit` characters of a text, the last of which is an ellipsis if the text is longer.
+
+    Args:
+        text: any text.
+        limit: most characters of the result.
 
     Raises:
         ValueError: if `limit` is below 2.
@@ -57,3 +63,13 @@ def shorten(text: str, limit: int) -> str:
     if limit < 2:
         raise ValueError(f"A shortened text needs room for at least 2 characters, got a limit of {limit}.")
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def shown_token(piece: str, limit: int = 13) -> str:
+    """A tokenizer's piece as pictures and tables show it: a dot for the space, nothing invisible, at most `limit` characters.
+
+    Args:
+        piece: the piece.
+        limit: most characters of the result.
+    """
+    return shorten(visible(piece.replace("▁", "·")), limit)

@@ -23,10 +23,9 @@ def portray(example: Example) -> tuple[Block, ...]:
     """Reading by source word, the explorer, the flow step by step, and BertViz where it was asked for."""
     words = word_table(example)
     still = "The table above shows the last layer without either, and its file all layers and versions."
-    name = f"{ROOT}-{example.slug}"
     blocks: list[Block] = [
         words,
-        View(name, "Every layer and head, in every version", explorer(example, name), still),
+        explorer(example, "Every layer and head, in every version", still, f"{ROOT}-{example.slug}"),
         step_table(example, f"cross-focus-steps-{example.slug}"),
     ]
     if example.arrays["bertviz"]:

@@ -11,7 +11,7 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
-from interp.report.labels import shorten, visible
+from interp.report.visible_text import shorten, visible
 
 FAMILY = "DejaVu Sans"
 INK = "#1b1f24"
@@ -50,7 +50,12 @@ _DOTS_PER_INCH = 720.0  # fine enough that rounding to whole dots does not widen
 
 
 def drawable(text: str, limit: int = 28) -> str:
-    """A label as a figure can draw it: no invisible characters, no missing glyphs, at most `limit` characters."""
+    """A label as a figure can draw it: no invisible characters, no missing glyphs.
+
+    Args:
+        text: the label.
+        limit: most characters.
+    """
     characters = _charmap()
     named = (
         character if ord(character) in characters else f"[U+{ord(character):04X}]"
@@ -60,19 +65,34 @@ def drawable(text: str, limit: int = 28) -> str:
 
 
 def label_characters(inches: float) -> int:
-    """How long a label beside an axis may be in a figure of some width, so that room for the data is left."""
+    """How many characters a label beside an axis may have, so that room for the data is left.
+
+    Args:
+        inches: width of the figure.
+    """
     return 28 if inches > 5 else 14
 
 
 def width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of one line of text in inches at a font size in points."""
+    """Width of one line of text in inches.
+
+    Args:
+        text: the line.
+        size: of the font, in points.
+        weight: of the font.
+    """
     properties = FontProperties(family=[FAMILY], size=size, weight=weight)
     dots, _, _ = _renderer().get_text_width_height_descent(text, properties, ismath=False)
     return float(dots) / _DOTS_PER_INCH
 
 
 def widest(texts: tuple[str, ...], size: float) -> float:
-    """Width in inches of the widest of some texts; 0 without texts."""
+    """Width in inches of the widest of some texts; 0 without texts.
+
+    Args:
+        texts: lines of text.
+        size: of the font, in points.
+    """
     return max((width(text, size) for text in set(texts)), default=0.0)
 
 
