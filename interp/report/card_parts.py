@@ -6,7 +6,6 @@ They need neither mouse nor script, are made of real text, and cost next to noth
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +15,7 @@ from interp.report.palette import Hue
 from interp.report.visible_text import shown_token
 
 _BESIDE = re.compile(r"(?:[a-z0-9][a-z0-9_-]*/)*[a-z0-9][a-z0-9_-]*\.html(?:#[a-z0-9_-]+)?")
-_LONGEST_TOKEN, LONGEST_LABEL = 24, 13
+_LONGEST_TOKEN = 24
 
 
 def leads_beside(address: str) -> bool:
@@ -156,7 +155,7 @@ class PatternPicture:
         queries: tokens of the rows.
         keys: tokens of the columns.
         hue: the color.
-        label: what it shows, for those who do not see it; `words` adds the largest weight.
+        label: what it shows, for those who do not see it; the largest weight is added.
         title: a word above it, if any.
     """
 
@@ -166,23 +165,6 @@ class PatternPicture:
     hue: Hue
     label: str
     title: str = ""
-
-    @cached_property
-    def rows(self) -> list[str]:
-        """Tokens of the rows as they are shown."""
-        return [shown_token(piece, LONGEST_LABEL) for piece in self.queries]
-
-    @cached_property
-    def columns(self) -> list[str]:
-        """Tokens of the columns as they are shown."""
-        return [shown_token(piece, LONGEST_LABEL) for piece in self.keys]
-
-    @property
-    def words(self) -> str:
-        """The label with the largest weight."""
-        row, column = np.unravel_index(int(self.weights.argmax()), self.weights.shape)
-        link = f"{self.rows[row]!r} to {self.columns[column]!r} {self.weights[row, column]:.2f}"
-        return f"{self.label}; its largest weight is from {link}"
 
 
 CellContent = str | Token | Thumbnail

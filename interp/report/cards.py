@@ -13,6 +13,7 @@ from interp.report.card_parts import PatternPicture, StripLegend, Thumbnail, Tok
 from interp.report.escaping import fill
 from interp.report.palette import readable_ink, tint
 from interp.report.tables import signed
+from interp.report.visible_text import shown_token
 
 _CELL = 17  # pixels
 _LETTER = 6.3  # mean width of a letter at the size of the labels
@@ -59,16 +60,20 @@ def _legend_colors(legend: StripLegend) -> Iterator[tuple[str, str, str, str]]:
 
 def _pattern(picture: PatternPicture) -> dict[str, object]:
     """Sizes in pixels, the grid as one path, and every label and cell with its place."""
-    rows, columns = picture.rows, picture.columns
+    weights = picture.weights
+    rows, columns = ([shown_token(piece) for piece in pieces] for pieces in (picture.queries, picture.keys))
+    first, second = np.unravel_index(int(weights.argmax()), weights.shape)
+    strongest = f"{rows[first]!r} to {columns[second]!r} {weights[first, second]:.2f}"
     left, top = (round(max(map(len, names)) * _LETTER) + 6 for names in (rows, columns))
     across = "".join(f"M{left} {top + row * _CELL}h{len(columns) * _CELL}" for row in range(len(rows) + 1))
     down = "".join(f"M{left + column * _CELL} {top}v{len(rows) * _CELL}" for column in range(len(columns) + 1))
     cells = []
-    for row, column in np.argwhere(picture.weights >= _FAINTEST).tolist():
-        weight = float(picture.weights[row, column])
+    for row, column in np.argwhere(weights >= _FAINTEST).tolist():
+        weight = float(weights[row, column])
         words = f"{rows[row]} → {columns[column]}: {weight:.2f}" if weight >= _NAMED else ""
         cells.append((left + column * _CELL, top + row * _CELL, tint(picture.hue, weight), words))
     return {
+        "label": f"{picture.label}; its largest weight is from {strongest}",
         "width": left + len(columns) * _CELL + 2,
         "height": top + len(rows) * _CELL + 2,
         "grid": across + down,

@@ -158,14 +158,8 @@ def _mark(axes: Axes, where: np.ndarray, marker: str, color: str, size: float) -
     """Draw one marker, `size` inches wide, in the middle of some cells."""
     rows, columns = np.nonzero(where)
     if len(rows):
-        style: dict[str, Any] = {
-            "linestyle": "none",
-            "marker": marker,
-            "markersize": 72 * size,
-            "markeredgewidth": 0.9,
-            "color": color,
-        }
-        axes.plot(columns + 0.5, rows + 0.5, **style)
+        look: dict[str, Any] = {"marker": marker, "markersize": 72 * size, "markeredgewidth": 0.9, "color": color}
+        axes.plot(columns + 0.5, rows + 0.5, linestyle="none", **look)
 
 
 def _label_axes(axes: Axes, frame: PanelFrame) -> None:

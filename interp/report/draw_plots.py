@@ -61,13 +61,10 @@ def _draw_series(axes: Axes, series: Series, number: int) -> None:
     control = series.style == "control"
     markers = _CONTROL_MARKERS if control else _MARKERS
     color = MUTED if control else _COLORS[number % len(_COLORS)]
-    style: dict[str, Any] = {
-        "color": color,
-        "marker": markers[number % len(markers)],
-        "markerfacecolor": "white" if control else color,
-    }
-    label, above = drawable(series.label, _LEGEND_CHARACTERS), 2.5 if control else 3
-    (line,) = axes.plot(series.x, series.y, markersize=4.5, linewidth=1.5, label=label, zorder=above, **style)
+    style: dict[str, Any] = {"color": color, "markerfacecolor": "white" if control else color}
+    style |= {"marker": markers[number % len(markers)], "markersize": 4.5, "zorder": 2.5 if control else 3}
+    label = drawable(series.label, _LEGEND_CHARACTERS)
+    (line,) = axes.plot(series.x, series.y, linewidth=1.5, label=label, **style)
     dashes = (3, 2) if control else _DASHES[number % len(_DASHES)]
     if dashes:
         line.set_dashes(dashes)

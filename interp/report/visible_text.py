@@ -65,7 +65,7 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def shown_token(piece: str, limit: int) -> str:
+def shown_token(piece: str, limit: int = 13) -> str:
     """A tokenizer's piece as pictures and tables show it: a dot for the space, nothing invisible, at most `limit` characters.
 
     Args:

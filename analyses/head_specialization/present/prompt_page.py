@@ -13,7 +13,6 @@ from analyses.core.contract import Example
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import Block, Card, Paragraph, PatternPicture, SmallTable, Thumbnail
-from interp.report.card_parts import LONGEST_LABEL
 from interp.report.views import KIND_NAMES
 from interp.report.visible_text import shown_token
 
@@ -82,7 +81,7 @@ def _commonest(
     first = 1 if kind == "decoder" and len(pattern) > 1 else 0
     strongest = pattern[first:].argmax(-1)
     if kind == "cross":
-        places = [shown_token(keys[key], LONGEST_LABEL) for key in strongest]
+        places = [shown_token(keys[key]) for key in strongest]
     else:
         places = [f"{offset:+d}" if offset else "self" for offset in strongest - np.arange(first, len(pattern))]
     place, count = Counter(places).most_common(1)[0]
