@@ -84,7 +84,7 @@ def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:
     order = np.argsort(-np.abs(values).sum(0), kind="stable")
     chosen, rest = order[:ENCODER_SHOWN], order[ENCODER_SHOWN:]
     shown = np.column_stack([values[:, chosen], values[:, rest].sum(1)]) if len(rest) else values[:, chosen]
-    labels = (*(names[index] for index in chosen), *([f"{len(rest)} others"] if len(rest) else []))
+    labels = (*(names[index].label for index in chosen), *([f"{len(rest)} others"] if len(rest) else []))
     source, component = np.unravel_index(np.abs(values).argmax(), values.shape)
     answer = f"{visible(example.label_pieces[row])!r} rather than {visible(foil)!r}"
     return Figure(

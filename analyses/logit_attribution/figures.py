@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from analyses.logit_attribution.summary import CROSS, SELF, LogitAttribution
+from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.wording import number
+from interp.attribution.components import ComponentKind
 from interp.report import BarChart, Figure, Heatmap, Panel
 
 SHOWN = 14
@@ -32,7 +33,7 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
             f"{number(float(point[result.order[1]]))}."
         ),
         chart=BarChart(
-            labels=(*(result.components[index] for index in chosen), *other_label, "sum: logit difference"),
+            labels=(*(result.components[index].label for index in chosen), *other_label, "sum: logit difference"),
             values=np.array([*point[chosen], *others, *result.value.point]),
             low=np.array([*result.difference.interval.low[chosen], *nan, *result.value.interval.low]),
             high=np.array([*result.difference.interval.high[chosen], *nan, *result.value.interval.high]),
@@ -45,7 +46,8 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
 def heads_figure(result: LogitAttribution) -> Figure:
     """Layer by head for self- and cross-attention, on one zero-centred scale."""
     panels = []
-    for kind, title in ((SELF, "decoder self-attention"), (CROSS, "cross-attention")):
+    kinds: tuple[ComponentKind, ...] = ("self-attention head", "cross-attention head")
+    for kind, title in zip(kinds, ("decoder self-attention", "cross-attention"), strict=True):
         indices = result.heads(kind)
         panels.append(
             Panel(

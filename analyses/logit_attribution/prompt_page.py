@@ -12,7 +12,7 @@ COMPONENTS_SHOWN = 5
 """Components with a column of their own."""
 
 
-def portray(example: Example) -> tuple[Block, ...]:
+def prompt_blocks(example: Example) -> tuple[Block, ...]:
     """The blocks of one prompt's page.
 
     Args:

@@ -7,20 +7,22 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence, Example
-from analyses.logit_attribution.causal import CausalCheck, check
+from analyses.logit_attribution.ablation import AblationCheck, ablation_check
+from analyses.logit_attribution.activation_patching import NoPatching, Patching, patching
 from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
-from analyses.logit_attribution.exchange import NoPatching, Patching, patching
-from analyses.logit_attribution.memories import Neurons, neurons
-from analyses.logit_attribution.trajectories import Trajectories, trajectories
-from interp.attribution.components import WRITER_KINDS, WriterKind, writers
-from interp.attribution.direct_logit_attribution import memory_labels
+from analyses.logit_attribution.lenses import LensCurves, lens_curves
+from analyses.logit_attribution.neurons import Neurons, neurons
+from interp.attribution.components import (
+    COMPONENT_KINDS,
+    Component,
+    ComponentKind,
+    components_of,
+    source_components,
+)
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
 from interp.statistics import SignFlipTest, max_statistic_test
 from interp.text.words import CATEGORIES, PAD
-
-SELF, CROSS = 1, 2
-"""Places of the two kinds of head among `kind_names`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +57,8 @@ class LogitAttribution:
 
     Attributes:
         cfg: the model's facts.
-        components: labels of the decoder's writers.
-        kind_names: the kinds of writer that the family has, those of `interp.attribution.components.WRITER_KINDS` in their order.
-        kinds: for every component an index into `kind_names`.
-        layers: layer of every component; -1 for what comes before and behind the layers.
-        n_heads: heads of one decoder layer.
+        components: of the decoder.
+        kinds: the kinds of component that there are, in the order of `interp.attribution.components.COMPONENT_KINDS`.
         difference: contribution to the logit difference of label and runner-up.
         label: contribution to the label's logit.
         centred: contribution to the label's logit less the vocabulary's mean logit.
@@ -72,25 +71,22 @@ class LogitAttribution:
         categories: contribution of every cross head to the difference, by source category.
         category_names: the categories that occur, in the order of the last axis of `categories`.
         category_share: mean share of source tokens in every category.
-        encoder_components: labels of the encoder's writers, and of the bias of the values where there is one.
+        encoder_components: of the encoder, and the bias of the values where there is one.
         through_strongest: what each of them adds to the difference through the strongest cross head.
         through_all: the same through all cross heads.
         completeness: gaps of every prompt.
         example: one prompt in full.
         target_origin: `given` or `generated`.
         n_twins: number of untrained twins.
-        causal: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
-        trajectories: the label by depth, on the same sample.
+        ablation: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
+        lens_curves: the label by depth, on the same sample.
         neurons: the decoder neurons that contribute most, on the same sample.
         patching: what moving activations between minimal pairs does.
     """
 
     cfg: ModelConfig
-    components: tuple[str, ...]
-    kind_names: tuple[WriterKind, ...]
-    kinds: tuple[int, ...]
-    layers: tuple[int, ...]
-    n_heads: int
+    components: tuple[Component, ...]
+    kinds: tuple[ComponentKind, ...]
     difference: Estimate
     label: Estimate
     centred: Estimate
@@ -103,15 +99,15 @@ class LogitAttribution:
     categories: Estimate
     category_names: tuple[str, ...]
     category_share: Float[np.ndarray, " category"]
-    encoder_components: tuple[str, ...]
+    encoder_components: tuple[Component, ...]
     through_strongest: Estimate
     through_all: Estimate
     completeness: Completeness
     example: Example
     target_origin: str
     n_twins: int
-    causal: CausalCheck | None = None
-    trajectories: Trajectories | None = None
+    ablation: AblationCheck | None = None
+    lens_curves: LensCurves | None = None
     neurons: Neurons | None = None
     patching: Patching | NoPatching | None = None
 
@@ -120,27 +116,29 @@ class LogitAttribution:
         """Components from the largest |contribution to the difference| to the smallest."""
         return np.argsort(self.ranks.rank, kind="stable")
 
-    def heads(self, kind: int) -> np.ndarray:
+    def of_kind(self, kind: ComponentKind) -> np.ndarray:
+        """Whether components are of a kind, [component]."""
+        return _of_kind(self.components, kind)
+
+    def heads(self, kind: ComponentKind) -> np.ndarray:
         """Indices of the components of one kind of head, [layer head]."""
-        return np.flatnonzero(np.array(self.kinds) == kind).reshape(-1, self.n_heads)
+        return np.flatnonzero(self.of_kind(kind)).reshape(-1, self.cfg.n_decoder_heads)
 
     @property
     def strongest_cross(self) -> HeadId:
         """The cross head with the largest |contribution to the difference|."""
-        return _strongest_cross(self.components, self.kinds, self.ranks)
+        return _strongest_cross(self.components, self.ranks)
 
 
 def summarise(evidence: Evidence) -> LogitAttribution:
     """From observations to estimates."""
     seed, cfg = evidence.seed, evidence.cfg
     observed = evidence.model.prompts
-    found = writers(cfg, "decoder")
-    components = tuple(writer.label for writer in found)
-    kind_names = tuple(kind for kind in WRITER_KINDS if any(writer.kind == kind for writer in found))
-    kinds = tuple(kind_names.index(writer.kind) for writer in found)
+    components = components_of(cfg, "decoder")
+    kinds = tuple(kind for kind in COMPONENT_KINDS if _of_kind(components, kind).any())
     names, present, shares = _categories(observed["tokens"])
     placed = ranks(observed["difference.components"], seed)
-    head = _strongest_cross(components, kinds, placed)
+    head = _strongest_cross(components, placed)
 
     def over(transform: Callable[[np.ndarray], np.ndarray], name: str) -> Estimate:
         twins = [transform(twin.prompts[name]) for twin in evidence.twins]
@@ -152,23 +150,23 @@ def summarise(evidence: Evidence) -> LogitAttribution:
     result = LogitAttribution(
         cfg=cfg,
         components=components,
-        kind_names=kind_names,
         kinds=kinds,
-        layers=tuple(-1 if writer.layer is None else writer.layer for writer in found),
-        n_heads=cfg.n_decoder_heads,
         difference=plain("difference.components"),
         label=plain("label.components"),
         centred=plain("centred.components"),
         share=plain("share.components"),
         value=over(lambda values: values[:, None], "difference.value"),
         first_choice=over(lambda values: values[:, None], "first_choice"),
-        kind_sums=over(lambda values: _sum_by_kind(values, kinds, len(kind_names)), "difference.components"),
+        kind_sums=over(
+            lambda values: np.stack([values[:, _of_kind(components, kind)].sum(1) for kind in kinds], axis=1),
+            "difference.components",
+        ),
         ranks=placed,
         test=max_statistic_test(observed["difference.components"], seed),
         categories=over(lambda values: values[..., present], "difference.categories"),
         category_names=names,
         category_share=shares,
-        encoder_components=memory_labels(cfg),
+        encoder_components=source_components(cfg),
         through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
         through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
         completeness=_completeness(evidence),
@@ -197,22 +195,20 @@ def with_experiments(result: LogitAttribution, model: Arrays, twins: Sequence[Ar
     control = twins[0] if twins else None
     return replace(
         result,
-        causal=check(model, control, seed),
-        trajectories=trajectories(model, twins, seed),
+        ablation=ablation_check(model, control, seed),
+        lens_curves=lens_curves(model, twins, seed),
         neurons=neurons(model, twins, seed),
     )
 
 
-def _strongest_cross(components: tuple[str, ...], kinds: tuple[int, ...], placed: Ranks) -> HeadId:
+def _of_kind(components: tuple[Component, ...], kind: ComponentKind) -> np.ndarray:
+    return np.array([one.kind == kind for one in components])
+
+
+def _strongest_cross(components: tuple[Component, ...], placed: Ranks) -> HeadId:
     order = np.argsort(placed.rank, kind="stable")
-    return HeadId.parse(next(components[index] for index in order if kinds[index] == CROSS))
-
-
-def _sum_by_kind(
-    values: Float[np.ndarray, "prompt component"], kinds: tuple[int, ...], n_kinds: int
-) -> Float[np.ndarray, "prompt kind"]:
-    of_component = np.array(kinds)
-    return np.stack([values[:, of_component == kind].sum(1) for kind in range(n_kinds)], axis=1)
+    heads = (components[int(index)].head for index in order)
+    return next(head for head in heads if head is not None and head.kind == "cross")
 
 
 def _categories(

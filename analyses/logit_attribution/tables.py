@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analyses.logit_attribution.premises import encoder_writers, lengths
+from analyses.logit_attribution.assumptions import encoder_writers, lengths
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.hooks.names import HeadId
 from interp.report import Table
@@ -12,9 +12,9 @@ from interp.report import Table
 def component_frame(result: LogitAttribution) -> pd.DataFrame:
     """One row a component, the largest contribution to the logit difference first."""
     frame = pd.DataFrame({
-        "component": result.components,
-        "kind": [result.kind_names[kind] for kind in result.kinds],
-        "layer": pd.array([None if layer < 0 else layer for layer in result.layers], dtype="Int64"),
+        "component": [one.label for one in result.components],
+        "kind": [one.kind for one in result.components],
+        "layer": pd.array([one.layer for one in result.components], dtype="Int64"),
         **result.difference.columns("difference"),
         "family-wise p": result.test.p_value,
         "rank": result.ranks.rank.astype(int),
@@ -91,7 +91,7 @@ def category_table(result: LogitAttribution) -> Table:
 def encoder_frame(result: LogitAttribution) -> pd.DataFrame:
     """One row an encoder component, the largest contribution through the strongest cross head first."""
     frame = pd.DataFrame({
-        "encoder component": result.encoder_components,
+        "encoder component": [one.label for one in result.encoder_components],
         **result.through_strongest.columns(f"through {result.strongest_cross}"),
         **result.through_all.columns("through all cross heads"),
     })

@@ -32,7 +32,7 @@ def placed_sites(family: Family, depths: "Mapping[Stack, int]", gated: bool) -> 
                 if gated or not site.gated_only:
                     path = f"{sites.module}.{site.module}".format(l=layer, wi="wi_0" if gated else "wi")
                     yield f"{prefix}.{name}", Site(path, site.side)
-    yield "unembed.hook_out", Site(family.unembed, "output")
+    yield "unembed.hook_out", Site(family.host.unembed, "output")
 
 
 def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -44,9 +44,7 @@ def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
     family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
         return
-    encoder, decoder = (
-        ("num_layers", "num_decoder_layers") if "num_layers" in config else ("encoder_layers", "decoder_layers")
-    )
+    encoder, decoder = (family.host.attributes[f"n_{stack}_layers"] for stack in ("encoder", "decoder"))
     depths: dict[Stack, int] = {"encoder": config[encoder], "decoder": config.get(decoder) or config[encoder]}
     for name, site in placed_sites(family, depths, str(config.get("feed_forward_proj")).startswith("gated")):
         yield from (f"{name}.hook_{leaf}" for leaf in POINTS[site.side]) if site.side in POINTS else (name,)

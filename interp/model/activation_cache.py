@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp.errors import InputError
-from interp.families.bart import NormPlace
+from interp.families.sites import NormPlace
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import ActivationKey, axes_of, canonical_name, get_act_name, resolve
 from interp.model.cache_buffers import CacheBuffers

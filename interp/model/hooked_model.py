@@ -25,7 +25,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.axes import Logits, TokenIds
 from interp.errors import InputError
-from interp.families.table import family_of, read_config
+from interp.families.host_config import read_config
+from interp.families.table import family_of
 from interp.hooks.attention import IMPLEMENTATION, register
 from interp.hooks.build import wire
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
@@ -292,7 +293,7 @@ class HookedEncoderDecoder:
         logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the
         final norm (methods C.1).
         """
-        if self.cfg.biases:
+        if not self.cfg.logits_are_linear:
             raise InputError(
                 f"Logits of {self.cfg.model_type!r} are no linear read-out without a bias; this is for T5's family."
             )

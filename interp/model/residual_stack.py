@@ -16,7 +16,7 @@ from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
-from interp.families.bart import NormPlace
+from interp.families.sites import NormPlace
 from interp.hooks.names import HeadId, attention_path
 
 

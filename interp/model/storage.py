@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from interp.errors import InputError
-from interp.families.bart import NormPlace
+from interp.families.sites import NormPlace
 from interp.hooks.names import NamesFilter, axes_of
 from interp.model.activation_cache import ActivationCache
 from interp.model.cache_buffers import CacheBuffers

@@ -36,7 +36,7 @@ class AttentionWeights:
 def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> AttentionWeights:
     """The matrices of one attention layer, as views of the host's parameters."""
     module = model.module(attention_path(kind, layer))
-    q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.projections)
+    q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.host.projections)
 
     heads = model.cfg.heads_of(kind)
 
@@ -49,42 +49,40 @@ def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: i
 
 def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
     """The bias of an attention's output projection, which no head writes; zero in T5's family."""
-    output = model.module(f"{attention_path(kind, layer)}.hook_result")
-    bias = output.bias
-    return bias if isinstance(bias, Tensor) else torch.zeros(model.cfg.d_model, device=model.device, dtype=model.dtype)
+    return _bias(model.module(f"{attention_path(kind, layer)}.hook_result"))
 
 
 def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
     """The bias of an attention's values, which every head adds to its z whatever it looks at, because patterns sum to 1."""
-    module = model.module(attention_path(kind, layer)).get_submodule(model.family.projections[2])
+    module = model.module(attention_path(kind, layer)).get_submodule(model.family.host.projections[2])
     bias: Float[Tensor, "head d_head"] = _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
     return bias
 
 
 def mlp_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """What an MLP writes whatever its neurons do.
+    """What an MLP writes whatever its neurons do; zero in T5's family.
 
     Args:
-        model: a model with biases.
+        model: the model.
         path: of the MLP, e.g. `decoder.0.mlp`.
     """
     return _bias(model.module(f"{path}.hook_post"))
 
 
 def norm_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """What a LayerNorm adds to what it hands on.
+    """What a norm adds to what it hands on; zero in T5's family.
 
     Args:
-        model: a model with biases.
+        model: the model.
         path: of the norm, e.g. `decoder.0.ln1`.
     """
     return _bias(model.module(path))
 
 
 def _bias(module: nn.Module) -> Tensor:
-    bias = module.bias
-    assert isinstance(bias, Tensor)
-    return bias
+    """A module's bias; zeros where it has none."""
+    bias, weight = getattr(module, "bias", None), _weight(module)
+    return bias if isinstance(bias, Tensor) else torch.zeros(len(weight), device=weight.device, dtype=weight.dtype)
 
 
 def _weight(module: nn.Module) -> Tensor:

@@ -5,7 +5,8 @@
     mean       z' = mean of z over reference prompts of the same task, at rows of the same class (start, ordinary, final)
     resample   z' = z at a row of the same class of another prompt of the same task, averaged over draws
 
-With d = W_O (z' - z) the change of the head's write, x_t the final stream, and LD the read-out (methods C.5, E), in T5's family:
+With d = W_O (z' - z) the change of the head's write, x_t the final stream, and LD the read-out, where the final norm alone is in
+the way:
 
     total effect                   LD(everything after the head recomputed) - LD
     direct effect, norm frozen     r_t <d, direction>                    (zero: minus the attribution)
@@ -27,12 +28,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.attribution.components import last_norm
-from interp.attribution.direct_logit_attribution import sublayer_reads
+from interp.attribution.frozen_norms import effect_with_norms_recomputed, recomputed_norm_hooks, sublayer_directions
 from interp.attribution.logit_readout import Readout
-from interp.attribution.source_attribution import DecoderKind, head_directions
-from interp.attribution.write_norms import change_with_norms_anew, pushed_hooks
+from interp.attribution.residual_writes import head_directions
+from interp.attribution.source_attribution import DecoderKind
 from interp.errors import InputError
+from interp.families.residual_stream import last_norm
 from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
@@ -125,10 +126,7 @@ def bench(model: HookedEncoderDecoder, batch: Batch, readout: Readout) -> Bench:
 
 def effect_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
     """The hook points that `replacements` and `direct_effects` read."""
-    heads = ("decoder.*.attn.hook_z", "decoder.*.cross_attn.hook_z")
-    if model.cfg.biases:
-        return (*heads, *pushed_hooks(model))
-    return (*heads, "decoder.ln_final.hook_scale", f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post")
+    return ("decoder.*.attn.hook_z", "decoder.*.cross_attn.hook_z", *recomputed_norm_hooks(model))
 
 
 def replacements(
@@ -246,7 +244,7 @@ def direct_effects(
     layer: int,
     replaced: Float[Tensor, "draw batch target head d_head"],
 ) -> DirectEffects:
-    """Direct effects of replacing one head at a time, without a forward pass; in T5's family no write is formed in d_model.
+    """Direct effects of replacing one head at a time, without a forward pass; one head's writes at a time, to save memory.
 
     Args:
         model: the model the cache came from.
@@ -256,43 +254,12 @@ def direct_effects(
         layer: decoder layer.
         replaced: what z is replaced by.
     """
-    if readout.rows is not None:
-        return _through_norms(model, cache, readout, kind, layer, replaced)
-    directions, cfg = readout.directions, model.cfg
-    stream = cache[f"decoder.{cfg.n_decoder_layers - 1}.hook_resid_post"].to(directions.dtype)
-    scale = cache["decoder.ln_final.hook_scale"].squeeze(-1)
-    change = (replaced - cache[f"{attention_path(kind, layer)}.hook_z"]).to(directions.dtype)
-    W_O = attention_weights(model, kind, layer).W_O.to(directions.dtype)
-
-    def along(vectors: Tensor) -> Tensor:
-        """<d, vector> for the change of every head's write."""
-        return (change * head_directions(model, kind, layer, vectors)).sum(-1)
-
-    length = (torch.einsum("nbthk,hkj->nbthj", change, W_O @ W_O.transpose(-1, -2)) * change).sum(-1)
-    moved = along(directions)
-    squared = scale.square()[..., None] + (length + 2 * along(stream)) / cfg.d_model
-    clean = (stream * directions).sum(-1)
-    recomputed = (clean[..., None] + moved) * squared.rsqrt() - (clean / scale)[..., None]
-    frozen = moved / scale[..., None]
-    return DirectEffects(frozen.movedim(-1, 1), recomputed.movedim(-1, 1))
-
-
-def _through_norms(
-    model: HookedEncoderDecoder,
-    cache: ActivationCache,
-    readout: Readout,
-    kind: DecoderKind,
-    layer: int,
-    replaced: Float[Tensor, "draw batch target head d_head"],
-) -> DirectEffects:
-    """As `direct_effects` where norms have means, or there are several in the way; one head at a time, to save memory."""
     path = attention_path(kind, layer)
     change = (replaced - cache[f"{path}.hook_z"]).to(readout.directions.dtype)
     W_O = attention_weights(model, kind, layer).W_O.to(change.dtype)
-    read = sublayer_reads(model, cache, readout)[path]
-    frozen = (change * head_directions(model, kind, layer, read)).sum(-1)
+    frozen = (change * head_directions(W_O, sublayer_directions(model, cache, readout)[path])).sum(-1)
     recomputed = [
-        change_with_norms_anew(model, cache, readout, path, change[:, :, :, head] @ W_O[head])
+        effect_with_norms_recomputed(model, cache, readout, path, change[:, :, :, head] @ W_O[head])
         for head in range(change.shape[3])
     ]
     return DirectEffects(frozen.movedim(-1, 1), torch.stack(recomputed, 1))

@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.attribution.components import last_norm
 from interp.attribution.logit_readout import output_rows
 from interp.axes import TokenIds
 from interp.errors import InputError
 from interp.families.config import ModelConfig
+from interp.families.residual_stream import last_norm
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import logit_directions, norm_bias, norm_gain
 from interp.text.batch import Batch, Text, collate, tokenise

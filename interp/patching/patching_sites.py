@@ -46,13 +46,23 @@ class Site:
         return self.name if self.index is None else f"{self.name}[{self.axis} {self.index}]"
 
     @property
+    def head(self) -> HeadId | None:
+        """The head that it is a part of."""
+        if self.index is None or self.axis != "head":
+            return None
+        return HeadId(attention_kind(self.name), int(self.name.split(".")[1]), self.index)
+
+    @property
+    def part(self) -> str:
+        """What of the head it is: `z`, `pattern`, `k`, ..."""
+        return self.name.rpartition(".hook_")[2]
+
+    @property
     def label(self) -> str:
         """Its name for people: `XL2H1` for a head's z, `XL2H1 pattern` for another part of a head, else as in code."""
-        if self.index is None or self.axis != "head":
+        if self.head is None:
             return str(self)
-        head = HeadId(attention_kind(self.name), int(self.name.split(".")[1]), self.index)
-        leaf = self.name.rpartition(".hook_")[2]
-        return str(head) if leaf == "z" else f"{head} {leaf}"
+        return str(self.head) if self.part == "z" else f"{self.head} {self.part}"
 
 
 def sweepable(site: Site) -> bool:

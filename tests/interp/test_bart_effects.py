@@ -8,21 +8,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from interp.attribution.components import norms, writers
-from interp.attribution.direct_logit_attribution import decompose
+from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
 from interp.attribution.lenses import (
     accumulated_attribution,
-    accumulated_hooks,
     decoder_lens,
     decoder_lens_texts,
+    encoder_outputs,
     lens_hooks,
     logit_lens,
-    memories,
     read_out,
     streams,
 )
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up, token_logit
 from interp.attribution.neurons import project_values, values
+from interp.families.residual_stream import norms
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -136,7 +135,7 @@ def test_the_lenses_are_models_that_end_earlier(name: str) -> None:
         lens = logit_lens(model, run.cache, run.tokens).logit
         by_memory = decoder_lens(model, run.batch, run.cache, run.tokens).logit
         assert torch.equal(
-            list(memories(model, run.cache))[-1], model.hf.get_encoder()(**encoder_inputs(run)).last_hidden_state
+            list(encoder_outputs(model, run.cache))[-1], model.hf.get_encoder()(**encoder_inputs(run)).last_hidden_state
         )
         *_, last = streams(model, run.cache, "decoder")
         assert (
@@ -159,13 +158,13 @@ def encoder_inputs(run: Setup) -> dict[str, Tensor]:
 def test_accumulated_attribution_adds_up_layer_by_layer(name: str) -> None:
     run = setup_of(name)
     model = run.model
-    logits, own_cache = model.run_with_cache(run.batch, accumulated_hooks(model))
+    logits, own_cache = model.run_with_cache(run.batch, decomposition_hooks(model.cfg))
     readout = token_logit(model, logits, run.tokens)
     curve = accumulated_attribution(model, own_cache, readout)
     found = decompose(model, own_cache, readout)
     assert run.error(curve[:, -1], readout.values) <= 2e-6
     for layer in range(model.cfg.n_decoder_layers):
-        here = [one.label for one in writers(model.cfg, "decoder") if one.layer == layer]
+        here = [one.label for one in found.components if one.layer == layer]
         step = torch.stack([found.of(label) for label in here]).sum(0)
         assert run.error(curve[:, layer + 1] - curve[:, layer], step) <= 2e-6
 

@@ -191,6 +191,22 @@ def test_only_the_table_names_the_hosts_modules() -> None:
         assert not used, f"{module} names {used}; that belongs into interp/families/"
 
 
+def test_only_the_table_tells_families_apart() -> None:
+    """Others ask for facts and functions that `interp/families/` gives, never for a family or its biases as a whole."""
+    wrong = []
+    for module, path in MODULES.items():
+        if module.startswith("interp.families"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr == "biases":
+                wrong.append(f"{module}, line {node.lineno}: reads {ast.unparse(node)}")
+            if isinstance(node, ast.Compare):
+                sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+                if any(side.endswith((".family", "model_type", ".get('model_type')")) for side in sides):
+                    wrong.append(f"{module}, line {node.lineno}: {ast.unparse(node)}")
+    assert not wrong, wrong
+
+
 def test_files_and_functions_stay_short() -> None:
     long = []
     for module, path in MODULES.items():

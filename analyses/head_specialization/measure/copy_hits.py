@@ -76,9 +76,7 @@ def copy_evidence(kind: AttentionKind, own: Arrays, twin: Arrays) -> CopyEvidenc
 
 def why_no_copying(cfg: ModelConfig) -> str | None:
     """The attributes that keep a head's way to the logits from being one product of matrices; None in T5's family."""
-    if cfg.norm == "rms" and cfg.norm_place == "pre" and not cfg.biases:
-        return None
-    return f"norm={cfg.norm!r}, norm_place={cfg.norm_place!r} and biases={cfg.biases}"
+    return None if cfg.logits_are_linear else cfg.describe_logit_path()
 
 
 def examine_copying(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:

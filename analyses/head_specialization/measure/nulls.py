@@ -91,10 +91,9 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
 
 def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
     """The matrices of one feed-forward layer: a module of the host in T5's family, two modules in BART's."""
-    modules = [model.module(f"{stack}.{layer}.hook_mlp_out")]
-    if model.cfg.biases:
-        modules.insert(0, model.module(f"{stack}.{layer}.mlp.hook_pre"))
-    return [part.weight for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
+    modules = (model.module(f"{stack}.{layer}.{name}") for name in ("mlp.hook_pre", "hook_mlp_out"))
+    parts = dict.fromkeys(part for module in modules for part in module.modules() if isinstance(part, nn.Linear))
+    return [part.weight for part in parts]
 
 
 def _permute(matrix: Tensor, generator: Generator) -> None:

@@ -19,6 +19,7 @@ from analyses.head_specialization.present.tables import (
 )
 from analyses.head_specialization.present.wording import findings
 from analyses.head_specialization.summary import HeadAtlas
+from interp.attribution.components import VALUE_BIAS, source_components
 from interp.axes import ATTENTION_KINDS
 from interp.report import Block, Hue, Paragraph, Section, Table, View
 from interp.report.views import KIND_NAMES, AttentionPatterns, head_view, model_view
@@ -75,7 +76,9 @@ def present(atlas: HeadAtlas) -> Section:
 
 def _limits(atlas: HeadAtlas) -> tuple[str, ...]:
     """What holds everywhere, and what holds in this family, before the last."""
-    own = ((_SHARED_BIAS,) if atlas.bias else ()) + ((_VALUE_BIASES,) if atlas.cfg.biases else ())
+    own = ((_SHARED_BIAS,) if atlas.bias else ()) + (
+        (_VALUE_BIASES,) if VALUE_BIAS in source_components(atlas.cfg) else ()
+    )
     return (*LIMITS[:-1], *own, LIMITS[-1])
 
 

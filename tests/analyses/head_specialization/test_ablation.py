@@ -34,7 +34,7 @@ def test_every_ablation_equals_a_full_forward_pass(replay, ablation, metric):
     answer = Answer(torch.tensor([3, 11, 0]), torch.tensor([5, 9, 17]), torch.tensor([6, 30, 12]))
     read = loss_of(model, batch) if metric == "loss" else logit_difference_of(model, answer)
     found = ablate_heads(replay, read, ablation, draws=1, seed=4)
-    assert len(found.heads) == (model.cfg.n_encoder_layers + 2 * model.cfg.n_decoder_layers) * model.cfg.n_heads
+    assert len(found.heads) == (model.cfg.n_encoder_layers + 2 * model.cfg.n_decoder_layers) * model.cfg.n_decoder_heads
     for index, head in list(enumerate(found.heads))[::4]:
         mask = batch.source_mask if head.kind == "encoder" else batch.target_mask
         stand_in = replacements(replay.z(head.kind, head.layer), position_classes(mask), ablation, 1, 4)[0]

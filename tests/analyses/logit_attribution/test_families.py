@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from analyses.logit_attribution import ANALYSIS, AttributionSettings, LogitAttribution, illustrate, observe, present
-from analyses.logit_attribution.exchange import Patching, patch, patching
+from analyses.logit_attribution.activation_patching import Patching, patch, patching
+from analyses.logit_attribution.assumptions import side_by_side_limits
 from analyses.logit_attribution.experiment import experiment, sample
-from analyses.logit_attribution.premises import side_by_side_limits
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.summary import with_experiments
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
-from interp.attribution.components import writers
+from interp.attribution.components import components_of
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.patching.activation_patching import patch_sites, sites
@@ -60,7 +60,9 @@ def test_an_observation_adds_up_in_every_family(name: str) -> None:
     by_head = arrays["difference.categories"]
     assert (by_head[..., PAD] == 0).all()
     np.testing.assert_allclose(arrays["difference.memory"].sum(-1), by_head.sum(-1), atol=1e-5)
-    cross = [place for place, one in enumerate(writers(model.cfg, "decoder")) if one.kind == "cross-attention head"]
+    cross = [
+        place for place, one in enumerate(components_of(model.cfg, "decoder")) if one.kind == "cross-attention head"
+    ]
     np.testing.assert_allclose(
         by_head.sum(-1).reshape(3, -1), arrays["difference.components"][:, cross], atol=1e-5, rtol=1e-4
     )
@@ -71,7 +73,7 @@ def test_an_observation_adds_up_in_every_family(name: str) -> None:
 
 def test_every_bias_is_a_row_with_its_control(result: LogitAttribution) -> None:
     frame = component_frame(result).set_index("component")
-    assert list(frame.index.sort_values()) == sorted(writer.label for writer in writers(result.cfg, "decoder"))
+    assert list(frame.index.sort_values()) == sorted(one.label for one in result.components)
     biases = frame[frame["kind"] == "bias"]
     assert {"DL0 attention bias", "XL1 attention bias", "DL2MLP bias", "unembedding bias"} <= set(biases.index)
     assert ("DL2 norm 3 bias" in biases.index) == (result.cfg.norm_place == "post")
@@ -113,7 +115,7 @@ def test_biases_never_count_as_found(result: LogitAttribution) -> None:
     """Lying outside twins whose biases are zero means nothing."""
     certain = replace(result, test=replace(result.test, p_value=np.zeros(len(result.components))))
     outside = certain.difference.outside_twins
-    no_bias = np.array([certain.kind_names[kind] != "bias" for kind in certain.kinds])
+    no_bias = ~certain.of_kind("bias")
     sentence = next(text for text in findings(certain) if "components that are no biases" in text)
     count = int((outside & no_bias).sum())
     assert (outside & ~no_bias).any()
@@ -125,7 +127,7 @@ def test_the_example_adds_up(result: LogitAttribution) -> None:
     arrays = illustrate(one_pass(model, random_batch(model).select(1)))
     np.testing.assert_allclose(arrays["components"].sum(-1), arrays["value"], atol=2e-5, rtol=1e-5)
     np.testing.assert_allclose(arrays["memory"].sum(-1), arrays["sources"].sum((0, 1)), atol=2e-5)
-    assert arrays["component_names"].tolist() == [writer.label for writer in writers(model.cfg, "decoder")]
+    assert arrays["component_names"].tolist() == [one.label for one in components_of(model.cfg, "decoder")]
 
 
 @pytest.mark.parametrize("name", ["bart", "mbart"])

@@ -6,20 +6,21 @@ import torch
 
 from analyses.core.contract import Arrays, Example
 from analyses.logit_attribution import illustrate
-from analyses.logit_attribution.exchange import NoPatching, Patching, patch, patching, spread
-from analyses.logit_attribution.exchange_blocks import (
+from analyses.logit_attribution.activation_patching import NoPatching, Patching, patch, patching, spread
+from analyses.logit_attribution.activation_patching_blocks import (
     patching_blocks,
     patching_findings,
     patching_frame,
     patching_pages,
 )
-from analyses.logit_attribution.memories import neurons, read_neurons
-from analyses.logit_attribution.memory_blocks import neuron_findings, neuron_frame
-from analyses.logit_attribution.prompt_page import portray
+from analyses.logit_attribution.neuron_blocks import neuron_findings, neuron_frame
+from analyses.logit_attribution.neurons import neurons, read_neurons
+from analyses.logit_attribution.prompt_page import prompt_blocks
 from analyses.logit_attribution.settings import AttributionSettings
 from analyses.logit_attribution.wording import number
+from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
-from interp.attribution.source_attribution import neuron_contributions
+from interp.attribution.neurons import neuron_contributions
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.activation_patching import patch_sites, sites
 from interp.patching.minimal_pairs import bundled_pairs, pair_batch
@@ -107,7 +108,8 @@ def test_neurons_are_chosen_on_one_half_and_measured_on_the_other() -> None:
     assert read["neurons.place"][0].tolist() == [2, 7]
     logits, cache = model.run_with_cache(batch)
     tokens = label_tokens(batch)
-    direction = logit_difference(model, logits, tokens, runner_up(logits, tokens)).frozen(cache)
+    readout = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+    direction = sublayer_directions(model, cache, readout)["decoder.2.mlp"]
     values = neuron_contributions(model, cache, 2, direction)[..., 7]
     means = [float(values[prompt, :length].mean()) for prompt, length in ((1, 17), (3, 15))]
     np.testing.assert_allclose(read["neurons.contribution"][:, 0], means, rtol=1e-4)
@@ -132,7 +134,7 @@ def example(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> Example:
 
 
 def test_a_prompt_shows_every_answer_with_numbers_that_add_up(example: Example) -> None:
-    intro, sentences, components = portray(example)
+    intro, sentences, components = prompt_blocks(example)
     assert isinstance(intro, Paragraph)
     assert isinstance(sentences, Card)
     assert isinstance(components, Card)

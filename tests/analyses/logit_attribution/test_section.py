@@ -9,7 +9,7 @@ from analyses.logit_attribution import LogitAttribution, illustrate, observe, pr
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
 from analyses.logit_attribution.wording import number
-from interp.attribution.residual_stream import component_labels
+from interp.attribution.components import components_of
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
@@ -50,7 +50,7 @@ def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) 
     batch = random_batch(tiny_model)
     arrays = observe(one_pass(tiny_model, batch))
     cfg = tiny_model.cfg
-    assert arrays["difference.components"].shape == (3, 1 + cfg.n_decoder_layers * (2 * cfg.n_heads + 1))
+    assert arrays["difference.components"].shape == (3, 1 + cfg.n_decoder_layers * (2 * cfg.n_decoder_heads + 1))
     assert arrays["rows"].tolist() == [13, 17, 12]
     assert arrays["tokens"][:, PAD].tolist() == [4, 7, 0]
     for name in ("difference", "label", "centred"):
@@ -59,11 +59,16 @@ def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) 
     assert arrays["difference.source_gap"].max() <= 2e-6
     assert arrays["difference.memory_gap"].max() <= 2e-6
     memory = arrays["difference.memory"]
-    assert memory.shape == (3, cfg.n_decoder_layers, cfg.n_heads, 1 + cfg.n_encoder_layers * (cfg.n_heads + 1))
+    assert memory.shape == (
+        3,
+        cfg.n_decoder_layers,
+        cfg.n_decoder_heads,
+        1 + cfg.n_encoder_layers * (cfg.n_decoder_heads + 1),
+    )
     np.testing.assert_allclose(memory.sum(-1), arrays["difference.categories"].sum(-1), atol=1e-5)
     by_head = arrays["difference.categories"]
     assert (by_head[..., PAD] == 0).all()
-    labels = component_labels(cfg.n_decoder_layers, cfg.n_heads)
+    labels = [one.label for one in components_of(cfg, "decoder")]
     last = str(HeadId("cross", cfg.n_decoder_layers - 1, 3))
     np.testing.assert_allclose(
         by_head[:, -1, 3].sum(-1), arrays["difference.components"][:, labels.index(last)], atol=1e-5
@@ -110,7 +115,7 @@ def test_planted_head_is_found(planted_result: LogitAttribution) -> None:
 
 def test_nothing_passes_in_a_random_model(random_result: LogitAttribution) -> None:
     """Heads of a random model are not called writers of its labels, and the section says so."""
-    heads = [index for index, kind in enumerate(random_result.kinds) if kind in (1, 2)]
+    heads = [index for index, one in enumerate(random_result.components) if one.head is not None]
     passed = random_result.test.p_value < 0.05
     assert not (passed & random_result.difference.outside_twins)[heads].any()
     silenced = replace(random_result, test=replace(random_result.test, p_value=np.ones(len(random_result.components))))
@@ -119,7 +124,7 @@ def test_nothing_passes_in_a_random_model(random_result: LogitAttribution) -> No
 
 def test_frames_hold_every_component_with_its_control(random_result: LogitAttribution) -> None:
     frame = component_frame(random_result)
-    assert sorted(frame["component"]) == sorted(component_labels(3, 5))
+    assert sorted(frame["component"]) == sorted(one.label for one in random_result.components)
     assert frame["rank"].tolist() == list(range(1, 35))
     assert (frame["difference"].abs().diff().dropna() <= 1e-12).all()
     for name in ("difference", "label", "label against mean", "squared length"):
@@ -182,7 +187,7 @@ def test_a_run_without_twins_says_so() -> None:
 
 def test_example_adds_up(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> None:
     arrays = illustrate(one_pass(tiny_t5, tiny_batch.select(1)))
-    labels = component_labels(3, 5)
+    labels = [one.label for one in components_of(tiny_t5.cfg, "decoder")]
     assert arrays["sources"].shape == (3, 5, 17, 12)
     np.testing.assert_allclose(
         arrays["sources"][2, 4].sum(-1), arrays["components"][:, labels.index("XL2H4")], atol=1e-5

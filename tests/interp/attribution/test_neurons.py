@@ -3,9 +3,16 @@
 import pytest
 import torch
 
+from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, token_logit
-from interp.attribution.neurons import active_share, project_values, random_projections, top_triggers, values
-from interp.attribution.source_attribution import neuron_contributions
+from interp.attribution.neurons import (
+    active_share,
+    neuron_contributions,
+    project_values,
+    random_projections,
+    top_triggers,
+    values,
+)
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import logit_directions
 from tests.support.models import random_batch, tiny
@@ -88,7 +95,7 @@ def test_the_most_helpful_neurons_of_the_bundled_model_name_the_answer(bundled: 
     batch = bundled.batch("translate English to German: The woman is reading a book.", "Die Frau liest ein Buch.")
     logits, cache = bundled.run_with_cache(batch, ["decoder.3.mlp.hook_post", "decoder.ln_final.hook_scale"])
     labels = label_tokens(batch)
-    read = token_logit(bundled, logits, labels).frozen(cache)
-    best = neuron_contributions(bundled, cache, 3, read)[0].topk(10).indices
+    directions = sublayer_directions(bundled, cache, token_logit(bundled, logits, labels))
+    best = neuron_contributions(bundled, cache, 3, directions["decoder.3.mlp"])[0].topk(10).indices
     hits = [bool((project_values(bundled, 3, best[row], top=20).raised == labels[0, row]).any()) for row in range(5)]
     assert sum(hits) >= 3

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from interp.attribution.direct_logit_attribution import decompose
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
-from interp.attribution.residual_stream import decoder_contributions
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
-from interp.hooks.names import attention_path
+from interp.hooks.names import HeadId, attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.head_ablation import (
     FINAL,
@@ -56,13 +56,12 @@ def test_replacing_nothing_changes_nothing(setup: Setup) -> None:
 
 
 def test_zero_ablation_with_all_else_frozen_is_minus_the_attribution(setup: Setup) -> None:
-    contributions = decoder_contributions(setup.model, setup.cache, setup.readout.directions)
+    found = decompose(setup.model, setup.cache, setup.readout)
     scale = float(setup.logits.abs().max())
     for kind, layer in head_sites(setup.model):
         replaced = replacements("zero", setup.z(kind, layer), setup.batch, 1, 0)
         frozen = direct_effects(setup.model, setup.cache, setup.readout, kind, layer, replaced).frozen[0]
-        heads = contributions.decoder if kind == "decoder" else contributions.cross
-        expected = -heads[:, :, layer].permute(2, 0, 1)
+        expected = -torch.stack([found.of(str(HeadId(kind, layer, head))) for head in range(len(frozen))])
         assert float(((frozen - expected) * setup.mask).abs().max()) <= 1e-5 * scale
 
 
@@ -70,7 +69,7 @@ def test_zero_ablation_by_hook_with_frozen_downstream_is_minus_the_attribution(s
     """The same through the forward pass: every later write and the norm's scale are put back to their clean values."""
     model, head = setup.model, 1
     depth = model.cfg.n_decoder_layers
-    contributions = decoder_contributions(model, setup.cache, setup.readout.directions)
+    found = decompose(model, setup.cache, setup.readout)
     for kind, layer in head_sites(model):
         path = attention_path(kind, layer)
 
@@ -93,15 +92,14 @@ def test_zero_ablation_by_hook_with_frozen_downstream_is_minus_the_attribution(s
             setup.batch, [(f"{path}.hook_z", zero), *frozen, ("decoder.ln_final.hook_scale", clean)]
         )
         change = setup.difference(logits) - setup.difference(setup.logits)
-        heads = contributions.decoder if kind == "decoder" else contributions.cross
-        error = ((change + heads[:, :, layer, head]) * setup.mask).abs().max()
+        error = ((change + found.of(str(HeadId(kind, layer, head)))) * setup.mask).abs().max()
         assert float(error) <= 1e-5 * float(setup.logits.abs().max())
 
 
 def test_ablating_by_hook_is_zeroing_columns_of_the_output_weights(
     tiny_model: HookedEncoderDecoder, setup: Setup
 ) -> None:
-    k, head = tiny_model.cfg.d_head, 2
+    k, head = tiny_model.cfg.d_decoder_head, 2
     for kind, layer in head_sites(tiny_model):
         z = setup.z(kind, layer)
         values = total_effects(setup.bench, kind, layer, z, torch.zeros_like(z).unsqueeze(0))[0, head]
@@ -124,7 +122,7 @@ def test_direct_effect_with_the_norm_recomputed(setup: Setup) -> None:
         effects = direct_effects(model, setup.cache, setup.readout, kind, layer, replaced)
         W_O = model.module(f"{attention_path(kind, layer)}.hook_result").weight
         assert isinstance(W_O, Tensor)
-        k, head = model.cfg.d_head, 3
+        k, head = model.cfg.d_decoder_head, 3
         change = (replaced[1] - setup.z(kind, layer))[:, :, head] @ W_O[:, head * k : (head + 1) * k].t()
         normed = model.module("decoder.ln_final")(stream + change) * model.cfg.logit_scale
         expected = setup.difference(model.module("unembed.hook_out")(normed)) - setup.readout.values

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.attribution.residual_stream import decoder_contributions
+from interp.attribution.direct_logit_attribution import decompose
+from interp.attribution.logit_readout import token_logit
 from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import logit_directions
 from interp.patching.interventions import knock_out, mean, patch, reference_means, resample, zero
 from interp.text.batch import Batch, collate
 from interp.text.token_sets import classes, every, first, last
@@ -202,7 +202,7 @@ def test_zeroing_with_everything_else_held_is_minus_the_attribution(tiny_t5: Hoo
     batch = random_batch(tiny_t5)
     tokens = torch.full_like(batch.labels, 8)
     logits, cache = tiny_t5.run_with_cache(batch)
-    part = decoder_contributions(tiny_t5, cache, logit_directions(tiny_t5, tokens)).decoder[..., 1, 2]
+    part = decompose(tiny_t5, cache, token_logit(tiny_t5, logits, tokens)).of("DL1H2")
     later = ["decoder.1.cross_attn.hook_z", "decoder.2.attn.hook_z", "decoder.2.cross_attn.hook_z"]
     held = [*later, "decoder.1.hook_mlp_out", "decoder.2.hook_mlp_out", "decoder.ln_final.hook_scale"]
     with torch.no_grad():

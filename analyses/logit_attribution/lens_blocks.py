@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.logit_attribution.estimates import Estimate
-from analyses.logit_attribution.trajectories import Trajectories
+from analyses.logit_attribution.lenses import LensCurves
 from analyses.logit_attribution.wording import interval, percent, twin_range
 from interp.report import Block, Figure, LinePlot, Series, Table
 
@@ -14,7 +14,7 @@ def depth_names(depths: int) -> tuple[str, ...]:
     return ("embedding", *(f"layer {layer}" for layer in range(depths - 1)))
 
 
-def trajectory_findings(curves: Trajectories) -> tuple[str, ...]:
+def lens_findings(curves: LensCurves) -> tuple[str, ...]:
     """Where the answer appears in the decoder, and which encoder layers it needs."""
     first = curves.first_choice.point
     halfway = int(np.argmax(first >= first[-1] / 2))
@@ -31,18 +31,18 @@ def trajectory_findings(curves: Trajectories) -> tuple[str, ...]:
     )
 
 
-def trajectory_blocks(curves: Trajectories, reading: str) -> tuple[Block, ...]:
+def lens_blocks(curves: LensCurves, reading: str) -> tuple[Block, ...]:
     """Figure and table, and the texts that DecoderLens writes.
 
     Args:
         curves: what was found.
-        reading: how the decoder's depths are read (`premises.lens_reading`).
+        reading: how the decoder's depths are read (`assumptions.lens_reading`).
     """
     texts = (_texts(curves),) if curves.texts else ()
     return _figure(curves), _table(curves, reading), *texts
 
 
-def _texts(curves: Trajectories) -> Table:
+def _texts(curves: LensCurves) -> Table:
     return Table(
         name="logit-attribution-decoder-lens",
         caption=(
@@ -62,7 +62,7 @@ def _series(label: str, curve: Estimate) -> tuple[Series, ...]:
     return model, Series(f"{label}, untrained twin", depths, curve.twin_mean, style="control")
 
 
-def _figure(curves: Trajectories) -> Figure:
+def _figure(curves: LensCurves) -> Figure:
     by_lens = {
         "logit lens, by decoder depth": curves.log_probability,
         "DecoderLens, by encoder depth": curves.encoder_log_probability,
@@ -85,7 +85,7 @@ def _figure(curves: Trajectories) -> Figure:
     )
 
 
-def trajectory_frame(curves: Trajectories) -> pd.DataFrame:
+def lens_frame(curves: LensCurves) -> pd.DataFrame:
     """One row a depth of a stack."""
     decoder = pd.DataFrame({
         "stack": "decoder",
@@ -106,7 +106,7 @@ def trajectory_frame(curves: Trajectories) -> pd.DataFrame:
     return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
 
 
-def _table(curves: Trajectories, reading: str) -> Table:
+def _table(curves: LensCurves, reading: str) -> Table:
     return Table(
         name="logit-attribution-depths",
         caption=(
@@ -114,7 +114,7 @@ def _table(curves: Trajectories, reading: str) -> Table:
             "Encoder rows: DecoderLens. Share of first choices, rank (1 is the first) "
             "and log-probability are means over the sample's prompts."
         ),
-        frame=trajectory_frame(curves),
+        frame=lens_frame(curves),
         rows_shown=None,
         columns_shown=(
             "stack",

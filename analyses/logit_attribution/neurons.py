@@ -1,4 +1,4 @@
-"""Which decoder neurons write the answers, when are they active, and what do their values say by themselves?
+"""Neurons: which of the decoder's write the answers, when they are active, and what their values say by themselves.
 
 Neurons are chosen by their mean |contribution| to the logit difference on one half of the sample's prompts, and their
 contributions are estimated on the other half. A value's reading of the vocabulary is set against random directions of its length
@@ -15,11 +15,17 @@ from torch import Tensor
 
 from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES
-from interp.attribution.components import norms
-from interp.attribution.direct_logit_attribution import sublayer_reads
+from analyses.logit_attribution.observe import pieces
+from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
-from interp.attribution.neurons import active_share, project_values, random_projections, top_triggers
-from interp.attribution.source_attribution import neuron_contributions
+from interp.attribution.neurons import (
+    active_share,
+    neuron_contributions,
+    project_values,
+    random_projections,
+    top_triggers,
+)
+from interp.families.residual_stream import norms
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.statistics import Interval, bootstrap_mean
@@ -52,9 +58,13 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         scales = [f"{norm}.hook_scale" for norm in norms(model.cfg, "decoder")]
         logits, cache = model.run_with_cache(batch, [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), *scales])
         tokens = label_tokens(batch)
-        reads = sublayer_reads(model, cache, logit_difference(model, logits, tokens, runner_up(logits, tokens)))
+        directions = sublayer_directions(
+            model, cache, logit_difference(model, logits, tokens, runner_up(logits, tokens))
+        )
         weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
-        means = [_mean_contributions(model, cache, layer, reads[f"decoder.{layer}.mlp"], weights) for layer in layers]
+        means = [
+            _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in layers
+        ]
         by_prompt = torch.stack(means, 1)
         best = by_prompt[::2].mean(0).abs().flatten().topk(min(count, by_prompt[0].numel())).indices
         width = model.cfg.d_decoder_mlp
@@ -71,10 +81,10 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
 
 
 def _mean_contributions(
-    model: HookedEncoderDecoder, cache: ActivationCache, layer: int, read: Tensor, weights: Tensor
+    model: HookedEncoderDecoder, cache: ActivationCache, layer: int, direction: Tensor, weights: Tensor
 ) -> Float[Tensor, "batch d_mlp"]:
-    split = neuron_contributions(model, cache, layer, read)
-    means: Tensor = torch.einsum("btn,bt->bn", split, weights.to(read.dtype))
+    split = neuron_contributions(model, cache, layer, direction)
+    means: Tensor = torch.einsum("btn,bt->bn", split, weights.to(direction.dtype))
     return means
 
 
@@ -94,15 +104,10 @@ def _describe(
         "kurtosis": float(own.kurtosis[0]),
         "null_z": null.largest_z.float().cpu().numpy(),
         "null_kurtosis": null.kurtosis.float().cpu().numpy(),
-        "raised": _pieces(model, own.raised[0]),
-        "lowered": _pieces(model, own.lowered[0]),
+        "raised": "  ".join(pieces(model, own.raised[0])),
+        "lowered": "  ".join(pieces(model, own.lowered[0])),
         "triggers": "  ".join(triggers),
     }
-
-
-def _pieces(model: HookedEncoderDecoder, tokens: Tensor) -> str:
-    ids = tokens.tolist()
-    return "  ".join(map(str, ids) if model.tokenizer is None else model.tokenizer.convert_ids_to_tokens(ids))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,8 +146,7 @@ def neurons(arrays: Arrays, twins: Sequence[Arrays], seed: int) -> Neurons | Non
     if "neurons.place" not in arrays:
         return None
     largest = [float(np.abs(twin["neurons.contribution"].mean(0)).max()) for twin in twins]
-    texts = (tuple(map(str, arrays[f"neurons.{name}"])) for name in ("raised", "lowered", "triggers"))
-    raised, lowered, triggers = texts
+    raised, lowered, triggers = (tuple(map(str, arrays[f"neurons.{name}"])) for name in _TEXTS)
     return Neurons(
         names=tuple(f"DL{layer}N{neuron}" for layer, neuron in arrays["neurons.place"]),
         contribution=bootstrap_mean(arrays["neurons.contribution"], seed, RESAMPLES),
@@ -150,9 +154,9 @@ def neurons(arrays: Arrays, twins: Sequence[Arrays], seed: int) -> Neurons | Non
         raised=raised,
         lowered=lowered,
         triggers=triggers,
-        largest_z=arrays["neurons.largest_z"],
-        null_z=arrays["neurons.null_z"],
-        kurtosis=arrays["neurons.kurtosis"],
-        null_kurtosis=arrays["neurons.null_kurtosis"],
         active=arrays["neurons.active"].mean(0),
+        **{name: arrays[f"neurons.{name}"] for name in ("largest_z", "null_z", "kurtosis", "null_kurtosis")},
     )
+
+
+_TEXTS = ("raised", "lowered", "triggers")

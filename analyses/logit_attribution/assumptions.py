@@ -1,12 +1,13 @@
-"""What is held, and what is a component, in the model at hand? Families differ in norms and biases, and sentences say in which.
+"""What is assumed, in sentences: which norms are held and what is a component differ with the model's norms and biases.
 
-T5's family has one norm in the way of every write, the final one, and no biases; its sentences are the shortest.
+With one norm in the way of every write, the final one, and no biases (T5) the sentences are the shortest.
 """
 
+from interp.attribution.components import has_biases
 from interp.families.config import ModelConfig
 
 FINAL_NORM = "the final norm"
-"""What is held in families with one norm in the way."""
+"""What is held where one norm is in the way."""
 
 
 def norms_held(cfg: ModelConfig) -> str:
@@ -16,7 +17,7 @@ def norms_held(cfg: ModelConfig) -> str:
 
 def lengths(cfg: ModelConfig) -> str:
     """What the column of squared lengths is."""
-    if not cfg.biases:
+    if not has_biases(cfg):
         return "Squared length is that of the component's write as a share of the final stream's."
     return (
         "Squared length is that of what has become of the component's write where the last norm measures the stream, as a share "
@@ -26,7 +27,7 @@ def lengths(cfg: ModelConfig) -> str:
 
 def encoder_writers(cfg: ModelConfig) -> str:
     """What stands in the table of encoder components."""
-    if not cfg.biases:
+    if not has_biases(cfg):
         return "The encoder's embedding, heads and MLPs"
     return "The encoder's embedding, positions, heads, MLPs and biases, and the bias of the values,"
 
@@ -45,13 +46,9 @@ def lens_reading(cfg: ModelConfig) -> str:
 
 def norm_limit(cfg: ModelConfig) -> str:
     """Which norms are held, and what that hides."""
-    if not cfg.biases:
-        return (
-            "The final norm is held at its value in this forward pass, so a component that writes where no logit looks, "
-            "and thereby turns all others down, gets no share for it; the column of squared lengths shows which ones "
-            "those could be."
-        )
-    if cfg.norm_place == "pre":
+    if not has_biases(cfg):
+        held = "The final norm is held at its value in this forward pass"
+    elif cfg.norm_place == "pre":
         held = "The final norm, and the norm of the embedding where there is one, are held at their values in this forward pass"
     else:
         held = (
@@ -66,10 +63,10 @@ def norm_limit(cfg: ModelConfig) -> str:
 
 def family_limits(cfg: ModelConfig) -> tuple[str, ...]:
     """What else holds where there are biases, positions of their own or norms behind sublayers; nothing in T5's family."""
-    if not cfg.biases:
+    if not has_biases(cfg):
         return ()
     found = [
-        f"Biases (biases={cfg.biases}) are components of their own, which write the same whatever is read. The bias of the "
+        "Biases (biases=True) are components of their own, which write the same whatever is read. The bias of the "
         "values is part of every head's contribution, because its pattern sums to 1, and a row of its own (value bias) among the "
         "encoder components. Untrained twins are made with biases of zero: for biases they are no control, so biases are not "
         "counted among the components that differ from them."
@@ -119,7 +116,7 @@ def side_by_side_limits(first: ModelConfig, second: ModelConfig) -> tuple[str, .
             f"{held[first.norm_place]} is held, with norm_place={second.norm_place!r} {held[second.norm_place]}. What ablation "
             "and patching do can be compared; who contributes how much cannot.",
         )
-    if first.biases != second.biases:
+    if has_biases(first) != has_biases(second):
         return (
             "One model has biases (biases=True), which are components of their own, and the other has none: averages over all "
             "components divide by different numbers of them.",

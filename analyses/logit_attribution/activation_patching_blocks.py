@@ -1,25 +1,25 @@
 """Presenting what patching did: sentences, heads by effect, a table with the control, and a page with the pairs."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
-from analyses.logit_attribution.exchange import NoPatching, Patching
+from analyses.logit_attribution.activation_patching import NoPatching, Patching
 from analyses.logit_attribution.wording import number
-from interp.hooks.names import HeadId
+from interp.axes import AttentionKind
 from interp.report import Block, Figure, Heatmap, Page, Panel, Table
 from interp.statistics import Interval
 
 PATCHING_LIMITS = (
     "Patching tells what moving one activation does on short sentences of our own that differ in a single word, with the "
-    "answer's "
-    "prefix given; sites that make up for each other show small effects one at a time, and effects need not add up to 1. "
-    "An effect "
-    "above 1 or below 0 is possible.",
+    "answer's prefix given; sites that make up for each other show small effects one at a time, and effects need not add up "
+    "to 1. An effect above 1 or below 0 is possible.",
 )
 
-_KINDS = {"E": "encoder self-attention", "D": "decoder self-attention", "X": "cross-attention"}
+_KINDS: dict[AttentionKind, str] = {
+    "encoder": "encoder self-attention",
+    "decoder": "decoder self-attention",
+    "cross": "cross-attention",
+}
 
 
 def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
@@ -33,13 +33,10 @@ def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
     return (
         f"{sum(found.flips)} of {len(found.flips)} bundled minimal pairs flip this model's answer ({_by_kind(found)}). On "
         f"{sum(found.used)} of them, every site by itself was moved between the clean and the corrupted run: the clean "
-        f"activation "
-        f"that restores most of the answer's lead is that of {found.sites[restores]}, {_share(found.denoise, restores)} "
-        f"of it (the "
-        f"clean activation of another pair {_share(found.control, restores)}), and the one whose corruption costs most "
-        f"is that of "
-        f"{found.sites[needed]}, {_share(found.noise, needed)}.",
-        f"Attribution patching, which needs one gradient instead of a run for every site, correlates with the exact effect over "
+        f"activation that restores most of the answer's lead is that of {found.sites[restores]}, "
+        f"{_share(found.denoise, restores)} of it (the clean activation of another pair {_share(found.control, restores)}), "
+        f"and the one whose corruption costs most is that of {found.sites[needed]}, {_share(found.noise, needed)}.",
+        "Attribution patching, which needs one gradient instead of a run for every site, correlates with the exact effect over "
         f"{len(found.sites)} sites at {gradient}, its integrated variant at {integrated}.",
     )
 
@@ -95,12 +92,11 @@ def _table(found: Patching) -> Table:
     return Table(
         name="logit-attribution-patching",
         caption=(
-            f"Every site patched by itself on {sum(found.used)} minimal pairs, the one that restores most first, as "
-            f"shares of the "
-            f"answer's lead (ratio of means over pairs; mean lead {number(float(found.lead.mean()))} logits) with 95 % bootstrap "
-            "intervals: denoising restores the clean activation in the corrupted run, noising corrupts it in the clean "
-            "run; control: "
-            "the clean activation of the next pair, often one of the same kind. Attribution patching approximates denoising."
+            f"Every site patched by itself on {sum(found.used)} minimal pairs, the one that restores most first, as shares of "
+            f"the answer's lead (ratio of means over pairs; mean lead {number(float(found.lead.mean()))} logits) with 95 % "
+            "bootstrap intervals: denoising restores the clean activation in the corrupted run, noising corrupts it in the clean "
+            "run; control: the clean activation of the next pair, often one of the same kind. Attribution patching approximates "
+            "denoising."
         ),
         frame=patching_frame(found),
         rows_shown=12,
@@ -111,14 +107,13 @@ def _table(found: Patching) -> Table:
 def _heads_figure(found: Patching) -> Figure | None:
     """Layer by head for every kind of head that was patched; None if other sites were."""
     panels = []
-    for letter, title in _KINDS.items():
-        places = [index for index, name in enumerate(found.sites) if re.fullmatch(rf"{letter}L\d+H\d+", name)]
-        if not places:
+    for kind, title in _KINDS.items():
+        heads = {head: site for site, head in enumerate(found.heads) if head is not None and head.kind == kind}
+        if not heads:
             continue
-        heads = [HeadId.parse(found.sites[index]) for index in places]
-        values = np.full((max(h.layer for h in heads) + 1, max(h.head for h in heads) + 1), np.nan)
-        for index, head in zip(places, heads, strict=True):
-            values[head.layer, head.head] = found.denoise.point[index]
+        values = np.full((max(head.layer for head in heads) + 1, max(head.head for head in heads) + 1), np.nan)
+        for head, site in heads.items():
+            values[head.layer, head.head] = found.denoise.point[site]
         layers, columns = (tuple(map(str, range(size))) for size in values.shape)
         panels.append(Panel(title, values, layers, columns, row_axis="layer", column_axis="head"))
     if not panels:
@@ -127,14 +122,12 @@ def _heads_figure(found: Patching) -> Figure | None:
     return Figure(
         name="logit-attribution-patching",
         caption=(
-            "How much of the answer's lead on minimal pairs the clean z of one head restores in the corrupted run (1: "
-            "all of it): "
-            "purple restores, orange takes away."
+            "How much of the answer's lead on minimal pairs the clean z of one head restores in the corrupted run (1: all of "
+            "it): purple restores, orange takes away."
         ),
         alt=(
-            f"Heatmaps of denoising effects of every head; {found.sites[best]} restores most, "
-            f"{_share(found.denoise, best)} of the "
-            "lead."
+            f"Heatmaps of denoising effects of every head; {found.sites[best]} restores most, {_share(found.denoise, best)} "
+            "of the lead."
         ),
         chart=Heatmap(panels=tuple(panels), color_label="share of the lead restored", center=0.0),
     )

@@ -1,10 +1,10 @@
-"""Presenting the causal check: sentences, a scatter of attribution against ablation, and the table behind it."""
+"""Presenting the check by ablation: sentences, a scatter of attribution against ablation, and the table behind it."""
 
 import numpy as np
 import pandas as pd
 
-from analyses.logit_attribution.causal import CausalCheck
-from analyses.logit_attribution.premises import FINAL_NORM
+from analyses.logit_attribution.ablation import AblationCheck
+from analyses.logit_attribution.assumptions import FINAL_NORM
 from analyses.logit_attribution.wording import interval, number, percent
 from interp.hooks.names import HeadId
 from interp.patching.head_ablation import MODES
@@ -15,7 +15,7 @@ ZERO = 0
 KIND_NAMES = ("self-attention heads", "cross-attention heads")
 
 
-def head_labels(check: CausalCheck) -> np.ndarray:
+def head_labels(check: AblationCheck) -> np.ndarray:
     """Labels of all decoder heads, [layer kind head]."""
     layers, kinds, heads = check.total.point.shape[1:]
     labels = [
@@ -25,7 +25,7 @@ def head_labels(check: CausalCheck) -> np.ndarray:
     return np.array(labels)
 
 
-def causal_findings(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[str, ...]:
+def ablation_findings(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[str, ...]:
     """What ablation says about the attributions.
 
     Args:
@@ -35,7 +35,7 @@ def causal_findings(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[str, .
     return (_agreement(check), _repair(check, norms), _disagreements(check))
 
 
-def _agreement(check: CausalCheck) -> str:
+def _agreement(check: AblationCheck) -> str:
     parts = []
     for mode, name in enumerate(MODES):
         point, low, high = (float(value) for value in check.agreement.correlation[mode])
@@ -53,7 +53,7 @@ def _agreement(check: CausalCheck) -> str:
     )
 
 
-def _repair(check: CausalCheck, norms: str) -> str:
+def _repair(check: AblationCheck, norms: str) -> str:
     labels = head_labels(check)
     place = np.unravel_index(int(np.argmin(check.total.point[ZERO])), labels.shape)
     where = (ZERO, *(int(index) for index in place))
@@ -67,7 +67,7 @@ def _repair(check: CausalCheck, norms: str) -> str:
     )
 
 
-def _disagreements(check: CausalCheck) -> str:
+def _disagreements(check: AblationCheck) -> str:
     labels = head_labels(check)
     parts = []
     for mode, name in enumerate(MODES):
@@ -79,7 +79,7 @@ def _disagreements(check: CausalCheck) -> str:
     )
 
 
-def causal_frame(check: CausalCheck) -> pd.DataFrame:
+def ablation_frame(check: AblationCheck) -> pd.DataFrame:
     """One row a decoder head, the one most missed under zero ablation first."""
     labels = head_labels(check)
     columns: dict[str, object] = {"head": labels.reshape(-1)}
@@ -99,8 +99,8 @@ def causal_frame(check: CausalCheck) -> pd.DataFrame:
     return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
 
 
-def causal_blocks(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[Block, ...]:
-    """Scatter and table; `norms` as for `causal_findings`."""
+def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Block, ...]:
+    """Scatter and table; `norms` as for `ablation_findings`."""
     shown = [
         "head", "zero: total", "zero: total: low", "zero: total: high", "zero: total: twins", "zero: direct",
         "zero: direct, norm anew", "zero: self-repair", "mean: total", "resample: total", "zero: disagrees",
@@ -114,14 +114,14 @@ def causal_blocks(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[Block, .
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "
             "sample's prompts of the same task. The CSV has all intervals."
         ),
-        frame=causal_frame(check),
+        frame=ablation_frame(check),
         rows_shown=12,
         columns_shown=tuple(shown),
     )
     return _scatter(check), table
 
 
-def _scatter(check: CausalCheck) -> Figure:
+def _scatter(check: AblationCheck) -> Figure:
     labels = head_labels(check)
     direct, total = -check.frozen.point[ZERO], -check.total.point[ZERO]
     groups = [

@@ -1,4 +1,4 @@
-"""Which heads carry the difference between two nearly equal sentences? Activation patching on bundled minimal pairs.
+"""Activation patching on bundled minimal pairs: which heads carry the difference between two nearly equal sentences.
 
 Of the bundled pairs that flip this model's answer, some of every kind are taken. Every head's z is moved from the clean into the
 corrupted run (denoising: does it suffice?) and from the corrupted into the clean run (noising: is it needed?); the control moves
@@ -15,7 +15,9 @@ from jaxtyping import Float
 from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES
 from analyses.logit_attribution.settings import AttributionSettings
+from interp.axes import ATTENTION_KINDS
 from interp.families.config import ModelConfig
+from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.activation_patching import Site, patch_sites, sites
 from interp.patching.attribution_patching import AT_CORRUPTED, INTEGRATED, attribution_patch
@@ -30,9 +32,10 @@ def patch(model: HookedEncoderDecoder, settings: AttributionSettings) -> Arrays:
     """Patch every site on some of the bundled pairs that flip the answer.
 
     Returns:
-        `patching.flips` and `patching.used` [candidate]; if at least `FEWEST_PAIRS` flip, `patching.sites` [site], labels, and in
-        logits `patching.denominator` [pair] and, [pair site], `patching.denoise`, `.noise`, `.control`, `.gradient`,
-        `.integrated`. Nothing for models without text, or if the settings ask for none.
+        `patching.flips` and `patching.used` [candidate]; if at least `FEWEST_PAIRS` flip, `patching.sites` [site], labels,
+        `patching.heads` [site 3], the head whose z a site is (kind, layer, head; -1 for other sites), and in logits
+        `patching.denominator` [pair] and, [pair site], `patching.denoise`, `.noise`, `.control`, `.gradient`, `.integrated`.
+        Nothing for models without text, or if the settings ask for none.
     """
     if not settings.patching_pairs or model.tokenizer is None:
         return {}
@@ -57,10 +60,16 @@ def patch(model: HookedEncoderDecoder, settings: AttributionSettings) -> Arrays:
     effects["gradient"] = attribution_patch(model, pairs, where, AT_CORRUPTED)
     effects["integrated"] = attribution_patch(model, pairs, where, INTEGRATED)
     arrays["patching.sites"] = np.array([site.label for site in where])
+    arrays["patching.heads"] = np.array([_place(site) for site in where])
     arrays["patching.denominator"] = (denoised.clean - denoised.corrupted).float().cpu().numpy()
     for name, numerator in effects.items():
         arrays[f"patching.{name}"] = numerator.float().cpu().numpy()
     return arrays
+
+
+def _place(site: Site) -> tuple[int, int, int]:
+    head = site.head if site.part == "z" else None
+    return (-1, -1, -1) if head is None else (ATTENTION_KINDS.index(head.kind), head.layer, head.head)
 
 
 def spread(pairs: Sequence[PromptPair], count: int) -> tuple[PromptPair, ...]:
@@ -82,6 +91,7 @@ class Patching:
         flips: which of them flip the answer.
         used: which were patched.
         sites: labels of the sites.
+        heads: the head whose z a site is, None for other sites.
         lead: m_clean - m_corrupted of every pair used, in logits.
         denoise: share of the lead that the site restores.
         noise: share of the lead that is lost without it.
@@ -96,6 +106,7 @@ class Patching:
     flips: tuple[bool, ...]
     used: tuple[bool, ...]
     sites: tuple[str, ...]
+    heads: tuple[HeadId | None, ...]
     lead: Float[np.ndarray, " pair"]
     denoise: Interval
     noise: Interval
@@ -137,12 +148,12 @@ def patching(arrays: Arrays, seed: int, cfg: ModelConfig) -> Patching | NoPatchi
         flips=tuple(map(bool, flips)),
         used=tuple(map(bool, arrays["patching.used"])),
         sites=tuple(map(str, arrays["patching.sites"])),
+        heads=tuple(
+            None if kind < 0 else HeadId(ATTENTION_KINDS[kind], int(layer), int(head))
+            for kind, layer, head in arrays["patching.heads"]
+        ),
         lead=lead,
-        denoise=ratio("denoise"),
-        noise=ratio("noise"),
-        control=ratio("control"),
-        gradient=ratio("gradient"),
-        integrated=ratio("integrated"),
+        **{name: ratio(name) for name in ("denoise", "noise", "control", *_FAST)},
         correlation=np.stack(correlations),
     )
 

@@ -1,6 +1,6 @@
-"""Is a head that is said to write the logit missed when it is gone?
+"""Ablation beside attribution: whether a head that is said to write the logit is missed when it is gone.
 
-Every decoder head is ablated in three ways on a sample of the prompts, with everything after it recomputed (methods C.5, E).
+Every decoder head is ablated in three ways on a sample of the prompts, with everything after it recomputed.
 Agreement with the attribution is a rank correlation and the share of heads of equal sign, both over the means of the sample's
 prompts, with intervals from resampling prompts. Disagreements are listed: a head whose direct effect and total effect have
 intervals on different sides of zero is not what its attribution says.
@@ -95,7 +95,7 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CausalCheck:
+class AblationCheck:
     """Ablation beside attribution; every estimate has cells [mode layer kind head].
 
     Attributes:
@@ -123,7 +123,7 @@ class CausalCheck:
         return np.asarray(opposite[mode])
 
 
-def check(model: Arrays, twin: Arrays | None, seed: int) -> CausalCheck:
+def ablation_check(model: Arrays, twin: Arrays | None, seed: int) -> AblationCheck:
     """From the effects per prompt to estimates and agreement.
 
     Args:
@@ -135,7 +135,7 @@ def check(model: Arrays, twin: Arrays | None, seed: int) -> CausalCheck:
     def of(name: str) -> Estimate:
         return estimate(_effect(model, name), [] if twin is None else [_effect(twin, name)], seed)
 
-    return CausalCheck(
+    return AblationCheck(
         prompts=len(model["total"]),
         total=of("total"),
         frozen=of("frozen"),

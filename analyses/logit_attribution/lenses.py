@@ -1,4 +1,4 @@
-"""When does the answer appear: layer by layer of the decoder, and as the decoder reads ever later layers of the encoder?
+"""Lenses: when the answer appears, layer by layer of the decoder, and as the decoder reads ever later layers of the encoder.
 
 Three curves over the sample's prompts (definitions in `lenses`): the logit lens, the accumulated attribution of the logit
 difference, and DecoderLens. Every curve's last point is the model itself.
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import Estimate, estimate
+from interp.attribution.direct_logit_attribution import decomposition_hooks
 from interp.attribution.lenses import (
     Trajectory,
     accumulated_attribution,
-    accumulated_hooks,
     decoder_lens,
     decoder_lens_texts,
     lens_hooks,
@@ -26,26 +26,27 @@ from interp.attribution.logit_readout import label_tokens, logit_difference, run
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
 
-CURVES = (
-    "lens.log_probability",
-    "lens.first_choice",
-    "lens.rank",
-    "accumulated",
-    "decoder_lens.log_probability",
-    "decoder_lens.first_choice",
-    "decoder_lens.rank",
-)
+CURVES = {
+    "log_probability": "lens.log_probability",
+    "first_choice": "lens.first_choice",
+    "rank": "lens.rank",
+    "accumulated": "accumulated",
+    "encoder_log_probability": "decoder_lens.log_probability",
+    "encoder_first_choice": "decoder_lens.first_choice",
+    "encoder_rank": "decoder_lens.rank",
+}
+"""Field of `LensCurves` -> array of an experiment."""
 
 
-def trace(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
+def read_lenses(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
     """The curves of every prompt, as means over its decoder rows.
 
     Returns:
-        For each of `CURVES` an array [prompt depth]; depths are the decoder's for `lens` and `accumulated`, the encoder's for
+        For each array of `CURVES` [prompt depth]; depths are the decoder's for `lens` and `accumulated`, the encoder's for
         `decoder_lens`, and depth 0 is the embedding.
     """
     with torch.no_grad():
-        hooks = (*lens_hooks(model, "decoder"), *lens_hooks(model, "encoder"), *accumulated_hooks(model))
+        hooks = (*lens_hooks(model, "decoder"), *lens_hooks(model, "encoder"), *decomposition_hooks(model.cfg))
         logits, cache = model.run_with_cache(batch, hooks)
         tokens = label_tokens(batch)
         difference = logit_difference(model, logits, tokens, runner_up(logits, tokens))
@@ -67,7 +68,7 @@ def _named(name: str, trajectory: Trajectory) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trajectories:
+class LensCurves:
     """The curves with intervals and control; cells are depths.
 
     Attributes:
@@ -92,22 +93,13 @@ class Trajectories:
     texts: tuple[str, ...] = ()
 
 
-def trajectories(model: Arrays, twins: Sequence[Arrays], seed: int) -> Trajectories:
+def lens_curves(model: Arrays, twins: Sequence[Arrays], seed: int) -> LensCurves:
     """From curves per prompt to estimates."""
-    found = {name: estimate(model[name], [twin[name] for twin in twins], seed) for name in CURVES}
-    return Trajectories(
-        log_probability=found["lens.log_probability"],
-        first_choice=found["lens.first_choice"],
-        rank=found["lens.rank"],
-        accumulated=found["accumulated"],
-        encoder_log_probability=found["decoder_lens.log_probability"],
-        encoder_first_choice=found["decoder_lens.first_choice"],
-        encoder_rank=found["decoder_lens.rank"],
-        texts=tuple(map(str, model.get("decoder_lens.texts", ()))),
-    )
+    found = {field: estimate(model[name], [twin[name] for twin in twins], seed) for field, name in CURVES.items()}
+    return LensCurves(**found, texts=tuple(map(str, model.get("decoder_lens.texts", ()))))
 
 
-def written(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
+def decoder_lens_text(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
     """What the decoder writes greedily when it reads every depth of the encoder, for the first prompt (DecoderLens, free).
 
     Returns:
