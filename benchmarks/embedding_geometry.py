@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from analyses.embedding_geometry.whole_table import count_hubs, dimensions, table_geometry
+from analyses.embedding_geometry.measure.whole_table import count_hubs, dimensions, table_geometry
 from interp.text.vocabulary import KINDS, Vocabulary
 
 PIECES, SENTINELS, UNUSED, FEATURES = 32_000, 100, 28, 512

@@ -18,6 +18,7 @@ In the shapes, `leading` is any number of axes (batch, head, layer); a mask may 
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -210,6 +211,16 @@ def category_share(
     members = _members(category_of_key, n_categories) & key_mask[..., None]
     counts = members.sum(-2).to(torch.get_default_dtype())
     return counts / key_mask.sum(-1, keepdim=True)
+
+
+def lift(mass: Float[np.ndarray, "*cells"], base_rate: Float[np.ndarray, "*#cells"]) -> Float[np.ndarray, "*cells"]:
+    """Mass over base rate: 1 is what an even spread gives; NaN where the base rate is 0.
+
+    Args:
+        mass: share of the attention, such as a `category_mass`.
+        base_rate: share of the keys, broadcast against the masses.
+    """
+    return np.divide(mass, base_rate, out=np.full_like(mass, np.nan), where=base_rate > 0)
 
 
 def centre_of_mass(

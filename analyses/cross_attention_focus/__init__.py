@@ -2,15 +2,16 @@
 
 Everybody repeats that early decoder layers look at the task prefix and later ones at the content. This analysis confirms or
 refutes it for a model and a prompt set, per layer and head, with base rates, intervals, tests and untrained controls
-(definitions: `observe`, `masses`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussa 2021).
+(definitions: `observe`, `category_mass`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussa 2021).
 """
 
 from analyses.core.contract import Analysis
 from analyses.cross_attention_focus.arrays import ARRAYS
-from analyses.cross_attention_focus.gradients import experiment
-from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
-from analyses.cross_attention_focus.prompt_page import portray
-from analyses.cross_attention_focus.section import QUESTION, TITLE, present
+from analyses.cross_attention_focus.measure.gradients import experiment
+from analyses.cross_attention_focus.measure.observe import HOOKS, illustrate, observe
+from analyses.cross_attention_focus.present.prompt_page import portray
+from analyses.cross_attention_focus.present.section import QUESTION, TITLE
+from analyses.cross_attention_focus.present.section import present as _present
 from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.summary import Focus, summarise
 
@@ -22,7 +23,6 @@ __all__ = [
     "illustrate",
     "observe",
     "portray",
-    "present",
     "summarise",
 ]
 
@@ -34,7 +34,7 @@ ANALYSIS = Analysis(
     observe=observe,
     arrays=ARRAYS,
     summarise=summarise,
-    present=present,
+    present=_present,
     experiment=experiment,
     illustrate=illustrate,
     prompt_page=portray,

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyses.core.contract import Evidence, Example
-from analyses.cross_attention_focus.estimates import Estimate, estimate, observed_estimate
-from analyses.cross_attention_focus.gradients import Gradients, summarise_gradients
-from analyses.cross_attention_focus.heads import BestHead, best_heads, most_moved_head
-from analyses.cross_attention_focus.masses import (
+from analyses.core.evidence import observed_estimate
+from analyses.cross_attention_focus.measure.best_heads import BestHead, best_heads, most_moved_head
+from analyses.cross_attention_focus.measure.category_mass import (
     VERSIONS,
     Masses,
     Version,
@@ -20,9 +19,11 @@ from analyses.cross_attention_focus.masses import (
     present_categories,
     summarise_masses,
 )
-from analyses.cross_attention_focus.sentences import by_sentence
-from analyses.cross_attention_focus.swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
-from analyses.cross_attention_focus.trend import Course, Trend, assess
+from analyses.cross_attention_focus.measure.gradients import Gradients, summarise_gradients
+from analyses.cross_attention_focus.measure.sentence_means import by_sentence
+from analyses.cross_attention_focus.measure.token_swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
+from analyses.cross_attention_focus.measure.trend import Course, Trend, assess
+from interp.statistics import Estimate, estimate_mean
 from interp.text.words import CATEGORIES
 
 SHAPES = (
@@ -137,7 +138,7 @@ def _moved(evidence: Evidence, kind: SwapKind) -> Moved | None:
     if not has_swap.any():
         return None
     cells = {statistic: observed_estimate(evidence, name) for statistic, name in names.items()}
-    layer = estimate(
+    layer = estimate_mean(
         evidence.model.prompts[names["moved"]].mean(2),
         [twin.prompts[names["moved"]].mean(2) for twin in evidence.twins],
         evidence.seed,

@@ -9,10 +9,11 @@ translations. Everything beside untrained twins.
 from analyses.core.contract import Analysis
 from analyses.embedding_geometry.arrays import ARRAYS
 from analyses.embedding_geometry.examine import examine
-from analyses.embedding_geometry.observe import observe
-from analyses.embedding_geometry.section import QUESTION, TITLE, present
+from analyses.embedding_geometry.measure.observe import observe
+from analyses.embedding_geometry.measure.spaces import HOOKS
+from analyses.embedding_geometry.present.section import QUESTION, TITLE
+from analyses.embedding_geometry.present.section import present as _present
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import HOOKS
 from analyses.embedding_geometry.summary import EmbeddingGeometry, summarise
 
 ANALYSIS = Analysis(
@@ -23,9 +24,9 @@ ANALYSIS = Analysis(
     observe=observe,
     arrays=ARRAYS,
     summarise=summarise,
-    present=present,
+    present=_present,
     examine=examine,
     settings=GeometrySettings,
 )
 
-__all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "present", "summarise"]
+__all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "summarise"]

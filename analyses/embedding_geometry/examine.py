@@ -4,7 +4,7 @@ Run once on the model and once on every untrained twin, so that all that follows
 
     vectors, neighbour_*, control_*, norms, ...    words in every static space              (`static_words`)
     table, dimension, hub_*                        whole tables                             (`whole_table`)
-    template_*, usage_*, translation_*             encoder states of words in sentences     (`encoding`)
+    template_*, usage_*, translation_*             encoder states of words in sentences     (`word_states`)
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,17 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from analyses.core.contract import Arrays, Settings
-from analyses.embedding_geometry.encoding import word_states
-from analyses.embedding_geometry.lexicon import TEMPLATES, TRANSLATIONS
-from analyses.embedding_geometry.parallel import WORD_PAIRS
-from analyses.embedding_geometry.senses import USAGES
+from analyses.embedding_geometry.measure.spaces import INPUT, OUTPUT, static_spaces, static_table
+from analyses.embedding_geometry.measure.static_words import static_words
+from analyses.embedding_geometry.measure.whole_table import count_hubs, dimensions, table_geometry
+from analyses.embedding_geometry.measure.word_lists import TEMPLATES, TRANSLATIONS, USAGES, WORD_PAIRS
+from analyses.embedding_geometry.measure.word_states import word_states
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import INPUT, OUTPUT, static_spaces, static_table
-from analyses.embedding_geometry.static_words import static_words
-from analyses.embedding_geometry.whole_table import count_hubs, dimensions, table_geometry
 from interp.errors import InputError
 from interp.geometry.isotropy import unit_rows
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
+from interp.statistics import falling_order
 from interp.text.vocabulary import Vocabulary, kind_of_tokenizer
 
 _TOP_HUBS = 10
@@ -60,13 +59,13 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
     """
     tables = {space: static_table(model, space) for space in static_spaces(model.cfg, model.tied_embeddings)}
     hubs = count_hubs(tables[INPUT], vocabulary, settings.most_compared, settings.sampling_seed)
-    top = np.argsort(-hubs.counts, kind="stable")[:_TOP_HUBS]
+    top = falling_order(hubs.counts)[:_TOP_HUBS]
     numbers = [table_geometry(table, vocabulary, hubs if space == INPUT else None) for space, table in tables.items()]
     ordinary = vocabulary.ordinary
     output = tables.get(OUTPUT, tables[INPUT])
     same = (unit_rows(tables[INPUT][ordinary]) * unit_rows(output[ordinary])).sum(axis=1).mean()
     return {
-        "table": np.array([[getattr(row, name) for name in row.__slots__] for row in numbers]),
+        "table": np.array(numbers),
         "dimension": np.stack([
             dimensions(table, vocabulary, settings.dimension_sizes, settings.sampling_seed) for table in tables.values()
         ]),

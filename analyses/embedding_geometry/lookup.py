@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analyses.embedding_geometry.spaces import INPUT, OUTPUT, static_table
-from analyses.embedding_geometry.static_words import CORRECTIONS, corrections, word_vectors
+from analyses.embedding_geometry.measure.spaces import INPUT, OUTPUT, static_table
+from analyses.embedding_geometry.measure.static_words import CORRECTIONS, corrections, word_vectors
 from interp.errors import InputError
 from interp.geometry.isotropy import cosine_matrix
 from interp.geometry.nearest_neighbors import nearest

@@ -38,7 +38,7 @@ def compare_runs(
     Args:
         first: a run's folder.
         second: another.
-        rtol: relative tolerance of numbers in tables.
+        rtol: relative tolerance of numbers in tables; where something is tolerated, the order of rows is no difference.
         atol: absolute tolerance of numbers in tables.
         scope: `tables` leaves out how the runs were made. Pages and pictures, which show the tables' numbers, are compared byte
             by byte, and only where nothing is tolerated.
@@ -84,6 +84,11 @@ def _tables(name: str, one: Path, two: Path, rtol: float, atol: float) -> Iterat
     if list(left.columns) != list(right.columns) or len(left) != len(right):
         yield Difference(name, f"{left.shape[0]} x {left.shape[1]} cells against {right.shape[0]} x {right.shape[1]}")
         return
+    if rtol or atol:
+        # Rows ordered by a number may change places where two of them are nearly equal, and are the same rows.
+        names = [column for column in left if not pd.api.types.is_float_dtype(left[column].dtype)]
+        names = [column for column in names if left[column].dtype == right[column].dtype]
+        left, right = (frame.sort_values(names, ignore_index=True) if names else frame for frame in (left, right))
     for column in left.columns:
         yield from _columns(f"{name}: {column}", left[column], right[column], rtol, atol)
 

@@ -11,8 +11,8 @@ from PIL import Image
 from interp.report.blocks import Card
 from interp.report.card_parts import PatternPicture, StripLegend, Thumbnail, Token, TokenStrip
 from interp.report.escaping import fill
+from interp.report.numbers import signed
 from interp.report.palette import readable_ink, tint
-from interp.report.tables import signed
 from interp.report.visible_text import shown_token
 
 _CELL = 17  # pixels

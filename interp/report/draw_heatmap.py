@@ -33,8 +33,8 @@ from interp.report.heatmap_layout import (
     cell_axes,
     round_step,
 )
+from interp.report.numbers import decimals_for, fixed
 from interp.report.palette import readable_ink
-from interp.report.tables import decimals_for
 
 _SCALE = 3.0  # length of the colour bar
 _LABEL_GAP = 0.045  # between cells and labels
@@ -126,13 +126,8 @@ def _choose_decimals(heatmap: Heatmap, frame: PanelFrame) -> int | None:
     decimals = decimals_for(values)
     if np.abs(values).max(initial=0.0) >= 0.1:
         decimals = min(decimals, 2)
-    texts = tuple({_print(value, decimals) for value in values})
+    texts = tuple({fixed(value, decimals) for value in values})
     return decimals if frame.tall >= 0.15 and widest(texts, SMALL) <= 0.88 * frame.cell else None
-
-
-def _print(value: float, decimals: int) -> str:
-    # Adding zero turns -0.0 into 0.0.
-    return f"{round(float(value), decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
 def _mark_cells(axes: Axes, frame: PanelFrame, scale: _Scale, decimals: int | None) -> None:
@@ -146,7 +141,7 @@ def _mark_cells(axes: Axes, frame: PanelFrame, scale: _Scale, decimals: int | No
         return
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            ink, text = _readable_ink(scale, value), _print(value, decimals)
+            ink, text = _readable_ink(scale, value), fixed(value, decimals)
             axes.text(column + 0.5, row + 0.5, text, fontsize=SMALL, color=ink, ha="center", va="center_baseline")
 
 

@@ -19,8 +19,8 @@ from matplotlib.transforms import Bbox
 
 from interp.report.charts import BarChart, LinePlot, PointGroup, ScatterPlot, Series
 from interp.report.fonts import INK, MUTED, RULE, drawable, label_characters, widest, width
+from interp.report.numbers import decimals_for, print_number
 from interp.report.palette import HUES
-from interp.report.tables import decimals_for, print_number
 
 # Okabe and Ito (2008), without their black and their yellow, which is too faint on white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")

@@ -35,6 +35,10 @@ class Interval:
     high: Float[np.ndarray, "*cells"]
     count: Int[np.ndarray, "*cells"]
 
+    def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> "Interval":
+        """Some of the cells, indexed as `point` is."""
+        return Interval(*(np.asarray(part[index]) for part in (self.point, self.low, self.high, self.count)))
+
 
 @dataclass(frozen=True)
 class _Ratio:
@@ -59,6 +63,11 @@ def resampled_means(
 
     NaN where no prompt of a resample has a value. The same seed draws the same prompts as in the intervals below.
 
+    Args:
+        values: a number for every prompt and cell; NaN where a prompt has none.
+        seed: of the draws.
+        resamples: how many draws.
+
     Raises:
         ValueError: No prompts, an infinite value, or fewer than one resample.
     """
@@ -70,9 +79,15 @@ def resampled_means(
 def bootstrap_mean(
     values: Float[np.ndarray, " prompt *cells"], seed: int, resamples: int = 10_000, level: float = 0.95
 ) -> Interval:
-    """Mean over prompts with the percentile interval of its bootstrap distribution.
+    """Mean over prompts with the percentile interval of its bootstrap distribution (Efron & Tibshirani 1993).
 
     Percentile intervals are somewhat short for few prompts: with 10 prompts, a nominal 95 % cover about 90 %.
+
+    Args:
+        values: a number for every prompt and cell; NaN where a prompt has none.
+        seed: of the draws.
+        resamples: how many draws.
+        level: confidence of the interval.
 
     Raises:
         ValueError: No prompts, an infinite value, fewer than one resample, or a level outside (0, 1).
@@ -87,7 +102,14 @@ def bootstrap_difference(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Interval:
-    """Mean of first - second, paired by prompt, with its percentile interval; a prompt needs both values.
+    """Mean of first - second, paired by prompt, with its percentile interval (Koehn 2004).
+
+    Args:
+        first: a number for every prompt and cell.
+        second: another; a prompt needs both values.
+        seed: of the draws.
+        resamples: how many draws.
+        level: confidence of the interval.
 
     Raises:
         ValueError: Unequal shapes, or as for `bootstrap_mean`.
@@ -105,10 +127,17 @@ def bootstrap_ratio(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Interval:
-    """Ratio of means, Σ numerator / Σ denominator, with its percentile interval; a prompt needs both values.
+    """Ratio of means, Σ numerator / Σ denominator, with its percentile interval (Efron & Tibshirani 1993).
 
     Resamples whose denominators sum to zero are left out. Where denominators of both signs bring that sum near zero,
     no interval of a ratio can be trusted: look at the interval of the denominators first.
+
+    Args:
+        numerators: a number for every prompt and cell.
+        denominators: another; a prompt needs both values.
+        seed: of the draws.
+        resamples: how many draws.
+        level: confidence of the interval.
 
     Raises:
         ValueError: Unequal shapes, no prompts, an infinite value, fewer than one resample, or a level outside (0, 1).

@@ -1,6 +1,7 @@
 """Do two lists agree in order, and does a quantity rise from layer to layer within prompts?
 
-Rank tests of scipy.stats, with missing values dropped and counted and with NaN, not a warning, where undefined.
+Rank tests of scipy.stats, with missing values dropped and counted, with NaN, not a warning, where undefined, and with values
+that differ by rounding alone taken as tied (`interp.statistics.ties`).
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Literal
 import numpy as np
 import scipy.stats
 from jaxtyping import Float
+
+from interp.statistics.ties import merge_ties
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,16 @@ class RankTest:
 def page_trend_test(
     values: Float[np.ndarray, "prompt level"], direction: Literal["increasing", "decreasing"] = "increasing"
 ) -> RankTest:
-    """Do values rise (or fall) from level to level within prompts? Page 1963's L; a level is a layer, say.
+    """Page's L and its one-sided p-value: do values rise (or fall) from level to level within prompts (Page 1963)?
 
-    One-sided: L = Σ level · (sum of the level's within-prompt ranks). Prompts with a NaN are dropped. Statistic and
-    p-value are NaN for fewer than three levels or fewer than two prompts.
+    L = Σ level · (sum of the level's within-prompt ranks). Statistic and p-value are NaN for fewer than three levels or fewer
+    than two prompts.
+
+    Args:
+        values: of every prompt at every level, a layer, say; prompts with a NaN are dropped.
+        direction: what is tested.
     """
-    complete = values[~np.isnan(values).any(axis=1)]
+    complete = merge_ties(values[~np.isnan(values).any(axis=1)])
     used, dropped = len(complete), len(values) - len(complete)
     if used < 2 or values.shape[1] < 3:
         return RankTest(np.nan, np.nan, used, dropped)
@@ -38,12 +45,16 @@ def page_trend_test(
 
 
 def spearman(first: Float[np.ndarray, " item"], second: Float[np.ndarray, " item"]) -> RankTest:
-    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items.
+    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items (Spearman 1904).
 
-    Pairs with a NaN are dropped. Statistic and p-value are NaN for fewer than three pairs or a constant list.
+    Statistic and p-value are NaN for fewer than three pairs or a constant list.
+
+    Args:
+        first: one number an item.
+        second: another of the same items; pairs with a NaN are dropped.
     """
     paired = ~np.isnan(first) & ~np.isnan(second)
-    left, right = first[paired], second[paired]
+    left, right = merge_ties(first[paired]), merge_ties(second[paired])
     used, dropped = len(left), len(first) - len(left)
     if used < 3 or (left == left[0]).all() or (right == right[0]).all():
         return RankTest(np.nan, np.nan, used, dropped)

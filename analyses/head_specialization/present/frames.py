@@ -12,6 +12,7 @@ from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.errors import InputError
 from interp.hooks.names import HeadId, attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.statistics import falling_order
 from interp.text.batch import Batch
 
 _POSITION = (
@@ -44,11 +45,11 @@ def position_frame(atlas: HeadAtlas) -> pd.DataFrame:
             metric = atlas.metric(kind, name)
             columns[name] = metric.point.ravel()
             columns[f"{name} low"], columns[f"{name} high"] = metric.low.ravel(), metric.high.ravel()
-            columns[f"{name} twins"] = metric.control.ravel()
+            columns[f"{name} twins"] = metric.control_mean.ravel()
         frames.append(pd.DataFrame(columns))
     frame = pd.concat(frames, ignore_index=True)
-    order = (frame[_POSITION[0]] - frame[_POSITION[1]]).sort_values(kind="stable").index
-    return frame.loc[order].reset_index(drop=True)
+    order = falling_order((frame[_POSITION[1]] - frame[_POSITION[0]]).to_numpy())
+    return frame.iloc[order].reset_index(drop=True)
 
 
 def bias_frame(atlas: HeadAtlas, stack: Stack) -> pd.DataFrame:
@@ -125,7 +126,7 @@ def head_frame(atlas: HeadAtlas, head: str) -> pd.DataFrame:
         for found in heads_of(atlas, kind):
             if str(found) == head:
                 cell = (found.layer, found.head)
-                columns = ("point", "low", "high", "base", "lift", "control", "control_low", "control_high")
+                columns = ("point", "low", "high", "base", "lift", "control_mean", "control_low", "control_high")
                 rows = [
                     (metric.name, *(float(getattr(metric, column)[cell]) for column in columns))
                     for metric in atlas.metrics[kind]

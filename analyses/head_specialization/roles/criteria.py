@@ -32,7 +32,7 @@ from analyses.head_specialization.measure.observe import offsets
 from analyses.head_specialization.measure.relations import syntax_criteria
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
-from interp.statistics import mean_over_prompts
+from interp.statistics import mean_over_prompts, merge_ties
 
 NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
 
@@ -105,7 +105,7 @@ def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) ->
 
 def _best_offset(rule: Rule, score: np.ndarray, null: np.ndarray, window: np.ndarray) -> Criterion:
     """The offset with the largest mean score of each head, chosen on the same prompts; `n_candidates` pays for the choice."""
-    best = np.nan_to_num(mean_over_prompts(score), nan=-1.0).argmax(-1)
+    best = merge_ties(np.nan_to_num(mean_over_prompts(score), nan=-1.0)).argmax(-1)
     index = np.broadcast_to(best[None, ..., None], (*score.shape[:-1], 1))
     chosen, expected = (np.take_along_axis(values, index, -1)[..., 0] for values in (score, null))
     detail = [[f"{window[cell]:+d}" for cell in row] for row in best]

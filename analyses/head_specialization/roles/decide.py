@@ -17,7 +17,7 @@ from analyses.head_specialization.roles.rules import holds
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.hooks.names import HeadId
-from interp.statistics import mean_over_prompts, resampled_means
+from interp.statistics import largest, mean_over_prompts, resampled_means
 
 STRICT_STABILITY = 0.975
 """Share of resamples in which the rule of a sink or of syntax must hold: the lower confidence bound is above the threshold."""
@@ -177,7 +177,7 @@ def _evaluate(
         return []
     with np.errstate(invalid="ignore"):
         passing = holds(criterion.rule, score, null, settings)
-    best = np.unravel_index(np.nanargmax(score), score.shape)
+    best = largest(score)
     cells = [best, *(cell for cell in map(tuple, np.argwhere(passing)) if cell != best)]
     picked = np.stack(
         [np.stack([array[:, *cell] for cell in cells], -1) for array in (criterion.score, criterion.null)], -1

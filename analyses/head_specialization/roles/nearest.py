@@ -18,7 +18,7 @@ from jaxtyping import Float
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.roles.rules import holds
 from analyses.head_specialization.settings import HeadSettings
-from interp.statistics import mean_over_prompts
+from interp.statistics import mean_over_prompts, merge_ties
 
 _HALVINGS = 30
 
@@ -78,7 +78,7 @@ def nearest_roles(criteria: Sequence[Criterion], settings: HeadSettings) -> Near
     room = goals - nulls
     with np.errstate(invalid="ignore"):
         progress = np.divide(scores - nulls, room, out=np.full_like(scores, np.nan), where=room > 0)
-    best = np.where(np.isnan(progress), -np.inf, progress).argmax(0)
+    best = merge_ties(np.moveaxis(np.where(np.isnan(progress), -np.inf, progress), 0, -1)).argmax(-1)
     defined = ~np.isnan(progress).all(0)
 
     def picked(values: np.ndarray) -> np.ndarray:

@@ -10,8 +10,6 @@ from analyses.cross_attention_focus.alignment import (
     AlignedPair,
     Alignment,
     Conventions,
-    Gold,
-    Links,
     SystemScore,
     alignment_section,
     both_directions,
@@ -32,13 +30,14 @@ from analyses.cross_attention_focus.alignment import (
     word_spans,
     write_links,
 )
-from analyses.cross_attention_focus.alignment.score import corpus_counts
+from analyses.cross_attention_focus.alignment.error_rate import corpus_counts
 from analyses.cross_attention_focus.alignment.texts import words_of_tokens
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Table
+from interp.text.word_links import Gold, Links
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ import pytest
 import scipy.stats
 import torch
 
-from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
-from analyses.cross_attention_focus.observe import READINGS, illustrate, observe
-from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
+from analyses.cross_attention_focus.measure.monotonicity import coverage, diagonality, monotonicity
+from analyses.cross_attention_focus.measure.norms import head_norms, layer_norms, shares, source_vectors
+from analyses.cross_attention_focus.measure.observe import READINGS, illustrate, observe
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights

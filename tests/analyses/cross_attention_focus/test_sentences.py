@@ -7,7 +7,7 @@ import pytest
 
 from analyses.core.contract import Evidence, Observed
 from analyses.cross_attention_focus import summarise
-from analyses.cross_attention_focus.sentences import by_sentence
+from analyses.cross_attention_focus.measure.sentence_means import by_sentence
 from tests.support.cross_focus import class_batch, evidence, planted
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,10 @@ import torch
 
 from analyses.core.contract import Example
 from analyses.cross_attention_focus import FocusSettings, illustrate, observe, portray
-from analyses.cross_attention_focus.explorer import attention_patterns, explorer
-from analyses.cross_attention_focus.generating import observe_generation
-from analyses.cross_attention_focus.reading import example_matrices, head_matrices, source_words
-from analyses.cross_attention_focus.section import views
+from analyses.cross_attention_focus.generation import observe_generation
+from analyses.cross_attention_focus.present.explorer import attention_patterns, explorer
+from analyses.cross_attention_focus.present.prompt_matrices import example_matrices, head_matrices, source_words
+from analyses.cross_attention_focus.present.section import views
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Heatmap, Panel, Report, Section, Table, View, render
 from tests.support.cross_focus import run_pass
@@ -100,7 +100,7 @@ def test_the_table_shows_the_last_layer_and_the_script_holds_every_layer_head_an
 
 
 def test_long_texts_leave_single_heads_out(example: Example, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analyses.cross_attention_focus.explorer._MOST_CELLS", 3 * 3 * 5 * 13 * 15 - 1)
+    monkeypatch.setattr("analyses.cross_attention_focus.present.explorer._MOST_CELLS", 3 * 3 * 5 * 13 * 15 - 1)
     html = explorer(example, "t", "f").html
     assert '"mean"' in html
     assert '"4"' not in html

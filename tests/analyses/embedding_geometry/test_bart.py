@@ -11,10 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from analyses.core.contract import Pass
-from analyses.embedding_geometry import ANALYSIS, EmbeddingGeometry, GeometrySettings, examine, present, summarise
-from analyses.embedding_geometry.lexicon import GROUPS, MIXED
+from analyses.embedding_geometry import ANALYSIS, EmbeddingGeometry, GeometrySettings, examine, summarise
 from analyses.embedding_geometry.lookup import look_up
-from analyses.embedding_geometry.spaces import (
+from analyses.embedding_geometry.measure.spaces import (
     INPUT,
     OUTPUT,
     decoder_spaces,
@@ -22,6 +21,8 @@ from analyses.embedding_geometry.spaces import (
     static_spaces,
     static_table,
 )
+from analyses.embedding_geometry.measure.word_lists import GROUPS, MIXED
+from analyses.embedding_geometry.present.section import present
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Paragraph, Report, Section, render
 from interp.text.batch import Batch

@@ -44,7 +44,7 @@ def test_thumbnails_show_their_weights():
 
 def test_strips_are_neutral_at_zero_and_readable():
     shown = html(TokenStrip(("a", "b", "c"), np.array([2.0, 0.0, -1.0]), 2.0))
-    for color, text in ((tint("purple", 1.0), "+2.00"), ("#f4f6f7", "0.00"), (tint("orange", 0.5), "-1.00")):
+    for color, text in ((tint("purple", 1.0), "+2.00"), ("#f4f6f7", "0.00"), (tint("orange", 0.5), "−1.00")):
         token = next(part for part in shown.split("<span") if f"<small>{text}</small>" in part)
         assert f"background:{color};color:{readable_ink(color)}" in token
 
