@@ -15,7 +15,7 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.families.bart import NormPlace
 from interp.hooks.hook_point import HookFunction, HookPoint
-from interp.hooks.names import ActivationKey, axes_of, canonical_name, get_act_name, resolve
+from interp.hooks.names import ActivationKey, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.residual_stack import ResidualStacks
 from interp.report import notebook_html as displays
@@ -69,7 +69,7 @@ class ActivationCache(ResidualStacks):
         self.batch = batch
 
     def __getitem__(self, key: ActivationKey) -> Tensor:
-        name = get_act_name(*key) if isinstance(key, tuple) else canonical_name(key)
+        name = canonical_name(key)
         if name in self._tensors:
             return self._tensors[name]
         z_name = name.removesuffix(RESULT) + ".hook_z"
@@ -151,7 +151,7 @@ class ActivationCache(ResidualStacks):
             InputError: if the set is about another stack's positions, or the activation has none.
         """
         value = self[key]
-        axes = axes_of(get_act_name(*key) if isinstance(key, tuple) else canonical_name(key))
+        axes = axes_of(canonical_name(key))
         if axes[0] != "batch":
             raise InputError(f"{key!r} has axes [{' '.join(axes)}] and no positions of a prompt to choose from.")
         by_position = value.transpose(1, 2) if axes[-1] == "key" else value

@@ -27,7 +27,7 @@ from interp.axes import Logits, TokenIds
 from interp.errors import InputError
 from interp.families.table import family_of, read_config
 from interp.hooks.attention import IMPLEMENTATION, register
-from interp.hooks.build import wire
+from interp.hooks.build import build_hook_points
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
 from interp.hooks.module_hooks import head_results
 from interp.hooks.names import NamesFilter, matching, resolve
@@ -76,8 +76,7 @@ class HookedEncoderDecoder:
         self.cfg = read_config(hf.config, family)
         hf.set_attn_implementation(IMPLEMENTATION)
         self.family = family
-        wiring = wire(hf, family, self.cfg)
-        self._points, self._modules = wiring.points, wiring.modules
+        self._points, self._modules = build_hook_points(hf, family, self.cfg)
         self.max_length = max_length or min(length_limit(tokenizer), self.cfg.max_positions)
         self._batcher = Batcher(tokenizer, self.cfg, family.decoder_inputs, self.max_length)
 
