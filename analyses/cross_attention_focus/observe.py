@@ -117,7 +117,7 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
     span = tokens.expand(source.shape)
     categories = batch.source_categories[one_key]
     inside = measures.restrict(weights, span, LEAST_RETAINED)
-    centres = measures.centre_of_mass(inside.pattern, span)
+    centres = measures.center_of_mass(inside.pattern, span)
     usable = torch.where(inside.retained.isnan(), torch.nan, (inside.retained >= LEAST_RETAINED).float())
     rowwise = {
         "entropy": measures.entropy(weights, source),
