@@ -159,8 +159,7 @@ def illustrate(run: Pass) -> Arrays:
         shown[f"{method}.source"] = followed.source[0, :, :n_target, :n_source]
         shown[f"{method}.target"] = followed.target[0, :, :n_target, :n_target]
     for stack, length in (("encoder", n_source), ("decoder", n_target)):
-        layers = range(run.model.cfg.n_encoder_layers if stack == "encoder" else run.model.cfg.n_decoder_layers)
-        shown[f"{stack}.pattern"] = run.cache.stack("pattern", stack, layers)[:, 0, :, :length, :length].float()
+        shown[f"{stack}.pattern"] = run.cache.stack_activation("pattern", stack)[:, 0, :, :length, :length].float()
     shown["categories"] = run.batch.source_categories[0, :n_source]
     shown["source_words"] = torch.tensor(run.batch.source_texts[0].word_of_token)
     assert isinstance(run.settings, FocusSettings)
