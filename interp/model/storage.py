@@ -44,6 +44,10 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
 
     Activations that are one tensor under two names (the stream after a layer and before the next) are stored once.
 
+    Args:
+        cache: the cache.
+        path: the file.
+
     Raises:
         InputError: if the cache has no batch.
     """
@@ -67,7 +71,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         "order": json.dumps(list(cache)),
         "same_as": json.dumps(same_as),
         "batch": json.dumps(_describe(cache.batch), ensure_ascii=False),
-        "digest": batch_digest(cache.batch),
+        "digest": _digest(cache.batch),
         "norm_place": cache.norm_place,
     }
     path = Path(path)
@@ -90,7 +94,7 @@ def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> A
     Raises:
         InputError: if there is no such file or it is none of ours.
     """
-    tensors = StoredTensors(Path(path))
+    tensors = _StoredTensors(Path(path))
     batch, place = tensors.batch(), tensors.norm_place
     if model is None:
         return ActivationCache(tensors, batch, _no_result, norm_place=place)
@@ -101,15 +105,8 @@ def _no_result(name: str, z: Tensor) -> Tensor:
     raise InputError(f"{name} is computed from z and the model's weights; load the cache with its model.")
 
 
-class StoredTensors(Mapping[str, Tensor]):
-    """The activations of one file, read one at a time.
-
-    Args:
-        path: a file of `save_cache`.
-
-    Raises:
-        InputError: if there is no such file or it is none of ours.
-    """
+class _StoredTensors(Mapping[str, Tensor]):
+    """The activations of one file, read one at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -124,7 +121,6 @@ class StoredTensors(Mapping[str, Tensor]):
             ) from error
         if metadata.get("format") != FORMAT:
             raise InputError(f"{path.name!r} holds no activations of this package (format {metadata.get('format')!r}).")
-        self.axes: dict[str, tuple[str, ...]] = {name: tuple(a) for name, a in json.loads(metadata["axes"]).items()}
         self.digest = metadata["digest"]
         self.norm_place: NormPlace = "post" if metadata["norm_place"] == "post" else "pre"
         self._order: list[str] = json.loads(metadata["order"])
@@ -192,7 +188,7 @@ def write_corpus(
     for index, batch in enumerate(batches):
         path = folder / f"{index:05d}.safetensors"
         if path.exists():
-            if StoredTensors(path).digest != batch_digest(batch):
+            if _StoredTensors(path).digest != _digest(batch):
                 raise InputError(
                     f"{path.name!r} in {str(folder)!r} is of another batch; write this corpus to a new folder."
                 )
@@ -231,11 +227,15 @@ class Corpus:
         return (load_cache(path, self.model) for path in self.paths)
 
     def activation(self, name: str) -> Iterator[Tensor]:
-        """One activation of every batch, in order."""
+        """One activation of every batch, in order.
+
+        Args:
+            name: its hook name.
+        """
         return (cache[name] for cache in self)
 
 
-def batch_digest(batch: Batch) -> str:
+def _digest(batch: Batch) -> str:
     """A hash of the tokens and masks of a batch."""
     digest = hashlib.sha256()
     for name in HF_FIELDS:
