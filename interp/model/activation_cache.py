@@ -18,7 +18,7 @@ from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import ActivationKey, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.residual_stack import ResidualStacks
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from interp.text.batch import Batch
 
 RESULT = ".hook_result"
@@ -91,7 +91,7 @@ class ActivationCache(ResidualStacks):
             (name, len(members), " ".join(axes_of(members[0])), " x ".join(map(str, self._tensors[members[0]].shape)))
             for name, members in groups.items()
         ]
-        return displays.table(repr(self), ("activation", "layers", "axes", "shape"), rows)
+        return notebook_html.table(repr(self), ("activation", "layers", "axes", "shape"), rows)
 
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Tensor:
         """The directions of the final decoder stream that the tokens' logits read, [*tokens d_model].

@@ -25,7 +25,7 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.model.activation_cache import ActivationCache
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from interp.text.batch import Batch
 
 _PROMPTS_SHOWN = 8
@@ -69,7 +69,12 @@ class Decoding:
             )
 
     def host_settings(self, config: ModelConfig, max_new_tokens: int) -> GenerationConfig:
-        """The host's settings. What a checkpoint's own file forces or forbids (a first token, padding) is left to it."""
+        """The host's settings; what a checkpoint's own file forces or forbids (a first token, padding) is left to it.
+
+        Args:
+            config: the model's facts.
+            max_new_tokens: most tokens to write.
+        """
         chosen: dict[str, Any] = {"num_beams": 1, "do_sample": False}
         if self.method == "beam":
             chosen |= {"num_beams": self.beams, "length_penalty": self.length_penalty, "early_stopping": True}
@@ -120,12 +125,12 @@ class Generation:
             chosen = self.logits[prompt, : len(text.ids)].double().softmax(-1)[range(len(text.ids)), list(text.ids)]
             notes = [f"probability {probability:.3f}" for probability in chosen.tolist()]
             rows += [
-                ("read", displays.tokens(self.batch.source_texts[prompt].pieces)),
-                ("wrote", displays.tokens(text.pieces, notes)),
+                ("read", notebook_html.tokens(self.batch.source_texts[prompt].pieces)),
+                ("wrote", notebook_html.tokens(text.pieces, notes)),
             ]
         left_out = len(self.batch) - _PROMPTS_SHOWN
         rows += [("and", f"{left_out} more")] if left_out > 0 else []
-        return displays.lines(rows)
+        return notebook_html.lines(rows)
 
     def step_table(self, tokenizer: PreTrainedTokenizerBase, top: int = 5, truth: Batch | None = None) -> pd.DataFrame:
         """The alternatives at every step: one row per prompt, step and candidate.
@@ -187,7 +192,7 @@ class StepRecorder:
         return [(point, keep) for point in self.points.values()]
 
     def assemble(self, rows: Int[Tensor, "batch step"], rows_per_prompt: int) -> dict[str, Tensor]:
-        """The tensors of a teacher-forced pass.
+        """Hook name -> the tensor of a teacher-forced pass.
 
         Args:
             rows: the row that every prompt's token of every step came from, -1 after its end.
@@ -257,7 +262,15 @@ class Written:
 
 
 def write(hf: PreTrainedModel, config: ModelConfig, sources: Batch, decoding: Decoding, max_new_tokens: int) -> Written:
-    """Run the host's `generate` on the sources of a batch; the global random state is left as it was."""
+    """What the host's `generate` writes to the sources of a batch; the global random state is left as it was.
+
+    Args:
+        hf: the host model.
+        config: its facts.
+        sources: the batch.
+        decoding: how tokens are chosen.
+        max_new_tokens: most tokens to write.
+    """
     with torch.no_grad(), torch.random.fork_rng(enabled=decoding.method == "sampling"):
         if decoding.method == "sampling":
             torch.manual_seed(decoding.seed)

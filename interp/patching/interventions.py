@@ -28,7 +28,8 @@ from interp.hooks.names import HeadId, attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
-from interp.text.token_sets import POSITION_CLASSES, Positions, Side, classes
+from interp.text.token_sets import POSITION_CLASSES, Positions, classes
+from interp.text.tokenized_text import Side
 
 Edits = list[tuple[str, HookFunction]]
 """What `model.hooks` takes."""

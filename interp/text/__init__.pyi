@@ -8,7 +8,7 @@ from .token_sets import last as last
 from .token_sets import of_category as of_category
 from .token_sets import of_word as of_word
 from .tokenized_text import Text as Text
-from .tokenized_text import tokenise as tokenise
+from .tokenized_text import tokenize as tokenize
 from .translation_pairs import TranslationPair as TranslationPair
 from .translation_pairs import read_pairs as read_pairs
 from .translation_quality import Score as Score
