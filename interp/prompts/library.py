@@ -25,6 +25,9 @@ def names() -> tuple[str, ...]:
 def describe(name: str) -> str:
     """One line about a bundled prompt set.
 
+    Args:
+        name: one of `names()`.
+
     Raises:
         PromptError: There is no set of this name.
     """

@@ -13,7 +13,7 @@ from .translation_pairs import TranslationPair as TranslationPair
 from .translation_pairs import read_pairs as read_pairs
 from .translation_quality import Score as Score
 from .translation_quality import prefix_swap as prefix_swap
-from .translation_quality import score_translations as score_translations
+from .translation_quality import score_texts as score_texts
 from .translation_quality import sentence_chrf as sentence_chrf
 from .translation_quality import translate as translate
 from .vocabulary import Vocabulary as Vocabulary

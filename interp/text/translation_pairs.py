@@ -44,7 +44,10 @@ class TranslationPair:
 
 
 def read_pairs(path: Path) -> tuple[TranslationPair, ...]:
-    """Read a pair file.
+    """The pairs of a file.
+
+    Args:
+        path: the file.
 
     Raises:
         InputError: if the file is missing, is no UTF-8 text or no gzip, holds no pair, or has a line that is no pair; the message
