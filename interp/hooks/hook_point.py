@@ -48,7 +48,7 @@ class HookPoint:
         return bool(self._functions)
 
     def fire(self, tensor: Tensor) -> Tensor:
-        """The value with which the forward pass shall go on, after all attached functions.
+        """The value (of the same shape) with which the forward pass shall go on, after all attached functions.
 
         Args:
             tensor: the value that the host computed.

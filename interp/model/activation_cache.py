@@ -173,7 +173,7 @@ class ActivationCache(ResidualStacks):
 
 
 def in_order(kept: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    """What was kept, in forward order.
+    """Hook name -> activation, in forward order.
 
     Args:
         kept: hook name -> activation.

@@ -142,7 +142,7 @@ class ResidualStacks(Mapping[str, Tensor]):
         return self._stack(stack, parts, tuple(labels), apply_ln)
 
     def stack_activation(self, name: str, place: str) -> Tensor:
-        """One activation of all layers on a new leading layer axis: `cache.stack_activation("z", "cross_attn")`.
+        """One activation of all layers, [layer ...]: `cache.stack_activation("z", "cross_attn")`.
 
         Args:
             name: a short activation name, as for `get_act_name`.

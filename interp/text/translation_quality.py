@@ -14,7 +14,8 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import MultinomialNB
@@ -124,10 +125,9 @@ def score_texts(pairs: Sequence[TranslationPair], translations: Sequence[str]) -
     for (corpus, language), items in groupby(sorted(zip(pairs, translations, strict=True), key=place), key=place):
         group = list(items)
         texts, references = [text for _, text in group], [[pair.target for pair, _ in group]]
-        points = [float(metric.corpus_score(texts, references).score) for metric in (bleu, chrf)]
-        scores.append(
-            Score(corpus, language, len(group), *points, str(bleu.get_signature()), str(chrf.get_signature()))
-        )
+        bleu_score, chrf_score = (float(metric.corpus_score(texts, references).score) for metric in (bleu, chrf))
+        signatures = str(bleu.get_signature()), str(chrf.get_signature())
+        scores.append(Score(corpus, language, len(group), bleu_score, chrf_score, *signatures))
     return tuple(scores)
 
 
