@@ -1,7 +1,7 @@
 """A mean over prompts, how sure it is, and what untrained models give on the same prompts.
 
 Every number of this analysis is one of these: the mean over prompts of a number per prompt, its percentile interval over
-resampled prompts, and the same mean for every untrained twin (methods A.8, G).
+resampled prompts, and the same mean for every untrained twin (Adebayo et al. 2018).
 """
 
 from collections.abc import Sequence

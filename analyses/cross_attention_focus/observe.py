@@ -1,6 +1,6 @@
 """What does each decoder layer and head read from the encoder, prompt by prompt?
 
-Four readings (methods B.1 to B.3) of one layer's cross-attention, each a distribution over source tokens for every decoder row:
+Four readings of one layer's cross-attention, each a distribution over source tokens for every decoder row:
 
     raw.head    a[h, t, s]                       norm.head    || a f_h(M_s) || as shares
     raw.layer   mean over heads of a             norm.layer   || sum_h a f_h(M_s) || as shares
@@ -41,7 +41,7 @@ HOOKS = (*READING_HOOKS, *ROLLOUT_HOOKS, *ALTI_HOOKS)
 READINGS = ("raw.head", "norm.head", "raw.layer", "norm.layer")
 
 LEAST_RETAINED = 0.05
-"""Rows with less weight than this on the content span say nothing about it (methods B.2)."""
+"""Rows with less weight than this on the content span say nothing about it."""
 
 
 def content_span(batch: Batch) -> Bool[Tensor, "batch source"]:

@@ -1,6 +1,6 @@
 """Is a head that is said to write the logit missed when it is gone?
 
-Every decoder head is ablated in three ways on a sample of the prompts, with everything after it recomputed (methods C.5, E).
+Every decoder head is ablated in three ways on a sample of the prompts, with everything after it recomputed.
 Agreement with the attribution is a rank correlation and the share of heads of equal sign, both over the means of the sample's
 prompts, with intervals from resampling prompts. Disagreements are listed: a head whose direct effect and total effect have
 intervals on different sides of zero is not what its attribution says.

@@ -1,6 +1,6 @@
 """What does the model believe on the way, before its last layer?
 
-Three readings of an unfinished computation, which answer different questions and must not be mixed up (methods B.7, C.6):
+Three readings of an unfinished computation, which answer different questions and must not be mixed up:
 
     logit lens                decoder stream after layer l through the final norm AND unembedding, the norm's scale taken anew
                               for that stream: what the model would say if it stopped there (nostalgebraist 2020)

@@ -1,6 +1,6 @@
 """Which number of the logits is to be explained?
 
-Every number explained here is linear in the normed final stream of the decoder, so it has a direction (methods C.1, C.3):
+Every number explained here is linear in the normed final stream of the decoder, so it has a direction (Elhage et al. 2021):
 
     logit of w            direction_w
     w against a foil      direction_w - direction_foil         free of whatever raises all logits alike
@@ -170,7 +170,7 @@ def completeness_gap(
 
     Returns:
         max over rows of |total - value| / max |logit|. About 1e-7 to 1e-6 in float32; 1e-2 in bfloat16, where the stream
-        itself is rounded after every addition (methods 0.1).
+        itself is rounded after every addition.
     """
     difference = (total - readout.values).abs().masked_fill(~batch.target_mask, 0.0)
     return difference.amax(-1) / largest

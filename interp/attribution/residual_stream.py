@@ -1,4 +1,4 @@
-"""The residual stream as a sum of its writers, and the logits as a sum over them (methods C.1; Elhage et al. 2021).
+"""The residual stream as a sum of its writers, and the logits as a sum over them (Elhage et al. 2021).
 
 T5 has no biases, so the stream after the last decoder layer is exactly
 

@@ -2,7 +2,7 @@
 
 `residual_stream.decoder_contributions` splits a read-out of the final decoder stream over the decoder's writers. Each of the
 following splits one of its terms further, and is exact while attention patterns and norm scales are held at their values in
-this forward pass (methods C.4, F; patterns and scales have their own causes, which these splits do not see):
+this forward pass (patterns and scales have their own causes, which these splits do not see):
 
     head              a[l, h, t]        = sum_s a[l, h, t, s],    a[l, h, t, s] = pattern[l, h, t, s] <v[l, h, s], W_O read_t>
     source token      a[l, h, t, s]     = sum_m a[l, h, t, s, m]  over the encoder's embedding, heads and MLPs, because
@@ -206,7 +206,7 @@ def stacked(contributions: DecoderContributions) -> Float[Tensor, "batch target 
 
 
 def squared_shares(model: HookedEncoderDecoder, cache: ActivationCache) -> Float[Tensor, "batch target component"]:
-    """||c_t||^2 / ||x_t||^2 of every writer c to the final decoder stream x (methods C.5).
+    """||c_t||^2 / ||x_t||^2 of every writer c to the final decoder stream x.
 
     A large write that no read-out sees still turns down all others through the norm; this is the number to look at beside an
     attribution. Writes are not orthogonal, so the shares do not add up to 1.

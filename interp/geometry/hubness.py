@@ -1,7 +1,7 @@
 """Are a few points neighbours of very many, and what mends it?
 
 N_k(x) counts in how many lists of k nearest neighbours a point stands. Its mean is always k; in spaces of many dimensions its
-distribution grows a long right tail, whose skewness is the usual measure (Radovanović et al. 2010, JMLR 11). Hubs distort every
+distribution grows a long right tail, whose skewness is the usual measure (Radovanović et al. 2010). Hubs distort every
 nearest-neighbour score; cross-domain similarity local scaling takes a point's crowd out of it (Conneau et al. 2018,
 arXiv:1710.04087):
 

@@ -6,8 +6,8 @@ anything is 0.
     mean cosine           (‖Σ x̂‖² - N) / (N (N-1)), all pairs without building them          Ethayarajh 2019 (anisotropy)
     participation ratio   PR = (Σλ)² / Σλ², λ the eigenvalues of the covariance
     IsoScore              (PR - 1) / (n - 1) for n features: the same number on another scale  Rudman et al. 2022
-    partition isotropy    min Z(c) / max Z(c), Z(c) = Σ exp⟨x̂, c⟩, c = ± eigenvectors of XᵀX     Mu & Viswanath 2018
-    all but the top       subtract the mean, then the first D principal components            Mu & Viswanath 2018
+    partition isotropy    min Z(c) / max Z(c), Z(c) = Σ exp⟨x̂, c⟩, c = ± eigenvectors of XᵀX     Mu and Viswanath 2018
+    all but the top       subtract the mean, then the first D principal components            Mu and Viswanath 2018
     principal map         full SVD of the centred rows, largest |loading| of every axis positive
 """
 

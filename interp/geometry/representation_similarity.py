@@ -6,7 +6,7 @@ matrices, <A, B> / sqrt(<A, A> <B, B>), and chance is a shuffling of the items o
     debiased CKA   A = the U-centred Gram matrix: its products are unbiased for few items     Song et al. 2012
     RSA            A = centred ranks of the cosine distances of the centred items: Spearman's ρ  Kriegeskorte et al. 2008
 
-Linear CKA itself (Kornblith et al. 2019, arXiv:1905.00414) is ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) of centred columns; with fewer items than
+Linear CKA itself (Kornblith et al. 2019) is ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) of centred columns; with fewer items than
 features it is near 1 for unrelated spaces, so it serves as a check only. All three ignore rotation and scale.
 """
 

@@ -5,7 +5,7 @@
     mean       z' = mean of z over reference prompts of the same task, at rows of the same class (start, ordinary, final)
     resample   z' = z at a row of the same class of another prompt of the same task, averaged over draws
 
-With d = W_O (z' - z) the change of the head's write, x_t the final stream, and LD the read-out (methods C.5, E), in T5's family:
+With d = W_O (z' - z) the change of the head's write, x_t the final stream, and LD the read-out, in T5's family:
 
     total effect                   LD(everything after the head recomputed) - LD
     direct effect, norm frozen     r_t <d, direction>                    (zero: minus the attribution)

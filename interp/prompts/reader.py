@@ -1,8 +1,8 @@
 """How do the user's texts become prompts?
 
 Three formats are read: `.txt` (one source a line), `.jsonl` (one JSON object a line) and `.csv` (with a header). Texts are taken
-as they stand: nothing is trimmed, cut, skipped or repaired. What cannot be read as it stands is refused with one sentence that names
-the line. A whole file is checked even when only its first prompts are wanted, so that no error hides behind a limit.
+as they stand: nothing is trimmed, cut, skipped or repaired. What cannot be read as it stands is refused with one sentence that
+names the line. A whole file is checked even when only its first prompts are wanted, so that no error hides behind a limit.
 """
 
 import csv

@@ -16,7 +16,7 @@ def family_wise_p_values(
 ) -> Float[np.ndarray, "*cells"]:
     """Family-wise p = (1 + #{maxima ≥ observed}) / (1 + R), with the largest statistic of each of R draws from a null.
 
-    NaN observations stay NaN. Large must be extreme, and all cells must be on one scale (Westfall & Young 1993).
+    NaN observations stay NaN. Large must be extreme, and all cells must be on one scale (Westfall and Young 1993).
 
     Raises:
         ValueError: There are no draws, or one of them is NaN.
@@ -34,7 +34,7 @@ def false_discovery(
 ) -> Float[np.ndarray, "*cells"]:
     """Adjusted p-values: those at most q form a list with an expected share of at most q false discoveries.
 
-    "bh" is Benjamini & Hochberg 1995, for independent or positively dependent tests; "by" is Benjamini & Yekutieli
+    "bh" is Benjamini and Hochberg 1995, for independent or positively dependent tests; "by" is Benjamini & Yekutieli
     2001, for any dependence. NaN cells stay NaN and do not count as tests.
 
     Raises:

@@ -1,6 +1,6 @@
 """Does a model do its task: translation scores by corpus and language, and whether the task prefix decides the language.
 
-Scores are BLEU (Papineni et al. 2002) and chrF (Popović 2015) as sacreBLEU computes them (Post 2018, arXiv:1804.08771), with
+Scores are BLEU (Papineni et al. 2002) and chrF (Popović 2015) as sacreBLEU computes them (Post 2018), with
 the signatures that make them comparable. The prefix-swap rate is the share of sources that come out in the other language when
 the prefix asks for the other language: only if it is near 1 is the prefix something that heads must read. Language is told by
 multinomial naive Bayes over the 1- to 3-grams of characters (Cavnar and Trenkle 1994 use the same evidence), trained on the

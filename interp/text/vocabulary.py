@@ -2,7 +2,7 @@
 
 Tables have more rows than the tokenizer has pieces (padding of the table, never trained; fairseq, from which BART and M2M100
 come, gives such rows names), sentinels of span corruption, and special tokens; none of them belongs into a statistic about words.
-SentencePiece unigram tokenizers also store the log probability of every piece (Kudo 2018, arXiv:1804.10959), a frequency estimate
+SentencePiece unigram tokenizers also store the log probability of every piece (Kudo 2018), a frequency estimate
 that needs no corpus.
 """
 

@@ -4,8 +4,6 @@ import ast
 import re
 from collections.abc import Iterator
 
-import pytest
-
 from tests.support.paths import ROOT
 
 # Wings whose docstrings are still to be completed; the list ends empty.
