@@ -84,7 +84,9 @@ def test_every_analysis_has_its_card(site: Path, name: str) -> None:
     assert {"formula", "decision", "controls", "limits", "citation"} <= card.anchors
     assert card.text.count('display="block"') >= 2
     assert "<merror" not in card.text
-    assert len(re.findall(r"arXiv:\d{4}\.\d{5}|[A-Z]\d\d-\d{4}|emnlp-main\.\d+", card.text)) >= 3
+    cited = set(re.findall(r'href="../bibliography.html#([\w-]+)"', card.text))
+    assert len(cited) >= 3
+    assert cited <= Page(site / "bibliography.html").anchors
     assert f'href="{name}.html"' in (site / "methods" / "index.html").read_text(encoding="utf-8")
 
 
