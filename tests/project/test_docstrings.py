@@ -3,12 +3,15 @@
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from tests.support.paths import ROOT
 
 # Wings whose docstrings are still to be completed; the list ends empty.
 TO_DO = ("attribution", "families", "geometry", "patching", "report", "statistics")
-MODULES = [path for path in sorted((ROOT / "interp").rglob("*.py")) if path.parent.name not in TO_DO]
+MODULES = [path for path in sorted((ROOT / "interp").rglob("*.py")) if path.relative_to(ROOT).parts[1] not in TO_DO]
 
 Function = tuple[str, ast.FunctionDef, bool]
 
@@ -77,4 +80,58 @@ def test_refusals_are_described() -> None:
 
 def test_what_the_type_leaves_open_is_said() -> None:
     wrong = [place for place, function, _ in FUNCTIONS if section(function, "Returns") is None and unsaid(function)]
+    assert not wrong, "\n".join(wrong)
+
+
+_NAME = r"[A-ZÀ-Ž][\w’'-]*[a-zà-ž][\w’'-]*"
+_CITED = re.compile(rf"({_NAME}(?: et al\.?| (?:and|&) {_NAME})?),? \(?((?:1[89]|20)\d\d)\b")
+
+
+def strings(path: Path) -> Iterator[str]:
+    """What a file says to its readers: the strings of a module, docstrings among them, or the whole of a text."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield text
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """(file, text on one line) of everything that may cite."""
+    for folder, kinds in (
+        ("interp", ("py", "md")),
+        ("analyses", ("py",)),
+        ("training", ("py", "md")),
+        ("docs", ("md",)),
+    ):
+        for path in (path for kind in kinds for path in sorted((ROOT / folder).rglob(f"*.{kind}"))):
+            if "_generated" not in path.parts:
+                yield from ((str(path.relative_to(ROOT)), " ".join(text.split())) for text in strings(path))
+
+
+def test_every_citation_is_in_the_bibliography_and_every_entry_is_cited() -> None:
+    pytest.importorskip("sphinxcontrib.bibtex", reason="needs the extra `docs`: pip install -e '.[docs]'")
+    from docs.extensions.citations import KEYS
+
+    unknown, cited = [], set()
+    for place, text in texts():
+        cited |= {name for name in KEYS if name in text}
+        unknown += [f"{place}: {who} {year}" for who, year in _CITED.findall(text) if f"{who} {year}" not in KEYS]
+    assert not unknown, "\n".join(unknown)
+    assert not set(KEYS) - cited
+
+
+def test_no_docstring_names_a_document_that_is_not_there() -> None:
+    names = {path.name for folder in ("", "docs/", "benchmarks/", "training/") for path in ROOT.glob(f"{folder}*")}
+    names |= {path.name for folder in ("interp", "analyses", "docs") for path in (ROOT / folder).rglob("*")}
+    names |= {name.removesuffix(".jinja") for name in names}
+    wrong = [
+        f"{place}: {name}"
+        for place, text in texts()
+        if place.endswith(".py")
+        for name in re.findall(r"[\w-]+\.(?:md|ipynb|py)\b|\bmethods [A-H]\.\d", text)
+        if name not in names
+    ]
     assert not wrong, "\n".join(wrong)
