@@ -22,12 +22,7 @@ Output = Any
 
 
 class ModuleHook:
-    """A torch hook on one host module for the hook points it serves; subclasses say which, and what it does.
-
-    Args:
-        module: the host module.
-        points: the hook points served, by role.
-    """
+    """A torch hook on one host module for the hook points it serves, by role; subclasses say which hook, and what it does."""
 
     def __init__(self, module: nn.Module, **points: HookPoint) -> None:
         self.module = module
@@ -84,13 +79,7 @@ POSITION_EMBEDDING = Layout(
 
 
 class OutputHook(ModuleHook):
-    """Fires a point on the module's output, or on the first entry of the tuple it returns.
-
-    Args:
-        module: the host module.
-        value: the point.
-        layout: the layout in which the point shows the output.
-    """
+    """Fires a point on the module's output, or on the first entry of the tuple it returns, in the layout of the point."""
 
     def __init__(self, module: nn.Module, value: HookPoint, layout: Layout = PLAIN) -> None:
         super().__init__(module, value=value)
@@ -112,10 +101,6 @@ class ResidualStreamHook(ModuleHook):
     The stream is seen where it enters the layer, at the norm of every later sublayer, and where it leaves. The host keeps the
     branch past a norm to itself, so an edit is remembered as a difference and added wherever the stream shows up later in the
     layer: behind the point everything sees the edited stream.
-
-    Args:
-        layer: the host's layer.
-        entry: the point of the stream that enters it.
     """
 
     def __init__(self, layer: nn.Module, entry: HookPoint) -> None:
@@ -165,12 +150,6 @@ class NormHook(ModuleHook):
     scale = sqrt(mean(x^2) + eps), [batch pos one] (LayerNorm: of x - mean(x)); normalized = x / scale, before the gain.
     The statistics are taken in float32, as the host does. The host's own output is kept unless a value was replaced or
     the value is part of a gradient's graph, in which case the output is computed from the values that were shown.
-
-    Args:
-        module: the host's norm.
-        eps: what it adds to the variance.
-        centered: whether it subtracts the mean, as LayerNorm does.
-        points: `scale` and `normalized`.
     """
 
     def __init__(self, module: nn.Module, eps: float, centered: bool, **points: HookPoint) -> None:
@@ -223,11 +202,6 @@ class HeadResultHook(ModuleHook):
 
     result[batch pos head d_model] = z[batch pos head d_head] W_O[head d_head d_model]; the module's output is their sum over
     heads plus its bias. Costs heads x d_model numbers a token, and is computed only while something is attached.
-
-    Args:
-        module: the output projection.
-        n_heads: how many heads its input holds.
-        value: the point.
     """
 
     def __init__(self, module: nn.Linear, n_heads: int, value: HookPoint) -> None:

@@ -26,10 +26,7 @@ from interp.families.config import ModelConfig
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.model.activation_cache import ActivationCache
 from interp.report import notebook_html
-from interp.text.batch import Batch
-
-_PROMPTS_SHOWN = 8
-"""Prompts that a generation shows in a notebook."""
+from interp.text.batch import PROMPTS_SHOWN, Batch
 
 Method = Literal["greedy", "beam", "sampling"]
 
@@ -121,14 +118,14 @@ class Generation:
 
     def _repr_html_(self) -> str:
         rows: list[tuple[str, str]] = []
-        for prompt, text in enumerate(self.batch.target_texts[:_PROMPTS_SHOWN]):
+        for prompt, text in enumerate(self.batch.target_texts[:PROMPTS_SHOWN]):
             chosen = self.logits[prompt, : len(text.ids)].double().softmax(-1)[range(len(text.ids)), list(text.ids)]
             notes = [f"probability {probability:.3f}" for probability in chosen.tolist()]
             rows += [
                 ("read", notebook_html.tokens(self.batch.source_texts[prompt].pieces)),
                 ("wrote", notebook_html.tokens(text.pieces, notes)),
             ]
-        left_out = len(self.batch) - _PROMPTS_SHOWN
+        left_out = len(self.batch) - PROMPTS_SHOWN
         rows += [("and", f"{left_out} more")] if left_out > 0 else []
         return notebook_html.lines(rows)
 

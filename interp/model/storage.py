@@ -11,15 +11,16 @@ and a corpus that was interrupted goes on where it stopped and refuses to go on 
     for cache in Corpus(folder): ...
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -30,13 +31,26 @@ from interp.hooks.names import NamesFilter, axes_of
 from interp.model.activation_cache import ActivationCache
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import HF_FIELDS, Batch
+from interp.text.batch import HF_FIELDS, Batch, TargetOrigin
 from interp.text.tokenized_text import Text
 
 FORMAT = "interp activations 1"
 
 _BATCH = "batch/"
 _BATCH_TENSORS = (*HF_FIELDS, "source_categories")
+
+
+@dataclass(frozen=True)
+class _BatchTexts:
+    """What a batch holds besides tensors."""
+
+    source_texts: tuple[Text, ...]
+    target_texts: tuple[Text, ...]
+    target_origin: TargetOrigin
+    unfinished: tuple[int, ...]
+
+
+_BATCH_TEXTS = TypeAdapter(_BatchTexts)
 
 
 def save_cache(cache: ActivationCache, path: str | Path) -> None:
@@ -53,6 +67,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
     """
     if cache.batch is None:
         raise InputError("A cache without its batch cannot be saved, because nothing would say what its rows are.")
+    batch = cache.batch
     tensors: dict[str, Tensor] = {}
     same_as: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
@@ -64,14 +79,15 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         seen[identity] = name
         # safetensors wants every tensor in memory of its own.
         tensors[name] = tensor.detach().cpu().contiguous().clone()
-    tensors |= {_BATCH + name: getattr(cache.batch, name).cpu().contiguous() for name in _BATCH_TENSORS}
+    tensors |= {_BATCH + name: getattr(batch, name).cpu().contiguous() for name in _BATCH_TENSORS}
+    texts = _BatchTexts(batch.source_texts, batch.target_texts, batch.target_origin, batch.unfinished)
     metadata = {
         "format": FORMAT,
         "axes": json.dumps({name: axes_of(name) for name in cache}),
         "order": json.dumps(list(cache)),
         "same_as": json.dumps(same_as),
-        "batch": json.dumps(_describe(cache.batch), ensure_ascii=False),
-        "digest": _digest(cache.batch),
+        "batch": _BATCH_TEXTS.dump_json(texts).decode(),
+        "digest": _digest(batch),
         "norm_place": cache.norm_place,
     }
     path = Path(path)
@@ -145,16 +161,9 @@ class _StoredTensors(Mapping[str, Tensor]):
 
     def batch(self) -> Batch:
         """The batch the activations came from."""
-        described = json.loads(self._batch)
         with safe_open(self.path, framework="pt") as file:
             tensors = {name: file.get_tensor(_BATCH + name) for name in _BATCH_TENSORS}
-        return Batch(
-            **tensors,
-            source_texts=tuple(_text(text) for text in described["source_texts"]),
-            target_texts=tuple(_text(text) for text in described["target_texts"]),
-            target_origin=described["target_origin"],
-            unfinished=tuple(described["unfinished"]),
-        )
+        return Batch(**tensors, **vars(_BATCH_TEXTS.validate_json(self._batch)))
 
 
 def write_corpus(
@@ -243,17 +252,3 @@ def _digest(batch: Batch) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _describe(batch: Batch) -> dict[str, Any]:
-    return {
-        "source_texts": [dataclasses.asdict(text) for text in batch.source_texts],
-        "target_texts": [dataclasses.asdict(text) for text in batch.target_texts],
-        "target_origin": batch.target_origin,
-        "unfinished": batch.unfinished,
-    }
-
-
-def _text(described: dict[str, Any]) -> Text:
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in described.items()}
-    return Text(**fields)

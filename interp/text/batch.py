@@ -21,8 +21,8 @@ from interp.text.words import CATEGORIES, PAD
 IGNORED_LABEL = -100
 """Label of padded target positions, as in transformers' loss."""
 
-_PROMPTS_SHOWN = 8
-"""Prompts that a batch shows in a notebook."""
+PROMPTS_SHOWN = 8
+"""Prompts that a batch or a generation shows in a notebook."""
 
 HF_FIELDS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "labels")
 
@@ -64,7 +64,7 @@ class Batch:
         return self.input_ids.shape[0]
 
     def _repr_html_(self) -> str:
-        shown = min(len(self), _PROMPTS_SHOWN)
+        shown = min(len(self), PROMPTS_SHOWN)
         rows: list[tuple[str, str]] = []
         for source, target in zip(self.source_texts[:shown], self.target_texts[:shown], strict=True):
             notes = [CATEGORIES[category] for category in source.category_of_token]

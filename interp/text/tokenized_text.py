@@ -22,7 +22,7 @@ _UNBOUNDED = 10**9
 _TRAINED_LENGTH = 512
 """Tokens a side in T5's pre-training (Raffel et al. 2020), the limit where a tokenizer states none."""
 
-_SENTINEL = re.compile(r"<extra_id_\d+>")
+SENTINEL_PIECE = re.compile(r"<extra_id_\d+>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _describe(
     pieces = tuple(tokenizer.convert_ids_to_tokens(list(ids)))
     words = Words.of(text)
     special = {index: EOS for index, token in enumerate(ids) if token == eos_token_id}
-    special |= {index: SENTINEL for index, piece in enumerate(pieces) if _SENTINEL.fullmatch(piece)}
+    special |= {index: SENTINEL for index, piece in enumerate(pieces) if SENTINEL_PIECE.fullmatch(piece)}
     marks = set(tokenizer.all_special_ids) - {eos_token_id, tokenizer.unk_token_id}
     for index, (token, (start, end)) in enumerate(zip(ids, spans, strict=True)):
         # Start tokens and language marks stand for no characters and say what the text is, as a task prefix does.

@@ -16,12 +16,12 @@ from jaxtyping import Bool, Float, Int
 from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
+from interp.text.tokenized_text import SENTINEL_PIECE
 
 RowKind = Literal["piece", "special", "sentinel", "unused"]
 
 KINDS: tuple[RowKind, ...] = get_args(RowKind)
 
-_SENTINEL = re.compile(r"<extra_id_\d+>")
 _FILLER = re.compile(r"madeupword\d{4}")
 """What fairseq calls rows that only round the size of a table up."""
 _JOINED_SPACE = "Ġ"
@@ -181,7 +181,7 @@ def kind_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 def _kind(piece: str, special: bool) -> RowKind:
     if not piece or _FILLER.fullmatch(piece):
         return "unused"
-    if _SENTINEL.fullmatch(piece):
+    if SENTINEL_PIECE.fullmatch(piece):
         return "sentinel"
     return "special" if special else "piece"
 
