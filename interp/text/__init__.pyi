@@ -17,6 +17,7 @@ from .translation_quality import score_texts as score_texts
 from .translation_quality import sentence_chrf as sentence_chrf
 from .translation_quality import translate as translate
 from .vocabulary import Vocabulary as Vocabulary
+from .vocabulary import spell as spell
 from .word_links import Gold as Gold
 from .word_links import Links as Links
 from .word_links import read_link as read_link
