@@ -131,11 +131,8 @@ def attention_distance(
     offsets = keys[None, :] - queries[:, None]
     weights = _legal(pattern, mask)
     even = _legal(offsets.abs().expand_as(pattern), mask).sum(-1) / _count(pattern, mask)
-    return Distances(
-        absolute=_defined((weights * offsets.abs()).sum(-1), mask),
-        signed=_defined((weights * offsets).sum(-1), mask),
-        uniform=_defined(even, mask),
-    )
+    sums = ((weights * offsets.abs()).sum(-1), (weights * offsets).sum(-1), even)
+    return Distances(*(_defined(values, mask) for values in sums))
 
 
 def strongest_key(pattern: Float[Tensor, "*leading query key"], mask: Bool[Tensor, "*#leading query key"]) -> Strongest:
@@ -145,19 +142,14 @@ def strongest_key(pattern: Float[Tensor, "*leading query key"], mask: Bool[Tenso
         pattern: attention weights.
         mask: legal keys.
     """
-    legal = mask.expand_as(pattern)
+    legal, n_keys = mask.expand_as(pattern), pattern.shape[-1]
     weights = pattern.masked_fill(~legal, -torch.inf)
     largest = weights.amax(-1, keepdim=True)
     winners = legal & (weights == largest)
     # torch.argmax on booleans promises no order among ties; the smallest index among the winners does.
-    n_keys = pattern.shape[-1]
-    indices = torch.arange(n_keys, device=pattern.device).expand_as(pattern)
-    first = indices.masked_fill(~winners, n_keys).amin(-1)
-    return Strongest(
-        key=torch.where(first < n_keys, first, -1),
-        weight=_defined(largest.squeeze(-1), mask),
-        tied=winners.sum(-1) > 1,
-    )
+    first = torch.arange(n_keys, device=pattern.device).expand_as(pattern).masked_fill(~winners, n_keys).amin(-1)
+    key = torch.where(first < n_keys, first, -1)
+    return Strongest(key, _defined(largest.squeeze(-1), mask), winners.sum(-1) > 1)
 
 
 def offset_mass(
@@ -199,8 +191,7 @@ def category_mass(
     Raises:
         ValueError: if a key has a category outside 0 to n_categories - 1.
     """
-    members = _members(category_of_key, n_categories).to(pattern.dtype)
-    return pattern @ members
+    return pattern @ _members(category_of_key, n_categories).to(pattern.dtype)
 
 
 def category_share(
@@ -217,8 +208,7 @@ def category_share(
         ValueError: if a key has a category outside 0 to n_categories - 1.
     """
     members = _members(category_of_key, n_categories) & key_mask[..., None]
-    counts = members.sum(-2).to(torch.get_default_dtype())
-    return counts / key_mask.sum(-1, keepdim=True)
+    return members.sum(-2).to(torch.get_default_dtype()) / key_mask.sum(-1, keepdim=True)
 
 
 def center_of_mass(
