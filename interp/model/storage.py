@@ -101,7 +101,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
 
 
 def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> ActivationCache:
-    """Open a saved cache; every tensor is read from disk when it is asked for, and not kept.
+    """A saved cache, opened; every tensor is read from disk when it is asked for, and not kept.
 
     Args:
         path: a file of `save_cache`.
