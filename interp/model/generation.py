@@ -202,11 +202,9 @@ class StepRecorder:
         if _once(name):
             prompts = rows.shape[0]
             return seen[0] if seen[0].shape[0] in (1, prompts) else seen[0][::rows_per_prompt]
-        axes = self.points[name].axes
-        steps = seen[: rows.shape[1]]
+        axes, steps = self.points[name].axes, seen[: rows.shape[1]]
         if axes[-1] == "key":
-            fill = _fill(name, steps[0])
-            steps = [_pad_keys(step, len(steps), fill) for step in steps]
+            steps = [_pad_keys(name, step, len(steps)) for step in steps]
         if axes[0] == "one" or (name.endswith("hook_pos_embed") and steps[0].shape[0] == 1):
             return torch.cat(steps, -2)
         picked = [step[rows[:, index].clamp_min(0)] for index, step in enumerate(steps)]
@@ -225,20 +223,14 @@ def _newest(tensor: Tensor, hook: HookPoint) -> Tensor:
     return tensor[:, -1:] if hook.name.endswith((".attn.hook_k", ".attn.hook_v")) else tensor
 
 
-def _fill(name: str, like: Tensor) -> float | None:
-    if name.endswith("attn_scores"):
-        return torch.finfo(like.dtype).min
-    # All keys ahead share the bucket of distance 0, which is that of the newest key.
-    return None if name.endswith("position_bias") else 0.0
-
-
-def _pad_keys(step: Tensor, width: int, fill: float | None) -> Tensor:
+def _pad_keys(name: str, step: Tensor, width: int) -> Tensor:
+    """A step's scores, pattern or bias with the keys that did not exist yet."""
     missing = width - step.shape[-1]
-    if missing <= 0:
-        return step
-    if fill is None:
+    if missing > 0 and name.endswith("position_bias"):
+        # All keys ahead share the bucket of distance 0, which is that of the newest key.
         return torch.cat([step, step[..., -1:].expand(*step.shape[:-1], missing)], -1)
-    return torch.nn.functional.pad(step, (0, missing), value=fill)
+    fill = torch.finfo(step.dtype).min if name.endswith("attn_scores") else 0.0
+    return torch.nn.functional.pad(step, (0, missing), value=fill) if missing > 0 else step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -279,7 +271,7 @@ def write(hf: PreTrainedModel, config: ModelConfig, sources: Batch, decoding: De
             generation_config=decoding.host_settings(config, max_new_tokens),
         )
     eos = config.eos_token_id
-    tokens = [_until_end(row, eos) for row in output.sequences[:, 1:].tolist()]
+    tokens = [row[: row.index(eos) + 1] if eos in row else row for row in output.sequences[:, 1:].tolist()]
     rows = torch.full((len(tokens), max(map(len, tokens))), -1, device=hf.device)
     for prompt, ids in enumerate(tokens):
         rows[prompt, : len(ids)] = output.beam_indices[prompt, : len(ids)] if decoding.method == "beam" else prompt
@@ -287,8 +279,3 @@ def write(hf: PreTrainedModel, config: ModelConfig, sources: Batch, decoding: De
     logits = torch.stack(steps, 1).masked_fill((rows < 0).unsqueeze(-1), 0.0)
     unfinished = tuple(prompt for prompt, ids in enumerate(tokens) if ids[-1] != eos)
     return Written(tokens, rows, logits, unfinished)
-
-
-def _until_end(row: list[int], eos_token_id: int) -> list[int]:
-    """A generated row up to and including its first end-of-sentence token."""
-    return row[: row.index(eos_token_id) + 1] if eos_token_id in row else row

@@ -57,10 +57,7 @@ class Checkpoint:
 
 
 def load(
-    model: str | Path = BUNDLED,
-    revision: str | None = None,
-    device: Device = "auto",
-    dtype: DType = "float32",
+    model: str | Path = BUNDLED, revision: str | None = None, device: Device = "auto", dtype: DType = "float32"
 ) -> HookedEncoderDecoder:
     """A hooked encoder-decoder in eval mode, its weights frozen; gradients can still flow to activations.
 
