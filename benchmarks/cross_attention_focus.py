@@ -22,7 +22,8 @@ from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from benchmarks.forward import measure, ratio
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import bundled
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX
 
 BAR = 0.50

@@ -23,7 +23,8 @@ from analyses.head_specialization.measure.ablation import Answer, all_heads, log
 from analyses.head_specialization.measure.replay import ReadOut, Replay
 from interp.hooks.names import HeadId, attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, NO_WORD
 
 PROMPTS, SOURCE, TARGET = 64, 32, 16

@@ -37,7 +37,8 @@ from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.activation_patching import Site, SiteFamily, patch_sites, sites
 from interp.patching.minimal_pairs import PairBatch, PromptPair
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, NO_WORD
 
 PASS, TWO_LEVELS, THREE_LEVELS = "forward pass", "components, heads x source tokens", "with encoder components"

@@ -7,7 +7,8 @@ import pandas as pd
 
 from interp.prompts import Prompt
 from interp.report import Page, Section, Table
-from interp.text.batch import Batch, Text
+from interp.text.batch import Batch
+from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES, PAD
 
 

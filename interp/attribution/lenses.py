@@ -30,7 +30,8 @@ from interp.axes import Logits, Residual, Stack
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
-from interp.text.batch import Batch, Text, describe_generated
+from interp.text.batch import Batch
+from interp.text.tokenized_text import Text, describe_generated
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,26 +34,39 @@ class AttentionWeights:
 
 
 def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> AttentionWeights:
-    """The matrices of one attention layer, as views of the host's parameters."""
+    """The matrices of one attention layer, as views of the host's parameters.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
+    """
     module = model.module(attention_path(kind, layer))
     q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.host.projections)
-
-    heads = model.cfg.heads_of(kind)
-
-    def reader(weight: Tensor) -> Tensor:
-        split: Tensor = weight.unflatten(0, (heads, -1))
-        return split.transpose(1, 2)
-
-    return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (heads, -1)))
+    heads = (model.cfg.heads_of(kind), -1)
+    W_Q, W_K, W_V = (weight.unflatten(0, heads).mT for weight in (q, k, v))
+    return AttentionWeights(W_Q, W_K, W_V, o.t().unflatten(0, heads))
 
 
 def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
-    """The bias of an attention's output projection, which no head writes; zero in T5's family."""
+    """The bias of an attention's output projection, which no head writes; zero in T5's family.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
+    """
     return _bias(model.module(f"{attention_path(kind, layer)}.hook_result"))
 
 
 def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
-    """The bias of an attention's values, which every head adds to its z whatever it looks at, because patterns sum to 1."""
+    """The bias of an attention's values, which every head adds to its z whatever it attends to, because patterns sum to 1.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
+    """
     module = model.module(attention_path(kind, layer)).get_submodule(model.family.host.projections[2])
     bias: Float[Tensor, "head d_head"] = _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
     return bias
@@ -91,18 +104,21 @@ def _weight(module: nn.Module) -> Tensor:
     return weight
 
 
-def output_weights(model: HookedEncoderDecoder, kind: AttentionKind) -> Float[Tensor, "layer head d_head d_model"]:
-    """W_O of every layer of one kind of attention (a copy, because layers are separate parameters)."""
-    return torch.stack([attention_weights(model, kind, layer).W_O for layer in range(model.cfg.layers_of(kind))])
-
-
 def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
-    """W_E, the input embedding that both stacks share."""
+    """W_E, the input embedding that both stacks share.
+
+    Args:
+        model: the model.
+    """
     return _weight(model.hf.get_input_embeddings())
 
 
 def unembedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
-    """W_U, the rows that score the vocabulary, without the final norm's gain and the logit scale."""
+    """W_U, the rows that score the vocabulary, without the final norm's gain and the logit scale.
+
+    Args:
+        model: the model.
+    """
     return _weight(model.module("unembed.hook_out"))
 
 
@@ -110,6 +126,9 @@ def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
     """What is added to the logits behind the unembedding; zero in T5's family and M2M100.
 
     The host keeps it as a row beside the unembedding in BART, mBART, Marian and Pegasus.
+
+    Args:
+        model: the model.
     """
     row = getattr(model.hf, "final_logits_bias", None)
     table = unembedding(model)
@@ -117,12 +136,22 @@ def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
 
 
 def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_model"]:
-    """The gain of a stack's final norm."""
+    """The gain of a stack's final norm.
+
+    Args:
+        model: a model with final norms.
+        stack: the stack.
+    """
     return norm_gain(model, f"{stack}.ln_final")
 
 
 def norm_gain(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """The gain of a norm, e.g. `decoder.0.ln1`."""
+    """The gain of a norm.
+
+    Args:
+        model: the model.
+        path: of the norm, e.g. `decoder.0.ln1`.
+    """
     return _weight(model.module(path))
 
 

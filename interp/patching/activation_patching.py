@@ -9,7 +9,7 @@ Denoising asks whether a site suffices to restore the answer, noising whether th
 Zhang and Nanda 2024). Over pairs the effect is a ratio of means. Attribution patching replaces the second run by one gradient,
 (z_clean - z_corrupted) dm/dz at the corrupted run (Nanda 2023); its integrated variant averages the gradient over embeddings
 between corrupted and clean (Hanna et al. 2024). For keys the softmax is taken exactly before the gradient is used, because it
-saturates (Kramar et al. 2024).
+saturates (Kramár et al. 2024).
 
 Sites share what they can: in T5's family the recipient is run once and every site goes on from the place where it acts
 (see `partial_forward`); elsewhere sites of one hook point share passes as copies of the batch, and decoder sites the

@@ -10,7 +10,7 @@ with `+`:
 
 A head stands for its z, the value before the output projection; T5 has no biases, so a zero there removes exactly what the head
 writes. Zero is off the distribution the rest of the model has seen; mean and resample ablation stay closer to it and answer
-the same question differently (methods E; Wang et al. 2022; Zhang and Nanda 2024), so report which one was used.
+the same question differently (Wang et al. 2022; Zhang and Nanda 2024), so report which one was used.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,8 @@ from interp.hooks.names import HeadId, attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
-from interp.text.token_sets import POSITION_CLASSES, Positions, Side, classes
+from interp.text.token_sets import POSITION_CLASSES, Positions, classes
+from interp.text.tokenized_text import Side
 
 Edits = list[tuple[str, HookFunction]]
 """What `model.hooks` takes."""

@@ -24,7 +24,8 @@ from interp.families.config import ModelConfig
 from interp.families.residual_stream import last_norm
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import logit_directions, norm_bias, norm_gain
-from interp.text.batch import Batch, Text, collate, tokenise
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text, tokenize
 from interp.text.words import task_prefix
 
 
@@ -174,7 +175,7 @@ def verify(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: floa
 
 
 def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> PairBatch:
-    """Tokenise minimal pairs and check that they are comparable position by position.
+    """Tokenize minimal pairs and check that they are comparable position by position.
 
     Raises:
         InputError: if there is no pair, a pair's sources have different numbers of tokens, or its targets do not differ.
@@ -184,12 +185,12 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
     if model.tokenizer is None:
         raise InputError("This model was wrapped without a tokenizer; build the two batches and a PairBatch by hand.")
     eos, tokenizer = model.cfg.eos_token_id, model.tokenizer
-    clean = [tokenise(pair.clean, tokenizer, eos) for pair in pairs]
-    corrupted = [tokenise(pair.corrupted, tokenizer, eos) for pair in pairs]
+    clean = [tokenize(pair.clean, tokenizer, eos) for pair in pairs]
+    corrupted = [tokenize(pair.corrupted, tokenizer, eos) for pair in pairs]
     for pair, one, other in zip(pairs, clean, corrupted, strict=True):
         _check_counts(pair, one, other)
     targets = [
-        (tokenise(pair.clean_target, tokenizer, eos, ""), tokenise(pair.corrupted_target, tokenizer, eos, ""))
+        (tokenize(pair.clean_target, tokenizer, eos, ""), tokenize(pair.corrupted_target, tokenizer, eos, ""))
         for pair in pairs
     ]
     rows = [_divergence(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]

@@ -4,7 +4,7 @@ The same chart gives the same bytes on every run: one style, outlines instead of
 identifiers, no date and no version in the file. Figures come in two widths, so that letters keep their size on a
 desk (about 830 CSS pixels) and on a phone (about 340) instead of shrinking with the page.
 
-Colours follow Okabe and Ito (2008), which readers with any common colour vision can tell apart; each line and group
+Colours follow Okabe and Ito 2008, which readers with any common colour vision can tell apart; each line and group
 has its own marker as well.
 """
 

@@ -4,7 +4,7 @@ One scale and one colour bar for all panels, so that equal colours mean equal nu
 map: an undefined cell carries a cross, a value beyond the scale a plus or a minus, and where cells are large enough
 the number itself is printed. (The marks follow the habit of treescope's array view.)
 
-All sizes are in inches; `panels.py` says where everything stands.
+All sizes are in inches; `heatmap_layout.py` says where everything stands.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ from interp.report.fonts import INK, MUTED, RULE, drawable, label_characters, wi
 from interp.report.numbers import decimals_for, print_number
 from interp.report.palette import HUES
 
-# Okabe and Ito (2008), without their black and their yellow, which is too faint on white.
+# Okabe and Ito 2008, without their black and their yellow, which is too faint on white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _POSITIVE, _NEGATIVE = "#7db4dc", "#eba36f"  # pale enough for a dark interval to stand out on them
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")

@@ -1,7 +1,7 @@
 """Which hues stand for categories, and how light is a strength?
 
-Six hues of Okabe and Ito (2008), so that one category has one colour in every figure, table and card of a report. At full
-strength any two of them lie at least 16 CIE 1976 units apart for readers with normal, protan, deutan and tritan vision
+Six hues of Okabe and Ito 2008, so that one category has one colour in every figure, table and card of a report. At full
+strength any two of them lie at least 16 CIELAB units apart for readers with normal, protan, deutan and tritan vision
 (simulated after Machado et al. 2009). A strength from 0 to 1 is the way from almost white to the full hue, the same way for
 every hue, so lightness alone orders cells.
 """

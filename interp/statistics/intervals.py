@@ -1,6 +1,6 @@
 """How far could a mean over prompts be off, had we drawn other prompts?
 
-Bootstrap (Efron & Tibshirani 1993): draw n of n prompts with replacement, take the mean (or the ratio of two means) of
+Bootstrap (Efron and Tibshirani 1993): draw n of n prompts with replacement, take the mean (or the ratio of two means) of
 the draw, repeat; the interval runs between percentiles of these means. A draw is a vector w of counts, so that all
 means of a block of draws are one matrix product, Σ w v / Σ w. Comparisons are paired by prompt (Koehn 2004).
 Memory does not grow with the number of prompts times the number of draws: weights live a block, draws a chunk of cells.

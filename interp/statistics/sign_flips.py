@@ -2,7 +2,7 @@
 
 If a prompt's value is as likely to be -v as +v, then flipping the signs of whole prompts makes data that were just as
 likely (Fisher 1935), and Σ ±v over flips is the null distribution of Σ v. The largest statistic of all cells under the
-same flips controls the error of the whole family of cells and respects their correlation (Westfall & Young 1993).
+same flips controls the error of the whole family of cells and respects their correlation (Westfall and Young 1993).
 p = (1 + draws at least as extreme as observed) / (1 + draws), never 0.
 """
 

@@ -28,6 +28,10 @@ class Gold:
 
 
 def read_link(entry: str) -> tuple[int, int, bool] | None:
-    """The two numbers of a written link, in the order written, and whether it is sure; None if this is no link."""
+    """The two numbers of a written link, in the order written, and whether it is sure; None if this is no link.
+
+    Args:
+        entry: for example `3-4` or `3p4`.
+    """
     match = _LINK.fullmatch(entry)
     return None if match is None else (int(match[1]), int(match[3]), match[2] == "-")

@@ -259,3 +259,13 @@ def test_no_test_imports_another() -> None:
         if target.startswith("tests.") and not target.startswith("tests.support")
     ]
     assert not wrong, wrong
+
+
+def test_the_architecture_page_names_only_what_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    homes = "interp|analyses|tests|docs|benchmarks|notebooks|training|reports"
+    paths = re.findall(rf"`((?:{homes}|\.ci)/[\w./-]*)`", text)
+    assert len(paths) > 40
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    missing = [wing for wing in ORDER if not re.search(rf"`{wing.replace('.', '/')}(?:/|\.py)`", text)]
+    assert not missing, f"wings without a row: {missing}"

@@ -2,7 +2,7 @@
 
 step      output: y_t is aligned by the row that predicts it, t (AWO, "naive")
           input:  by the row that reads it, t + 1 (AWI, "shift"; Chen et al. 2020, Kobayashi et al. 2020)
-unit      words:  weights summed over a source word's pieces, averaged over a target word's, then argmax (Kobayashi 2020)
+unit      words:  weights summed over a source word's pieces, averaged over a target word's, then argmax (Kobayashi et al. 2020)
           pieces: argmax for every target piece, a word takes the links of all its pieces (Zenkel et al. 2019)
 masked    no:  prefix and end of sentence compete, token by token; a target word whose winner is one of them has no link
           yes: they are left out and every target word has a link

@@ -10,7 +10,7 @@ from interp.report.numbers import control_range, fixed, with_interval
 
 _LIMITS = (
     "An alignment error rate says where a matrix points, not what the model uses: attention is not importance (Jain and Wallace "
-    "2019), and weights that misalign may still explain predictions (Ferrando and Costa-jussa 2021).",
+    "2019), and weights that misalign may still explain predictions (Ferrando and Costa-jussà 2021).",
     "The conventions (step, words or pieces, masked or raw) change the rate by many points; compare rows of one convention.",
     "Gold links are people's choices; sure and possible links differ between corpora, and so do the rates.",
 )

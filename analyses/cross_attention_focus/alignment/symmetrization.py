@@ -1,4 +1,4 @@
-"""Two directions into one alignment (Och and Ney 2003; Koehn, Och and Marcu 2003).
+"""Two directions into one alignment (Och and Ney 2003; Koehn et al. 2003).
 
 intersection      links that both directions give: precise, few
 union             links that either gives: many, imprecise

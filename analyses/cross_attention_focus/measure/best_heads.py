@@ -1,7 +1,7 @@
 """Which single head does something most, without the flattery of having been chosen for it?
 
 The best of many heads looks good by chance. So a head is chosen on the first half of the sentences and its number is taken from
-the second half, where nothing was chosen (methods G); each untrained twin may choose its own best head by the same rule. The
+the second half, where nothing was chosen; each untrained twin may choose its own best head by the same rule. The
 prompts of one sentence were averaged before (`sentences`), so no sentence is on both sides.
 """
 

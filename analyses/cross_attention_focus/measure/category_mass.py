@@ -2,7 +2,7 @@
 
 raw       attention weights; a layer is the mean over its heads
 masked    raw weights within the content span, renormalised (without prefix and end of sentence, where weight often
-          only parks: Ferrando and Costa-jussa 2021), beside the mass rho that was retained
+          only parks: Ferrando and Costa-jussà 2021), beside the mass rho that was retained
 norm      lengths of what is written, || a f(x) ||, as shares; a layer is the norm of the sum over heads
 """
 

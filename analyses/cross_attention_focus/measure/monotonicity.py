@@ -1,6 +1,6 @@
 """Which way does reading move through the source, and how evenly does it cover it?
 
-Read from the centre of mass mu_t of every decoder row t on the content span (methods B.2):
+Read from the centre of mass mu_t of every decoder row t on the content span:
 
     monotonicity   Kendall's tau-b of mu_t with t: 1 if the reader only moves forward
     diagonality    Pearson's r of mu_t with t: 1 if it moves at a constant pace

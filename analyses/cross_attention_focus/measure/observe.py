@@ -1,6 +1,6 @@
 """What does each decoder layer and head read from the encoder, prompt by prompt?
 
-Four readings (methods B.1 to B.3) of one layer's cross-attention, each a distribution over source tokens for every decoder row:
+Four readings of one layer's cross-attention, each a distribution over source tokens for every decoder row:
 
     raw.head    a[h, t, s]                       norm.head    || a f_h(M_s) || as shares
     raw.layer   mean over heads of a             norm.layer   || sum_h a f_h(M_s) || as shares
@@ -41,7 +41,7 @@ HOOKS = (*READING_HOOKS, *ROLLOUT_HOOKS, *ALTI_HOOKS)
 READINGS = ("raw.head", "norm.head", "raw.layer", "norm.layer")
 
 LEAST_RETAINED = 0.05
-"""Rows with less weight than this on the content span say nothing about it (methods B.2)."""
+"""Rows with less weight than this on the content span say nothing about it."""
 
 
 def content_span(batch: Batch) -> Bool[Tensor, "batch source"]:
@@ -117,7 +117,7 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
     span = tokens.expand(source.shape)
     categories = batch.source_categories[one_key]
     inside = measures.restrict(weights, span, LEAST_RETAINED)
-    centres = measures.centre_of_mass(inside.pattern, span)
+    centres = measures.center_of_mass(inside.pattern, span)
     usable = torch.where(inside.retained.isnan(), torch.nan, (inside.retained >= LEAST_RETAINED).float())
     rowwise = {
         "entropy": measures.entropy(weights, source),
@@ -159,8 +159,7 @@ def illustrate(run: Pass) -> Arrays:
         shown[f"{method}.source"] = followed.source[0, :, :n_target, :n_source]
         shown[f"{method}.target"] = followed.target[0, :, :n_target, :n_target]
     for stack, length in (("encoder", n_source), ("decoder", n_target)):
-        layers = range(run.model.cfg.n_encoder_layers if stack == "encoder" else run.model.cfg.n_decoder_layers)
-        shown[f"{stack}.pattern"] = run.cache.stack("pattern", stack, layers)[:, 0, :, :length, :length].float()
+        shown[f"{stack}.pattern"] = run.cache.stack_activation("pattern", stack)[:, 0, :, :length, :length].float()
     shown["categories"] = run.batch.source_categories[0, :n_source]
     shown["source_words"] = torch.tensor(run.batch.source_texts[0].word_of_token)
     assert isinstance(run.settings, FocusSettings)

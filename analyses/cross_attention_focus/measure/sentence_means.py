@@ -2,7 +2,7 @@
 
 A prompt set often has every sentence in several target languages; resampling such prompts one by one would make intervals too
 short, and p-values too small. So the numbers of prompts with the same sentence are averaged before anything is summarised:
-the unit is the sentence (methods G: cluster by template).
+the unit is the sentence.
 """
 
 from dataclasses import replace

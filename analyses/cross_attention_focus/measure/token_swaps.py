@@ -112,13 +112,12 @@ def observe_swaps(run: Pass) -> dict[str, Tensor]:
 
 def compare(run: Pass, swap: Swap) -> dict[str, Tensor]:
     """Run the changed batch and compare its cross-attention with the original's; NaN for prompts without a change."""
-    layers = range(run.model.cfg.n_decoder_layers)
-    before = run.cache.stack("pattern", "cross_attn", layers).transpose(0, 1).float()
+    before = run.cache.stack_activation("pattern", "cross_attn").transpose(0, 1).float()
     if not bool(swap.changed.any()):
         undefined = torch.full(before.shape[:3], torch.nan)
         return dict.fromkeys(SWAP_STATISTICS, undefined)
     _, cache = run.model.run_with_cache(swap.batch, _PATTERNS)
-    after = cache.stack("pattern", "cross_attn", layers).transpose(0, 1).float()
+    after = cache.stack_activation("pattern", "cross_attn").transpose(0, 1).float()
     rows = run.batch.target_mask[:, None, None]
     legal = run.batch.source_mask[:, None, None, None].expand(-1, 1, 1, before.shape[-2], -1)
     divergence = measures.jensen_shannon(before, after, legal) / math.log(2)

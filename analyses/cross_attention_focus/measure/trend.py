@@ -1,6 +1,6 @@
 """Does a mass rise or fall from decoder layer to decoder layer?
 
-Tested within prompts, because a prompt's layers share its text (methods B.2): Page's L, one-sided, both ways. Two numbers
+Tested within prompts, because a prompt's layers share its text: Page's L (Page 1963), one-sided, both ways. Two numbers
 say how large it is: the mean over prompts of Spearman's correlation of mass with layer (a rescaling of L), and the change,
 the slope of a least-squares line over the layers times the number of steps, in units of mass.
 

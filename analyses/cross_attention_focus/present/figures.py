@@ -16,7 +16,7 @@ from interp.statistics import Estimate, largest
 from interp.text.words import CATEGORIES
 
 CAVEAT = "Attention is not importance: a claim needs its norm-weighted version or an intervention beside it (see the limits)."
-"""Printed beside every figure of cross-attention (methods B.8)."""
+"""Printed beside every figure of cross-attention (Jain and Wallace 2019)."""
 
 _WHAT: Mapping[Version, str] = {
     "raw": "raw attention weights, mean over heads",

@@ -24,7 +24,7 @@ LIMITS = (
     "Wiegreffe and Pinter 2019), and weights are not even identifiable when there are more source tokens than d_head (Brunner et "
     "al. 2020). Pair these figures with the norm-weighted version here and with interventions.",
     "Translation models park weight on tokens without information, such as end of sentence, to regulate how much they take from "
-    "the source against the target prefix (Ferrando and Costa-jussa 2021); the masked version leaves such tokens out, at the "
+    "the source against the target prefix (Ferrando and Costa-jussà 2021); the masked version leaves such tokens out, at the "
     "price of resting on the retained mass only.",
     "By these layers a source token's vector already holds its neighbours: reading a prefix token may be reading the sentence.",
     "ALTI+ leaves feed-forward layers out and measures mixing, not effect; rollout assumes that every residual keeps half; "

@@ -5,7 +5,7 @@ uses, so the two are told apart everywhere. Each space is seen three times:
 
     raw              as it is
     centred          the mean over all pieces of text subtracted
-    all but the top  centred, and without the first d_model / 100 principal axes of all pieces   Mu & Viswanath 2018
+    all but the top  centred, and without the first d_model / 100 principal axes of all pieces   Mu and Viswanath 2018
 
 Special tokens, sentinels and rows without a piece take no part in any of it.
 """

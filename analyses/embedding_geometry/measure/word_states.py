@@ -15,7 +15,8 @@ from analyses.embedding_geometry.measure.spaces import HOOKS, encoder_states
 from interp.errors import InputError
 from interp.model.activation_cache import ActivationCache, keeper
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Text, collate, tokenise
+from interp.text.batch import collate
+from interp.text.tokenized_text import Text, tokenize
 from interp.text.words import CONTENT, FUNCTION, PUNCTUATION
 
 _BATCH = 64
@@ -42,7 +43,7 @@ def word_states(
     assert model.tokenizer is not None
     eos = model.cfg.eos_token_id
     texts = {
-        sentence: tokenise(prefix + sentence, model.tokenizer, eos, prefix) for sentence in dict.fromkeys(sentences)
+        sentence: tokenize(prefix + sentence, model.tokenizer, eos, prefix) for sentence in dict.fromkeys(sentences)
     }
     # Sentences of one length share a batch, so that little is padded; a sentence with several words is read once.
     order = sorted(texts, key=lambda sentence: len(texts[sentence].ids))

@@ -3,7 +3,7 @@
 Each head's z is replaced, at all positions at once, by one of
 
     zero       nothing: exactly the removal of what the head writes; where values have a bias, of that bias too
-    mean       its mean over the batch for the same class of position: first, ordinary, last (methods E)
+    mean       its mean over the batch for the same class of position: first, ordinary, last
     resample   its z in another prompt of the batch, at a position of the same class, averaged over several draws
 
 and the effect is read as the logit difference of a token to its foil at one row of each prompt, or as the loss (mean over the

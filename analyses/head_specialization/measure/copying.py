@@ -7,7 +7,7 @@ centred over the vocabulary, because its mean is one large direction that every 
 attention (cross-attention: of the encoder's final norm). The scales of the norms are positive and left out: they change no
 sign, but they do change sizes.
 
-The null keeps the singular values of W_V and W_O and turns both by random orthogonal matrices [ours, methods A.6]. Ranks among
+The null keeps the singular values of W_V and W_O and turns both by random orthogonal matrices [ours]. Ranks among
 200 draws reach no p below 0.005, too coarse for a correction over all heads and roles, so p is Student's t for one more draw, of
 arctanh(score) [ours]. Heads below the threshold cannot be copying heads; their null is not drawn unless it is asked for.
 

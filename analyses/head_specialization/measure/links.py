@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from interp.errors import InputError
 from interp.prompts import Prompt
-from interp.text.batch import Text
+from interp.text.tokenized_text import Text
 from interp.text.word_links import Gold, read_link
 from interp.text.words import NO_WORD, PREFIX
 

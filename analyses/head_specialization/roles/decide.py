@@ -2,7 +2,7 @@
 
 A head gets a role if its rule (see `rules`) holds for the means over all prompts, and in at least 90 % of bootstrap resamples of
 the prompts (97.5 % for sinks and syntax: the confidence bound must pass), and score - null > 0 in a one-sided t-test over prompts
-after Benjamini and Hochberg over all heads and criteria (methods G). Where one behaviour entails another, only the entailing one
+after Benjamini and Hochberg 1995 over all heads and criteria. Where one behaviour entails another, only the entailing one
 is kept: a head that finds the same token looks at itself in a text without repeats (`EXPLAINED_BY`).
 """
 

@@ -1,8 +1,8 @@
 """The numbers of every head, each with its interval over prompts, its base rate and its control.
 
 A metric is a mean over prompts (or random sequences) of per-prompt numbers, its interval the percentile bootstrap over prompts,
-its control the same number of the same head in untrained twins, as mean and range over their seeds (methods A.8, G). Measures of
-the sample (importance, copying) are compared with the first twin.
+its control the same number of the same head in untrained twins, as mean and range over their seeds (Adebayo et al. 2018).
+Measures of the sample (importance, copying) are compared with the first twin.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,6 +1,6 @@
 """Could a score over prompts be above its null by chance, among so many heads and roles?
 
-One-sided t-tests over prompts for every head and criterion, adjusted together by Benjamini and Hochberg (methods G); and for the
+One-sided t-tests over prompts for every head and criterion, adjusted together by Benjamini and Hochberg 1995; and for the
 claim that some head scores above its null at all, sign flips of prompts with the largest statistic over heads.
 """
 

@@ -1,6 +1,6 @@
 """Who attends to whom in one text pair, for the reader to explore?
 
-BertViz (Vig, 2019, "A Multiscale Visualization of Attention in the Transformer Model") draws attention as lines
+BertViz (Vig 2019) draws attention as lines
 between tokens. Its own output loads three libraries from the network, carries random identifiers, holds every number
 twice at full precision, and lets a token that contains `</script>` end the script. The functions here call its public
 API and turn what it returns into fragments that need no network, are equal for equal patterns, and in which tokens are

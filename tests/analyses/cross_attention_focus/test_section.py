@@ -217,7 +217,7 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
             assert csv_bytes(one.frame) == csv_bytes(other.frame)
     page = render(Report("t", "q?", section.findings, "interp run", (section,), (("model", "planted"),)))
     limits = " ".join(section.limits)
-    for word in ("Attention is not importance", "Jain and Wallace", "identifiable", "Ferrando and Costa-jussa 2021"):
+    for word in ("Attention is not importance", "Jain and Wallace", "identifiable", "Ferrando and Costa-jussà 2021"):
         assert word in limits
     figures = {block.name: block for block in section.blocks if isinstance(block, Figure)}
     assert all("Attention is not importance" in block.caption for name, block in figures.items() if "flow" not in name)

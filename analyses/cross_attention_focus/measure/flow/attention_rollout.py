@@ -1,4 +1,4 @@
-"""Attention rollout for encoder-decoders (Abnar and Zuidema 2020; the decoder's rule is ours, methods B.5).
+"""Attention rollout for encoder-decoders (Abnar and Zuidema 2020; the decoder's rule is ours).
 
 Heads are averaged and every sublayer is taken to keep half of its input: a step is (A + I) / 2, and in cross-attention
 [A_x / 2 | 1/2]. The half is an assumption, not a measurement: the source share of a row is 1 - 2^-l after l layers whatever

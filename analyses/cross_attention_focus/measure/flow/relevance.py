@@ -8,7 +8,7 @@ With A' = mean over heads of (dlogit/dA * A)+ of every attention, in forward ord
 
 Rows of R_qq are queries, yet the rule transposes it: this follows the authors' code. Their code divides by row sums that are 0
 for every row after the one explained, because a causal decoder gives those no gradient, and the 0/0 then erases the whole
-cross relevance; here a row whose sum is 0 stays 0 (methods B.5). Relevances are not shares: rows need not sum to 1.
+cross relevance; here a row whose sum is 0 stays 0 [ours]. Relevances are not shares: rows need not sum to 1.
 
 One backward pass explains many rows of a prompt: the prompt is repeated, and every copy explains one row.
 """
