@@ -7,7 +7,7 @@ from analyses.logit_attribution.causal import CausalCheck
 from analyses.logit_attribution.premises import FINAL_NORM
 from analyses.logit_attribution.wording import interval, number, percent
 from interp.hooks.names import HeadId
-from interp.patching.head_ablation import MODES
+from interp.patching.replacements import ABLATIONS
 from interp.report import Block, Figure, PointGroup, Scatter, Table
 
 ZERO = 0
@@ -37,7 +37,7 @@ def causal_findings(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[str, .
 
 def _agreement(check: CausalCheck) -> str:
     parts = []
-    for mode, name in enumerate(MODES):
+    for mode, name in enumerate(ABLATIONS):
         point, low, high = (float(value) for value in check.agreement.correlation[mode])
         twin = ""
         if check.twin_agreement is not None:
@@ -70,7 +70,7 @@ def _repair(check: CausalCheck, norms: str) -> str:
 def _disagreements(check: CausalCheck) -> str:
     labels = head_labels(check)
     parts = []
-    for mode, name in enumerate(MODES):
+    for mode, name in enumerate(ABLATIONS):
         heads = labels[check.disagree(mode)]
         parts.append(f"{', '.join(heads) if len(heads) else 'none'} ({name})")
     return (
@@ -83,7 +83,7 @@ def causal_frame(check: CausalCheck) -> pd.DataFrame:
     """One row a decoder head, the one most missed under zero ablation first."""
     labels = head_labels(check)
     columns: dict[str, object] = {"head": labels.reshape(-1)}
-    for mode, name in enumerate(MODES):
+    for mode, name in enumerate(ABLATIONS):
         for what, estimate in (
             ("total", check.total),
             ("direct", check.frozen),
