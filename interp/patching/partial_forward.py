@@ -217,15 +217,16 @@ class RecordedPass:
 
     def _cross_attention(self, layer: int, hidden: Tensor, memory: Tensor | None) -> Tensor:
         call = self._calls[f"decoder.{layer}.cross_attn"]
-        mask = call.arguments["attention_mask"]
         # Every query row has the same mask, and cross-attention no position bias.
-        mask = None if mask is None else mask[:, :, :1]
+        mask = call.arguments["attention_mask"]
+        changed: dict[str, Tensor | None] = {"attention_mask": None if mask is None else mask[:, :, :1]}
+        if "position_bias" in call.arguments:
+            changed["position_bias"] = None
         if memory is not None:
-            mask = None if mask is None else mask.repeat(len(hidden) // len(mask), 1, 1, 1)
-            changed = {call.parameter_of(self.memory): memory}
-            return call.again(hidden, attention_mask=mask, position_bias=None, **changed)
+            changed[call.parameter_of(self.memory)] = memory
+            return call.again(hidden, **changed)
         beside = hidden.unflatten(0, (-1, len(self.batch))).transpose(0, 1)
-        written = call.again(beside.flatten(1, 2), attention_mask=mask, position_bias=None)
+        written = call.again(beside.flatten(1, 2), **changed)
         return written.reshape(beside.shape).transpose(0, 1).flatten(0, 1)
 
     def _last_layer(self, hidden: Tensor, memory: Tensor | None, done: int) -> Float[Tensor, "any row d_model"]:

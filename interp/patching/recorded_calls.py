@@ -54,15 +54,17 @@ class HostCall:
         """The stream behind the module, for another stream before it.
 
         Args:
-            hidden: the stream, of one or more copies of the prompts; every family of the host calls it `hidden_states`. Masks and
-                memory of the first call are repeated for copies.
+            hidden: the stream, of one or more copies of the prompts; every family of the host calls it `hidden_states`. What
+                belongs to the prompts, masks and memory, is repeated for copies.
             changed: other arguments that are no longer those of the first call.
         """
         prompts = len(self.arguments["hidden_states"])
-        kept = {name: given for name, given in self.arguments.items() if name not in changed}
+        given = {**self.arguments, **changed}
+        del given["hidden_states"]
         if len(hidden) != prompts:
-            kept = {name: _repeated(given, prompts, len(hidden) // prompts) for name, given in kept.items()}
-        output = self.module(**{**kept, **changed, "hidden_states": hidden})
+            given = {name: _repeated(value, prompts, len(hidden) // prompts) for name, value in given.items()}
+        # Hooks on what enters a module look at its first argument.
+        output = self.module(hidden, **given)
         stream: Tensor = output[0] if isinstance(output, tuple) else output
         return stream
 
