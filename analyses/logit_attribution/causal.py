@@ -31,7 +31,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.head_ablation import decoder_attention_layers, direct_effects, effect_hooks, total_effects
 from interp.patching.partial_forward import RecordedPass, record_pass
 from interp.patching.replacements import ABLATIONS, Donors, draw_donors, replacements
-from interp.statistics import resampled_means
+from interp.statistics import mean_over_prompts, resampled_means
 from interp.text.batch import Batch
 
 SEED = 0
@@ -167,7 +167,7 @@ def agreement(arrays: Arrays, seed: int) -> Agreement:
     correlation, same_sign = [], []
     for mode in range(len(ABLATIONS)):
         direct, total = (arrays[name][:, mode].reshape(len(arrays[name]), -1) for name in ("frozen", "total"))
-        points = direct.mean(0, dtype=np.float64)[None], total.mean(0, dtype=np.float64)[None]
+        points = mean_over_prompts(direct)[None], mean_over_prompts(total)[None]
         draws = resampled_means(direct, seed, RESAMPLES), resampled_means(total, seed, RESAMPLES)
         correlation.append(_bounds(_spearman(*points), _spearman(*draws)))
         same_sign.append(_bounds(_same_sign(*points), _same_sign(*draws)))
@@ -175,7 +175,8 @@ def agreement(arrays: Arrays, seed: int) -> Agreement:
 
 
 def _bounds(point: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    return np.array([point[0], *np.nanquantile(draws, [0.025, 0.975])])
+    some = draws[~np.isnan(draws)]
+    return np.array([point[0], *(np.quantile(some, [0.025, 0.975]) if len(some) else (np.nan, np.nan))])
 
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -188,4 +189,5 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _same_sign(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.asarray((np.sign(first) == np.sign(second)).mean(1))
+    equal = np.where(np.isnan(first) | np.isnan(second), np.nan, np.sign(first) == np.sign(second))
+    return np.asarray(equal.mean(1))

@@ -38,6 +38,10 @@ def causal_findings(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[str, .
 def _agreement(check: CausalCheck) -> str:
     parts = []
     for mode, name in enumerate(ABLATIONS):
+        having = int(check.total.interval.count[mode].min())
+        if not having:
+            parts.append(f"undefined under {name} ablation, because no two sentences of the sample share a task prefix")
+            continue
         point, low, high = (float(value) for value in check.agreement.correlation[mode])
         twin = ""
         if check.twin_agreement is not None:
@@ -45,12 +49,17 @@ def _agreement(check: CausalCheck) -> str:
         sign = percent(float(check.agreement.same_sign[mode, 0]))
         parts.append(
             f"{number(point)} [{number(low)}, {number(high)}] under {name} ablation ({sign} of heads with equal "
-            f"sign{twin})"
+            f"sign{twin}{_left_out(check, having)})"
         )
     return (
         f"Ablating every decoder head on {check.prompts} of the prompts, the rank correlation of direct effect "
         f"(what attribution says) and total effect (what happens) over heads is {', '.join(parts)}."
     )
+
+
+def _left_out(check: CausalCheck, having: int) -> str:
+    missing = check.prompts - having
+    return f"; without {missing} prompts whose task prefix no other sentence of the sample has" if missing else ""
 
 
 def _repair(check: CausalCheck, norms: str) -> str:
@@ -112,7 +121,7 @@ def causal_blocks(check: CausalCheck, norms: str = FINAL_NORM) -> tuple[Block, .
             f"difference in total, its direct part with {norms} held (minus the attribution) and taken "
             "anew, and the difference of total and direct part (self-repair, positive where later components make "
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "
-            "sample's prompts of the same task. The CSV has all intervals."
+            "sample's other sentences with the same task prefix, and leave out prompts that have none. The CSV has all intervals."
         ),
         frame=causal_frame(check),
         rows_shown=12,
