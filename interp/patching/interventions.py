@@ -54,6 +54,9 @@ def patch(targets: Iterable[Target], source: ActivationCache, at: Positions | No
         source: the other run; it must hold the targets (z for heads) with the same shapes, so the two batches need equal
             lengths, and tokens that mean the same at equal positions.
         at: positions of the target's own stack to edit; all by default.
+
+    Raises:
+        InputError: when run, if the other run has another shape there.
     """
 
     def from_source(value: Tensor, hook: HookPoint) -> Tensor:
@@ -146,7 +149,7 @@ def knock_out(
     queries: Bool[Tensor, "batch query"],
     keys: Bool[Tensor, "batch key"],
     heads: Sequence[int] | None = None,
-    remaining: Literal["renormalised", "unchanged"] = "renormalised",
+    remaining: Literal["renormalized", "unchanged"] = "renormalized",
 ) -> Edits:
     """Stop some positions from attending to some others (Geva et al. 2023, attention knock-out).
 
@@ -156,7 +159,7 @@ def knock_out(
         queries: positions that shall not see `keys`, [batch query].
         keys: positions not to be seen, [batch key]; of the source in encoder and cross-attention.
         heads: heads to cut; all by default.
-        remaining: `renormalised` divides what is left by its sum, as if the scores were minus infinity (a row with nothing
+        remaining: `renormalized` divides what is left by its sum, as if the scores were minus infinity (a row with nothing
             left becomes zero); `unchanged` leaves the other weights as they were, so that rows no longer sum to 1.
     """
     cut = queries[:, None, :, None] & keys[:, None, None, :]

@@ -129,6 +129,9 @@ def candidate_pairs(cfg: ModelConfig) -> tuple[PromptPair, ...]:
     """The bundled pairs as a model reads them.
 
     Models that were made for no task prefixes get the texts without, and not the pairs that differ in nothing else.
+
+    Args:
+        cfg: the model's facts.
     """
     if cfg.reads_prefixes:
         return bundled_pairs()
@@ -141,7 +144,7 @@ def _bare(text: str) -> str:
 
 
 def verify_pairs(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: float = LEAST_MARGIN) -> Verified:
-    """Look which pairs flip a model's answer.
+    """Which pairs flip a model's answer, and why the others do not.
 
     Args:
         model: the model.
@@ -174,10 +177,14 @@ def verify_pairs(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least
 
 
 def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> PairBatch:
-    """Tokenise minimal pairs and check that they are comparable position by position.
+    """Tokenised minimal pairs that are comparable position by position.
+
+    Args:
+        model: the model; it must have a tokenizer.
+        pairs: the pairs.
 
     Raises:
-        InputError: if there is no pair, a pair's sources have different numbers of tokens, or its targets do not differ.
+        InputError: if the model has no tokenizer, there is no pair, a pair's sources have different numbers of tokens, or its targets do not differ.
     """
     if not pairs:
         raise InputError("Patching needs at least one pair of prompts; got none.")

@@ -33,17 +33,24 @@ class Outcome:
     Attributes:
         clean: the pass.
         read: from the decoder's outputs, [copy batch row d_model], to the number, [copy batch].
+        before: the number itself.
     """
 
     clean: RecordedPass
     read: Callable[[Float[Tensor, "copy batch row d_model"]], Float[Tensor, "copy batch"]]
+    before: Float[Tensor, " batch"]
+
+    @classmethod
+    def of(cls, clean: RecordedPass, read: Callable[[Tensor], Tensor]) -> "Outcome":
+        """The number of a pass."""
+        with torch.no_grad():
+            return cls(clean, read, read(clean.outputs.unsqueeze(0))[0])
 
     def change(
         self, head: HeadId, heads: Sequence[int], z: Float[Tensor, "copy batch pos d_head"]
     ) -> Float[Tensor, "copy batch"]:
         """What replacing one head's z in every copy does to the number; all are of the kind and layer of `head`."""
-        replaced = self.clean.with_heads(head.kind, head.layer, heads, z, self.read)
-        return replaced - self.read(self.clean.outputs.unsqueeze(0))
+        return self.clean.with_heads(head.kind, head.layer, heads, z, self.read) - self.before
 
 
 def loss(clean: RecordedPass) -> Outcome:
@@ -59,7 +66,7 @@ def loss(clean: RecordedPass) -> Outcome:
         summed = torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses)
         return summed / batch.target_mask.sum(-1)
 
-    return Outcome(clean, lambda outputs: torch.stack([of_copy(copy) for copy in outputs]))
+    return Outcome.of(clean, lambda outputs: torch.stack([of_copy(copy) for copy in outputs]))
 
 
 def label_difference(
@@ -69,7 +76,7 @@ def label_difference(
     clean = record_pass(model, batch, names, rows)
     tokens = batch.labels.gather(1, rows.unsqueeze(1))
     read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=runner_up(clean.logits(), tokens))
-    return Outcome(clean, lambda outputs: read(outputs).squeeze(-1))
+    return Outcome.of(clean, lambda outputs: read(outputs).squeeze(-1))
 
 
 def ablate_heads(

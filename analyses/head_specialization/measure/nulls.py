@@ -2,7 +2,7 @@
 
 permuted    the trained model, the entries of every attention matrix permuted within their head, those of the feed-forward
             matrices within the matrix; embeddings, gains, biases and position biases stay. In T5 heads of equal index share one
-            position bias in all layers, so entries never leave their head (methods A.8, G).
+            position bias in all layers, so entries never leave their head.
 shuffled    the trained model on the same tokens in random order: prefix, end of sentence and start token stay in place,
             categories move with their tokens. What survives is position or the sink; what vanishes was order.
 """

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from analyses.head_specialization import HeadSettings, heads
 from analyses.head_specialization.measure.ablation import ablate_heads, all_heads, label_difference, loss
+from analyses.head_specialization.present.section import present as section
 from interp.hooks.names import HeadId
 from interp.patching.partial_forward import record_pass
 from interp.patching.replacements import draw_donors, replacements
@@ -93,3 +95,19 @@ def test_heads_are_listed_by_kind_and_layer(tiny_t5):
     assert labels[:2] == ["EL0H0", "EL0H1"]
     assert labels[10] == "DL0H0"
     assert labels[-1] == "XL2H4"
+
+
+def test_the_findings_count_prompts_that_mean_and_resample_leave_out(tiny_t5):
+    settings = HeadSettings(
+        resamples=100, samples=4, importance=("gradient", "zero", "mean"), nulls=(), copying="none", similarity="none"
+    )
+    together = random_batch(tiny_t5, same_prefix=True)
+    first, *_ = random_batch(tiny_t5, (8,), (6,), seed=9).source_texts
+    sources = [*together.source_texts, first]
+    targets = [*together.target_texts, together.target_texts[0]]
+    batch = collate(sources, targets, tiny_t5.cfg, tiny_t5.decoder_inputs, "given")
+    found = heads(tiny_t5, batch, settings, twins=1)
+    text = " ".join(importance for importance in section(found).findings if "matters most" in importance)
+    assert "1 of 4 prompts share their task prefix with no other sentence of their batch" in text
+    assert np.isfinite(found.metric("cross", "mean ablation, change of loss").point).all()
+    assert "share their task prefix" not in " ".join(section(heads(tiny_t5, together, settings, twins=1)).findings)
