@@ -184,7 +184,8 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
         pairs: the pairs.
 
     Raises:
-        InputError: if the model has no tokenizer, there is no pair, a pair's sources have different numbers of tokens, or its targets do not differ.
+        InputError: if the model has no tokenizer, there is no pair, a pair's sources have different numbers of tokens, or its
+            targets do not differ.
     """
     if not pairs:
         raise InputError("Patching needs at least one pair of prompts; got none.")
