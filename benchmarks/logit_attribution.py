@@ -122,7 +122,7 @@ def naive(model: HookedEncoderDecoder, pairs: PairBatch, site: Site, cache: Acti
         changed.select(axis, site.index).copy_(cache[site.name].select(axis, site.index))
         return changed
 
-    return pairs.difference(model.run_with_hooks(pairs.corrupted, [(site.name, patch)]))
+    return pairs.difference_of_logits(model, model.run_with_hooks(pairs.corrupted, [(site.name, patch)]))
 
 
 def patching_ratio(
@@ -134,7 +134,7 @@ def patching_ratio(
     effects = patch_sites(model, pairs, chosen)
     ours = time.process_time() - started
     started = time.process_time()
-    base = pairs.difference(model(pairs.corrupted))
+    base = pairs.difference_of_logits(model, model(pairs.corrupted))
     _, cache = model.run_with_cache(pairs.clean, sorted({site.name for site in chosen}))
     expected = torch.stack([naive(model, pairs, site, cache) - base for site in chosen], 1)
     loop = time.process_time() - started

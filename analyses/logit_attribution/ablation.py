@@ -6,7 +6,9 @@ prompts, with intervals from resampling prompts. Disagreements are listed: a hea
 intervals on different sides of zero is not what its attribution says.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.stats
@@ -16,22 +18,20 @@ from torch import Tensor
 
 from analyses.core.contract import Arrays
 from analyses.logit_attribution.estimates import RESAMPLES, Estimate, estimate
-from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
+from interp.attribution.logit_readout import (
+    Readout,
+    label_tokens,
+    logit_difference,
+    logit_difference_of_outputs,
+    runner_up,
+)
 from interp.attribution.source_attribution import DecoderKind
 from interp.hooks.names import attention_path
-from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.head_ablation import (
-    MODES,
-    Bench,
-    bench,
-    direct_effects,
-    effect_hooks,
-    head_sites,
-    replacements,
-    total_effects,
-)
-from interp.statistics import resampled_means
+from interp.patching.head_ablation import decoder_attention_layers, direct_effects, effect_hooks, total_effects
+from interp.patching.partial_forward import RecordedPass, record_pass
+from interp.patching.replacements import ABLATIONS, Donors, draw_donors, replacements
+from interp.statistics import mean_over_prompts, resampled_means
 from interp.text.batch import Batch
 
 SEED = 0
@@ -51,11 +51,14 @@ def ablate(model: HookedEncoderDecoder, batch: Batch, draws: int) -> Arrays:
         means over decoder rows.
     """
     with torch.no_grad():
-        logits, cache = model.run_with_cache(batch, effect_hooks(model))
-        tokens = label_tokens(batch)
-        readout = logit_difference(model, logits, tokens, runner_up(logits, tokens))
-        ready = bench(model, batch, readout)
-        sites = [_site(ready, cache, kind, layer, draws) for kind, layer in head_sites(model)]
+        clean = record_pass(model, batch, effect_hooks(model))
+        logits, tokens = clean.logits(), label_tokens(batch)
+        foils = runner_up(logits, tokens)
+        readout = logit_difference(model, logits, tokens, foils)
+        read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=foils)
+        donors = [draw_donors(batch, batch, SEED + draw) for draw in range(draws)]
+        layers = decoder_attention_layers(model)
+        sites = [_site(clean, readout, read, kind, layer, donors) for kind, layer in layers]
     arrays = {}
     for name in ("total", "frozen", "recomputed"):
         stacked = torch.stack([site[name] for site in sites], 2).unflatten(2, (model.cfg.n_decoder_layers, 2))
@@ -63,21 +66,30 @@ def ablate(model: HookedEncoderDecoder, batch: Batch, draws: int) -> Arrays:
     return arrays
 
 
-def _site(ready: Bench, cache: ActivationCache, kind: DecoderKind, layer: int, draws: int) -> dict[str, Tensor]:
+def _site(
+    clean: RecordedPass,
+    readout: Readout,
+    read: Callable[[Tensor], Tensor],
+    kind: DecoderKind,
+    layer: int,
+    donors: Sequence[Donors],
+) -> dict[str, Tensor]:
     """Effects of every head of one attention layer: [prompt mode head], averaged over draws and decoder rows."""
-    z = cache[f"{attention_path(kind, layer)}.hook_z"]
-    versions = [replacements(mode, z, ready.batch, draws, SEED) for mode in MODES]
+    name, batch = f"{attention_path(kind, layer)}.hook_z", clean.batch
+    versions = [replacements(ablation, name, clean.cache[name], batch, donors) for ablation in ABLATIONS]
     replaced = torch.cat(versions)
-    of_mode = torch.repeat_interleave(torch.arange(len(MODES)), torch.tensor([len(part) for part in versions]))
-    weights = ready.batch.target_mask / ready.batch.target_mask.sum(1, keepdim=True)
-    direct = direct_effects(ready.model, cache, ready.readout, kind, layer, replaced)
-    total = total_effects(ready, kind, layer, z, replaced) - ready.readout.values
-    averaging = torch.nn.functional.one_hot(of_mode).float()
-    averaging = (averaging / averaging.sum(0)).to(total.device)
+    direct = direct_effects(clean.model, clean.cache, readout, kind, layer, replaced)
+    total = total_effects(clean, read, kind, layer, replaced)
+    weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
     effects = {"total": total, "frozen": direct.frozen, "recomputed": direct.recomputed}
-    return {
-        name: torch.einsum("nhbt,bt,nm->bmh", values, weights.to(values.dtype), averaging)
+    # Padded rows may see rows without a replacement.
+    of_rows = {
+        name: torch.einsum("nhbt,bt->nhb", values.masked_fill(~batch.target_mask, 0.0), weights.to(values.dtype))
         for name, values in effects.items()
+    }
+    draws = [len(part) for part in versions]
+    return {
+        name: torch.stack([part.mean(0).t() for part in values.split(draws)], 1) for name, values in of_rows.items()
     }
 
 
@@ -153,9 +165,9 @@ def _effect(arrays: Arrays, name: str) -> np.ndarray:
 def agreement(arrays: Arrays, seed: int) -> Agreement:
     """Rank correlation and share of equal signs between frozen direct and total effects over all decoder heads."""
     correlation, same_sign = [], []
-    for mode in range(len(MODES)):
+    for mode in range(len(ABLATIONS)):
         direct, total = (arrays[name][:, mode].reshape(len(arrays[name]), -1) for name in ("frozen", "total"))
-        points = direct.mean(0, dtype=np.float64)[None], total.mean(0, dtype=np.float64)[None]
+        points = mean_over_prompts(direct)[None], mean_over_prompts(total)[None]
         draws = resampled_means(direct, seed, RESAMPLES), resampled_means(total, seed, RESAMPLES)
         correlation.append(_bounds(_spearman(*points), _spearman(*draws)))
         same_sign.append(_bounds(_same_sign(*points), _same_sign(*draws)))
@@ -163,7 +175,8 @@ def agreement(arrays: Arrays, seed: int) -> Agreement:
 
 
 def _bounds(point: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    return np.array([point[0], *np.nanquantile(draws, [0.025, 0.975])])
+    some = draws[~np.isnan(draws)]
+    return np.array([point[0], *(np.quantile(some, [0.025, 0.975]) if len(some) else (np.nan, np.nan))])
 
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -176,4 +189,5 @@ def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _same_sign(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.asarray((np.sign(first) == np.sign(second)).mean(1))
+    equal = np.where(np.isnan(first) | np.isnan(second), np.nan, np.sign(first) == np.sign(second))
+    return np.asarray(equal.mean(1))

@@ -7,7 +7,7 @@ from analyses.logit_attribution.ablation import AblationCheck
 from analyses.logit_attribution.assumptions import FINAL_NORM
 from analyses.logit_attribution.wording import interval, number, percent
 from interp.hooks.names import HeadId
-from interp.patching.head_ablation import MODES
+from interp.patching.replacements import ABLATIONS
 from interp.report import Block, Figure, PointGroup, ScatterPlot, Table
 
 ZERO = 0
@@ -37,7 +37,11 @@ def ablation_findings(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[st
 
 def _agreement(check: AblationCheck) -> str:
     parts = []
-    for mode, name in enumerate(MODES):
+    for mode, name in enumerate(ABLATIONS):
+        having = int(check.total.interval.count[mode].min())
+        if not having:
+            parts.append(f"undefined under {name} ablation, because no two sentences of the sample share a task prefix")
+            continue
         point, low, high = (float(value) for value in check.agreement.correlation[mode])
         twin = ""
         if check.twin_agreement is not None:
@@ -45,12 +49,17 @@ def _agreement(check: AblationCheck) -> str:
         sign = percent(float(check.agreement.same_sign[mode, 0]))
         parts.append(
             f"{number(point)} [{number(low)}, {number(high)}] under {name} ablation ({sign} of heads with equal "
-            f"sign{twin})"
+            f"sign{twin}{_left_out(check, having)})"
         )
     return (
         f"Ablating every decoder head on {check.prompts} of the prompts, the rank correlation of direct effect "
         f"(what attribution says) and total effect (what happens) over heads is {', '.join(parts)}."
     )
+
+
+def _left_out(check: AblationCheck, having: int) -> str:
+    missing = check.prompts - having
+    return f"; without {missing} prompts whose task prefix no other sentence of the sample has" if missing else ""
 
 
 def _repair(check: AblationCheck, norms: str) -> str:
@@ -70,7 +79,7 @@ def _repair(check: AblationCheck, norms: str) -> str:
 def _disagreements(check: AblationCheck) -> str:
     labels = head_labels(check)
     parts = []
-    for mode, name in enumerate(MODES):
+    for mode, name in enumerate(ABLATIONS):
         heads = labels[check.disagree(mode)]
         parts.append(f"{', '.join(heads) if len(heads) else 'none'} ({name})")
     return (
@@ -83,7 +92,7 @@ def ablation_frame(check: AblationCheck) -> pd.DataFrame:
     """One row a decoder head, the one most missed under zero ablation first."""
     labels = head_labels(check)
     columns: dict[str, object] = {"head": labels.reshape(-1)}
-    for mode, name in enumerate(MODES):
+    for mode, name in enumerate(ABLATIONS):
         for what, estimate in (
             ("total", check.total),
             ("direct", check.frozen),
@@ -112,7 +121,7 @@ def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Bloc
             f"difference in total, its direct part with {norms} held (minus the attribution) and taken "
             "anew, and the difference of total and direct part (self-repair, positive where later components make "
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "
-            "sample's prompts of the same task. The CSV has all intervals."
+            "sample's other sentences with the same task prefix, and leave out prompts that have none. The CSV has all intervals."
         ),
         frame=ablation_frame(check),
         rows_shown=12,

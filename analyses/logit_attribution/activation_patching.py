@@ -21,7 +21,7 @@ from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.activation_patching import Site, patch_sites, sites
 from interp.patching.attribution_patching import AT_CORRUPTED, INTEGRATED, attribution_patch
-from interp.patching.minimal_pairs import PromptPair, candidate_pairs, pair_batch, verify
+from interp.patching.minimal_pairs import PromptPair, candidate_pairs, pair_batch, verify_pairs
 from interp.statistics import Interval, bootstrap_ratio
 
 FEWEST_PAIRS = 5
@@ -40,7 +40,7 @@ def patch(model: HookedEncoderDecoder, settings: AttributionSettings) -> Arrays:
     if not settings.patching_pairs or model.tokenizer is None:
         return {}
     candidates = candidate_pairs(model.cfg)
-    found = verify(model, candidates)
+    found = verify_pairs(model, candidates)
     chosen = spread(found.flipping, settings.patching_pairs)
     arrays: dict[str, np.ndarray] = {
         "patching.flips": np.array([pair in found.flipping for pair in candidates]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interp.statistics import Interval, bootstrap_mean, resampled_means
+from interp.statistics import Interval, bootstrap_mean, mean_over_prompts, resampled_means
 
 RESAMPLES = 10_000
 
@@ -59,7 +59,7 @@ def estimate(
 ) -> Estimate:
     """Estimate a quantity from its values per prompt, of the model and of every twin."""
     interval = bootstrap_mean(model, seed, RESAMPLES)
-    means = [np.nanmean(values, axis=0, dtype=np.float64) for values in twins]
+    means = [mean_over_prompts(values) for values in twins]
     return Estimate(interval, np.stack(means) if means else np.full((1, *model.shape[1:]), np.nan))
 
 

@@ -117,6 +117,24 @@ def logit_difference(
     return _difference(values, _token(model, tokens), _token(model, foils))
 
 
+def logit_difference_of_outputs(
+    model: HookedEncoderDecoder,
+    outputs: Float[Tensor, "*copies batch row d_model"],
+    tokens: Int[Tensor, "batch row"],
+    foils: Int[Tensor, "batch row"],
+) -> Float[Tensor, "*copies batch row"]:
+    """The same number from the decoder's outputs, without scoring the vocabulary; copies of a batch share tokens and foils.
+
+    Args:
+        model: a model of any family.
+        outputs: of the decoder, behind its last norm.
+        tokens: the token of every row.
+        foils: the token it is compared with.
+    """
+    (rows, bias), (other, other_bias) = output_rows(model, tokens), output_rows(model, foils)
+    return (at_least_float32(outputs) * (rows - other)).sum(-1) + (bias - other_bias)
+
+
 def logit_against_mean(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]) -> Readout:
     """The logit of a token less the mean logit of the whole vocabulary, which no softmax can see the difference of.
 

@@ -82,7 +82,7 @@ def _gradients(
 
         with torch.enable_grad(), model.hooks([("encoder.hook_embed", embed)]):
             logits, cache = model.run_with_cache(pairs.corrupted, names, gradients=True)
-            pairs.difference(logits).sum().backward()
+            pairs.difference_of_logits(model, logits).sum().backward()
         for name, gradient in cache.grad.items():
             if gradient is not None:
                 total[name] = total.get(name, 0) + gradient / len(places)

@@ -109,13 +109,14 @@ def classes(batch: Batch, side: Side) -> Int[Tensor, "batch pos"]:
     """For every position the index of its class in `POSITION_CLASSES`: first, ordinary or final; -1 at padding.
 
     The first decoder row and the end of sentence play roles of their own in T5 (sinks), so a mean over all positions would
-    describe none of them. A text of one token counts as final.
+    describe none of them. A text of one token counts as first: its only decoder row reads the start token and sees nothing else,
+    as every first row does.
 
     Args:
         batch: the prompts.
-        side: `source` or `target`.
+        side: whose positions.
     """
     found = torch.full_like(every(batch, side), -1, dtype=torch.long)
-    for index, mask in ((1, every(batch, side)), (0, first(batch, side)), (2, last(batch, side))):
+    for index, mask in ((1, every(batch, side)), (2, last(batch, side)), (0, first(batch, side))):
         found[mask] = index
     return found

@@ -1,5 +1,7 @@
 """The sentences of the head atlas: every one with its numbers, its interval, its chance level and its controls."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from analyses.head_specialization.measure.copy_hits import why_no_copying
@@ -243,6 +245,19 @@ def _importance_sentence(atlas: HeadAtlas) -> str:
     return (
         f"By {name}, {top['head']} (role: {top['role']}) matters most: {top[name]:.3f} [{top[f'{name} low']:.3f}, "
         f"{top[f'{name} high']:.3f}]; untrained twins {top[f'{name} twins min']:.3f} to {top[f'{name} twins max']:.3f}.{ranks}"
+        f"{_left_out(atlas, names)}"
+    )
+
+
+def _left_out(atlas: HeadAtlas, names: Sequence[str]) -> str:
+    """How many prompts have no other sentence of their task, which mean and resample ablation need."""
+    found = [atlas.values["cross"][name] for name in names if name.startswith(("mean", "resample"))]
+    missing = int(np.isnan(found[0]).any((1, 2)).sum()) if found else 0
+    if not missing:
+        return ""
+    return (
+        f" {missing} of {len(found[0])} prompts share their task prefix with no other sentence of their batch and count in "
+        "neither mean nor resample ablation."
     )
 
 

@@ -19,7 +19,7 @@ from analyses.logit_attribution.summary import with_experiments
 from interp.attribution.components import components_of
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Report, Section, Table, render
-from interp.text.batch import Batch
+from interp.text.batch import Batch, collate
 from tests.support.attribution_runs import analysed
 from tests.support.models import random_batch, tiny
 
@@ -31,7 +31,7 @@ SETTINGS = AttributionSettings(causal_prompts=6, draws=2)
 
 @pytest.fixture(scope="module")
 def batches() -> list[Batch]:
-    return [random_batch(tiny("t5"), *LENGTHS), random_batch(tiny("t5"), *LENGTHS, seed=1)]
+    return [random_batch(tiny("t5"), *LENGTHS, seed=seed, same_prefix=True) for seed in (0, 1)]
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +84,37 @@ def test_a_head_without_a_successor_has_no_self_repair() -> None:
     """With one layer and a silent MLP nothing comes after cross-attention but the norm."""
     model = tiny("t5", num_decoder_layers=1)
     model.hf.decoder.block[0].layer[2].DenseReluDense.wo.weight.zero_()
-    arrays = ablate(model, random_batch(model, *LENGTHS), 2)
+    arrays = ablate(model, random_batch(model, *LENGTHS, same_prefix=True), 2)
     total, recomputed = arrays["total"][:, :, 0, 1], arrays["recomputed"][:, :, 0, 1]
     np.testing.assert_allclose(total, recomputed, atol=2e-5)
     assert np.abs(arrays["total"] - arrays["frozen"])[:, :, 0, 1].max() > 1e-3, "the norm answers"
+
+
+def test_prompts_alone_with_their_task_are_left_out_of_mean_and_resample_and_counted(batches: list[Batch]) -> None:
+    """Zero ablation keeps them; where no prompt is left, the report says so."""
+    model = tiny("t5")
+    one = batches[0]
+    some = collate(
+        [*one.source_texts[:4], *random_batch(model, (9,), (8,), seed=5).source_texts],
+        one.target_texts[:5],
+        model.cfg,
+        model.decoder_inputs,
+        "given",
+    )
+    arrays = ablate(model, some, 1)
+    assert np.isnan(arrays["total"]).any((0, 2, 3, 4)).tolist() == [False, True, True]
+    assert np.isnan(arrays["total"][:, 1:]).all((1, 2, 3, 4)).tolist() == [False] * 4 + [True]
+    found = ablation_check(arrays, None, 0)
+    assert found.total.interval.count[:, 0, 0, 0].tolist() == [5, 4, 4]
+    assert np.isfinite(found.agreement.correlation).all()
+    assert "without 1 prompts whose task prefix no other sentence of the sample has" in ablation_findings(found)[0]
+    alone = ablation_check(ablate(model, random_batch(model, *LENGTHS), 1), None, 0)
+    assert np.isfinite(alone.total.point[0]).all()
+    assert np.isnan(alone.total.point[1:]).all()
+    assert "undefined under mean ablation, because no two sentences of the sample share" in ablation_findings(alone)[0]
+    assert ablation_frame(alone)["mean: total"].isna().all()
+    section = Section("s", "t", "q", ablation_findings(alone), ablation_blocks(alone), ("l",))
+    assert render(Report("t", "q", section.findings, "c", (section,), ()))
 
 
 def test_agreement_is_perfect_for_equal_effects_and_reversed_for_opposite_ones() -> None:
@@ -112,7 +139,7 @@ def test_disagreements_are_heads_with_opposite_intervals() -> None:
     assert "untrained" not in ablation_findings(found)[0]
 
 
-def test_causal_frame_and_blocks(checked: AblationCheck) -> None:
+def test_ablation_frame_and_blocks(checked: AblationCheck) -> None:
     frame = ablation_frame(checked)
     assert len(frame) == 30
     assert frame["zero: total"].is_monotonic_increasing

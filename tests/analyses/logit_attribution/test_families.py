@@ -40,7 +40,7 @@ def result(request: pytest.FixtureRequest) -> LogitAttribution:
     """With the sampled part."""
     model = tiny(request.param)
     twins = [untrained_twin(model, seed) for seed in (1, 2)]
-    batches = [random_batch(model, *LENGTHS), random_batch(model, *LENGTHS, seed=1)]
+    batches = [random_batch(model, *LENGTHS, seed=seed, same_prefix=True) for seed in (0, 1)]
     found = analysed(model, batches, twins)
     return with_experiments(found, experiment(model, batches, SETTINGS), [experiment(twins[0], batches, SETTINGS)], 0)
 
