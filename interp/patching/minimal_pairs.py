@@ -184,7 +184,6 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
         model: the model; it must have a tokenizer.
         pairs: the pairs.
 
-
     Raises:
         InputError: if the model has no tokenizer, there is no pair, a pair's sources have different numbers of tokens, or its
             targets do not differ.

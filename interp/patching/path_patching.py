@@ -1,4 +1,4 @@
-"""Path patching: what one head tells another, and nothing else (Wang et al. 2022, appendix B).
+"""Path patching: what one head tells another, and nothing else (Wang et al. 2022).
 
 A head reaches a later one along the residual stream, through MLPs, and through other heads. Here the sender's z is taken from a
 corrupted run while every other head is held at its clean value, the receivers' inputs are read off, and a clean run is made with

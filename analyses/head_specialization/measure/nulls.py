@@ -90,10 +90,10 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
 
 
 def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
-    """The matrices of one feed-forward layer, whether the host has one module for it or one for each."""
-    sites = (f"{stack}.{layer}.mlp.hook_pre", f"{stack}.{layer}.hook_mlp_out")
-    parts = dict.fromkeys(part for site in sites for part in model.module(site).modules())
-    return [part.weight for part in parts if isinstance(part, nn.Linear)]
+    """The matrices of one feed-forward layer: a module of the host in T5's family, two modules in BART's."""
+    modules = (model.module(f"{stack}.{layer}.{name}") for name in ("mlp.hook_pre", "hook_mlp_out"))
+    parts = dict.fromkeys(part for module in modules for part in module.modules() if isinstance(part, nn.Linear))
+    return [part.weight for part in parts]
 
 
 def _permute(matrix: Tensor, generator: Generator) -> None:

@@ -133,6 +133,7 @@ def test_every_ablation_equals_a_full_forward_pass(name: str, metric: str) -> No
                 after, before = (prompt_losses(one, batch) for one in logits)
             else:
                 after, before = (label_leads(one, clean, batch, rows) for one in logits)
+            torch.testing.assert_close(outcome.before, before, rtol=1e-5, atol=1e-5)
             np.testing.assert_allclose(found[index], (after - before).numpy(), rtol=1e-5, atol=1e-5, err_msg=str(head))
         assert np.abs(found).max() > 1e-3
 

@@ -139,7 +139,7 @@ def test_disagreements_are_heads_with_opposite_intervals() -> None:
     assert "untrained" not in ablation_findings(found)[0]
 
 
-def test_ablation_frame_and_blocks(checked: AblationCheck) -> None:
+def test_causal_frame_and_blocks(checked: AblationCheck) -> None:
     frame = ablation_frame(checked)
     assert len(frame) == 30
     assert frame["zero: total"].is_monotonic_increasing
