@@ -155,11 +155,6 @@ def norm_gain(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model
     return _weight(model.module(path))
 
 
-def logit_directions(model: HookedEncoderDecoder, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
-    """The direction of the final decoder stream that a token's logit reads; see `HookedEncoderDecoder.logit_directions`."""
-    return model.logit_directions(tokens)
-
-
 def position_bias(
     model: HookedEncoderDecoder, stack: Stack, layer: int, distances: Int[Tensor, " distance"]
 ) -> Float[Tensor, "head distance"]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, embedding, final_gain, logit_directions, position_bias, unembedding
+from interp.model.weights import attention_weights, embedding, final_gain, position_bias, unembedding
 from tests.support.models import random_batch, tiny
 from tests.support.oracle import bucket
 
@@ -40,7 +40,7 @@ def test_weights_are_views_of_the_parameters_of_the_host(tiny_t5: HookedEncoderD
 
 def test_logit_directions_read_the_logits_off_the_final_stream(tiny_model: HookedEncoderDecoder) -> None:
     logits, cache = tiny_model.run_with_cache(random_batch(tiny_model))
-    directions = logit_directions(tiny_model, torch.arange(tiny_model.cfg.d_vocab))
+    directions = tiny_model.logit_directions(torch.arange(tiny_model.cfg.d_vocab))
     got = cache["decoder.ln_final.hook_normalized"] @ directions.T
     assert (got - logits).abs().max() < 2e-6 * logits.abs().max()
 
