@@ -137,7 +137,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     permuted, shuffled = (read_null(evidence.model.experiment, null) for null in ("permuted", "shuffled"))
     verdict = judge_all(evidence.model, settings, evidence.seed, Comparison(evidence.twins, permuted, shuffled))
     untrained = [judge_all(twin, settings, evidence.seed) for twin in evidence.twins]
-    cfg = evidence.cfg
+    cfg, weights = evidence.cfg, evidence.model.weights
     metrics = {kind: metrics_of(kind, evidence, settings) for kind in ATTENTION_KINDS}
     criteria = {kind: criteria_of(kind, evidence.model, settings) for kind in ATTENTION_KINDS}
     nearest = {kind: nearest_roles(found, settings) for kind, found in criteria.items()}
@@ -148,7 +148,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         candidates=verdict.candidates,
         nearest=nearest,
         specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, criteria),
-        existence=_existence(evidence, settings),
+        existence=_existence(criteria, evidence.seed),
         twin_labels=tuple(_labelled(twin) for twin in untrained),
         permuted_labels=None if permuted is None else _labelled(judge_all(permuted, settings, evidence.seed)),
         copying=_copying(evidence),
@@ -167,11 +167,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         example_id=evidence.example.id,
         maps=_maps(evidence),
         agreement=_agreement(metrics),
-        bias={
-            stack: evidence.model.weights[name]
-            for stack in _STACKS
-            if (name := f"bias.{stack}") in evidence.model.weights
-        },
+        bias={stack: weights[name] for stack in _STACKS if (name := f"bias.{stack}") in weights},
         cfg=cfg,
         target_origin=evidence.target_origin,
         settings=settings,
@@ -182,13 +178,14 @@ def _labelled(verdict: Verdict) -> int:
     return len({label.head for label in verdict.labels})
 
 
-def _existence(evidence: Evidence, settings: HeadSettings) -> dict[tuple[AttentionKind, str, Rule], float]:
+def _existence(
+    criteria: Mapping[AttentionKind, Sequence[Criterion]], seed: int
+) -> dict[tuple[AttentionKind, str, Rule], float]:
     """Of several criteria with the same role and rule (relations) the smallest p, times their number."""
     found: dict[tuple[AttentionKind, str, Rule], list[float]] = {}
-    for kind in ATTENTION_KINDS:
-        for criterion in criteria_of(kind, evidence.model, settings):
-            key = (kind, criterion.role, criterion.rule)
-            found.setdefault(key, []).append(existence_p_value(criterion, evidence.seed))
+    for kind, of_kind in criteria.items():
+        for criterion in of_kind:
+            found.setdefault((kind, criterion.role, criterion.rule), []).append(existence_p_value(criterion, seed))
     return {key: min(1.0, float(np.nanmin(p)) * len(p)) if np.isfinite(p).any() else np.nan for key, p in found.items()}
 
 
@@ -253,14 +250,7 @@ class Comparison:
 
 
 def judge_all(observed: Observed, settings: HeadSettings, seed: int, against: Comparison | None = None) -> Verdict:
-    """Roles of all heads of one model, with one correction for all heads, kinds and criteria.
-
-    Args:
-        observed: what the model gave.
-        settings: thresholds.
-        seed: of the bootstrap.
-        against: the controls that stand beside every label; none by default.
-    """
+    """Roles of all heads of one model, with one correction for all heads, kinds and criteria; beside every label its controls."""
     criteria = {kind: criteria_of(kind, observed, settings) for kind in ATTENTION_KINDS}
     adjusted = iter(adjusted_p_values([criterion for kind in ATTENTION_KINDS for criterion in criteria[kind]]))
     verdicts = []

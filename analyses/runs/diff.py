@@ -86,8 +86,8 @@ def _tables(name: str, one: Path, two: Path, rtol: float, atol: float) -> Iterat
         return
     if rtol or atol:
         # Rows ordered by a number may change places where two of them are nearly equal, and are the same rows.
-        names = [column for column in left if not pd.api.types.is_float_dtype(left[column].dtype)]
-        names = [column for column in names if left[column].dtype == right[column].dtype]
+        alike = [column for column in left if left[column].dtype == right[column].dtype]
+        names = [str(column) for column in alike if not pd.api.types.is_float_dtype(left[column].dtype)]
         left, right = (frame.sort_values(names, ignore_index=True) if names else frame for frame in (left, right))
     for column in left.columns:
         yield from _columns(f"{name}: {column}", left[column], right[column], rtol, atol)
