@@ -71,8 +71,8 @@ def _document(
         elif isinstance(block, Figure):
             images[block.name] = renderer.rendered(block)
             files[f"figures/{block.name}.svg"] = images[block.name].svg
-    scripts = read_scripts(blocks)
-    libraries = tuple(map(_text, _LIBRARIES)) if scripts.drawn else ()
+    scripts, bertviz = read_scripts(blocks)
+    libraries = tuple(map(_text, _LIBRARIES)) if bertviz else ()
     if any(isinstance(block, Table) and block.sortable for block in blocks):
         libraries = (*libraries, _text("templates/sort.js"))
     page = fill(
@@ -87,7 +87,7 @@ def _document(
         # Our own files and hash sources hold no character that HTML would read.
         style=Markup(_text("templates/style.css")),
         libraries=[Markup(library) for library in libraries],
-        policy=_policy([*libraries, *scripts.texts]),
+        policy=_policy([*libraries, *scripts]),
     )
     return page.encode("utf-8", errors="replace")
 

@@ -5,7 +5,6 @@ A page holds all it shows, and its Content-Security-Policy allows scripts one by
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from html.parser import HTMLParser
 
 from markupsafe import Markup
@@ -14,19 +13,6 @@ from interp.report.blocks import Block, Card, View
 from interp.report.card_parts import leads_beside
 
 _ADDRESSES = ("src", "href", "srcset", "data", "action")
-
-
-@dataclass(frozen=True)
-class Scripts:
-    """The scripts of a page's views.
-
-    Attributes:
-        texts: each script's text, in order.
-        drawn: whether a view is BertViz's, which needs its libraries.
-    """
-
-    texts: tuple[str, ...]
-    drawn: bool
 
 
 class _Markup(HTMLParser):
@@ -58,11 +44,14 @@ class _Markup(HTMLParser):
             self.scripts[-1] += data
 
 
-def read_scripts(blocks: Iterable[Block]) -> Scripts:
+def read_scripts(blocks: Iterable[Block]) -> tuple[list[str], bool]:
     """The scripts of all views of one page, checked to be self-contained and distinct; cards have none.
 
     Args:
         blocks: the blocks of the page.
+
+    Returns:
+        Each script's text, in order, and whether a view is BertViz's, which needs its libraries.
 
     Raises:
         ValueError: if one would load something from outside, a card has a script, or the same view occurs twice.
@@ -86,4 +75,4 @@ def read_scripts(blocks: Iterable[Block]) -> Scripts:
     repeated = [root for root, times in roots.items() if times > 1]
     if repeated:
         raise ValueError(f"The same interactive view ({repeated[0]}) occurs twice in the report; show it once.")
-    return Scripts(tuple(scripts), drawn=bool(roots))
+    return scripts, bool(roots)

@@ -22,19 +22,9 @@ from interp.report.views import KIND_NAMES
 PAGE = "head-cards"
 
 _MEASURES = (
-    "entropy",
-    "confidence",
-    "distance",
-    "divergence from position alone",
-    "divergence from content alone",
-    "EOS mass",
-    "EOS value norm",
-    "prefix mass",
-    "first token mass",
-    "first token value norm",
-    "OV eigenvalue score",
-    "copying hit rate",
-)
+    "entropy, confidence, distance, divergence from position alone, divergence from content alone, EOS mass, EOS value norm, "
+    "prefix mass, first token mass, first token value norm, OV eigenvalue score, copying hit rate"
+).split(", ")
 """Metrics that every card shows, where heads of its kind have them."""
 
 

@@ -4,7 +4,7 @@
 for every role that a head has. `analyses.head_specialization` gives both to users who want numbers and no page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -162,5 +162,4 @@ def shown_columns(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:
         "decoder": ("entropy", "previous token mass", "current token mass", "first token mass", "distance"),
         "cross": ("entropy", "confidence", "EOS mass", "prefix mass", "first token mass"),
     }
-    twins: Callable[[str], tuple[str, str]] = lambda name: (name, f"{name} twins")  # noqa: E731
-    return ("head", "role", *(column for name in chosen[kind] for column in twins(name)))
+    return ("head", "role", *(column for name in chosen[kind] for column in (name, f"{name} twins")))
