@@ -99,7 +99,7 @@ def test_zero_ablation_by_hook_with_frozen_downstream_is_minus_the_attribution(s
 def test_ablating_by_hook_is_zeroing_columns_of_the_output_weights(
     tiny_model: HookedEncoderDecoder, setup: Setup
 ) -> None:
-    k, head = tiny_model.cfg.d_head, 2
+    k, head = tiny_model.cfg.d_decoder_head, 2
     for kind, layer in decoder_attention_layers(tiny_model):
         z = setup.z(kind, layer)
         effects = total_effects(setup.clean, setup.read, kind, layer, torch.zeros_like(z).unsqueeze(0))[0, head]
