@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -70,7 +69,8 @@ class StaticTable:
     dimensions: Mapping[int, Estimate]
 
 
-class Hub(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Hub:
     """A piece that is the neighbor of many.
 
     Attributes:

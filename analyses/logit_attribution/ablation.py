@@ -17,7 +17,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
-from analyses.logit_attribution.estimates import RESAMPLES, Estimate, estimate
 from interp.attribution.logit_readout import (
     Readout,
     label_tokens,
@@ -31,7 +30,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.head_ablation import decoder_attention_layers, direct_effects, effect_hooks, total_effects
 from interp.patching.partial_forward import RecordedPass, record_pass
 from interp.patching.replacements import ABLATIONS, Donors, draw_donors, replacements
-from interp.statistics import mean_over_prompts, resampled_means
+from interp.statistics import Estimate, estimate_mean, mean_over_prompts, merge_ties, resampled_means
 from interp.text.batch import Batch
 
 SEED = 0
@@ -145,7 +144,7 @@ def ablation_check(model: Arrays, twin: Arrays | None, seed: int) -> AblationChe
     """
 
     def of(name: str) -> Estimate:
-        return estimate(_effect(model, name), [] if twin is None else [_effect(twin, name)], seed)
+        return estimate_mean(_effect(model, name), [] if twin is None else [_effect(twin, name)], seed)
 
     return AblationCheck(
         prompts=len(model["total"]),
@@ -168,7 +167,7 @@ def agreement(arrays: Arrays, seed: int) -> Agreement:
     for mode in range(len(ABLATIONS)):
         direct, total = (arrays[name][:, mode].reshape(len(arrays[name]), -1) for name in ("frozen", "total"))
         points = mean_over_prompts(direct)[None], mean_over_prompts(total)[None]
-        draws = resampled_means(direct, seed, RESAMPLES), resampled_means(total, seed, RESAMPLES)
+        draws = resampled_means(direct, seed), resampled_means(total, seed)
         correlation.append(_bounds(_spearman(*points), _spearman(*draws)))
         same_sign.append(_bounds(_same_sign(*points), _same_sign(*draws)))
     return Agreement(np.stack(correlation), np.stack(same_sign))
@@ -181,7 +180,7 @@ def _bounds(point: np.ndarray, draws: np.ndarray) -> np.ndarray:
 
 def _spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Rank correlation of every row of two arrays [row head]; NaN where a row is constant."""
-    ranks = [scipy.stats.rankdata(values, axis=1) for values in (first, second)]
+    ranks = [scipy.stats.rankdata(merge_ties(values), axis=1) for values in (first, second)]
     first, second = (values - values.mean(1, keepdims=True) for values in ranks)
     length = np.sqrt((first**2).sum(1) * (second**2).sum(1))
     products = (first * second).sum(1)

@@ -5,10 +5,12 @@ import pandas as pd
 
 from analyses.logit_attribution.ablation import AblationCheck
 from analyses.logit_attribution.assumptions import FINAL_NORM
-from analyses.logit_attribution.wording import interval, number, percent
+from analyses.logit_attribution.tables import estimate_columns
 from interp.hooks.names import HeadId
 from interp.patching.replacements import ABLATIONS
 from interp.report import Block, Figure, PointGroup, ScatterPlot, Table
+from interp.report.numbers import number, percent, with_interval
+from interp.statistics import falling_order, largest
 
 ZERO = 0
 
@@ -64,15 +66,16 @@ def _left_out(check: AblationCheck, having: int) -> str:
 
 def _repair(check: AblationCheck, norms: str) -> str:
     labels = head_labels(check)
-    place = np.unravel_index(int(np.argmin(check.total.point[ZERO])), labels.shape)
-    where = (ZERO, *(int(index) for index in place))
-    direct, total = float(check.frozen.point[ZERO].sum()), float(check.total.point[ZERO].sum())
+    place = largest(-check.total.point[ZERO])
+    total, direct, anew, repair = (
+        with_interval(effect[(ZERO, *place)], write=number)
+        for effect in (check.total, check.frozen, check.recomputed, check.repair)
+    )
     return (
-        f"The head most missed is {labels[place]}: zeroing it changes the logit difference by "
-        f"{interval(check.total, where)}, of which {interval(check.frozen, where)} is direct "
-        f"({interval(check.recomputed, where)} with {norms} taken anew) and {interval(check.repair, where)} "
-        "is the answer of later components. Summed over heads, zeroed one at a time, total effects are "
-        f"{number(total)} and direct effects {number(direct)}."
+        f"The head most missed is {labels[place]}: zeroing it changes the logit difference by {total}, of which {direct} is "
+        f"direct ({anew} with {norms} taken anew) and {repair} is the answer of later components. Summed over heads, zeroed "
+        f"one at a time, total effects are {number(check.total.point[ZERO].sum())} and direct effects "
+        f"{number(check.frozen.point[ZERO].sum())}."
     )
 
 
@@ -99,10 +102,10 @@ def ablation_frame(check: AblationCheck) -> pd.DataFrame:
             ("direct, norm anew", check.recomputed),
             ("self-repair", check.repair),
         ):
-            for column, values in estimate.columns(f"{name}: {what}").items():
-                columns[column] = values[mode].reshape(-1)
+            for column, values in estimate_columns(f"{name}: {what}", estimate).items():
+                columns[column] = np.asarray(values)[mode].reshape(-1)
         columns[f"{name}: disagrees"] = np.where(check.disagree(mode).reshape(-1), "yes", "no")
-    order = np.argsort(check.total.point[ZERO].reshape(-1), kind="stable")
+    order = falling_order(-check.total.point[ZERO].reshape(-1))
     frame = pd.DataFrame(columns).iloc[order].reset_index(drop=True)
     # One control model has no range.
     return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
@@ -143,7 +146,7 @@ def _scatter(check: AblationCheck) -> Figure:
         for kind, name in enumerate(KIND_NAMES)
     ]
     if check.twin_agreement is not None:
-        x, y = -check.frozen.twin_mean[ZERO].reshape(-1), -check.total.twin_mean[ZERO].reshape(-1)
+        x, y = -check.frozen.control_mean[ZERO].reshape(-1), -check.total.control_mean[ZERO].reshape(-1)
         groups.append(PointGroup(label="untrained twin", x=x, y=y, names=("",) * len(x), style="control"))
     point, low, high = (number(float(value)) for value in check.agreement.correlation[ZERO])
     return Figure(

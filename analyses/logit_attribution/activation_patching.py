@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays
-from analyses.logit_attribution.estimates import RESAMPLES
 from analyses.logit_attribution.settings import AttributionSettings
 from interp.axes import ATTENTION_KINDS
 from interp.families.config import ModelConfig
@@ -140,7 +139,7 @@ def patching(arrays: Arrays, seed: int, cfg: ModelConfig) -> Patching | NoPatchi
 
     def ratio(name: str) -> Interval:
         numerator = arrays[f"patching.{name}"]
-        return bootstrap_ratio(numerator, np.broadcast_to(lead[:, None], numerator.shape).copy(), seed, RESAMPLES)
+        return bootstrap_ratio(numerator, np.broadcast_to(lead[:, None], numerator.shape).copy(), seed)
 
     correlations = [_correlation(arrays["patching.denoise"], arrays[f"patching.{name}"], seed) for name in _FAST]
     return Patching(

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from analyses.logit_attribution.activation_patching import NoPatching, Patching
-from analyses.logit_attribution.wording import number
 from interp.axes import AttentionKind
 from interp.report import Block, Figure, Heatmap, Page, Panel, Table
-from interp.statistics import Interval
+from interp.report.numbers import interval, number, with_interval
+from interp.statistics import Interval, falling_order, largest
 
 PATCHING_LIMITS = (
     "Patching tells what moving one activation does on short sentences of our own that differ in a single word, with the "
@@ -28,8 +28,8 @@ def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
         return (
             f"Of {found.candidates} bundled minimal pairs only {found.flipping} flip this model's answer, too few to patch on.",
         )
-    restores, needed = (_best(interval) for interval in (found.denoise, found.noise))
-    gradient, integrated = (_bounds(bounds) for bounds in found.correlation)
+    restores, needed = (largest(shares.point)[0] for shares in (found.denoise, found.noise))
+    gradient, integrated = (interval(point, low, high, 3, number) for point, low, high in found.correlation)
     return (
         f"{sum(found.flips)} of {len(found.flips)} bundled minimal pairs flip this model's answer ({_by_kind(found)}). On "
         f"{sum(found.used)} of them, every site by itself was moved between the clean and the corrupted run: the clean "
@@ -41,18 +41,8 @@ def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
     )
 
 
-def _best(interval: Interval) -> int:
-    return int(np.nanargmax(interval.point))
-
-
-def _share(interval: Interval, site: int) -> str:
-    point, low, high = (float(part[site]) for part in (interval.point, interval.low, interval.high))
-    return f"{number(point)} [{number(low)}, {number(high)}]"
-
-
-def _bounds(bounds: np.ndarray) -> str:
-    point, low, high = (number(float(value), 3) for value in bounds)
-    return f"{point} [{low}, {high}]"
+def _share(shares: Interval, site: int) -> str:
+    return with_interval(shares[site], write=number)
 
 
 def _by_kind(found: Patching) -> str:
@@ -75,15 +65,15 @@ def patching_blocks(found: Patching | NoPatching) -> tuple[Block, ...]:
 def patching_frame(found: Patching) -> pd.DataFrame:
     """One row a site, the one that restores most first."""
     columns: dict[str, object] = {"site": found.sites}
-    for name, interval in (
+    for name, shares in (
         ("denoising", found.denoise),
         ("noising", found.noise),
         ("another pair", found.control),
         ("attribution patching", found.gradient),
         ("integrated", found.integrated),
     ):
-        columns |= {name: interval.point, f"{name}: low": interval.low, f"{name}: high": interval.high}
-    order = np.argsort(-np.nan_to_num(found.denoise.point, nan=-np.inf), kind="stable")
+        columns |= {name: shares.point, f"{name}: low": shares.low, f"{name}: high": shares.high}
+    order = falling_order(found.denoise.point)
     return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
 
 
@@ -118,7 +108,7 @@ def _heads_figure(found: Patching) -> Figure | None:
         panels.append(Panel(title, values, layers, columns, row_axis="layer", column_axis="head"))
     if not panels:
         return None
-    best = _best(found.denoise)
+    best = largest(found.denoise.point)[0]
     return Figure(
         name="logit-attribution-patching",
         caption=(

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 
 from analyses.logit_attribution.prompt_page import legend
-from analyses.logit_attribution.wording import number
 from interp.attribution.components import VALUE_BIAS, ComponentKind, source_components
 from interp.attribution.direct_logit_attribution import Decomposition, decompose, decomposition_hooks
 from interp.attribution.logit_readout import (
@@ -29,6 +28,8 @@ from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, visible
 from interp.report import notebook_html as displays
+from interp.report.numbers import number
+from interp.statistics import falling_order
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES
 
@@ -154,7 +155,7 @@ def _row_and_foil(
 def _component_frame(found: Decomposition, row: int) -> pd.DataFrame:
     values = found.values[0, row].float().cpu().numpy()
     frame = pd.DataFrame({"component": [one.label for one in found.components], "contribution": values})
-    return frame.iloc[np.argsort(-np.abs(values), kind="stable")].reset_index(drop=True)
+    return frame.iloc[falling_order(np.abs(values))].reset_index(drop=True)
 
 
 _COLUMNS: dict[ComponentKind, str] = {

@@ -4,8 +4,9 @@ import numpy as np
 
 from analyses.logit_attribution.prompt_page import legend, source_sums
 from analyses.logit_attribution.summary import LogitAttribution
-from analyses.logit_attribution.wording import number
 from interp.report import Block, Card, Figure, Heatmap, Line, Panel, Paragraph, Part, Token, TokenStrip, visible
+from interp.report.numbers import number
+from interp.statistics import falling_order, largest
 
 ENCODER_SHOWN = 9
 """Encoder components with a column of their own."""
@@ -15,7 +16,7 @@ def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
     """A heatmap of answers by source tokens, and the source tokens of the answer that the head helps most."""
     head, example = result.strongest_cross, result.example
     by_row = np.asarray(example.arrays["sources"])[head.layer, head.head]
-    row = int(by_row.sum(1).argmax())
+    row = largest(by_row.sum(1))[0]
     value = float(np.asarray(example.arrays["value"])[row])
     label, foil = example.label_pieces[row], str(np.asarray(example.arrays["runner_up"])[row])
     words = (
@@ -33,7 +34,7 @@ def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
 
 def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
     example, head = result.example, result.strongest_cross
-    row, source = np.unravel_index(np.abs(by_row).argmax(), by_row.shape)
+    row, source = largest(np.abs(by_row))
     return Figure(
         name="logit-attribution-example-rows",
         caption=(
@@ -81,11 +82,11 @@ def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:
     """Source tokens by the encoder components that matter most for one answer, through all cross heads."""
     example, names = result.example, result.encoder_components
     values = np.asarray(example.arrays["memory"])[row]
-    order = np.argsort(-np.abs(values).sum(0), kind="stable")
+    order = falling_order(np.abs(values).sum(0))
     chosen, rest = order[:ENCODER_SHOWN], order[ENCODER_SHOWN:]
     shown = np.column_stack([values[:, chosen], values[:, rest].sum(1)]) if len(rest) else values[:, chosen]
     labels = (*(names[index].label for index in chosen), *([f"{len(rest)} others"] if len(rest) else []))
-    source, component = np.unravel_index(np.abs(values).argmax(), values.shape)
+    source, component = largest(np.abs(values))
     answer = f"{visible(example.label_pieces[row])!r} rather than {visible(foil)!r}"
     return Figure(
         name="logit-attribution-example-encoder",

@@ -3,9 +3,9 @@
 import numpy as np
 
 from analyses.logit_attribution.summary import LogitAttribution
-from analyses.logit_attribution.wording import number
 from interp.attribution.components import ComponentKind
 from interp.report import BarChart, Figure, Heatmap, Panel
+from interp.report.numbers import number
 
 SHOWN = 14
 """Components with a bar of their own."""
@@ -14,7 +14,7 @@ SHOWN = 14
 def waterfall_figure(result: LogitAttribution) -> Figure:
     """Bars of the largest contributions, of all others together, and of their sum."""
     chosen, rest = result.order[:SHOWN], result.order[SHOWN:]
-    point, twins = result.difference.point, result.difference.twin_mean
+    point, twins = result.difference.point, result.difference.control_mean
     others = [float(point[rest].sum())] if len(rest) else []
     other_twins = [float(twins[rest].sum())] if len(rest) else []
     other_label = [f"{len(rest)} others"] if len(rest) else []
@@ -35,9 +35,9 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
         chart=BarChart(
             labels=(*(result.components[index].label for index in chosen), *other_label, "sum: logit difference"),
             values=np.array([*point[chosen], *others, *result.value.point]),
-            low=np.array([*result.difference.interval.low[chosen], *nan, *result.value.interval.low]),
-            high=np.array([*result.difference.interval.high[chosen], *nan, *result.value.interval.high]),
-            control=np.array([*twins[chosen], *other_twins, *result.value.twin_mean]) if result.n_twins else None,
+            low=np.array([*result.difference.low[chosen], *nan, *result.value.low]),
+            high=np.array([*result.difference.high[chosen], *nan, *result.value.high]),
+            control=np.array([*twins[chosen], *other_twins, *result.value.control_mean]) if result.n_twins else None,
             axis="contribution to logit difference (logits)",
         ),
     )

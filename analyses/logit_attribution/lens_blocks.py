@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from analyses.logit_attribution.estimates import Estimate
 from analyses.logit_attribution.lenses import LensCurves
-from analyses.logit_attribution.wording import interval, percent, twin_range
+from analyses.logit_attribution.tables import estimate_columns
 from interp.report import Block, Figure, LinePlot, Series, Table
+from interp.report.numbers import number, percent, untrained_twins, with_interval
+from interp.statistics import Estimate
 
 
 def depth_names(depths: int) -> tuple[str, ...]:
@@ -20,14 +21,14 @@ def lens_findings(curves: LensCurves) -> tuple[str, ...]:
     halfway = int(np.argmax(first >= first[-1] / 2))
     name = depth_names(len(first))[halfway]
     encoder = curves.encoder_first_choice
-    before = len(encoder.point) - 2
+    half, before, bare = curves.first_choice[halfway], encoder[len(encoder.point) - 2], encoder[0]
     return (
         f"By the logit lens the label is the first choice at {percent(float(first[0]))} of the rows after the "
         f"decoder's embedding and at {percent(float(first[-1]))} after its last layer; half of that is reached "
-        f"after {name} ({interval(curves.first_choice, halfway)}; {twin_range(curves.first_choice, halfway)}).",
+        f"after {name} ({with_interval(half, write=number)}; {untrained_twins(half, write=number)}).",
         "Reading the encoder one layer early (DecoderLens), the decoder still puts the label first at "
-        f"{interval(encoder, before)} of the rows ({twin_range(encoder, before)}), and at {interval(encoder, 0)} "
-        "when it reads the bare source embeddings.",
+        f"{with_interval(before, write=number)} of the rows ({untrained_twins(before, write=number)}), and at "
+        f"{with_interval(bare, write=number)} when it reads the bare source embeddings.",
     )
 
 
@@ -56,10 +57,10 @@ def _texts(curves: LensCurves) -> Table:
 
 def _series(label: str, curve: Estimate) -> tuple[Series, ...]:
     depths = np.arange(len(curve.point), dtype=np.float64)
-    model = Series(label, depths, curve.point, curve.interval.low, curve.interval.high)
-    if np.isnan(curve.twins).any():
+    model = Series(label, depths, curve.point, curve.low, curve.high)
+    if np.isnan(curve.controls).any():
         return (model,)
-    return model, Series(f"{label}, untrained twin", depths, curve.twin_mean, style="control")
+    return model, Series(f"{label}, untrained twin", depths, curve.control_mean, style="control")
 
 
 def _figure(curves: LensCurves) -> Figure:
@@ -90,17 +91,17 @@ def lens_frame(curves: LensCurves) -> pd.DataFrame:
     decoder = pd.DataFrame({
         "stack": "decoder",
         "depth": depth_names(len(curves.log_probability.point)),
-        **curves.first_choice.columns("first choice"),
-        **curves.rank.columns("rank"),
-        **curves.log_probability.columns("log-probability"),
-        **curves.accumulated.columns("accumulated difference"),
+        **estimate_columns("first choice", curves.first_choice),
+        **estimate_columns("rank", curves.rank),
+        **estimate_columns("log-probability", curves.log_probability),
+        **estimate_columns("accumulated difference", curves.accumulated),
     })
     encoder = pd.DataFrame({
         "stack": "encoder",
         "depth": depth_names(len(curves.encoder_log_probability.point)),
-        **curves.encoder_first_choice.columns("first choice"),
-        **curves.encoder_rank.columns("rank"),
-        **curves.encoder_log_probability.columns("log-probability"),
+        **estimate_columns("first choice", curves.encoder_first_choice),
+        **estimate_columns("rank", curves.encoder_rank),
+        **estimate_columns("log-probability", curves.encoder_log_probability),
     })
     frame = pd.concat([decoder, encoder], ignore_index=True)
     return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])

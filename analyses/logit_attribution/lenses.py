@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from analyses.core.contract import Arrays
-from analyses.logit_attribution.estimates import Estimate, estimate
 from interp.attribution.direct_logit_attribution import decomposition_hooks
 from interp.attribution.lenses import (
     Trajectory,
@@ -24,6 +23,7 @@ from interp.attribution.lenses import (
 )
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.statistics import Estimate, estimate_mean
 from interp.text.batch import Batch
 
 CURVES = {
@@ -95,7 +95,7 @@ class LensCurves:
 
 def lens_curves(model: Arrays, twins: Sequence[Arrays], seed: int) -> LensCurves:
     """From curves per prompt to estimates."""
-    found = {field: estimate(model[name], [twin[name] for twin in twins], seed) for field, name in CURVES.items()}
+    found = {field: estimate_mean(model[name], [twin[name] for twin in twins], seed) for field, name in CURVES.items()}
     return LensCurves(**found, texts=tuple(map(str, model.get("decoder_lens.texts", ()))))
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.logit_attribution.neurons import NULL_DIRECTIONS, Neurons
-from analyses.logit_attribution.wording import number, percent
 from interp.report import Block, Table, visible
+from interp.report.numbers import number, percent, with_interval
+from interp.statistics import largest
 
 NEURON_LIMITS = (
     "A neuron's value is read by the unembedding as if nothing came after its layer; what later layers make of it is not in the "
@@ -17,15 +18,13 @@ NEURON_LIMITS = (
 
 def neuron_findings(found: Neurons) -> tuple[str, ...]:
     """The strongest neuron, and how many values stand out from random directions."""
-    best = int(np.abs(found.contribution.point).argmax())
-    interval = found.contribution
-    low, high = number(float(interval.low[best])), number(float(interval.high[best]))
+    best = largest(np.abs(found.contribution.point))[0]
     twin = "" if math.isnan(found.twin_largest) else f"; the largest in an untrained twin: {number(found.twin_largest)}"
     above = (found.largest_z[:, None] > found.null_z).all(1)
     shares = ", ".join(f"{percent(float(share))} in layer {layer}" for layer, share in enumerate(found.active))
     return (
         f"Of the decoder's neurons, chosen on one half of the sample and measured on the other, {found.names[best]} contributes "
-        f"most: {number(float(interval.point[best]))} [{low}, {high}] logits{twin}; its value raises "
+        f"most: {with_interval(found.contribution[best], write=number)} logits{twin}; its value raises "
         f"{', '.join(visible(piece) for piece in found.raised[best].split('  ')[:3])}. {int(above.sum())} of the "
         f"{len(found.names)} values shown are more extreme over the vocabulary than all {NULL_DIRECTIONS} random directions of "
         "their length.",

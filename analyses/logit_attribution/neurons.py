@@ -14,7 +14,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
-from analyses.logit_attribution.estimates import RESAMPLES
 from analyses.logit_attribution.observe import pieces
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
@@ -149,7 +148,7 @@ def neurons(arrays: Arrays, twins: Sequence[Arrays], seed: int) -> Neurons | Non
     raised, lowered, triggers = (tuple(map(str, arrays[f"neurons.{name}"])) for name in _TEXTS)
     return Neurons(
         names=tuple(f"DL{layer}N{neuron}" for layer, neuron in arrays["neurons.place"]),
-        contribution=bootstrap_mean(arrays["neurons.contribution"], seed, RESAMPLES),
+        contribution=bootstrap_mean(arrays["neurons.contribution"], seed),
         twin_largest=max(largest, default=float("nan")),
         raised=raised,
         lowered=lowered,

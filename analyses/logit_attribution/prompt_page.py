@@ -4,9 +4,10 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.core.contract import Example
-from analyses.logit_attribution.wording import number
 from interp.report import Block, Card, Line, Paragraph, Part, SmallTable, StripLegend, Token, TokenStrip
 from interp.report.card_parts import CellContent
+from interp.report.numbers import number
+from interp.statistics import falling_order
 
 COMPONENTS_SHOWN = 5
 """Components with a column of their own."""
@@ -54,7 +55,7 @@ def _component_table(example: Example) -> SmallTable:
     shown = min(COMPONENTS_SHOWN, values.shape[1])
     rows: list[tuple[CellContent, ...]] = []
     for row, contributions in enumerate(values):
-        order = np.argsort(-np.abs(contributions), kind="stable")
+        order = falling_order(np.abs(contributions))
         cells = [f"{names[index]} {number(float(contributions[index]))}" for index in order[:shown]]
         cells += [number(float(contributions[order[shown:]].sum())), number(float(contributions.sum()))]
         rows.append((Token(example.label_pieces[row]), *cells))

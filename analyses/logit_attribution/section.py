@@ -23,10 +23,11 @@ from analyses.logit_attribution.lens_blocks import lens_blocks, lens_findings
 from analyses.logit_attribution.neuron_blocks import NEURON_LIMITS, neuron_blocks, neuron_findings
 from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
-from analyses.logit_attribution.wording import interval, number, percent, twin_range
 from interp.attribution.components import ComponentKind
 from interp.attribution.logit_readout import FLOAT32_GAP
 from interp.report import Block, Section
+from interp.report.numbers import number, percent, untrained_twins, with_interval
+from interp.statistics import falling_order, largest
 
 DIRECT_LIMIT = (
     "Direct effects only: a contribution is what a component's own write adds to the logit. What later components "
@@ -114,11 +115,11 @@ def _sampled_blocks(result: LogitAttribution) -> tuple[Block, ...]:
 
 def _value(result: LogitAttribution) -> str:
     labels = "its own greedy outputs" if result.target_origin == "generated" else "the given targets"
+    value, first = result.value[0], result.first_choice[0]
     return (
-        f"The label ({labels}) beats the model's best other token by {interval(result.value, 0)} logits on average "
-        f"({twin_range(result.value, 0)}) and is the first choice at "
-        f"{percent(float(result.first_choice.point[0]))} of the rows ({twin_range(result.first_choice, 0)}); what "
-        "follows divides this lead among the components that wrote it."
+        f"The label ({labels}) beats the model's best other token by {with_interval(value, write=number)} logits on average "
+        f"({untrained_twins(value, write=number)}) and is the first choice at {percent(first.point)} of the rows "
+        f"({untrained_twins(first, write=number)}); what follows divides this lead among the components that wrote it."
     )
 
 
@@ -126,11 +127,12 @@ def _strongest(result: LogitAttribution) -> tuple[str, ...]:
     sentences = []
     for position, index in enumerate(map(int, result.order[:3])):
         rank = f"rank {int(result.ranks.low[index])} to {int(result.ranks.high[index])} under resampling of prompts"
-        side = "for the label" if result.difference.point[index] > 0 else "against the label"
+        found = result.difference[index]
+        side = "for the label" if found.point > 0 else "against the label"
         which = "The largest contribution is" if position == 0 else "Next is"
         sentences.append(
-            f"{which} {result.components[index]}, {interval(result.difference, index)} logits {side} ({rank}; "
-            f"{twin_range(result.difference, index)})."
+            f"{which} {result.components[index]}, {with_interval(found, write=number)} logits {side} ({rank}; "
+            f"{untrained_twins(found, write=number)})."
         )
     return tuple(sentences)
 
@@ -146,13 +148,16 @@ _OF_KIND: dict[ComponentKind, str] = {
 
 
 def _kinds(result: LogitAttribution) -> str:
-    parts = [f"{_OF_KIND[name]} {interval(result.kind_sums, index)}" for index, name in enumerate(result.kinds)]
+    parts = [
+        f"{_OF_KIND[name]} {with_interval(result.kind_sums[index], write=number)}"
+        for index, name in enumerate(result.kinds)
+    ]
     return f"By kind: {', '.join(parts[:-1])} and {parts[-1]} logits."
 
 
 def _significant(result: LogitAttribution) -> str:
     passed = result.test.p_value < 0.05
-    both = passed & result.difference.outside_twins if result.n_twins else passed
+    both = passed & result.difference.outside_controls if result.n_twins else passed
     # The biases of untrained twins are zero, so lying outside their range means nothing.
     counted = ~result.of_kind("bias")
     both, total = both & counted, int(counted.sum())
@@ -172,28 +177,28 @@ def _significant(result: LogitAttribution) -> str:
 
 def _source(result: LogitAttribution) -> str:
     head = result.strongest_cross
-    order = np.argsort(-np.abs(result.categories.point[head.layer, head.head]), kind="stable")
+    order = falling_order(np.abs(result.categories.point[head.layer, head.head]))
     parts = []
     for category in order[:3]:
-        where = (head.layer, head.head, int(category))
-        base, name = percent(float(result.category_share[category])), result.category_names[category]
-        value = interval(result.categories, where)
-        parts.append(f"{value} from {name} tokens ({base} of the source; {twin_range(result.categories, where)})")
+        found = result.categories[head.layer, head.head, int(category)]
+        base, name = percent(result.category_share[category]), result.category_names[category]
+        value, twins = with_interval(found, write=number), untrained_twins(found, write=number)
+        parts.append(f"{value} from {name} tokens ({base} of the source; {twins})")
     return f"{head}, the strongest cross-attention head, takes {', '.join(parts)}."
 
 
 def _encoder(result: LogitAttribution) -> str:
-    order = np.argsort(-np.abs(result.through_all.point), kind="stable")
-    first, second = int(order[0]), int(order[1])
-    names, through = result.encoder_components, result.through_all
+    order = falling_order(np.abs(result.through_all.point))
+    names, through = result.encoder_components, result.through_strongest
     heads = [index for index, one in enumerate(names) if one.head is not None]
-    best = max(heads, key=lambda index: abs(float(result.through_strongest.point[index])))
+    best = heads[largest(np.abs(through.point[heads]))[0]]
+    first, second, strongest = (
+        f"{names[index]} ({with_interval(found[index], write=number)}; {untrained_twins(found[index], write=number)})"
+        for index, found in ((int(order[0]), result.through_all), (int(order[1]), result.through_all), (best, through))
+    )
     return (
-        f"In the encoder, what all cross-attention heads carry over was written by {names[first]} "
-        f"({interval(through, first)}; {twin_range(through, first)}) and {names[second]} "
-        f"({interval(through, second)}; {twin_range(through, second)}) before all others; the encoder head that "
-        f"adds most through {result.strongest_cross} is {names[best]} ({interval(result.through_strongest, best)}; "
-        f"{twin_range(result.through_strongest, best)})."
+        f"In the encoder, what all cross-attention heads carry over was written by {first} and {second} before all others; the "
+        f"encoder head that adds most through {result.strongest_cross} is {strongest}."
     )
 
 

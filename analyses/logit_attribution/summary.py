@@ -9,7 +9,6 @@ from jaxtyping import Float
 from analyses.core.contract import Arrays, Evidence, Example
 from analyses.logit_attribution.ablation import AblationCheck, ablation_check
 from analyses.logit_attribution.activation_patching import NoPatching, Patching, patching
-from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
 from analyses.logit_attribution.lenses import LensCurves, lens_curves
 from analyses.logit_attribution.neurons import Neurons, neurons
 from interp.attribution.components import (
@@ -21,7 +20,7 @@ from interp.attribution.components import (
 )
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
-from interp.statistics import SignFlipTest, max_statistic_test
+from interp.statistics import Estimate, Interval, SignFlipTest, bootstrap_ranks, estimate_mean, max_statistic_test
 from interp.text.words import CATEGORIES, PAD
 
 
@@ -94,7 +93,7 @@ class LogitAttribution:
     value: Estimate
     first_choice: Estimate
     kind_sums: Estimate
-    ranks: Ranks
+    ranks: Interval
     test: SignFlipTest
     categories: Estimate
     category_names: tuple[str, ...]
@@ -114,7 +113,7 @@ class LogitAttribution:
     @property
     def order(self) -> np.ndarray:
         """Components from the largest |contribution to the difference| to the smallest."""
-        return np.argsort(self.ranks.rank, kind="stable")
+        return np.argsort(self.ranks.point, kind="stable")
 
     def of_kind(self, kind: ComponentKind) -> np.ndarray:
         """Whether components are of a kind, [component]."""
@@ -137,12 +136,12 @@ def summarise(evidence: Evidence) -> LogitAttribution:
     components = components_of(cfg, "decoder")
     kinds = tuple(kind for kind in COMPONENT_KINDS if _of_kind(components, kind).any())
     names, present, shares = _categories(observed["tokens"])
-    placed = ranks(observed["difference.components"], seed)
+    placed = bootstrap_ranks(observed["difference.components"], seed)
     head = _strongest_cross(components, placed)
 
     def over(transform: Callable[[np.ndarray], np.ndarray], name: str) -> Estimate:
         twins = [transform(twin.prompts[name]) for twin in evidence.twins]
-        return estimate(transform(observed[name]), twins, seed)
+        return estimate_mean(transform(observed[name]), twins, seed)
 
     def plain(name: str) -> Estimate:
         return over(lambda values: values, name)
@@ -205,8 +204,8 @@ def _of_kind(components: tuple[Component, ...], kind: ComponentKind) -> np.ndarr
     return np.array([one.kind == kind for one in components])
 
 
-def _strongest_cross(components: tuple[Component, ...], placed: Ranks) -> HeadId:
-    order = np.argsort(placed.rank, kind="stable")
+def _strongest_cross(components: tuple[Component, ...], placed: Interval) -> HeadId:
+    order = np.argsort(placed.point, kind="stable")
     heads = (components[int(index)].head for index in order)
     return next(head for head in heads if head is not None and head.kind == "cross")
 

@@ -7,6 +7,12 @@ from analyses.logit_attribution.assumptions import encoder_writers, lengths
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.hooks.names import HeadId
 from interp.report import Table
+from interp.statistics import Estimate, falling_order
+
+
+def estimate_columns(name: str, estimate: Estimate) -> dict[str, np.ndarray | float]:
+    """An estimate as columns: mean, interval, mean and range of the twins."""
+    return estimate.columns(name, f"{name}: ", ("low", "high", "twins", "twins low", "twins high"))
 
 
 def component_frame(result: LogitAttribution) -> pd.DataFrame:
@@ -15,14 +21,14 @@ def component_frame(result: LogitAttribution) -> pd.DataFrame:
         "component": [one.label for one in result.components],
         "kind": [one.kind for one in result.components],
         "layer": pd.array([one.layer for one in result.components], dtype="Int64"),
-        **result.difference.columns("difference"),
+        **estimate_columns("difference", result.difference),
         "family-wise p": result.test.p_value,
-        "rank": result.ranks.rank.astype(int),
+        "rank": result.ranks.point.astype(int),
         "rank: low": result.ranks.low.astype(int),
         "rank: high": result.ranks.high.astype(int),
-        **result.centred.columns("label against mean"),
-        **result.label.columns("label"),
-        **result.share.columns("squared length"),
+        **estimate_columns("label against mean", result.centred),
+        **estimate_columns("label", result.label),
+        **estimate_columns("squared length", result.share),
     })
     return frame.iloc[result.order].reset_index(drop=True)
 
@@ -63,9 +69,9 @@ def category_frame(result: LogitAttribution) -> pd.DataFrame:
     total = result.categories.point.sum(-1).reshape(-1)
     columns: dict[str, object] = {"head": labels, "all tokens": total}
     for index, name in enumerate(result.category_names):
-        for column, values in result.categories.columns(name).items():
-            columns[column] = values[..., index].reshape(-1)
-    order = np.argsort(-np.abs(total), kind="stable")
+        for column, values in estimate_columns(name, result.categories).items():
+            columns[column] = np.asarray(values)[..., index].reshape(-1)
+    order = falling_order(np.abs(total))
     return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
 
 
@@ -92,10 +98,10 @@ def encoder_frame(result: LogitAttribution) -> pd.DataFrame:
     """One row an encoder component, the largest contribution through the strongest cross head first."""
     frame = pd.DataFrame({
         "encoder component": [one.label for one in result.encoder_components],
-        **result.through_strongest.columns(f"through {result.strongest_cross}"),
-        **result.through_all.columns("through all cross heads"),
+        **estimate_columns(f"through {result.strongest_cross}", result.through_strongest),
+        **estimate_columns("through all cross heads", result.through_all),
     })
-    order = np.argsort(-np.abs(result.through_strongest.point), kind="stable")
+    order = falling_order(np.abs(result.through_strongest.point))
     return frame.iloc[order].reset_index(drop=True)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from interp.prompts import Prompt
 from interp.report import Page, Section, Table
+from interp.report.numbers import fixed
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES, PAD
@@ -61,5 +62,5 @@ def _shares(sources: Sequence[Text]) -> str:
     counts = np.array([np.bincount(text.category_of_token, minlength=len(CATEGORIES)) for text in sources])
     shares = (counts / counts.sum(1, keepdims=True)).mean(0)
     return ", ".join(
-        f"{name} {share:.2f}" for name, share in zip(CATEGORIES, shares, strict=True) if name != CATEGORIES[PAD]
+        f"{name} {fixed(share)}" for name, share in zip(CATEGORIES, shares, strict=True) if name != CATEGORIES[PAD]
     )

@@ -68,7 +68,7 @@ def _best(similarity: np.ndarray, k: int, variants: np.ndarray | None) -> np.nda
             _, first = np.unique(variants[rows], return_index=True)
             rows = rows[np.sort(first)]
         if len(rows) >= k or considered == len(similarity):
-            return rows[:k]
+            return np.asarray(rows[:k])
         considered = min(len(similarity), 4 * considered)
 
 

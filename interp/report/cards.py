@@ -11,7 +11,7 @@ from PIL import Image
 from interp.report.blocks import Card
 from interp.report.card_parts import PatternPicture, StripLegend, Thumbnail, Token, TokenStrip
 from interp.report.escaping import fill
-from interp.report.numbers import signed
+from interp.report.numbers import fixed, signed
 from interp.report.palette import readable_ink, tint
 from interp.report.visible_text import shown_token
 
@@ -63,14 +63,14 @@ def _pattern(picture: PatternPicture) -> dict[str, object]:
     weights = picture.weights
     rows, columns = ([shown_token(piece) for piece in pieces] for pieces in (picture.queries, picture.keys))
     first, second = np.unravel_index(int(weights.argmax()), weights.shape)
-    strongest = f"{rows[first]!r} to {columns[second]!r} {weights[first, second]:.2f}"
+    strongest = f"{rows[first]!r} to {columns[second]!r} {fixed(weights[first, second])}"
     left, top = (round(max(map(len, names)) * _LETTER) + 6 for names in (rows, columns))
     across = "".join(f"M{left} {top + row * _CELL}h{len(columns) * _CELL}" for row in range(len(rows) + 1))
     down = "".join(f"M{left + column * _CELL} {top}v{len(rows) * _CELL}" for column in range(len(columns) + 1))
     cells = []
     for row, column in np.argwhere(weights >= _FAINTEST).tolist():
         weight = float(weights[row, column])
-        words = f"{rows[row]} → {columns[column]}: {weight:.2f}" if weight >= _NAMED else ""
+        words = f"{rows[row]} → {columns[column]}: {fixed(weight)}" if weight >= _NAMED else ""
         cells.append((left + column * _CELL, top + row * _CELL, tint(picture.hue, weight), words))
     return {
         "label": f"{picture.label}; its largest weight is from {strongest}",

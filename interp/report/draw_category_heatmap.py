@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from interp.report.charts import CategoryHeatmap
 from interp.report.fonts import INK, MUTED, drawable, widest, width
 from interp.report.heatmap_layout import LINE, MARGIN, NORMAL, SMALL, cell_axes
+from interp.report.numbers import fixed
 from interp.report.palette import Hue, readable_ink, tint
 
 _CELL_MOST, _CELL_LEAST = 0.78, 0.12
@@ -100,7 +101,7 @@ def _write_cells(
             weight = "bold" if heatmap.marks[row][column] == "certain" else "normal"
             axes.text(x, row + (0.33 if both else 0.5), code, fontsize=size, fontweight=weight, **style)
         if numbered:
-            axes.text(x, row + (0.72 if both else 0.5), f"{strength:.2f}", fontsize=SMALL, **style)
+            axes.text(x, row + (0.72 if both else 0.5), fixed(strength), fontsize=SMALL, **style)
 
 
 def _fitting(texts: tuple[str, ...], room: float, most: float) -> float:

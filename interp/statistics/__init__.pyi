@@ -12,6 +12,7 @@ from .multiplicity import false_discovery as false_discovery
 from .multiplicity import family_wise_p_values as family_wise_p_values
 from .multiplicity import max_statistic_p_values as max_statistic_p_values
 from .ranks import RankTest as RankTest
+from .ranks import bootstrap_ranks as bootstrap_ranks
 from .ranks import page_trend_test as page_trend_test
 from .ranks import spearman as spearman
 from .sign_flips import Alternative as Alternative

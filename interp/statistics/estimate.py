@@ -6,6 +6,7 @@ else an estimate should carry (another interval, controls of another kind) belon
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -64,7 +65,7 @@ class Estimate:
         """Whether the whole interval lies outside the range of the controls; false without controls."""
         return np.asarray((self.low > self.control_high) | (self.high < self.control_low))
 
-    def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> "Estimate":
+    def __getitem__(self, index: Any) -> "Estimate":
         """Some of the cells, indexed as `point` is."""
         places = index if isinstance(index, tuple) else (index,)
         return Estimate(self.interval[index], np.asarray(self.controls[(slice(None), *places)]))
@@ -91,7 +92,7 @@ def estimate_mean(
     seed: int,
     resamples: int = 10_000,
 ) -> Estimate:
-    """Mean over prompts with its bootstrap interval and the means of the controls (Efron & Tibshirani 1993).
+    """Mean over prompts with its bootstrap interval and the means of the controls (Efron and Tibshirani 1993).
 
     Args:
         values: a number for every prompt; NaN is "no value" and left out.

@@ -11,6 +11,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
+from interp.statistics.intervals import Interval, resampled_means
+from interp.statistics.means import mean_over_prompts
 from interp.statistics.ties import merge_ties
 
 
@@ -22,6 +24,29 @@ class RankTest:
     p_value: float
     used: int
     dropped: int
+
+
+def bootstrap_ranks(values: Float[np.ndarray, "prompt item"], seed: int, resamples: int = 10_000) -> Interval:
+    """Rank of every item by the size of its mean over prompts, 1 being the largest, with the 95 % interval of its rank.
+
+    Args:
+        values: a number for every prompt and item.
+        seed: of the resamples.
+        resamples: of the prompts (Efron and Tibshirani 1993).
+
+    Raises:
+        ValueError: No prompts, an infinite value, or fewer than one resample.
+    """
+
+    def ranks(means: Float[np.ndarray, "draw item"]) -> Float[np.ndarray, "draw item"]:
+        order = np.argsort(-merge_ties(np.abs(means)), axis=1, kind="stable")
+        placed = np.empty_like(means)
+        np.put_along_axis(placed, order, np.arange(1.0, means.shape[1] + 1)[None], axis=1)
+        return placed
+
+    draws = ranks(resampled_means(values, seed, resamples))
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0, method="closest_observation")
+    return Interval(ranks(mean_over_prompts(values)[None])[0], low, high, (~np.isnan(values)).sum(axis=0))
 
 
 def page_trend_test(
@@ -45,7 +70,7 @@ def page_trend_test(
 
 
 def spearman(first: Float[np.ndarray, " item"], second: Float[np.ndarray, " item"]) -> RankTest:
-    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items (Spearman 1904).
+    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items.
 
     Statistic and p-value are NaN for fewer than three pairs or a constant list.
 

@@ -16,7 +16,7 @@ from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
 from interp.report import Beside, Block, Card, Heading, Line, Page, Paragraph, PatternPicture, SmallTable, Title
-from interp.report.tables import decimals_for, print_number
+from interp.report.numbers import between, decimals_for, fixed, print_number, significant
 from interp.report.views import KIND_NAMES
 
 PAGE = "head-cards"
@@ -88,19 +88,19 @@ def _verdict(atlas: HeadAtlas, head: HeadId, own: Sequence[RoleLabel], near: Seq
     if near and near[0].holds:
         return (
             f"The rule of {near[0]} holds on average, but the head does not have the role: the rule holds in "
-            f"{near[0].stability:.0%} of the resamples, adjusted p {near[0].p_adjusted:.2g}. {sentence(near[0])}"
+            f"{near[0].stability:.0%} of the resamples, adjusted p {significant(near[0].p_adjusted)}. {sentence(near[0])}"
         )
     found, cell = atlas.nearest[head.kind], (head.layer, head.head)
     role = f"{found.role[cell[0]][cell[1]]} {found.detail[cell[0]][cell[1]]}".rstrip()
     return (
-        f"No role. It is nearest to {role}: score {found.score[cell]:.2f}, chance {found.null[cell]:.2f}; "
+        f"No role. It is nearest to {role}: score {fixed(found.score[cell])}, chance {fixed(found.null[cell])}; "
         f"{found.progress[cell]:.0%} of the way from chance to what the rule asks for."
     )
 
 
 def _caption(specimen: Specimen, role: str) -> str:
     if np.isfinite(specimen.score):
-        return f"Prompt {specimen.id}, where its score for {role} is highest: {specimen.score:.2f}."
+        return f"Prompt {specimen.id}, where its score for {role} is highest: {fixed(specimen.score)}."
     return f"Prompt {specimen.id}, where it is sharpest; {role} is judged on other material."
 
 
@@ -108,14 +108,14 @@ def _evidence_table(atlas: HeadAtlas, labels: Sequence[RoleLabel]) -> SmallTable
     rows = [
         (
             f"{label}: {rule_text(label, atlas.settings)}",
-            f"{label.score:.2f}",
+            fixed(label.score),
             _span(label.low, label.high),
             _two(label.null),
             _span(label.control_low, label.control_high),
             _two(label.permuted),
             _two(label.shuffled),
             f"{label.stability:.0%}",
-            f"{label.p_adjusted:.2g}",
+            significant(label.p_adjusted),
         )
         for label in labels
     ]
@@ -159,8 +159,8 @@ def _metric_row(metric: Metric, head: HeadId) -> tuple[str, str, str, str]:
 
 
 def _two(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "–"
+    return fixed(value) if np.isfinite(value) else "–"
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.2f} to {high:.2f}" if np.isfinite(low) and np.isfinite(high) else "–"
+    return between(low, high) if np.isfinite(low) and np.isfinite(high) else "–"

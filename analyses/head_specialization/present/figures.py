@@ -14,6 +14,7 @@ from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import CategoryHeatmap, Figure, Heatmap, Panel, PointGroup, ScatterPlot
 from interp.report.charts import Mark
+from interp.report.numbers import between, fixed
 from interp.report.views import KIND_NAMES
 
 _SHOWN: tuple[tuple[str, str, str], ...] = (
@@ -95,10 +96,10 @@ def _legend(family: Family, codes: list[list[str]]) -> str:
 
 
 def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabel], doubtful: list[RoleLabel]) -> str:
-    found = ", ".join(f"{label.head} {label} {label.score:.2f}" for label in labels) or "no head has a role"
+    found = ", ".join(f"{label.head} {label} {fixed(label.score)}" for label in labels) or "no head has a role"
     text = f"Roles in {KIND_NAMES[kind]}: {found}."
     if doubtful:
-        text += f" Uncertain: {', '.join(f'{label.head} {label} {label.score:.2f}' for label in doubtful)}."
+        text += f" Uncertain: {', '.join(f'{label.head} {label} {fixed(label.score)}' for label in doubtful)}."
     nearest = atlas.nearest[kind]
     free = np.where(np.isfinite(nearest.progress), nearest.progress, -np.inf)
     for label in (*labels, *doubtful):
@@ -107,7 +108,7 @@ def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabe
     if np.isfinite(free[layer, head]):
         text += (
             f" Of the others {HeadId(kind, layer, head)} comes nearest to a role, {nearest.role[layer][head]}: score "
-            f"{nearest.score[layer, head]:.2f}, chance {nearest.null[layer, head]:.2f}."
+            f"{fixed(nearest.score[layer, head])}, chance {fixed(nearest.null[layer, head])}."
         )
     return text
 
@@ -134,17 +135,17 @@ def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
                 marker=cluster,
             )
         )
-    twin = f", of an untrained twin {layout.control:.2f}" if np.isfinite(layout.control) else ""
+    twin = f", of an untrained twin {fixed(layout.control)}" if np.isfinite(layout.control) else ""
     return Figure(
         name=f"map-{kind}",
         caption=(
             f"Map of {KIND_NAMES[kind]}: heads that attend alike lie near each other (Jensen-Shannon divergence of their "
-            f"rows; stress {layout.stress:.2f}, 0 is a faithful map). Marker and number: cluster; colour: role as in the atlas, "
-            "filled if the head has it, hollow if it is only near."
+            f"rows; stress {fixed(layout.stress)}, 0 is a faithful map). Marker and number: cluster; colour: role as in the "
+            "atlas, filled if the head has it, hollow if it is only near."
         ),
         alt=(
-            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}{twin}; "
-            f"largest distance {layout.distance.max():.2f} nats."
+            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {fixed(layout.silhouette)}{twin}; "
+            f"largest distance {fixed(layout.distance.max())} nats."
         ),
         chart=ScatterPlot(tuple(groups), "first axis, nats", "second axis, nats"),
     )
@@ -183,7 +184,7 @@ def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
                 f"Position bias of the {stack}'s self-attention: what is added to the score of a key at each signed distance. "
                 "Heads of equal index share it in every layer, unless the family has a table for each layer."
             ),
-            alt=f"The largest bias is {tables[0][head, place]:.2f}, of head {head} at distance {reach[place]}.",
+            alt=f"The largest bias is {fixed(tables[0][head, place])}, of head {head} at distance {reach[place]}.",
             chart=Heatmap(panels, "bias added to the score", center=0.0),
         )
 
@@ -204,7 +205,7 @@ def _extremes(kind: AttentionKind, metric: Metric) -> str:
         return f"{KIND_NAMES[kind].capitalize()}: not defined."
     low, high = (np.unravel_index(pick(metric.point), metric.point.shape) for pick in (np.nanargmin, np.nanargmax))
     return (
-        f"{KIND_NAMES[kind].capitalize()}: from {metric.point[low]:.2f} ({HeadId(kind, int(low[0]), int(low[1]))}) to "
-        f"{metric.point[high]:.2f} ({HeadId(kind, int(high[0]), int(high[1]))}); untrained twins "
-        f"{np.nanmin(metric.control_low):.2f} to {np.nanmax(metric.control_high):.2f}."
+        f"{KIND_NAMES[kind].capitalize()}: from {fixed(metric.point[low])} ({HeadId(kind, int(low[0]), int(low[1]))}) to "
+        f"{fixed(metric.point[high])} ({HeadId(kind, int(high[0]), int(high[1]))}); untrained twins "
+        f"{between(np.nanmin(metric.control_low), np.nanmax(metric.control_high))}."
     )

@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 import interp
 from analyses.cli import app
 from analyses.logit_attribution.attribute import explain, explanation_section, inexact
-from analyses.logit_attribution.wording import number
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Report, TokenStrip, render
+from interp.report.numbers import number
 from tests.support.models import BART_FAMILIES, tiny_hf
 
 pytestmark = pytest.mark.slow

@@ -114,7 +114,7 @@ def test_the_section_says_what_is_held_and_what_the_twins_cannot_tell(result: Lo
 def test_biases_never_count_as_found(result: LogitAttribution) -> None:
     """Lying outside twins whose biases are zero means nothing."""
     certain = replace(result, test=replace(result.test, p_value=np.zeros(len(result.components))))
-    outside = certain.difference.outside_twins
+    outside = certain.difference.outside_controls
     no_bias = ~certain.of_kind("bias")
     sentence = next(text for text in findings(certain) if "components that are no biases" in text)
     count = int((outside & no_bias).sum())
@@ -203,7 +203,7 @@ def test_minimal_pairs_are_patched_on_a_bart_that_learnt_them() -> None:
     assert any("bundled minimal pairs flip this model's answer (gender " in sentence for sentence in section.findings)
     assert [page.name for page in section.pages] == ["minimal-pairs"]
     assert not result.completeness.worst > 2e-6
-    assert result.value.point[0] > max(0.0, float(result.value.twins.max()))
+    assert result.value.point[0] > max(0.0, float(result.value.controls.max()))
 
 
 def test_a_run_on_bart_has_four_sections_and_attribution_on_every_prompts_page(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from analyses.logit_attribution.neuron_blocks import neuron_findings, neuron_fra
 from analyses.logit_attribution.neurons import neurons, read_neurons
 from analyses.logit_attribution.prompt_page import prompt_blocks
 from analyses.logit_attribution.settings import AttributionSettings
-from analyses.logit_attribution.wording import number
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
 from interp.attribution.neurons import neuron_contributions
@@ -25,6 +24,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.activation_patching import patch_sites, sites
 from interp.patching.minimal_pairs import bundled_pairs, pair_batch
 from interp.report import Card, Figure, Paragraph, SmallTable, Table, TokenStrip
+from interp.report.numbers import number
 from interp.text.batch import Batch
 from tests.support.attribution_runs import one_pass
 from tests.support.models import random_batch, tiny

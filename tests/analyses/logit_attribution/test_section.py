@@ -8,12 +8,12 @@ import pytest
 from analyses.logit_attribution import LogitAttribution, illustrate, observe, present
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
-from analyses.logit_attribution.wording import number
 from interp.attribution.components import components_of
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.report import Figure, Report, Table, render
+from interp.report.numbers import number
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES, EOS, PAD
 from tests.support.attribution_runs import analysed, one_pass
@@ -117,7 +117,7 @@ def test_nothing_passes_in_a_random_model(random_result: LogitAttribution) -> No
     """Heads of a random model are not called writers of its labels, and the section says so."""
     heads = [index for index, one in enumerate(random_result.components) if one.head is not None]
     passed = random_result.test.p_value < 0.05
-    assert not (passed & random_result.difference.outside_twins)[heads].any()
+    assert not (passed & random_result.difference.outside_controls)[heads].any()
     silenced = replace(random_result, test=replace(random_result.test, p_value=np.ones(len(random_result.components))))
     assert any("None of the 34 components" in sentence for sentence in findings(silenced))
 
@@ -182,7 +182,7 @@ def test_a_run_without_twins_says_so() -> None:
     result = analysed(model, [random_batch(model)], [])
     section = present(result)
     assert "no untrained twins in this run" in section.findings[0]
-    assert np.isnan(result.difference.twin_mean).all()
+    assert np.isnan(result.difference.control_mean).all()
 
 
 def test_example_adds_up(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> None:
@@ -197,14 +197,6 @@ def test_example_adds_up(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> No
     assert len(arrays["runner_up"]) == 17
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.614, "0.61"), (-0.0001, "-1.0e-04"), (0.0, "0.00"), (float("nan"), "undefined"), (-3.2, "-3.20")],
-)
-def test_numbers_in_sentences(value: float, text: str) -> None:
-    assert number(value) == text
-
-
 def test_bundled_model_translates_through_content_words(bundled: HookedEncoderDecoder) -> None:
     """In a trained translator the label beats the runner-up, cross heads write for it, and they take it from the sentence."""
     batch = bundled.batch([
@@ -216,8 +208,8 @@ def test_bundled_model_translates_through_content_words(bundled: HookedEncoderDe
     result = analysed(bundled, [batch], [untrained_twin(bundled, seed) for seed in (1, 2)])
     assert result.completeness.worst <= 2e-6
     assert result.value.point[0] > 1
-    assert result.value.twins.max() < 0
-    assert result.kind_sums.point[2] > 0.5 > result.kind_sums.twins[:, 2].max()
+    assert result.value.controls.max() < 0
+    assert result.kind_sums.point[2] > 0.5 > result.kind_sums.controls[:, 2].max()
     assert result.first_choice.point[0] == pytest.approx(1, abs=0.05)
     by_category = dict(zip(result.category_names, result.categories.point.sum((0, 1)), strict=True))
     assert by_category["content"] > by_category["prefix"]
