@@ -6,8 +6,8 @@ anything is 0.
     mean cosine           (‖Σ x̂‖² - N) / (N (N-1)), all pairs without building them          Ethayarajh 2019 (anisotropy)
     participation ratio   PR = (Σλ)² / Σλ², λ the eigenvalues of the covariance
     IsoScore              (PR - 1) / (n - 1) for n features: the same number on another scale  Rudman et al. 2022
-    partition isotropy    min Z(c) / max Z(c), Z(c) = Σ exp⟨x̂, c⟩, c = ± eigenvectors of XᵀX     Mu & Viswanath 2018
-    all but the top       subtract the mean, then the first D principal components            Mu & Viswanath 2018
+    partition isotropy    min Z(c) / max Z(c), Z(c) = Σ exp⟨x̂, c⟩, c = ± eigenvectors of XᵀX     Mu and Viswanath 2018
+    all but the top       subtract the mean, then the first D principal components            Mu and Viswanath 2018
     principal map         full SVD of the centered rows, largest |loading| of every axis positive
 """
 
@@ -118,7 +118,7 @@ def iso_score(eigenvalues: Float[np.ndarray, " feature"]) -> float:
 
 
 def partition_isotropy(vectors: Vectors) -> float:
-    """How evenly the partition function spreads over directions, 1 for a perfectly isotropic cloud (Mu & Viswanath 2018).
+    """How evenly the partition function spreads over directions, 1 for a perfectly isotropic cloud (Mu and Viswanath 2018).
 
     Rows are brought to length 1 first: T5 v1.1 has embeddings of standard deviation 12, whose exponentials overflow. Both signs
     of every eigenvector are tried, since its sign means nothing.
@@ -146,7 +146,7 @@ def top_directions(vectors: Vectors, n_directions: int) -> Float[np.ndarray, "di
 
 
 def without_directions(vectors: Vectors, directions: Float[np.ndarray, "direction feature"]) -> Vectors:
-    """Rows with their part along some directions taken out (Mu & Viswanath 2018).
+    """Rows with their part along some directions taken out (Mu and Viswanath 2018).
 
     Args:
         vectors: any rows.

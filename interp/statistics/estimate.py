@@ -91,7 +91,7 @@ def estimate_mean(
     seed: int,
     resamples: int = 10_000,
 ) -> Estimate:
-    """Mean over prompts with its bootstrap interval and the means of the controls (Efron & Tibshirani 1993).
+    """Mean over prompts with its bootstrap interval and the means of the controls (Efron and Tibshirani 1993).
 
     Args:
         values: a number for every prompt; NaN is "no value" and left out.

@@ -79,7 +79,7 @@ def resampled_means(
 def bootstrap_mean(
     values: Float[np.ndarray, " prompt *cells"], seed: int, resamples: int = 10_000, level: float = 0.95
 ) -> Interval:
-    """Mean over prompts with the percentile interval of its bootstrap distribution (Efron & Tibshirani 1993).
+    """Mean over prompts with the percentile interval of its bootstrap distribution (Efron and Tibshirani 1993).
 
     Percentile intervals are somewhat short for few prompts: with 10 prompts, a nominal 95 % cover about 90 %.
 
@@ -127,7 +127,7 @@ def bootstrap_ratio(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Interval:
-    """Ratio of means, Σ numerator / Σ denominator, with its percentile interval (Efron & Tibshirani 1993).
+    """Ratio of means, Σ numerator / Σ denominator, with its percentile interval (Efron and Tibshirani 1993).
 
     Resamples whose denominators sum to zero are left out. Where denominators of both signs bring that sum near zero,
     no interval of a ratio can be trusted: look at the interval of the denominators first.
