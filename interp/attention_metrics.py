@@ -219,7 +219,8 @@ def lift(mass: Float[np.ndarray, "*cells"], base_rate: Float[np.ndarray, "*#cell
         mass: share of the attention, such as a `category_mass`.
         base_rate: share of the keys, broadcast against the masses.
     """
-    return np.divide(mass, base_rate, out=np.full_like(mass, np.nan), where=base_rate > 0)
+    lifted: np.ndarray = np.divide(mass, base_rate, out=np.full_like(mass, np.nan), where=base_rate > 0)
+    return lifted
 
 
 def center_of_mass(

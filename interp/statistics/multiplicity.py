@@ -58,7 +58,7 @@ def false_discovery(
 ) -> Float[np.ndarray, "*cells"]:
     """Adjusted p-values: those at most q form a list with an expected share of at most q false discoveries.
 
-    "bh" is Benjamini and Hochberg 1995, for independent or positively dependent tests; "by" is Benjamini & Yekutieli
+    "bh" is Benjamini and Hochberg 1995, for independent or positively dependent tests; "by" is Benjamini and Yekutieli
     2001, for any dependence.
 
     Args:

@@ -14,7 +14,6 @@ from interp.attribution.neurons import (
     values,
 )
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import logit_directions
 from tests.support.models import random_batch, tiny
 
 
@@ -28,7 +27,7 @@ def test_values_are_what_the_layer_writes(tiny_model: HookedEncoderDecoder) -> N
 def test_projection_is_the_read_out_of_the_value(tiny_model: HookedEncoderDecoder) -> None:
     neurons = torch.tensor([3, 17])
     found = project_values(tiny_model, 0, neurons, top=4)
-    directions = logit_directions(tiny_model, torch.arange(tiny_model.cfg.d_vocab))
+    directions = tiny_model.logit_directions(torch.arange(tiny_model.cfg.d_vocab))
     logits = values(tiny_model, 0)[neurons] @ directions.t()
     assert torch.equal(found.raised[:, 0], logits.argmax(-1))
     assert torch.equal(found.lowered[:, 0], logits.argmin(-1))
@@ -41,7 +40,7 @@ def test_projection_is_the_read_out_of_the_value(tiny_model: HookedEncoderDecode
 def test_a_planted_value_names_its_token_and_stands_out_from_the_null() -> None:
     model = tiny("v1.1", d_model=48)
     # Rows of the unembedding are nearly orthogonal, so a value along one of them raises one token.
-    row = logit_directions(model, torch.tensor(30))
+    row = model.logit_directions(torch.tensor(30))
     model.module("decoder.1.mlp.hook_post").weight[:, 7] = row / row.norm() * 3  # type: ignore[index]
     neurons = torch.tensor([7])
     found = project_values(model, 1, neurons, top=3)
