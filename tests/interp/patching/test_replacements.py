@@ -13,8 +13,9 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.interventions import mean, reference_means, resample
 from interp.patching.partial_forward import record_pass
 from interp.patching.replacements import ABLATIONS, Means, draw_donors, replacements
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
 from interp.text.token_sets import classes, every
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX
 from tests.support.models import random_batch
 from tests.support.plain_ablation import logits_with, prompt_losses
