@@ -1,8 +1,8 @@
 """The analyses: each observes a model on prompts, summarises with controls, and presents a report section.
 
-    from analyses import analyse
+    from analyses import analyze
 
-    study = analyse("cross_attention_focus", model, batch)
+    study = analyze("cross_attention_focus", model, batch)
 
 Importing this package loads nothing: every public name is fetched when it is first used. `Analysis` and what it is given are
 also what other packages build on (entry points of the group `interp.analyses`).

@@ -8,4 +8,4 @@ from .core.contract import Settings as Settings
 from .runs.config import RunConfig as RunConfig
 from .runs.runner import run as run
 from .runs.study import Study as Study
-from .runs.study import analyse as analyse
+from .runs.study import analyze as analyze

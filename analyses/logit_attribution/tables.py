@@ -20,7 +20,7 @@ def component_frame(result: LogitAttribution) -> pd.DataFrame:
         "rank": result.ranks.rank.astype(int),
         "rank: low": result.ranks.low.astype(int),
         "rank: high": result.ranks.high.astype(int),
-        **result.centred.columns("label against mean"),
+        **result.centered.columns("label against mean"),
         **result.label.columns("label"),
         **result.share.columns("squared length"),
     })

@@ -8,6 +8,6 @@ from .manifest import Manifest as Manifest
 from .rerun import repeat_run as repeat_run
 from .runner import run as run
 from .study import Study as Study
-from .study import analyse as analyse
+from .study import analyze as analyze
 from .verify import read_manifest as read_manifest
 from .verify import verify_run as verify_run

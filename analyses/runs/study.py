@@ -1,6 +1,6 @@
 """A study: one analysis of one model over some texts, in memory, for notebooks.
 
-    study = analyse("cross_attention_focus", model, batch)
+    study = analyze("cross_attention_focus", model, batch)
     study                             the question, the findings, the limits, and what there is to look at
     study["cross-focus-trends"]       one table, figure or view of the section
     study.result                      the frozen result
@@ -33,7 +33,7 @@ class Study:
 
     Attributes:
         analysis: the analysis.
-        result: what its `summarise` gave.
+        result: what its `summarize` gave.
         section: what its `present` made of it, as a report shows it.
     """
 
@@ -79,7 +79,7 @@ class Study:
         return section_html(self.section, {name: _kind(block) for name, block in self.blocks.items()})
 
 
-def analyse(
+def analyze(
     analysis: str | Analysis,
     model: HookedEncoderDecoder,
     batch: Batch,
@@ -104,7 +104,7 @@ def analyse(
     item = configured(found, settings or {})
     config = make_config(seed=seed, twins=twins)
     ids = [str(number) for number in range(1, len(batch) + 1)]
-    result = found.summarise(*gather([item], model, ids, [batch], config.twins, config.seed))
+    result = found.summarize(*gather([item], model, ids, [batch], config.twins, config.seed))
     return Study(found, result, found.present(result))
 
 

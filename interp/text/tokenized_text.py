@@ -62,7 +62,7 @@ def tokenize(
         InputError: if the text is empty or does not start with the given prefix.
     """
     if not text.strip():
-        raise InputError("An empty text has nothing to analyse; give at least one word.")
+        raise InputError("An empty text has nothing to analyze; give at least one word.")
     if prefix is not None and not text.startswith(prefix):
         raise InputError(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."

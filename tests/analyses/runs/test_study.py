@@ -9,7 +9,7 @@ import pytest
 from markupsafe import Markup
 
 from analyses.runs.inputs import reading_order
-from analyses.runs.study import Study, analyse
+from analyses.runs.study import Study, analyze
 from interp import prompts
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def study(bundled: HookedEncoderDecoder) -> Study:
     sources = [prompt.source for prompt in prompts.bundled("translation", 4).prompts]
-    return analyse("cross_attention_focus", bundled, bundled.batch(sources), settings={"swaps": False})
+    return analyze("cross_attention_focus", bundled, bundled.batch(sources), settings={"swaps": False})
 
 
 def test_it_shows_findings_limits_and_what_there_is(study: Study) -> None:
@@ -60,12 +60,12 @@ def test_what_is_not_there_is_refused_with_what_is(study: Study) -> None:
 def test_settings_are_checked(bundled: HookedEncoderDecoder) -> None:
     batch = bundled.batch(["translate English to German: The cat sleeps."], ["Die Katze schläft."])
     with pytest.raises(InputError, match="There is no setting of cross_attention_focus 'swap'"):
-        analyse("cross_attention_focus", bundled, batch, settings={"swap": 1})
+        analyze("cross_attention_focus", bundled, batch, settings={"swap": 1})
 
 
 def test_the_numbers_are_those_of_a_run(bundled: HookedEncoderDecoder, example_run: Path) -> None:
     texts = prompts.bundled("translation", 6).prompts
-    study = analyse(
+    study = analyze(
         "logit_attribution", bundled, bundled.batch([texts[place].source for place in reading_order(texts)])
     )
     names = [block.name for block in study.section.blocks if isinstance(block, Table)]

@@ -147,8 +147,8 @@ def test_a_text_longer_than_the_model_was_made_for_is_refused(bundled: HookedEnc
     [
         ([], None, "needs at least one source text; got none"),
         (["a", "b"], ["c"], "Got 2 sources and 1 targets; give one for each source"),
-        (["a", "  "], None, "An empty text has nothing to analyse"),
-        (["a"], [""], "An empty text has nothing to analyse"),
+        (["a", "  "], None, "An empty text has nothing to analyze"),
+        (["a"], [""], "An empty text has nothing to analyze"),
     ],
 )
 def test_what_is_no_batch_is_refused(
