@@ -27,7 +27,7 @@ def gather(
     store: Shards | None = None,
     example: int = 1,
 ) -> Iterator[Evidence]:
-    """All that `summarise` of each analysis may use, one after another, once all models have been observed.
+    """All that `summarize` of each analysis may use, one after another, once all models have been observed.
 
     Args:
         analyses: the analyses with their settings.

@@ -13,7 +13,7 @@ from analyses.cross_attention_focus.present.prompt_page import portray
 from analyses.cross_attention_focus.present.section import QUESTION, TITLE
 from analyses.cross_attention_focus.present.section import present as _present
 from analyses.cross_attention_focus.settings import FocusSettings
-from analyses.cross_attention_focus.summary import Focus, summarise
+from analyses.cross_attention_focus.summary import Focus, summarize
 
 __all__ = [
     "ANALYSIS",
@@ -23,7 +23,7 @@ __all__ = [
     "illustrate",
     "observe",
     "portray",
-    "summarise",
+    "summarize",
 ]
 
 ANALYSIS = Analysis(
@@ -33,7 +33,7 @@ ANALYSIS = Analysis(
     hooks=HOOKS,
     observe=observe,
     arrays=ARRAYS,
-    summarise=summarise,
+    summarize=summarize,
     present=_present,
     experiment=experiment,
     illustrate=illustrate,

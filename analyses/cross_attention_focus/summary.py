@@ -17,9 +17,9 @@ from analyses.cross_attention_focus.measure.category_mass import (
     Version,
     masses_of,
     present_categories,
-    summarise_masses,
+    summarize_masses,
 )
-from analyses.cross_attention_focus.measure.gradients import Gradients, summarise_gradients
+from analyses.cross_attention_focus.measure.gradients import Gradients, summarize_gradients
 from analyses.cross_attention_focus.measure.sentence_means import by_sentence
 from analyses.cross_attention_focus.measure.token_swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
 from analyses.cross_attention_focus.measure.trend import Course, Trend, assess
@@ -105,12 +105,12 @@ class Focus:
         return next((trend for trend in self.trends if (trend.category, trend.version) == wanted), None)
 
 
-def summarise(evidence: Evidence) -> Focus:
+def summarize(evidence: Evidence) -> Focus:
     """Summarise the observations of a model and its untrained twins."""
     n_prompts = len(evidence.prompt_ids)
     evidence = by_sentence(evidence)
     readings = ("raw.head", "norm.head", "raw.layer", "norm.layer")
-    masses = {version: summarise_masses(evidence, version) for version in VERSIONS}
+    masses = {version: summarize_masses(evidence, version) for version in VERSIONS}
     return Focus(
         n_prompts=n_prompts,
         n_sentences=len(evidence.prompt_ids),
@@ -122,7 +122,7 @@ def summarise(evidence: Evidence) -> Focus:
         shapes={f"{r}.{s}": observed_estimate(evidence, f"{r}.{s}") for r in readings for s in SHAPES},
         trends=assess(_courses(evidence), evidence.seed),
         flow={name: observed_estimate(evidence, name) for name in FLOWS},
-        gradients=summarise_gradients(evidence),
+        gradients=summarize_gradients(evidence),
         heads=best_heads(evidence, masses["raw"].categories),
         swaps={kind: moved for kind in SWAP_KINDS if (moved := _moved(evidence, kind)) is not None},
         example=evidence.example,

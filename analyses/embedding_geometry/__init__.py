@@ -14,7 +14,7 @@ from analyses.embedding_geometry.measure.spaces import HOOKS
 from analyses.embedding_geometry.present.section import QUESTION, TITLE
 from analyses.embedding_geometry.present.section import present as _present
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.summary import EmbeddingGeometry, summarise
+from analyses.embedding_geometry.summary import EmbeddingGeometry, summarize
 
 ANALYSIS = Analysis(
     name="embedding_geometry",
@@ -23,10 +23,10 @@ ANALYSIS = Analysis(
     hooks=HOOKS,
     observe=observe,
     arrays=ARRAYS,
-    summarise=summarise,
+    summarize=summarize,
     present=_present,
     examine=examine,
     settings=GeometrySettings,
 )
 
-__all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "summarise"]
+__all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "summarize"]

@@ -155,7 +155,7 @@ class EmbeddingGeometry:
         return "encoder 0, which holds its position" if self.absolute else "the static vector"
 
 
-def summarise(evidence: Evidence) -> EmbeddingGeometry:
+def summarize(evidence: Evidence) -> EmbeddingGeometry:
     """The result of a run."""
     settings = evidence.settings
     assert isinstance(settings, GeometrySettings)

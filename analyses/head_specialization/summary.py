@@ -100,10 +100,10 @@ class HeadAtlas:
     settings: HeadSettings
 
     def __str__(self) -> str:
-        labelled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
+        labeled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
         permuted = f", with permuted weights (on {self.sample} prompts) {self.permuted_labels}"
         return (
-            f"{labelled or 'None'} of {self.heads} heads {'have' if labelled > 1 else 'has'} a role on {self.prompts} prompts; "
+            f"{labeled or 'None'} of {self.heads} heads {'have' if labeled > 1 else 'has'} a role on {self.prompts} prompts; "
             f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}."
         )
 
@@ -130,7 +130,7 @@ class HeadAtlas:
         )
 
 
-def summarise(evidence: Evidence) -> HeadAtlas:
+def summarize(evidence: Evidence) -> HeadAtlas:
     """The atlas of all heads; see the module's docstring."""
     settings = evidence.settings
     assert isinstance(settings, HeadSettings)
@@ -149,8 +149,8 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         nearest=nearest,
         specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, criteria),
         existence=_existence(criteria, evidence.seed),
-        twin_labels=tuple(_labelled(twin) for twin in untrained),
-        permuted_labels=None if permuted is None else _labelled(judge_all(permuted, settings, evidence.seed)),
+        twin_labels=tuple(_labeled(twin) for twin in untrained),
+        permuted_labels=None if permuted is None else _labeled(judge_all(permuted, settings, evidence.seed)),
         copying=_copying(evidence),
         syntax=_syntax(evidence, settings),
         sample=axis_sizes(evidence.model.experiment, specs_of(ARRAYS, "experiment")).get("sample", 0),
@@ -174,7 +174,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     )
 
 
-def _labelled(verdict: Verdict) -> int:
+def _labeled(verdict: Verdict) -> int:
     return len({label.head for label in verdict.labels})
 
 

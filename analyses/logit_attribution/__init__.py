@@ -14,7 +14,7 @@ from analyses.logit_attribution.observe import hooks_on, illustrate, observe
 from analyses.logit_attribution.prompt_page import prompt_blocks
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.settings import AttributionSettings
-from analyses.logit_attribution.summary import LogitAttribution, summarise
+from analyses.logit_attribution.summary import LogitAttribution, summarize
 
 ANALYSIS = Analysis(
     name="logit_attribution",
@@ -26,11 +26,11 @@ ANALYSIS = Analysis(
     experiment=experiment,
     illustrate=illustrate,
     prompt_page=prompt_blocks,
-    summarise=summarise,
+    summarize=summarize,
     present=present,
     settings=AttributionSettings,
     more_hooks=hooks_on,
     not_comparable=side_by_side_limits,
 )
 
-__all__ = ["ANALYSIS", "AttributionSettings", "LogitAttribution", "illustrate", "observe", "present", "summarise"]
+__all__ = ["ANALYSIS", "AttributionSettings", "LogitAttribution", "illustrate", "observe", "present", "summarize"]

@@ -88,7 +88,7 @@ class LogitAttribution:
     kinds: tuple[ComponentKind, ...]
     difference: Estimate
     label: Estimate
-    centred: Estimate
+    centered: Estimate
     share: Estimate
     value: Estimate
     first_choice: Estimate
@@ -129,7 +129,7 @@ class LogitAttribution:
         return _strongest_cross(self.components, self.ranks)
 
 
-def summarise(evidence: Evidence) -> LogitAttribution:
+def summarize(evidence: Evidence) -> LogitAttribution:
     """From observations to estimates."""
     seed, cfg = evidence.seed, evidence.cfg
     observed = evidence.model.prompts
@@ -152,7 +152,7 @@ def summarise(evidence: Evidence) -> LogitAttribution:
         kinds=kinds,
         difference=plain("difference.components"),
         label=plain("label.components"),
-        centred=plain("centred.components"),
+        centered=plain("centred.components"),
         share=plain("share.components"),
         value=over(lambda values: values[:, None], "difference.value"),
         first_choice=over(lambda values: values[:, None], "first_choice"),

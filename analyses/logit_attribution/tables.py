@@ -26,7 +26,7 @@ def component_frame(result: LogitAttribution) -> pd.DataFrame:
         "rank": result.ranks.point.astype(int),
         "rank: low": result.ranks.low.astype(int),
         "rank: high": result.ranks.high.astype(int),
-        **estimate_columns("label against mean", result.centred),
+        **estimate_columns("label against mean", result.centered),
         **estimate_columns("label", result.label),
         **estimate_columns("squared length", result.share),
     })

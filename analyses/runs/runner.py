@@ -132,7 +132,7 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
 def _build(
     inputs: Inputs, model: HookedEncoderDecoder, store: Staging, progress: Progress, keep: Keep | None
 ) -> dict[str, bytes]:
-    """Observe, summarise and present; the files of the run, by relative path."""
+    """Observe, summarize and present; the files of the run, by relative path."""
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
     analyses = [item for item in inputs.analyses if why_not[item.name] is None]
@@ -168,7 +168,7 @@ def _build(
 def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRenderer) -> Section:
     """The section of an analysis, its figures begun as soon as it stands."""
     with item.named():
-        section = item.analysis.present(item.analysis.summarise(evidence))
+        section = item.analysis.present(item.analysis.summarize(evidence))
     renderer.begin([*section.blocks, *(block for page in section.pages for block in page.blocks)])
     return section
 

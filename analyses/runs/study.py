@@ -33,7 +33,7 @@ class Study:
 
     Attributes:
         analysis: the analysis.
-        result: what its `summarise` gave.
+        result: what its `summarize` gave.
         section: what its `present` made of it, as a report shows it.
     """
 
@@ -104,7 +104,7 @@ def analyse(
     item = configured(found, settings or {})
     config = make_config(seed=seed, twins=twins)
     ids = [str(number) for number in range(1, len(batch) + 1)]
-    result = found.summarise(*gather([item], model, ids, [batch], config.twins, config.seed))
+    result = found.summarize(*gather([item], model, ids, [batch], config.twins, config.seed))
     return Study(found, result, found.present(result))
 
 

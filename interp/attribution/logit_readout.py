@@ -20,7 +20,7 @@ from interp.axes import Logits
 from interp.errors import InputError
 from interp.families.residual_stream import last_norm
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import norm_bias, norm_gain, unembedding, unembedding_bias
+from interp.model.weights import norm_gain, output_bias, unembedding, unembedding_bias
 from interp.text.batch import Batch
 
 FLOAT32_GAP = 2e-6
@@ -227,7 +227,7 @@ def _token(model: HookedEncoderDecoder, tokens: Int[Tensor, "batch target"]) -> 
 def _terms(model: HookedEncoderDecoder, rows: Float[Tensor, "*rows d_model"], bias: Float[Tensor, "*rows"]) -> _Terms:
     """Of a linear read-out of the decoder's output, before the logit scale."""
     last, scale = last_norm(model.cfg, "decoder"), model.cfg.logit_scale
-    gain, norm = at_least_float32(norm_gain(model, last)), at_least_float32(norm_bias(model, last))
+    gain, norm = at_least_float32(norm_gain(model, last)), at_least_float32(output_bias(model, last))
     return scale * gain * rows, scale * rows @ norm, bias
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from interp.families.residual_stream import Step
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_bias, attention_weights, mlp_bias, norm_bias
+from interp.model.weights import attention_weights, output_bias
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,14 +66,14 @@ def writes(model: HookedEncoderDecoder, cache: ActivationCache, step: Step) -> W
         step: one of `interp.families.residual_stream.steps`.
     """
     if step.attention is not None and step.layer is not None:
-        bias = (attention_bias(model, step.attention, step.layer),) if step.bias else ()
+        bias = (output_bias(model, f"{step.name}.hook_result"),) if step.bias else ()
         return Writes(bias, cache[f"{step.name}.hook_z"], attention_weights(model, step.attention, step.layer).W_O)
     if step.kind == "mlp":
         written = cache[f"{step.name.removesuffix('.mlp')}.hook_mlp_out"]
         if not step.bias:
             return Writes((written,))
-        bias_vector = mlp_bias(model, step.name)
+        bias_vector = output_bias(model, f"{step.name}.hook_post")
         return Writes((written - bias_vector, bias_vector))
     if step.kind == "norm":
-        return Writes((norm_bias(model, step.name),) if step.bias else ())
+        return Writes((output_bias(model, step.name),) if step.bias else ())
     return Writes(() if step.kind == "unembedding" else (cache[step.name],))

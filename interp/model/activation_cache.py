@@ -42,11 +42,7 @@ class ActivationCache(ResidualStacks):
         compute_result: makes `hook_result` from z.
         gradients: whether the run kept gradients.
         directions: makes logit directions from tokens, for `logit_attrs`.
-        norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`).
-
-    Attributes:
-        batch: the batch of the forward pass.
-        norm_place: as given; sums over the stream are refused where it is `post`.
+        norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`, where the stream is no sum).
     """
 
     def __init__(

@@ -20,12 +20,7 @@ from interp.model.weights import attention_weights
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FactoredMatrix:
-    """The product of two matrices, or of many pairs of them, as its factors.
-
-    Attributes:
-        A: left factors.
-        B: right factors.
-    """
+    """The product AB of two matrices, or of many pairs of them, as its factors."""
 
     A: Float[Tensor, "*pairs rows rank"]
     B: Float[Tensor, "*pairs rank columns"]

@@ -168,11 +168,7 @@ class Generation:
 
 
 class StepRecorder:
-    """Keeps what hook points show while the host generates, one list of tensors a point.
-
-    Args:
-        points: the hook points to keep.
-    """
+    """Keeps what hook points show while the host generates, one list of tensors a point."""
 
     def __init__(self, points: Mapping[str, HookPoint]) -> None:
         self.points = points

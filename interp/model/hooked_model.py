@@ -44,11 +44,8 @@ class HookedEncoderDecoder:
         max_length: most tokens a source or target may have; by default the tokenizer's limit, or 512 where it states none.
 
     Attributes:
-        hf: the wrapped model.
-        tokenizer: its tokenizer.
-        cfg: its facts, with two depths.
+        cfg: the model's facts, with two depths; `hf`, `tokenizer` and `max_length` are as given.
         family: its row of the family table.
-        max_length: most tokens a source or target may have.
 
     Raises:
         InputError: if the model is of no supported family, or differs from what the family's row describes.

@@ -210,11 +210,7 @@ def write_corpus(
 
 
 class Corpus:
-    """The caches of `write_corpus`, opened one at a time, in order; tensors are read when asked for.
-
-    Args:
-        folder: the folder.
-        model: as for `load_cache`.
+    """The caches that `write_corpus` wrote to a folder, opened one at a time, in order, as by `load_cache`.
 
     Raises:
         InputError: if the folder has none.

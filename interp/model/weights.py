@@ -48,17 +48,6 @@ def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: i
     return AttentionWeights(W_Q, W_K, W_V, o.t().unflatten(0, heads))
 
 
-def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
-    """The bias of an attention's output projection, which no head writes; zero in T5's family.
-
-    Args:
-        model: the model.
-        kind: the kind of attention.
-        layer: layer of its stack.
-    """
-    return _bias(model.module(f"{attention_path(kind, layer)}.hook_result"))
-
-
 def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
     """The bias of an attention's values, which every head adds to its z whatever it attends to, because patterns sum to 1.
 
@@ -72,30 +61,29 @@ def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> 
     return bias
 
 
-def mlp_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """What an MLP writes whatever its neurons do; zero in T5's family.
+def output_bias(model: HookedEncoderDecoder, site: str) -> Float[Tensor, " d_model"]:
+    """What a module adds to what it hands on, whatever it reads; zeros where it has no bias, as in T5's family.
 
     Args:
         model: the model.
-        path: of the MLP, e.g. `decoder.0.mlp`.
+        site: `decoder.0.attn.hook_result` of an attention, `decoder.0.mlp.hook_post` of an MLP, `decoder.0.ln1` of a norm.
     """
-    return _bias(model.module(f"{path}.hook_post"))
+    return _bias(model.module(site))
 
 
-def norm_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """What a norm adds to what it hands on; zero in T5's family.
+def norm_gain(model: HookedEncoderDecoder, site: str) -> Float[Tensor, " d_model"]:
+    """The gain of a norm.
 
     Args:
         model: the model.
-        path: of the norm, e.g. `decoder.0.ln1`.
+        site: of the norm, e.g. `decoder.0.ln1` or `decoder.ln_final`.
     """
-    return _bias(model.module(path))
+    return _weight(model.module(site))
 
 
 def _bias(module: nn.Module) -> Tensor:
-    """A module's bias; zeros where it has none."""
     bias, weight = getattr(module, "bias", None), _weight(module)
-    return bias if isinstance(bias, Tensor) else torch.zeros(len(weight), device=weight.device, dtype=weight.dtype)
+    return bias if isinstance(bias, Tensor) else weight.new_zeros(len(weight))
 
 
 def _weight(module: nn.Module) -> Tensor:
@@ -132,27 +120,7 @@ def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
     """
     row = getattr(model.hf, "final_logits_bias", None)
     table = unembedding(model)
-    return row[0] if isinstance(row, Tensor) else torch.zeros(len(table), device=table.device, dtype=table.dtype)
-
-
-def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_model"]:
-    """The gain of a stack's final norm.
-
-    Args:
-        model: a model with final norms.
-        stack: the stack.
-    """
-    return norm_gain(model, f"{stack}.ln_final")
-
-
-def norm_gain(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """The gain of a norm.
-
-    Args:
-        model: the model.
-        path: of the norm, e.g. `decoder.0.ln1`.
-    """
-    return _weight(model.module(path))
+    return row[0] if isinstance(row, Tensor) else table.new_zeros(len(table))
 
 
 def position_bias(

@@ -51,7 +51,7 @@ class HostCall:
         return next(name for name, given in self.arguments.items() if given is value)
 
     def again(self, hidden: Tensor, **changed: Tensor | None) -> Tensor:
-        """The stream behind the module, for another stream before it.
+        """The stream behind the module, of the shape of another stream before it.
 
         Args:
             hidden: the stream, of one or more copies of the prompts; every family of the host calls it `hidden_states`. What

@@ -160,20 +160,18 @@ def _json_object(line: str, place: str) -> dict[str, object]:
             values[key] = value
         return values
 
+    wrong = ""
     try:
         value = json.loads(line, object_pairs_hook=without_duplicates)
+        if isinstance(value, dict):
+            return value
+        wrong = f"holds a JSON {_json_type(value)}, not an object"
     except PromptError:
         raise
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too large"
-        raise PromptError(
-            f'{place} is not valid JSON ({reason}); write one object a line, as {{"source": "..."}}.'
-        ) from None
-    if not isinstance(value, dict):
-        raise PromptError(
-            f'{place} holds a JSON {_json_type(value)}, not an object; write one object a line, as {{"source": "..."}}.'
-        )
-    return value
+        wrong = f"is not valid JSON ({reason})"
+    raise PromptError(f'{place} {wrong}; write one object a line, as {{"source": "..."}}.')
 
 
 def _csv_records(text: str, name: str) -> Iterator[_Record]:

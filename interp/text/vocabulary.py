@@ -84,13 +84,7 @@ def surface(piece: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A word as rows of the table.
-
-    Attributes:
-        word: the word.
-        ids: rows of its pieces.
-        pieces: its pieces.
-    """
+    """A word as rows of the table: the rows of its pieces, and the pieces."""
 
     word: str
     ids: tuple[int, ...]
@@ -104,14 +98,7 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The pieces of text of a vocabulary, as candidates for a list of neighbours.
-
-    Attributes:
-        rows: their rows in the table.
-        pieces: the pieces.
-        surfaces: what all spellings of a piece share.
-        variants: number of the surface of every candidate.
-    """
+    """The pieces of text of a vocabulary, as candidates for a list of neighbors; `variants` numbers their surfaces."""
 
     rows: Int[np.ndarray, " candidate"]
     pieces: np.ndarray

@@ -56,12 +56,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of one text.
-
-    Attributes:
-        texts: the words, in order.
-        spans: half-open character ranges of the words.
-    """
+    """The words of one text, in order, and their half-open character ranges."""
 
     texts: tuple[str, ...]
     spans: tuple[Span, ...]

@@ -292,11 +292,11 @@ def test_centre_needs_two_keys_and_some_weight():
 @given(patterns(minimum_keys=2))
 def test_centre_and_spread_are_bounded_and_mirror(drawn):
     pattern, mask = drawn
-    centre, spread = measures.center_of_mass(pattern, mask), measures.spread(pattern, mask)
-    defined = ~centre.isnan()
-    assert ((centre[defined] >= 0) & (centre[defined] <= 1 + 1e-6)).all()
+    center, spread = measures.center_of_mass(pattern, mask), measures.spread(pattern, mask)
+    defined = ~center.isnan()
+    assert ((center[defined] >= 0) & (center[defined] <= 1 + 1e-6)).all()
     assert ((spread[defined] >= 0) & (spread[defined] <= 0.5 + 1e-6)).all()
-    equal(measures.center_of_mass(pattern.flip(-1), mask.flip(-1)), 1 - centre, rtol=0, atol=1e-5)
+    equal(measures.center_of_mass(pattern.flip(-1), mask.flip(-1)), 1 - center, rtol=0, atol=1e-5)
     equal(measures.spread(pattern.flip(-1), mask.flip(-1)), spread, rtol=0, atol=1e-5)
 
 

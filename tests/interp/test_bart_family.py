@@ -18,7 +18,7 @@ from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.storage import load_cache, save_cache
-from interp.model.weights import attention_bias, attention_weights, position_bias
+from interp.model.weights import attention_weights, output_bias, position_bias
 from interp.patching.interventions import zero
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
@@ -60,7 +60,7 @@ def test_stacks_may_have_different_numbers_of_heads(heads: tuple[int, int]) -> N
         assert kept[f"{path}.hook_z"].shape[2:] == (count, 20 // count)
         assert kept[f"{path}.hook_pattern"].shape[1] == count
         assert attention_weights(model, kind, 1).W_O.shape == (count, 20 // count, 20)
-        total = kept[f"{path}.hook_result"].sum(2) + attention_bias(model, kind, 1)
+        total = kept[f"{path}.hook_result"].sum(2) + output_bias(model, f"{path}.hook_result")
         written = kept["decoder.1.hook_cross_attn_out" if kind == "cross" else f"{kind}.1.hook_attn_out"]
         torch.testing.assert_close(total, written, atol=2e-5, rtol=1e-5)
     if heads[0] == heads[1]:
@@ -174,7 +174,7 @@ def test_the_stream_of_pre_norm_models_is_the_sum_of_writers_and_biases(name: st
     torch.testing.assert_close(
         kept.decompose_resid(stack).sum(), kept.accumulated_resid(stack).values[-1], atol=2e-5, rtol=1e-5
     )
-    assert attention_bias(model, "cross", 0).abs().max() > 0.05
+    assert output_bias(model, "decoder.0.cross_attn.hook_result").abs().max() > 0.05
 
 
 @pytest.mark.parametrize("name", POST_NORM)

@@ -45,6 +45,16 @@ FOLDERS = {
     "analyses.cross_attention_focus": ("measure", "alignment", "present"),
     "analyses.embedding_geometry": ("measure", "present"),
 }
+# Notions that used to be defined twice or more, differently: each has one definition, and it is here.
+HOMES = {
+    "Estimate": "interp.statistics.estimate",
+    "Interval": "interp.statistics.intervals",
+    "logit_difference": "interp.attribution.logit_readout",
+    "decompose": "interp.attribution.direct_logit_attribution",
+    "classes": "interp.text.token_sets",
+    "replacements": "interp.patching.replacements",
+    "RecordedPass": "interp.patching.partial_forward",
+}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
 
@@ -223,6 +233,16 @@ def test_files_and_functions_stay_short() -> None:
                 if length > LONGEST_FUNCTION:
                     long.append(f"{module}.{node.name}, line {node.lineno}: {length} lines")
     assert not long, long
+
+
+def test_one_definition_each() -> None:
+    found = [
+        (node.name, module)
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in HOMES
+    ]
+    assert sorted(found) == sorted(HOMES.items())
 
 
 def test_wings_hand_on_names_and_define_nothing() -> None:

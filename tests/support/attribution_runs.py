@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
-from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, summarise
+from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, summarize
 from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
 from interp.attribution.logit_readout import (
     Readout,
@@ -57,7 +57,7 @@ def one_pass(model: HookedEncoderDecoder, batch: Batch) -> Pass:
     return Pass(model, batch, logits, cache, Settings())
 
 
-def analysed(
+def analyzed(
     model: HookedEncoderDecoder, batches: Sequence[Batch], twins: Sequence[HookedEncoderDecoder]
 ) -> LogitAttribution:
     """The result of a model on some prompts, with these models as its untrained twins."""
@@ -85,4 +85,4 @@ def analysed(
         settings=Settings(),
         seed=0,
     )
-    return summarise(evidence)
+    return summarize(evidence)

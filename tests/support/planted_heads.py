@@ -187,7 +187,7 @@ def atlas(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings | No
         settings=settings,
         seed=0,
     )
-    return ANALYSIS.summarise(evidence)
+    return ANALYSIS.summarize(evidence)
 
 
 def planted_roles(

@@ -140,12 +140,10 @@ def test_spans_of_every_language_are_of_one_sentence_or_more(tokenizer: T5Tokeni
 
 def test_a_label_is_one_piece_that_names_the_language(tokenizer: T5Tokenizer) -> None:
     tasks = Mixture(tiny_pairs(20), replace(BARE, labels=1.0), Encoder(tokenizer)).epoch(0)
-    labelled = [
-        each for examples in tasks for each in examples if tokenizer.decode(each.source).startswith("language:")
-    ]
-    assert len(labelled) == 400
+    labeled = [each for examples in tasks for each in examples if tokenizer.decode(each.source).startswith("language:")]
+    assert len(labeled) == 400
     names = Counter()
-    for each in labelled:
+    for each in labeled:
         source, name = tokenizer.decode(each.source[:-1]), tokenizer.decode(each.target[:-1])
         words = set(source.split())
         assert len(each.target) == 2

@@ -54,7 +54,7 @@ class Masses:
     head_lift: Estimate
 
 
-def summarise_masses(evidence: Evidence, version: Version) -> Masses:
+def summarize_masses(evidence: Evidence, version: Version) -> Masses:
     """Masses, lifts and base rates of one version."""
     columns = present_categories(evidence, version)
     rates = base_rates(evidence.model.prompts, version)[:, columns]

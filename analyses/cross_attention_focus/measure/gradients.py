@@ -74,7 +74,7 @@ def _describe(relevance: Relevance, single: Batch) -> dict[str, torch.Tensor]:
     }
 
 
-def summarise_gradients(evidence: Evidence) -> Gradients | None:
+def summarize_gradients(evidence: Evidence) -> Gradients | None:
     """The sample's numbers with intervals and the twins that were run on it; None if there was no sample."""
     model = evidence.model.experiment
     if not model:

@@ -20,14 +20,14 @@ _FEWEST_ROWS = 3
 
 
 def monotonicity(
-    centres: Float[Tensor, "*leading target"], mask: Bool[Tensor, "*#leading target"]
+    centers: Float[Tensor, "*leading target"], mask: Bool[Tensor, "*#leading target"]
 ) -> Float[Tensor, "*leading"]:
     """Kendall's tau-b of the centres with their row number; NaN for fewer than three rows or if all centres are equal.
 
     A pair of centres nearer than `NEAR_TIE` counts in part, so that rounding cannot turn it round.
     """
-    defined = mask & ~centres.isnan()
-    known = torch.where(defined, centres, 0.0)
+    defined = mask & ~centers.isnan()
+    known = torch.where(defined, centers, 0.0)
     pairs = (defined[..., :, None] & defined[..., None, :]).triu(1)
     steps = torch.where(pairs, ((known[..., None, :] - known[..., :, None]) / NEAR_TIE).clamp(-1.0, 1.0), 0.0)
     total, untied = pairs.sum((-1, -2)), steps.abs().sum((-1, -2))
@@ -36,18 +36,18 @@ def monotonicity(
 
 
 def diagonality(
-    centres: Float[Tensor, "*leading target"], mask: Bool[Tensor, "*#leading target"]
+    centers: Float[Tensor, "*leading target"], mask: Bool[Tensor, "*#leading target"]
 ) -> Float[Tensor, "*leading"]:
     """Pearson's correlation of the centres with their row number; NaN where `monotonicity` is."""
-    defined = (mask & ~centres.isnan()).expand(centres.shape)
+    defined = (mask & ~centers.isnan()).expand(centers.shape)
     number = defined.sum(-1, keepdim=True).clamp(min=1)
-    rows = torch.arange(centres.shape[-1], dtype=centres.dtype, device=centres.device).expand(centres.shape)
+    rows = torch.arange(centers.shape[-1], dtype=centers.dtype, device=centers.device).expand(centers.shape)
 
-    def centred(values: Tensor) -> Tensor:
+    def centered(values: Tensor) -> Tensor:
         inside = torch.where(defined, values, 0.0)
         return torch.where(defined, values - inside.sum(-1, keepdim=True) / number, 0.0)
 
-    places, times = centred(centres), centred(rows)
+    places, times = centered(centers), centered(rows)
     lengths = torch.linalg.vector_norm(places, dim=-1) * torch.linalg.vector_norm(times, dim=-1)
     # Equal centres leave a length of rounding size, whose correlation would be noise.
     enough = (defined.sum(-1) >= _FEWEST_ROWS) & (lengths > 1e-6)

@@ -117,14 +117,14 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
     span = tokens.expand(source.shape)
     categories = batch.source_categories[one_key]
     inside = measures.restrict(weights, span, LEAST_RETAINED)
-    centres = measures.center_of_mass(inside.pattern, span)
+    centers = measures.center_of_mass(inside.pattern, span)
     usable = torch.where(inside.retained.isnan(), torch.nan, (inside.retained >= LEAST_RETAINED).float())
     rowwise = {
         "entropy": measures.entropy(weights, source),
         "retained": inside.retained,
         "usable": usable,
         "span_entropy": measures.entropy(inside.pattern, span),
-        "centre": centres,
+        "centre": centers,
         "spread": measures.spread(inside.pattern, span),
     }
     means = {name: measures.masked_mean(values, rows) for name, values in rowwise.items()}
@@ -132,8 +132,8 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
     return means | {
         "mass": _mean_mass(weights, categories, rows),
         "span_mass": _mean_mass(inside.pattern, categories, rows),
-        "monotonicity": monotonicity(centres, rows),
-        "diagonality": diagonality(centres, rows),
+        "monotonicity": monotonicity(centers, rows),
+        "diagonality": diagonality(centers, rows),
         "evenness": measures.entropy(covered, tokens).squeeze(-1),
     }
 

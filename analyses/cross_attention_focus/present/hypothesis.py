@@ -35,13 +35,13 @@ def answer(focus: Focus, version: Version) -> Answer:
     if prefix is None or content is None or "not testable" in (prefix.verdict, content.verdict):
         return "not testable"
     if (prefix.verdict, content.verdict) == ("falls", "rises"):
-        return "confirmed" if _prefix_is_favoured(focus, version) else "confirmed in direction"
+        return "confirmed" if _prefix_is_favored(focus, version) else "confirmed in direction"
     if (prefix.verdict, content.verdict) == ("rises", "falls"):
         return "opposite"
     return "no trend" if (prefix.verdict, content.verdict) == ("no trend", "no trend") else "half"
 
 
-def _prefix_is_favoured(focus: Focus, version: Version) -> bool:
+def _prefix_is_favored(focus: Focus, version: Version) -> bool:
     """Whether the first layer gives the prefix more than its share of the tokens and more than untrained models do."""
     masses = focus.masses[version]
     lift = masses.layer_lift[0, masses.categories.index("prefix")]

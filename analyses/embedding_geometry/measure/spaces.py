@@ -20,7 +20,7 @@ from torch import Tensor
 from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import embedding, final_gain, unembedding
+from interp.model.weights import embedding, norm_gain, unembedding
 
 INPUT = "input embedding"
 OUTPUT = "output embedding"
@@ -40,7 +40,7 @@ def static_table(model: HookedEncoderDecoder, space: str) -> Float[np.ndarray, "
         if space == INPUT:
             table = embedding(model)
         elif model.cfg.has_final_norm:
-            table = unembedding(model) * final_gain(model, "decoder")
+            table = unembedding(model) * norm_gain(model, "decoder.ln_final")
         else:
             table = unembedding(model)
     return table.float().cpu().numpy()

@@ -114,9 +114,9 @@ def corrections(
     """Candidates and words in the order of `CORRECTIONS`; what is taken out is learned from the candidates."""
     mean = candidates.mean(axis=0, dtype=np.float64)
     top = top_directions(candidates, max(1, round(candidates.shape[1] / 100)))
-    centred = candidates - mean, words - mean
+    centered = candidates - mean, words - mean
     return [
         (candidates, words),
-        centred,
-        (without_directions(centred[0], top), without_directions(centred[1], top)),
+        centered,
+        (without_directions(centered[0], top), without_directions(centered[1], top)),
     ]

@@ -100,8 +100,8 @@ def count_hubs(table: Float[np.ndarray, "vocab d_model"], vocabulary: Vocabulary
     if most is not None and len(rows) > most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     pieces = table[rows]
-    centred = pieces - pieces.mean(axis=0, dtype=np.float64).astype(np.float32)
-    found = [mutual_neighbors(vectors, min(2 * HUB_NEIGHBORS, len(rows) - 1)) for vectors in (pieces, centred)]
+    centered = pieces - pieces.mean(axis=0, dtype=np.float64).astype(np.float32)
+    found = [mutual_neighbors(vectors, min(2 * HUB_NEIGHBORS, len(rows) - 1)) for vectors in (pieces, centered)]
     return Hubs(rows, *(occurrences(one, HUB_NEIGHBORS, len(rows)) for one in found))
 
 

@@ -26,7 +26,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, final_gain, unembedding
+from interp.model.weights import attention_weights, norm_gain, unembedding
 from interp.statistics import mean_over_prompts
 from interp.text.batch import Batch
 from interp.text.words import EOS, PAD, PREFIX
@@ -135,7 +135,7 @@ def copy_hits(
     if not chosen.any():
         return found
     prompt = words.nonzero()[:, 0]
-    read = unembedding(model) * final_gain(model, "decoder")
+    read = unembedding(model) * norm_gain(model, "decoder.ln_final")
     with torch.no_grad():
         states = _states(model, batch, kind)
         for layer, head in np.argwhere(chosen):

@@ -94,8 +94,8 @@ def _layout(distance: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
 def _classical(distance: np.ndarray) -> np.ndarray:
     """Torgerson's scaling: the two leading axes of the doubly centred squared distances, largest entry positive."""
     count = len(distance)
-    centre = np.eye(count) - 1 / count
-    values, vectors = np.linalg.eigh(-0.5 * centre @ np.square(distance) @ centre)
+    center = np.eye(count) - 1 / count
+    values, vectors = np.linalg.eigh(-0.5 * center @ np.square(distance) @ center)
     axes = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0.0))
     signs = np.sign(axes[merge_ties(np.abs(axes).T).argmax(-1), [0, 1]])
     return np.asarray(axes * np.where(signs == 0, 1.0, signs))

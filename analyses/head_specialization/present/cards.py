@@ -32,9 +32,9 @@ def cards_page(atlas: HeadAtlas) -> Page | None:
     """The page of all cards; None if no patterns were kept."""
     if not atlas.specimens:
         return None
-    labelled = {label.head for label in atlas.labels}
-    without = sum(head not in labelled for head in atlas.specimens)
-    missing = len(labelled.difference(atlas.specimens))
+    labeled = {label.head for label in atlas.labels}
+    without = sum(head not in labeled for head in atlas.specimens)
+    missing = len(labeled.difference(atlas.specimens))
     lead = count_sentence(atlas)
     if without:
         lead += (

@@ -50,10 +50,10 @@ def findings(atlas: HeadAtlas) -> tuple[str, ...]:
 
 def count_sentence(atlas: HeadAtlas) -> str:
     """How many heads have a role, and how many of the controls'."""
-    labelled = len({label.head for label in atlas.labels})
+    labeled = len({label.head for label in atlas.labels})
     untrained = sum(atlas.twin_labels)
     count = atlas.heads * len(atlas.twin_labels)
-    verb = "have" if labelled > 1 else "has"
+    verb = "have" if labeled > 1 else "has"
     permuted = ""
     if atlas.permuted_labels is not None:
         kept = " and its position bias kept" if atlas.bias else ""
@@ -61,7 +61,7 @@ def count_sentence(atlas: HeadAtlas) -> str:
             f"; with its weights permuted{kept}, {atlas.permuted_labels or 'none'} of the model's heads would have one"
         )
     return (
-        f"{labelled or 'None'} of {atlas.heads} heads {verb} a role that passes its threshold, the "
+        f"{labeled or 'None'} of {atlas.heads} heads {verb} a role that passes its threshold, the "
         f"correction for all heads and roles, and the bootstrap over {atlas.prompts} prompts; of {count} heads of "
         f"{len(atlas.twin_labels)} untrained twins, {untrained or 'none'} {'does' if untrained == 1 else 'do'}{permuted}."
     )

@@ -9,7 +9,7 @@ import scipy.stats
 
 from analyses.core.contract import Evidence
 from analyses.core.registry import get
-from analyses.cross_attention_focus import ANALYSIS, summarise
+from analyses.cross_attention_focus import ANALYSIS, summarize
 from analyses.cross_attention_focus.measure.best_heads import best_heads
 from analyses.cross_attention_focus.measure.trend import (
     Course,
@@ -53,7 +53,7 @@ def test_the_registry_finds_it_by_name() -> None:
 
 
 def test_a_reader_of_the_prefix_first_and_the_content_last_confirms_the_claim(claimed: Evidence) -> None:
-    focus = summarise(claimed)
+    focus = summarize(claimed)
     sentence = claim_sentence(focus)
     assert answer(focus, "raw") == answer(focus, "norm") == "confirmed"
     assert sentence.startswith(
@@ -67,7 +67,7 @@ def test_a_reader_of_the_prefix_first_and_the_content_last_confirms_the_claim(cl
 
 
 def test_the_model_planted_the_other_way_round_gives_the_opposite(reversed_claim: Evidence) -> None:
-    focus = summarise(reversed_claim)
+    focus = summarize(reversed_claim)
     sentence = claim_sentence(focus)
     assert answer(focus, "raw") == answer(focus, "norm") == "opposite"
     assert sentence.startswith("The opposite of the usual claim")
@@ -78,21 +78,21 @@ def test_the_model_planted_the_other_way_round_gives_the_opposite(reversed_claim
 @pytest.mark.parametrize("seed", range(4))
 def test_an_untrained_model_shows_no_trend(seed: int) -> None:
     model = untrained_twin(tiny("t5"), seed)
-    focus = summarise(evidence(model, class_batch(model)))
+    focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "no trend"
     assert claim_sentence(focus).startswith("There is no trend from the task prefix to the content, nor back")
 
 
 def test_reading_that_leaves_the_prefix_without_ever_favouring_it_is_not_reading_it_early() -> None:
     model = planted([None, None, "content"])
-    focus = summarise(evidence(model, class_batch(model)))
+    focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "confirmed in direction"
     assert "no early layer looks at the prefix more than an even spread would" in claim_sentence(focus)
 
 
 def test_half_of_the_claim_is_called_half() -> None:
     model = planted(["prefix", None, "function"])
-    focus = summarise(evidence(model, class_batch(model)))
+    focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "half"
     assert "mass on content words shows no trend, 0.00 [0.00, 0.00] in layer 0" in claim_sentence(focus)
 
@@ -106,7 +106,7 @@ def test_half_of_the_claim_is_called_half() -> None:
 )
 def test_what_cannot_be_tested_is_said_to_be_so(reads: list[str | None], prefix: int, reason: str) -> None:
     model = planted(reads)
-    focus = summarise(evidence(model, class_batch(model, prefix=prefix)))
+    focus = summarize(evidence(model, class_batch(model, prefix=prefix)))
     assert answer(focus, "raw") == "not testable"
     assert claim_sentence(focus).endswith(f"cannot be tested here: {reason}.")
     assert norm_sentence(focus) is None
@@ -115,14 +115,14 @@ def test_what_cannot_be_tested_is_said_to_be_so(reads: list[str | None], prefix:
 
 def test_a_run_of_one_prompt_is_presented_without_a_verdict() -> None:
     model = planted(["prefix", None, "content"])
-    focus = summarise(evidence(model, class_batch(model, n_prompts=1)))
+    focus = summarize(evidence(model, class_batch(model, n_prompts=1)))
     assert "the test needs at least 2 different sentences, and this run has 1" in claim_sentence(focus)
     assert focus.heads == ()
     assert present(focus).blocks
 
 
 def test_all_versions_know_what_was_planted(claimed: Evidence) -> None:
-    focus = summarise(claimed)
+    focus = summarize(claimed)
     raw, masked = focus.masses["raw"], focus.masses["masked"]
     assert raw.layer.point[0, raw.categories.index("prefix")] == pytest.approx(1.0, abs=1e-4)
     assert raw.layer_lift.point[2, raw.categories.index("content")] == pytest.approx(
@@ -209,8 +209,8 @@ def test_the_masked_example_renormalises_what_is_left(claimed: Evidence) -> None
 
 
 def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: Evidence) -> None:
-    focus = summarise(claimed)
-    section, again = present(focus), present(summarise(claimed))
+    focus = summarize(claimed)
+    section, again = present(focus), present(summarize(claimed))
     assert section.findings == again.findings
     for one, other in zip(section.blocks, again.blocks, strict=True):
         if isinstance(one, Table) and isinstance(other, Table):
@@ -234,7 +234,7 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
 
 
 def test_every_table_has_its_control_columns(claimed: Evidence) -> None:
-    tables = [block for block in present(summarise(claimed)).blocks if isinstance(block, Table)]
+    tables = [block for block in present(summarize(claimed)).blocks if isinstance(block, Table)]
     assert len(tables) == 7
     for table in tables:
         if table.name == "cross-focus-example-steps":
@@ -247,7 +247,7 @@ def test_every_table_has_its_control_columns(claimed: Evidence) -> None:
 
 
 def test_the_flow_is_said_with_its_numbers_and_shares_of_a_layer_sum_to_one(claimed: Evidence) -> None:
-    focus = summarise(claimed)
+    focus = summarize(claimed)
     sentence = flow_sentence(focus)
     target = focus.flow["alti.target"][2]
     assert with_interval(target) in sentence
@@ -264,7 +264,7 @@ def test_the_flow_is_said_with_its_numbers_and_shares_of_a_layer_sum_to_one(clai
 
 def test_the_trained_model_reads_forward_and_turns_to_the_content(bundled: HookedEncoderDecoder) -> None:
     prompts = bundled_prompts("references", 8)
-    focus = summarise(evidence(bundled, bundled.batch(prompts.sources, prompts.targets)))
+    focus = summarize(evidence(bundled, bundled.batch(prompts.sources, prompts.targets)))
     content = focus.trend("content", "raw")
     assert content is not None
     assert content.verdict == "rises"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.cross_attention_focus import FocusSettings, observe, summarise
+from analyses.cross_attention_focus import FocusSettings, observe, summarize
 from analyses.cross_attention_focus.measure.token_swaps import compare, exchanges, swapped
 from analyses.cross_attention_focus.present.section import present
 from analyses.cross_attention_focus.present.token_swaps import swap_figure, swap_sentences, swap_table
@@ -87,7 +87,7 @@ def test_a_planted_reader_of_the_exchanged_class_moves_and_even_readers_stay(mon
         "analyses.cross_attention_focus.measure.token_swaps.exchanges",
         lambda tokenizer, kind: exchange if kind == "language" else {},
     )
-    focus = summarise(evidence(model, batch))
+    focus = summarize(evidence(model, batch))
     assert list(focus.swaps) == ["language"]
     moved = focus.swaps["language"]
     assert moved.n_sentences == 12

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from analyses.core.contract import Observed, Pass
-from analyses.embedding_geometry import ANALYSIS, GeometrySettings, examine, observe, summarise
+from analyses.embedding_geometry import ANALYSIS, GeometrySettings, examine, observe, summarize
 from analyses.embedding_geometry.measure.layers import cross_cosine, layer_curves
 from analyses.embedding_geometry.measure.spaces import INPUT, OUTPUT, decoder_spaces, encoder_spaces, static_table
 from analyses.embedding_geometry.present.section import present
@@ -148,7 +148,7 @@ def _planted(model: HookedEncoderDecoder, distance: float) -> HookedEncoderDecod
 def test_planted_groups_are_found_and_sentinels_are_no_neighbors(tiny_byt5: HookedEncoderDecoder) -> None:
     model = _planted(tiny_byt5, 12.0)
     batch = model.batch(["translate English to German: one two", "b: three four"], ["eins zwei", "drei"])
-    result = summarise(evidence(model, [batch], LETTERS))
+    result = summarize(evidence(model, [batch], LETTERS))
     primary = result.comparisons[0]
     assert primary.n_words == 5
     assert primary.test is not None
@@ -166,7 +166,7 @@ def test_planted_groups_are_found_and_sentinels_are_no_neighbors(tiny_byt5: Hook
 
 def test_unplanted_groups_are_said_not_to_lie_apart(tiny_byt5: HookedEncoderDecoder) -> None:
     batch = tiny_byt5.batch(["one two", "three four"], ["eins zwei", "drei"])
-    section = present(summarise(evidence(tiny_byt5, [batch], LETTERS)))
+    section = present(summarize(evidence(tiny_byt5, [batch], LETTERS)))
     assert section.findings[0].startswith("Groups do not lie apart beyond chance")
 
 
@@ -175,7 +175,7 @@ def test_a_run_of_one_sentence_says_what_it_cannot_say(tiny_byt5: HookedEncoderD
     batch = tiny_byt5.batch(
         sources, ["eins zwei drei"] * len(sources), prefixes=[s[: s.find(":") + 1] for s in sources]
     )
-    section = present(summarise(evidence(tiny_byt5, [batch], LETTERS)))
+    section = present(summarize(evidence(tiny_byt5, [batch], LETTERS)))
     assert any("Anisotropy is not defined in encoder 0" in finding for finding in section.findings)
     assert any("at least 8 different sentences" in finding for finding in section.findings)
     assert not any("nan" in finding.split() for finding in section.findings)
@@ -198,7 +198,7 @@ def test_examine_leaves_rows_of_sentinels_and_unused_rows_out(tiny_byt5: HookedE
 
 def test_the_bundled_model_knows_its_chairs(bundled: HookedEncoderDecoder) -> None:
     sources = ["translate English to German: A dog sleeps.", "translate English to French: The horse runs fast."]
-    result = summarise(evidence(bundled, [bundled.batch(sources)], QUICK))
+    result = summarize(evidence(bundled, [bundled.batch(sources)], QUICK))
     words = {word.word: word for word in result.words}
     assert "▁chairs" in dict(words["chair"].neighbors["raw"])
     assert words["chair"].nearest["raw"].point > words["chair"].nearest["raw"].control_high

@@ -172,12 +172,12 @@ def test_every_labelled_head_has_a_card_with_evidence_controls_and_importance(pl
 
 
 def test_where_hardly_any_head_has_a_role_cards_of_the_nearest_say_so(planted, bare):
-    for found, labelled in ((planted, 3), (bare, 0)):
+    for found, labeled in ((planted, 3), (bare, 0)):
         page = cards_page(found)
         cards = [block for block in page.blocks if isinstance(block, Card)]
         assert len(cards) == 6
-        assert sum("No role. It is nearest to" in card_html(block) for block in cards) == 6 - labelled
-        assert f"{6 - labelled} of these cards are of heads that come near a role and have none" in page.lead
+        assert sum("No role. It is nearest to" in card_html(block) for block in cards) == 6 - labeled
+        assert f"{6 - labeled} of these cards are of heads that come near a role and have none" in page.lead
     assert page.lead.startswith("None of 32 heads has a role")
 
 

@@ -20,7 +20,7 @@ from interp.attribution.components import components_of
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Report, Section, Table, render
 from interp.text.batch import Batch, collate
-from tests.support.attribution_runs import analysed
+from tests.support.attribution_runs import analyzed
 from tests.support.models import random_batch, tiny
 
 pytestmark = pytest.mark.slow
@@ -160,7 +160,7 @@ def test_causal_frame_and_blocks(checked: AblationCheck) -> None:
 
 def test_the_section_takes_the_sample_in(batches: list[Batch]) -> None:
     """What the sample gave joins findings, evidence and limits; an empty sample changes nothing."""
-    result = analysed(tiny("t5"), batches, [tiny("t5", seed=1)])
+    result = analyzed(tiny("t5"), batches, [tiny("t5", seed=1)])
     assert with_experiments(result, {}, [], 0) is result
     model, twin = (experiment(tiny("t5", seed=seed), batches, SETTINGS) for seed in (0, 1))
     plain, full = present(result), present(with_experiments(result, model, [twin], 0))

@@ -24,7 +24,7 @@ from interp.patching.activation_patching import patch_sites, sites
 from interp.patching.minimal_pairs import pair_batch
 from interp.report import Figure, Table
 from interp.text.words import PAD
-from tests.support.attribution_runs import analysed, one_pass
+from tests.support.attribution_runs import analyzed, one_pass
 from tests.support.learnt_bart import learnt_bart
 from tests.support.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.tokenizers import byte_pair_tokenizer
@@ -41,7 +41,7 @@ def result(request: pytest.FixtureRequest) -> LogitAttribution:
     model = tiny(request.param)
     twins = [untrained_twin(model, seed) for seed in (1, 2)]
     batches = [random_batch(model, *LENGTHS, seed=seed, same_prefix=True) for seed in (0, 1)]
-    found = analysed(model, batches, twins)
+    found = analyzed(model, batches, twins)
     return with_experiments(found, experiment(model, batches, SETTINGS), [experiment(twins[0], batches, SETTINGS)], 0)
 
 
@@ -142,7 +142,7 @@ def test_a_planted_head_is_found(name: str) -> None:
         weight.zero_()
         if layer == 1:
             weight[:, 4:6] = 3 * kept
-    found = analysed(model, [random_batch(model, *LENGTHS)], [untrained_twin(model, seed) for seed in (1, 2)])
+    found = analyzed(model, [random_batch(model, *LENGTHS)], [untrained_twin(model, seed) for seed in (1, 2)])
     assert str(found.strongest_cross) == "XL1H2"
     frame = component_frame(found).set_index("component")
     silent = frame[frame["kind"].isin(["self-attention head", "cross-attention head", "MLP"])].drop("XL1H2")
@@ -197,7 +197,7 @@ def test_minimal_pairs_are_patched_on_a_bart_that_learnt_them() -> None:
     assert found.correlation[1, 0] > 0.7, "integrated gradients follow the exact effects"
     batch = model.batch(["The man is reading a book.", "The dog is sleeping.", "The old woman drinks."])
     twins = [untrained_twin(model, seed) for seed in (1, 2)]
-    result = replace(analysed(model, [batch], twins), patching=found)
+    result = replace(analyzed(model, [batch], twins), patching=found)
     section = present(result)
     assert any("without their task prefix (positions='learned'" in limit for limit in section.limits)
     assert any("bundled minimal pairs flip this model's answer (gender " in sentence for sentence in section.findings)

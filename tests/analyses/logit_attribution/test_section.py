@@ -16,7 +16,7 @@ from interp.report import Figure, Report, Table, render
 from interp.report.numbers import number
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES, EOS, PAD
-from tests.support.attribution_runs import analysed, one_pass
+from tests.support.attribution_runs import analyzed, one_pass
 from tests.support.models import random_batch, tiny
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ LENGTHS = ((15, 12, 19, 13, 14, 16), (13, 17, 12, 15, 14, 16))
 def random_result() -> LogitAttribution:
     model = tiny("v1.1")
     batches = [random_batch(model, *LENGTHS), random_batch(model, *LENGTHS, seed=1)]
-    return analysed(model, batches, [tiny("v1.1", seed=seed) for seed in (1, 2, 3)])
+    return analyzed(model, batches, [tiny("v1.1", seed=seed) for seed in (1, 2, 3)])
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def planted_result() -> LogitAttribution:
         weight.zero_()
         if layer == 1:
             weight[:, 8:12] = 3 * kept
-    return analysed(model, [random_batch(model, *LENGTHS)], [tiny("t5", seed=seed) for seed in (1, 2)])
+    return analyzed(model, [random_batch(model, *LENGTHS)], [tiny("t5", seed=seed) for seed in (1, 2)])
 
 
 def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) -> None:
@@ -84,8 +84,8 @@ def test_label_value_is_the_mean_of_the_labels_logits(tiny_t5: HookedEncoderDeco
         assert arrays["label.value"][prompt] == pytest.approx(float(chosen.mean()), abs=1e-5)
         others = logits.scatter(-1, labels[:, None], float("-inf")).amax(-1)
         assert arrays["difference.value"][prompt] == pytest.approx(float((chosen - others).mean()), abs=1e-5)
-        centred = float((chosen - logits.mean(-1)).mean())
-        assert arrays["centred.value"][prompt] == pytest.approx(centred, abs=1e-5)
+        centered = float((chosen - logits.mean(-1)).mean())
+        assert arrays["centred.value"][prompt] == pytest.approx(centered, abs=1e-5)
         assert arrays["first_choice"][prompt] == pytest.approx(float((logits.argmax(-1) == labels).float().mean()))
 
 
@@ -179,7 +179,7 @@ def test_a_gap_beyond_float32_is_flagged(random_result: LogitAttribution) -> Non
 
 def test_a_run_without_twins_says_so() -> None:
     model = tiny("t5")
-    result = analysed(model, [random_batch(model)], [])
+    result = analyzed(model, [random_batch(model)], [])
     section = present(result)
     assert "no untrained twins in this run" in section.findings[0]
     assert np.isnan(result.difference.control_mean).all()
@@ -205,7 +205,7 @@ def test_bundled_model_translates_through_content_words(bundled: HookedEncoderDe
         "translate English to German: The children play in the snow in front of the house.",
         "translate English to French: A woman sells fruit and fish at a market.",
     ])
-    result = analysed(bundled, [batch], [untrained_twin(bundled, seed) for seed in (1, 2)])
+    result = analyzed(bundled, [batch], [untrained_twin(bundled, seed) for seed in (1, 2)])
     assert result.completeness.worst <= 2e-6
     assert result.value.point[0] > 1
     assert result.value.controls.max() < 0

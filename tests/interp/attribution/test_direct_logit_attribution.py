@@ -14,7 +14,7 @@ from interp.families.residual_stream import last_norm, norms, steps
 from interp.hooks.names import HeadId, attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import final_gain, unembedding
+from interp.model.weights import norm_gain, unembedding
 from interp.text.batch import Batch
 from tests.support.attribution_runs import Decomposed
 from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
@@ -56,7 +56,7 @@ def test_in_t5_a_component_is_its_write_read_under_the_final_norm(name: str) -> 
     run = Decomposed(tiny(name))
     model, cfg = run.model, run.model.cfg
     _, cache = model.run_with_cache(run.batch)
-    directions = cfg.logit_scale * final_gain(model, "decoder") * unembedding(model)[label_tokens(run.batch)]
+    directions = cfg.logit_scale * norm_gain(model, "decoder.ln_final") * unembedding(model)[label_tokens(run.batch)]
     read = directions / cache["decoder.ln_final.hook_scale"]
     expected = {"embedding": (cache["decoder.hook_embed"] * read).sum(-1)}
     for layer in range(cfg.n_decoder_layers):

@@ -25,11 +25,11 @@ def test_who_ties_for_the_last_place_gets_a_share_of_it() -> None:
 
 def test_a_common_direction_makes_hubs_and_centring_mends_it() -> None:
     cloud = np.random.default_rng(0).normal(size=(1500, 100)) + 0.5
-    raw, centred = (
+    raw, centered = (
         skewness(occurrences(mutual_neighbors(vectors, 20), 10, 1500))
         for vectors in (cloud, cloud - cloud.mean(axis=0))
     )
-    assert centred < 0.5 < 1.5 < raw
+    assert centered < 0.5 < 1.5 < raw
 
 
 def test_csls_takes_a_hub_out_of_the_way() -> None:

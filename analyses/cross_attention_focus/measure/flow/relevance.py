@@ -93,7 +93,7 @@ def _propagate(model: HookedEncoderDecoder, cache: ActivationCache, rows: Tensor
         cross = torch.zeros_like(reading) if cross is None else cross
         cross = cross + step @ cross
         target = target + step @ target
-        cross = cross + _normalised(target).mT @ reading @ _normalised(source)
+        cross = cross + _normalized(target).mT @ reading @ _normalized(source)
     assert target is not None
     assert cross is not None
     copies = torch.arange(len(rows), device=rows.device)
@@ -104,7 +104,7 @@ def _identity(step: Tensor) -> Tensor:
     return torch.eye(step.shape[-1], dtype=step.dtype, device=step.device).expand(step.shape)
 
 
-def _normalised(relevance: Tensor) -> Tensor:
+def _normalized(relevance: Tensor) -> Tensor:
     """N(R), with the guard for rows that have no relevance beyond their own."""
     identity = _identity(relevance)
     excess = relevance - identity
