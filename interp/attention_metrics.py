@@ -15,6 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+# A hundred times what float32 rounds.
+_ROUNDING = 1e-5
+
 
 class Distances(NamedTuple):
     """Attention distances in tokens, each [*leading query]; `uniform` is what an even spread over legal keys gives."""
@@ -137,7 +140,9 @@ def attention_distance(
 
 
 def strongest_key(pattern: Float[Tensor, "*leading query key"], mask: Bool[Tensor, "*#leading query key"]) -> Strongest:
-    """Legal key with the largest weight; the lowest index among ties. Its weight is the confidence of Voita et al. 2019.
+    """Legal key with the largest weight, which is the confidence of Voita et al. 2019; the lowest index among ties.
+
+    Weights that differ by rounding alone are tied, so that the key is the same on every machine.
 
     Args:
         pattern: attention weights.
@@ -146,7 +151,7 @@ def strongest_key(pattern: Float[Tensor, "*leading query key"], mask: Bool[Tenso
     legal, n_keys = mask.expand_as(pattern), pattern.shape[-1]
     weights = pattern.masked_fill(~legal, -torch.inf)
     largest = weights.amax(-1, keepdim=True)
-    winners = legal & (weights == largest)
+    winners = legal & (weights >= largest * (1 - _ROUNDING))
     # torch.argmax on booleans promises no order among ties; the smallest index among the winners does.
     first = torch.arange(n_keys, device=pattern.device).expand_as(pattern).masked_fill(~winners, n_keys).amin(-1)
     key = torch.where(first < n_keys, first, -1)
@@ -219,7 +224,7 @@ def lift(mass: Float[np.ndarray, "*cells"], base_rate: Float[np.ndarray, "*#cell
         mass: share of the attention, such as a `category_mass`.
         base_rate: share of the keys, broadcast against the masses.
     """
-    return np.divide(mass, base_rate, out=np.full_like(mass, np.nan), where=base_rate > 0)
+    return np.asarray(np.divide(mass, base_rate, out=np.full_like(mass, np.nan), where=base_rate > 0))
 
 
 def center_of_mass(

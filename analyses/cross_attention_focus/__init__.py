@@ -2,7 +2,7 @@
 
 Everybody repeats that early decoder layers look at the task prefix and later ones at the content. This analysis confirms or
 refutes it for a model and a prompt set, per layer and head, with base rates, intervals, tests and untrained controls
-(definitions: `observe`, `category_mass`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussa 2021).
+(definitions: `observe`, `category_mass`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussà 2021).
 """
 
 from analyses.core.contract import Analysis

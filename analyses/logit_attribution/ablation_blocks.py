@@ -64,8 +64,8 @@ def _repair(check: AblationCheck, norms: str) -> str:
     )
     return (
         f"The head most missed is {labels[place]}: zeroing it changes the logit difference by {total}, of which {direct} is "
-        f"direct ({anew} with {norms} taken anew) and {repair} is the answer of later components. Summed over heads, zeroed one at a "
-        f"time, total effects are {number(check.total.point[ZERO].sum())} and direct effects "
+        f"direct ({anew} with {norms} taken anew) and {repair} is the answer of later components. Summed over heads, zeroed "
+        f"one at a time, total effects are {number(check.total.point[ZERO].sum())} and direct effects "
         f"{number(check.frozen.point[ZERO].sum())}."
     )
 

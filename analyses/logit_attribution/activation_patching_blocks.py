@@ -29,7 +29,7 @@ def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
             f"Of {found.candidates} bundled minimal pairs only {found.flipping} flip this model's answer, too few to patch on.",
         )
     restores, needed = (largest(shares.point)[0] for shares in (found.denoise, found.noise))
-    gradient, integrated = (interval(*bounds, 3, number) for bounds in found.correlation)
+    gradient, integrated = (interval(point, low, high, 3, number) for point, low, high in found.correlation)
     return (
         f"{sum(found.flips)} of {len(found.flips)} bundled minimal pairs flip this model's answer ({_by_kind(found)}). On "
         f"{sum(found.used)} of them, every site by itself was moved between the clean and the corrupted run: the clean "

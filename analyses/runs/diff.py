@@ -86,7 +86,7 @@ def _tables(name: str, one: Path, two: Path, rtol: float, atol: float) -> Iterat
         return
     if rtol or atol:
         # Rows ordered by a number may change places where two of them are nearly equal, and are the same rows.
-        names = [column for column in left if not pd.api.types.is_float_dtype(left[column].dtype)]
+        names = [str(column) for column in left if not pd.api.types.is_float_dtype(left[column].dtype)]
         names = [column for column in names if left[column].dtype == right[column].dtype]
         left, right = (frame.sort_values(names, ignore_index=True) if names else frame for frame in (left, right))
     for column in left.columns:

@@ -6,8 +6,8 @@ anything is 0.
     mean cosine           (‖Σ x̂‖² - N) / (N (N-1)), all pairs without building them          Ethayarajh 2019 (anisotropy)
     participation ratio   PR = (Σλ)² / Σλ², λ the eigenvalues of the covariance
     IsoScore              (PR - 1) / (n - 1) for n features: the same number on another scale  Rudman et al. 2022
-    partition isotropy    min Z(c) / max Z(c), Z(c) = Σ exp⟨x̂, c⟩, c = ± eigenvectors of XᵀX     Mu & Viswanath 2018
-    all but the top       subtract the mean, then the first D principal components            Mu & Viswanath 2018
+    partition isotropy    min Z(c) / max Z(c), Z(c) = Σ exp⟨x̂, c⟩, c = ± eigenvectors of XᵀX     Mu and Viswanath 2018
+    all but the top       subtract the mean, then the first D principal components            Mu and Viswanath 2018
     principal map         full SVD of the centered rows, largest |loading| of every axis positive
 """
 
@@ -35,7 +35,7 @@ def unit_rows(vectors: Float[np.ndarray, "*items feature"]) -> Float[np.ndarray,
     """
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
-    return np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0)
+    return np.asarray(np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0))
 
 
 def cosine_matrix(vectors: Vectors, others: Float[np.ndarray, "other feature"] | None = None) -> Cosines:
@@ -46,7 +46,7 @@ def cosine_matrix(vectors: Vectors, others: Float[np.ndarray, "other feature"] |
         others: what they are compared with; by default themselves.
     """
     unit = unit_rows(vectors)
-    return np.clip(unit @ (unit if others is None else unit_rows(others)).T, -1.0, 1.0)
+    return np.asarray(np.clip(unit @ (unit if others is None else unit_rows(others)).T, -1.0, 1.0))
 
 
 def mean_cosine(vectors: Vectors) -> float:
@@ -118,7 +118,7 @@ def iso_score(eigenvalues: Float[np.ndarray, " feature"]) -> float:
 
 
 def partition_isotropy(vectors: Vectors) -> float:
-    """How evenly the partition function spreads over directions, 1 for a perfectly isotropic cloud (Mu & Viswanath 2018).
+    """How evenly the partition function spreads over directions, 1 for a perfectly isotropic cloud (Mu and Viswanath 2018).
 
     Rows are brought to length 1 first: T5 v1.1 has embeddings of standard deviation 12, whose exponentials overflow. Both signs
     of every eigenvector are tried, since its sign means nothing.
@@ -146,7 +146,7 @@ def top_directions(vectors: Vectors, n_directions: int) -> Float[np.ndarray, "di
 
 
 def without_directions(vectors: Vectors, directions: Float[np.ndarray, "direction feature"]) -> Vectors:
-    """Rows with their part along some directions taken out (Mu & Viswanath 2018).
+    """Rows with their part along some directions taken out (Mu and Viswanath 2018).
 
     Args:
         vectors: any rows.

@@ -28,7 +28,7 @@ _EQUAL = 1e-10
 
 
 def gram_arrangement(vectors: Vectors) -> Arrangement:
-    """The U-centered Gram matrix of the items, for debiased CKA (Székely & Rizzo 2014; Song et al. 2012).
+    """The U-centered Gram matrix of the items, for debiased CKA (Székely and Rizzo 2014; Song et al. 2012).
 
     Args:
         vectors: the items in one space.

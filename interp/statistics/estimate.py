@@ -6,11 +6,12 @@ else an estimate should carry (another interval, controls of another kind) belon
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interp.statistics.intervals import Interval, bootstrap_mean
+from interp.statistics.intervals import Index, Interval, bootstrap_mean
 from interp.statistics.means import mean_over_prompts
 
 TITLES = ("low", "high", "twins mean", "twins low", "twins high")
@@ -64,14 +65,12 @@ class Estimate:
         """Whether the whole interval lies outside the range of the controls; false without controls."""
         return np.asarray((self.low > self.control_high) | (self.high < self.control_low))
 
-    def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> "Estimate":
+    def __getitem__(self, index: Index) -> "Estimate":
         """Some of the cells, indexed as `point` is."""
         places = index if isinstance(index, tuple) else (index,)
         return Estimate(self.interval[index], np.asarray(self.controls[(slice(None), *places)]))
 
-    def columns(
-        self, name: str, prefix: str | None = None, titles: Sequence[str] = TITLES
-    ) -> dict[str, np.ndarray | float]:
+    def columns(self, name: str, prefix: str | None = None, titles: Sequence[str] = TITLES) -> dict[str, Any]:
         """The estimate as columns of a table: floats for a single cell, arrays for several.
 
         Args:
@@ -91,7 +90,7 @@ def estimate_mean(
     seed: int,
     resamples: int = 10_000,
 ) -> Estimate:
-    """Mean over prompts with its bootstrap interval and the means of the controls (Efron & Tibshirani 1993).
+    """Mean over prompts with its bootstrap interval and the means of the controls (Efron and Tibshirani 1993).
 
     Args:
         values: a number for every prompt; NaN is "no value" and left out.

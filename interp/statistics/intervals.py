@@ -8,11 +8,16 @@ Memory does not grow with the number of prompts times the number of draws: weigh
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from interp.statistics.exact import check_values, flat_cells, whole_numbers
+
+Place = SupportsIndex | slice | EllipsisType
+Index = Place | tuple[Place, ...]
 
 # Numbers held at once: 2 MiB of weights a block, 16 MiB of draws a chunk of cells.
 _BLOCK = 2**18
@@ -35,7 +40,7 @@ class Interval:
     high: Float[np.ndarray, "*cells"]
     count: Int[np.ndarray, "*cells"]
 
-    def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> "Interval":
+    def __getitem__(self, index: Index) -> "Interval":
         """Some of the cells, indexed as `point` is."""
         return Interval(*(np.asarray(part[index]) for part in (self.point, self.low, self.high, self.count)))
 
@@ -79,7 +84,7 @@ def resampled_means(
 def bootstrap_mean(
     values: Float[np.ndarray, " prompt *cells"], seed: int, resamples: int = 10_000, level: float = 0.95
 ) -> Interval:
-    """Mean over prompts with the percentile interval of its bootstrap distribution (Efron & Tibshirani 1993).
+    """Mean over prompts with the percentile interval of its bootstrap distribution (Efron and Tibshirani 1993).
 
     Percentile intervals are somewhat short for few prompts: with 10 prompts, a nominal 95 % cover about 90 %.
 
@@ -127,7 +132,7 @@ def bootstrap_ratio(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Interval:
-    """Ratio of means, Σ numerator / Σ denominator, with its percentile interval (Efron & Tibshirani 1993).
+    """Ratio of means, Σ numerator / Σ denominator, with its percentile interval (Efron and Tibshirani 1993).
 
     Resamples whose denominators sum to zero are left out. Where denominators of both signs bring that sum near zero,
     no interval of a ratio can be trusted: look at the interval of the denominators first.

@@ -16,7 +16,7 @@ _EQUAL = 1e-9
 def family_wise_p_values(
     observed: Float[np.ndarray, "*cells"], maxima: Float[np.ndarray, " permutation"]
 ) -> Float[np.ndarray, "*cells"]:
-    """Family-wise p = (1 + #{maxima ≥ observed}) / (1 + R) (Westfall & Young 1993).
+    """Family-wise p = (1 + #{maxima ≥ observed}) / (1 + R) (Westfall and Young 1993).
 
     Args:
         observed: statistics of which large ones are extreme, all on one scale; NaN stays NaN.
@@ -36,7 +36,7 @@ def family_wise_p_values(
 def max_statistic_p_values(
     observed: Float[np.ndarray, " cell"], null: Float[np.ndarray, "draw cell"]
 ) -> Float[np.ndarray, " cell"]:
-    """Family-wise p-values of statistics that have unequal nulls (Westfall & Young 1993).
+    """Family-wise p-values of statistics that have unequal nulls (Westfall and Young 1993).
 
     Each cell is standardized by its own null, so that one with a wide null does not set the bar for all.
 
@@ -58,7 +58,7 @@ def false_discovery(
 ) -> Float[np.ndarray, "*cells"]:
     """Adjusted p-values: those at most q form a list with an expected share of at most q false discoveries.
 
-    "bh" is Benjamini & Hochberg 1995, for independent or positively dependent tests; "by" is Benjamini & Yekutieli
+    "bh" is Benjamini and Hochberg 1995, for independent or positively dependent tests; "by" is Benjamini and Yekutieli
     2001, for any dependence.
 
     Args:

@@ -32,7 +32,7 @@ def bootstrap_ranks(values: Float[np.ndarray, "prompt item"], seed: int, resampl
     Args:
         values: a number for every prompt and item.
         seed: of the resamples.
-        resamples: of the prompts (Efron & Tibshirani 1993).
+        resamples: of the prompts (Efron and Tibshirani 1993).
 
     Raises:
         ValueError: No prompts, an infinite value, or fewer than one resample.
@@ -70,7 +70,7 @@ def page_trend_test(
 
 
 def spearman(first: Float[np.ndarray, " item"], second: Float[np.ndarray, " item"]) -> RankTest:
-    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items (Spearman 1904).
+    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items.
 
     Statistic and p-value are NaN for fewer than three pairs or a constant list.
 

@@ -78,7 +78,7 @@ def max_statistic_test(
     permutations: int = 10_000,
     alternative: Alternative = "two-sided",
 ) -> SignFlipTest:
-    """Standardized sums and family-wise p-values of all cells: which have a mean other than 0 (Westfall & Young 1993)?
+    """Standardized sums and family-wise p-values of all cells: which have a mean other than 0 (Westfall and Young 1993)?
 
     The statistic of a cell is z = Σ v / sqrt(Σ v²), which has variance 1 under sign flips, so that noisy cells do not
     drown quiet ones; it rises with Student's t. A cell's p-value compares its z with the largest z of any cell under

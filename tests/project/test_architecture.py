@@ -40,7 +40,11 @@ ORDER = (
 ANALYSES = tuple(f"analyses.{name}" for name in ("head_specialization", "cross_attention_focus", "logit_attribution"))
 ANALYSES = (*ANALYSES, "analyses.embedding_geometry")
 # Folders inside a wing, in the order in which they may import each other.
-FOLDERS = {"analyses.head_specialization": ("measure", "roles", "present")}
+FOLDERS = {
+    "analyses.head_specialization": ("measure", "roles", "present"),
+    "analyses.cross_attention_focus": ("measure", "alignment", "present"),
+    "analyses.embedding_geometry": ("measure", "present"),
+}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
 

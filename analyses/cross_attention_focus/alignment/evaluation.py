@@ -48,8 +48,8 @@ class SystemScore:
     @property
     def error(self) -> Estimate:
         """The alignment error rate over all sentences, beside that in the twins."""
-        bounds = (np.array(bound) for bound in (self.score.aer, self.score.low, self.score.high))
-        return controlled(Interval(*bounds, np.array(self.score.n_links)), self.twins)
+        point, low, high = (np.array(bound) for bound in (self.score.aer, self.score.low, self.score.high))
+        return controlled(Interval(point, low, high, np.array(self.score.n_links)), self.twins)
 
 
 @dataclass(frozen=True, slots=True)

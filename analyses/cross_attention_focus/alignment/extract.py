@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from interp.statistics import merge_ties
 from interp.text.word_links import Links
 
 Step = Literal["output", "input"]
@@ -80,7 +81,7 @@ def _by_words(rows: np.ndarray, columns: np.ndarray, target_word: np.ndarray) ->
     by_unit = rows @ (unit[:, None] == np.arange(n_words + len(columns)))
     links: list[set[tuple[int, int]]] = [set() for _ in rows]
     for word in np.unique(target_word[target_word >= 0]):
-        best = by_unit[:, target_word == word].mean(1).argmax(-1)
+        best = merge_ties(by_unit[:, target_word == word].mean(1)).argmax(-1)
         for system, source in enumerate(best):
             if source < n_words:
                 links[system].add((int(source), int(word)))
@@ -88,7 +89,7 @@ def _by_words(rows: np.ndarray, columns: np.ndarray, target_word: np.ndarray) ->
 
 
 def _by_pieces(rows: np.ndarray, columns: np.ndarray, target_word: np.ndarray) -> list[Links]:
-    best = columns[rows.argmax(-1)]  # system target
+    best = columns[merge_ties(rows).argmax(-1)]  # system target
     return [
         frozenset(
             (int(source), int(word)) for source, word in zip(row, target_word, strict=True) if source >= 0 and word >= 0

@@ -64,7 +64,7 @@ def summarise_masses(evidence: Evidence, version: Version) -> Masses:
         masses = [masses_of(one.prompts, version, unit)[..., columns] for one in observed]
         rate = np.expand_dims(rates, tuple(range(1, masses[0].ndim - 1)))
         lifts = [lift(mass, rate) for mass in masses]
-        return tuple(estimate_mean(model, twins, evidence.seed) for model, *twins in (masses, lifts))
+        return estimate_mean(masses[0], masses[1:], evidence.seed), estimate_mean(lifts[0], lifts[1:], evidence.seed)
 
     layer, layer_lift = both("layer")
     head, head_lift = both("head")
@@ -85,7 +85,7 @@ def base_rates(arrays: Arrays, version: Version) -> Float[np.ndarray, "prompt ca
         return rates
     inside = rates * [name not in _OUTSIDE_SPAN for name in CATEGORIES]
     total = inside.sum(1, keepdims=True)
-    return np.divide(inside, total, out=np.full_like(inside, np.nan), where=total > 0)
+    return np.asarray(np.divide(inside, total, out=np.full_like(inside, np.nan), where=total > 0))
 
 
 def present_categories(evidence: Evidence, version: Version) -> list[int]:

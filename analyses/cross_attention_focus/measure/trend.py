@@ -123,7 +123,7 @@ def rank_correlations(masses: Float[np.ndarray, "prompt layer"]) -> Float[np.nda
     ranks -= ranks.mean(axis=1, keepdims=True)
     layers = np.arange(masses.shape[1]) - (masses.shape[1] - 1) / 2
     lengths = np.linalg.norm(ranks, axis=1) * np.linalg.norm(layers)
-    return np.divide(ranks @ layers, lengths, out=np.zeros(len(masses)), where=lengths > 0)
+    return np.asarray(np.divide(ranks @ layers, lengths, out=np.zeros(len(masses)), where=lengths > 0))
 
 
 def prediction_interval(changes: Float[np.ndarray, " twin"], level: float = 0.95) -> tuple[float, float]:

@@ -101,7 +101,12 @@ def _word_pairs() -> dict[str, tuple[WordPair, ...]]:
 def _usages() -> tuple[Usage, ...]:
     """A line with a bar names a word and a sense, and the next four are its sentences."""
     blocks = [block.splitlines() for block in _text("word_senses.txt").split("\n\n")]
-    return tuple(Usage(*block[0].split(" | "), sentence) for block in blocks for sentence in block[1:])
+    return tuple(
+        Usage(word, sense, sentence)
+        for heading, *sentences in blocks
+        for word, sense in [heading.split(" | ")]
+        for sentence in sentences
+    )
 
 
 _COLUMNS = tuple(zip(*(line.split() for line in _text("translations.txt").splitlines()), strict=True))
