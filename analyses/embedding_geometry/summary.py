@@ -75,12 +75,12 @@ class Hub:
 
     Attributes:
         piece: the piece.
-        count: in how many lists of ten it stands, in part where it ties for the last place.
+        lists: in how many lists of ten it stands, in part where it ties for the last place.
         norm: length of its row.
     """
 
     piece: str
-    count: float
+    lists: float
     norm: float
 
 

@@ -1,5 +1,7 @@
 """Tables: every number with its interval and its control."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -10,7 +12,7 @@ from interp.report import Table
 from interp.statistics import Estimate, falling_order
 
 
-def estimate_columns(name: str, estimate: Estimate) -> dict[str, np.ndarray | float]:
+def estimate_columns(name: str, estimate: Estimate) -> dict[str, Any]:
     """An estimate as columns: mean, interval, mean and range of the twins."""
     return estimate.columns(name, f"{name}: ", ("low", "high", "twins", "twins low", "twins high"))
 

@@ -63,7 +63,7 @@ def _best(similarity: np.ndarray, k: int, variants: np.ndarray | None) -> np.nda
     while True:
         floor = np.partition(similarity, -considered)[-considered]
         rows = np.flatnonzero((similarity >= floor) & np.isfinite(similarity))
-        rows = rows[falling_order(similarity[rows])]
+        rows = np.asarray(rows[falling_order(similarity[rows])])
         if variants is not None:
             _, first = np.unique(variants[rows], return_index=True)
             rows = rows[np.sort(first)]

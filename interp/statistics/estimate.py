@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from interp.statistics.intervals import Interval, bootstrap_mean
+from interp.statistics.intervals import Index, Interval, bootstrap_mean
 from interp.statistics.means import mean_over_prompts
 
 TITLES = ("low", "high", "twins mean", "twins low", "twins high")
@@ -65,14 +65,12 @@ class Estimate:
         """Whether the whole interval lies outside the range of the controls; false without controls."""
         return np.asarray((self.low > self.control_high) | (self.high < self.control_low))
 
-    def __getitem__(self, index: Any) -> "Estimate":
+    def __getitem__(self, index: Index) -> "Estimate":
         """Some of the cells, indexed as `point` is."""
         places = index if isinstance(index, tuple) else (index,)
         return Estimate(self.interval[index], np.asarray(self.controls[(slice(None), *places)]))
 
-    def columns(
-        self, name: str, prefix: str | None = None, titles: Sequence[str] = TITLES
-    ) -> dict[str, np.ndarray | float]:
+    def columns(self, name: str, prefix: str | None = None, titles: Sequence[str] = TITLES) -> dict[str, Any]:
         """The estimate as columns of a table: floats for a single cell, arrays for several.
 
         Args:

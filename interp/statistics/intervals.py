@@ -8,12 +8,16 @@ Memory does not grow with the number of prompts times the number of draws: weigh
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import EllipsisType
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from interp.statistics.exact import check_values, flat_cells, whole_numbers
+
+Place = SupportsIndex | slice | EllipsisType
+Index = Place | tuple[Place, ...]
 
 # Numbers held at once: 2 MiB of weights a block, 16 MiB of draws a chunk of cells.
 _BLOCK = 2**18
@@ -36,7 +40,7 @@ class Interval:
     high: Float[np.ndarray, "*cells"]
     count: Int[np.ndarray, "*cells"]
 
-    def __getitem__(self, index: Any) -> "Interval":
+    def __getitem__(self, index: Index) -> "Interval":
         """Some of the cells, indexed as `point` is."""
         return Interval(*(np.asarray(part[index]) for part in (self.point, self.low, self.high, self.count)))
 

@@ -145,7 +145,7 @@ def _row(item: SystemScore) -> dict[str, object]:
     }
 
 
-def _numbers(item: SystemScore) -> dict[str, np.ndarray | float]:
+def _numbers(item: SystemScore) -> dict[str, object]:
     """Scores with their halves and their control."""
     return {
         **dict.fromkeys(("AER", "low", "high"), np.nan),

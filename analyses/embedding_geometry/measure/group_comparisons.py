@@ -57,9 +57,8 @@ class Comparison:
         """One statistic of a `Separation` with its interval and its control; undefined without a test."""
         parts = (self.test.observed, self.test.low, self.test.high) if self.test else (_UNDEFINED,) * 3
         point, low, high = (np.array(getattr(part, statistic)) for part in parts)
-        return controlled(
-            Interval(point, low, high, np.array(self.n_words)), [getattr(twin, statistic) for twin in self.twins]
-        )
+        found = Interval(point, low, high, np.array(self.n_words))
+        return controlled(found, [getattr(twin, statistic) for twin in self.twins])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,11 +121,11 @@ def matched_words(evidence: Evidence, settings: GeometrySettings) -> Matched | N
     generator = np.random.default_rng(evidence.seed)
     drawn = np.stack([_stand_ins(frequency, rival, known, generator) for _ in range(_DRAWS)])
     effects = np.array([separation(cosines[np.ix_(rows, rows)], labels).effect for rows in drawn])
-    point, low, high = (np.asarray(bound) for bound in (effects.mean(), *np.quantile(effects, [0.025, 0.975])))
+    low, high = np.quantile(effects, [0.025, 0.975])
     return Matched(
         matched=known,
         n_words=len(single),
-        effect=Interval(point, low, high, np.array(_DRAWS)),
+        effect=Interval(np.asarray(effects.mean()), np.asarray(low), np.asarray(high), np.array(_DRAWS)),
         p_value=float(family_wise_p_values(np.array(observed), effects)),
         difference=float(np.abs(rival[drawn] - frequency).mean()),
     )

@@ -101,12 +101,12 @@ def _word_pairs() -> dict[str, tuple[WordPair, ...]]:
 def _usages() -> tuple[Usage, ...]:
     """A line with a bar names a word and a sense, and the next four are its sentences."""
     blocks = [block.splitlines() for block in _text("word_senses.txt").split("\n\n")]
-    return tuple(Usage(*_two(block[0]), sentence) for block in blocks for sentence in block[1:])
-
-
-def _two(line: str) -> tuple[str, str]:
-    word, _, sense = line.partition(" | ")
-    return word, sense
+    return tuple(
+        Usage(word, sense, sentence)
+        for heading, *sentences in blocks
+        for word, sense in [heading.split(" | ")]
+        for sentence in sentences
+    )
 
 
 _COLUMNS = tuple(zip(*(line.split() for line in _text("translations.txt").splitlines()), strict=True))

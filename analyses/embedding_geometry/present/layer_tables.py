@@ -81,7 +81,7 @@ def hub_table(result: EmbeddingGeometry) -> Table:
             "pieces as near as each other share the last place), and the length of their rows. Untrained twins: skewness of the "
             "counts in the table above."
         ),
-        frame=pd.DataFrame(result.hubs).rename(columns={"count": "lists"}),
+        frame=pd.DataFrame(result.hubs),
         rows_shown=None,
     )
 

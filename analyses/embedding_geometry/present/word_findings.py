@@ -123,7 +123,7 @@ def _frequency(result: EmbeddingGeometry) -> str:
     hubs = (
         f"Nearest-neighbour lists have hubs: skewness {fixed(numbers.hub_skewness)}, {fixed(numbers.hub_skewness_centred)} after "
         f"centring ({untrained_twins(statistics['hub_skewness'])}); the strongest is {result.hubs[0].piece}, in "
-        f"{fixed(result.hubs[0].count, 0)} lists."
+        f"{fixed(result.hubs[0].lists, 0)} lists."
     )
     if np.isnan(numbers.norm_and_frequency):
         return f"{hubs} The tokenizer ({result.tokenizer_kind}) keeps no frequencies, so their part cannot be told."
