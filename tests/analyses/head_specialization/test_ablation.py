@@ -32,7 +32,7 @@ def test_every_ablation_equals_a_full_forward_pass(full, ablation, metric):
     found = ablate_heads(full, outcome, ablation, draws=1, seed=4)
     clean, donors = model(batch), [draw_donors(batch, batch, 4)]
     heads = all_heads(model)
-    assert len(found) == (model.cfg.n_encoder_layers + 2 * model.cfg.n_decoder_layers) * model.cfg.n_heads
+    assert len(found) == (model.cfg.n_encoder_layers + 2 * model.cfg.n_decoder_layers) * model.cfg.n_decoder_heads
     for index, head in list(enumerate(heads))[::4]:
         name = head.hook_name("z")
         z = replacements(ablation, name, full.cache[name], batch, donors)[0, :, :, head.head]
