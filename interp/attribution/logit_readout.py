@@ -44,15 +44,6 @@ class Readout:
     norm_bias: Float[Tensor, "batch target"]
     unembedding_bias: Float[Tensor, "batch target"]
 
-    def of(self, normalized: Float[Tensor, "*copies batch target d_model"]) -> Float[Tensor, "*copies batch target"]:
-        """The number, from what the last norm makes of the stream.
-
-        Args:
-            normalized: `hook_normalized` of the decoder's last norm, of any number of copies of the batch.
-        """
-        values: Tensor = (normalized * self.directions).sum(-1)
-        return values + (self.norm_bias + self.unembedding_bias)
-
 
 def label_tokens(batch: Batch) -> Int[Tensor, "batch target"]:
     """The label of every decoder row; padded rows have token 0, and count nowhere.

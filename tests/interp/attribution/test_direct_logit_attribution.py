@@ -47,7 +47,8 @@ def test_a_read_out_reads_its_value_behind_the_last_norm(run: Decomposed) -> Non
     _, cache = run.model.run_with_cache(run.batch)
     normalized = cache[f"{last_norm(run.model.cfg, 'decoder')}.hook_normalized"]
     for readout in run.readouts.values():
-        assert run.relative(readout.of(normalized), readout.values) <= TOLERANCE
+        read = (normalized * readout.directions).sum(-1) + readout.norm_bias + readout.unembedding_bias
+        assert run.relative(read, readout.values) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", FAMILIES)
