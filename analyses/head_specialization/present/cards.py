@@ -16,7 +16,7 @@ from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
 from interp.report import Beside, Block, Card, Heading, Line, Page, Paragraph, PatternPicture, SmallTable, Title
-from interp.report.tables import decimals_for, print_number
+from interp.report.numbers import decimals_for, print_number
 from interp.report.views import KIND_NAMES
 
 PAGE = "head-cards"
