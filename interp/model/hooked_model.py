@@ -6,6 +6,7 @@ The forward pass is the host's own; the wrapper only sets the attention implemen
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import MappingProxyType
 
 import torch
@@ -71,7 +72,7 @@ class HookedEncoderDecoder:
         return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {rest})"
 
     def _repr_html_(self) -> str:
-        return notebook_html.facts(repr(self), self.cfg)
+        return notebook_html.table(repr(self), ("fact", "value"), list(asdict(self.cfg).items()))
 
     @property
     def device(self) -> torch.device:

@@ -20,10 +20,8 @@ from matplotlib.transforms import Bbox
 from interp.report.charts import BarChart, LinePlot, PointGroup, ScatterPlot, Series
 from interp.report.fonts import INK, MUTED, RULE, drawable, label_characters, widest, width
 from interp.report.numbers import decimals_for, print_number
-from interp.report.palette import HUES
+from interp.report.palette import HUES, SERIES
 
-# Okabe and Ito 2008, without their black and their yellow, which is too faint on white.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _POSITIVE, _NEGATIVE = "#7db4dc", "#eba36f"  # pale enough for a dark interval to stand out on them
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (5, 1.5, 1, 1.5), (1.5, 1.5))
@@ -60,7 +58,7 @@ def draw_line_plot(lines: LinePlot, inches: float) -> Figure:
 def _draw_series(axes: Axes, series: Series, number: int) -> None:
     control = series.style == "control"
     markers = _CONTROL_MARKERS if control else _MARKERS
-    color = MUTED if control else _COLORS[number % len(_COLORS)]
+    color = MUTED if control else SERIES[number % len(SERIES)]
     style: dict[str, Any] = {"color": color, "markerfacecolor": "white" if control else color}
     style |= {"marker": markers[number % len(markers)], "markersize": 4.5, "zorder": 2.5 if control else 3}
     label = drawable(series.label, _LEGEND_CHARACTERS)
@@ -155,7 +153,7 @@ def draw_scatter_plot(scatter: ScatterPlot, inches: float) -> Figure:
 
 def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
     control = group.style == "control"
-    color = HUES[group.hue] if group.hue else MUTED if control else _COLORS[number % len(_COLORS)]
+    color = HUES[group.hue] if group.hue else MUTED if control else SERIES[number % len(SERIES)]
     markers = _MARKERS if group.marker is not None or not control else _CONTROL_MARKERS
     number = number if group.marker is None else group.marker
     style: dict[str, Any] = {"facecolors": "white" if control else color, "edgecolors": color, "linewidths": 1.0}

@@ -7,10 +7,11 @@ before anything is placed, because layout by guess is how labels come to overlap
 
 from functools import cache
 
-from matplotlib import font_manager
+from matplotlib import font_manager, rc_params_from_file
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
+from interp.report.escaping import TEMPLATES
 from interp.report.visible_text import shorten, visible
 
 FAMILY = "DejaVu Sans"
@@ -18,33 +19,7 @@ INK = "#1b1f24"
 MUTED = "#5c6670"
 RULE = "#c9d0d7"
 
-# Every setting that touches the look, on top of matplotlib's own defaults: a user's matplotlibrc changes nothing.
-STYLE: dict[str, object] = {
-    "font.family": [FAMILY],
-    "font.size": 9.0,
-    "text.parse_math": False,  # a token may hold dollar signs
-    "text.color": INK,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9.0,
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9.0,
-    "xtick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "svg.fonttype": "path",
-    "svg.hashsalt": "interp.report",
-}
+STYLE = dict(rc_params_from_file(TEMPLATES / "figures.mplstyle", use_default_template=False))
 
 _DOTS_PER_INCH = 720.0  # fine enough that rounding to whole dots does not widen small letters
 

@@ -23,11 +23,9 @@ class BlockDisplay:
     """One block as markup that a notebook shows.
 
     Attributes:
-        name: the block's name.
         html: the markup.
     """
 
-    name: str
     html: Markup
 
     def _repr_html_(self) -> str:
@@ -43,7 +41,7 @@ def display_block(block: Block) -> BlockDisplay:
     if isinstance(block, Table):
         columns = list(block.columns_shown or block.frame.columns)
         rows = block.frame[columns].iloc[: block.rows_shown]
-        return BlockDisplay(block.name, table(block.caption, columns, rows.itertuples(index=False, name=None)))
+        return BlockDisplay(table(block.caption, columns, rows.itertuples(index=False, name=None)))
     content: dict[str, object] = {}
     if isinstance(block, Figure):
         content["image"] = base64.b64encode(ChartImage(block.chart).svg()).decode("ascii")
@@ -51,7 +49,7 @@ def display_block(block: Block) -> BlockDisplay:
         content["page"] = escape(_view_page(block))  # escaped only: its line breaks are the page's own
     elif isinstance(block, Card):
         content["html"] = card_html(block)
-    return BlockDisplay(getattr(block, "name", ""), fill("notebook_block.html.jinja", block=block, **content))
+    return BlockDisplay(fill("notebook_block.html.jinja", block=block, **content))
 
 
 def section_html(section: Section, kinds: Mapping[str, str]) -> Markup:

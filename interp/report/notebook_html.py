@@ -2,16 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from interp.report.escaping import fill
 from interp.report.visible_text import shown_token
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 _LONGEST_CELL = 80
 _TINTS = {
@@ -36,16 +31,6 @@ def table(caption: str, columns: Iterable[object], rows: Iterable[Sequence[objec
     cells = [[_text(cell) for cell in row] for row in rows]
     shown = caption.replace("▁", "·")
     return fill("notebook_table.html.jinja", caption=shown, columns=[_text(name) for name in columns], rows=cells)
-
-
-def facts(caption: str, thing: "DataclassInstance") -> Markup:
-    """The fields of a dataclass, as a table.
-
-    Args:
-        caption: what the dataclass is of.
-        thing: the dataclass.
-    """
-    return table(caption, ("fact", "value"), list(asdict(thing).items()))
 
 
 def tokens(pieces: Sequence[str], notes: Sequence[str] | None = None) -> Markup:

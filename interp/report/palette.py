@@ -1,9 +1,9 @@
 """Which hues stand for categories, and how light is a strength?
 
-Six hues of Okabe and Ito 2008, so that one category has one colour in every figure, table and card of a report. At full
-strength any two of them lie at least 16 CIELAB units apart for readers with normal, protan, deutan and tritan vision
-(simulated after Machado et al. 2009). A strength from 0 to 1 is the way from almost white to the full hue, the same way for
-every hue, so lightness alone orders cells.
+Six hues of Okabe and Ito 2008, without their black and their yellow, which is too faint on white, so that one category has one
+colour in every figure, table and card of a report. At full strength any two of them lie at least 16 CIELAB units apart for
+readers with normal, protan, deutan and tritan vision (simulated after Machado et al. 2009). A strength from 0 to 1 is the way
+from almost white to the full hue, the same way for every hue, so lightness alone orders cells.
 """
 
 from types import MappingProxyType
@@ -21,6 +21,9 @@ HUES: MappingProxyType[Hue, str] = MappingProxyType({
     "gray": "#8A939C",
 })
 """Hue -> its colour at full strength; grey is for "no category"."""
+
+SERIES = tuple(HUES[hue] for hue in ("blue", "orange", "green", "purple", "sky", "gold"))
+"""Colours of lines and groups that have no hue of their own, in order."""
 
 _PALE = (244, 246, 247)
 _FAINTEST = 0.08

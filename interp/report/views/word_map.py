@@ -9,10 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from interp.report.escaping import fill
+from interp.report.palette import SERIES
 from interp.report.visible_text import visible
 
 _WIDTH, _HEIGHT, _MARGIN, _LINE = 760.0, 520.0, 26.0, 30.0
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _GRAY = "#7a828a"
 
 
@@ -76,7 +76,7 @@ def _places(points: tuple[MapPoint, ...]) -> np.ndarray:
 
 def _marker(group: int | None, x: float, y: float) -> dict[str, object]:
     """Shape, place and color: squares for odd groups, circles for even ones, small circles for the background."""
-    color = _GRAY if group is None else _COLORS[group % len(_COLORS)]
+    color = _GRAY if group is None else SERIES[group % len(SERIES)]
     if group is not None and group % 2:
         return {"square": True, "x": f"{x - 4.5:.1f}", "y": f"{y - 4.5:.1f}", "color": color}
     return {"square": False, "x": f"{x:.1f}", "y": f"{y:.1f}", "radius": 3 if group is None else 5, "color": color}

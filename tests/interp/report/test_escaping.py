@@ -1,7 +1,6 @@
 """Whatever a text holds, wherever it stands: it is seen and not obeyed, in every block, page and notebook display."""
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -69,12 +68,6 @@ BLOCKS = (
 )
 
 
-@dataclass(frozen=True)
-class Named:
-    name: str
-    value: str
-
-
 @pytest.fixture(scope="module")
 def files():
     own = Page("own", OVERRIDE, TEXTS[0], (Paragraph("x"),))
@@ -102,7 +95,6 @@ def test_displays_of_blocks_obey_no_text(block):
 def test_displays_of_objects_obey_no_text():
     shown = [
         displays.table(TEXTS[0], TEXTS, [TEXTS]),
-        displays.facts(TEXTS[0], Named(TEXTS[0], TEXTS[1])),
         displays.tokens(TEXTS, TEXTS),
         displays.lines([(text, text) for text in TEXTS]),
         section_html(section(findings=TEXTS, limits=TEXTS), dict.fromkeys(TEXTS, TEXTS[0])),
