@@ -6,6 +6,7 @@ before anything is placed, because layout by guess is how labels come to overlap
 """
 
 from functools import cache
+from typing import Any
 
 from matplotlib import font_manager, rc_params_from_file
 from matplotlib.backends.backend_agg import RendererAgg
