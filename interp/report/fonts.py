@@ -20,7 +20,8 @@ INK = "#1b1f24"
 MUTED = "#5c6670"
 RULE = "#c9d0d7"
 
-STYLE: dict[str, Any] = dict(rc_params_from_file(TEMPLATES / "figures.mplstyle", use_default_template=False))
+_settings: Any = rc_params_from_file(TEMPLATES / "figures.mplstyle", use_default_template=False)
+STYLE: dict[str, Any] = dict(_settings)
 
 _DOTS_PER_INCH = 720.0  # fine enough that rounding to whole dots does not widen small letters
 
