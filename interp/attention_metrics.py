@@ -1,10 +1,8 @@
 """What number describes one row of an attention pattern?
 
-Pure functions of tensors; they know no model. A pattern holds, for every query, weights a(k) over keys. A mask says which keys
-are legal for which query (padding, causality, a span of interest); weights at illegal keys are ignored. Every function returns
-one value per query row, never an average, unless its name says so, and NaN wherever the value is undefined (no legal key, an
-offset outside the text), which `masked_mean` skips. In the shapes, `leading` is any number of axes (batch, head, layer); a mask
-may leave out or broadcast leading axes.
+Pure functions of tensors. A pattern holds, for every query, weights a(k) over keys. A mask says which keys are legal for which
+query; weights at illegal keys are ignored. Every function returns one value per query row, unless its name says otherwise, and
+NaN where it is undefined, which `masked_mean` skips. In shapes, `leading` is any number of axes; a mask may broadcast them.
 """
 
 import math
@@ -61,9 +59,7 @@ def restrict(
     mask: Bool[Tensor, "*#leading query key"],
     minimum: float = 0.05,
 ) -> Restricted:
-    """Pattern within a span, renormalized: a(k) / ρ with ρ = Σ a over the span.
-
-    Report ρ beside everything computed from the restricted pattern.
+    """Pattern within a span, renormalized: a(k) / ρ with ρ = Σ a over the span, to be reported beside all that it gives.
 
     Args:
         pattern: attention weights.

@@ -92,8 +92,10 @@ def _wing(module: str) -> str:
         parts.append(
             f"Names to import from `{module}`: {', '.join(f'`{name}`' for name in sorted(package.__all__))}.\n"
         )
-    inner = [_module(path) for path in sorted(folder.rglob("*.py")) if path.name != "__init__.py"]
-    return "\n".join([*parts, *(f"## {name}\n\n{_automodule(name, members=True)}" for name in inner)])
+    inner = {_module(path): True for path in folder.rglob("*.py") if path.name != "__init__.py"}
+    inner |= {_module(path.parent): False for path in folder.rglob("*/__init__.py")}
+    pages = (f"## {name}\n\n{_automodule(name, members)}" for name, members in sorted(inner.items()))
+    return "\n".join([*parts, *pages])
 
 
 def _module(path: Path) -> str:

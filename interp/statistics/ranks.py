@@ -70,7 +70,7 @@ def page_trend_test(
 
 
 def spearman(first: Float[np.ndarray, " item"], second: Float[np.ndarray, " item"]) -> RankTest:
-    """Spearman's rank correlation of two lists, with the two-sided p-value of Student's t for independent items.
+    """Spearman's rank correlation of two lists, with the p-value of Student's t for independent items (Spearman 1904).
 
     Statistic and p-value are NaN for fewer than three pairs or a constant list.
 

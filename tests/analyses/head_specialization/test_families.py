@@ -16,10 +16,10 @@ from analyses.head_specialization import (
     bias_frame,
     heads,
     position_frame,
-    present,
 )
 from analyses.head_specialization.measure.ablation import ablate_heads, label_difference, loss
 from analyses.head_specialization.measure.nulls import permuted_model
+from analyses.head_specialization.present.section import present
 from interp.axes import ATTENTION_KINDS
 from interp.errors import InputError
 from interp.hooks.names import HeadId
@@ -99,7 +99,7 @@ def test_the_section_renders_and_says_what_is_not_defined(
     assert any("Values have biases" in limit for limit in section.limits)
     assert not any("share one position bias" in limit for limit in section.limits)
     assert atlas.heads == 2 * 5 + 2 * 3 * 10
-    figures = {block.name for block in section.blocks if hasattr(block, "drawing")}
+    figures = {block.name for block in section.blocks if hasattr(block, "chart")}
     assert "heads-entropy" in figures
     assert not any("bias" in figure or "position" in figure for figure in figures)
     for kind in ATTENTION_KINDS:

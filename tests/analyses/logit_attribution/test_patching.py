@@ -145,6 +145,7 @@ def test_a_prompt_shows_every_answer_with_numbers_that_add_up(example: Example) 
     (table,) = components.parts
     assert isinstance(table, SmallTable)
     cells = [str(cell) for cell in table.rows[0][1:]]
+    cells = [cell.replace("−", "-") for cell in cells]
     assert float(cells[-1]) == pytest.approx(float(example.arrays["value"][0]), abs=0.011)
     parts = [float(cell.split()[-1]) for cell in cells[:-1]]
     assert sum(parts) == pytest.approx(float(cells[-1]), abs=0.05)

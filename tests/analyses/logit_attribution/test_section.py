@@ -173,7 +173,7 @@ def test_a_gap_beyond_float32_is_flagged(random_result: LogitAttribution) -> Non
     assert not any("Read contributions of that size as noise" in sentence for sentence in findings(random_result))
     half = replace(random_result.completeness, label=np.full_like(random_result.completeness.label, 0.011))
     sentence = findings(replace(random_result, completeness=half))[-1]
-    assert "with a largest gap of 1e-02 of" in sentence
+    assert "with a largest gap of 1e−02 of" in sentence
     assert "Read contributions of that size as noise, or load the model with dtype float32." in sentence
 
 
