@@ -8,7 +8,12 @@ import pytest
 ELSEWHERE = "made elsewhere"
 """How a test begins its reason if what it compares with was made with other versions or on another platform; it says which."""
 
-ALLOWED = (ELSEWHERE, "root may read all", "needs an accelerator", "the UD English PUD file is not beside this checkout")
+ALLOWED = (
+    ELSEWHERE,
+    "root may read all",
+    "needs an accelerator",
+    "the UD English PUD file is not beside this checkout",
+)
 
 
 @pytest.hookimpl(wrapper=True)
