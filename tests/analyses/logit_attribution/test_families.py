@@ -86,7 +86,7 @@ def test_every_bias_is_a_row_with_its_control(result: LogitAttribution) -> None:
     head = frame.loc[str(result.strongest_cross), "difference"]
     assert encoder[f"through {result.strongest_cross}"].sum() == pytest.approx(head, abs=1e-5)
     assert encoder.loc["value bias", "through all cross heads"] != 0
-    assert result.completeness.worst <= 2e-6
+    assert result.worst_gap <= 2e-6
 
 
 def test_the_section_says_what_is_held_and_what_the_twins_cannot_tell(result: LogitAttribution) -> None:
@@ -202,7 +202,7 @@ def test_minimal_pairs_are_patched_on_a_bart_that_learnt_them() -> None:
     assert any("without their task prefix (positions='learned'" in limit for limit in section.limits)
     assert any("bundled minimal pairs flip this model's answer (gender " in sentence for sentence in section.findings)
     assert [page.name for page in section.pages] == ["minimal-pairs"]
-    assert not result.completeness.worst > 2e-6
+    assert not result.worst_gap > 2e-6
     assert result.value.point[0] > max(0.0, float(result.value.controls.max()))
 
 
