@@ -104,6 +104,6 @@ def trend_clause(focus: Focus, trend: Trend) -> str:
         f"mass on {category_name(trend.category)} {moves} {first} in layer 0 to {last} in layer {focus.n_layers - 1} "
         f"(base rate {fixed(masses.base_rate[column])}; fitted change {with_interval(trend.change, write=signed)}, of an "
         f"untrained model "
-        f"{between(trend.chance_low, trend.chance_high)}; Page's test {p_value(trend.p_value)}, "
+        f"{between(*trend.chance)}; Page's test {p_value(trend.p_value)}, "
         f"mean rank correlation {fixed(trend.rank_correlation)})"
     )
