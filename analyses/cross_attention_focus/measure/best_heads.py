@@ -63,12 +63,11 @@ def best_head(evidence: Evidence, what: str, name: str, category: int | None = N
     means = [mean_over_prompts(one[:half]) for one in values] if half > 1 else []
     if not means or any(np.isnan(one).all() for one in means):
         return None
-    cells = [largest(one) for one in means]
-    value, *twins = (one[(slice(half, None), *cell)] for one, cell in zip(values, cells, strict=True))
+    heads = [HeadId("cross", *largest(one)) for one in means]
+    value, *twins = (one[half:, head.layer, head.head] for one, head in zip(values, heads, strict=True))
     base_rate = norm = None
     if category is not None:
         base_rate = float(mean_over_prompts(evidence.model.prompts["base_rate"][half:])[category])
-        written = [one.prompts["norm.head.mass"][(slice(half, None), *cells[0], category)] for one in models]
+        written = [one.prompts["norm.head.mass"][half:, heads[0].layer, heads[0].head, category] for one in models]
         norm = estimate_mean(written[0], written[1:], evidence.seed)
-    head = HeadId("cross", *cells[0])
-    return BestHead(what, head, estimate_mean(value, twins, evidence.seed), base_rate, norm, means[0].size)
+    return BestHead(what, heads[0], estimate_mean(value, twins, evidence.seed), base_rate, norm, means[0].size)

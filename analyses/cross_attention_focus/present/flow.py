@@ -7,7 +7,7 @@ from analyses.core.contract import Example
 from analyses.cross_attention_focus.measure.gradients import Gradients
 from analyses.cross_attention_focus.measure.trend import prediction_interval
 from analyses.cross_attention_focus.present.figures import alt_text, layer_lines
-from analyses.cross_attention_focus.present.hypothesis import category_name
+from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES
 from analyses.cross_attention_focus.summary import Focus
 from interp.report import Figure, Table
 from interp.report.estimate_lines import estimate_lines
@@ -31,7 +31,7 @@ def flow_sentence(focus: Focus) -> str:
     masses = focus.masses["raw"].categories
     target = focus.flow["alti.target"][focus.n_layers - 1]
     parts = ", ".join(
-        f"{with_interval(cell)} from {category_name(name)} (untrained twins {control_range(cell)})"
+        f"{with_interval(cell)} from {CATEGORY_NAMES[name]} (untrained twins {control_range(cell)})"
         for name in ("prefix", "content")
         if name in masses
         for cell in [focus.flow["alti.mass"][focus.n_layers - 1, CATEGORIES.index(name)]]
@@ -119,7 +119,7 @@ def _share_table(focus: Focus) -> Table:
 def gradient_sentence(found: Gradients) -> str:
     """How much of the relevance lies on the source, and of that on prefix, content and end of sentence."""
     parts = ", ".join(
-        f"{with_interval(cell)} on {category_name(name)} (base rate {fixed(found.base_rate[column])}, twin "
+        f"{with_interval(cell)} on {CATEGORY_NAMES[name]} (base rate {fixed(found.base_rate[column])}, twin "
         f"{fixed(cell.control_mean)})"
         for column, name in enumerate(found.categories)
         if name in _SAID
