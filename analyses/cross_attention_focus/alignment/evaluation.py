@@ -17,7 +17,7 @@ from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from interp.statistics import Estimate, Interval, controlled
 from interp.text.word_links import Gold, Links
 
@@ -162,7 +162,7 @@ def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
 
 def scores_table(caption: str, rows: Iterable[SystemScore]) -> str:
     """Scores as a small table for a notebook."""
-    return displays.table(
+    return notebook_html.table(
         caption,
         ("links", "conventions", "AER", "low", "high", "precision", "recall", "first half", "second half"),
         [

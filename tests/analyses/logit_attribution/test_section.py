@@ -170,11 +170,12 @@ def test_section_renders_with_numbers_and_controls(random_result: LogitAttributi
 
 def test_a_gap_beyond_float32_is_flagged(random_result: LogitAttribution) -> None:
     assert random_result.worst_gap <= 2e-6
-    assert not any("Read contributions of that size as noise" in sentence for sentence in findings(random_result))
+    assert not any("as noise" in sentence for sentence in findings(random_result))
     half = random_result.completeness.assign(**{"gap: label": 0.011})
     sentence = findings(replace(random_result, completeness=half))[-1]
-    assert "with a largest gap of 1e−02 of" in sentence
-    assert "Read contributions of that size as noise, or load the model with dtype float32." in sentence
+    assert "1e−02" in sentence
+    assert "as noise" in sentence
+    assert "dtype float32" in sentence
 
 
 def test_a_run_without_twins_says_so() -> None:
