@@ -85,11 +85,12 @@ def make_batches(
     for start in range(0, len(prompts), batch_size):
         progress("reading prompts", start, len(prompts))
         part = prompts[start : start + batch_size]
-        targets = [prompt.target for prompt in part if prompt.target is not None]
+        given = [prompt.given for prompt in part]
+        targets = [target for _, target in given if target is not None]
         try:
             batches.append(
                 model.batch(
-                    [prompt.source for prompt in part],
+                    [source for source, _ in given],
                     targets if len(targets) == len(part) else None,
                     prefixes=[prompt.prefix for prompt in part],
                 )

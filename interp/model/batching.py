@@ -17,7 +17,7 @@ from interp.families.config import ModelConfig
 from interp.families.table import DecoderInputs
 from interp.model.generation import Written
 from interp.text.batch import Batch, TargetOrigin, collate, shift_right
-from interp.text.tokenized_text import Text, describe_generated, tokenize_all
+from interp.text.tokenized_text import GivenText, Text, describe_generated, tokenize_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,15 @@ class Batcher:
 
     def given(
         self,
-        sources: Sequence[str],
-        targets: Sequence[str] | None,
+        sources: Sequence[GivenText],
+        targets: Sequence[GivenText] | None,
         prefixes: Sequence[str] | None,
         device: torch.device,
     ) -> Batch:
         """The batch of given texts; without targets, one whose targets only stand in for those that will be written.
 
         Args:
-            sources: source texts with their task prefixes.
+            sources: source texts with their task prefixes, each whole or as its words.
             targets: as many target texts, or None.
             prefixes: the task prefix of every source, where it is not one T5 was trained with.
             device: where the tensors go.

@@ -29,7 +29,7 @@ from interp.model.cache_buffers import CacheBuffers
 from interp.model.generation import Decoding, Generation, StepRecorder, write
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
-from interp.text.tokenized_text import length_limit
+from interp.text.tokenized_text import GivenText, length_limit
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
 """Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
@@ -109,15 +109,15 @@ class HookedEncoderDecoder:
 
     def batch(
         self,
-        sources: str | Sequence[str],
-        targets: str | Sequence[str] | None = None,
+        sources: str | Sequence[GivenText],
+        targets: str | Sequence[GivenText] | None = None,
         prefixes: Sequence[str] | None = None,
         max_new_tokens: int | None = None,
     ) -> Batch:
         """A padded batch of texts, with masks on both sides.
 
         Args:
-            sources: one or more source texts, each with its task prefix.
+            sources: one or more source texts, each with its task prefix, each whole or as the list of its words.
             targets: as many target texts; if missing, targets are generated greedily and used as teacher forcing, and the
                 batch says so in `target_origin`.
             prefixes: the task prefix of every source, where it is not one T5 was trained with.
