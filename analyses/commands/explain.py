@@ -15,6 +15,7 @@ from analyses.commands.messages import check_output, messages, print_frame
 def attribute(
     source: Annotated[str, typer.Argument(help="Source text with its task prefix.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
+    prefix: options.Prefix = None,
     foil: Annotated[
         str | None,
         typer.Option(
@@ -41,7 +42,7 @@ def attribute(
         from interp.report import render
 
         check_output(out, ".html", overwrite)
-        told = explain(interp.load(model, dtype=dtype), source, target, foil, position)
+        told = explain(interp.load(model, dtype=dtype), source, target, foil, position, prefix)
         typer.echo(f"target ({told.target_origin}): {told.target}")
         typer.echo(
             f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
@@ -53,7 +54,14 @@ def attribute(
         print_frame("Source tokens", told.sources)
         if out is not None:
             name = PurePath(model).name
-            choices = {"target": target, "foil": foil, "position": position, "model": name, "dtype": dtype}
+            choices = {
+                "target": target,
+                "prefix": prefix,
+                "foil": foil,
+                "position": position,
+                "model": name,
+                "dtype": dtype,
+            }
             report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
             for path, content in render(report).items():
                 place = out if path == "index.html" else out.parent / path

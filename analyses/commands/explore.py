@@ -12,7 +12,7 @@ Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each
 Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_default=False)]
 
 
-def tokens(texts: Texts, model: options.Model = "bundled") -> None:
+def tokens(texts: Texts, prefix: options.Prefix = None, model: options.Model = "bundled") -> None:
     """Show how texts become tokens: pieces, ids, words, categories, and the padding of a batch.
 
     Examples:
@@ -24,7 +24,7 @@ def tokens(texts: Texts, model: options.Model = "bundled") -> None:
         import interp
         from interp.text.words import CATEGORIES
 
-        batch = interp.load(model).batch(texts, texts)
+        batch = interp.load(model).batch(texts, texts, None if prefix is None else [prefix] * len(texts))
         for index, text in enumerate(batch.source_texts):
             mask = batch.attention_mask[index].tolist()
             padding = len(mask) - len(text.ids)

@@ -10,7 +10,10 @@ from analyses.commands.messages import messages, print_table
 
 
 def eval_model(
-    pairs: Annotated[Path, typer.Option(help="TSV (or .tsv.gz): corpus, language, source with prefix, target.")],
+    pairs: Annotated[
+        Path,
+        typer.Option(help="TSV (or .tsv.gz): corpus, language, source with its prefix if the model reads one, target."),
+    ],
     model: options.Model = "bundled",
     beams: Annotated[int, typer.Option(min=1, help="Hypotheses of beam search.")] = 4,
     batch_size: options.BatchSize = 64,
@@ -25,9 +28,12 @@ def eval_model(
     with messages():
         import interp
         from interp.text.translation_pairs import read_pairs
-        from interp.text.translation_quality import prefix_swap, score_texts, translate
+        from interp.text.translation_quality import check_swap, prefix_swap, score_texts, translate
 
         rows = read_pairs(pairs)
+        prefixed = all(pair.prefix for pair in rows)
+        if swap and prefixed:
+            check_swap(rows)
         hooked = interp.load(model)
         assert hooked.tokenizer is not None
         sources = [pair.source for pair in rows]
@@ -35,7 +41,9 @@ def eval_model(
         table = [(s.corpus, s.language, s.sentences, round(s.bleu, 1), round(s.chrf, 1)) for s in scores]
         print_table("Translation quality", ("corpus", "language", "sentences", "BLEU", "chrF"), table)
         typer.echo(f"BLEU {scores[0].bleu_signature}; chrF {scores[0].chrf_signature}")
-        if swap:
+        if swap and not prefixed:
+            typer.echo("Not every source has a task prefix, so no language was swapped.")
+        elif swap:
             swapped = prefix_swap(hooked.hf, hooked.tokenizer, rows, beams, batch_size)
             typer.echo(
                 f"Another prefix language gives another output language for {swapped.switched:.1%} of {swapped.sources} sources "

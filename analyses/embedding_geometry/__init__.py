@@ -9,6 +9,7 @@ translations. Everything beside untrained twins.
 from analyses.core.contract import Analysis
 from analyses.embedding_geometry.arrays import ARRAYS
 from analyses.embedding_geometry.examine import examine
+from analyses.embedding_geometry.fitting import fit
 from analyses.embedding_geometry.measure.observe import observe
 from analyses.embedding_geometry.measure.spaces import HOOKS
 from analyses.embedding_geometry.present.section import QUESTION, TITLE
@@ -27,6 +28,7 @@ ANALYSIS = Analysis(
     present=_present,
     examine=examine,
     settings=GeometrySettings,
+    fit=fit,
 )
 
 __all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "summarize"]

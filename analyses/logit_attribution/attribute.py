@@ -27,9 +27,10 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
-from interp.report.numbers import number
+from interp.report.numbers import number, percent
 from interp.statistics import falling_order
 from interp.text.tokenized_text import Text
+from interp.text.unknown_pieces import NOTED_UNKNOWN, check_known, unknown_share
 from interp.text.words import CATEGORIES
 
 _COMPONENTS_SHOWN = 10
@@ -53,6 +54,7 @@ class Explanation:
         sources: `source token`, `category`, `contribution` through all cross heads, and its parts by `embedding`, `heads` and
             `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Families with biases have a
             column `biases`, and a last row for the bias of the values.
+        unknown: share of the given texts' pieces that the tokenizer does not know.
     """
 
     source: str
@@ -65,6 +67,7 @@ class Explanation:
     gap: float
     components: pd.DataFrame
     sources: pd.DataFrame
+    unknown: float = 0.0
 
     def _repr_html_(self) -> str:
         lead = (
@@ -87,6 +90,7 @@ def explain(
     target: str | None = None,
     foil: str | None = None,
     position: int | None = None,
+    prefix: str | None = None,
 ) -> Explanation:
     """One prediction and what wrote it.
 
@@ -97,11 +101,15 @@ def explain(
         foil: without a position, another target text, whose first piece that differs from the target's is the foil at that
             position; with a position, a text of one piece. If missing, the model's best other token.
         position: decoder row, from 0; by default that of the foil, or the first.
+        prefix: the task prefix, where it is not one T5 was trained with.
 
     Raises:
-        InputError: if the position is not in the target, or the foil does not differ from it.
+        InputError: if the position is not in the target, the foil does not differ from it, or the tokenizer does not know most
+            of the texts.
     """
-    batch = model.batch([source], None if target is None else [target])
+    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    given = [*batch.source_texts, *([] if target is None else batch.target_texts)]
+    check_known(given, model.tokenizer)
     text = batch.target_texts[0]
     row, foil_token = _row_and_foil(model, text, foil, position)
     with torch.no_grad():
@@ -125,6 +133,7 @@ def explain(
         gap=abs(float(found.values[0, row].sum()) - difference) / largest,
         components=_component_frame(found, row),
         sources=_source_frame(batch.source_texts[0], model.cfg, by_source),
+        unknown=unknown_share(given, model.tokenizer),
     )
 
 
@@ -192,10 +201,16 @@ _VALUE_BIAS_ROW = "(bias of the values)"
 
 
 def inexact(explanation: Explanation) -> tuple[str, ...]:
-    """A warning where the sum is further from the logits than float32 explains, as after half-precision weights."""
+    """Warnings: where the sum is further from the logits than float32 explains, and where texts are partly unknown."""
+    unknown = (
+        f"The tokenizer does not know {percent(explanation.unknown)} of the pieces of these texts; there numbers are about its "
+        "unknown token.",
+    )
+    noted = unknown if explanation.unknown > NOTED_UNKNOWN else ()
     if explanation.gap <= FLOAT32_GAP:
-        return ()
+        return noted
     return (
+        *noted,
         f"The gap is {number(explanation.gap, 1)} of the prompt's largest |logit|, more than the {FLOAT32_GAP:g} that float32 "
         "reaches: read contributions of that size as noise, or load the model with dtype float32.",
     )

@@ -62,7 +62,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     return Inputs(
         config=config,
         analyses=choose_analyses(config),
-        prompts=read_prompt_set(config.prompts, config.limit),
+        prompts=read_prompt_set(config.prompts, config.limit).behind(config.prefix),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
     )

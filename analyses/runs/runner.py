@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
 from analyses.core.evidence import gather, twin_seeds
-from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches, rows_of
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
@@ -40,6 +40,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
 from interp.report import FigureRenderer, Section, render
 from interp.text.batch import Batch
+from interp.text.unknown_pieces import unknown_share
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
@@ -153,7 +154,12 @@ def _build(
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = _manifest(inputs, model, rows)
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections)
+    report = make_report(
+        manifest,
+        model.cfg,
+        prompt_section(prompts, rows, pages, unknown_share(given_texts(batches), model.tokenizer)),
+        sections,
+    )
     progress("drawing", 0, 1)
     files = render(report, renderer)
     files["config.yaml"] = config.to_yaml().encode()

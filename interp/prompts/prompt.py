@@ -5,7 +5,7 @@ averaged over prompts, so the prompt, not the token, is the unit of evidence; it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from interp.errors import InputError
 from interp.text.words import Words, task_prefix
@@ -74,6 +74,26 @@ class PromptSet:
     def __len__(self) -> int:
         """Number of prompts."""
         return len(self.prompts)
+
+    def behind(self, prefix: str | None) -> "PromptSet":
+        """The set with a task prefix for every prompt that names none of its own.
+
+        Args:
+            prefix: what every source starts with; None leaves the set as it is.
+
+        Raises:
+            PromptError: if a source does not start with it.
+        """
+        if prefix is None:
+            return self
+        for prompt in self.prompts:
+            if "prefix" not in prompt.fields and not prompt.source.startswith(prefix):
+                raise PromptError(
+                    f"The source of prompt {prompt.id} ({prompt.source[:50]!r}) does not start with the prefix {prefix!r}; give "
+                    "sources with their prefix, or name each prompt's own in a field 'prefix'."
+                )
+        named = (replace(prompt, fields={"prefix": prefix, **prompt.fields}) for prompt in self.prompts)
+        return replace(self, prompts=tuple(named))
 
     @property
     def sources(self) -> list[str]:

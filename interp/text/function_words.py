@@ -40,8 +40,15 @@ _LONGEST = 700
 _FEWEST = 2
 """Words that a text must have for them to say what language it is in: a name may be some language's preposition."""
 
-_CODE = 3
-"""Letters of codes such as `eng`, which the library's table has not; the words say what language it is."""
+_THREE_LETTERS = dict(
+    zip(
+        "ara arb bul cat ces dan deu ell eng fra heb hin hun ind ita jpn kor nld nob pol por ron rus slk spa swe tur "
+        "ukr zho".split(),
+        "ar ar bg ca cs da de el en fr he hi hu id it ja ko nl nb pl pt ro ru sk es sv tr uk zh".split(),
+        strict=True,
+    )
+)
+"""ISO 639-3, as NLLB and Marian write languages -> ISO 639-1, as the library does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +67,9 @@ class FunctionWords:
             hint: a language's English name or code ("German", "de", "de_DE"), if it is known.
         """
         lists = _lists()
-        name = _name(hint)
-        if name in lists:
-            return cls((name,), lists[name])
-        if name and len(name) != _CODE:
-            return cls((), frozenset())
+        if hint:
+            name = language_name(hint)
+            return cls((name,), lists[name]) if name in lists else cls((), frozenset())
         spoken = Counter(plain(word) for word in words if any(map(str.isalnum, word)))
         hits = {name: sum(count for word, count in spoken.items() if word in known) for name, known in lists.items()}
         most = max(hits.values())
@@ -87,8 +92,14 @@ def plain(word: str) -> str:
     return word.lower().replace("’", "'")
 
 
-def _name(language: str) -> str:
-    code = language.lower().replace("-", "_").partition("_")[0]
+def language_name(language: str) -> str:
+    """The English name of a language in small letters, as far as the library knows it; the code itself otherwise.
+
+    Args:
+        language: a name or a code: "German", "de", "de_DE", "deu_Latn", ">>deu<<".
+    """
+    code = language.lower().strip("<> ").replace("-", "_").partition("_")[0]
+    code = _THREE_LETTERS.get(code, code)
     return str(stop_words.LANGUAGE_MAPPING.get(code, code))
 
 

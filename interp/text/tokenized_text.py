@@ -45,6 +45,7 @@ class Text:
         category_of_token: index into `CATEGORIES` for every token.
         languages: whose lists of function words told these from content words; none where the language is not known or has no
             list, several where the words leave it open.
+        prefix: the task prefix.
     """
 
     text: str
@@ -54,6 +55,7 @@ class Text:
     word_of_token: tuple[int, ...]
     category_of_token: tuple[int, ...]
     languages: tuple[str, ...] = ()
+    prefix: str = ""
 
 
 def tokenize(
@@ -160,6 +162,7 @@ def _describe(
         word_of_token=tuple(NO_WORD if index in special else word[index] for index in range(len(ids))),
         category_of_token=tuple(special.get(index, category[index]) for index in range(len(ids))),
         languages=function_words.languages,
+        prefix=prefix,
     )
 
 

@@ -8,9 +8,9 @@ share of the tokens, without which "looks at the prefix" would only mean "looks 
 from typing import Literal
 
 from analyses.cross_attention_focus.measure.category_mass import Version
-from analyses.cross_attention_focus.measure.trend import Trend, prediction_interval
+from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS, Trend, prediction_interval
 from analyses.cross_attention_focus.summary import Focus
-from interp.report.numbers import between, fixed, p_value, signed, with_interval
+from interp.report.numbers import between, control_range, fixed, p_value, signed, with_interval
 
 Answer = Literal["confirmed", "confirmed in direction", "opposite", "half", "no trend", "not testable"]
 
@@ -56,13 +56,17 @@ _LEADS: dict[Answer, str] = {
     "opposite": "The opposite of the usual claim: early decoder layers look at the content and later ones at the task prefix",
     "half": "Only half of the usual claim (early layers read the prefix, later ones the content) holds",
     "no trend": "There is no trend from the task prefix to the content, nor back, over the decoder layers",
-    "not testable": "Whether early layers look at the prefix and later ones at the content cannot be tested here",
+    "not testable": "Whether early layers look at the prefix and later ones at the content is not tested",
 }
 
 
 def claim_sentence(focus: Focus) -> str:
     """The answer for raw attention, with its numbers."""
     given = answer(focus, "raw")
+    if focus.trend("prefix", "raw") is None:
+        return "No prompt starts with a task prefix, so how early layers read it is not asked."
+    if focus.n_layers < FEWEST_LAYERS:
+        return _few_layers(focus)
     if given == "not testable":
         return f"{_LEADS[given]}: {_why_not_testable(focus)}."
     return f"{_LEADS[given]} (raw attention): {_both_halves(focus, 'raw')}."
@@ -78,13 +82,28 @@ def norm_sentence(focus: Focus) -> str | None:
     return f"{weighting}, the trend {lead}: {_both_halves(focus, 'norm')}."
 
 
+def _few_layers(focus: Focus) -> str:
+    """What one or two layers read, which make no trend."""
+    masses = focus.masses["raw"]
+
+    def at(layer: int) -> str:
+        return " and ".join(
+            f"{with_interval(cell)} to {CATEGORY_NAMES[name]} (untrained twins {control_range(cell)})"
+            for name in ("prefix", "content")
+            if name in masses.categories
+            for cell in [masses.layer[layer, masses.categories.index(name)]]
+        )
+
+    if focus.n_layers == 1:
+        return f"The only decoder layer gives {at(0)}."
+    return (
+        f"Of the two decoder layers, which make a difference and no trend, the first gives {at(0)}; the second {at(1)}."
+    )
+
+
 def _why_not_testable(focus: Focus) -> str:
-    if focus.trend("prefix", "raw") is None:
-        return "no prompt starts with a task prefix"
     if focus.trend("content", "raw") is None:
         return "no prompt has a content word"
-    if focus.n_layers < 3:
-        return f"a trend needs at least 3 decoder layers, and this model has {focus.n_layers}"
     return f"the test needs at least 2 different sentences, and this run has {focus.n_sentences}"
 
 

@@ -30,7 +30,8 @@ LIMITS = (
     "ALTI+ leaves feed-forward layers out and measures mixing, not effect; rollout assumes that every residual keeps half; "
     "Chefer's relevance follows one logit's gradient and is no share.",
     "An exchanged token is followed under teacher forcing with the original target, which after the first row disagrees with it.",
-    "Content and function words are told apart by a list of English words; content of other languages includes function words.",
+    "Content and function words are told apart by the word list of the text's language (see the prompts); in a language without "
+    "a list all words count as content.",
     "The unit is the sentence: prompts that share one are averaged first, so what differs between their target languages is not "
     "seen here. Sentences of one set are alike, and intervals hold for sentences like these.",
 )
@@ -62,11 +63,19 @@ def views(example: Example) -> tuple[View, View]:
     )
 
 
+_SAID = ("prefix", "content", "eos", "forward")
+
+
+def _is_everything(best: BestHead) -> bool:
+    """Whether there is nothing else to read than what a head reads most."""
+    return best.base_rate is not None and best.base_rate > 1 - 1e-6
+
+
 def findings(focus: Focus) -> tuple[str, ...]:
     """What was found, the answer to the usual claim first."""
     sentences = [claim_sentence(focus), norm_sentence(focus), _span_sentence(focus), flow_sentence(focus)]
     sentences += [gradient_sentence(focus.gradients)] if focus.gradients else []
-    sentences += [_head_sentence(best) for best in focus.heads if best.what in ("prefix", "content", "eos", "forward")]
+    sentences += [_head_sentence(best) for best in focus.heads if best.what in _SAID and not _is_everything(best)]
     return (*(sentence for sentence in sentences if sentence is not None), *swap_sentences(focus))
 
 
@@ -89,6 +98,8 @@ def _how_to_read(focus: Focus) -> str:
 
 def _span_sentence(focus: Focus) -> str | None:
     """How much of the reading the masked version keeps, and how sharp it is there."""
+    if not {"prefix", "eos"} & set(focus.masses["raw"].categories):
+        return None
     retained, entropy = focus.shapes["raw.layer.retained"], focus.shapes["raw.head.span_entropy"]
     last = focus.n_layers - 1
     heads, twins = entropy.point[last], entropy.controls[:, last]

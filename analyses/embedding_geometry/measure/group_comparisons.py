@@ -97,6 +97,8 @@ def static_comparisons(evidence: Evidence, settings: GeometrySettings) -> tuple[
 
 def encoder_comparisons(evidence: Evidence, settings: GeometrySettings) -> tuple[Comparison, ...]:
     """All words, each the mean over the same sentences, in every space of the encoder."""
+    if "template_states" not in evidence.model.weights:
+        return ()
     everyone = np.ones(len(settings.words), dtype=bool)
     states = [one.weights["template_states"] for one in (evidence.model, *evidence.twins)]
     return tuple(

@@ -57,11 +57,38 @@ def memory(result: EmbeddingGeometry) -> str:
 
 
 def before_sentences(result: EmbeddingGeometry) -> str:
-    """Behind which prefix our sentences stand, up to the words that go on with the translations."""
+    """Behind which prefix our sentences stand."""
     if result.prefix:
-        return f"behind the prefix {result.prefix!r}. Translations are read behind it"
-    why = f" (positions={result.cfg.positions!r}: no model of T5's family)" if result.absolute else ""
-    return f"without a task prefix{why}. Translations are read without one"
+        return f"behind the prefix {result.prefix!r}"
+    return f"without a task prefix{f' (positions={result.cfg.positions!r})' if result.absolute else ''}"
+
+
+def unasked(result: EmbeddingGeometry) -> tuple[str, ...]:
+    """What is not asked of this model on these prompts, and why."""
+    settings = result.settings
+    if settings.unfit:
+        parts = [
+            *(["the bundled words"] if settings.from_prompts else []),
+            *([] if result.contexts else ["sentences of our own and senses"]),
+            *([] if result.translation else ["translations"]),
+        ]
+        instead = (
+            f"the groups are {' and '.join(settings.groups)} of the prompts"
+            if settings.from_prompts and result.words
+            else "and the prompts have no two kinds of words of one piece to compare instead"
+            if settings.from_prompts
+            else ""
+        )
+        return (
+            (f"Not asked: {' and '.join(parts)}, since {settings.unfit}{'; ' if instead else ''}{instead}.",)
+            if parts
+            else ()
+        )
+    if not result.translation:
+        return (
+            "Where translations meet is not asked: the prompts are no translations from English into German or French.",
+        )
+    return ()
 
 
 def position_limits(result: EmbeddingGeometry) -> tuple[str, ...]:

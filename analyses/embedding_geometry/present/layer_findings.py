@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from analyses.embedding_geometry.measure.contexts import ContextCurves
 from analyses.embedding_geometry.measure.layers import QUANTITIES
 from analyses.embedding_geometry.measure.space_agreement import FEWEST
 from analyses.embedding_geometry.present.translation_blocks import translation_findings
@@ -15,8 +16,7 @@ def layer_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
     return (
         *_clouds(result),
         *_groups_in_sentences(result),
-        _context(result),
-        _senses(result),
+        *((_context(result, result.contexts), _senses(result.contexts)) if result.contexts else ()),
         _agreement(result),
         *(sentence for found in result.translation for sentence in translation_findings(found)),
     )
@@ -55,17 +55,16 @@ def _groups_in_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
     )
 
 
-def _context(result: EmbeddingGeometry) -> str:
-    alike, drift = result.contexts.curves[0, -1], result.contexts.curves[1, -1]
+def _context(result: EmbeddingGeometry, contexts: ContextCurves) -> str:
+    alike, drift = contexts.curves[0, -1], contexts.curves[1, -1]
     return (
-        f"In {result.contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of "
+        f"In {contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of "
         f"{with_interval(alike)} beyond anisotropy ({untrained_twins(alike)}), and have drifted {with_interval(drift)} from "
         f"{result.start} (twins {control_range(drift)})."
     )
 
 
-def _senses(result: EmbeddingGeometry) -> str:
-    contexts = result.contexts
+def _senses(contexts: ContextCurves) -> str:
 
     def at(place: int) -> str:
         split = contexts.curves[2, place]

@@ -13,7 +13,8 @@ _LARGE = 0.8
 
 def word_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
     """Groups, their rival explanation, neighbors, and the whole vocabulary."""
-    return (*_groups(result), *_matched(result), _neighbors(result), _vocabulary(result), _frequency(result))
+    words = (*_groups(result), *_matched(result), _neighbors(result)) if result.words else ()
+    return (*words, _vocabulary(result), _frequency(result))
 
 
 def _groups(result: EmbeddingGeometry) -> tuple[str, ...]:

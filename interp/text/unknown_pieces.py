@@ -1,0 +1,45 @@
+"""How much of the texts does a tokenizer not know? Where it is much, numbers describe the unknown token and not the texts."""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from interp.errors import InputError
+from interp.text.tokenized_text import Text
+
+MOST_UNKNOWN = 0.5
+"""Share of unknown pieces above which texts are refused."""
+
+NOTED_UNKNOWN = 0.05
+"""Share above which it is said."""
+
+
+def unknown_share(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase | None) -> float:
+    """The share of unknown pieces among all pieces of some texts.
+
+    Args:
+        texts: the texts.
+        tokenizer: the model's; without one, or one without an unknown token, nothing is unknown.
+    """
+    unknown = None if tokenizer is None else tokenizer.unk_token_id
+    ids = [token for text in texts for token in text.ids]
+    return 0.0 if unknown is None else sum(token == unknown for token in ids) / len(ids)
+
+
+def check_known(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase | None) -> None:
+    """Refuse texts of which a tokenizer does not know more than half.
+
+    Args:
+        texts: the texts.
+        tokenizer: the model's.
+
+    Raises:
+        InputError: with the share, and the text that has most unknown pieces.
+    """
+    share = unknown_share(texts, tokenizer)
+    if share > MOST_UNKNOWN:
+        worst = max(texts, key=lambda text: unknown_share([text], tokenizer))
+        raise InputError(
+            f"This model's tokenizer does not know {share:.0%} of the pieces of these texts (at most {MOST_UNKNOWN:.0%} may be "
+            f"unknown), for example in {worst.text[:50]!r}; give texts in the model's own language and script."
+        )
