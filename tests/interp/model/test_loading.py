@@ -9,7 +9,8 @@ import torch
 
 import interp
 from interp.errors import InputError
-from interp.model.loading import Checkpoint, find_checkpoint, load, pick_device
+from interp.model.checkpoints import Checkpoint, find_checkpoint
+from interp.model.loading import load, pick_device
 from tests.support.models import random_batch, tiny, tiny_hf
 
 
