@@ -44,7 +44,7 @@ def test_the_types_of_weights(folder: Path) -> None:
 
 
 def test_the_bundled_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp.model.loading.snapshot_download", None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
     checkpoint = find_checkpoint()
     assert checkpoint.name == "bundled"
     assert checkpoint.revision is None
