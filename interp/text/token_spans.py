@@ -12,10 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from math import ceil, floor
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from interp.text.words import Span
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _HALF = "\N{REPLACEMENT CHARACTER}"
 """What tokenizers write for bytes that are no whole character."""
@@ -27,7 +29,7 @@ _CHUNK = re.compile(r"\S+")
 
 
 def token_spans(
-    text: str, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, special: Collection[int]
+    text: str, ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase", special: Collection[int]
 ) -> list[Span]:
     """The half-open character range of every token; empty for those without characters.
 
@@ -59,7 +61,7 @@ def token_spans(
 
 
 def _surfaces(
-    pieces: Sequence[str], tokenizer: PreTrainedTokenizerBase, unspelled: Collection[int]
+    pieces: Sequence[str], tokenizer: "PreTrainedTokenizerBase", unspelled: Collection[int]
 ) -> Iterator[tuple[range, str]]:
     """What tokens spell, and which they are: bytes of one character go together, and so do a blank and what follows."""
     start = 0

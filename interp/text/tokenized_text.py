@@ -7,14 +7,15 @@ text, and a word and a category for every token. Nothing is cut: a text longer t
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
 from interp.text.function_words import FunctionWords
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Side = Literal["source", "target"]
 
@@ -27,7 +28,7 @@ _UNBOUNDED = 10**9
 _TRAINED_LENGTH = 512
 """Tokens a side in T5's pre-training (Raffel et al. 2020), the limit where a tokenizer states none."""
 
-SENTINEL_PIECE = re.compile(r"<extra_id_\d+>")
+SENTINEL_PIECE = re.compile(r"▁?<extra_id_\d+>")
 _LANGUAGE_PIECE = re.compile(r">>[^<>\s]+<<")
 _TRANSLATION = re.compile(r"\s*translate ([^\W\d_]+) to ", re.IGNORECASE)
 
@@ -60,7 +61,7 @@ class Text:
 
 def tokenize(
     text: GivenText,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     eos_token_id: int,
     prefix: str | None = None,
     side: Side = "source",
@@ -92,7 +93,7 @@ def tokenize(
     return _describe(text, ids, spans, special, tokenizer, task_prefix(text) if prefix is None else prefix, side, words)
 
 
-def _ids_and_spans(text: str, tokenizer: PreTrainedTokenizerBase, side: Side) -> tuple[list[int], list[Span]]:
+def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:
     given = {"text": text} if side == "source" else {"text_target": text}
     if tokenizer.is_fast:
         encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False)
@@ -101,7 +102,7 @@ def _ids_and_spans(text: str, tokenizer: PreTrainedTokenizerBase, side: Side) ->
     return ids, token_spans(text, ids, tokenizer, _special(ids, tokenizer, tokenizer.eos_token_id))
 
 
-def describe_generated(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase | None, eos_token_id: int) -> Text:
+def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase | None", eos_token_id: int) -> Text:
     """A `Text` from generated ids: the decoded text without special tokens, described as a given one is.
 
     Args:
@@ -118,7 +119,7 @@ def describe_generated(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase | 
     return _describe(text, ids, spans, special, tokenizer, "", "target")
 
 
-def _special(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, eos_token_id: int | None) -> dict[int, int]:
+def _special(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase", eos_token_id: int | None) -> dict[int, int]:
     """Place -> category of the tokens that are no piece of text.
 
     Start tokens, language marks and added special tokens say what a text is, as a task prefix does. Marks are not special to
@@ -131,7 +132,7 @@ def _special(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, eos_token_i
     for place, (token, piece) in enumerate(zip(ids, tokenizer.convert_ids_to_tokens(list(ids)), strict=True)):
         if token == eos_token_id:
             special[place] = EOS
-        elif piece is not None and SENTINEL_PIECE.fullmatch(piece.removeprefix("▁")):
+        elif piece is not None and SENTINEL_PIECE.fullmatch(piece):
             special[place] = SENTINEL
         elif token in marks or (piece is not None and _LANGUAGE_PIECE.fullmatch(piece)):
             special[place] = PREFIX
@@ -143,7 +144,7 @@ def _describe(
     ids: Sequence[int],
     spans: Sequence[Span],
     special: Mapping[int, int],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     prefix: str,
     side: Side,
     words: Words | None = None,
@@ -166,7 +167,7 @@ def _describe(
     )
 
 
-def _language(prefix: str, tokenizer: PreTrainedTokenizerBase, side: Side) -> str:
+def _language(prefix: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> str:
     """The language of a text, by its task prefix or its tokenizer; an empty text where neither names one."""
     names = ("src_lang", "source_lang") if side == "source" else ("tgt_lang", "target_lang")
     named = [getattr(tokenizer, name, None) for name in names]
@@ -186,7 +187,7 @@ def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
     )
 
 
-def length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
+def length_limit(tokenizer: "PreTrainedTokenizerBase | None") -> int:
     """Most tokens a text may have: what the tokenizer states, or 512 where it states none.
 
     Args:
@@ -198,7 +199,7 @@ def length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
 
 def tokenize_all(
     texts: Sequence[GivenText],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     eos_token_id: int,
     limit: int,
     side: Side,

@@ -6,11 +6,13 @@ tokenizer. Summaries, sentiments and the like are no translations, and what is a
 
 import re
 from collections.abc import Sequence
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from interp.text.function_words import language_name
 from interp.text.tokenized_text import Text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Task = tuple[str, str]
 """Languages of source and target: English names in small letters, or codes of languages that have no list of function words."""
@@ -19,7 +21,7 @@ _PREFIX = re.compile(r"\s*translate ([^\W\d_]+) to ([^\W\d_]+):", re.IGNORECASE)
 _MARK = re.compile(r"\s*(>>[^<>\s]+<<)")
 
 
-def translation_tasks(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase | None) -> tuple[Task | None, ...]:
+def translation_tasks(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> tuple[Task | None, ...]:
     """The languages of every source; None for those that ask for no translation, or not for which.
 
     Args:
@@ -36,6 +38,6 @@ def translation_tasks(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase 
     return tuple(tasks)
 
 
-def _language(tokenizer: PreTrainedTokenizerBase | None, *names: str) -> str:
+def _language(tokenizer: "PreTrainedTokenizerBase | None", *names: str) -> str:
     found = (getattr(tokenizer, name, None) for name in names)
     return next((language_name(code) for code in found if code), "")

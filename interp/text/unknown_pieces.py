@@ -1,11 +1,13 @@
 """How much of the texts does a tokenizer not know? Where it is much, numbers describe the unknown token and not the texts."""
 
 from collections.abc import Sequence
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from interp.errors import InputError
 from interp.text.tokenized_text import Text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MOST_UNKNOWN = 0.5
 """Share of unknown pieces above which texts are refused."""
@@ -14,7 +16,7 @@ NOTED_UNKNOWN = 0.05
 """Share above which it is said."""
 
 
-def unknown_share(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase | None) -> float:
+def unknown_share(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> float:
     """The share of unknown pieces among all pieces of some texts.
 
     Args:
@@ -26,7 +28,7 @@ def unknown_share(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase | No
     return 0.0 if unknown is None else sum(token == unknown for token in ids) / len(ids)
 
 
-def check_known(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase | None) -> None:
+def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> None:
     """Refuse texts of which a tokenizer does not know more than half.
 
     Args:
