@@ -21,7 +21,7 @@ from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
 from interp.text.translation_task import translation_tasks
 from interp.text.vocabulary import spell
-from interp.text.words import CONTENT, FUNCTION, NO_WORD
+from interp.text.words import CATEGORIES, CONTENT, FUNCTION, NO_WORD
 
 _ENGLISH = "english"
 
@@ -88,27 +88,34 @@ def _unfit(sources: Sequence[Text], words: Sequence[str], tokenizer: PreTrainedT
 
 def _groups(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase) -> dict[str, tuple[str, ...]]:
     """The most frequent words of one piece, by category or else by script; empty where there are no two groups of them."""
-    words, pieces = Counter(_words(texts)), Counter(_pieces(texts))
-    kinds = {CONTENT: "content words", FUNCTION: "function words"}
+    words = _words(texts)
     by_category: dict[str, Counter[str]] = {}
-    for (word, category), count in words.items():
-        by_category.setdefault(kinds[category], Counter())[word] += count
-    by_script = [_by_script({word: count for (word, _), count in words.items()}, "words"), _by_script(pieces, "pieces")]
+    for word, (count, category) in words.items():
+        by_category.setdefault(f"{CATEGORIES[category]} words", Counter())[word] = count
+    by_script = (
+        _by_script({word: count for word, (count, _) in words.items()}, "words"),
+        _by_script(Counter(_pieces(texts)), "pieces"),
+    )
     for counted in (by_category, *by_script):
         groups = {name: _frequent(counts, tokenizer) for name, counts in sorted(counted.items())}
         enough = {name: chosen for name, chosen in groups.items() if len(chosen) >= _FEWEST}
-        taken = [word for chosen in enough.values() for word in chosen]
-        if len(enough) >= 2 and len(set(taken)) == len(taken):
+        if len(enough) >= 2:
             return enough
     return {}
 
 
-def _words(texts: Sequence[Text]) -> Iterator[tuple[str, int]]:
-    """Words of the texts, case folded, with their categories."""
+def _words(texts: Sequence[Text]) -> dict[str, tuple[int, int]]:
+    """The words of the texts as they are mostly written -> how often they occur, and their most frequent category."""
+    forms: dict[str, Counter[tuple[str, int]]] = {}
     for text in texts:
         for word, category in dict(zip(text.word_of_token, text.category_of_token, strict=True)).items():
             if word != NO_WORD and category in {CONTENT, FUNCTION}:
-                yield text.words[word].casefold(), category
+                forms.setdefault(text.words[word].casefold(), Counter())[text.words[word], category] += 1
+    found: dict[str, tuple[int, int]] = {}
+    for written in forms.values():
+        (form, category), _ = min(written.items(), key=lambda item: (-item[1], item[0]))
+        found[form] = (written.total(), category)
+    return found
 
 
 def _pieces(texts: Sequence[Text]) -> Iterator[str]:

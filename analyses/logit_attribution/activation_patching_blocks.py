@@ -26,8 +26,8 @@ def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
     """How many pairs flip, which head restores and which is needed most, and how good the approximations are."""
     if isinstance(found, NoPatching) and not found.candidates:
         return (
-            "Minimal pairs are not asked of this model: they are to be translated from English into German or French, which "
-            "none of the prompts is.",
+            "Minimal pairs are not asked of this model: the bundled ones are to be translated, and none of the prompts asks for "
+            "a translation out of and into their languages.",
         )
     if isinstance(found, NoPatching):
         return (

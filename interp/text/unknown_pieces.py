@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from interp.errors import InputError
 from interp.text.tokenized_text import Text
+from interp.text.words import CONTENT, FUNCTION, PUNCTUATION
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -17,15 +18,20 @@ NOTED_UNKNOWN = 0.05
 
 
 def unknown_share(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> float:
-    """The share of unknown pieces among all pieces of some texts.
+    """The share of unknown pieces among the pieces of some texts; prefixes, ends of sentence and blanks are no pieces of text.
 
     Args:
         texts: the texts.
         tokenizer: the model's; without one, or one without an unknown token, nothing is unknown.
     """
     unknown = None if tokenizer is None else tokenizer.unk_token_id
-    ids = [token for text in texts for token in text.ids]
-    return 0.0 if unknown is None else sum(token == unknown for token in ids) / len(ids)
+    spoken = [
+        token
+        for text in texts
+        for token, piece, kind in zip(text.ids, text.pieces, text.category_of_token, strict=True)
+        if kind in {CONTENT, FUNCTION, PUNCTUATION} and piece.strip("▁Ġ ")
+    ]
+    return 0.0 if unknown is None or not spoken else sum(token == unknown for token in spoken) / len(spoken)
 
 
 def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> None:

@@ -81,7 +81,9 @@ class Matched:
 
 
 def static_comparisons(evidence: Evidence, settings: GeometrySettings) -> tuple[Comparison, ...]:
-    """Every static space, correction and choice of words, the primary comparison first."""
+    """Every static space, correction and choice of words, the primary comparison first; none without words."""
+    if not settings.words:
+        return ()
     single = evidence.model.weights["n_pieces"] == 1
     spaces = static_spaces(evidence.cfg, bool(evidence.model.weights["tied"][0]))
     subsets = {SINGLE: single} | ({} if single.all() else {ALL: np.ones(len(single), dtype=bool)})
@@ -111,6 +113,8 @@ def matched_words(evidence: Evidence, settings: GeometrySettings) -> Matched | N
     """The effect of words of like frequency; None if there are too few words of one piece or too few stand-ins."""
     weights = evidence.model.weights
     single = np.flatnonzero(weights["n_pieces"] == 1)
+    if not len(single):
+        return None
     groups = _groups(settings)[single]
     controls = weights["control_vectors"][0, 0]
     if not _comparable(groups) or len(controls) < 2 * len(single):

@@ -86,7 +86,8 @@ def _in_space(
     """Vectors, norms and neighbours of the words, and vectors of the controls, in one space."""
     table = static_table(model, space)
     n_words = len(words[0])
-    taboo = np.array([candidates.own(spelling) for spelling in words[0]], dtype=bool).reshape(n_words, -1)
+    taboo = np.array([candidates.own(spelling) for spelling in words[0]], dtype=bool)
+    taboo = taboo.reshape(n_words, len(candidates.rows))
     both = word_vectors(table, [*words[0], *words[1]])
     vectors, cosines, names = [], [], []
     for rows, corrected in corrections(table[candidates.rows], both):

@@ -47,13 +47,15 @@ from interp.text.vocabulary import KINDS
 TITLE = "Embedding geometry"
 QUESTION = "Do words of one kind lie together, and what becomes of words, senses and translations from layer to layer?"
 
+_QUESTION_OF_WORDS = "Do words of one kind lie together, and what becomes of the texts from layer to layer?"
+
 
 def present(result: EmbeddingGeometry) -> Section:
     """The section of a result."""
     return Section(
         name="embedding-geometry",
         title=TITLE,
-        question=QUESTION,
+        question=QUESTION if result.contexts else _QUESTION_OF_WORDS,
         findings=(*word_findings(result), *layer_findings(result), *unasked(result)),
         blocks=(*_word_blocks(result), *_layer_blocks(result)),
         limits=_limits(result),

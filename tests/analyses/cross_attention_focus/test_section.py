@@ -98,7 +98,11 @@ def test_half_of_the_claim_is_called_half() -> None:
 @pytest.mark.parametrize(
     ("reads", "prefix", "said"),
     [
-        (["prefix", "content"], 3, ("the first gives 1.00 [1.00, 1.00] to the task prefix", "the second 0.00 [0.00, 0.00]")),
+        (
+            ["prefix", "content"],
+            3,
+            ("the first gives 1.00 [1.00, 1.00] to the task prefix", "the second 0.00 [0.00, 0.00]"),
+        ),
         (["prefix"], 3, ("The only decoder layer gives 1.00 [1.00, 1.00] to the task prefix",)),
         (["content", None, "content"], 0, ("No prompt starts with a task prefix",)),
     ],
