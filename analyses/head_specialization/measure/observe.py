@@ -10,6 +10,8 @@ For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer
     retained, entropy_ordinary, distance_ordinary                         on ordinary keys only, renormalised
     position_divergence, content_divergence, position_share, covariance_share     self-attention with position biases (see
                                                                                   `position`)
+    deciding_share, _chance, _mass, _base, _coverage     the same on rows that can tell an offset from a sink
+    <category>_apart, _apart_base     mass and base on rows that have no such key within one step; NaN without any
     <category>_norm               norm of what is written from these keys, over all keys' (see `values`)
     rarest_share, two_rarest_share, rarest_base [prompt], *_correlation   encoder and cross (see `rarity`)
     entropy_smoothed              entropy of 0.9999 a + 0.0001 / n, for comparison (Clark et al. 2019)
@@ -49,6 +51,7 @@ SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "
 """Categories of source tokens whose mass is measured."""
 
 _SMOOTHING = 1e-4
+
 _CHECKSUM = 2**24 - 1
 
 HOOKS = (
@@ -89,6 +92,18 @@ class Frame:
     def rows(self) -> Bool[Tensor, "batch query"]:
         """Rows that count."""
         return self.legal.any(-1)
+
+    @property
+    def deciding(self) -> Bool[Tensor, "batch query key"]:
+        """Legal keys at which a positional head is no sink: neither special nor the first."""
+        return self.ordinary & ~self.members["first"][:, None]
+
+    def rows_apart(self, keys: Bool[Tensor, "batch key"]) -> Bool[Tensor, "batch query"]:
+        """Rows at which a sink on some keys is no near positional head: none of the keys is within one step."""
+        if self.kind == "cross":
+            return self.rows
+        near = torch.nn.functional.max_pool1d(keys.float()[:, None], 3, 1, 1)[:, 0] > 0
+        return self.rows & ~near
 
 
 def frame_of(kind: AttentionKind, batch: Batch) -> Frame:
@@ -169,12 +184,17 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
     received = (pattern * rows[..., None]).sum(-2) / rows.sum(-1, keepdim=True).clamp(min=1)
     found["vertical"] = received.amax(-1)
     found |= {f"{name}_mass": _mass(pattern, keys, rows) for name, keys in frame.members.items()}
+    found |= {
+        f"{name}_apart": _mass(pattern, keys, frame.rows_apart(keys)[:, None]) for name, keys in frame.members.items()
+    }
     if frame.kind != "cross":
         distances = attention_distance(pattern, legal)
         found["distance"] = masked_mean(distances.absolute, rows)
         found["signed_distance"] = masked_mean(distances.signed, rows)
         found["distance_ordinary"] = masked_mean(attention_distance(inside.pattern, ordinary).absolute, rows)
         found |= offset_statistics(pattern, frame.legal, window)._asdict()
+        telling = offset_statistics(pattern, frame.legal, window, frame.deciding)
+        found |= {f"deciding_{name}": getattr(telling, name) for name in ("share", "chance", "mass")}
         found["near_share"] = offset_statistics(pattern, frame.ordinary, 1).share
         if position.is_defined(run.model.cfg):
             found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
@@ -206,6 +226,10 @@ def _baselines(frame: Frame, window: int) -> dict[str, Tensor]:
     found = {
         f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.members.items()
     }
+    found |= {
+        f"{name}_apart_base": _mass(even[:, None], keys, frame.rows_apart(keys)[:, None])[:, 0]
+        for name, keys in frame.members.items()
+    }
     if frame.rare:
         found |= {
             f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.rare.items()
@@ -214,6 +238,11 @@ def _baselines(frame: Frame, window: int) -> dict[str, Tensor]:
         found["distance_base"] = masked_mean(attention_distance(even, frame.legal).uniform, frame.rows)
         found["coverage"] = eligible_rows(frame.legal, window) / frame.rows.sum(-1, keepdim=True).clamp(min=1)
         found["offset_base"] = offset_statistics(even[:, None], frame.legal, window).mass[:, 0]
+        found["deciding_base"] = offset_statistics(even[:, None], frame.legal, window, frame.deciding).mass[:, 0]
+        deciding, reached = eligible_rows(frame.deciding, window), eligible_rows(frame.legal, window)
+        # Rows at the edge, which cannot reach so far, count against an offset; rows that cannot tell do not count.
+        counted = frame.rows.sum(-1, keepdim=True) - (reached - deciding)
+        found["deciding_coverage"] = torch.where(deciding > 0, deciding / counted.clamp(min=1), torch.nan)
     return found
 
 

@@ -8,6 +8,8 @@
     copying                          hit rate and OV eigenvalues [ours], see `copy_hits`
     syntactic                        one criterion for each relation and direction, see `relations`
 
+Each is judged on the rows that can tell it from its rivals: offsets on rows whose key there is no sink (first token, end of
+sentence, prefix), sinks on rows without such a key within one step; a prompt without such rows says nothing.
 Offsets that fewer than two fifths of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
 mass the even spread over legal keys. The mass of an offset is summed over the rows that can reach it and divided by all rows:
 the first and the last row, with one neighbour, would lift a head that halves its mass between both above one half. Prompts
@@ -18,9 +20,11 @@ tell it from a diagonal head.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from analyses.core.contract import Arrays, Observed
 from analyses.head_specialization.criterion import Criterion, Rule
@@ -87,40 +91,55 @@ def _repeats(kind: AttentionKind, weights: Arrays) -> list[Criterion]:
 
 
 def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
-    share, chance, mass = (prompts[f"{kind}.{name}"] for name in ("share", "chance", "mass"))
-    coverage = prompts[f"{kind}.coverage"][:, None, None, :]
-    base = np.broadcast_to(prompts[f"{kind}.offset_base"][:, None, None, :] * coverage, mass.shape)
-    mass = mass * coverage
-    reached = mean_over_prompts(prompts[f"{kind}.coverage"]) >= _LEAST_COVERAGE
+    share, chance, mass = (prompts[f"{kind}.deciding_{name}"] for name in ("share", "chance", "mass"))
+    coverage = prompts[f"{kind}.deciding_coverage"]
+    told = np.where(np.isnan(coverage), np.nan, 1.0)[:, None, None, :]
+    base = np.broadcast_to((prompts[f"{kind}.deciding_base"] * coverage)[:, None, None, :], mass.shape)
+    mass = mass * coverage[:, None, None, :]
+    arrays = _Offsets(share * told, chance * told, mass, base)
+    reached = np.nan_to_num(mean_over_prompts(coverage)) >= _LEAST_COVERAGE
     window = offsets(settings.max_offset)
     found = []
     for offset, role in NEAR_OFFSETS.items():
         index = int(np.flatnonzero(window == offset)[0])
         if reached[index]:
-            found.append(Criterion(role, "share", share[..., index], chance[..., index]))
-            found.append(Criterion(role, "mass", mass[..., index], base[..., index]))
+            found += arrays.at(np.full(share.shape[1:3], index)).criteria(role)
     far = np.flatnonzero(reached & (np.abs(window) > 1))
     if len(far):
-        found.append(_best_offset("share", share[..., far], chance[..., far], window[far]))
-        found.append(_best_offset("mass", mass[..., far], base[..., far], window[far]))
+        for rule, score in (("share", arrays.share), ("mass", arrays.mass)):
+            # The offset with the largest mean score of each head, chosen on the same prompts; `looks` pays for the choice.
+            best = far[np.nan_to_num(mean_over_prompts(score[..., far]), nan=-1.0).argmax(-1)]
+            detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
+            [criterion] = [one for one in arrays.at(best).criteria("offset") if one.rule == rule]
+            found.append(replace(criterion, detail=detail, looks=len(far)))
     return found
 
 
-def _best_offset(rule: Rule, score: np.ndarray, null: np.ndarray, window: np.ndarray) -> Criterion:
-    """The offset with the largest mean score of each head, chosen on the same prompts; `looks` pays for the choice."""
-    best = np.nan_to_num(mean_over_prompts(score), nan=-1.0).argmax(-1)
-    index = np.broadcast_to(best[None, ..., None], (*score.shape[:-1], 1))
-    chosen, expected = (np.take_along_axis(values, index, -1)[..., 0] for values in (score, null))
-    detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
-    return Criterion("offset", rule, chosen, expected, detail, looks=len(window))
+class _Offsets(NamedTuple):
+    """Score and null of both rules, [prompt layer head offset] or, at one offset a head, [prompt layer head]."""
+
+    share: np.ndarray
+    chance: np.ndarray
+    mass: np.ndarray
+    base: np.ndarray
+
+    def at(self, index: Int[np.ndarray, "layer head"]) -> "_Offsets":
+        place = np.broadcast_to(index[None, ..., None], (len(self.share), *index.shape, 1))
+        return _Offsets(*(np.take_along_axis(values, place, -1)[..., 0] for values in self))
+
+    def criteria(self, role: str) -> list[Criterion]:
+        return [
+            Criterion(role, "share", self.share, self.chance, mass=self.mass, mass_null=self.base),
+            Criterion(role, "mass", self.mass, self.base),
+        ]
 
 
 def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
     def criterion(
         role: str, rule: Rule, category: str, keep: Bool[np.ndarray, "layer head"] | None = None
     ) -> Criterion:
-        mass = prompts[f"{kind}.{category}_mass"]
-        base = np.broadcast_to(prompts[f"{kind}.{category}_base"][:, None, None], mass.shape)
+        mass = prompts[f"{kind}.{category}_apart"]
+        base = np.broadcast_to(prompts[f"{kind}.{category}_apart_base"][:, None, None], mass.shape)
         there = base > 0 if keep is None else (base > 0) & keep
         return Criterion(role, rule, np.where(there, mass, np.nan), np.where(there, base, np.nan))
 
