@@ -126,7 +126,12 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     assert isinstance(settings, HeadSettings)
     permuted, shuffled = (read_null(evidence.model.experiment, null) for null in ("permuted", "shuffled"))
     verdict = judge_all(evidence.model, settings, evidence.seed, Comparison(evidence.twins, permuted, shuffled))
-    untrained = [judge_all(twin, settings, evidence.seed) for twin in evidence.twins]
+    untrained = [
+        judge_all(
+            twin, settings, evidence.seed, Comparison(tuple(other for other in evidence.twins if other is not twin))
+        )
+        for twin in evidence.twins
+    ]
     cfg = evidence.cfg
     metrics = {kind: metrics_of(kind, evidence, settings) for kind in ATTENTION_KINDS}
     criteria = {kind: criteria_of(kind, evidence.model, settings) for kind in ATTENTION_KINDS}
@@ -140,7 +145,9 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, criteria),
         existence=_existence(evidence, settings),
         twin_labels=tuple(_labelled(twin) for twin in untrained),
-        permuted_labels=None if permuted is None else _labelled(judge_all(permuted, settings, evidence.seed)),
+        permuted_labels=None
+        if permuted is None
+        else _labelled(judge_all(permuted, settings, evidence.seed, Comparison(evidence.twins))),
         copying=_copying(evidence),
         syntax=_syntax(evidence, settings),
         sample=_sample_size(evidence.model.experiment),

@@ -7,6 +7,7 @@ there and counted. Infinite values are refused. The seed alone decides a result,
 """
 
 from interp.statistics.intervals import (
+    LEAST,
     Interval,
     bootstrap_difference,
     bootstrap_mean,
@@ -19,6 +20,7 @@ from interp.statistics.ranks import RankTest, page_trend_test, spearman
 from interp.statistics.sign_flips import Alternative, SignFlipTest, max_statistic_test, sign_flip_test
 
 __all__ = [
+    "LEAST",
     "Alternative",
     "Interval",
     "RankTest",

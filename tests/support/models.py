@@ -9,7 +9,7 @@ random (a forgotten gain shows) and position biases are large (a wrong bucket sh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -158,6 +158,7 @@ def random_batch(
     source_lengths: Sequence[int] = (15, 12, 19),
     target_lengths: Sequence[int] = (13, 17, 12),
     seed: int = 0,
+    same_prefix: bool = False,
 ) -> Batch:
     """A padded batch of random tokens, each text ended by end-of-sentence.
 
@@ -168,10 +169,13 @@ def random_batch(
         source_lengths: tokens of every source, end of sentence included.
         target_lengths: as many target lengths.
         seed: of the tokens.
+        same_prefix: give all sources the prefix of the first, as ablations by a mean or by another sentence need it.
     """
     generator = torch.Generator().manual_seed(seed)
     sources = [_random_text(model, length, generator, prefix=2) for length in source_lengths]
     targets = [_random_text(model, length, generator, prefix=0) for length in target_lengths]
+    if same_prefix:
+        sources = [replace(text, ids=(*sources[0].ids[:2], *text.ids[2:])) for text in sources]
     return collate(sources, targets, model.cfg, model.decoder_inputs, "given").to(model.device)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from analyses.head_specialization.roles.decide import RoleLabel
@@ -26,6 +27,8 @@ def evidence_frame(labels: Sequence[RoleLabel], settings: HeadSettings) -> pd.Da
         "head": [str(label.head) for label in labels],
         "role": [str(label) for label in labels],
         "rule": [RULES[label.rule].format(**thresholds) for label in labels],
+        "strength": [label.strength for label in labels],
+        "effect": [label.effect for label in labels],
         "score": [label.score for label in labels],
         "low": [label.low for label in labels],
         "high": [label.high for label in labels],
@@ -33,6 +36,7 @@ def evidence_frame(labels: Sequence[RoleLabel], settings: HeadSettings) -> pd.Da
         "twins mean": [label.control for label in labels],
         "twins min": [label.control_low for label in labels],
         "twins max": [label.control_high for label in labels],
+        "best twin": [label.control_best if np.isfinite(label.control_best) else np.nan for label in labels],
         "permuted": [label.permuted for label in labels],
         "shuffled": [label.shuffled for label in labels],
         "adjusted p": [label.p_adjusted for label in labels],

@@ -8,8 +8,8 @@ import torch
 
 from analyses.core.contract import Pass
 from analyses.head_specialization import ANALYSIS, HeadSettings
-from analyses.head_specialization.present.section import present
 from analyses.head_specialization.measure.observe import frame_of, observe
+from analyses.head_specialization.present.section import present
 from analyses.head_specialization.present.tables import candidates_frame, heads_frame, labels_frame
 from analyses.head_specialization.summary import judge_all
 from interp.model.untrained_twins import untrained_twin

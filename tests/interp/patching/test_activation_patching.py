@@ -9,9 +9,9 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.activation_patching import Site, patch_sites, patch_together, sites
+from interp.patching.activation_patching import Site, patch_sites, sites
 from interp.patching.attribution_patching import INTEGRATED, attribution_patch
-from interp.patching.minimal_pairs import PairBatch, PromptPair, Verified, bundled_pairs, pair_batch, verify
+from interp.patching.minimal_pairs import PairBatch, PromptPair, Verified, bundled_pairs, pair_batch, verify_pairs
 from interp.text.batch import collate
 from tests.support.models import random_batch, tiny
 
@@ -32,8 +32,7 @@ FAMILIES = (
 def random_pairs(model: HookedEncoderDecoder) -> PairBatch:
     """Random sources against others of the same lengths, with the same decoder inputs."""
     clean, other = random_batch(model), random_batch(model, seed=1)
-    shift = model.hf._shift_right
-    corrupted = collate(other.source_texts, clean.target_texts, model.cfg, shift, "given")
+    corrupted = collate(other.source_texts, clean.target_texts, model.cfg, model.decoder_inputs, "given")
     rows = torch.tensor([12, 16, 11])
     answers = clean.labels[torch.arange(3), rows]
     # The last label of a random text is the end of the sentence; any other token serves as foil.
@@ -60,28 +59,43 @@ def test_the_whole_encoder_stream_at_any_layer_restores_everything(
     assert torch.allclose(effects.numerator / effects.denominator, torch.ones(len(pairs), depth + 1), atol=1e-5)
 
 
-def test_all_cross_z_together_restore_everything(tiny_model: HookedEncoderDecoder, pairs: PairBatch) -> None:
-    names = [f"decoder.{layer}.cross_attn.hook_z" for layer in range(tiny_model.cfg.n_decoder_layers)]
-    effects = patch_together(tiny_model, pairs, names)
-    assert torch.allclose(effects.numerator / effects.denominator, torch.ones(len(pairs), 1), atol=1e-5)
-    if len(names) > 1:
-        without_last = patch_together(tiny_model, pairs, names[:-1])
-        assert not torch.allclose(
-            without_last.numerator / without_last.denominator, torch.ones(len(pairs), 1), atol=1e-2
+@pytest.mark.parametrize(
+    "name", ["encoder.hook_embed", "encoder.ln_final.hook_normalized", "encoder.0.hook_resid_pre", "encoder.1.hook_mlp_out"]
+)
+def test_whole_activations_at_any_hook_point_are_a_run_each(name: str) -> None:
+    """In and outside the layers; what the whole encoder hands on restores everything."""
+    for model in (tiny("t5"), tiny("mbart")):
+        pairs = random_pairs(model)
+        _, cache = model.run_with_cache(pairs.clean)
+        expected = pairs.difference_of_logits(
+            model, model.run_with_hooks(pairs.corrupted, [(name, lambda tensor, hook, cache=cache: cache[hook.name])])
         )
+        effects = patch_sites(model, pairs, [Site(name)])
+        assert torch.allclose(effects.numerator[:, 0] + effects.corrupted, expected, atol=2e-5)
+        if name != "encoder.1.hook_mlp_out":
+            assert torch.allclose(effects.numerator, effects.denominator, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["t5", "bart", "mbart"])
+def test_the_stream_behind_the_last_decoder_layer_is_the_answer(name: str) -> None:
+    """At the answer's row it restores everything; in post-norm families it lies behind the last norm."""
+    model = tiny(name)
+    pairs = random_pairs(model)
+    stream = f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post"
+    effects = patch_sites(model, pairs, [Site(stream, int(row)) for row in pairs.rows])
+    assert torch.allclose(effects.numerator.diagonal(), effects.denominator.diagonal(), atol=2e-5)
 
 
 def test_patching_a_run_into_itself_changes_nothing(tiny_model: HookedEncoderDecoder, pairs: PairBatch) -> None:
     same = replace(pairs, corrupted=pairs.clean)
     effects = patch_sites(tiny_model, same, sites(tiny_model, same, "cross_z"))
     assert float(effects.numerator.abs().max()) <= 1e-5
-    assert effects.weak() == (0, 1, 2)
 
 
 def test_runs_are_those_of_the_model(tiny_model: HookedEncoderDecoder, pairs: PairBatch) -> None:
     effects = patch_sites(tiny_model, pairs, [Site("decoder.0.attn.hook_z")])
-    assert torch.allclose(effects.clean, pairs.difference(tiny_model(pairs.clean)), atol=1e-5)
-    assert torch.allclose(effects.corrupted, pairs.difference(tiny_model(pairs.corrupted)), atol=1e-5)
+    assert torch.allclose(effects.clean, pairs.difference_of_logits(tiny_model, tiny_model(pairs.clean)), atol=1e-5)
+    assert torch.allclose(effects.corrupted, pairs.difference_of_logits(tiny_model, tiny_model(pairs.corrupted)), atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -93,7 +107,7 @@ def test_sweeps_equal_the_naive_loop(family: str, direction: str) -> None:
     some = chosen[:: max(len(chosen) // 7, 1)]
     effects = patch_sites(model, pairs, some, direction)  # type: ignore[arg-type]
     donor, recipient = (pairs.clean, pairs.corrupted) if direction == "denoise" else (pairs.corrupted, pairs.clean)
-    base = pairs.difference(model(recipient))
+    base = pairs.difference_of_logits(model, model(recipient))
     _, cache = model.run_with_cache(donor)
     for number, site in enumerate(some):
 
@@ -104,7 +118,7 @@ def test_sweeps_equal_the_naive_loop(family: str, direction: str) -> None:
             changed[tuple(index)] = cache[site.name][tuple(index)]
             return changed
 
-        patched = pairs.difference(model.run_with_hooks(recipient, [(site.name, patch)]))
+        patched = pairs.difference_of_logits(model, model.run_with_hooks(recipient, [(site.name, patch)]))
         expected = patched - base if direction == "denoise" else base - patched
         real = ~effects.numerator[:, number].isnan()
         assert real.any()
@@ -195,7 +209,7 @@ KINDS = {"gender", "number", "negation", "noun", "language"}
 
 @pytest.fixture(scope="module")
 def verified(bundled: HookedEncoderDecoder) -> Verified:
-    return verify(bundled, bundled_pairs())
+    return verify_pairs(bundled, bundled_pairs())
 
 
 def test_bundled_pairs_flip_the_answer(bundled: HookedEncoderDecoder, verified: Verified) -> None:
@@ -218,12 +232,12 @@ def test_pairs_that_do_not_flip_are_refused_with_the_reason(bundled: HookedEncod
     good = verified.flipping[0]
     turned = replace(good, id="turned", clean=good.corrupted, corrupted=good.clean)
     longer = replace(good, id="longer", corrupted=good.corrupted + " again and again")
-    found = verify(bundled, [good, turned, longer])
+    found = verify_pairs(bundled, [good, turned, longer])
     assert found.flipping == (good,)
     assert found.counts() == {good.kind: (1, 3)}
     assert "does not flip the answer: its lead is -" in found.refused[turned]
     assert "needs equally many" in found.refused[longer]
-    assert verify(bundled, [longer]).flipping == ()
+    assert verify_pairs(bundled, [longer]).flipping == ()
 
 
 def test_approximations_follow_exact_patching_on_the_bundled_model(
