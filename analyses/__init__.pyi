@@ -1,4 +1,5 @@
 from .core.contract import Analysis as Analysis
+from .core.contract import ArraySpec as ArraySpec
 from .core.contract import Evidence as Evidence
 from .core.contract import Example as Example
 from .core.contract import Observed as Observed

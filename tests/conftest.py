@@ -1,12 +1,12 @@
 """Fixtures that several test files share; builders with arguments are in `tests/models.py`."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 import interp
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -75,12 +75,11 @@ def example_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # of all processes
     page = folder / "example" / "index.html"
-    with (folder / "example.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / "example.lock"):
         try:
             # A run is renamed when it is whole, so what is there is whole.
             if not page.is_file():
-                run(EXAMPLE, page.parent, overwrite=False, advance=lambda *_: None)
+                run(EXAMPLE, page.parent, overwrite=False, progress=lambda *_: None)
         finally:
             # The runner asks torch for deterministic algorithms; give the other tests back what they had.
             torch.use_deterministic_algorithms(False)

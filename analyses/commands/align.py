@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, print_table
+from analyses.commands.messages import messages, print_frame, read_text
 
 if TYPE_CHECKING:
     from interp.report import Section
@@ -60,7 +60,9 @@ def align(
         from analyses.runs.inputs import read_prompt_set
 
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
-        wanted = alignment.read_gold(_read(gold), first=1 if one_based else 0, target_first=target_first)
+        wanted = alignment.read_gold(
+            read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first
+        )
         loaded = interp.load(model)
         if reverse_model is None and reverse_prefix is None:
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
@@ -72,15 +74,6 @@ def align(
         _print(section, top)
         if links is not None:
             _write(links, alignment.write_links(chosen, 1 if one_based else 0, target_first))
-
-
-def _read(gold: Path) -> str:
-    from interp.errors import InputError
-
-    try:
-        return gold.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The gold file {str(gold)!r} cannot be read ({error}); give UTF-8 text.") from error
 
 
 def _write(path: Path, text: str) -> None:
@@ -102,5 +95,4 @@ def _print(section: "Section", top: int) -> None:
         typer.echo(sentence)
     for block in section.blocks:
         if isinstance(block, Table):
-            rows = block.frame.head(top).itertuples(index=False)
-            print_table(block.name.replace("-", " ").capitalize(), list(map(str, block.frame.columns)), rows)
+            print_frame(block.name.replace("-", " ").capitalize(), block.frame.head(top))

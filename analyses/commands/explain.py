@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, print_table
+from analyses.commands.messages import check_output, messages, print_frame
 
 
 def attribute(
@@ -40,8 +40,7 @@ def attribute(
         from analyses.logit_attribution.attribute import explain, explanation_report, inexact
         from interp.report import render
 
-        if out is not None:
-            _check_page(out, overwrite)
+        check_output(out, ".html", overwrite)
         told = explain(interp.load(model, dtype=dtype), source, target, foil, position)
         typer.echo(f"target ({told.target_origin}): {told.target}")
         typer.echo(
@@ -50,8 +49,8 @@ def attribute(
         )
         for warning in inexact(told):
             typer.echo(warning)
-        for title, frame in (("Components", told.components.head(top)), ("Source tokens", told.sources)):
-            print_table(title, list(map(str, frame.columns)), frame.itertuples(index=False))
+        print_frame("Components", told.components.head(top))
+        print_frame("Source tokens", told.sources)
         if out is not None:
             name = PurePath(model).name
             choices = {"target": target, "foil": foil, "position": position, "model": name, "dtype": dtype}
@@ -76,19 +75,3 @@ def _slug(stem: str) -> str:
     """A name for the page's tables, so that two pages of a folder do not share them."""
     readable = "-".join(re.findall("[a-z0-9]+", stem.lower()))
     return f"{readable[:60].strip('-')}-attribution" if readable else "attribution"
-
-
-def _check_page(out: Path, overwrite: bool) -> None:
-    """Refuse a place for the page before any work is done.
-
-    Raises:
-        InputError: if it is no .html file in a folder that exists, or is there already.
-    """
-    from interp.errors import InputError
-
-    if out.suffix != ".html":
-        raise InputError(f"--out is {str(out)!r}; give the name of an .html file.")
-    if not out.parent.is_dir():
-        raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
-    if out.exists() and not overwrite:
-        raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")

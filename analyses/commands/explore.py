@@ -6,7 +6,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_hooks
-from analyses.commands.messages import messages, print_pairs, print_table
+from analyses.commands.messages import messages, print_frame, print_pairs, print_table
 
 Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each in quotes.", show_default=False)]
 Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_default=False)]
@@ -71,8 +71,7 @@ def model(
         trace = None if shapes is None else shape_trace(hooked, shapes, hooks)
         print_pairs([(name, str(value)) for name, value in asdict(hooked.cfg).items()])
         print_pairs([("tied_embeddings", str(hooked.tied_embeddings)), ("max_length", str(hooked.max_length))])
-        counts = parameter_counts(hooked)
-        print_table("Parameters", list(map(str, counts.columns)), counts.itertuples(index=False))
+        print_frame("Parameters", parameter_counts(hooked))
         if trace is not None:
             print_table("Shapes in the order of the forward pass", ("hook point", "axes", "shape"), trace)
 
@@ -109,8 +108,7 @@ def generate(
             assert hooked.tokenizer is not None
             table = written.step_table(hooked.tokenizer, top)
             table["chosen"] = table["chosen"].map({True: "*", False: ""})
-            columns = ["prompt", "step", "rank", "token", "probability", "chosen"]
-            print_table("Steps", columns, table[columns].itertuples(index=False))
+            print_frame("Steps", table[["prompt", "step", "rank", "token", "probability", "chosen"]])
 
 
 def words(
@@ -137,7 +135,6 @@ def words(
         named: dict[str, Correction] = {"raw": "raw", "centred": "centred", "all-but-the-top": "all but the top"}
         found = look_up(interp.load(model), words, space, named[correction], neighbours)
         typer.echo(f"{found.space.capitalize()}, {found.correction}.")
-        print_table("Words", list(map(str, found.words)), found.words.itertuples(index=False))
-        print_table("Nearest neighbours", list(map(str, found.neighbours)), found.neighbours.itertuples(index=False))
-        rows = [(word, *map(float, row)) for word, row in zip(found.cosines, found.cosines.to_numpy(), strict=True)]
-        print_table("Cosines", ("word", *found.cosines), rows)
+        print_frame("Words", found.words)
+        print_frame("Nearest neighbours", found.neighbours)
+        print_frame("Cosines", found.cosines.rename_axis("word").reset_index())

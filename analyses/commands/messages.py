@@ -2,8 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -39,7 +44,7 @@ def _explain(error: Exception, hint: str) -> int:
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar; silent when asked, or when standard error is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -49,10 +54,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
 
-        def advance(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
-        yield advance
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 def print_pairs(rows: list[tuple[str, str]]) -> None:
@@ -78,3 +80,41 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_row(*(Text(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
     console = Console()
     Console(width=console.width if console.is_terminal else 160).print(table)
+
+
+def print_frame(title: str, frame: "pd.DataFrame") -> None:
+    """Print a frame as a table, undefined cells empty."""
+    rows = [["" if cell != cell else cell for cell in row] for row in frame.itertuples(index=False)]
+    print_table(title, list(map(str, frame.columns)), rows)
+
+
+def read_text(path: Path, what: str) -> str:
+    """The text of a file that the user named.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    from interp.errors import InputError
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The {what} {str(path)!r} cannot be read ({error}); give UTF-8 text.") from error
+
+
+def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
+    """Refuse a place for a file before any work is done.
+
+    Raises:
+        InputError: if it has another ending, is in no folder that exists, or is there already.
+    """
+    from interp.errors import InputError
+
+    if out is None:
+        return
+    if out.suffix != ending:
+        raise InputError(f"--out is {str(out)!r}; give the name of a {ending} file.")
+    if not out.parent.is_dir():
+        raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
+    if out.exists() and not overwrite:
+        raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")

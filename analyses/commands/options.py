@@ -1,89 +1,73 @@
 """The options that commands share: one spelling, one help text, one panel each."""
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.main import get_current_context  # type: ignore[attr-defined]  # not named in its public list
 
 from analyses.commands.completion import complete_analyses, complete_models, complete_prompts, complete_runs
 
-_MODEL, _INPUT, _RUN, _OUTPUT = "Model", "Input", "Run", "Output"
+_model = partial(typer.Option, rich_help_panel="Model")
+_input = partial(typer.Option, rich_help_panel="Input")
+_run = partial(typer.Option, rich_help_panel="Run")
+evidence_option = partial(typer.Option, rich_help_panel="Evidence")
+output_option = partial(typer.Option, rich_help_panel="Output")
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 TypeName = Literal["float32", "bfloat16", "float16"]
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="`bundled`, a folder with safetensors, or a hub id.",
-        rich_help_panel=_MODEL,
-        autocompletion=complete_models,
-    ),
-]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.", rich_help_panel=_MODEL)]
-Device = Annotated[DeviceName, typer.Option("--device", "-d", help="Where to run.", rich_help_panel=_MODEL)]
-DType = Annotated[TypeName, typer.Option(help="Type of the weights; exact sums need float32.", rich_help_panel=_MODEL)]
+_MODEL_HELP = "`bundled`, a folder with safetensors, or a hub id."
+Model = Annotated[str, _model("--model", "-m", help=_MODEL_HELP, autocompletion=complete_models)]
+Revision = Annotated[str | None, _model(help="Branch, tag or commit of a hub id.")]
+Device = Annotated[DeviceName, _model("--device", "-d", help="Where to run.")]
+DType = Annotated[TypeName, _model(help="Type of the weights; exact sums need float32.")]
 
-Prompts = Annotated[
-    str,
-    typer.Option(
-        "--prompts",
-        "-p",
-        help="A bundled set, a .txt, .jsonl or .csv file, or - for stdin.",
-        rich_help_panel=_INPUT,
-        autocompletion=complete_prompts,
-    ),
-]
-Limit = Annotated[int | None, typer.Option(help="Only the first so many prompts.", rich_help_panel=_INPUT)]
-
+_PROMPTS_HELP = "A bundled set, a .txt, .jsonl or .csv file, or - for stdin."
+Prompts = Annotated[str, _input("--prompts", "-p", help=_PROMPTS_HELP, autocompletion=complete_prompts)]
+Limit = Annotated[int | None, _input(help="Only the first so many prompts.")]
 WordGroups = Annotated[
-    Path | None,
-    typer.Option("--words", help="Groups of words for the embedding geometry, .json or .yaml.", rich_help_panel=_INPUT),
+    Path | None, _input("--words", help="Groups of words for the embedding geometry, .json or .yaml.")
 ]
 
 Analyses = Annotated[
     str | None,
-    typer.Option(
+    _run(
         "--analyses",
         "-a",
         help="Names, separated by commas; `all` adds those of plug-ins.",
         show_default="those of this package",
-        rich_help_panel=_RUN,
         autocompletion=complete_analyses,
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of resampling and of the untrained twins.", rich_help_panel=_RUN)]
-BatchSize = Annotated[int, typer.Option("--batch-size", "-b", help="Prompts in one pass.", rich_help_panel=_RUN)]
-Twins = Annotated[int, typer.Option(help="How many untrained control models.", rich_help_panel=_RUN)]
-Pages = Annotated[int, typer.Option(help="Most prompts with a page of their own.", rich_help_panel=_OUTPUT)]
-
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", help="Folder of the run; by default one below reports/.", rich_help_panel=_OUTPUT),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run that is there.", rich_help_panel=_OUTPUT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.", rich_help_panel=_OUTPUT)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.", rich_help_panel=_OUTPUT)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT)]
-
+Seed = Annotated[int, _run(help="Of resampling and of the untrained twins.")]
+BatchSize = Annotated[int, _run("--batch-size", "-b", help="Prompts in one pass.")]
+Twins = Annotated[int, _run(help="How many untrained control models.")]
 RunFile = Annotated[
     Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        help="Choices in YAML; flags win over them. The config.yaml of a run is one.",
-        rich_help_panel=_RUN,
-    ),
+    _run("--config", "-c", help="Choices in YAML; flags win over them. The config.yaml of a run is one."),
 ]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Print the resolved choices as YAML and do nothing else.", rich_help_panel=_RUN),
-]
+DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
+
+Pages = Annotated[int, output_option(help="Most prompts with a page of their own.")]
+Out = Annotated[Path | None, output_option("--out", "-o", help="Folder of the run; by default one below reports/.")]
+Overwrite = Annotated[bool, output_option("--overwrite", help="Replace a run that is there.")]
+Quiet = Annotated[bool, output_option("--quiet", "-q", help="No progress.")]
+Debug = Annotated[bool, output_option("--debug", help="Show the traceback of a failure.")]
+AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.", show_default=False, autocompletion=complete_runs)]
 SomeRun = Annotated[
     Path | None,
     typer.Argument(help="Folder of a run.", show_default="the newest below reports/", autocompletion=complete_runs),
 ]
+
+
+def given_choices() -> dict[str, Any]:
+    """The choices of a run that were made on the command line, defaults left out."""
+    from analyses.runs.config import RunConfig
+
+    context = get_current_context()
+    sources = {name: context.get_parameter_source(name) for name in context.params if name in RunConfig.model_fields}
+    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}

@@ -7,9 +7,12 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_models
-from analyses.commands.messages import messages, progress
+from analyses.commands.messages import messages, progress_bar
 
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
+
+
+_FOLDER = Path("reports/compared")
 
 
 def compare_models(
@@ -24,9 +27,7 @@ def compare_models(
     pages: options.Pages = 100,
     device: options.Device = "auto",
     dtype: options.DType = "float32",
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the comparison.", rich_help_panel="Output")
-    ] = Path("reports/compared"),
+    out: Annotated[Path, options.output_option("--out", "-o", help="Folder of the comparison.")] = _FOLDER,
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -42,20 +43,10 @@ def compare_models(
       interp compare-models bundled path/to/marian --prompts mine.txt --out reports/t5-and-marian
       interp compare-models bundled untrained:1 --analyses cross_attention_focus --limit 16
     """
-    with messages(debug), progress(quiet) as advance:
-        from analyses.runs.compare_models import compare_models as compare
+    with messages(debug), progress_bar(quiet) as progress:
+        from analyses.runs.compare_models import compare_two_models
         from analyses.runs.config import make_config
 
-        config = make_config(
-            prompts=prompts,
-            limit=limit,
-            analyses=analyses,
-            seed=seed,
-            batch_size=batch_size,
-            twins=twins,
-            pages=pages,
-            device=device,
-            dtype=dtype,
-        )
-        path = compare(first, second, config, out, overwrite, advance)
+        config = make_config(**options.given_choices())
+        path = compare_two_models(first, second, config, out, overwrite, progress)
     typer.echo(path)

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.main import get_current_context  # type: ignore[attr-defined]  # not named in its public list
 
 from analyses.commands import options
-from analyses.commands.messages import messages, progress
+from analyses.commands.messages import messages, progress_bar
 
 
 def run(
@@ -42,26 +41,19 @@ def run(
       interp run --config reports/mine/config.yaml --seed 1
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
-    with messages(debug), progress(quiet) as advance:
+    with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_file import resolve
 
-        chosen = resolve(config, _given(), _settings(words), lambda sentence: typer.echo(sentence, err=True))
+        chosen = resolve(
+            config, options.given_choices(), _settings(words), lambda sentence: typer.echo(sentence, err=True)
+        )
         if dry_run:
             typer.echo(chosen.to_yaml(as_given=True), nl=False)
             return
         from analyses.runs.runner import run as run_analyses
 
-        path = run_analyses(chosen, out, overwrite, advance)
+        path = run_analyses(chosen, out, overwrite, progress)
     typer.echo(path)
-
-
-def _given() -> dict[str, Any]:
-    """The choices that were made on the command line, defaults left out."""
-    from analyses.runs.config import RunConfig
-
-    context = get_current_context()
-    sources = {name: context.get_parameter_source(name) for name in context.params if name in RunConfig.model_fields}
-    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
@@ -121,19 +113,19 @@ def rerun(
       interp rerun reports/mine
       interp rerun reports/mine --prompts mine.txt --model path/to/t5 --out reports/again
     """
-    with messages(debug), progress(quiet) as advance:
+    with messages(debug), progress_bar(quiet) as progress:
         from tempfile import TemporaryDirectory
 
-        from analyses.runs.diff import compare
-        from analyses.runs.rerun import replay
+        from analyses.runs.diff import compare_runs
+        from analyses.runs.rerun import repeat_run
         from analyses.runs.verify import read_manifest
 
         digest = read_manifest(run).digest
         with TemporaryDirectory(prefix="interp-rerun-") as elsewhere:
-            again = replay(run, out or Path(elsewhere) / "run", model, prompts, advance)
-            differences = compare(run, again)
+            again = repeat_run(run, out or Path(elsewhere) / "run", model, prompts, progress)
+            differences = compare_runs(run, again)
     for difference in differences:
-        typer.echo(f"{difference.where}: {difference.what}")
+        typer.echo(difference)
     typer.echo("Another digest than before." if differences else f"The same digest: {digest}.")
     raise typer.Exit(1 if differences else 0)
 
@@ -146,9 +138,9 @@ def verify(run: options.RunFolder) -> None:
       interp verify reports/mine
     """
     with messages():
-        from analyses.runs.verify import verify as check
+        from analyses.runs.verify import verify_run
 
-        verdict = check(run)
+        verdict = verify_run(run)
     for sentence in verdict.sentences():
         typer.echo(sentence)
     raise typer.Exit(0 if verdict.whole else 1)
@@ -169,9 +161,9 @@ def diff(
       interp diff reports/mine reports/other-batch-size --tables --rtol 1e-3 --atol 1e-4
     """
     with messages():
-        from analyses.runs.diff import compare
+        from analyses.runs.diff import compare_runs
 
-        differences = compare(first, second, rtol, atol, "tables" if tables else "all")
+        differences = compare_runs(first, second, rtol, atol, "tables" if tables else "all")
     for difference in differences:
-        typer.echo(f"{difference.where}: {difference.what}")
+        typer.echo(difference)
     raise typer.Exit(1 if differences else 0)

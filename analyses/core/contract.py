@@ -6,16 +6,18 @@
     illustrate(Pass) -> Arrays     once per run, for one example prompt: token axes allowed, shown and never averaged
     summarise(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
     present(<Noun>) -> Section     sentences with the numbers in them, tables, figures, views
-    portray(Example) -> Blocks     what the page of one prompt shows; made for every prompt, so cheap and without figures
+    prompt_page(Example) -> Blocks what the page of one prompt shows; made for every prompt, so cheap and without figures
 
 Observations of shards are concatenated along the prompt axis, so a run is a list of shards and no number depends on how it
 was cut. The same functions run on the model and on its untrained twins; an analysis that cannot be run on a twin has no
 control and does not belong here. torch stops at `observe`: what leaves it is numpy.
+
+What the arrays of the first three are, an analysis says once, by an `ArraySpec` for each; nothing is read off their names.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -33,10 +35,40 @@ if TYPE_CHECKING:
 Arrays = Mapping[str, np.ndarray]
 """Named arrays. Of an observation, every leading axis is the prompt axis; undefined numbers are NaN."""
 
+Stage = Literal["observe", "examine", "experiment"]
 
-def joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
-    """Observations of several batches as those of one: arrays of one name one after another along the prompt axis."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+Content = Literal["number", "coordinates", "rounding", "key", "label"]
+"""What an array holds:
+
+    number         a quantity of the model, which means over prompts, layers and heads make sense of
+    coordinates    of vectors: they mean something together and in one space only
+    rounding       what a sum lacks of its parts
+    key            the hash of a text (`analyses.core.keys`): equal for prompts that read the same
+    label          words, places or marks
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """One array that an analysis gives.
+
+    Attributes:
+        name: as `stage` gives it.
+        axes: names of its axes. One axis has one size in all arrays of a stage: `prompt` first in observations, `sample` for the
+            prompts of an experiment; `encoder_layer`, `decoder_layer`, `encoder_head`, `decoder_head`, `d_model` and
+            `category` have the sizes of the model.
+        unit: of one number: `share`, `nats`, `tokens`, `logits`; empty if it has none.
+        over: what one number is a mean or a sum over, such as `rows` of a prompt; empty if over nothing.
+        content: what it holds.
+        stage: which function gives it.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    unit: str = ""
+    over: str = ""
+    content: Content = "number"
+    stage: Stage = "observe"
 
 
 class Settings(BaseModel):
@@ -130,53 +162,16 @@ class Evidence:
     seed: int
 
 
-def no_weights(model: "HookedEncoderDecoder", settings: Settings) -> Arrays:
-    """For analyses that read nothing from the weights alone."""
+def _no_arrays(*_: Any) -> Arrays:
     return {}
 
 
-def no_experiment(model: "HookedEncoderDecoder", batches: Sequence["Batch"], settings: Any) -> Arrays:
-    """For analyses that only read."""
-    return {}
-
-
-def no_illustration(run: Pass) -> Arrays:
-    """For analyses that show no single prompt."""
-    return {}
-
-
-def no_portrait(example: Example) -> tuple[Block, ...]:
-    """For analyses that have nothing on the page of a prompt."""
+def _nothing(*_: Any) -> tuple[()]:
     return ()
 
 
-def everywhere(cfg: "ModelConfig") -> str | None:
-    """For analyses whose equations hold in every family."""
+def _everywhere(cfg: "ModelConfig") -> None:
     return None
-
-
-def no_more_hooks(cfg: "ModelConfig") -> tuple[str, ...]:
-    """For analyses that read the same activations in every family."""
-    return ()
-
-
-def nothing_beside(first: "ModelConfig", second: "ModelConfig") -> tuple[str, ...]:
-    """For analyses whose numbers are the same quantity in every family."""
-    return ()
-
-
-def in_t5_shapes(cfg: "ModelConfig") -> str | None:
-    """For analyses whose equations are those of T5: relative position biases, pre-norm without means, no biases.
-
-    Returns:
-        The attributes that speak against it, or None.
-    """
-    if cfg.t5_shaped:
-        return None
-    return (
-        "its equations need positions='relative', norm_place='pre' and biases=False; this "
-        f"{cfg.model_type} has positions={cfg.positions!r}, norm_place={cfg.norm_place!r} and biases={cfg.biases}"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +189,14 @@ class Analysis:
         examine: numbers from the weights.
         experiment: numbers from interventions on a sample that it takes from all prompts.
         illustrate: arrays of one example prompt.
-        portray: blocks of one prompt's page, from those arrays.
+        prompt_page: blocks of one prompt's page, from those arrays.
+        arrays: all arrays that `observe`, `examine` and `experiment` may give; they are held to it. Where none is declared,
+            observations are held to the prompt axis alone.
         settings: its settings class.
         applies: why the analysis cannot be made on a model of these facts, naming the attribute; None where it can. Its section
             then says so, and nothing else of it is run.
         more_hooks: names or globs that it needs besides on models of some facts, such as those of position biases.
-        beside: limits of setting its numbers of two models side by side.
+        not_comparable: limits of comparing its numbers of two models of these facts, as sentences.
     """
 
     name: str
@@ -209,14 +206,15 @@ class Analysis:
     observe: Callable[[Pass], Arrays]
     summarise: Callable[[Evidence], Any]
     present: Callable[[Any], Section]
-    examine: Callable[["HookedEncoderDecoder", Settings], Arrays] = no_weights
-    experiment: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Arrays] = no_experiment
-    illustrate: Callable[[Pass], Arrays] = no_illustration
-    portray: Callable[[Example], tuple[Block, ...]] = no_portrait
+    examine: Callable[["HookedEncoderDecoder", Settings], Arrays] = _no_arrays
+    experiment: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Arrays] = _no_arrays
+    illustrate: Callable[[Pass], Arrays] = _no_arrays
+    prompt_page: Callable[[Example], tuple[Block, ...]] = _nothing
+    arrays: tuple[ArraySpec, ...] = ()
     settings: type[Settings] = Settings
-    applies: Callable[["ModelConfig"], str | None] = everywhere
-    more_hooks: Callable[["ModelConfig"], tuple[str, ...]] = no_more_hooks
-    beside: Callable[["ModelConfig", "ModelConfig"], tuple[str, ...]] = nothing_beside
+    applies: Callable[["ModelConfig"], str | None] = _everywhere
+    more_hooks: Callable[["ModelConfig"], tuple[str, ...]] = _nothing
+    not_comparable: Callable[["ModelConfig", "ModelConfig"], tuple[str, ...]] = _nothing
 
     def hooks_on(self, cfg: "ModelConfig") -> tuple[str, ...]:
         """All activations it needs on a model of these facts."""

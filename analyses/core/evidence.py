@@ -1,64 +1,59 @@
-"""Gathering: the evidence of one analysis in memory, for a study and for whoever wants one analysis without a run.
+"""Evidence: what a model, its untrained twins and one example give to the analyses, for a run as for a study in memory."""
 
-The numbers are those of `interp run`: the same observers, untrained twins, experiments and example. Nothing is written.
-"""
-
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from analyses.core.contract import Evidence
-from analyses.core.observing import Advance, Chosen, Subject, illustrate, observe, observe_twins, twin_seeds
+from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no_progress, observe
+from analyses.core.shards import Shards
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
 from interp.text.batch import Batch
 
 
-class _Memory:
-    """Keeps shards in memory: all is computed in one go."""
-
-    def __init__(self) -> None:
-        self._shards: dict[str, Mapping[str, np.ndarray]] = {}
-
-    def has_shard(self, name: str) -> bool:
-        return name in self._shards
-
-    def read_shard(self, name: str, prefix: str = "") -> dict[str, np.ndarray] | None:
-        return {key: values for key, values in self._shards[name].items() if key.startswith(prefix)}
-
-    def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        self._shards[name] = arrays
+def twin_seeds(seed: int, twins: int) -> tuple[int, ...]:
+    """Seeds of the untrained twins, apart from the seed of resampling."""
+    return tuple(1000 * (seed + 1) + index for index in range(twins))
 
 
 def gather(
-    item: Chosen,
+    analyses: Sequence[ConfiguredAnalysis],
     model: HookedEncoderDecoder,
     ids: Sequence[str],
     batches: Sequence[Batch],
     twins: int,
     seed: int,
-    advance: Advance,
-) -> Evidence:
-    """All that one analysis' `summarise` may use.
+    progress: Progress = no_progress,
+    store: Shards | None = None,
+    example: int = 1,
+) -> Iterator[Evidence]:
+    """All that `summarise` of each analysis may use, one after another, once all models have been observed.
 
     Args:
-        item: the analysis with its settings.
+        analyses: the analyses with their settings.
         model: the model.
         ids: of the prompts.
-        batches: the prompts; the first is the example.
-        twins: how many untrained controls.
-        seed: of resampling; the twins' seeds are derived from it as in a run.
-        advance: progress.
+        batches: the prompts, equally many in each batch but the last; the first prompt is the example.
+        twins: how many untrained controls; one of them is in memory at a time.
+        seed: of resampling; the twins' seeds are derived from it.
+        progress: told of the progress.
+        store: where shards are kept; in memory by default.
+        example: the number of the first prompt in its set, from 1.
     """
-    name, size, store = item.analysis.name, len(batches[0]), _Memory()
-    observed = observe(Subject("model", model), batches, size, [item], store, advance)
-    controls = observe_twins(model, twin_seeds(seed, twins), batches, size, [item], store, advance)
-    return Evidence(
-        cfg=model.cfg,
-        prompt_ids=tuple(ids),
-        target_origin=batches[0].target_origin,
-        model=observed[name],
-        twins=tuple(control[name] for control in controls),
-        example=illustrate(model, batches[0], 0, (1, ids[0]), [item])[name],
-        settings=item.settings,
-        seed=seed,
-    )
+    kept: Shards = {} if store is None else store
+    observed = observe(model, batches, analyses, kept, progress)
+    controls = [
+        observe(untrained_twin(model, drawn), batches, analyses, kept, progress, twin=number)
+        for number, drawn in enumerate(twin_seeds(seed, twins))
+    ]
+    examples = illustrate(model, batches[0], 0, (example, ids[0]), analyses)
+    for item in analyses:
+        yield Evidence(
+            cfg=model.cfg,
+            prompt_ids=tuple(ids),
+            target_origin=batches[0].target_origin,
+            model=observed.of(item.name),
+            twins=tuple(control.of(item.name) for control in controls),
+            example=examples[item.name],
+            settings=item.settings,
+            seed=seed,
+        )

@@ -6,6 +6,7 @@ refutes it for a model and a prompt set, per layer and head, with base rates, in
 """
 
 from analyses.core.contract import Analysis
+from analyses.cross_attention_focus.arrays import ARRAYS
 from analyses.cross_attention_focus.gradients import experiment
 from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
 from analyses.cross_attention_focus.portrait import portray
@@ -31,10 +32,11 @@ ANALYSIS = Analysis(
     question=QUESTION,
     hooks=HOOKS,
     observe=observe,
+    arrays=ARRAYS,
     summarise=summarise,
     present=present,
     experiment=experiment,
     illustrate=illustrate,
-    portray=portray,
+    prompt_page=portray,
     settings=FocusSettings,
 )

@@ -21,10 +21,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays, Pass
+from analyses.core.keys import sentence_keys
 from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
 from analyses.cross_attention_focus.flow.observe import alti_or_undefined, observe_flow
 from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
-from analyses.cross_attention_focus.sentences import SENTENCE, fingerprints
+from analyses.cross_attention_focus.sentences import SENTENCE
 from analyses.cross_attention_focus.settings import FocusSettings
 from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
 from analyses.cross_attention_focus.swaps import observe_swaps
@@ -86,17 +87,16 @@ def observe(run: Pass) -> Arrays:
     """Numbers per prompt of every reading and of the flow.
 
     Returns:
-        `{reading}.{statistic}`, [prompt layer head] or [prompt layer], with a last axis of categories for masses;
-        `base_rate` [prompt category], the share of each category among the source tokens; `sentence` [prompt 2], equal for
-        prompts that share a sentence; those of `flow.observe`; and, unless the settings forbid the two more forward passes,
-        those of `swaps`.
+        `{reading}.{statistic}`, [prompt layer head] or [prompt layer], with a last axis of categories for masses; `base_rate`
+        [prompt category], the share of each category among the source tokens; the key of the `sentence`; those of
+        `flow.observe`; and, unless the settings forbid the two more forward passes, those of `swaps`.
     """
     arrays = observe_readings(run) | observe_flow(run.model, run.batch, run.cache)
     assert isinstance(run.settings, FocusSettings)
     if run.settings.swaps:
         arrays |= observe_swaps(run)
     numbers = {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
-    return numbers | {SENTENCE: fingerprints(run.batch)}
+    return numbers | {SENTENCE: sentence_keys(run.batch)}
 
 
 def observe_readings(run: Pass) -> dict[str, Tensor]:

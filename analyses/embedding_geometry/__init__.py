@@ -7,6 +7,7 @@ translations. Everything beside untrained twins.
 """
 
 from analyses.core.contract import Analysis
+from analyses.embedding_geometry.arrays import ARRAYS
 from analyses.embedding_geometry.examine import examine
 from analyses.embedding_geometry.observe import observe
 from analyses.embedding_geometry.section import QUESTION, TITLE, present
@@ -20,6 +21,7 @@ ANALYSIS = Analysis(
     question=QUESTION,
     hooks=HOOKS,
     observe=observe,
+    arrays=ARRAYS,
     summarise=summarise,
     present=present,
     examine=examine,

@@ -8,10 +8,8 @@ length x̂, a prompt gives in every space
     mean_state          mean of x
     intra_similarity    mean cos(x, mean of x)                                                     Ethayarajh 2019
 
-and two numbers that say which prompts share a sentence, so that a sentence is never compared with itself.
+and the key of its sentence, so that a sentence is never compared with itself.
 """
-
-import hashlib
 
 import numpy as np
 import torch
@@ -19,8 +17,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays, Pass
+from analyses.core.keys import sentence_keys
 from analyses.embedding_geometry.spaces import decoder_states, encoder_states
-from interp.text.batch import Batch, Text
+from interp.text.batch import Batch
 from interp.text.words import CONTENT, EOS, FUNCTION, PREFIX, PUNCTUATION
 
 _SENTENCE = (CONTENT, FUNCTION, PUNCTUATION)
@@ -31,7 +30,7 @@ def observe(run: Pass) -> Arrays:
 
     Returns:
         `mean_direction` and `mean_state` [prompt space d_model], `intra_similarity` [prompt space], NaN where a prompt has
-        no token to count; `sentence` [prompt 2], equal for prompts that differ in their prefix only.
+        no token to count; the key of the `sentence`.
     """
     source = torch.isin(run.batch.source_categories, torch.tensor(_SENTENCE, device=run.batch.input_ids.device))
     parts = [
@@ -43,7 +42,7 @@ def observe(run: Pass) -> Arrays:
         name: torch.cat([part[index] for part in parts], dim=1).cpu().numpy().astype(np.float32)
         for index, name in enumerate(names)
     }
-    return arrays | {"sentence": np.array([_fingerprint(text) for text in run.batch.source_texts])}
+    return arrays | {"sentence": sentence_keys(run.batch)}
 
 
 def _counted_targets(batch: Batch) -> Bool[Tensor, "batch target"]:
@@ -54,15 +53,6 @@ def _counted_targets(batch: Batch) -> Bool[Tensor, "batch target"]:
         marks = [place for place, kind in enumerate(text.category_of_token) if kind in {PREFIX, EOS}]
         counted[row, [place + 1 for place in marks if place + 1 < counted.shape[1]]] = False
     return counted
-
-
-def _fingerprint(text: Text) -> tuple[int, int]:
-    """Two numbers that prompts share if they differ in their task prefix only, each exact in float32."""
-    pairs = zip(text.pieces, text.category_of_token, strict=True)
-    # A space behind the prefix is a token of its own for some tokenizers.
-    content = "".join(piece for piece, category in pairs if category in _SENTENCE).strip(" ▁Ġ")
-    digest = hashlib.sha256(content.encode()).digest()
-    return int.from_bytes(digest[:3], "big"), int.from_bytes(digest[3:6], "big")
 
 
 def _describe(

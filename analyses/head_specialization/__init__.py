@@ -12,6 +12,7 @@ In a notebook:
 """
 
 from analyses.core.contract import Analysis
+from analyses.head_specialization.arrays import ARRAYS
 from analyses.head_specialization.examine import examine
 from analyses.head_specialization.experiment import experiment
 from analyses.head_specialization.measure import position
@@ -77,7 +78,8 @@ ANALYSIS = Analysis(
     examine=examine,
     experiment=experiment,
     illustrate=illustrate,
-    portray=portray,
+    prompt_page=portray,
+    arrays=ARRAYS,
     settings=HeadSettings,
     more_hooks=position.hooks_on,
 )

@@ -22,7 +22,7 @@ class Criterion:
         detail: for every head what exactly was found, such as the offset.
         mass: of attention that the score stands for, per prompt and head; the score itself where there is no other.
         mass_null: what an even spread gives of it.
-        looks: how many scores this one was chosen from, head by head; p-values are multiplied by it.
+        n_candidates: how many scores this one was chosen from, head by head; p-values are multiplied by it.
         chosen: heads that may have the role, where other evidence decided that first; they alone are tested.
         p_values: p of a second claim that must hold too, if there is one; the larger p of the two counts.
     """
@@ -34,6 +34,6 @@ class Criterion:
     detail: Sequence[Sequence[str]] | None = None
     mass: Float[np.ndarray, "prompt layer head"] | None = None
     mass_null: Float[np.ndarray, "prompt layer head"] | None = None
-    looks: int = 1
+    n_candidates: int = 1
     chosen: Bool[np.ndarray, "layer head"] | None = None
     p_values: Float[np.ndarray, "layer head"] | None = None

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from analyses.core.arrays import axis_sizes, specs_of
 from analyses.core.contract import Arrays, Evidence, Observed
+from analyses.core.keys import rows_by_key
+from analyses.head_specialization.arrays import ARRAYS
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.copy_hits import CopyEvidence, copy_evidence
 from analyses.head_specialization.measure.importance import agreement
@@ -19,7 +22,7 @@ from analyses.head_specialization.measure.parses import parse_conllu
 from analyses.head_specialization.measure.relations import SyntacticRelation, read_scores, syntactic_relations
 from analyses.head_specialization.measure.similarity import HeadMap, head_map
 from analyses.head_specialization.roles.best_examples import Specimen, specimens_of
-from analyses.head_specialization.roles.criteria import criteria_of
+from analyses.head_specialization.roles.criteria import criteria_of, independent_texts
 from analyses.head_specialization.roles.decide import Controls, RoleLabel, Verdict, judge
 from analyses.head_specialization.roles.evidence_table import evidence_frame
 from analyses.head_specialization.roles.metrics import IMPORTANCE as IMPORTANCE
@@ -57,6 +60,8 @@ class HeadAtlas:
         prompt_ids: ids of the prompts, in the order of the prompt axis.
         heads: number of heads of all kinds.
         prompts: number of prompts.
+        sentences: different sentences among them, whatever their task prefix.
+        texts: kind -> independent texts that its heads read; the n of every interval and test.
         example: arrays of the example prompt, see `observe.illustrate`.
         source_pieces: its encoder tokens.
         decoder_pieces: its decoder input tokens.
@@ -85,6 +90,8 @@ class HeadAtlas:
     prompt_ids: tuple[str, ...]
     heads: int
     prompts: int
+    sentences: int
+    texts: Mapping[AttentionKind, int]
     example: Arrays
     source_pieces: tuple[str, ...]
     decoder_pieces: tuple[str, ...]
@@ -96,11 +103,17 @@ class HeadAtlas:
     target_origin: str
     settings: HeadSettings
 
+    def __str__(self) -> str:
+        labelled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
+        permuted = f", with permuted weights (on {self.sample} prompts) {self.permuted_labels}"
+        return (
+            f"{labelled or 'None'} of {self.heads} heads {'have' if labelled > 1 else 'has'} a role on {self.prompts} prompts; "
+            f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}."
+        )
+
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
-        table = self.labels_frame()
-        count = f"<p>{table['head'].nunique()} of {self.heads} heads with a role on {self.prompts} prompts.</p>"
-        return count + str(table.to_html(index=False, float_format="{:.3f}".format))
+        return f"<p>{self}</p>{self.labels_frame().to_html(index=False, float_format='{:.3f}'.format)}"
 
     def labels_frame(self) -> pd.DataFrame:
         """One row for every role of every head, the strongest first."""
@@ -124,17 +137,18 @@ def summarise(evidence: Evidence) -> HeadAtlas:
     """The atlas of all heads; see the module's docstring."""
     settings = evidence.settings
     assert isinstance(settings, HeadSettings)
+    own = independent_texts(evidence.model)
+    twins = tuple(map(independent_texts, evidence.twins))
     permuted, shuffled = (read_null(evidence.model.experiment, null) for null in ("permuted", "shuffled"))
-    verdict = judge_all(evidence.model, settings, evidence.seed, Comparison(evidence.twins, permuted, shuffled))
+    verdict = judge_all(own, settings, evidence.seed, Comparison(twins, permuted, shuffled))
     untrained = [
-        judge_all(
-            twin, settings, evidence.seed, Comparison(tuple(other for other in evidence.twins if other is not twin))
-        )
-        for twin in evidence.twins
+        judge_all(twin, settings, evidence.seed, Comparison(tuple(other for other in twins if other is not twin)))
+        for twin in twins
     ]
     cfg = evidence.cfg
-    metrics = {kind: metrics_of(kind, evidence, settings) for kind in ATTENTION_KINDS}
-    criteria = {kind: criteria_of(kind, evidence.model, settings) for kind in ATTENTION_KINDS}
+    metrics = {kind: metrics_of(kind, replace(evidence, model=own, twins=twins), settings) for kind in ATTENTION_KINDS}
+    criteria = {kind: criteria_of(kind, own, settings) for kind in ATTENTION_KINDS}
+    by_prompt = {kind: criteria_of(kind, evidence.model, settings) for kind in ATTENTION_KINDS}
     nearest = {kind: nearest_roles(found, settings) for kind, found in criteria.items()}
     return HeadAtlas(
         metrics=metrics,
@@ -142,15 +156,15 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         uncertain=verdict.uncertain,
         candidates=verdict.candidates,
         nearest=nearest,
-        specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, criteria),
-        existence=_existence(evidence, settings),
+        specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, by_prompt),
+        existence=_existence(criteria, evidence.seed),
         twin_labels=tuple(_labelled(twin) for twin in untrained),
         permuted_labels=None
         if permuted is None
-        else _labelled(judge_all(permuted, settings, evidence.seed, Comparison(evidence.twins))),
+        else _labelled(judge_all(permuted, settings, evidence.seed, Comparison(twins))),
         copying=_copying(evidence),
         syntax=_syntax(evidence, settings),
-        sample=_sample_size(evidence.model.experiment),
+        sample=axis_sizes(evidence.model.experiment, specs_of(ARRAYS, "experiment")).get("sample", 0),
         values={
             kind: {name: column.values for name, column in columns_of(kind, evidence.model, settings).items()}
             for kind in ATTENTION_KINDS
@@ -158,6 +172,8 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         prompt_ids=evidence.prompt_ids,
         heads=sum(cfg.layers_of(kind) * cfg.heads_of(kind) for kind in ATTENTION_KINDS),
         prompts=len(evidence.prompt_ids),
+        sentences=len(rows_by_key(evidence.model.prompts["sentence"])),
+        texts={kind: len(own.prompts[f"{kind}.entropy"]) for kind in ATTENTION_KINDS},
         example=evidence.example.arrays,
         source_pieces=evidence.example.source_pieces,
         decoder_pieces=evidence.example.decoder_pieces,
@@ -179,22 +195,14 @@ def _labelled(verdict: Verdict) -> int:
     return len({label.head for label in verdict.labels})
 
 
-def _sample_size(experiment: Arrays) -> int:
-    """Prompts of the sample; 0 if nothing was measured on it."""
-    return max((len(values) for name, values in experiment.items() if _per_prompt(name)), default=0)
-
-
-def _per_prompt(name: str) -> bool:
-    return "importance" in name or name.endswith(("copying_hits", "/encoder.entropy"))
-
-
-def _existence(evidence: Evidence, settings: HeadSettings) -> dict[tuple[AttentionKind, str, Rule], float]:
+def _existence(
+    criteria: Mapping[AttentionKind, Sequence[Criterion]], seed: int
+) -> dict[tuple[AttentionKind, str, Rule], float]:
     """Of several criteria with the same role and rule (relations) the smallest p, times their number."""
     found: dict[tuple[AttentionKind, str, Rule], list[float]] = {}
-    for kind in ATTENTION_KINDS:
-        for criterion in criteria_of(kind, evidence.model, settings):
-            key = (kind, criterion.role, criterion.rule)
-            found.setdefault(key, []).append(existence_p_value(criterion, evidence.seed))
+    for kind, own in criteria.items():
+        for criterion in own:
+            found.setdefault((kind, criterion.role, criterion.rule), []).append(existence_p_value(criterion, seed))
     return {key: min(1.0, float(np.nanmin(p)) * len(p)) if np.isfinite(p).any() else np.nan for key, p in found.items()}
 
 
@@ -267,7 +275,7 @@ def judge_all(observed: Observed, settings: HeadSettings, seed: int, against: Co
         seed: of the bootstrap.
         against: the controls that stand beside every label; none by default.
     """
-    criteria = {kind: criteria_of(kind, observed, settings) for kind in ATTENTION_KINDS}
+    criteria = {kind: criteria_of(kind, independent_texts(observed), settings) for kind in ATTENTION_KINDS}
     adjusted = iter(adjusted_p_values([criterion for kind in ATTENTION_KINDS for criterion in criteria[kind]]))
     verdicts = []
     for kind in ATTENTION_KINDS:
@@ -287,7 +295,7 @@ def _controls(
     """For every criterion its mean scores in the models beside."""
     twins: tuple[Observed | None, ...] = against.twins or (None,)
     models = (*twins, against.permuted, against.shuffled)
-    found = [[] if model is None else criteria_of(kind, model, settings) for model in models]
+    found = [[] if model is None else criteria_of(kind, independent_texts(model), settings) for model in models]
     controls = []
     for criterion in criteria:
         scores = np.stack([_matching(others, criterion) for others in found])

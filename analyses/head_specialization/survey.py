@@ -8,7 +8,7 @@ The numbers are those of a report, gathered in memory (`analyses.core.evidence`)
 from collections.abc import Sequence
 
 from analyses.core.evidence import gather
-from analyses.core.observing import Advance, Chosen, make_batches, silent
+from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress
 from analyses.core.registry import get
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas, summarise
@@ -28,7 +28,7 @@ def heads(
     twins: int = 5,
     seed: int = 0,
     batch_size: int = 16,
-    advance: Advance | None = None,
+    progress: Progress = no_progress,
 ) -> HeadAtlas:
     """What every attention head of a model does on some texts, with its controls.
 
@@ -39,22 +39,21 @@ def heads(
         twins: untrained control models; their seeds are those of a report.
         seed: of resampling and of the twins.
         batch_size: prompts in one pass; experiments have batches of their own, as in a run.
-        advance: told of the progress.
+        progress: told of the progress.
 
     Raises:
         InputError: if a text cannot be used, or numbers are below what is needed.
     """
     if twins < 0 or batch_size < 1:
         raise InputError(f"twins={twins} and batch_size={batch_size}; give at least 0 twins and 1 prompt a pass.")
-    tell = advance or silent
     # By name, as a run asks for it: this module is itself a part of the package that puts the analysis together.
-    item = Chosen(get("head_specialization"), settings or HeadSettings())
-    ids, batches = batches_of(model, prompts, batch_size, tell)
-    return summarise(gather(item, model, ids, batches, twins, seed, tell))
+    item = ConfiguredAnalysis(get("head_specialization"), settings or HeadSettings())
+    ids, batches = batches_of(model, prompts, batch_size, progress)
+    return summarise(*gather([item], model, ids, batches, twins, seed, progress))
 
 
 def batches_of(
-    model: HookedEncoderDecoder, prompts: Texts, batch_size: int = 16, advance: Advance = silent
+    model: HookedEncoderDecoder, prompts: Texts, batch_size: int = 16, progress: Progress = no_progress
 ) -> tuple[tuple[str, ...], list[Batch]]:
     """Ids and batches of some texts.
 
@@ -69,7 +68,7 @@ def batches_of(
         raise InputError(
             f"Of {len(read)} texts {len(targets)} have a target; give some texts, and a target for all or none."
         )
-    return tuple(prompt.id for prompt in read), make_batches(model, read, batch_size, advance)
+    return tuple(prompt.id for prompt in read), make_batches(model, read, batch_size, progress)
 
 
 def _prompts(given: str | PromptSet | Sequence[Prompt] | Sequence[str] | Sequence[tuple[str, str]]) -> list[Prompt]:

@@ -7,6 +7,7 @@ direct path: see the section's limits.
 """
 
 from analyses.core.contract import Analysis
+from analyses.logit_attribution.arrays import ARRAYS
 from analyses.logit_attribution.experiment import experiment
 from analyses.logit_attribution.observe import hooks_on, illustrate, observe
 from analyses.logit_attribution.portrait import portray
@@ -21,14 +22,15 @@ ANALYSIS = Analysis(
     question="Which heads and layers wrote the predicted logit, and from which source tokens?",
     hooks=(),
     observe=observe,
+    arrays=ARRAYS,
     experiment=experiment,
     illustrate=illustrate,
-    portray=portray,
+    prompt_page=portray,
     summarise=summarise,
     present=present,
     settings=AttributionSettings,
     more_hooks=hooks_on,
-    beside=side_by_side_limits,
+    not_comparable=side_by_side_limits,
 )
 
 __all__ = ["ANALYSIS", "AttributionSettings", "LogitAttribution", "illustrate", "observe", "present", "summarise"]

@@ -1,6 +1,13 @@
+from .compare_models import compare_two_models as compare_two_models
 from .config import RunConfig as RunConfig
 from .config import make_config as make_config
+from .diff import Difference as Difference
+from .diff import compare_runs as compare_runs
+from .inputs import read_prompt_set as read_prompt_set
 from .manifest import Manifest as Manifest
+from .rerun import repeat_run as repeat_run
 from .runner import run as run
 from .study import Study as Study
 from .study import analyse as analyse
+from .verify import read_manifest as read_manifest
+from .verify import verify_run as verify_run

@@ -1,4 +1,4 @@
-"""Paired runs: two models on the same texts, both in full, and the page that compares them. All input and output is here.
+"""Two models on the same texts, both in full, and the page that compares them. All input and output is here.
 
     OUT/index.html, OUT/tables/      the comparison (`analyses.runs.compare_models_report`)
     OUT/first/, OUT/second/          the two runs, as `interp run` writes them
@@ -11,20 +11,26 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from analyses.core.observing import Advance
-from analyses.runs.compare_models_report import FIRST, SECOND, Side, as_lines, numbers, side_by_side, without_prefix
+from analyses.core.observing import Progress
+from analyses.runs.compare_models_report import (
+    PLACES,
+    ComparedModel,
+    Numbers,
+    as_lines,
+    comparison_report,
+    numbers_by_prompt,
+    without_prefix,
+)
 from analyses.runs.config import RunConfig
 from analyses.runs.inputs import choose_analyses, read_inputs, read_prompt_set, reading_order
 from analyses.runs.manifest import canonical_json, content_hashes
 from analyses.runs.run_folder import check_place
-from analyses.runs.runner import carry_out, threads_for
+from analyses.runs.runner import run_inputs, threads_for
 from analyses.runs.verify import read_manifest
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -38,7 +44,9 @@ RECORD = "comparison.json"
 _UNTRAINED = re.compile(r"untrained:(\d{1,9})")
 
 
-def compare_models(first: str, second: str, config: RunConfig, out: Path, overwrite: bool, advance: Advance) -> Path:
+def compare_two_models(
+    first: str, second: str, config: RunConfig, out: Path, overwrite: bool, progress: Progress
+) -> Path:
     """Run both models in full and write the page that compares them.
 
     Args:
@@ -47,7 +55,7 @@ def compare_models(first: str, second: str, config: RunConfig, out: Path, overwr
         config: everything but the model.
         out: the comparison's folder.
         overwrite: replace a comparison that is already there.
-        advance: progress.
+        progress: called as the work goes on.
 
     Returns:
         The path of the comparison's `index.html`.
@@ -55,18 +63,20 @@ def compare_models(first: str, second: str, config: RunConfig, out: Path, overwr
     Raises:
         InputError: if a model, the prompts or the folder cannot be used; nothing is left behind.
     """
-    _check_place(out, overwrite)
+    if not (overwrite and (out / RECORD).is_file()):
+        check_place(out, overwrite=False)
     prompts = read_prompt_set(config.prompts, config.limit)
     with tempfile.TemporaryDirectory(prefix="interp-compare-") as desk, _built(out) as folder:
         models = _models((first, second), config, Path(desk))
-        names = _distinct(models[0].name, models[1].name)
+        alike = models[0].name == models[1].name
+        names = [f"{one.name} ({place})" if alike else one.name for one, place in zip(models, PLACES, strict=True)]
         sides = [
-            _run(models[index], names[index], place, prompts, config, Path(desk), folder, advance)
-            for index, place in enumerate((FIRST, SECOND))
+            _run(models[index], names[index], place, prompts, config, Path(desk), folder, progress)
+            for index, place in enumerate(PLACES)
         ]
-        titles = {item.analysis.name: (item.analysis.title, item.analysis.question) for item in choose_analyses(config)}
+        analyses = [item.analysis for item in choose_analyses(config)]
         with threads_for(sides[0].model):
-            files = render(side_by_side(sides[0], sides[1], titles))
+            files = render(comparison_report(sides[0], sides[1], analyses))
         record = {
             "files": content_hashes(files),
             **{side.folder: read_manifest(folder / side.folder).digest for side in sides},
@@ -119,8 +129,8 @@ def _run(
     config: RunConfig,
     desk: Path,
     folder: Path,
-    advance: Advance,
-) -> Side:
+    progress: Progress,
+) -> ComparedModel:
     """One model's full run, on prompts as it reads them."""
     own = prompts.prompts
     source = config.prompts
@@ -134,32 +144,19 @@ def _run(
     asked = config.model_copy(update={"model": model.asked, "prompts": source})
     inputs = read_inputs(asked)
     order = reading_order(inputs.prompts.prompts)
-    found: dict[str, Mapping[str, np.ndarray]] = {}
-    carry_out(
+    found: dict[str, Numbers] = {}
+    run_inputs(
         inputs,
         folder / place,
         overwrite=False,
-        advance=lambda what, done, total: advance(f"{name}: {what}", done, total),
+        progress=lambda what, done, total: progress(f"{name}: {what}", done, total),
         loaded=model.model,
-        keep=lambda observed: found.update(numbers(observed, order)),
+        keep=lambda item, observed: found.update({item.name: numbers_by_prompt(observed, item.analysis.arrays, order)}),
     )
-    findings = _findings(folder / place)
-    return Side(name, place, model.model, asked.model_copy(update={"prompts": config.prompts}), own, findings, found)
-
-
-def _findings(folder: Path) -> dict[str, list[str]]:
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return {name: section["findings"] for name, section in results.items()}
-
-
-def _distinct(one: str, two: str) -> tuple[str, str]:
-    return (one, two) if one != two else (f"{one} ({FIRST})", f"{two} ({SECOND})")
-
-
-def _check_place(out: Path, overwrite: bool) -> None:
-    if overwrite and (out / RECORD).is_file():
-        return
-    check_place(out, overwrite=False)
+    results = json.loads((folder / place / "results.json").read_text(encoding="utf-8"))
+    findings = {name: section["findings"] for name, section in results.items()}
+    config = asked.model_copy(update={"prompts": config.prompts})
+    return ComparedModel(name, place, model.model, config, own, findings, found)
 
 
 @contextmanager

@@ -18,20 +18,6 @@ from interp.errors import InputError
 
 Count = Annotated[int, Field(ge=1)]
 
-_FLAGS = (
-    "model",
-    "revision",
-    "prompts",
-    "analyses",
-    "seed",
-    "batch_size",
-    "limit",
-    "device",
-    "dtype",
-    "twins",
-    "pages",
-)
-
 
 class RunConfig(BaseModel):
     """What `interp run` was asked to do.
@@ -99,21 +85,22 @@ class RunConfig(BaseModel):
         data = self.model_dump(mode="json") if as_given else self.portable()
         return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
-    def command(self) -> str:
-        """The command line that asks for this run again, defaults left out.
+    def command(self, *words: str) -> str:
+        """The command line that asks for this run again, defaults left out; or another command that has the same options.
 
         Settings have no flags: a run that has some is asked for by the `config.yaml` in its folder.
+
+        Args:
+            *words: the other command and its arguments; those that name models take the place of `--model`.
         """
-        if self.settings:
+        if self.settings and not words:
             return "interp run --config config.yaml"
-        default = RunConfig().portable()
-        words = ["interp", "run"]
-        data = self.portable()
-        for name in _FLAGS:
-            if data[name] != default[name]:
-                value = ",".join(data[name]) if name == "analyses" else str(data[name])
-                words += [f"--{name.replace('_', '-')}", value]
-        return shlex.join(words)
+        default, found = RunConfig().portable(), ["interp", *(words or ("run",))]
+        for name, chosen in self.portable().items():
+            if chosen != default[name] and not (words and name in ("model", "settings")):
+                value = ",".join(chosen) if name == "analyses" else str(chosen)
+                found += [f"--{name.replace('_', '-')}", value]
+        return shlex.join(found)
 
     def slug(self, prompts_sha256: str, weights_sha256: str) -> str:
         """Folder name of the run: model and prompts by name, and eight digits of everything that decides the numbers."""
@@ -125,12 +112,13 @@ class RunConfig(BaseModel):
 
 
 def make_config(**choices: Any) -> RunConfig:
-    """A configuration from choices, those that are None left at their defaults.
+    """A configuration from choices, known ones that are None left at their defaults.
 
     Raises:
         InputError: in one sentence, if a choice is not allowed.
     """
-    return choose(RunConfig, {name: value for name, value in choices.items() if value is not None}, "choice")
+    given = {name: value for name, value in choices.items() if value is not None or name not in RunConfig.model_fields}
+    return choose(RunConfig, given, "choice")
 
 
 def _portable(name: str) -> str:

@@ -23,11 +23,14 @@ class Difference:
     where: str
     what: str
 
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
 
 _MADE = ("package", "config", "model", "prompts", "twin_seeds", "plugins", "versions")
 
 
-def compare(
+def compare_runs(
     first: Path, second: Path, rtol: float = 0.0, atol: float = 0.0, scope: Literal["all", "tables"] = "all"
 ) -> tuple[Difference, ...]:
     """All differences between two runs, making before results.

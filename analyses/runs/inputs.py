@@ -1,12 +1,14 @@
 """What a run reads before any work is done: analyses with their settings, prompts, and a model's files with their hashes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from analyses.core.observing import Chosen
+from analyses.core.contract import Analysis
+from analyses.core.keys import text_key
+from analyses.core.observing import ConfiguredAnalysis
 from analyses.core.registry import get
 from analyses.runs.config import RunConfig
 from analyses.runs.manifest import file_hashes, package_version, plug_in_records, versions
@@ -22,14 +24,14 @@ class Inputs:
 
     Attributes:
         config: the configuration.
-        chosen: its analyses with their settings.
+        analyses: its analyses with their settings.
         prompts: its prompts.
         checkpoint: its model's files.
         hashes: file name -> sha256 of the model's files.
     """
 
     config: RunConfig
-    chosen: tuple[Chosen, ...]
+    analyses: tuple[ConfiguredAnalysis, ...]
     prompts: PromptSet
     checkpoint: Checkpoint
     hashes: dict[str, str]
@@ -59,24 +61,29 @@ def read_inputs(config: RunConfig) -> Inputs:
     """
     return Inputs(
         config=config,
-        chosen=choose_analyses(config),
+        analyses=choose_analyses(config),
         prompts=read_prompt_set(config.prompts, config.limit),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
     )
 
 
-def choose_analyses(config: RunConfig) -> tuple[Chosen, ...]:
+def choose_analyses(config: RunConfig) -> tuple[ConfiguredAnalysis, ...]:
     """The analyses of a configuration with their settings, in report order.
 
     Raises:
         InputError: if a setting is not allowed, or a plug-in cannot be loaded.
     """
-    found = [(name, get(name)) for name in config.analyses]
-    return tuple(
-        Chosen(analysis, choose(analysis.settings, config.settings.get(name, {}), f"setting of {name}"))
-        for name, analysis in found
-    )
+    return tuple(configured(get(name), config.settings.get(name, {})) for name in config.analyses)
+
+
+def configured(analysis: Analysis, settings: Mapping[str, Any]) -> ConfiguredAnalysis:
+    """An analysis with its settings, its defaults where left out.
+
+    Raises:
+        InputError: if a setting is not allowed.
+    """
+    return ConfiguredAnalysis(analysis, choose(analysis.settings, settings, f"setting of {analysis.name}"))
 
 
 def read_prompt_set(name: str, limit: int | None) -> PromptSet:
@@ -98,8 +105,5 @@ def reading_order(prompts: Sequence[Prompt]) -> tuple[int, ...]:
     of the first prompts is a random one. Prompts with the same sentence under other prefixes stay side by side, so that halves
     share at most one sentence.
     """
-    return tuple(sorted(range(len(prompts)), key=lambda place: _key(prompts[place])))
-
-
-def _key(prompt: Prompt) -> tuple[str, str, str]:
-    return sha256(prompt.sentence.encode()).hexdigest(), prompt.source, prompt.target or ""
+    keys = [(text_key(prompt.sentence), prompt.source, prompt.target or "") for prompt in prompts]
+    return tuple(sorted(range(len(prompts)), key=keys.__getitem__))

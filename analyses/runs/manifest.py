@@ -4,9 +4,9 @@ Nothing here depends on the clock, the user or the machine's name: the same inpu
 manifest, byte for byte. What does depend on them goes to `run.log.json`, which is not hashed.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from hashlib import file_digest, sha256
 from importlib.metadata import version
 from pathlib import Path
 from platform import machine, python_version
@@ -17,24 +17,18 @@ from pydantic import BaseModel, ConfigDict
 from analyses.core.registry import plug_ins
 
 _LIBRARIES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pandas",
-    "matplotlib",
-    "bertviz",
-    "einops",
-)
+    "torch transformers tokenizers safetensors numpy scipy scikit-learn pandas matplotlib bertviz einops"
+).split()
 
 LOG = "run.log.json"
 MANIFEST = "manifest.json"
 
 
-class ModelRecord(BaseModel):
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ModelRecord(_Record):
     """Which model ran, and how.
 
     Attributes:
@@ -49,8 +43,6 @@ class ModelRecord(BaseModel):
         tied_embeddings: whether the unembedding is the input embedding.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     name: str
     revision: str | None
     files: dict[str, str]
@@ -62,7 +54,7 @@ class ModelRecord(BaseModel):
     tied_embeddings: bool
 
 
-class PromptRecord(BaseModel):
+class PromptRecord(_Record):
     """Which prompts were read.
 
     Attributes:
@@ -73,8 +65,6 @@ class PromptRecord(BaseModel):
         unfinished: ids of prompts whose generated target met the length limit.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     name: str
     sha256: str
     count: int
@@ -82,7 +72,7 @@ class PromptRecord(BaseModel):
     unfinished: tuple[str, ...]
 
 
-class PlugInRecord(BaseModel):
+class PlugInRecord(_Record):
     """Which analysis of another package took part.
 
     Attributes:
@@ -91,14 +81,12 @@ class PlugInRecord(BaseModel):
         sha256: of the Python files of its top package.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     distribution: str
     version: str
     sha256: str
 
 
-class Manifest(BaseModel):
+class Manifest(_Record):
     """See the module's docstring.
 
     Attributes:
@@ -115,8 +103,6 @@ class Manifest(BaseModel):
         digest: sha256 over all of the above.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     schema_version: int = 1
     package: str
     command: str
@@ -132,7 +118,11 @@ class Manifest(BaseModel):
     def sealed(self) -> "Manifest":
         """The same manifest with its digest filled in."""
         content = canonical_json(self.model_dump(mode="json", exclude={"digest"}))
-        return self.model_copy(update={"digest": sha256(content)})
+        return self.model_copy(update={"digest": sha256(content).hexdigest()})
+
+    def with_files(self, files: Mapping[str, bytes]) -> "Manifest":
+        """The same manifest with the hashes of a run's files, sealed."""
+        return self.model_copy(update={"files": content_hashes(files)}).sealed()
 
 
 def package_version() -> str:
@@ -157,15 +147,10 @@ def versions() -> dict[str, str]:
     return {"python": python_version(), "machine": machine()} | {name: version(name) for name in _LIBRARIES}
 
 
-def sha256(data: bytes) -> str:
-    """Hexadecimal SHA-256."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def file_hash(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in blocks."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
@@ -175,7 +160,7 @@ def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
 
 def content_hashes(files: Mapping[str, bytes]) -> dict[str, str]:
     """Relative path -> SHA-256, sorted by path."""
-    return {name: sha256(files[name]) for name in sorted(files)}
+    return {name: sha256(files[name]).hexdigest() for name in sorted(files)}
 
 
 def canonical_json(data: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Portraits: one page for each prompt, with what every analysis has to show about it.
+"""One page for each prompt, with what every analysis has to show about it.
 
 Means over prompts hide the prompt; here a reader finds the texts that the numbers came from, token by token. Pages are made
 for the first prompts of a set, up to the configuration's number of them, and hold no figure: drawings cost more than the rest.
@@ -6,7 +6,7 @@ for the first prompts of a set, up to the configuration's number of them, and ho
 
 from collections.abc import Sequence
 
-from analyses.core.observing import Advance, Chosen, illustrate
+from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.report import Block, Heading, Page, shorten
@@ -15,13 +15,13 @@ from interp.text.batch import Batch
 _LONGEST_TITLE = 60
 
 
-def portraits(
+def make_prompt_pages(
     model: HookedEncoderDecoder,
     rows: Sequence[tuple[Batch, int]],
     prompts: Sequence[Prompt],
-    chosen: Sequence[Chosen],
+    analyses: Sequence[ConfiguredAnalysis],
     count: int,
-    advance: Advance,
+    progress: Progress,
 ) -> tuple[Page, ...]:
     """The pages of the first prompts; none where no analysis shows anything.
 
@@ -29,28 +29,21 @@ def portraits(
         model: the model.
         rows: the batch and the row of every prompt.
         prompts: the same prompts.
-        chosen: the analyses.
+        analyses: the analyses with their settings.
         count: most pages to make.
-        advance: called as the work goes on.
+        progress: called as the work goes on.
     """
     pages = []
     for number, ((batch, row), prompt) in enumerate(zip(rows[:count], prompts[:count], strict=True), start=1):
-        advance("writing the prompts' pages", number - 1, min(count, len(prompts)))
-        examples = illustrate(model, batch, row, (number, prompt.id), chosen)
+        progress("writing the prompts' pages", number - 1, min(count, len(prompts)))
+        examples = illustrate(model, batch, row, (number, prompt.id), analyses)
         blocks: list[Block] = []
-        for item in chosen:
+        for item in analyses:
             with item.named():
-                shown = item.analysis.portray(examples[item.analysis.name])
+                shown = item.analysis.prompt_page(examples[item.name])
             blocks += [Heading(item.analysis.title), *shown] if shown else []
         if blocks:
-            pages.append(_page(number, prompt, batch.target_texts[row].text, tuple(blocks)))
+            title = f"Prompt {prompt.id}: {shorten(prompt.source, _LONGEST_TITLE)}"
+            lead = f"Read: {prompt.source} Written: {batch.target_texts[row].text}"
+            pages.append(Page(name=f"prompt-{number}", title=title, lead=lead, blocks=tuple(blocks)))
     return tuple(pages)
-
-
-def _page(number: int, prompt: Prompt, target: str, blocks: tuple[Block, ...]) -> Page:
-    return Page(
-        name=f"prompt-{number}",
-        title=f"Prompt {prompt.id}: {shorten(prompt.source, _LONGEST_TITLE)}",
-        lead=f"Read: {prompt.source} Written: {target}",
-        blocks=blocks,
-    )

@@ -1,4 +1,4 @@
-"""Replay: make a finished run again from what its manifest says, on the same prompts and weights or not at all.
+"""Make a finished run again from what its manifest says, on the same prompts and weights or not at all.
 
 A run keeps files and folders by name only, so those that came from the user's disk have to be given again; their hashes must be
 those of the manifest before any work is done.
@@ -7,11 +7,11 @@ those of the manifest before any work is done.
 from dataclasses import replace
 from pathlib import Path
 
-from analyses.core.observing import Advance
+from analyses.core.observing import Progress
 from analyses.runs.config import make_config
 from analyses.runs.inputs import Inputs, choose_analyses, read_prompt_set
 from analyses.runs.manifest import Manifest, file_hashes
-from analyses.runs.runner import carry_out
+from analyses.runs.runner import run_inputs
 from analyses.runs.verify import read_manifest
 from interp import prompts as prompt_sets
 from interp.errors import InputError
@@ -19,7 +19,7 @@ from interp.model.loading import BUNDLED, Checkpoint, find_checkpoint
 from interp.prompts import PromptSet
 
 
-def replay(run: Path, out: Path, model: str | None, prompts: str | None, advance: Advance) -> Path:
+def repeat_run(run: Path, out: Path, model: str | None, prompts: str | None, progress: Progress) -> Path:
     """Make a run again.
 
     Args:
@@ -27,7 +27,7 @@ def replay(run: Path, out: Path, model: str | None, prompts: str | None, advance
         out: where the new run goes.
         model: the model's folder, where the run's was one.
         prompts: the prompts' file, where the run's was one or standard input.
-        advance: called as the work goes on.
+        progress: called as the work goes on.
 
     Returns:
         The folder of the new run.
@@ -45,7 +45,7 @@ def replay(run: Path, out: Path, model: str | None, prompts: str | None, advance
     found = _prompts(manifest, config.prompts, prompts, config.limit)
     checkpoint = _checkpoint(manifest, config.model, model)
     inputs = Inputs(config, choose_analyses(config), found, checkpoint, manifest.model.files)
-    return carry_out(inputs, out, False, advance).parent
+    return run_inputs(inputs, out, False, progress).parent
 
 
 def _prompts(manifest: Manifest, recorded: str, given: str | None, limit: int | None) -> PromptSet:

@@ -19,7 +19,7 @@ import yaml
 from analyses.core.registry import get, loadable
 from analyses.runs.config import RunConfig, make_config
 from analyses.runs.settings_check import choose
-from interp.errors import InputError, did_you_mean
+from interp.errors import InputError
 
 
 class _Loader(yaml.SafeLoader):
@@ -34,10 +34,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_choices(path: Path) -> dict[str, Any]:
-    """The choices that a run file makes; keys are checked, values are not yet.
+    """The choices that a run file makes, not yet checked.
 
     Raises:
-        InputError: if the file cannot be read, is no YAML mapping, or has a key that is no choice.
+        InputError: if the file cannot be read or is no YAML mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -51,18 +51,9 @@ def read_choices(path: Path) -> dict[str, Any]:
         place = "" if mark is None else f", line {mark.line + 1}"
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise InputError(f"The run file {path.name}{place} is no YAML: {problem}.") from error
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
+    if not isinstance(found, dict | None):
         raise InputError(f"The run file {path.name} holds a {type(found).__name__}; write `key: value` lines.")
-    for key in map(str, found):
-        if key not in RunConfig.model_fields:
-            known = ", ".join(RunConfig.model_fields)
-            raise InputError(
-                f"The run file {path.name} has the unknown key {key!r}{did_you_mean(key, RunConfig.model_fields)}; "
-                f"known are {known}."
-            )
-    return found
+    return {str(key): value for key, value in (found or {}).items()}
 
 
 def resolve(

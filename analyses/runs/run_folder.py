@@ -6,8 +6,6 @@ if, everything that decides the numbers is the same. One run at a time may build
 """
 
 import errno
-import fcntl
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
+from filelock import FileLock, Timeout
+from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from analyses.runs.manifest import file_hash
 from interp.errors import InputError
 
 _IDENTITY = "identity.txt"
@@ -42,30 +42,33 @@ class Staging:
     def _shard(self, name: str) -> Path:
         return self.folder / "shards" / f"{name}.safetensors"
 
-    def has_shard(self, name: str) -> bool:
+    def __contains__(self, name: str, /) -> bool:
         """Whether a shard of this run, or of an earlier one of the same identity, is there and as it was written."""
         path = self._shard(name)
         mark = path.with_suffix(_MARK)
-        if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == _hash(path):
+        if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == file_hash(path):
             return True
         # Damaged on disk: computing it again costs time, believing it costs the result.
         path.unlink(missing_ok=True)
         mark.unlink(missing_ok=True)
         return False
 
-    def read_shard(self, name: str, prefix: str = "") -> dict[str, np.ndarray] | None:
-        """The arrays of a shard whose names begin with a prefix, or None if the shard is not there whole."""
-        if not self.has_shard(name):
-            return None
-        with safe_open(self._shard(name), framework="numpy") as shard:
-            return {key: shard.get_tensor(key) for key in shard.keys() if key.startswith(prefix)}  # noqa: SIM118
+    def __getitem__(self, name: str, /) -> Mapping[str, np.ndarray]:
+        """The arrays of a shard.
 
-    def write_shard(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        Raises:
+            KeyError: if it is not there whole.
+        """
+        if name not in self:
+            raise KeyError(f"the shard {name} was lost while the run was going on")
+        return load_arrays(self._shard(name).read_bytes())
+
+    def __setitem__(self, name: str, arrays: Mapping[str, np.ndarray], /) -> None:
         """Keep a shard; it appears whole or not at all."""
         path = self._shard(name)
         path.parent.mkdir(exist_ok=True)
         write_whole(path, save_arrays({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
-        write_whole(path.with_suffix(_MARK), _hash(path).encode())
+        write_whole(path.with_suffix(_MARK), file_hash(path).encode())
 
     def publish(self, files: Mapping[str, bytes], overwrite: bool) -> None:
         """Write the run's files and show the folder.
@@ -85,10 +88,6 @@ class Staging:
             self.final.rename(self.folder / _REPLACED)
         content.rename(self.final)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -137,8 +136,13 @@ def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            _lock(lock.fileno(), final)
+        try:
+            lock = FileLock(folder / "lock").acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"Another run is being written to {str(final)!r}; wait for it or give another --out."
+            ) from error
+        with lock:
             _restore(folder, final, overwrite)
             _claim(folder, identity)
             try:
@@ -154,15 +158,6 @@ def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
         if error.errno in _NO_SPACE:
             error.add_note("make room and give the same command again: it goes on where it stopped")
         raise
-
-
-def _lock(descriptor: int, final: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"Another run is being written to {str(final)!r}; wait for it or give another --out."
-        ) from error
 
 
 def _restore(folder: Path, final: Path, overwrite: bool) -> None:

@@ -18,10 +18,9 @@ import pandas as pd
 
 from analyses.core.contract import Analysis
 from analyses.core.evidence import gather
-from analyses.core.observing import Chosen, silent
 from analyses.core.registry import get
 from analyses.runs.config import make_config
-from analyses.runs.settings_check import choose
+from analyses.runs.inputs import configured
 from interp.errors import InputError, did_you_mean
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Block, Heading, Paragraph, Section, Table, visible
@@ -109,11 +108,10 @@ def analyse(
         InputError: if there is no such analysis, or a setting, the seed or the number of twins is not allowed.
     """
     found = get(analysis) if isinstance(analysis, str) else analysis
-    item = Chosen(found, choose(found.settings, settings or {}, f"setting of {found.name}"))
+    item = configured(found, settings or {})
     config = make_config(seed=seed, twins=twins)
     ids = [str(number) for number in range(1, len(batch) + 1)]
-    evidence = gather(item, model, ids, [batch], config.twins, config.seed, silent)
-    result = found.summarise(evidence)
+    result = found.summarise(*gather([item], model, ids, [batch], config.twins, config.seed))
     return Study(found, result, found.present(result))
 
 

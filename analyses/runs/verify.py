@@ -62,7 +62,7 @@ def read_manifest(run: Path) -> Manifest:
         ) from error
 
 
-def verify(run: Path) -> Verdict:
+def verify_run(run: Path) -> Verdict:
     """Hash every file of a run again and compare with its manifest.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from analyses.core.contract import joined
+from analyses.core.arrays import joined
 from analyses.head_specialization.measure import position
 from analyses.head_specialization.measure.ablation import (
     Ablation,

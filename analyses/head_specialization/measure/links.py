@@ -8,6 +8,7 @@ is linked to the strongest source word (Kobayashi et al. 2020). The row of a tar
 every word, there is no link. Words are those of `interp.text.words`, counted from 0 after the task prefix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interp.errors import InputError
+from interp.prompts import Prompt
 from interp.text.batch import Text
 from interp.text.word_links import Gold, read_link
 from interp.text.words import NO_WORD, PREFIX
@@ -40,6 +42,28 @@ def gold_links(text: str) -> Gold:
     if not sure:
         raise InputError(f"The links {text!r} hold no sure link; give at least one, such as 0-0.")
     return Gold(frozenset(sure), frozenset(possible))
+
+
+def links_by_source(prompts: Sequence[Prompt], text: str) -> dict[str, str]:
+    """Source -> its line of a gold file, one line a prompt; empty lines are prompts without links.
+
+    Raises:
+        InputError: if there is not one line for each prompt, a line is no links, or equal sources have different ones.
+    """
+    lines = text.splitlines()
+    if len(lines) != len(prompts):
+        raise InputError(
+            f"The gold file has {len(lines)} lines for {len(prompts)} prompts; give one line for each prompt."
+        )
+    found: dict[str, str] = {}
+    for prompt, line in zip(prompts, lines, strict=True):
+        if line.strip():
+            gold_links(line)
+            if found.setdefault(prompt.source, line) != line:
+                raise InputError(
+                    f"Prompt {prompt.id} has the source of another one and other gold links; give equal ones."
+                )
+    return found
 
 
 def counts(found: set[tuple[int, int]], gold: Gold) -> tuple[int, int]:

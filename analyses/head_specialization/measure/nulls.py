@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from analyses.core.contract import Arrays, Observed, Pass, joined
+from analyses.core.arrays import joined
+from analyses.core.contract import Arrays, Observed, Pass
+from analyses.head_specialization.arrays import EXAMINED, OBSERVED, of_null
 from analyses.head_specialization.measure.observe import hooks_on, observe
 from analyses.head_specialization.measure.repeats import examine_repeats
 from analyses.head_specialization.settings import HeadSettings, Null
@@ -26,12 +28,11 @@ from interp.text.batch import Batch
 from interp.text.words import EOS, PAD, PREFIX
 
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
-_WEIGHTS = "weights/"
 _SEQUENCES = 8
 
 
 def observe_nulls(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:
-    """What the controls give, array names as in `observe` and `repeats` behind the control's name; see `read_null`."""
+    """What the controls give, array names as in `observe` and `examine` behind those of control and function."""
     # Links are words of a text in its own order.
     plain = settings.model_copy(
         update={"links": {}, "similarity": "none", "samples": min(_SEQUENCES, settings.samples)}
@@ -39,24 +40,26 @@ def observe_nulls(model: HookedEncoderDecoder, batches: Sequence[Batch], setting
     found: dict[str, np.ndarray] = {}
     if "permuted" in settings.nulls:
         other = permuted_model(model, settings.probe_seed)
-        found |= {f"permuted/{name}": values for name, values in _observed(other, batches, plain).items()}
-        found |= {f"permuted/{_WEIGHTS}{name}": values for name, values in examine_repeats(other, plain).items()}
+        found |= _named("permuted/observe", _observed(other, batches, plain))
+        found |= _named("permuted/examine", examine_repeats(other, plain))
     if "shuffled" in settings.nulls:
         generator = torch.Generator().manual_seed(settings.probe_seed)
         mixed = [shuffled_batch(batch, generator) for batch in batches]
-        found |= {f"shuffled/{name}": values for name, values in _observed(model, mixed, plain).items()}
+        found |= _named("shuffled/observe", _observed(model, mixed, plain))
     return found
+
+
+def _named(place: str, arrays: Arrays) -> dict[str, np.ndarray]:
+    return {f"{place}/{name}": values for name, values in arrays.items()}
 
 
 def read_null(experiment: Arrays, null: Null) -> Observed | None:
     """One control as a model under observation, or None if it was not run."""
-    own = {name.removeprefix(f"{null}/"): values for name, values in experiment.items() if name.startswith(f"{null}/")}
-    if not own:
-        return None
-    return Observed(
-        prompts={name: values for name, values in own.items() if not name.startswith(_WEIGHTS)},
-        weights={name.removeprefix(_WEIGHTS): values for name, values in own.items() if name.startswith(_WEIGHTS)},
+    prompts, weights = (
+        {spec.name: experiment[name] for spec in specs if (name := of_null(null, spec).name) in experiment}
+        for specs in ([spec for of_kind in OBSERVED.values() for spec in of_kind], EXAMINED)
     )
+    return Observed(prompts, weights) if prompts else None
 
 
 def _observed(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> dict[str, np.ndarray]:

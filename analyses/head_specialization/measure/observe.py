@@ -1,31 +1,6 @@
-"""What does every head look at, in numbers per prompt?
-
-For each kind of attention the arrays are named `<kind>.<metric>`; [prompt layer head] unless said otherwise:
-
-    entropy, confidence           normalised entropy; mean largest weight, special keys excluded (Voita et al. 2019)
-    <category>_mass               Σ a on eos, prefix, punctuation, sentinel (encoder, cross) and on the first key (all kinds)
-    <category>_base               the mass an even spread over legal keys would give [prompt]
-    distance, signed_distance, distance_base [prompt]                     self-attention (Vig and Belinkov 2019)
-    share, chance, mass [prompt layer head offset], coverage [prompt offset], tied     self-attention (see `offsets`)
-    retained, entropy_ordinary, distance_ordinary                         on ordinary keys only, renormalised
-    position_divergence, content_divergence, position_share, covariance_share     self-attention with position biases (see
-                                                                                  `position`)
-    deciding_share, _chance, _mass, _base, _coverage     the same on rows that can tell an offset from a sink
-    <category>_apart, _apart_base     mass and base on rows that have no such key within one step; NaN without any
-    <category>_norm               norm of what is written from these keys, over all keys' (see `values`)
-    rarest_share, two_rarest_share, rarest_base [prompt], *_correlation   encoder and cross (see `rarity`)
-    entropy_smoothed              entropy of 0.9999 a + 0.0001 / n, for comparison (Clark et al. 2019)
-    vertical                      largest mean weight on one key: how far a pattern is one column [ours]
-    near_share [prompt layer head three]    argmax at -1, 0, +1 among ordinary keys, self-attention
-    text [prompt]                 a number that equal texts share: a text given twice is one observation
-    linked_output, linked_input   share of target words with a link (see `alignment`), cross
-
-Special keys are end-of-sentence and prefix (encoder, cross) and the start token (decoder). Rows of padding and rows with one
-legal key (decoder row 0) are left out; padded keys are illegal (methods A, facts 11 and 13).
-"""
+"""What does every head look at, in numbers per prompt? `analyses.head_specialization.arrays` declares them."""
 
 from dataclasses import dataclass, field, replace
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -33,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analyses.core.contract import Arrays, Pass
+from analyses.core.keys import prompt_keys, sentence_keys
 from analyses.head_specialization.measure import position, values
 from analyses.head_specialization.measure.alignment import observe_alignment
 from analyses.head_specialization.measure.offsets import eligible_rows, offset_statistics
@@ -51,8 +27,6 @@ SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "
 """Categories of source tokens whose mass is measured."""
 
 _SMOOTHING = 1e-4
-
-_CHECKSUM = 2**24 - 1
 
 HOOKS = (
     "encoder.*.attn.hook_pattern",
@@ -132,27 +106,18 @@ def _with_rare(frame: Frame, run: Pass) -> Frame:
 
 
 def observe(run: Pass) -> Arrays:
-    """The numbers of every head of all three kinds, per prompt; names and shapes are in the module's docstring."""
+    """The numbers of every head of all three kinds, per prompt."""
     assert isinstance(run.settings, HeadSettings)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {"sentence": sentence_keys(run.batch)}
     for kind in ATTENTION_KINDS:
         frame = _with_rare(frame_of(kind, run.batch), run)
-        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        depth = run.model.cfg.layers_of(kind)
         layers = [_layer(run, frame, layer, run.settings.max_offset) for layer in range(depth)]
         found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
         found |= _baselines(frame, run.settings.max_offset)
         arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
-        arrays[f"{kind}.text"] = _text_numbers(run.batch, kind)
+        arrays[f"{kind}.text"] = prompt_keys(run.batch, kind)
     return arrays | observe_alignment(run) | observe_similarity(run)
-
-
-def _text_numbers(batch: Batch, kind: AttentionKind) -> Float[np.ndarray, " prompt"]:
-    """A checksum of what the queries and keys were made from, small enough for single precision."""
-    parts = []
-    for source, target in zip(batch.source_texts, batch.target_texts, strict=True):
-        read = (source.ids,) if kind == "encoder" else (source.ids, target.ids)
-        parts.append(crc32(repr(target.ids if kind == "decoder" else read).encode()) & _CHECKSUM)
-    return np.array(parts, dtype=np.float32)
 
 
 def observe_similarity(run: Pass) -> dict[str, np.ndarray]:
@@ -162,7 +127,7 @@ def observe_similarity(run: Pass) -> dict[str, np.ndarray]:
         return {}
     found = {}
     for kind in ATTENTION_KINDS:
-        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        depth = run.model.cfg.layers_of(kind)
         layers = [run.cache[f"{attention_path(kind, layer)}.hook_pattern"] for layer in range(depth)]
         found[f"{kind}.similarity"] = head_distances(torch.stack(layers), frame_of(kind, run.batch).legal)
     return found
@@ -223,17 +188,12 @@ def _mass(
 def _baselines(frame: Frame, window: int) -> dict[str, Tensor]:
     """What an even spread over legal keys gives, [batch]; and the share of rows that have a key at each offset."""
     even = frame.legal / frame.legal.sum(-1, keepdim=True).clamp(min=1)
-    found = {
-        f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.members.items()
-    }
+    groups = frame.members | frame.rare
+    found = {f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in groups.items()}
     found |= {
         f"{name}_apart_base": _mass(even[:, None], keys, frame.rows_apart(keys)[:, None])[:, 0]
         for name, keys in frame.members.items()
     }
-    if frame.rare:
-        found |= {
-            f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in frame.rare.items()
-        }
     if frame.kind != "cross":
         found["distance_base"] = masked_mean(attention_distance(even, frame.legal).uniform, frame.rows)
         found["coverage"] = eligible_rows(frame.legal, window) / frame.rows.sum(-1, keepdim=True).clamp(min=1)
@@ -254,7 +214,7 @@ def illustrate(run: Pass) -> Arrays:
     for kind in ATTENTION_KINDS:
         queries = sizes["source" if kind == "encoder" else "target"]
         keys = sizes["target" if kind == "decoder" else "source"]
-        depth = run.model.cfg.n_encoder_layers if kind == "encoder" else run.model.cfg.n_decoder_layers
+        depth = run.model.cfg.layers_of(kind)
         layers = [run.cache[f"{attention_path(kind, layer)}.hook_pattern"][0] for layer in range(depth)]
         arrays[f"pattern.{kind}"] = torch.stack(layers)[:, :, :queries, :keys].float().cpu().numpy()
     return arrays

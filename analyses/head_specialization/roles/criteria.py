@@ -19,21 +19,23 @@ occur together. Where the baseline itself agrees with gold links better than 0.8
 tell it from a diagonal head.
 """
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from analyses.core.contract import Arrays, Observed
+from analyses.core.keys import means_by_key, rows_by_key
+from analyses.head_specialization.arrays import OBSERVED
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.alignment import ROLES
 from analyses.head_specialization.measure.copy_hits import copying_criteria
 from analyses.head_specialization.measure.observe import offsets
 from analyses.head_specialization.measure.relations import syntax_criteria
 from analyses.head_specialization.settings import HeadSettings
-from interp.axes import AttentionKind
+from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.statistics import mean_over_prompts
 
 NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
@@ -49,10 +51,10 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
 
     Args:
         kind: which attention.
-        observed: what `observe` gave over all prompts and `examine` on random sequences.
+        observed: what `observe` gave, see `independent_texts`, and `examine` on random sequences.
         settings: thresholds.
     """
-    prompts = distinct_texts(kind, observed.prompts)
+    prompts = observed.prompts
     found = [] if kind == "cross" else _positional(kind, prompts, settings)
     found += _sinks(kind, prompts) + _repeats(kind, observed.weights)
     if kind == "encoder":
@@ -61,16 +63,20 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
     return found + (_alignment(prompts, settings) if kind == "cross" else [])
 
 
-def distinct_texts(kind: AttentionKind, prompts: Arrays) -> Arrays:
-    """The arrays of one kind with equal texts averaged: repeating a text makes nobody surer (methods G: cluster)."""
-    own = {name: values for name, values in prompts.items() if name.startswith(f"{kind}.")}
-    numbers, first, place = np.unique(prompts[f"{kind}.text"], return_index=True, return_inverse=True)
-    if len(numbers) == len(place):
-        return own
-    order = np.argsort(first)
-    return {
-        name: np.stack([mean_over_prompts(values[place == number]) for number in order]) for name, values in own.items()
-    }
+def independent_texts(observed: Observed) -> Observed:
+    """The same observations with a row for every independent text of each kind of attention, means over its prompts.
+
+    Prompts that give a head the same text to read, or one sentence under several task prefixes, are one observation: repeating a
+    text makes nobody surer, and an untrained model writes the same target to every source.
+    """
+    if "sentence" not in observed.prompts:
+        return observed  # a row is a text already
+    prompts: dict[str, np.ndarray] = {}
+    for kind in ATTENTION_KINDS:
+        rows = rows_by_key(observed.prompts[f"{kind}.text"], observed.prompts["sentence"])
+        numbers = (spec.name for spec in OBSERVED[kind] if spec.content == "number" and spec.name in observed.prompts)
+        prompts |= {name: means_by_key(observed.prompts[name], rows) for name in numbers}
+    return dataclasses.replace(observed, prompts=prompts)
 
 
 def _alignment(prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
@@ -107,11 +113,11 @@ def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) ->
     far = np.flatnonzero(reached & (np.abs(window) > 1))
     if len(far):
         for rule, score in (("share", arrays.share), ("mass", arrays.mass)):
-            # The offset with the largest mean score of each head, chosen on the same prompts; `looks` pays for the choice.
+            # The offset with the largest mean score of each head, chosen on the same prompts; `n_candidates` pays for the choice.
             best = far[np.nan_to_num(mean_over_prompts(score[..., far]), nan=-1.0).argmax(-1)]
             detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
             [criterion] = [one for one in arrays.at(best).criteria("offset") if one.rule == rule]
-            found.append(replace(criterion, detail=detail, looks=len(far)))
+            found.append(dataclasses.replace(criterion, detail=detail, n_candidates=len(far)))
     return found
 
 

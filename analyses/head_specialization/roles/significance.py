@@ -22,7 +22,7 @@ def adjusted_p_values(criteria: Sequence[Criterion]) -> list[Float[np.ndarray, "
 
     A head whose difference is the same positive number in every prompt has p = 0; prompts without a value are left out.
     """
-    raw = [np.minimum(_joint(criterion) * criterion.looks, 1.0) for criterion in criteria]
+    raw = [np.minimum(_joint(criterion) * criterion.n_candidates, 1.0) for criterion in criteria]
     flat = false_discovery(np.concatenate([values.ravel() for values in raw]))
     sizes = np.cumsum([values.size for values in raw])[:-1]
     return [part.reshape(values.shape) for part, values in zip(np.split(flat, sizes), raw, strict=True)]

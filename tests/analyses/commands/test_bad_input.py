@@ -22,7 +22,7 @@ BAD = {
     "run: missing run file": (["run", "--config", "none.yaml"], "'none.yaml' cannot be read (No such file"),
     "run: misspelt key": (
         ["run", "--config", "bad.yaml", "--dry-run"],
-        "unknown key 'promts' (did you mean 'prompts'?)",
+        "no choice 'promts' (did you mean 'prompts'?)",
     ),
     "run: misspelt analysis": (["run", "--dry-run", "-a", "logit-atribution"], "did you mean 'logit_attribution'"),
     "list: misspelt hook": (["list", "hooks", "decoder.0.hook_resid_psot"], "Did you mean decoder.0.hook_resid_post"),

@@ -7,8 +7,7 @@ import pytest
 
 from analyses.core.contract import Evidence, Observed
 from analyses.cross_attention_focus import summarise
-from analyses.cross_attention_focus.sentences import by_sentence, fingerprints
-from interp.model.hooked_model import HookedEncoderDecoder
+from analyses.cross_attention_focus.sentences import by_sentence
 from tests.support.cross_focus import class_batch, evidence, planted
 
 pytestmark = pytest.mark.slow
@@ -44,15 +43,3 @@ def test_prompts_of_one_sentence_are_one_piece_of_evidence(claimed: Evidence) ->
     gaps = claimed.model.prompts["raw.head.centre"].copy()
     assert np.isnan(gaps).any()  # layer 0 reads nothing of the span
     np.testing.assert_allclose(by_sentence(doubled).model.prompts["raw.head.centre"], gaps, rtol=1e-6)
-
-
-def test_languages_of_a_sentence_share_its_fingerprint_and_other_sentences_do_not(
-    bundled: HookedEncoderDecoder,
-) -> None:
-    sources = [
-        "translate English to German: A dog runs.",
-        "translate English to French: A dog runs.",
-        "translate English to French: A cat runs.",
-    ]
-    first, second, third = fingerprints(bundled.batch(sources, ["Hund.", "Chien.", "Chat."])).tolist()
-    assert first == second != third

@@ -28,7 +28,6 @@ from analyses.head_specialization.measure.ablation import (
 )
 from analyses.head_specialization.measure.nulls import permuted_model
 from analyses.head_specialization.measure.replay import Replay, hooked_effect
-from analyses.runs.compare_models_report import compared
 from interp.axes import ATTENTION_KINDS
 from interp.errors import InputError
 from interp.hooks.names import HeadId
@@ -269,9 +268,3 @@ def test_a_run_on_bart_has_the_section_its_cards_and_a_page_for_every_prompt(tmp
     }
     table = pd.read_csv(tmp_path / "out" / "tables" / "head-overview.csv")
     assert len(table) == 2 * 5 + 2 * 3 * 10
-
-
-def test_checksums_of_texts_are_no_numbers_of_a_comparison() -> None:
-    one = {"cross.text": np.array([1.0, 2.0, 3.0]), "cross.entropy": np.array([0.1, 0.2, 0.4])}
-    two = {"cross.text": np.array([7.0, 5.0, 6.0]), "cross.entropy": np.array([0.3, 0.5, 0.5])}
-    assert compared(one, two, ("a", "b"), 0)["number"].tolist() == ["cross.entropy"]

@@ -276,7 +276,7 @@ def test_the_example_of_a_run_can_be_portrayed(batch):
         logits, cache = model.run_with_cache(single, names_filter=list(ANALYSIS.hooks_on(model.cfg)))
         arrays = ANALYSIS.illustrate(Pass(model, single, logits, cache, QUICK))
     pieces = (single.source_texts[0].pieces, single.decoder_pieces(0), single.target_texts[0].pieces)
-    blocks = ANALYSIS.portray(Example("p0", *pieces, arrays))
+    blocks = ANALYSIS.prompt_page(Example("p0", *pieces, arrays))
     assert len(blocks) == 4
 
 

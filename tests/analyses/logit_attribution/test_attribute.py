@@ -134,7 +134,7 @@ def test_the_command_writes_a_page_in_which_hostile_text_is_text(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("out", "message"), [("page.txt", "give the name of an .html file"), ("no/page.html", "There is no folder")]
+    ("out", "message"), [("page.txt", "give the name of a .html file"), ("no/page.html", "There is no folder")]
 )
 def test_places_where_no_page_can_be(tmp_path: Path, out: str, message: str) -> None:
     result = CliRunner().invoke(app, ["attribute", SOURCE, "--out", str(tmp_path / out)])

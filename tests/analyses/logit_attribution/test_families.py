@@ -10,7 +10,6 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from analyses.core.contract import in_t5_shapes
 from analyses.logit_attribution import ANALYSIS, AttributionSettings, LogitAttribution, illustrate, observe, present
 from analyses.logit_attribution.exchange import Patching, patch, patching
 from analyses.logit_attribution.experiment import experiment, sample
@@ -156,17 +155,10 @@ def test_a_planted_head_is_found(name: str) -> None:
 
 def test_side_by_side_says_when_contributions_are_not_one_quantity() -> None:
     t5, bart, marian, mbart = (tiny(name).cfg for name in ("t5", "bart", "marian", "mbart"))
-    (limit,) = ANALYSIS.beside(t5, bart)
+    (limit,) = ANALYSIS.not_comparable(t5, bart)
     assert "with norm_place='pre' the final norm is held, with norm_place='post' every norm behind a sublayer" in limit
     assert "One model has biases" in side_by_side_limits(t5, mbart)[0]
     assert side_by_side_limits(bart, marian) == ()
-
-
-def test_what_an_analysis_refuses_is_named_by_attribute() -> None:
-    assert ANALYSIS.applies(tiny("bart").cfg) is None
-    why = replace(ANALYSIS, applies=in_t5_shapes).applies(tiny("mbart").cfg)
-    assert why is not None
-    assert "this mbart has positions='learned', norm_place='pre' and biases=True" in why
 
 
 def test_a_sample_of_generated_targets_keeps_its_decoder_inputs() -> None:

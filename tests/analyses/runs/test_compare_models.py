@@ -11,12 +11,13 @@ from transformers import ByT5Tokenizer
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from analyses.core.contract import in_t5_shapes
-from analyses.runs.compare_models_report import compared, without_prefix
+from analyses.core.contract import ArraySpec, Observed
+from analyses.runs.compare_models_report import differences, numbers_by_prompt, without_prefix
 from analyses.runs.config import make_config
 from analyses.runs.inputs import choose_analyses
-from analyses.runs.runner import _check_analysable, with_refusals
+from analyses.runs.runner import _check_analysable, refusal
 from interp.errors import InputError
+from interp.families.config import ModelConfig
 from interp.prompts import Prompt
 from tests.support.models import tiny, tiny_hf
 from tests.support.tokenizers import byte_pair_tokenizer
@@ -106,14 +107,24 @@ def test_a_model_and_itself_untrained_and_the_same_bytes_again(desk: Path, tmp_p
 
 
 def test_differences_are_paired_by_prompt() -> None:
-    first = {"a": np.array([1.0, 2.0, 3.0, np.nan]), "only": np.ones(4), "same": np.ones(4), "a.gap": np.ones(4)}
-    second = {"a": np.array([2.0, 3.5, 4.0, 9.0]), "same": np.ones(4), "a.gap": np.arange(4.0)}
-    frame = compared(first, second, ("x", "y"), seed=0)
+    first = {"a": np.array([1.0, 2.0, 3.0, np.nan]), "only": np.ones(4), "same": np.ones(4)}
+    second = {"a": np.array([2.0, 3.5, 4.0, 9.0]), "same": np.ones(4)}
+    frame = differences(first, second, ("x", "y"), seed=0)
     assert frame["number"].tolist() == ["a"], "what one model lacks, or what is equal for every prompt, is left out"
     row = frame.iloc[0]
     assert (row["x"], row["prompts"], row["apart"]) == (2.0, 3, "yes")
     assert row["difference"] == pytest.approx(3.5 / 3)
     assert 1.0 <= row["low"] <= row["high"] <= 1.5
+
+
+def test_what_is_declared_to_be_no_number_is_not_compared_whatever_its_name() -> None:
+    arrays = {"plain.gap": np.array([[1.0, np.nan], [3.0, 5.0]]), "number": np.ones((2, 3)), "where": np.zeros((2, 4))}
+    specs = (
+        ArraySpec("number", ("prompt", "byte"), content="key"),
+        ArraySpec("where", ("prompt", "d"), content="coordinates"),
+    )
+    found = numbers_by_prompt(Observed(arrays, {}), specs, order=(1, 0))
+    assert {name: values.tolist() for name, values in found.items()} == {"plain.gap": [4.0, 1.0]}
 
 
 @pytest.mark.parametrize(
@@ -148,10 +159,16 @@ def test_bad_models_are_refused_in_one_sentence(first: str, second: str, message
 def test_a_model_that_no_chosen_analysis_can_read_is_refused_by_attribute() -> None:
     cfg = tiny("bart").cfg
     (chosen,) = choose_analyses(make_config(analyses="logit_attribution"))
-    of_t5 = replace(chosen, analysis=replace(chosen.analysis, applies=in_t5_shapes))
-    with pytest.raises(InputError, match=r"None of the chosen analyses.*positions='learned', norm_place='post'"):
+
+    def needs_relative_positions(cfg: ModelConfig) -> str | None:
+        return (
+            None if cfg.positions == "relative" else f"its equations need positions='relative'; not {cfg.positions!r}"
+        )
+
+    of_t5 = replace(chosen, analysis=replace(chosen.analysis, applies=needs_relative_positions))
+    with pytest.raises(InputError, match=r"None of the chosen analyses.*logit_attribution, its equations.*'learned'"):
         _check_analysable(cfg, [of_t5])
     _check_analysable(cfg, [of_t5, chosen])
     _check_analysable(tiny("umt5").cfg, [of_t5])
-    (section,) = with_refusals(cfg, [of_t5], [])
+    section = refusal(of_t5.analysis, str(needs_relative_positions(cfg)))
     assert "Not answered for this model: its equations need positions='relative'" in section.findings[0]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analyses.runs.diff import compare
-from analyses.runs.verify import read_manifest, verify
+from analyses.runs.diff import compare_runs
+from analyses.runs.verify import read_manifest, verify_run
 from tests.support.example import EXAMPLE
 from tests.support.paths import ROOT
 
@@ -15,7 +15,7 @@ MOST_BYTES = 12_000_000
 
 
 def test_it_is_whole_small_and_holds_nothing_else() -> None:
-    assert verify(COMMITTED).whole, "run `make example` and commit reports/example"
+    assert verify_run(COMMITTED).whole, "run `make example` and commit reports/example"
     present = {path.relative_to(COMMITTED).as_posix() for path in COMMITTED.rglob("*") if path.is_file()}
     assert present - {"run.log.json"} == {*read_manifest(COMMITTED).files, "manifest.json"}
     assert sum((COMMITTED / name).stat().st_size for name in present) < MOST_BYTES
@@ -34,7 +34,7 @@ def test_make_example_asks_for_it() -> None:
 
 @pytest.mark.slow
 def test_running_it_again_gives_the_same(example_run: Path) -> None:
-    differences = compare(COMMITTED, example_run, rtol=1e-3, atol=1e-4)
+    differences = compare_runs(COMMITTED, example_run, rtol=1e-3, atol=1e-4)
     unlike = [item for item in differences if not item.where.startswith("versions")]
     assert not unlike, "run `make example`, look at what changed, and commit reports/example"
 

@@ -34,10 +34,10 @@ def test_a_full_disk_ends_a_run_and_keeps_what_was_done(tmp_path: Path) -> None:
 
     def fill() -> None:
         with staging(final, "a", overwrite=False) as store:
-            store.write_shard("model-00000", {"x": np.arange(3.0)})
+            store["model-00000"] = {"x": np.arange(3.0)}
             # Writing to /dev/full fails as writing to a full disk does.
             (partial(final) / "shards" / "model-00001.safetensors.part").symlink_to("/dev/full")
-            store.write_shard("model-00001", {"x": np.arange(4.0)})
+            store["model-00001"] = {"x": np.arange(4.0)}
 
     with pytest.raises(OSError, match="No space left") as caught:
         fill()
@@ -45,8 +45,8 @@ def test_a_full_disk_ends_a_run_and_keeps_what_was_done(tmp_path: Path) -> None:
     assert "make room and give the same command again" in caught.value.__notes__[0]
     assert not final.exists()
     with staging(final, "a", overwrite=False) as store:
-        assert store.read_shard("model-00000") is not None
-        assert store.read_shard("model-00001") is None
+        assert "model-00000" in store
+        assert "model-00001" not in store
 
 
 def test_a_disk_that_fills_up_while_a_run_is_replaced_leaves_the_old_one(tmp_path: Path) -> None:
@@ -143,12 +143,12 @@ def test_prompts_that_change_between_two_runs_make_another_run(tmp_path: Path) -
     before = read_inputs(config)
     # Leaving without publishing is what an interruption does.
     with staging(tmp_path / "run", before.identity(), overwrite=False) as store:
-        store.write_shard("model-00000", {"x": np.zeros(1)})
+        store["model-00000"] = {"x": np.zeros(1)}
     prompts.write_text("translate English to German: No.\n")
     after = read_inputs(config)
     assert after.slug() != before.slug()
     with staging(tmp_path / "run", after.identity(), overwrite=False) as store:
-        assert store.read_shard("model-00000") is None
+        assert "model-00000" not in store
 
 
 def test_truncated_weights_are_one_sentence(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from analyses.runs.config import make_config
-from analyses.runs.diff import compare
+from analyses.runs.diff import compare_runs
 from analyses.runs.manifest import MANIFEST, canonical_json
 from analyses.runs.runner import run
 from analyses.runs.verify import read_manifest
@@ -42,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         twins=2,
         settings=SETTINGS,
     )
-    run(config, folder / "run", overwrite=False, advance=lambda *_: None)
+    run(config, folder / "run", overwrite=False, progress=lambda *_: None)
     torch.use_deterministic_algorithms(False)
     return folder
 
@@ -57,7 +57,7 @@ def test_from_elsewhere_with_files_of_other_names_the_digest_is_the_same(
     code, out, err = invoke(*words)
     assert (code, err) == (0, ""), out
     assert out == f"The same digest: {read_manifest(home / 'run').digest}.\n"
-    assert compare(home / "run", tmp_path / "again") == ()
+    assert compare_runs(home / "run", tmp_path / "again") == ()
     assert read_manifest(tmp_path / "again").config["settings"] == SETTINGS
 
 

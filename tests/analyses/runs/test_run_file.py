@@ -81,9 +81,10 @@ def test_an_empty_file_chooses_nothing(tmp_path: Path) -> None:
 
 
 BAD = {
-    "seeed: 1\n": "unknown key 'seeed' (did you mean 'seed'?)",
+    "seeed: 1\n": "no choice 'seeed' (did you mean 'seed'?)",
     "Batch-Size: 1\n": "did you mean 'batch_size'",
-    "1: 2\n": "unknown key '1'",
+    "seeed:\n": "did you mean 'seed'",
+    "1: 2\n": "no choice '1'",
     "seed: 1\nseed: 2\n": "line 1 is no YAML: key 'seed' appears twice",
     "seed: [1\n": "is no YAML",
     "- seed\n": "holds a list",

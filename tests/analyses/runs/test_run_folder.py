@@ -15,7 +15,7 @@ FILES = {"index.html": b"page", "tables/a.csv": b"1\n", "manifest.json": b"{}"}
 def interrupt(final: Path, identity: str, shard: dict[str, np.ndarray], error: type[BaseException]) -> None:
     """Begin a run, write one shard, and end by an exception."""
     with staging(final, identity, overwrite=False) as store:
-        store.write_shard("s", shard)
+        store["s"] = shard
         raise error("no")
 
 
@@ -26,7 +26,7 @@ def partial(final: Path) -> Path:
 def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
     final = tmp_path / "run"
     with staging(final, "a", overwrite=False) as store:
-        store.write_shard("model-00000", {"x": np.arange(3.0)})
+        store["model-00000"] = {"x": np.arange(3.0)}
         assert not final.exists()
         store.publish(FILES, overwrite=False)
     assert {str(p.relative_to(final)) for p in final.rglob("*") if p.is_file()} == set(FILES)
@@ -43,25 +43,23 @@ def test_an_interrupted_run_finds_its_shards(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupt(tmp_path / "run", "a", {"x": np.arange(4.0)}, KeyboardInterrupt)
     with staging(tmp_path / "run", "a", overwrite=False) as store:
-        again = store.read_shard("s")
-        assert again is not None
-        np.testing.assert_array_equal(again["x"], np.arange(4.0))
-        assert store.read_shard("other") is None
+        np.testing.assert_array_equal(store["s"]["x"], np.arange(4.0))
+        assert "other" not in store
 
 
 def test_another_run_does_not_find_them(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupt(tmp_path / "run", "a", {"x": np.arange(4.0)}, KeyboardInterrupt)
     with staging(tmp_path / "run", "b", overwrite=False) as store:
-        assert store.read_shard("s") is None
+        assert "s" not in store
 
 
 def test_a_damaged_shard_is_computed_again(tmp_path: Path) -> None:
     with staging(tmp_path / "run", "a", overwrite=False) as store:
-        store.write_shard("s", {"x": np.arange(64.0)})
+        store["s"] = {"x": np.arange(64.0)}
         path = next(partial(tmp_path / "run").rglob("s.safetensors"))
         path.write_bytes(path.read_bytes()[:-40])
-        assert store.read_shard("s") is None
+        assert "s" not in store
         assert not path.exists()
 
 
@@ -121,19 +119,10 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_shard_with_other_bytes_of_the_same_length_is_computed_again(tmp_path: Path) -> None:
     with staging(tmp_path / "run", "a", overwrite=False) as store:
-        store.write_shard("s", {"x": np.arange(64.0)})
+        store["s"] = {"x": np.arange(64.0)}
         path = next(partial(tmp_path / "run").rglob("s.safetensors"))
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(bytes(data))
-        assert store.read_shard("s") is None
+        assert "s" not in store
         assert not path.exists()
-
-
-def test_a_part_of_a_shard_is_read_by_prefix(tmp_path: Path) -> None:
-    with staging(tmp_path / "run", "a", overwrite=False) as store:
-        store.write_shard("s", {"one/x": np.arange(3.0), "one/y": np.zeros(2), "two/x": np.ones(1)})
-        part = store.read_shard("s", "one/")
-        assert part is not None
-        assert sorted(part) == ["one/x", "one/y"]
-        np.testing.assert_array_equal(part["one/x"], np.arange(3.0))

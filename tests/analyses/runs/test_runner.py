@@ -22,10 +22,10 @@ from analyses.core import observing
 from analyses.core.registry import ANALYSES
 from analyses.runs import runner as runner_module
 from analyses.runs.config import make_config
-from analyses.runs.diff import compare
+from analyses.runs.diff import compare_runs
 from analyses.runs.manifest import LOG
 from analyses.runs.runner import run
-from analyses.runs.verify import read_manifest, verify
+from analyses.runs.verify import read_manifest, verify_run
 from interp import prompts as prompt_sets
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -74,7 +74,7 @@ def test_the_same_command_gives_the_same_bytes(first: Path, tmp_path: Path) -> N
 
 
 def test_the_folder_is_what_the_manifest_says(first: Path) -> None:
-    assert verify(first).whole
+    assert verify_run(first).whole
     manifest = read_manifest(first)
     assert {"index.html", "results.json", "config.yaml"} <= set(manifest.files)
     assert manifest.prompts.count == 6
@@ -184,7 +184,7 @@ def test_batch_size_and_threads_change_nothing_beyond_the_stated_tolerance(
     first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "_LARGE_MODEL", 0)  # as if the model were one for which two threads are used
-    run(SMALL.model_copy(update={"batch_size": 1}), tmp_path / "run", overwrite=False, advance=quiet)
+    run(SMALL.model_copy(update={"batch_size": 1}), tmp_path / "run", overwrite=False, progress=quiet)
     words = ["diff", str(first), str(tmp_path / "run"), "--tables", "--rtol", "1e-3", "--atol", "1e-4"]
     result = CliRunner().invoke(app, words)
     assert (result.exit_code, result.stdout) == (0, "")
@@ -198,7 +198,7 @@ def test_order_of_prompts_shards_and_threads_of_a_small_model_change_no_digit(
     lines = [json.dumps({"id": p.id, "source": p.source}) for p in prompt_sets.bundled("translation", 6).prompts]
     (tmp_path / "reversed.jsonl").write_text("\n".join(reversed(lines)) + "\n", encoding="utf-8")
     config = SMALL.model_copy(update={"prompts": str(tmp_path / "reversed.jsonl"), "limit": None})
-    other = contents(run(config, tmp_path / "run", overwrite=False, advance=quiet).parent)
+    other = contents(run(config, tmp_path / "run", overwrite=False, progress=quiet).parent)
     one = contents(first)
     assert other["results.json"] == one["results.json"]
     compared = [name for name in one if name.startswith(("tables/", "figures/")) and name != "tables/prompts.csv"]
@@ -242,20 +242,20 @@ def stopped(words: list[str], shard: Path, how: signal.Signals) -> tuple[int, st
 def test_a_run_interrupted_and_then_killed_goes_on_and_ends_the_same(first: Path, tmp_path: Path) -> None:
     out, words = tmp_path / "run", command(tmp_path / "run")
     shards = tmp_path / ".run.partial" / "shards"
-    code, said = stopped(words, shards / "model-00000.sha256", signal.SIGINT)
+    code, said = stopped(words, shards / "model-00000-embedding_geometry.sha256", signal.SIGINT)
     assert (code, said) == (130, "Interrupted. The same command goes on where it stopped.\n")
-    kept = (shards / "model-00000.safetensors").stat().st_mtime_ns
-    assert stopped(words, shards / "twin-0-00000.sha256", signal.SIGKILL)[0] == -signal.SIGKILL
-    assert (shards / "model-00000.safetensors").stat().st_mtime_ns == kept
+    kept = (shards / "model-00000-embedding_geometry.safetensors").stat().st_mtime_ns
+    assert stopped(words, shards / "twin-0-00000-embedding_geometry.sha256", signal.SIGKILL)[0] == -signal.SIGKILL
+    assert (shards / "model-00000-embedding_geometry.safetensors").stat().st_mtime_ns == kept
     assert not out.exists()
-    run(SMALL, out, overwrite=False, advance=quiet)
+    run(SMALL, out, overwrite=False, progress=quiet)
     assert contents(out) == contents(first)
     assert not shards.exists()
 
 
 def test_given_targets_are_used_and_said(tmp_path: Path) -> None:
     config = make_config(prompts="references", limit=4, twins=2, analyses=("logit_attribution",))
-    folder = run(config, tmp_path / "run", overwrite=False, advance=quiet).parent
+    folder = run(config, tmp_path / "run", overwrite=False, progress=quiet).parent
     assert read_manifest(folder).prompts.target_origin == "given"
     assert "given targets" in (folder / "index.html").read_text(encoding="utf-8")
 
@@ -263,7 +263,7 @@ def test_given_targets_are_used_and_said(tmp_path: Path) -> None:
 def test_settings_are_checked_before_the_work(tmp_path: Path) -> None:
     config = make_config(settings={"head_specialization": {"no_such_setting": 1}})
     with pytest.raises(InputError, match="no_such_setting"):
-        run(config, tmp_path / "run", overwrite=False, advance=quiet)
+        run(config, tmp_path / "run", overwrite=False, progress=quiet)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -292,10 +292,10 @@ def test_verify_and_diff_see_what_was_changed(first: Path, tmp_path: Path) -> No
 def test_diff_names_what_made_the_difference(tmp_path: Path) -> None:
     config = make_config(limit=2, twins=2, analyses=("cross_attention_focus",), pages=0)
     one, other = (
-        run(config.model_copy(update={"seed": seed}), tmp_path / str(seed), overwrite=False, advance=quiet).parent
+        run(config.model_copy(update={"seed": seed}), tmp_path / str(seed), overwrite=False, progress=quiet).parent
         for seed in (0, 1)
     )
-    places = {item.where for item in compare(one, other)}
+    places = {item.where for item in compare_runs(one, other)}
     assert {"config.seed", "twin_seeds"} <= places
     assert any(place.startswith("tables/") for place in places)
     assert CliRunner().invoke(app, ["diff", str(one), str(other)]).exit_code == 1

@@ -69,7 +69,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     analyses = ("head_specialization", "cross_attention_focus", "logit_attribution")
     config = RunConfig(prompts=str(prompts), twins=2, analyses=analyses)
     try:
-        return run(config, folder / "run", overwrite=False, advance=lambda what, done, total: None).parent
+        return run(config, folder / "run", overwrite=False, progress=lambda what, done, total: None).parent
     finally:
         torch.use_deterministic_algorithms(False)
 
