@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from analyses.commands.align import align
+from analyses.commands.compare_models import compare_models
 from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
-from analyses.commands.pairs import compare_models
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 

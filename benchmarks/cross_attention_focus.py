@@ -16,13 +16,14 @@ from transformers import T5Config, T5ForConditionalGeneration
 import interp
 from analyses.core.contract import Pass
 from analyses.cross_attention_focus import FocusSettings
-from analyses.cross_attention_focus.flow.observe import observe_flow
-from analyses.cross_attention_focus.observe import HOOKS, observe_readings
-from analyses.cross_attention_focus.swaps import observe_swaps
+from analyses.cross_attention_focus.measure.flow.observe import observe_flow
+from analyses.cross_attention_focus.measure.observe import HOOKS, observe_readings
+from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from benchmarks.forward import measure, ratio
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import bundled
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX
 
 BAR = 0.50

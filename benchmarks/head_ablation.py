@@ -1,8 +1,8 @@
 """How much time does shared computation save when every head is ablated?
 
 A t5-small-shaped model with random weights, 64 prompts of 32 source and 16 target tokens, every head of the three kinds set to
-zero: one full forward pass per head with a hook on z, against `Replay`, which computes nothing before the edit again. The two run
-alternately, head by head, in one process, and must agree.
+zero: one full forward pass per head with a hook on z, against `RecordedPass`, which computes nothing before the edit again and
+runs the heads of a layer side by side. The two run alternately, layer by layer, in one process, and must agree.
 
     python -m benchmarks.head_ablation [heads]
 
@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from analyses.head_specialization.measure.ablation import Answer, all_heads, logit_difference_of, loss_of
-from analyses.head_specialization.measure.replay import ReadOut, Replay
+from analyses.head_specialization.measure.ablation import Outcome, all_heads, label_difference, loss
 from interp.hooks.names import HeadId, attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Batch, Text, collate
+from interp.patching.partial_forward import record_pass
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, NO_WORD
 
 PROMPTS, SOURCE, TARGET = 64, 32, 16
@@ -59,27 +60,26 @@ def random_prompts(model: HookedEncoderDecoder) -> Batch:
     return collate(sources, targets, model.cfg, model.hf._shift_right, "given")
 
 
-def answer_at(replay: Replay, row: int) -> Answer:
-    """The label at one row of every prompt against the best other token there."""
-    tokens = replay.batch.labels[:, row]
-    best = replay.logits[:, row].topk(2, dim=-1).indices
-    return Answer(torch.full_like(tokens, row), tokens, torch.where(best[:, 0] == tokens, best[:, 1], best[:, 0]))
-
-
-def plain(model: HookedEncoderDecoder, batch: Batch, head: HeadId, answer: Answer | None) -> torch.Tensor:
-    """One full forward pass with one head's z set to zero, read from the logits as a user would; the loss without an answer."""
+def plain(model: HookedEncoderDecoder, batch: Batch, head: HeadId | None, row: int | None) -> torch.Tensor:
+    """One full forward pass with one head's z set to zero, read from the logits as a user would: a label's lead, or the loss."""
 
     def zero(z: torch.Tensor, hook: object) -> torch.Tensor:
         edited = z.clone()
         edited[:, :, head.head] = 0.0
         return edited
 
+    edits = [] if head is None else [(f"{attention_path(head.kind, head.layer)}.hook_z", zero)]
     with torch.no_grad():
-        logits = model.run_with_hooks(batch, [(f"{attention_path(head.kind, head.layer)}.hook_z", zero)])
-    if answer is None:
+        logits = model.run_with_hooks(batch, edits)
+    if row is None:
         return torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch.labels, reduction="none").mean(-1)
-    rows = logits[torch.arange(len(batch)), answer.rows]
-    return (rows.gather(1, answer.tokens[:, None]) - rows.gather(1, answer.foils[:, None]))[:, 0]
+    return logits[:, row]
+
+
+def lead(scores: torch.Tensor, clean: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The label's score less that of the token that is best beside it in clean scores, [prompt vocab]."""
+    foils = clean.scatter(1, labels[:, None], -torch.inf).argmax(-1, keepdim=True)
+    return (scores.gather(1, labels[:, None]) - scores.gather(1, foils))[:, 0]
 
 
 class _Clock:
@@ -101,21 +101,31 @@ class _Clock:
 
 def compare(model: HookedEncoderDecoder, batch: Batch, heads: list[HeadId], metric: str) -> np.ndarray:
     """Time of shared over time of plain, processor and wall clock, both over the same heads; the first passes are included."""
+    row = ROWS.get(metric)
     first, plainly, shared = _Clock(), _Clock(), _Clock()
     with first:
-        replay = Replay(model, batch)
-        answer = answer_at(replay, ROWS[metric]) if metric in ROWS else None
-        read: ReadOut = loss_of(model, batch) if answer is None else logit_difference_of(model, answer)
-        replay.clean(read)
+        rows = None if row is None else torch.full((len(batch),), row)
+        names = "*.hook_z"
+        outcome: Outcome = (
+            loss(record_pass(model, batch, names)) if rows is None else label_difference(model, batch, rows, (names,))
+        )
     # Of a sample of heads the first pass carries only its share.
     shared.total += first.total * len(heads) / len(all_heads(model))
-    for head in heads:
+    clean = plain(model, batch, None, row)
+    for kind, layer in dict.fromkeys((head.kind, head.layer) for head in heads):
+        group = [head for head in heads if (head.kind, head.layer) == (kind, layer)]
         with plainly:
-            expected = plain(model, batch, head, answer)
+            expected = [plain(model, batch, head, row) for head in group]
         with shared:
-            z = torch.zeros_like(replay.z(head.kind, head.layer)[:, :, head.head])
-            found = replay.with_head(head, z, read)
-        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-5, err_msg=str(head))
+            z = outcome.clean.cache[group[0].hook_name("z")]
+            zeros = z.new_zeros(len(group), *z.shape[:2], z.shape[-1])
+            found = outcome.change(group[0], [head.head for head in group], zeros)
+        for head, change, after in zip(group, found, expected, strict=True):
+            before = clean
+            if row is not None:
+                after, before = (lead(scores, clean, batch.labels[:, row]) for scores in (after, clean))
+            wanted = (after - before).numpy()
+            np.testing.assert_allclose(change.numpy(), wanted, rtol=1e-4, atol=2e-5, err_msg=str(head))
     return np.asarray(shared.total / plainly.total)
 
 

@@ -34,14 +34,33 @@ def untrained(shape: str, seed: int) -> HookedEncoderDecoder:
         torch.manual_seed(seed)
         hf: PreTrainedModel
         if shape == "BART":
-            sizes = {"d_model": 96, "encoder_layers": 3, "decoder_layers": 4, "encoder_ffn_dim": 160, "decoder_ffn_dim": 160}
-            ends = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 1, "decoder_start_token_id": 1, "forced_eos_token_id": None}
+            sizes = {
+                "d_model": 96,
+                "encoder_layers": 3,
+                "decoder_layers": 4,
+                "encoder_ffn_dim": 160,
+                "decoder_ffn_dim": 160,
+            }
+            ends = {
+                "pad_token_id": 0,
+                "bos_token_id": 2,
+                "eos_token_id": 1,
+                "decoder_start_token_id": 1,
+                "forced_eos_token_id": None,
+            }
             many = {"encoder_attention_heads": 6, "decoder_attention_heads": 6, "max_position_embeddings": 160}
             hf = BartForConditionalGeneration(BartConfig(vocab_size=own.cfg.d_vocab, **sizes, **ends, **many))
         else:
             config = own.hf.config.to_dict()
             if shape != "bundled":
-                config |= {"d_model": 128, "d_kv": 16, "d_ff": 512, "num_layers": 6, "num_decoder_layers": 6, "num_heads": 8}
+                config |= {
+                    "d_model": 128,
+                    "d_kv": 16,
+                    "d_ff": 512,
+                    "num_layers": 6,
+                    "num_decoder_layers": 6,
+                    "num_heads": 8,
+                }
             hf = T5ForConditionalGeneration(T5Config(**config))
     hf.set_attn_implementation("eager")
     return HookedEncoderDecoder(hf.eval().requires_grad_(False), own.tokenizer)
@@ -67,7 +86,9 @@ def false_roles(seeds: int) -> Iterator[dict[str, object]]:
     for shape in SHAPES:
         for given in (True, False):
             for count in PROMPTS:
-                found = [heads(untrained(shape, seed), prompts(count, given), SETTINGS, twins=2) for seed in range(seeds)]
+                found = [
+                    heads(untrained(shape, seed), prompts(count, given), SETTINGS, twins=2) for seed in range(seeds)
+                ]
                 roles, total = sum(map(labelled, found)), sum(atlas.heads for atlas in found)
                 yield {
                     "shape": shape,
@@ -103,7 +124,10 @@ def share_power() -> Iterator[dict[str, object]]:
         key = plot.weight("decoder", 2, "k")[plot.rows(3)]
         key[:, 7 + round(share * 54) :] = 0.0
         model = plot.hooked()
-        yield {"share of words": share, "roles": ", ".join(planted_roles(model, planted_batch(model), QUICK).get("DL2H3", []))}
+        yield {
+            "share of words": share,
+            "roles": ", ".join(planted_roles(model, planted_batch(model), QUICK).get("DL2H3", [])),
+        }
 
 
 def main() -> None:
@@ -112,7 +136,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     seeds = parser.parse_args().seeds
     for rows in (false_roles(seeds), power(max(1, seeds // 3)), share_power()):
-        print(pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f") if _has_tabulate() else pd.DataFrame(rows).to_string(), flush=True)
+        print(
+            pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
+            if _has_tabulate()
+            else pd.DataFrame(rows).to_string(),
+            flush=True,
+        )
 
 
 def _has_tabulate() -> bool:

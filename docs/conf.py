@@ -14,10 +14,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "myst_nb",
+    "sphinxcontrib.bibtex",
     "extensions.mathml",
     "extensions.docstrings",
     "extensions.generated",
+    "extensions.citations",
 ]
+bibtex_bibfiles = ["references.bib"]
+bibtex_cite_id = "cite-{key}"
 exclude_patterns = ["extensions"]
 
 html_theme = "furo"

@@ -1,26 +1,20 @@
 """What number describes one row of an attention pattern?
 
-Pure functions of tensors; they know no model. A pattern holds, for every query, weights a(k) over keys. A mask says
-which keys are legal for which query (padding, causality, a span of interest); weights at illegal keys are ignored.
-Every function returns one value per query row, never an average, unless its name says so, and NaN wherever the value
-is undefined (no legal key, an offset outside the text): NaN therefore means "undefined", and `masked_mean` skips it.
-
-    entropy           -Σ a ln a, over ln n for n legal keys              Clark et al. 2019
-    divergence        ½ KL(p‖m) + ½ KL(q‖m), m = (p+q)/2                 Clark et al. 2019 (head to head distance)
-    distance          Σ a |k-q|, Σ a (k-q), mean |k-q|                   Vig & Belinkov 2019
-    offset            a(q+o), [argmax a = q+o]                           Voita et al. 2019
-    category mass     Σ a over the keys of one category
-    centre, spread    μ = Σ a s, sqrt(Σ a (s-μ)²), s = place in [0, 1]
-
-In the shapes, `leading` is any number of axes (batch, head, layer); a mask may leave out or broadcast leading axes.
+Pure functions of tensors. A pattern holds, for every query, weights a(k) over keys. A mask says which keys are legal for which
+query; weights at illegal keys are ignored. Every function returns one value per query row, unless its name says otherwise, and
+NaN where it is undefined, which `masked_mean` skips. In shapes, `leading` is any number of axes; a mask may broadcast them.
 """
 
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+# A hundred times what float32 rounds.
+_ROUNDING = 1e-5
 
 
 class Distances(NamedTuple):
@@ -49,7 +43,13 @@ class Restricted(NamedTuple):
 def legal_keys(
     query_mask: Bool[Tensor, "*leading query"], key_mask: Bool[Tensor, "*leading key"], *, causal: bool = False
 ) -> Bool[Tensor, "*leading query key"]:
-    """Which keys each query may attend to: real query, real key and, if causal, no key after the query."""
+    """Which keys each query may attend to: real query, real key and, if causal, no key after the query.
+
+    Args:
+        query_mask: real queries.
+        key_mask: real keys.
+        causal: whether keys after the query are illegal.
+    """
     legal = query_mask[..., :, None] & key_mask[..., None, :]
     return legal.tril() if causal else legal
 
@@ -59,10 +59,12 @@ def restrict(
     mask: Bool[Tensor, "*#leading query key"],
     minimum: float = 0.05,
 ) -> Restricted:
-    """Pattern within a span, renormalised: a(k) / ρ with ρ = Σ a over the span.
+    """Pattern within a span, renormalized: a(k) / ρ with ρ = Σ a over the span, to be reported beside all that it gives.
 
-    A row that keeps less than `minimum` of its mass is NaN: what it does inside the span is noise on almost nothing.
-    Report ρ beside everything computed from the restricted pattern.
+    Args:
+        pattern: attention weights.
+        mask: keys of the span.
+        minimum: a row that keeps less mass is NaN, because what it does inside the span is noise on almost nothing.
     """
     inside = _legal(pattern, mask)
     retained = _defined(inside.sum(-1), mask)
@@ -74,18 +76,18 @@ def entropy(
     pattern: Float[Tensor, "*leading query key"],
     mask: Bool[Tensor, "*#leading query key"],
     *,
-    normalised: bool = True,
+    normalized: bool = True,
 ) -> Float[Tensor, "*leading query"]:
     """Entropy -Σ a ln a over legal keys, with 0 ln 0 = 0 (Clark et al. 2019, without their smoothing).
 
     Args:
-        pattern: Attention weights; each row sums to 1 over its legal keys.
-        mask: Legal keys.
-        normalised: Divide by ln n, n legal keys: 0 for all weight on one key, 1 for an even spread, NaN for n < 2.
-            Otherwise in nats, from 0 to ln n.
+        pattern: attention weights; each row sums to 1 over its legal keys.
+        mask: legal keys.
+        normalized: divide by ln n, n legal keys: 0 for all weight on one key, 1 for an even spread, NaN for n < 2;
+            otherwise in nats, from 0 to ln n.
     """
     nats = torch.special.entr(_legal(pattern, mask)).sum(-1)
-    if not normalised:
+    if not normalized:
         return _defined(nats, mask)
     return _defined(nats / _count(pattern, mask).log(), mask, at_least=2)
 
@@ -95,7 +97,13 @@ def jensen_shannon(
     q: Float[Tensor, "*leading query key"],
     mask: Bool[Tensor, "*#leading query key"],
 ) -> Float[Tensor, "*leading query"]:
-    """Jensen-Shannon divergence of two patterns in nats: 0 if equal, ln 2 if they share no key (Lin 1991)."""
+    """Jensen-Shannon divergence ½ KL(p‖m) + ½ KL(q‖m), m = (p+q)/2, in nats: 0 if equal, ln 2 if they share no key (Lin 1991).
+
+    Args:
+        p: attention weights.
+        q: others over the same keys.
+        mask: legal keys.
+    """
     p, q = _legal(p, mask), _legal(q, mask)
     middle = (p + q) / 2
     terms = torch.zeros_like(middle)
@@ -110,39 +118,40 @@ def jensen_shannon(
 def attention_distance(
     pattern: Float[Tensor, "*leading query key"], mask: Bool[Tensor, "*#leading query key"]
 ) -> Distances:
-    """How far each query looks, in tokens (Vig & Belinkov 2019); for self-attention, where positions are comparable.
+    """Mean distance from query to key in tokens (Vig and Belinkov 2019); for self-attention, where positions are comparable.
 
     absolute = Σ a |k-q|; signed = Σ a (k-q), negative towards the start; uniform = mean |k-q| over legal keys, the
     baseline that takes the length of the text out of a comparison.
+
+    Args:
+        pattern: attention weights.
+        mask: legal keys.
     """
-    n_queries, n_keys = pattern.shape[-2:]
-    queries = torch.arange(n_queries, device=pattern.device, dtype=pattern.dtype)
-    keys = torch.arange(n_keys, device=pattern.device, dtype=pattern.dtype)
+    queries, keys = (torch.arange(n, device=pattern.device, dtype=pattern.dtype) for n in pattern.shape[-2:])
     offsets = keys[None, :] - queries[:, None]
     weights = _legal(pattern, mask)
     even = _legal(offsets.abs().expand_as(pattern), mask).sum(-1) / _count(pattern, mask)
-    return Distances(
-        absolute=_defined((weights * offsets.abs()).sum(-1), mask),
-        signed=_defined((weights * offsets).sum(-1), mask),
-        uniform=_defined(even, mask),
-    )
+    sums = ((weights * offsets.abs()).sum(-1), (weights * offsets).sum(-1), even)
+    return Distances(*(_defined(values, mask) for values in sums))
 
 
 def strongest_key(pattern: Float[Tensor, "*leading query key"], mask: Bool[Tensor, "*#leading query key"]) -> Strongest:
-    """Legal key with the largest weight; the lowest index among ties (Voita et al. 2019's confidence is its weight)."""
-    legal = mask.expand_as(pattern)
+    """Legal key with the largest weight, which is the confidence of Voita et al. 2019; the lowest index among ties.
+
+    Weights that differ by rounding alone are tied, so that the key is the same on every machine.
+
+    Args:
+        pattern: attention weights.
+        mask: legal keys.
+    """
+    legal, n_keys = mask.expand_as(pattern), pattern.shape[-1]
     weights = pattern.masked_fill(~legal, -torch.inf)
     largest = weights.amax(-1, keepdim=True)
-    winners = legal & (weights == largest)
+    winners = legal & (weights >= largest * (1 - _ROUNDING))
     # torch.argmax on booleans promises no order among ties; the smallest index among the winners does.
-    n_keys = pattern.shape[-1]
-    indices = torch.arange(n_keys, device=pattern.device).expand_as(pattern)
-    first = indices.masked_fill(~winners, n_keys).amin(-1)
-    return Strongest(
-        key=torch.where(first < n_keys, first, -1),
-        weight=_defined(largest.squeeze(-1), mask),
-        tied=winners.sum(-1) > 1,
-    )
+    first = torch.arange(n_keys, device=pattern.device).expand_as(pattern).masked_fill(~winners, n_keys).amin(-1)
+    key = torch.where(first < n_keys, first, -1)
+    return Strongest(key, _defined(largest.squeeze(-1), mask), winners.sum(-1) > 1)
 
 
 def offset_mass(
@@ -153,34 +162,18 @@ def offset_mass(
     """Weight a(q + offset): -1 is the previous token, +1 the next, 0 the token itself (Voita et al. 2019).
 
     Rows whose key q + offset lies outside the text or is illegal are NaN: they could not have attended there.
+
+    Args:
+        pattern: attention weights.
+        offset: key less query.
+        mask: legal keys.
     """
-    target, legal = _key_at(pattern, offset, mask)
-    mass = pattern.gather(-1, target[..., None]).squeeze(-1)
-    return torch.where(legal, mass, torch.nan)
-
-
-def offset_argmax(
-    pattern: Float[Tensor, "*leading query key"],
-    offset: int,
-    mask: Bool[Tensor, "*#leading query key"],
-) -> Float[Tensor, "*leading query"]:
-    """1 where the strongest legal key is q + offset, else 0; NaN where q + offset is no legal key."""
-    target, legal = _key_at(pattern, offset, mask)
-    hit = (strongest_key(pattern, mask).key == target).to(pattern.dtype)
-    return torch.where(legal, hit, torch.nan)
-
-
-def offset_argmax_share(
-    pattern: Float[Tensor, "*leading query key"],
-    offset: int,
-    mask: Bool[Tensor, "*#leading query key"],
-) -> Float[Tensor, "*leading"]:
-    """Share of rows whose strongest key is q + offset, among rows that have such a key.
-
-    Voita et al. 2019 call a head positional if this reaches 0.9 for some offset.
-    """
-    hits = offset_argmax(pattern, offset, mask)
-    return masked_mean(hits, torch.ones_like(hits, dtype=torch.bool))
+    n_queries, n_keys = pattern.shape[-2:]
+    target = torch.arange(n_queries, device=pattern.device) + offset
+    inside = (target >= 0) & (target < n_keys)
+    target = target.clamp(0, n_keys - 1).expand(pattern.shape[:-1])[..., None]
+    legal = mask.expand_as(pattern).gather(-1, target).squeeze(-1) & inside
+    return torch.where(legal, pattern.gather(-1, target).squeeze(-1), torch.nan)
 
 
 def category_mass(
@@ -192,11 +185,15 @@ def category_mass(
 
     No mask is taken, so that weight on padding, given a category of its own, shows up instead of being dropped.
 
+    Args:
+        pattern: attention weights.
+        category_of_key: category of every key.
+        n_categories: how many there are.
+
     Raises:
-        ValueError: A key has a category outside 0 to n_categories - 1.
+        ValueError: if a key has a category outside 0 to n_categories - 1.
     """
-    members = _members(category_of_key, n_categories).to(pattern.dtype)
-    return pattern @ members
+    return pattern @ _members(category_of_key, n_categories).to(pattern.dtype)
 
 
 def category_share(
@@ -204,21 +201,39 @@ def category_share(
 ) -> Float[Tensor, "*leading category"]:
     """Share of each category among the real keys: the mass it would get by chance, the base rate of `category_mass`.
 
+    Args:
+        category_of_key: category of every key.
+        key_mask: real keys.
+        n_categories: how many there are.
+
     Raises:
-        ValueError: A key has a category outside 0 to n_categories - 1.
+        ValueError: if a key has a category outside 0 to n_categories - 1.
     """
     members = _members(category_of_key, n_categories) & key_mask[..., None]
-    counts = members.sum(-2).to(torch.get_default_dtype())
-    return counts / key_mask.sum(-1, keepdim=True)
+    return members.sum(-2).to(torch.get_default_dtype()) / key_mask.sum(-1, keepdim=True)
 
 
-def centre_of_mass(
+def lift(mass: Float[np.ndarray, "*cells"], base_rate: Float[np.ndarray, "*#cells"]) -> Float[np.ndarray, "*cells"]:
+    """Mass over base rate: 1 is what an even spread gives; NaN where the base rate is 0.
+
+    Args:
+        mass: share of the attention, such as a `category_mass`.
+        base_rate: share of the keys, broadcast against the masses.
+    """
+    return np.asarray(np.divide(mass, base_rate, out=np.full_like(mass, np.nan), where=base_rate > 0))
+
+
+def center_of_mass(
     pattern: Float[Tensor, "*leading query key"], mask: Bool[Tensor, "*#leading query key"]
 ) -> Float[Tensor, "*leading query"]:
     """Mean place of the attended keys, μ = Σ a s / Σ a, from 0 (first legal key) to 1 (last legal key).
 
     The place s of a key is its rank among the row's legal keys over n - 1, so padding and prefixes outside the mask
     do not shift it. NaN for fewer than two legal keys and for rows without weight on them.
+
+    Args:
+        pattern: attention weights.
+        mask: legal keys.
     """
     weights, places = _weights_and_places(pattern, mask)
     return _defined((weights * places).sum(-1), mask, at_least=2)
@@ -227,20 +242,29 @@ def centre_of_mass(
 def spread(
     pattern: Float[Tensor, "*leading query key"], mask: Bool[Tensor, "*#leading query key"]
 ) -> Float[Tensor, "*leading query"]:
-    """Standard deviation of the place of the attended keys, sqrt(Σ a (s-μ)² / Σ a), from 0 to ½; see the centre."""
+    """Standard deviation of the place of the attended keys, sqrt(Σ a (s-μ)² / Σ a), from 0 to ½; see `center_of_mass`.
+
+    Args:
+        pattern: attention weights.
+        mask: legal keys.
+    """
     weights, places = _weights_and_places(pattern, mask)
-    centre = (weights * places).sum(-1, keepdim=True)
-    return _defined((weights * (places - centre).square()).sum(-1).sqrt(), mask, at_least=2)
+    center = (weights * places).sum(-1, keepdim=True)
+    return _defined((weights * (places - center).square()).sum(-1).sqrt(), mask, at_least=2)
 
 
 def masked_mean(
     values: Float[Tensor, "*leading query"], mask: Bool[Tensor, "*#leading query"]
 ) -> Float[Tensor, "*leading"]:
-    """Mean over the last axis of the values inside the mask that are defined; NaN where there is none."""
+    """Mean over the last axis of the values inside the mask that are defined; NaN where there is none.
+
+    Args:
+        values: one per query.
+        mask: queries that count.
+    """
     counted = mask & ~values.isnan()
-    total = torch.where(counted, values, 0.0).sum(-1)
-    number = counted.sum(-1)
-    return torch.where(number > 0, total / number, torch.nan)
+    # Nothing counted is 0/0, which is NaN.
+    return torch.where(counted, values, 0.0).sum(-1) / counted.sum(-1)
 
 
 def _legal(pattern: Tensor, mask: Tensor) -> Tensor:
@@ -258,16 +282,6 @@ def _defined(values: Tensor, mask: Tensor, at_least: int = 1) -> Tensor:
     return torch.where(mask.sum(-1) >= at_least, values, torch.nan)
 
 
-def _key_at(pattern: Tensor, offset: int, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Key q + offset of every row, clamped into range, and whether it is a legal key."""
-    n_queries, n_keys = pattern.shape[-2:]
-    target = torch.arange(n_queries, device=pattern.device) + offset
-    inside = (target >= 0) & (target < n_keys)
-    target = target.clamp(0, n_keys - 1).expand(pattern.shape[:-1])
-    legal = mask.expand_as(pattern).gather(-1, target[..., None]).squeeze(-1)
-    return target, legal & inside
-
-
 def _members(category_of_key: Tensor, n_categories: int) -> Tensor:
     """Whether each key belongs to each category [*leading key category]."""
     if category_of_key.numel() and not 0 <= int(category_of_key.min()) <= int(category_of_key.max()) < n_categories:
@@ -279,9 +293,7 @@ def _members(category_of_key: Tensor, n_categories: int) -> Tensor:
 
 
 def _weights_and_places(pattern: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights renormalised over legal keys, and each key's place in [0, 1] among them."""
+    """Weights renormalized over legal keys, and each key's place in [0, 1] among them."""
     inside = _legal(pattern, mask)
-    total = inside.sum(-1, keepdim=True)
-    rank = mask.cumsum(-1) - 1
-    places = rank.to(pattern.dtype) / (_count(pattern, mask)[..., None] - 1)
-    return inside / total, torch.where(mask, places, 0.0)
+    places = (mask.cumsum(-1) - 1).to(pattern.dtype) / (_count(pattern, mask)[..., None] - 1)
+    return inside / inside.sum(-1, keepdim=True), torch.where(mask, places, 0.0)

@@ -8,7 +8,7 @@ is fixed, and `pos`, `query`, `key` where a definition serves both.
 from types import MappingProxyType
 from typing import Literal
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 AXES = MappingProxyType({
@@ -36,7 +36,6 @@ AttentionKind = Literal["encoder", "decoder", "cross"]
 ATTENTION_KINDS: tuple[AttentionKind, ...] = ("encoder", "decoder", "cross")
 
 TokenIds = Int[Tensor, "batch pos"]
-TokenMask = Bool[Tensor, "batch pos"]
 Residual = Float[Tensor, "batch pos d_model"]
 HeadVectors = Float[Tensor, "batch pos head d_head"]
 Pattern = Float[Tensor, "batch head query key"]

@@ -19,15 +19,20 @@ def nearest(name: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:
         known: what exists.
         most: how many are offered at most.
     """
-    plain = {_plain(candidate): candidate for candidate in known}
-    return tuple(plain[match] for match in difflib.get_close_matches(_plain(name), plain, n=most, cutoff=0.5))
+
+    def plain(text: str) -> str:
+        return text.casefold().replace("-", "_")
+
+    names = {plain(candidate): candidate for candidate in known}
+    return tuple(names[match] for match in difflib.get_close_matches(plain(name), names, n=most, cutoff=0.5))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` with a space in front, or nothing where no known name is near."""
+    """` (did you mean 'x'?)` with a space in front, or nothing where no known name is near.
+
+    Args:
+        name: what was written.
+        known: what exists.
+    """
     near = nearest(name, known)
     return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _plain(name: str) -> str:
-    return name.casefold().replace("-", "_")

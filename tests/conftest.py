@@ -1,4 +1,4 @@
-"""Fixtures that several test files share; builders with arguments are in `tests/models.py`."""
+"""Fixtures that several test files share; builders with arguments are in `tests/support/models.py`."""
 
 import os
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
 from tests.support.example import EXAMPLE
 from tests.support.models import FAMILIES, random_batch, tiny
+from tests.support.skips import pytest_runtest_makereport as pytest_runtest_makereport
 
 # Tiny tensors gain nothing from a second thread, and threads that wait for each other are slow on a busy machine. Commands that
 # tests start get as many threads as the tests themselves, because sums split over threads differ in their last bits.

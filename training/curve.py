@@ -34,14 +34,15 @@ def read_log(path: Path) -> Curve:
         InputError: if there is no log, or it has no line yet.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    if not lines:
+    rows = [json.loads(line) for line in lines]
+    trained = [row for row in rows if row["loss"] is not None]  # Before the first step only the held-out loss is known.
+    if not trained:
         raise InputError(
             f"There is no loss logged in {str(path)!r} yet. Train for at least 50 steps, or to the end of the budget."
         )
-    rows = [json.loads(line) for line in lines]
     return Curve(
-        steps=tuple(row["step"] for row in rows),
-        losses=tuple(row["loss"] for row in rows),
+        steps=tuple(row["step"] for row in trained),
+        losses=tuple(row["loss"] for row in trained),
         held_out=tuple((row["step"], row["held_out"]) for row in rows if row["held_out"] is not None),
         seconds=rows[-1]["seconds"],
     )

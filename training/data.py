@@ -1,8 +1,9 @@
 """Which examples a step sees: token ids, batched by length.
 
 A batch holds examples of nearly equal lengths on both sides, so that only a few positions are padding, and at most a given
-number of padded tokens. The order of batches is a function of (seed, epoch) alone, so that a resumed run sees the batches an
-uninterrupted one would have seen.
+number of padded tokens. Tasks are mixed in every batch: their targets differ in length (a label is one token), so that batches of
+like lengths alone would be of one task each, and every step would pull the model towards another. The order of batches is a
+function of (seed, epoch) alone, so that a resumed run sees the batches an uninterrupted one would have seen.
 """
 
 import random
@@ -39,20 +40,20 @@ class Batch:
     target_mask: torch.Tensor
 
 
-def epoch_batches(examples: Sequence[Example], tokens: int, seed: int, epoch: int) -> Iterator[tuple[Example, ...]]:
-    """One pass over `examples`, batched by length and shuffled by (seed, epoch).
+def epoch_batches(
+    tasks: Sequence[Sequence[Example]], tokens: int, seed: int, epoch: int
+) -> Iterator[tuple[Example, ...]]:
+    """One pass over the examples of all tasks, batched by length and shuffled by (seed, epoch).
 
     Args:
-        examples: what to batch.
+        tasks: the examples of each task.
         tokens: padded tokens, both sides together, that no batch may exceed; a longer single example stands alone.
         seed: the run's seed.
         epoch: number of the pass.
     """
     draw = random.Random(f"{seed}-{epoch}")
-    order = list(range(len(examples)))
-    draw.shuffle(order)
-    # The jitter lets sentences of neighbouring lengths meet in other batches every epoch.
-    order.sort(key=lambda index: (len(examples[index].source) + draw.randint(0, 1), len(examples[index].target)))
+    examples = [example for task in tasks for example in task]
+    order = _by_length(tasks, draw)
     batches: list[list[int]] = []
     source = target = 0
     for index in order:
@@ -66,6 +67,24 @@ def epoch_batches(examples: Sequence[Example], tokens: int, seed: int, epoch: in
     draw.shuffle(batches)
     for batch in batches:
         yield tuple(examples[index] for index in batch)
+
+
+def _by_length(tasks: Sequence[Sequence[Example]], draw: random.Random) -> list[int]:
+    """Indices by length of source, and there by the place that the length of the target has among those of the same task."""
+    examples = [(task, example) for task, some in enumerate(tasks) for example in some]
+    order = list(range(len(examples)))
+    draw.shuffle(order)
+    alike: dict[tuple[int, int], list[int]] = {}
+    for index in order:
+        task, example = examples[index]
+        # The jitter lets sentences of neighbouring lengths meet in other batches every epoch.
+        alike.setdefault((len(example.source) + draw.randint(0, 1), task), []).append(index)
+    places: list[tuple[int, float, int]] = []
+    for (length, _), indices in alike.items():
+        indices.sort(key=lambda index: len(examples[index][1].target))
+        places += [(length, (rank + 0.5) / len(indices), index) for rank, index in enumerate(indices)]
+    places.sort(key=lambda place: place[:2])
+    return [index for _, _, index in places]
 
 
 def collate(examples: Sequence[Example], device: torch.device) -> Batch:

@@ -8,25 +8,24 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, GenerationConfig, T5ForConditionalGeneration, T5Tokenizer
+from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
 from interp.text.translation_pairs import TranslationPair, read_pairs
 from interp.text.translation_quality import prefix_swap, score_texts, translate
+from training.abilities import measure
 from training.card import EXAMPLES, Card, worst_translations
+from training.checkpoints import Storage, read_recipe, write_model
 from training.curve import draw, read_log
 from training.origin import Origin
-from training.recipe import Recipe
-from training.tokenizer import MODEL_MAX_LENGTH
+from training.warmstart import fresh_model
 
-Storage = Literal["bfloat16", "float32"]
-
-LARGEST = 35_000_000
+LARGEST = 18_000_000
+MOST_PARAMETERS = 9_000_000
 BEAMS = 4
 
 
@@ -44,23 +43,12 @@ def write_checkpoint(run: Path, folder: Path, storage: Storage) -> None:
     if not (run / "checkpoint.pt").is_file():
         raise InputError(f"There is no checkpoint.pt in {str(run)!r}. Train first.")
     state = torch.load(run / "checkpoint.pt", weights_only=True, map_location="cpu")["model"]
-    model = T5ForConditionalGeneration(read_recipe(run).config())
+    recipe = read_recipe(run)
+    # Runs of before they wrote one have no config.json.
+    config = T5Config.from_pretrained(run) if (run / "config.json").is_file() else recipe.config()
+    model = fresh_model(config, recipe.tied)
     model.load_state_dict(state)
-    model.generation_config = GenerationConfig(
-        decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, max_new_tokens=MODEL_MAX_LENGTH
-    )
-    model.save_pretrained(folder)
-    T5Tokenizer.from_pretrained(run / "tokenizer").save_pretrained(folder)
-    weights = folder / "model.safetensors"
-    tensors = {name: tensor.to(getattr(torch, storage)) for name, tensor in load_file(weights).items()}
-    save_file(tensors, weights, metadata={"format": "pt"})
-    weights.chmod(0o644)  # safetensors leaves the file readable by its owner alone.
-
-
-def read_recipe(run: Path) -> Recipe:
-    """The recipe of the run in `run`."""
-    fields = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-    return Recipe.of([f"{name}={json.dumps(value)}" for name, value in fields.items()])
+    write_model(model, AutoTokenizer.from_pretrained(run / "tokenizer"), folder, storage)
 
 
 def export(
@@ -77,13 +65,18 @@ def export(
         before: how the weights came to be that the run started from, for the card.
 
     Raises:
-        InputError: if the run started from other weights and nothing is said of them, or if the folder comes out larger than
-            35 MB.
+        InputError: if the run started from other weights and nothing is said of them, or if the model is larger than what is
+            bundled: 9 million parameters, 18 MB.
     """
     curve = read_log(run / "log.jsonl")
     start = Origin(**json.loads((run / "origin.json").read_text(encoding="utf-8")))
     if start.start_sha256 is not None and not before.strip():
         raise InputError("The run started from other weights; say in --before how they came to be, for the card.")
+    if read_recipe(run).parameters() > MOST_PARAMETERS:
+        raise InputError(
+            f"The model has {read_recipe(run).parameters():,} parameters, but at most {MOST_PARAMETERS:,} can be bundled. Use a "
+            "kept moment of the run (--keep-from) as it is."
+        )
     write_checkpoint(run, folder, storage)
     draw(curve, folder / "loss.svg")
     digests = tuple(
@@ -100,6 +93,7 @@ def export(
         storage=storage,
         beams=BEAMS,
         scores=score_texts(pairs, translations),
+        abilities=measure(model, tokenizer, pairs, read_recipe(run), BEAMS),
         swap=prefix_swap(model, tokenizer, pairs, BEAMS),
         examples=tuple(zip(EXAMPLES, translate(model, tokenizer, EXAMPLES, BEAMS), strict=True)),
         worst=worst_translations(pairs, translations),

@@ -1,7 +1,7 @@
 """What is minimized, cheaply: label-smoothed cross-entropy over a tied softmax, and dropout from random bytes.
 
 Loss of one target token y: logsumexp(z) − (1 − e) z_y − e mean(z), with logits z = s E h, scale s = d_model^-1/2, embedding E
-and smoothing e (Szegedy et al. 2016, arXiv:1512.00567, section 7). The vocabulary makes the logits the largest array of a step,
+and smoothing e (Szegedy et al. 2016, section 7). The vocabulary makes the logits the largest array of a step,
 so loss and gradients are computed together in chunks of rows, logits are never kept, and padding takes no part. Drawing one
 random byte instead of one float an entry makes dropout a small part of a step on a CPU.
 """

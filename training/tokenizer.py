@@ -1,4 +1,4 @@
-"""How text becomes ids: a SentencePiece unigram model (Kudo 2018, arXiv:1804.10959) with T5's layout of special tokens.
+"""How text becomes ids: a SentencePiece unigram model (Kudo 2018) with T5's layout of special tokens.
 
 The unigram trainer maximizes likelihood and leaves even very frequent words in two pieces ("▁I" + "ch"). Analyses read whole
 words, so the listed words and then the most frequent words that are still split are added as pieces until the vocabulary is

@@ -1,32 +1,34 @@
-"""Trains the bundled model: `python -m training.train --train TRAIN.tsv.gz --runs FOLDER (--minutes M | --steps N)`.
+"""Trains a T5 on translation pairs: `python -m training.train --train TRAIN.tsv.gz --runs FOLDER (--minutes M | --steps N)`.
 
-Batches of one epoch after another, warm-up and then half a cosine over the budget, and every minute a checkpoint from which
-the same command goes on. With `--steps` the outcome is a function of recipe and pairs; with `--minutes` the schedule follows the
-seconds of computing done. `torchrun --nproc-per-node N -m training.train ...` shares every batch among N processes.
+From fresh weights, or from a checkpoint, grown (`--warm-start`) or as it is (`--fine-tune`). Batches come from one epoch after
+another, step sizes from the recipe's schedule, and every minute a checkpoint from which the same command goes on. With `--steps`
+the outcome is a function of recipe and pairs; with `--minutes` the schedule follows the seconds of computing done.
+`torchrun --nproc-per-node N -m training.train ...` shares every batch among N processes.
 """
 
 import argparse
 import itertools
-import json
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import T5ForConditionalGeneration, T5Tokenizer
+from transformers import AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
 from interp.text.translation_pairs import TranslationPair, read_pairs
+from training.board import Board
+from training.checkpoints import is_kept
 from training.clock import BudgetClock
 from training.data import Example, collate, epoch_batches
-from training.objective import batch_loss, use_byte_dropout
-from training.origin import origin
-from training.recipe import LISTED_WORDS, SENTINELS, Recipe
+from training.objective import batch_loss
+from training.prepare import Start, prepare
+from training.recipe import Recipe
 from training.run import Run
-from training.tasks import Encoder, epoch_texts
-from training.tokenizer import add_words, build, pieces_of, train_pieces
-from training.warmstart import grown_model
+from training.sizes import SHAPE, SIZES, size_settings
+from training.tasks import Encoder, Mixture
 from training.workers import Workers, join
 
 HELD_OUT_EVERY = 500
@@ -43,55 +45,38 @@ def split_pairs(
     return training, tuple(pairs[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY])
 
 
-def make_tokenizer(pairs: Sequence[TranslationPair], recipe: Recipe, start: Path | None) -> T5Tokenizer:
-    """The run's tokenizer: fitted to the pairs, or the starting checkpoint's; either way with frequent words added.
-
-    Raises:
-        InputError: if the pairs have too few words to fill the recipe's vocabulary, or the start has more pieces than that.
-    """
-    texts = [text for pair in pairs for text in (pair.sentence, pair.target)]
-    texts += sorted({pair.prefix.rstrip() for pair in pairs})
-    pieces = train_pieces(texts, recipe.unigram_pieces) if start is None else pieces_of(start)
-    tokenizer = build(add_words(pieces, texts, recipe.vocabulary - SENTINELS, LISTED_WORDS))
-    if len(tokenizer) != recipe.vocabulary:
-        raise InputError(
-            f"The pairs give a vocabulary of {len(tokenizer)}, sentinels included, but the recipe asks for {recipe.vocabulary}. "
-            f"Set vocabulary={len(tokenizer)}."
-        )
-    return tokenizer
+def shuffled_pairs(pairs: Sequence[TranslationPair], seed: int) -> tuple[TranslationPair, ...]:
+    """`pairs` with the targets of each corpus and language in another order, a function of `seed`."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for pair in pairs:
+        alike.setdefault((pair.corpus, pair.language), []).append(pair.target)
+    for (corpus, language), targets in alike.items():
+        random.Random(f"shuffled-{seed}-{corpus}-{language}").shuffle(targets)
+    return tuple(replace(pair, target=alike[pair.corpus, pair.language].pop()) for pair in pairs)
 
 
-def make_optimizer(model: T5ForConditionalGeneration, recipe: Recipe) -> tuple[torch.optim.AdamW, list[float]]:
-    """AdamW with one group for each parameter, and each parameter's root mean square at initialization."""
-    fresh = T5ForConditionalGeneration(recipe.config())
-    scales = [max(1e-3, parameter.detach().square().mean().sqrt().item()) for parameter in fresh.parameters()]
-    groups = [{"params": [parameter]} for parameter in model.parameters()]
-    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
-    return optimizer, scales
-
-
-def batches(pairs: Sequence[TranslationPair], encoder: Encoder, run: Run) -> Iterator[tuple[Example, ...]]:
+def batches(mixture: Mixture, run: Run) -> Iterator[tuple[Example, ...]]:
     """Batches from where `run` stands, endlessly; `run.epoch` and `run.batch` move along."""
     for epoch in itertools.count(run.epoch):
         seen = run.batch if epoch == run.epoch else 0
-        examples = encoder.encode(epoch_texts(pairs, run.recipe, epoch))
-        every = epoch_batches(examples, run.recipe.tokens_per_batch, run.recipe.seed, epoch)
+        every = epoch_batches(mixture.epoch(epoch), run.recipe.tokens_per_batch, run.recipe.seed, epoch)
         for index, batch in enumerate(every):
             if index >= seen:
                 run.epoch, run.batch = epoch, index + 1
                 yield batch
 
 
-def held_out_loss(run: Run, examples: Sequence[Example]) -> float:
-    """Mean negative log-likelihood for each target token of `examples`, without smoothing; NaN where there are none."""
-    total, count = 0.0, 0
+def held_out_losses(run: Run, sets: Mapping[str, Sequence[Example]]) -> dict[str, float]:
+    """Mean negative log-likelihood for each target token of each of `sets`, by name, without smoothing or dropout."""
+    losses = {}
     run.model.eval()
     with torch.no_grad():
-        for batch in epoch_batches(examples, run.recipe.tokens_per_batch, 0, 0):
-            total += float(batch_loss(run.model, collate(batch, run.device), 0.0))
-            count += sum(len(example.target) for example in batch)
+        for name, examples in sets.items():
+            every = epoch_batches([examples], run.recipe.tokens_per_batch, 0, 0)
+            total = sum(float(batch_loss(run.model, collate(batch, run.device), 0.0)) for batch in every)
+            losses[name] = total / sum(len(example.target) for example in examples)
     run.model.train()
-    return total / count if count else math.nan
+    return losses
 
 
 def train(
@@ -99,9 +84,11 @@ def train(
     recipe: Recipe,
     clock: BudgetClock,
     folder: Path,
-    start: Path | None = None,
+    start: Start | None = None,
     workers: Workers | None = None,
     stop_after: int | None = None,
+    keep_from: int = 0,
+    board: bool = False,
 ) -> Run:
     """Trains in `folder` until the budget is spent, going on from the folder's checkpoint where there is one.
 
@@ -110,86 +97,109 @@ def train(
         recipe: hyperparameters.
         clock: the budget.
         folder: where the run's files are kept.
-        start: a checkpoint folder to start from in place of fresh weights.
+        start: what to start from in place of fresh weights.
         workers: the processes of the run; this one alone if None.
         stop_after: leave off after so many steps in all, with a checkpoint.
+        keep_from: keep the weights after 0 steps, after this many, after every doubling of them and at the end, each in a folder
+            `step-N` of the run's; none if 0.
+        board: whether the log is written as TensorBoard event files too, in the folder `board` of the run's.
 
     Raises:
-        InputError: if the folder holds a run of another recipe.
+        InputError: if the folder holds a run of another recipe or on other pairs.
     """
-    run = _prepare(pairs, recipe, clock, folder, start, workers or Workers())
+    run = prepare(pairs, recipe, clock, folder, start, workers or Workers())
+    if board and run.workers.first:
+        run.board = Board(folder / "board", clock.taken)
     training, held = split_pairs(pairs)
-    encoder = Encoder(T5Tokenizer.from_pretrained(folder / "tokenizer"))
-    held_examples = encoder.encode((pair.source, pair.target) for pair in held)
+    if run.recipe.shuffled:
+        training = shuffled_pairs(training, run.recipe.seed)
+    encoder = Encoder(AutoTokenizer.from_pretrained(folder / "tokenizer"))
+    held_out = Mixture(held, run.recipe, encoder).held_out()
+    if clock.taken == 0 and not (folder / "checkpoint.pt").exists():
+        _measure(run, held_out)
+        if keep_from:
+            run.keep(folder / "step-0")
     saved = clock.spent
-    stream = batches(training, encoder, run)
+    stream = batches(Mixture(training, run.recipe, encoder), run)
     while not (clock.over or clock.taken == stop_after):
-        run.step(next(stream))
+        run.step(*itertools.islice(stream, run.recipe.accumulation))
         if clock.taken % LOG_EVERY == 0 or clock.over:
             often = clock.taken % HELD_OUT_LOG_EVERY == 0 or clock.over
-            run.log(held_out_loss(run, held_examples) if often and run.workers.first else math.nan)
+            _measure(run, held_out if often else {})
+        if is_kept(clock.taken, keep_from) or (keep_from and clock.over):
+            run.keep(folder / f"step-{clock.taken}")
         if clock.spent - saved > CHECKPOINT_SECONDS or clock.over or clock.taken == stop_after:
             run.save()
             saved = clock.spent
+    if run.board is not None:
+        run.board.close()
     return run
 
 
-def _prepare(
-    pairs: Sequence[TranslationPair],
-    recipe: Recipe,
-    clock: BudgetClock,
-    folder: Path,
-    start: Path | None,
-    workers: Workers,
-) -> Run:
-    folder.mkdir(parents=True, exist_ok=True)
-    written = folder / "recipe.json"
-    content = json.dumps(asdict(recipe), indent=1) + "\n"
-    if written.exists() and written.read_text(encoding="utf-8") != content:
-        raise InputError(
-            f"{str(folder)!r} holds a run of another recipe (see its recipe.json). Choose another folder or the same recipe."
-        )
-    if workers.first:
-        written.write_text(content, encoding="utf-8")
-        (folder / "origin.json").write_text(json.dumps(asdict(origin(pairs, start)), indent=1) + "\n", encoding="utf-8")
-        if not (folder / "tokenizer").exists():
-            make_tokenizer(pairs, recipe, start).save_pretrained(folder / "tokenizer")
-    workers.gather(torch.zeros(1))  # No process reads the tokenizer before the first has written it.
-    tokenizer = T5Tokenizer.from_pretrained(folder / "tokenizer")
-    torch.manual_seed(recipe.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = grown_model(recipe, tokenizer, start).to(device)
-    use_byte_dropout(model, recipe.dropout)
-    model.train()
-    optimizer, scales = make_optimizer(model, recipe)
-    run = Run(folder, recipe, model, optimizer, scales, clock, workers)
-    torch.manual_seed(recipe.seed + 1 + workers.rank)
-    run.resume()
-    return run
+def _measure(run: Run, sets: Mapping[str, Sequence[Example]]) -> None:
+    run.log(held_out_losses(run, sets) if run.workers.first else {})
 
 
-def main() -> None:
-    """Reads the command line and trains."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train", description="Train a small T5 on translation pairs."
-    )
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.train", description="Train a T5 on translation pairs.")
     parser.add_argument("--train", type=Path, required=True, help="pair file to train on (TSV, .gz allowed)")
     parser.add_argument(
         "--runs", type=Path, required=True, help="folder of the run; goes on where it holds a checkpoint"
     )
-    parser.add_argument("--warm-start", type=Path, help="checkpoint folder to start from (default: fresh weights)")
+    starts = parser.add_mutually_exclusive_group()
+    starts.add_argument(
+        "--warm-start", type=Path, metavar="FOLDER", help="start from a checkpoint, grown to the recipe"
+    )
+    starts.add_argument(
+        "--fine-tune", type=Path, metavar="FOLDER", help="start from any T5, its tokenizer kept as it is"
+    )
+    starts.add_argument("--size", choices=SIZES, help="shape of fresh weights (default: the recipe's)")
     parser.add_argument("--minutes", type=float, help="budget in minutes of computing")
     parser.add_argument("--steps", type=int, help="budget in steps")
     parser.add_argument("--threads", type=int, help="CPU threads of each process")
     parser.add_argument(
+        "--keep-from",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep the weights after 0, N, 2N, 4N … steps and at the end, in folders step-N",
+    )
+    parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of the recipe, its value in JSON"
     )
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard event files too")
+    return parser
+
+
+def _start(given: argparse.Namespace) -> Start | None:
+    if given.fine_tune is None:
+        return None if given.warm_start is None else Start(given.warm_start)
+    shaped = [setting for setting in given.set if setting.partition("=")[0] in SHAPE]
+    if shaped:
+        raise InputError(f"The model that is fine-tuned decides its shape. Leave out --set {shaped[0]}.")
+    return Start(given.fine_tune, as_it_is=True)
+
+
+def main() -> None:
+    """Reads the command line and trains."""
+    parser = _parser()
     given = parser.parse_args()
+    transformers_logging.disable_progress_bar()
     if given.threads:
         torch.set_num_threads(given.threads)
     try:
         clock = BudgetClock(given.steps, None if given.minutes is None else 60.0 * given.minutes)
-        train(read_pairs(given.train), Recipe.of(given.set), clock, given.runs, given.warm_start, join())
+        recipe = Recipe.of([*(size_settings(given.size) if given.size else ()), *given.set])
+        train(
+            read_pairs(given.train),
+            recipe,
+            clock,
+            given.runs,
+            _start(given),
+            join(),
+            keep_from=given.keep_from,
+            board=given.tensorboard,
+        )
     except InputError as error:
         parser.error(str(error))
 

@@ -22,10 +22,9 @@ def tokens(texts: Texts, model: options.Model = "bundled") -> None:
     """
     with messages():
         import interp
-
-        batch = interp.load(model).batch(texts, texts)
         from interp.text.words import CATEGORIES
 
+        batch = interp.load(model).batch(texts, texts)
         for index, text in enumerate(batch.source_texts):
             mask = batch.attention_mask[index].tolist()
             padding = len(mask) - len(text.ids)

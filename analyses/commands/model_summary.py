@@ -1,32 +1,28 @@
-"""The anatomy of a model: where its parameters are, and what shape every activation has."""
+"""A summary of a model: where its parameters are, and what shape every activation has."""
 
 import pandas as pd
 from torch import nn
 
 from interp.errors import InputError
+from interp.families.point_names import POINTS
 from interp.hooks.names import NamesFilter, matching
 from interp.model.hooked_model import HookedEncoderDecoder
 
-PARTS = ("embedding", "self-attention", "cross-attention", "feed-forward", "position bias", "norms")
+_LEAVES = {
+    "embedding": "embed pos_embed out",
+    "self-attention": "attn",
+    "cross-attention": "cross_attn",
+    "feed-forward": "pre pre_linear post mlp_out",
+    "position bias": "position_bias",
+    "norms": "ln1 ln2 ln3 ln_final",
+}
+"""Kind of parameters -> the last parts, without `hook_`, of the names of the sites that hold them; the deepest module decides."""
+
+PARTS = tuple(_LEAVES)
 """Kinds of parameters, in the order of the table; an unembedding of its own counts as embedding."""
 
-# The last part of a site's name, without `hook_`, and what its module's parameters are; the deepest module decides.
-_PART_OF_LEAF = {
-    "embed": "embedding",
-    "pos_embed": "embedding",
-    "out": "embedding",
-    "position_bias": "position bias",
-    "attn": "self-attention",
-    "cross_attn": "cross-attention",
-    "pre": "feed-forward",
-    "pre_linear": "feed-forward",
-    "post": "feed-forward",
-    "mlp_out": "feed-forward",
-    "ln1": "norms",
-    "ln2": "norms",
-    "ln3": "norms",
-    "ln_final": "norms",
-}
+_PART_OF_LEAF = {leaf: part for part, leaves in _LEAVES.items() for leaf in leaves.split()}
+_SHARED_SITE = {f"hook_{leaf}" for leaves in POINTS.values() for leaf in leaves}
 
 
 def parameter_counts(model: HookedEncoderDecoder) -> pd.DataFrame:
@@ -82,17 +78,7 @@ def _outside(name: str, parameter: nn.Parameter) -> tuple[str, str]:
 def _site(name: str) -> str:
     """The site of a hook point: several points of one attention block or norm share theirs."""
     stem, _, leaf = name.rpartition(".")
-    shared = (
-        "hook_q",
-        "hook_k",
-        "hook_v",
-        "hook_attn_scores",
-        "hook_pattern",
-        "hook_z",
-        "hook_scale",
-        "hook_normalized",
-    )
-    return stem if leaf in shared else name
+    return stem if leaf in _SHARED_SITE else name
 
 
 def shape_trace(

@@ -25,12 +25,13 @@ def eval_model(
     with messages():
         import interp
         from interp.text.translation_pairs import read_pairs
-        from interp.text.translation_quality import prefix_swap, score_translations
+        from interp.text.translation_quality import prefix_swap, score_texts, translate
 
         rows = read_pairs(pairs)
         hooked = interp.load(model)
         assert hooked.tokenizer is not None
-        scores = score_translations(hooked.hf, hooked.tokenizer, rows, beams, batch_size)
+        sources = [pair.source for pair in rows]
+        scores = score_texts(rows, translate(hooked.hf, hooked.tokenizer, sources, beams, batch_size))
         table = [(s.corpus, s.language, s.sentences, round(s.bleu, 1), round(s.chrf, 1)) for s in scores]
         print_table("Translation quality", ("corpus", "language", "sentences", "BLEU", "chrF"), table)
         typer.echo(f"BLEU {scores[0].bleu_signature}; chrF {scores[0].chrf_signature}")

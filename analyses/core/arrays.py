@@ -54,12 +54,7 @@ def model_sizes(cfg: ModelConfig) -> dict[str, int]:
 def axis_sizes(
     arrays: Arrays, specs: Mapping[str, ArraySpec], known: Mapping[str, int] | None = None
 ) -> dict[str, int]:
-    """The size of every axis, by name.
-
-    Args:
-        arrays: what one stage gave.
-        specs: its declarations by name, see `specs_of`.
-        known: sizes that are known beforehand.
+    """The size of every axis by name, from the arrays of one stage, their declarations and the sizes known beforehand.
 
     Raises:
         ValueError: naming the array that is not declared, or has other axes or another size of an axis.

@@ -1,10 +1,10 @@
-"""The contract every analysis keeps: observe, summarise, present.
+"""The contract every analysis keeps: observe, summarize, present.
 
     observe(Pass) -> Arrays        once per batch: numbers per prompt, leading axis prompt, no token axis
     examine(model, settings)       once per model: numbers read from the weights alone
     experiment(model, batches, settings) -> Arrays   once for the model and one twin: interventions on a sample of the prompts
     illustrate(Pass) -> Arrays     once per run, for one example prompt: token axes allowed, shown and never averaged
-    summarise(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
+    summarize(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
     present(<Noun>) -> Section     sentences with the numbers in them, tables, figures, views
     prompt_page(Example) -> Blocks what the page of one prompt shows; made for every prompt, so cheap and without figures
 
@@ -139,7 +139,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """All that `summarise` may use.
+    """All that `summarize` may use.
 
     Attributes:
         cfg: the model's facts.
@@ -184,7 +184,7 @@ class Analysis:
         question: what it answers, as a question.
         hooks: names or globs of the activations it needs in every family; the runner takes the union over analyses.
         observe: see the module's docstring, as for the following.
-        summarise: from evidence to a frozen result.
+        summarize: from evidence to a frozen result.
         present: from the result to a section.
         examine: numbers from the weights.
         experiment: numbers from interventions on a sample that it takes from all prompts.
@@ -204,7 +204,7 @@ class Analysis:
     question: str
     hooks: tuple[str, ...]
     observe: Callable[[Pass], Arrays]
-    summarise: Callable[[Evidence], Any]
+    summarize: Callable[[Evidence], Any]
     present: Callable[[Any], Section]
     examine: Callable[["HookedEncoderDecoder", Settings], Arrays] = _no_arrays
     experiment: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Arrays] = _no_arrays

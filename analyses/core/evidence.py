@@ -7,6 +7,7 @@ from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no
 from analyses.core.shards import Shards
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
+from interp.statistics import Estimate, estimate_mean
 from interp.text.batch import Batch
 
 
@@ -26,7 +27,7 @@ def gather(
     store: Shards | None = None,
     example: int = 1,
 ) -> Iterator[Evidence]:
-    """All that `summarise` of each analysis may use, one after another, once all models have been observed.
+    """All that `summarize` of each analysis may use, one after another, once all models have been observed.
 
     Args:
         analyses: the analyses with their settings.
@@ -57,3 +58,14 @@ def gather(
             settings=item.settings,
             seed=seed,
         )
+
+
+def observed_estimate(evidence: Evidence, name: str) -> Estimate:
+    """The mean over prompts of one observed array, with its interval and the untrained twins.
+
+    Args:
+        evidence: of an analysis.
+        name: of the array, [prompt *cells].
+    """
+    model, *twins = (observed.prompts[name] for observed in (evidence.model, *evidence.twins))
+    return estimate_mean(model, twins, evidence.seed)

@@ -204,12 +204,12 @@ def illustrate(
     prompt: tuple[int, str],
     analyses: Sequence[ConfiguredAnalysis],
 ) -> Mapping[str, Example]:
-    """One prompt shown in full, for every analysis.
+    """One prompt shown in full, for every analysis; it is run alone, so that the example has no padding.
 
     Args:
         model: the model.
         batch: a batch that holds the prompt.
-        row: its row there; it is run alone, so that the example has no padding.
+        row: its row there.
         prompt: its place in the prompt set, from 1, and its id.
         analyses: the analyses with their settings.
     """

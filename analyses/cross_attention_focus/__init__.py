@@ -2,17 +2,18 @@
 
 Everybody repeats that early decoder layers look at the task prefix and later ones at the content. This analysis confirms or
 refutes it for a model and a prompt set, per layer and head, with base rates, intervals, tests and untrained controls
-(definitions: `observe`, `masses`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussa 2021).
+(definitions: `observe`, `category_mass`, `trend`; Kobayashi et al. 2020; Ferrando and Costa-jussà 2021).
 """
 
 from analyses.core.contract import Analysis
 from analyses.cross_attention_focus.arrays import ARRAYS
-from analyses.cross_attention_focus.gradients import experiment
-from analyses.cross_attention_focus.observe import HOOKS, illustrate, observe
-from analyses.cross_attention_focus.portrait import portray
-from analyses.cross_attention_focus.section import QUESTION, TITLE, present
+from analyses.cross_attention_focus.measure.gradients import experiment
+from analyses.cross_attention_focus.measure.observe import HOOKS, illustrate, observe
+from analyses.cross_attention_focus.present.prompt_page import portray
+from analyses.cross_attention_focus.present.section import QUESTION, TITLE
+from analyses.cross_attention_focus.present.section import present as _present
 from analyses.cross_attention_focus.settings import FocusSettings
-from analyses.cross_attention_focus.summary import Focus, summarise
+from analyses.cross_attention_focus.summary import Focus, summarize
 
 __all__ = [
     "ANALYSIS",
@@ -22,8 +23,7 @@ __all__ = [
     "illustrate",
     "observe",
     "portray",
-    "present",
-    "summarise",
+    "summarize",
 ]
 
 ANALYSIS = Analysis(
@@ -33,8 +33,8 @@ ANALYSIS = Analysis(
     hooks=HOOKS,
     observe=observe,
     arrays=ARRAYS,
-    summarise=summarise,
-    present=present,
+    summarize=summarize,
+    present=_present,
     experiment=experiment,
     illustrate=illustrate,
     prompt_page=portray,

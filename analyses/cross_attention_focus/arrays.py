@@ -1,11 +1,11 @@
-"""The arrays of cross-attention focus; `observe`, `flow.observe`, `swaps` and `gradients` define them."""
+"""The arrays of cross-attention focus; `observe`, `flow.observe`, `token_swaps` and `gradients` define them."""
 
 from collections.abc import Iterator
 
 from analyses.core.arrays import array_specs
 from analyses.core.contract import ArraySpec
-from analyses.cross_attention_focus.sentences import SENTENCE
-from analyses.cross_attention_focus.swaps import SWAP_KINDS
+from analyses.cross_attention_focus.measure.sentence_means import SENTENCE
+from analyses.cross_attention_focus.measure.token_swaps import SWAP_KINDS
 
 _LAYERS, _HEADS = "prompt cross_layer", "prompt cross_layer cross_head"
 

@@ -1,6 +1,6 @@
 """From numbers per prompt to what is shown: masses, shape statistics, trends over layers, and single heads.
 
-Prompts that share a sentence are averaged first (`sentences`): what the parts of this package call a prompt is then a sentence.
+Prompts that share a sentence are averaged first (`sentence_means`): what this package calls a prompt is then a sentence.
 """
 
 from collections.abc import Mapping
@@ -9,33 +9,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyses.core.contract import Evidence, Example
-from analyses.cross_attention_focus.estimates import Estimate, estimate, observed_estimate
-from analyses.cross_attention_focus.gradients import Gradients, summarise_gradients
-from analyses.cross_attention_focus.heads import BestHead, best_heads, most_moved_head
-from analyses.cross_attention_focus.masses import (
+from analyses.core.evidence import observed_estimate
+from analyses.cross_attention_focus.measure.best_heads import BestHead, best_head, best_heads
+from analyses.cross_attention_focus.measure.category_mass import (
     VERSIONS,
     Masses,
     Version,
     masses_of,
     present_categories,
-    summarise_masses,
+    summarize_masses,
 )
-from analyses.cross_attention_focus.sentences import by_sentence
-from analyses.cross_attention_focus.swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
-from analyses.cross_attention_focus.trend import Course, Trend, assess
+from analyses.cross_attention_focus.measure.gradients import Gradients, summarize_gradients
+from analyses.cross_attention_focus.measure.sentence_means import by_sentence
+from analyses.cross_attention_focus.measure.token_swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
+from analyses.cross_attention_focus.measure.trend import Course, Trend, assess
+from interp.statistics import Estimate, estimate_mean
 from interp.text.words import CATEGORIES
 
-SHAPES = (
-    "entropy",
-    "span_entropy",
-    "retained",
-    "usable",
-    "centre",
-    "spread",
-    "monotonicity",
-    "diagonality",
-    "evenness",
-)
+SHAPES = tuple("entropy span_entropy retained usable centre spread monotonicity diagonality evenness".split())
 """Statistics of one reading that are no masses, in the order of the tables; `observe` defines them."""
 
 FLOWS = ("alti.mass", "alti.target", "alti.quarters", "alti.decline", "rollout.mass")
@@ -104,12 +95,12 @@ class Focus:
         return next((trend for trend in self.trends if (trend.category, trend.version) == wanted), None)
 
 
-def summarise(evidence: Evidence) -> Focus:
+def summarize(evidence: Evidence) -> Focus:
     """Summarise the observations of a model and its untrained twins."""
     n_prompts = len(evidence.prompt_ids)
     evidence = by_sentence(evidence)
     readings = ("raw.head", "norm.head", "raw.layer", "norm.layer")
-    masses = {version: summarise_masses(evidence, version) for version in VERSIONS}
+    masses = {version: summarize_masses(evidence, version) for version in VERSIONS}
     return Focus(
         n_prompts=n_prompts,
         n_sentences=len(evidence.prompt_ids),
@@ -121,7 +112,7 @@ def summarise(evidence: Evidence) -> Focus:
         shapes={f"{r}.{s}": observed_estimate(evidence, f"{r}.{s}") for r in readings for s in SHAPES},
         trends=assess(_courses(evidence), evidence.seed),
         flow={name: observed_estimate(evidence, name) for name in FLOWS},
-        gradients=summarise_gradients(evidence),
+        gradients=summarize_gradients(evidence),
         heads=best_heads(evidence, masses["raw"].categories),
         swaps={kind: moved for kind in SWAP_KINDS if (moved := _moved(evidence, kind)) is not None},
         example=evidence.example,
@@ -133,18 +124,13 @@ def _moved(evidence: Evidence, kind: SwapKind) -> Moved | None:
     names = {statistic: f"swap.{kind}.{statistic}" for statistic in SWAP_STATISTICS}
     if names["moved"] not in evidence.model.prompts:
         return None
-    has_swap = ~np.isnan(evidence.model.prompts[names["moved"]]).any((1, 2))
+    by_layer = [one.prompts[names["moved"]].mean(2) for one in (evidence.model, *evidence.twins)]
+    has_swap = ~np.isnan(by_layer[0]).any(1)
     if not has_swap.any():
         return None
     cells = {statistic: observed_estimate(evidence, name) for statistic, name in names.items()}
-    layer = estimate(
-        evidence.model.prompts[names["moved"]].mean(2),
-        [twin.prompts[names["moved"]].mean(2) for twin in evidence.twins],
-        evidence.seed,
-    )
-    return Moved(
-        int(has_swap.sum()), cells["moved"], cells["gained"], cells["start"], layer, most_moved_head(evidence, kind)
-    )
+    layer = estimate_mean(by_layer[0], by_layer[1:], evidence.seed)
+    return Moved(int(has_swap.sum()), **cells, layer=layer, head=best_head(evidence, kind, names["moved"]))
 
 
 def _courses(evidence: Evidence) -> list[Course]:

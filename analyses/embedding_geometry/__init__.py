@@ -9,11 +9,12 @@ translations. Everything beside untrained twins.
 from analyses.core.contract import Analysis
 from analyses.embedding_geometry.arrays import ARRAYS
 from analyses.embedding_geometry.examine import examine
-from analyses.embedding_geometry.observe import observe
-from analyses.embedding_geometry.section import QUESTION, TITLE, present
+from analyses.embedding_geometry.measure.observe import observe
+from analyses.embedding_geometry.measure.spaces import HOOKS
+from analyses.embedding_geometry.present.section import QUESTION, TITLE
+from analyses.embedding_geometry.present.section import present as _present
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import HOOKS
-from analyses.embedding_geometry.summary import EmbeddingGeometry, summarise
+from analyses.embedding_geometry.summary import EmbeddingGeometry, summarize
 
 ANALYSIS = Analysis(
     name="embedding_geometry",
@@ -22,10 +23,10 @@ ANALYSIS = Analysis(
     hooks=HOOKS,
     observe=observe,
     arrays=ARRAYS,
-    summarise=summarise,
-    present=present,
+    summarize=summarize,
+    present=_present,
     examine=examine,
     settings=GeometrySettings,
 )
 
-__all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "present", "summarise"]
+__all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "summarize"]

@@ -3,8 +3,7 @@
 from functools import partial
 
 from analyses.core.arrays import array_specs
-from analyses.embedding_geometry.lexicon import TRANSLATIONS
-from analyses.embedding_geometry.parallel import WORD_PAIRS
+from analyses.embedding_geometry.measure.word_lists import TRANSLATIONS, WORD_PAIRS
 
 _examine = partial(array_specs, stage="examine")
 _vectors = partial(_examine, content="coordinates")

@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from analyses.core.contract import Settings
-from analyses.embedding_geometry.lexicon import GROUPS
+from analyses.embedding_geometry.measure.word_lists import GROUPS
 from interp.families.config import ModelConfig
 
 _PREFIX = "translate English to German: "

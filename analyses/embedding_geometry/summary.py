@@ -1,31 +1,35 @@
 """From the evidence to the result: one frozen noun that holds every part of the analysis."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from analyses.core.contract import Evidence
-from analyses.embedding_geometry.comparisons import (
+from analyses.embedding_geometry.measure.contexts import ContextCurves, context_curves
+from analyses.embedding_geometry.measure.group_comparisons import (
     Comparison,
     Matched,
     encoder_comparisons,
     matched_words,
     static_comparisons,
 )
-from analyses.embedding_geometry.contexts import ContextCurves, context_curves
-from analyses.embedding_geometry.correspondence import Correspondence, correspondence
-from analyses.embedding_geometry.layers import LayerCurves, layer_curves
+from analyses.embedding_geometry.measure.layers import LayerCurves, layer_curves
+from analyses.embedding_geometry.measure.space_agreement import SpaceAgreement, space_agreement
+from analyses.embedding_geometry.measure.spaces import decoder_spaces, encoder_spaces, static_spaces
+from analyses.embedding_geometry.measure.static_words import CORRECTIONS
+from analyses.embedding_geometry.measure.translation import ALIGNED, ALONE, TranslationRetrieval, translation_retrieval
+from analyses.embedding_geometry.measure.whole_table import TableGeometry
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.spaces import decoder_spaces, encoder_spaces, static_spaces
-from analyses.embedding_geometry.static_words import CORRECTIONS
-from analyses.embedding_geometry.translation import ALIGNED, ALONE, TranslationRetrieval, translation_retrieval
-from analyses.embedding_geometry.whole_table import TableGeometry
 from interp.families.config import ModelConfig
 from interp.geometry.isotropy import PrincipalMap, cosine_matrix, principal_map
+from interp.statistics import Estimate, controlled
+
+_HUBS = ("pieces", "counts", "norms")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Word:
     """A word: its group, its pieces, and what lies next to it in the input embedding.
 
@@ -35,9 +39,8 @@ class Word:
         pieces: its pieces, with blanks between them.
         single: whether it is one piece.
         norm: length of its vector in the input embedding.
-        neighbours: its nearest pieces in the input embedding, for every correction.
-        cosines: their cosines.
-        twin_cosines: cosine of the nearest piece in every untrained twin, for every correction.
+        neighbors: its nearest pieces in the input embedding with their cosines, for every correction.
+        nearest: cosine of the nearest piece beside that in every untrained twin, for every correction.
     """
 
     word: str
@@ -45,42 +48,39 @@ class Word:
     pieces: str
     single: bool
     norm: float
-    neighbours: dict[str, tuple[str, ...]]
-    cosines: dict[str, tuple[float, ...]]
-    twin_cosines: dict[str, tuple[float, ...]]
+    neighbors: Mapping[str, Sequence[tuple[str, float]]]
+    nearest: Mapping[str, Estimate]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StaticTable:
     """The whole table of one static space.
 
     Attributes:
         space: the space.
         geometry: its numbers.
-        twins: the same numbers of every untrained twin.
-        dimensions: sample size -> intrinsic dimension.
-        twin_dimensions: the same of every untrained twin.
+        statistics: the same by name, each beside that of every untrained twin.
+        dimensions: sample size -> intrinsic dimension, beside that of every untrained twin.
     """
 
     space: str
     geometry: TableGeometry
-    twins: tuple[TableGeometry, ...]
-    dimensions: dict[int, float]
-    twin_dimensions: tuple[dict[int, float], ...]
+    statistics: Mapping[str, Estimate]
+    dimensions: Mapping[int, Estimate]
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A piece that is the neighbour of many.
+    """A piece that is the neighbor of many.
 
     Attributes:
         piece: the piece.
-        count: in how many lists of ten it stands.
+        lists: in how many lists of ten it stands, in part where it ties for the last place.
         norm: length of its row.
     """
 
     piece: str
-    count: int
+    lists: float
     norm: float
 
 
@@ -104,7 +104,7 @@ class EmbeddingGeometry:
         tied: whether the two tables are one tensor.
         layers: curves of the prompts over the contextual spaces.
         contexts: curves of words in sentences over the encoder's spaces.
-        correspondence: agreement of the contextual spaces; None with too few sentences.
+        agreement: of the contextual spaces; None with too few sentences.
         translation: retrieval of translations in the encoder's spaces, by aligned words and by words alone.
         rows_of_kind: size of every part of the vocabulary, in the order of `interp.text.vocabulary.KINDS`.
         n_prompts: number of prompts.
@@ -132,7 +132,7 @@ class EmbeddingGeometry:
     tied: bool
     layers: LayerCurves
     contexts: ContextCurves
-    correspondence: Correspondence | None
+    agreement: SpaceAgreement | None
     translation: tuple[TranslationRetrieval, ...]
     rows_of_kind: tuple[int, ...]
     n_prompts: int
@@ -155,7 +155,7 @@ class EmbeddingGeometry:
         return "encoder 0, which holds its position" if self.absolute else "the static vector"
 
 
-def summarise(evidence: Evidence) -> EmbeddingGeometry:
+def summarize(evidence: Evidence) -> EmbeddingGeometry:
     """The result of a run."""
     settings = evidence.settings
     assert isinstance(settings, GeometrySettings)
@@ -175,12 +175,15 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
         matched=matched_words(evidence, settings),
         in_sentences=encoder_comparisons(evidence, settings),
         tables=tuple(_table(evidence, settings, space) for space in enumerate(static_spaces(evidence.cfg, tied))),
-        hubs=_hubs(evidence),
+        hubs=tuple(
+            Hub(str(piece), float(count), float(norm))
+            for piece, count, norm in zip(*(model.weights[f"hub_{name}"] for name in _HUBS), strict=True)
+        ),
         same_row_cosine=float(model.weights["same_row_cosine"][0]),
         tied=tied,
         layers=layer_curves(encoder + decoder, model, twins, seed, settings.resamples),
         contexts=context_curves(encoder, model, twins, seed, settings.resamples),
-        correspondence=correspondence(encoder + decoder, model, twins, seed),
+        agreement=space_agreement(encoder + decoder, model, twins, seed),
         translation=tuple(
             translation_retrieval(evidence_of, encoder, model, twins, seed, settings.resamples)
             for evidence_of in (ALIGNED, ALONE)
@@ -199,7 +202,9 @@ def summarise(evidence: Evidence) -> EmbeddingGeometry:
 
 def _words(evidence: Evidence, settings: GeometrySettings) -> tuple[Word, ...]:
     weights = evidence.model.weights
-    labels = [(word, group) for group, words in settings.groups.items() for word in words]
+    pieces, cosines = weights["neighbour_pieces"][0], weights["neighbour_cosines"][0]
+    twins = [twin.weights["neighbour_cosines"][0, ..., 0] for twin in evidence.twins]
+    corrections = tuple(enumerate(CORRECTIONS))
     return tuple(
         Word(
             word=word,
@@ -207,20 +212,20 @@ def _words(evidence: Evidence, settings: GeometrySettings) -> tuple[Word, ...]:
             pieces=str(weights["word_pieces"][index]),
             single=bool(weights["n_pieces"][index] == 1),
             norm=float(weights["norms"][0, index]),
-            neighbours={
-                name: tuple(str(piece) for piece in weights["neighbour_pieces"][0, c, index] if piece)
-                for c, name in enumerate(CORRECTIONS)
+            neighbors={
+                name: [
+                    (str(piece), float(cosine))
+                    for piece, cosine in zip(pieces[place, index], cosines[place, index], strict=True)
+                    if piece
+                ]
+                for place, name in corrections
             },
-            cosines={
-                name: tuple(float(cosine) for cosine in weights["neighbour_cosines"][0, c, index])
-                for c, name in enumerate(CORRECTIONS)
-            },
-            twin_cosines={
-                name: tuple(float(twin.weights["neighbour_cosines"][0, c, index, 0]) for twin in evidence.twins)
-                for c, name in enumerate(CORRECTIONS)
+            nearest={
+                name: controlled(cosines[place, index, 0], [twin[place, index] for twin in twins])
+                for place, name in corrections
             },
         )
-        for index, (word, group) in enumerate(labels)
+        for index, (word, group) in enumerate((word, group) for group, some in settings.groups.items() for word in some)
     )
 
 
@@ -228,27 +233,15 @@ def _table(evidence: Evidence, settings: GeometrySettings, space: tuple[int, str
     """The numbers of one static space, given by its place and name."""
     place, name = space
 
-    def geometry(weights: dict[str, np.ndarray]) -> TableGeometry:
-        return TableGeometry(*(float(value) for value in weights["table"][place]))
+    def beside_twins(array: str) -> list[Estimate]:
+        point, *twins = (one.weights[array][place] for one in (evidence.model, *evidence.twins))
+        found = controlled(point, twins)
+        return [found[number] for number in range(len(point))]
 
-    def dimensions(weights: dict[str, np.ndarray]) -> dict[int, float]:
-        return {
-            size: float(value)
-            for size, value in zip(settings.dimension_sizes, weights["dimension"][place], strict=True)
-        }
-
+    statistics = beside_twins("table")
     return StaticTable(
         space=name,
-        geometry=geometry(dict(evidence.model.weights)),
-        twins=tuple(geometry(dict(twin.weights)) for twin in evidence.twins),
-        dimensions=dimensions(dict(evidence.model.weights)),
-        twin_dimensions=tuple(dimensions(dict(twin.weights)) for twin in evidence.twins),
-    )
-
-
-def _hubs(evidence: Evidence) -> tuple[Hub, ...]:
-    weights = evidence.model.weights
-    return tuple(
-        Hub(str(piece), int(count), float(norm))
-        for piece, count, norm in zip(weights["hub_pieces"], weights["hub_counts"], weights["hub_norms"], strict=True)
+        geometry=TableGeometry(*(float(value.point) for value in statistics)),
+        statistics=dict(zip(TableGeometry._fields, statistics, strict=True)),
+        dimensions=dict(zip(settings.dimension_sizes, beside_twins("dimension"), strict=True)),
     )

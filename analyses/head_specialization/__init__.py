@@ -38,7 +38,7 @@ from analyses.head_specialization.present.tables import (
 )
 from analyses.head_specialization.roles.decide import RoleLabel
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.summary import HeadAtlas, Metric, summarise
+from analyses.head_specialization.summary import HeadAtlas, Metric, summarize
 from analyses.head_specialization.survey import batches_of, heads
 
 __all__ = [
@@ -63,7 +63,7 @@ __all__ = [
     "position_frame",
     "prompts_frame",
     "similarity_frame",
-    "summarise",
+    "summarize",
     "syntax_frame",
 ]
 
@@ -73,7 +73,7 @@ ANALYSIS = Analysis(
     question="Which heads attend by position, which to special tokens, and which do nothing that an untrained head would not?",
     hooks=HOOKS,
     observe=observe,
-    summarise=summarise,
+    summarize=summarize,
     present=_present,
     examine=examine,
     experiment=experiment,

@@ -16,7 +16,7 @@
     text                          what the queries and keys were made from: a text given twice is one observation
 
 Special keys are end-of-sentence and prefix (encoder, cross) and the start token (decoder). Rows of padding and rows with one
-legal key (decoder row 0) are left out; padded keys are illegal (methods A, facts 11 and 13).
+legal key (decoder row 0) are left out; padded keys are illegal.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

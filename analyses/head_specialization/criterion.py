@@ -23,7 +23,7 @@ class Criterion:
         mass: of attention that the score stands for, per prompt and head; the score itself where there is no other.
         mass_null: what an even spread gives of it.
         n_candidates: how many scores this one was chosen from, head by head; p-values are multiplied by it.
-        chosen: heads that may have the role, where other evidence decided that first; they alone are tested.
+        eligible: heads that may have the role, where other evidence decided that first; they alone are tested.
         p_values: p of a second claim that must hold too, if there is one; the larger p of the two counts.
     """
 
@@ -35,5 +35,5 @@ class Criterion:
     mass: Float[np.ndarray, "prompt layer head"] | None = None
     mass_null: Float[np.ndarray, "prompt layer head"] | None = None
     n_candidates: int = 1
-    chosen: Bool[np.ndarray, "layer head"] | None = None
+    eligible: Bool[np.ndarray, "layer head"] | None = None
     p_values: Float[np.ndarray, "layer head"] | None = None

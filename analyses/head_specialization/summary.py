@@ -34,6 +34,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
+from interp.report import notebook_html
 from interp.statistics import RankTest, mean_over_prompts
 
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
@@ -104,16 +105,17 @@ class HeadAtlas:
     settings: HeadSettings
 
     def __str__(self) -> str:
-        labelled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
+        labeled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
         permuted = f", with permuted weights (on {self.sample} prompts) {self.permuted_labels}"
         return (
-            f"{labelled or 'None'} of {self.heads} heads {'have' if labelled > 1 else 'has'} a role on {self.prompts} prompts; "
+            f"{labeled or 'None'} of {self.heads} heads {'have' if labeled > 1 else 'has'} a role on {self.prompts} prompts; "
             f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}."
         )
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
-        return f"<p>{self}</p>{self.labels_frame().to_html(index=False, float_format='{:.3f}'.format)}"
+        frame = self.labels_frame()
+        return notebook_html.table(str(self), frame.columns, frame.itertuples(index=False, name=None))
 
     def labels_frame(self) -> pd.DataFrame:
         """One row for every role of every head, the strongest first."""
@@ -133,7 +135,7 @@ class HeadAtlas:
         )
 
 
-def summarise(evidence: Evidence) -> HeadAtlas:
+def summarize(evidence: Evidence) -> HeadAtlas:
     """The atlas of all heads; see the module's docstring."""
     settings = evidence.settings
     assert isinstance(settings, HeadSettings)
@@ -145,7 +147,7 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         judge_all(twin, settings, evidence.seed, Comparison(tuple(other for other in twins if other is not twin)))
         for twin in twins
     ]
-    cfg = evidence.cfg
+    cfg, weights = evidence.cfg, evidence.model.weights
     metrics = {kind: metrics_of(kind, replace(evidence, model=own, twins=twins), settings) for kind in ATTENTION_KINDS}
     criteria = {kind: criteria_of(kind, own, settings) for kind in ATTENTION_KINDS}
     by_prompt = {kind: criteria_of(kind, evidence.model, settings) for kind in ATTENTION_KINDS}
@@ -158,10 +160,10 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         nearest=nearest,
         specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, by_prompt),
         existence=_existence(criteria, evidence.seed),
-        twin_labels=tuple(_labelled(twin) for twin in untrained),
+        twin_labels=tuple(_labeled(twin) for twin in untrained),
         permuted_labels=None
         if permuted is None
-        else _labelled(judge_all(permuted, settings, evidence.seed, Comparison(twins))),
+        else _labeled(judge_all(permuted, settings, evidence.seed, Comparison(twins))),
         copying=_copying(evidence),
         syntax=_syntax(evidence, settings),
         sample=axis_sizes(evidence.model.experiment, specs_of(ARRAYS, "experiment")).get("sample", 0),
@@ -180,18 +182,14 @@ def summarise(evidence: Evidence) -> HeadAtlas:
         example_id=evidence.example.id,
         maps=_maps(evidence),
         agreement=_agreement(metrics),
-        bias={
-            stack: evidence.model.weights[name]
-            for stack in _STACKS
-            if (name := f"bias.{stack}") in evidence.model.weights
-        },
+        bias={stack: weights[name] for stack in _STACKS if (name := f"bias.{stack}") in weights},
         cfg=cfg,
         target_origin=evidence.target_origin,
         settings=settings,
     )
 
 
-def _labelled(verdict: Verdict) -> int:
+def _labeled(verdict: Verdict) -> int:
     return len({label.head for label in verdict.labels})
 
 
@@ -200,8 +198,8 @@ def _existence(
 ) -> dict[tuple[AttentionKind, str, Rule], float]:
     """Of several criteria with the same role and rule (relations) the smallest p, times their number."""
     found: dict[tuple[AttentionKind, str, Rule], list[float]] = {}
-    for kind, own in criteria.items():
-        for criterion in own:
+    for kind, of_kind in criteria.items():
+        for criterion in of_kind:
             found.setdefault((kind, criterion.role, criterion.rule), []).append(existence_p_value(criterion, seed))
     return {key: min(1.0, float(np.nanmin(p)) * len(p)) if np.isfinite(p).any() else np.nan for key, p in found.items()}
 

@@ -11,7 +11,7 @@ from analyses.core.evidence import gather
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress
 from analyses.core.registry import get
 from analyses.head_specialization.settings import HeadSettings
-from analyses.head_specialization.summary import HeadAtlas, summarise
+from analyses.head_specialization.summary import HeadAtlas, summarize
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt, PromptSet, bundled
@@ -49,7 +49,7 @@ def heads(
     # By name, as a run asks for it: this module is itself a part of the package that puts the analysis together.
     item = ConfiguredAnalysis(get("head_specialization"), settings or HeadSettings())
     ids, batches = batches_of(model, prompts, batch_size, progress)
-    return summarise(*gather([item], model, ids, batches, twins, seed, progress))
+    return summarize(*gather([item], model, ids, batches, twins, seed, progress))
 
 
 def batches_of(

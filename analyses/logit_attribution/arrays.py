@@ -43,6 +43,7 @@ ARRAYS = (
     *_neurons("raised lowered triggers", "neuron", content="label"),
     *_patching("flips used", "candidate", content="label"),
     *_patching("sites", "site", content="label"),
+    *_patching("heads", "site kind_layer_and_head", content="label"),
     *_patching("denominator", "pair", "logits"),
     *_patching("denoise noise control gradient integrated", "pair site", "logits"),
 )

@@ -5,27 +5,30 @@ from through cross-attention, each split over the kinds of encoder component. Ex
 """
 
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
 
-from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
-from analyses.logit_attribution.wording import number
-from interp.attribution.frozen_norms import (
-    NamedContributions,
-    NamedSources,
-    named_contributions,
-    named_sources,
-    unrolled_hooks,
+from analyses.logit_attribution.prompt_page import legend
+from interp.attribution.components import VALUE_BIAS, ComponentKind, source_components
+from interp.attribution.direct_logit_attribution import Decomposition, decompose, decomposition_hooks
+from interp.attribution.logit_readout import (
+    FLOAT32_GAP,
+    label_tokens,
+    largest_logit,
+    logit_difference,
+    one_token,
+    runner_up,
 )
-from interp.attribution.logit_readout import label_tokens, largest_logit, one_token, runner_up
+from interp.attribution.source_attribution import encoder_attribution
 from interp.errors import InputError
+from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import Report, Section, Sketch, Table, visible
-from interp.report import notebook_html as displays
-from interp.text.batch import Batch
+from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
+from interp.report.numbers import number
+from interp.statistics import falling_order
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES
 
@@ -73,7 +76,7 @@ class Explanation:
             "By source token, through cross-attention": self.sources,
         }
         return "".join(
-            displays.table(caption, tuple(frame.columns), frame.itertuples(index=False, name=None))
+            notebook_html.table(caption, tuple(frame.columns), frame.itertuples(index=False, name=None))
             for caption, frame in frames.items()
         )
 
@@ -85,7 +88,7 @@ def explain(
     foil: str | None = None,
     position: int | None = None,
 ) -> Explanation:
-    """Explain one prediction.
+    """One prediction and what wrote it.
 
     Args:
         model: the model, with a tokenizer.
@@ -102,13 +105,13 @@ def explain(
     text = batch.target_texts[0]
     row, foil_token = _row_and_foil(model, text, foil, position)
     with torch.no_grad():
-        logits, cache = model.run_with_cache(batch, unrolled_hooks(model))
+        logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
         foils = runner_up(logits, tokens) if foil_token is None else torch.full_like(tokens, foil_token)
-        found = named_contributions(model, cache, tokens, foils)
-        read = named_sources(model, cache, found)
-        scores = logits[0, row].to(found.values.dtype)
-    difference = float(scores[tokens[0, row]] - scores[foils[0, row]])
+        readout = logit_difference(model, logits, tokens, foils)
+        found = decompose(model, cache, readout)
+        by_source = encoder_attribution(model, cache, found)[0, row].float().cpu().numpy()
+    difference = float(readout.values[0, row])
     largest = float(largest_logit(logits, batch)[0])
     assert model.tokenizer is not None
     return Explanation(
@@ -121,7 +124,7 @@ def explain(
         difference=difference,
         gap=abs(float(found.values[0, row].sum()) - difference) / largest,
         components=_component_frame(found, row),
-        sources=_source_frame(batch, read, row),
+        sources=_source_frame(batch.source_texts[0], model.cfg, by_source),
     )
 
 
@@ -148,51 +151,52 @@ def _row_and_foil(
     raise InputError(f"The foil {foil!r} does not differ from the target {text.text!r}; give another one.")
 
 
-def _component_frame(found: NamedContributions, row: int) -> pd.DataFrame:
+def _component_frame(found: Decomposition, row: int) -> pd.DataFrame:
     values = found.values[0, row].float().cpu().numpy()
-    frame = pd.DataFrame({"component": found.labels, "contribution": values})
-    return frame.iloc[np.argsort(-np.abs(values), kind="stable")].reset_index(drop=True)
+    frame = pd.DataFrame({"component": [one.label for one in found.components], "contribution": values})
+    return frame.iloc[falling_order(np.abs(values))].reset_index(drop=True)
 
 
-def _source_frame(batch: Batch, read: NamedSources, row: int) -> pd.DataFrame:
-    kinds = np.array([_kind(label) for label in read.labels])
-    values, text = read.values[0, row].float().cpu().numpy(), batch.source_texts[0]
-    present = [kind for kind in ("embedding", "heads", "MLPs", "biases") if kind in kinds]
+_COLUMNS: dict[ComponentKind, str] = {
+    "embedding": "embedding",
+    "positions": "embedding",
+    "self-attention head": "heads",
+    "MLP": "MLPs",
+    "bias": "biases",
+}
+
+
+def _source_frame(text: Text, cfg: ModelConfig, values: Float[np.ndarray, "source component"]) -> pd.DataFrame:
+    components = source_components(cfg)
+    written = np.array([one != VALUE_BIAS for one in components])
+    columns = np.array([_COLUMNS[one.kind] for one in components])
     frame = pd.DataFrame({
         "source token": text.pieces,
         "category": [CATEGORIES[category] for category in text.category_of_token],
-        "contribution": values.sum(1),
-        **{kind: values[:, kinds == kind].sum(1) for kind in present},
+        "contribution": values[:, written].sum(1),
+        **{
+            name: values[:, written & (columns == name)].sum(1)
+            for name in dict.fromkeys(_COLUMNS.values())
+            if name in columns
+        },
     })
-    if "biases" not in present:
+    if written.all():
         return frame
-    bias = float(read.value_bias[0, row])
-    constant = pd.DataFrame([{"source token": VALUE_BIAS, "category": "", "contribution": bias, "biases": bias}])
-    return pd.concat([frame, constant], ignore_index=True).fillna(0.0)
+    bias = float(values[:, ~written].sum())
+    constant = {"source token": _VALUE_BIAS_ROW, "category": "", "contribution": bias, "biases": bias}
+    return pd.concat([frame, pd.DataFrame([constant])], ignore_index=True).fillna(0.0)
 
 
-VALUE_BIAS = "(bias of the values)"
-"""The row for what cross-attention adds whatever it looks at, in families that have biases."""
-
-
-def _kind(label: str) -> str:
-    if label.endswith("bias"):
-        return "biases"
-    if label.endswith("MLP"):
-        return "MLPs"
-    return "heads" if label.startswith("EL") else "embedding"
-
-
-EXACT = 2e-6
-"""The completeness gap that float32 reaches."""
+_VALUE_BIAS_ROW = "(bias of the values)"
+"""The row for what cross-attention adds whatever it looks at, in models that have biases."""
 
 
 def inexact(explanation: Explanation) -> tuple[str, ...]:
     """A warning where the sum is further from the logits than float32 explains, as after half-precision weights."""
-    if explanation.gap <= EXACT:
+    if explanation.gap <= FLOAT32_GAP:
         return ()
     return (
-        f"The gap is {number(explanation.gap, 1)} of the prompt's largest |logit|, more than the {EXACT:g} that float32 "
+        f"The gap is {number(explanation.gap, 1)} of the prompt's largest |logit|, more than the {FLOAT32_GAP:g} that float32 "
         "reaches: read contributions of that size as noise, or load the model with dtype float32.",
     )
 
@@ -244,15 +248,17 @@ def explanation_section(explanation: Explanation, name: str = "attribution") -> 
     )
 
 
-def _sentence(explanation: Explanation, name: str) -> Sketch:
-    sources = explanation.sources
-    values = sources["contribution"].to_numpy()
+def _sentence(explanation: Explanation, name: str) -> Card:
+    pieces, values = explanation.sources["source token"], explanation.sources["contribution"].to_numpy()
     strongest = float(np.abs(values).max())
-    answer = f"{token_text(explanation.label)} rather than {token_text(explanation.foil)}"
-    target = f"<p>target ({explanation.target_origin}): <bdi>{escape(visible(explanation.target))}</bdi></p>"
-    markup = f"{target}<p>{answer}</p>{coloured_sentence(tuple(sources['source token']), values, strongest)}"
     title = "The source, its tokens coloured by what they add through all cross-attention heads"
-    return Sketch(f"{name}-sentence", title, markup + legend(strongest))
+    parts = (
+        Line((f"target ({explanation.target_origin}): {explanation.target}",)),
+        Line((Token(explanation.label), " rather than ", Token(explanation.foil))),
+        TokenStrip(tuple(pieces), values, strongest),
+        legend(strongest),
+    )
+    return Card(f"{name}-sentence", title, parts)
 
 
 def explanation_report(explanation: Explanation, command: str, model: str, name: str = "attribution") -> Report:

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from analyses.logit_attribution.coloured import coloured_sentence, legend, token_text
-from analyses.logit_attribution.portrait import source_sums
+from analyses.logit_attribution.prompt_page import legend, source_sums
 from analyses.logit_attribution.summary import LogitAttribution
-from analyses.logit_attribution.wording import number
-from interp.report import Block, Figure, Heatmap, Panel, Paragraph, Sketch, visible
+from interp.report import Block, Card, Figure, Heatmap, Line, Panel, Paragraph, Part, Token, TokenStrip, visible
+from interp.report.numbers import number
+from interp.statistics import falling_order, largest
 
 ENCODER_SHOWN = 9
 """Encoder components with a column of their own."""
@@ -16,7 +16,7 @@ def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
     """A heatmap of answers by source tokens, and the source tokens of the answer that the head helps most."""
     head, example = result.strongest_cross, result.example
     by_row = np.asarray(example.arrays["sources"])[head.layer, head.head]
-    row = int(by_row.sum(1).argmax())
+    row = largest(by_row.sum(1))[0]
     value = float(np.asarray(example.arrays["value"])[row])
     label, foil = example.label_pieces[row], str(np.asarray(example.arrays["runner_up"])[row])
     words = (
@@ -27,14 +27,14 @@ def example_blocks(result: LogitAttribution) -> tuple[Block, ...]:
     return (
         Paragraph(words),
         _rows_figure(result, by_row),
-        _sources_sketch(result, by_row, row, foil),
+        _sources_card(result, by_row, row, foil),
         _encoder_figure(result, row, foil),
     )
 
 
 def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
     example, head = result.example, result.strongest_cross
-    row, source = np.unravel_index(np.abs(by_row).argmax(), by_row.shape)
+    row, source = largest(np.abs(by_row))
     return Figure(
         name="logit-attribution-example-rows",
         caption=(
@@ -47,7 +47,7 @@ def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
             f"{number(float(by_row[row, source]))} from {visible(example.source_pieces[source])!r} to "
             f"{visible(example.label_pieces[row])!r}."
         ),
-        drawing=Heatmap(
+        chart=Heatmap(
             panels=(
                 Panel(
                     title=f"{head}, contribution by source token",
@@ -58,36 +58,35 @@ def _rows_figure(result: LogitAttribution, by_row: np.ndarray) -> Figure:
                     column_axis="source token",
                 ),
             ),
-            colour_label="contribution to logit difference (logits)",
-            centre=0.0,
+            color_label="contribution to logit difference (logits)",
+            center=0.0,
         ),
     )
 
 
-def _sources_sketch(result: LogitAttribution, by_row: np.ndarray, row: int, foil: str) -> Sketch:
+def _sources_card(result: LogitAttribution, by_row: np.ndarray, row: int, foil: str) -> Card:
     """The source under the head, and under all cross heads together, on one scale."""
     example, head = result.example, result.strongest_cross
     lines = {str(head): by_row[row], "all cross-attention heads": source_sums(example)[row]}
     strongest = max(float(np.abs(values).max()) for values in lines.values())
-    answer = f"{token_text(example.label_pieces[row])} rather than {token_text(foil)}"
-    sentences = "".join(
-        f"<p>{name}, {answer}: {number(float(values.sum()))} logits in all</p>"
-        f"{coloured_sentence(example.source_pieces, values, strongest)}"
-        for name, values in lines.items()
-    )
+    parts: list[Part] = [legend(strongest)]
+    for name, values in lines.items():
+        total = f": {number(float(values.sum()))} logits in all"
+        words = (f"{name}, ", Token(example.label_pieces[row]), " rather than ", Token(foil), total)
+        parts += [Line(words), TokenStrip(example.source_pieces, values, strongest)]
     title = "The source, its tokens coloured by what they add to the answer"
-    return Sketch("logit-attribution-example-sources", title, legend(strongest) + sentences)
+    return Card("logit-attribution-example-sources", title, tuple(parts))
 
 
 def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:
     """Source tokens by the encoder components that matter most for one answer, through all cross heads."""
     example, names = result.example, result.encoder_components
     values = np.asarray(example.arrays["memory"])[row]
-    order = np.argsort(-np.abs(values).sum(0), kind="stable")
+    order = falling_order(np.abs(values).sum(0))
     chosen, rest = order[:ENCODER_SHOWN], order[ENCODER_SHOWN:]
     shown = np.column_stack([values[:, chosen], values[:, rest].sum(1)]) if len(rest) else values[:, chosen]
-    labels = (*(names[index] for index in chosen), *([f"{len(rest)} others"] if len(rest) else []))
-    source, component = np.unravel_index(np.abs(values).argmax(), values.shape)
+    labels = (*(names[index].label for index in chosen), *([f"{len(rest)} others"] if len(rest) else []))
+    source, component = largest(np.abs(values))
     answer = f"{visible(example.label_pieces[row])!r} rather than {visible(foil)!r}"
     return Figure(
         name="logit-attribution-example-encoder",
@@ -100,7 +99,7 @@ def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:
             f"{number(float(values[source, component]))} by {names[component]} at "
             f"{visible(example.source_pieces[source])!r}, of {number(float(values.sum()))} in all."
         ),
-        drawing=Heatmap(
+        chart=Heatmap(
             panels=(
                 Panel(
                     title="all cross-attention heads",
@@ -111,7 +110,7 @@ def _encoder_figure(result: LogitAttribution, row: int, foil: str) -> Figure:
                     column_axis="encoder component",
                 ),
             ),
-            colour_label="contribution to logit difference (logits)",
-            centre=0.0,
+            color_label="contribution to logit difference (logits)",
+            center=0.0,
         ),
     )

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from analyses.core.contract import Arrays
-from analyses.logit_attribution.causal import ablate
-from analyses.logit_attribution.exchange import patch
-from analyses.logit_attribution.memories import read_neurons
+from analyses.logit_attribution.ablation import ablate
+from analyses.logit_attribution.activation_patching import patch
+from analyses.logit_attribution.lenses import decoder_lens_text, read_lenses
+from analyses.logit_attribution.neurons import read_neurons
 from analyses.logit_attribution.settings import AttributionSettings
-from analyses.logit_attribution.trajectories import trace, written
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, collate
 
@@ -25,14 +25,14 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
         settings: how many prompts, draws, pairs and neurons.
 
     Returns:
-        The arrays of `causal.ablate`, of `trajectories` and of `memories.read_neurons`, if the sample has two prompts, and those
-        of `exchange.patch`, which has sentences of its own.
+        The arrays of `ablation.ablate`, `lenses.read_lenses` and `neurons.read_neurons`, if the sample has two prompts, and
+        those of `activation_patching.patch`, which has sentences of its own.
     """
     patched = patch(model, settings)
     batch = sample(model, batches, settings.causal_prompts)
     if batch is None:
         return patched
-    read = {**ablate(model, batch, settings.draws), **trace(model, batch), **written(model, batch)}
+    read = {**ablate(model, batch, settings.draws), **read_lenses(model, batch), **decoder_lens_text(model, batch)}
     return {**read, **read_neurons(model, batch, settings.neurons), **patched}
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from analyses.logit_attribution.summary import CROSS, SELF, LogitAttribution
-from analyses.logit_attribution.wording import number
-from interp.report import Bars, Figure, Heatmap, Panel
+from analyses.logit_attribution.summary import LogitAttribution
+from interp.attribution.components import ComponentKind
+from interp.report import BarChart, Figure, Heatmap, Panel
+from interp.report.numbers import number
 
 SHOWN = 14
 """Components with a bar of their own."""
@@ -13,7 +14,7 @@ SHOWN = 14
 def waterfall_figure(result: LogitAttribution) -> Figure:
     """Bars of the largest contributions, of all others together, and of their sum."""
     chosen, rest = result.order[:SHOWN], result.order[SHOWN:]
-    point, twins = result.difference.point, result.difference.twin_mean
+    point, twins = result.difference.point, result.difference.control_mean
     others = [float(point[rest].sum())] if len(rest) else []
     other_twins = [float(twins[rest].sum())] if len(rest) else []
     other_label = [f"{len(rest)} others"] if len(rest) else []
@@ -31,12 +32,12 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
             f"are {first} with {number(float(point[result.order[0]]))} and {second} with "
             f"{number(float(point[result.order[1]]))}."
         ),
-        drawing=Bars(
-            labels=(*(result.components[index] for index in chosen), *other_label, "sum: logit difference"),
+        chart=BarChart(
+            labels=(*(result.components[index].label for index in chosen), *other_label, "sum: logit difference"),
             values=np.array([*point[chosen], *others, *result.value.point]),
-            low=np.array([*result.difference.interval.low[chosen], *nan, *result.value.interval.low]),
-            high=np.array([*result.difference.interval.high[chosen], *nan, *result.value.interval.high]),
-            control=np.array([*twins[chosen], *other_twins, *result.value.twin_mean]) if result.n_twins else None,
+            low=np.array([*result.difference.low[chosen], *nan, *result.value.low]),
+            high=np.array([*result.difference.high[chosen], *nan, *result.value.high]),
+            control=np.array([*twins[chosen], *other_twins, *result.value.control_mean]) if result.n_twins else None,
             axis="contribution to logit difference (logits)",
         ),
     )
@@ -45,7 +46,8 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
 def heads_figure(result: LogitAttribution) -> Figure:
     """Layer by head for self- and cross-attention, on one zero-centred scale."""
     panels = []
-    for kind, title in ((SELF, "decoder self-attention"), (CROSS, "cross-attention")):
+    kinds: tuple[ComponentKind, ...] = ("self-attention head", "cross-attention head")
+    for kind, title in zip(kinds, ("decoder self-attention", "cross-attention"), strict=True):
         indices = result.heads(kind)
         panels.append(
             Panel(
@@ -70,5 +72,5 @@ def heads_figure(result: LogitAttribution) -> Figure:
             f"Heatmaps of head contributions: self-attention heads sum to {number(sums[0])}, cross-attention heads to "
             f"{number(sums[1])}; the strongest cross head is {head} with {number(value)}."
         ),
-        drawing=Heatmap(panels=tuple(panels), colour_label="contribution to logit difference (logits)", centre=0.0),
+        chart=Heatmap(panels=tuple(panels), color_label="contribution to logit difference (logits)", center=0.0),
     )

@@ -1,8 +1,7 @@
 """Observing: contributions of every writer for every prompt, as means over the decoder rows that predict a label.
 
 Three read-outs are decomposed: the label's logit, the label against the mean of the vocabulary, and the label against the
-runner-up, which is the best other token of the model that is observed. Rows are averaged inside a prompt, never pooled. By which
-equations a family's logits split is decided in `interp.attribution.direct_logit_attribution`.
+runner-up, which is the best other token of the model that is observed. Rows are averaged inside a prompt, never pooled.
 """
 
 import numpy as np
@@ -11,15 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays, Pass
-from interp.attribution.components import writers
-from interp.attribution.direct_logit_attribution import (
-    decompose,
-    decomposition_hooks,
-    memory_by_head,
-    memory_by_row,
-    write_shares,
-)
-from interp.attribution.frozen_norms import NamedContributions
+from interp.attribution.components import Component
+from interp.attribution.direct_logit_attribution import Decomposition, decompose, decomposition_hooks
+from interp.attribution.frozen_norms import squared_norm_shares
 from interp.attribution.logit_readout import (
     Readout,
     completeness_gap,
@@ -30,7 +23,12 @@ from interp.attribution.logit_readout import (
     runner_up,
     token_logit,
 )
-from interp.attribution.source_attribution import by_category, source_contributions
+from interp.attribution.source_attribution import (
+    by_category,
+    encoder_attribution,
+    encoder_attribution_by_head,
+    source_contributions,
+)
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, category_counts
@@ -56,11 +54,11 @@ def observe(run: Pass) -> Arrays:
         arrays[f"{name}.components"] = _mean_over_rows(components, rows)
         arrays[f"{name}.value"] = _mean_over_rows(readout.values, rows)
         arrays[f"{name}.gap"] = completeness_gap(components.sum(-1), readout, largest, batch)
-    arrays["share.components"] = _mean_over_rows(write_shares(model, cache), rows)
+    arrays["share.components"] = _mean_over_rows(squared_norm_shares(model, cache), rows)
     by_source, error = source_split(run, contributions["difference"])
     arrays["difference.categories"] = by_category(by_source, batch.source_categories)
     arrays["difference.source_gap"] = error / largest
-    by_component = memory_by_head(model, cache, contributions["difference"].cross_reads, rows)
+    by_component = encoder_attribution_by_head(model, cache, contributions["difference"], rows)
     arrays["difference.memory"] = by_component.sum(-2)
     arrays["difference.memory_gap"] = (by_component.sum(-1) - by_source).abs().amax((1, 2, 3)) / largest
     arrays["tokens"] = category_counts(batch)
@@ -87,22 +85,21 @@ def row_weights(batch: Batch) -> Float[Tensor, "batch target"]:
 
 
 def source_split(
-    run: Pass, contributions: NamedContributions
+    run: Pass, decomposition: Decomposition
 ) -> tuple[Float[Tensor, "batch layer head source"], Float[Tensor, " batch"]]:
     """Cross heads over source tokens, averaged over decoder rows; and the largest |sum over source tokens - head|."""
     rows, averaged, errors = row_weights(run.batch), [], []
-    for layer, read in enumerate(contributions.cross_reads):
-        split = source_contributions(run.model, run.cache, "cross", layer, read)
-        error = (split.sum(-1).transpose(1, 2) - contributions.values[..., _cross_heads(run.model, layer)]).abs()
+    for layer, direction in enumerate(decomposition.cross_directions):
+        split = source_contributions(run.model, run.cache, "cross", layer, direction)
+        heads = [place for place, one in enumerate(decomposition.components) if _is_cross(one, layer)]
+        error = (split.sum(-1).transpose(1, 2) - decomposition.values[..., heads]).abs()
         errors.append((error * run.batch.target_mask.unsqueeze(-1)).amax((1, 2)))
         averaged.append(torch.einsum("bhts,bt->bhs", split, rows))
     return torch.stack(averaged, 1), torch.stack(errors).amax(0)
 
 
-def _cross_heads(model: HookedEncoderDecoder, layer: int) -> list[int]:
-    """Places of a layer's cross heads among the components."""
-    found = enumerate(writers(model.cfg, "decoder"))
-    return [place for place, one in found if one.kind == "cross-attention head" and one.layer == layer]
+def _is_cross(component: Component, layer: int) -> bool:
+    return component.kind == "cross-attention head" and component.layer == layer
 
 
 def _mean_over_rows(values: Float[Tensor, "batch target ..."], rows: Float[Tensor, "batch target"]) -> Tensor:
@@ -119,23 +116,24 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
     readout = readouts_of(run)["difference"]
     found = decompose(run.model, run.cache, readout)
     sources = [
-        source_contributions(run.model, run.cache, "cross", layer, read)[0]
-        for layer, read in enumerate(found.cross_reads)
+        source_contributions(run.model, run.cache, "cross", layer, direction)[0]
+        for layer, direction in enumerate(found.cross_directions)
     ]
     foils = runner_up(run.logits, label_tokens(run.batch))[0]
     shown = {
         "components": found.values[0],
         "sources": torch.stack(sources),
-        "memory": memory_by_row(run.model, run.cache, found.cross_reads)[0],
+        "memory": encoder_attribution(run.model, run.cache, found)[0],
         "value": readout.values[0],
     }
     arrays = {name: values.float().cpu().numpy() for name, values in shown.items()}
-    return arrays | {"runner_up": _pieces(run.model, foils), "component_names": np.array(found.labels)}
+    return arrays | {
+        "runner_up": np.array(pieces(run.model, foils)),
+        "component_names": np.array([one.label for one in found.components]),
+    }
 
 
-def _pieces(model: HookedEncoderDecoder, tokens: Tensor) -> np.ndarray:
+def pieces(model: HookedEncoderDecoder, tokens: Tensor) -> list[str]:
     """Tokens as the tokenizer writes them; as numbers for models without one."""
     ids = tokens.tolist()
-    return np.array(
-        [str(token) for token in ids] if model.tokenizer is None else model.tokenizer.convert_ids_to_tokens(ids)
-    )
+    return list(map(str, ids)) if model.tokenizer is None else list(model.tokenizer.convert_ids_to_tokens(ids))

@@ -2,17 +2,14 @@
 
 import numpy as np
 
-from analyses.logit_attribution.causal_blocks import causal_blocks, causal_findings
-from analyses.logit_attribution.example import example_blocks
-from analyses.logit_attribution.exchange_blocks import (
+from analyses.logit_attribution.ablation_blocks import ablation_blocks, ablation_findings
+from analyses.logit_attribution.activation_patching_blocks import (
     PATCHING_LIMITS,
     patching_blocks,
     patching_findings,
     patching_pages,
 )
-from analyses.logit_attribution.figures import heads_figure, waterfall_figure
-from analyses.logit_attribution.memory_blocks import NEURON_LIMITS, neuron_blocks, neuron_findings
-from analyses.logit_attribution.premises import (
+from analyses.logit_attribution.assumptions import (
     family_limits,
     lens_reading,
     norm_limit,
@@ -20,15 +17,17 @@ from analyses.logit_attribution.premises import (
     patching_limits,
     sampled_limits,
 )
+from analyses.logit_attribution.example import example_blocks
+from analyses.logit_attribution.figures import heads_figure, waterfall_figure
+from analyses.logit_attribution.lens_blocks import lens_blocks, lens_findings
+from analyses.logit_attribution.neuron_blocks import NEURON_LIMITS, neuron_blocks, neuron_findings
 from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
-from analyses.logit_attribution.trajectory_blocks import trajectory_blocks, trajectory_findings
-from analyses.logit_attribution.wording import interval, number, percent, twin_range
-from interp.attribution.components import WriterKind
+from interp.attribution.components import ComponentKind
+from interp.attribution.logit_readout import FLOAT32_GAP
 from interp.report import Block, Section
-
-EXACT = 2e-6
-"""The completeness gap that float32 reaches; above it the section says so."""
+from interp.report.numbers import number, percent, untrained_twins, with_interval
+from interp.statistics import falling_order, largest
 
 DIRECT_LIMIT = (
     "Direct effects only: a contribution is what a component's own write adds to the logit. What later components "
@@ -82,7 +81,7 @@ def present(result: LogitAttribution) -> Section:
             norm_limit(result.cfg),
             *LIMITS,
             *family_limits(result.cfg),
-            *((*SAMPLED_LIMITS, *sampled_limits(result.cfg)) if result.causal else ()),
+            *((*SAMPLED_LIMITS, *sampled_limits(result.cfg)) if result.ablation else ()),
             *(NEURON_LIMITS if result.neurons else ()),
             *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if result.patching else ()),
         ),
@@ -99,8 +98,8 @@ def findings(result: LogitAttribution) -> tuple[str, ...]:
         _significant(result),
         _source(result),
         _encoder(result),
-        *(causal_findings(result.causal, norms_held(result.cfg)) if result.causal else ()),
-        *(trajectory_findings(result.trajectories) if result.trajectories else ()),
+        *(ablation_findings(result.ablation, norms_held(result.cfg)) if result.ablation else ()),
+        *(lens_findings(result.lens_curves) if result.lens_curves else ()),
         *(neuron_findings(result.neurons) if result.neurons else ()),
         *(patching_findings(result.patching) if result.patching else ()),
         _exactness(result),
@@ -108,19 +107,19 @@ def findings(result: LogitAttribution) -> tuple[str, ...]:
 
 
 def _sampled_blocks(result: LogitAttribution) -> tuple[Block, ...]:
-    causal = causal_blocks(result.causal, norms_held(result.cfg)) if result.causal else ()
-    depths = trajectory_blocks(result.trajectories, lens_reading(result.cfg)) if result.trajectories else ()
+    ablated = ablation_blocks(result.ablation, norms_held(result.cfg)) if result.ablation else ()
+    depths = lens_blocks(result.lens_curves, lens_reading(result.cfg)) if result.lens_curves else ()
     neurons = neuron_blocks(result.neurons) if result.neurons else ()
-    return (*causal, *depths, *neurons, *(patching_blocks(result.patching) if result.patching else ()))
+    return (*ablated, *depths, *neurons, *(patching_blocks(result.patching) if result.patching else ()))
 
 
 def _value(result: LogitAttribution) -> str:
     labels = "its own greedy outputs" if result.target_origin == "generated" else "the given targets"
+    value, first = result.value[0], result.first_choice[0]
     return (
-        f"The label ({labels}) beats the model's best other token by {interval(result.value, 0)} logits on average "
-        f"({twin_range(result.value, 0)}) and is the first choice at "
-        f"{percent(float(result.first_choice.point[0]))} of the rows ({twin_range(result.first_choice, 0)}); what "
-        "follows divides this lead among the components that wrote it."
+        f"The label ({labels}) beats the model's best other token by {with_interval(value, write=number)} logits on average "
+        f"({untrained_twins(value, write=number)}) and is the first choice at {percent(first.point)} of the rows "
+        f"({untrained_twins(first, write=number)}); what follows divides this lead among the components that wrote it."
     )
 
 
@@ -128,16 +127,17 @@ def _strongest(result: LogitAttribution) -> tuple[str, ...]:
     sentences = []
     for position, index in enumerate(map(int, result.order[:3])):
         rank = f"rank {int(result.ranks.low[index])} to {int(result.ranks.high[index])} under resampling of prompts"
-        side = "for the label" if result.difference.point[index] > 0 else "against the label"
+        found = result.difference[index]
+        side = "for the label" if found.point > 0 else "against the label"
         which = "The largest contribution is" if position == 0 else "Next is"
         sentences.append(
-            f"{which} {result.components[index]}, {interval(result.difference, index)} logits {side} ({rank}; "
-            f"{twin_range(result.difference, index)})."
+            f"{which} {result.components[index]}, {with_interval(found, write=number)} logits {side} ({rank}; "
+            f"{untrained_twins(found, write=number)})."
         )
     return tuple(sentences)
 
 
-_OF_KIND: dict[WriterKind, str] = {
+_OF_KIND: dict[ComponentKind, str] = {
     "embedding": "the decoder's input embedding",
     "self-attention head": "all self-attention heads",
     "cross-attention head": "all cross-attention heads",
@@ -148,15 +148,18 @@ _OF_KIND: dict[WriterKind, str] = {
 
 
 def _kinds(result: LogitAttribution) -> str:
-    parts = [f"{_OF_KIND[name]} {interval(result.kind_sums, index)}" for index, name in enumerate(result.kind_names)]
+    parts = [
+        f"{_OF_KIND[name]} {with_interval(result.kind_sums[index], write=number)}"
+        for index, name in enumerate(result.kinds)
+    ]
     return f"By kind: {', '.join(parts[:-1])} and {parts[-1]} logits."
 
 
 def _significant(result: LogitAttribution) -> str:
     passed = result.test.p_value < 0.05
-    both = passed & result.difference.outside_twins if result.n_twins else passed
+    both = passed & result.difference.outside_controls if result.n_twins else passed
     # The biases of untrained twins are zero, so lying outside their range means nothing.
-    counted = np.array([result.kind_names[kind] != "bias" for kind in result.kinds])
+    counted = ~result.of_kind("bias")
     both, total = both & counted, int(counted.sum())
     components = "components" if counted.all() else "components that are no biases"
     if not both.any():
@@ -174,41 +177,41 @@ def _significant(result: LogitAttribution) -> str:
 
 def _source(result: LogitAttribution) -> str:
     head = result.strongest_cross
-    order = np.argsort(-np.abs(result.categories.point[head.layer, head.head]), kind="stable")
+    order = falling_order(np.abs(result.categories.point[head.layer, head.head]))
     parts = []
     for category in order[:3]:
-        where = (head.layer, head.head, int(category))
-        base, name = percent(float(result.category_share[category])), result.category_names[category]
-        value = interval(result.categories, where)
-        parts.append(f"{value} from {name} tokens ({base} of the source; {twin_range(result.categories, where)})")
+        found = result.categories[head.layer, head.head, int(category)]
+        base, name = percent(result.category_share[category]), result.category_names[category]
+        value, twins = with_interval(found, write=number), untrained_twins(found, write=number)
+        parts.append(f"{value} from {name} tokens ({base} of the source; {twins})")
     return f"{head}, the strongest cross-attention head, takes {', '.join(parts)}."
 
 
 def _encoder(result: LogitAttribution) -> str:
-    order = np.argsort(-np.abs(result.through_all.point), kind="stable")
-    first, second = int(order[0]), int(order[1])
-    names, through = result.encoder_components, result.through_all
-    heads = [index for index, name in enumerate(names) if "H" in name]
-    best = max(heads, key=lambda index: abs(float(result.through_strongest.point[index])))
+    order = falling_order(np.abs(result.through_all.point))
+    names, through = result.encoder_components, result.through_strongest
+    heads = [index for index, one in enumerate(names) if one.head is not None]
+    best = heads[largest(np.abs(through.point[heads]))[0]]
+    first, second, strongest = (
+        f"{names[index]} ({with_interval(found[index], write=number)}; {untrained_twins(found[index], write=number)})"
+        for index, found in ((int(order[0]), result.through_all), (int(order[1]), result.through_all), (best, through))
+    )
     return (
-        f"In the encoder, what all cross-attention heads carry over was written by {names[first]} "
-        f"({interval(through, first)}; {twin_range(through, first)}) and {names[second]} "
-        f"({interval(through, second)}; {twin_range(through, second)}) before all others; the encoder head that "
-        f"adds most through {result.strongest_cross} is {names[best]} ({interval(result.through_strongest, best)}; "
-        f"{twin_range(result.through_strongest, best)})."
+        f"In the encoder, what all cross-attention heads carry over was written by {first} and {second} before all others; the "
+        f"encoder head that adds most through {result.strongest_cross} is {strongest}."
     )
 
 
 def _exactness(result: LogitAttribution) -> str:
-    worst = result.completeness.worst
+    worst = result.worst_gap
     sentence = (
         "The components add up to the logits, source tokens to their heads, and encoder components to their source "
         "tokens, with a largest gap of "
         f"{number(worst, 1)} of the prompt's largest |logit|"
     )
-    if worst <= EXACT:
+    if worst <= FLOAT32_GAP:
         return f"{sentence}."
     return (
-        f"{sentence}: more than the {EXACT:g} that float32 reaches. Read contributions of that size as noise, or "
+        f"{sentence}: more than the {FLOAT32_GAP:g} that float32 reaches. Read contributions of that size as noise, or "
         "load the model with dtype float32."
     )

@@ -4,49 +4,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence, Example
-from analyses.logit_attribution.causal import CausalCheck, check
-from analyses.logit_attribution.estimates import Estimate, Ranks, estimate, ranks
-from analyses.logit_attribution.exchange import NoPatching, Patching, patching
-from analyses.logit_attribution.memories import Neurons, neurons
-from analyses.logit_attribution.trajectories import Trajectories, trajectories
-from interp.attribution.components import WRITER_KINDS, WriterKind, writers
-from interp.attribution.direct_logit_attribution import memory_labels
+from analyses.logit_attribution.ablation import AblationCheck, ablation_check
+from analyses.logit_attribution.activation_patching import NoPatching, Patching, patching
+from analyses.logit_attribution.lenses import LensCurves, lens_curves
+from analyses.logit_attribution.neurons import Neurons, neurons
+from interp.attribution.components import (
+    COMPONENT_KINDS,
+    Component,
+    ComponentKind,
+    components_of,
+    source_components,
+)
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
-from interp.statistics import SignFlipTest, max_statistic_test
+from interp.statistics import Estimate, Interval, SignFlipTest, bootstrap_ranks, estimate_mean, max_statistic_test
 from interp.text.words import CATEGORIES, PAD
 
-SELF, CROSS = 1, 2
-"""Places of the two kinds of head among `kind_names`."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Completeness:
-    """How exact the decompositions of every prompt are, as shares of the prompt's largest |logit|.
-
-    Attributes:
-        prompt_ids: the prompts.
-        rows: decoder rows that predict a label.
-        difference: gap of the split of the logit difference over components.
-        label: gap of the split of the label's logit.
-        source: gap of the split of cross heads over source tokens.
-        memory: gap of the split of source tokens over encoder components, as means over rows.
-    """
-
-    prompt_ids: tuple[str, ...]
-    rows: Float[np.ndarray, " prompt"]
-    difference: Float[np.ndarray, " prompt"]
-    label: Float[np.ndarray, " prompt"]
-    source: Float[np.ndarray, " prompt"]
-    memory: Float[np.ndarray, " prompt"]
-
-    @property
-    def worst(self) -> float:
-        """The largest gap of all."""
-        return float(max(gaps.max() for gaps in (self.difference, self.label, self.source, self.memory)))
+GAPS = {
+    "gap: logit difference": "difference.gap",
+    "gap: label": "label.gap",
+    "gap: source tokens": "difference.source_gap",
+    "gap: encoder components": "difference.memory_gap",
+}
+"""What is split, and the array with the gaps of its sum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +39,8 @@ class LogitAttribution:
 
     Attributes:
         cfg: the model's facts.
-        components: labels of the decoder's writers.
-        kind_names: the kinds of writer that the family has, those of `interp.attribution.components.WRITER_KINDS` in their order.
-        kinds: for every component an index into `kind_names`.
-        layers: layer of every component; -1 for what comes before and behind the layers.
-        n_heads: heads of one decoder layer.
+        components: of the decoder.
+        kinds: the kinds of component that there are, in the order of `interp.attribution.components.COMPONENT_KINDS`.
         difference: contribution to the logit difference of label and runner-up.
         label: contribution to the label's logit.
         centred: contribution to the label's logit less the vocabulary's mean logit.
@@ -72,79 +53,83 @@ class LogitAttribution:
         categories: contribution of every cross head to the difference, by source category.
         category_names: the categories that occur, in the order of the last axis of `categories`.
         category_share: mean share of source tokens in every category.
-        encoder_components: labels of the encoder's writers, and of the bias of the values where there is one.
+        encoder_components: of the encoder, and the bias of the values where there is one.
         through_strongest: what each of them adds to the difference through the strongest cross head.
         through_all: the same through all cross heads.
-        completeness: gaps of every prompt.
+        completeness: `prompt`, `rows`, and the gaps of `GAPS` as shares of the prompt's largest |logit|.
         example: one prompt in full.
         target_origin: `given` or `generated`.
         n_twins: number of untrained twins.
-        causal: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
-        trajectories: the label by depth, on the same sample.
+        ablation: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
+        lens_curves: the label by depth, on the same sample.
         neurons: the decoder neurons that contribute most, on the same sample.
         patching: what moving activations between minimal pairs does.
     """
 
     cfg: ModelConfig
-    components: tuple[str, ...]
-    kind_names: tuple[WriterKind, ...]
-    kinds: tuple[int, ...]
-    layers: tuple[int, ...]
-    n_heads: int
+    components: tuple[Component, ...]
+    kinds: tuple[ComponentKind, ...]
     difference: Estimate
     label: Estimate
-    centred: Estimate
+    centered: Estimate
     share: Estimate
     value: Estimate
     first_choice: Estimate
     kind_sums: Estimate
-    ranks: Ranks
+    ranks: Interval
     test: SignFlipTest
     categories: Estimate
     category_names: tuple[str, ...]
     category_share: Float[np.ndarray, " category"]
-    encoder_components: tuple[str, ...]
+    encoder_components: tuple[Component, ...]
     through_strongest: Estimate
     through_all: Estimate
-    completeness: Completeness
+    completeness: pd.DataFrame
     example: Example
     target_origin: str
     n_twins: int
-    causal: CausalCheck | None = None
-    trajectories: Trajectories | None = None
+    ablation: AblationCheck | None = None
+    lens_curves: LensCurves | None = None
     neurons: Neurons | None = None
     patching: Patching | NoPatching | None = None
 
     @property
+    def worst_gap(self) -> float:
+        """The largest gap of all."""
+        return float(self.completeness[list(GAPS)].to_numpy().max())
+
+    @property
     def order(self) -> np.ndarray:
         """Components from the largest |contribution to the difference| to the smallest."""
-        return np.argsort(self.ranks.rank, kind="stable")
+        return np.argsort(self.ranks.point, kind="stable")
 
-    def heads(self, kind: int) -> np.ndarray:
+    def of_kind(self, kind: ComponentKind) -> np.ndarray:
+        """Whether components are of a kind, [component]."""
+        return _of_kind(self.components, kind)
+
+    def heads(self, kind: ComponentKind) -> np.ndarray:
         """Indices of the components of one kind of head, [layer head]."""
-        return np.flatnonzero(np.array(self.kinds) == kind).reshape(-1, self.n_heads)
+        return np.flatnonzero(self.of_kind(kind)).reshape(-1, self.cfg.n_decoder_heads)
 
     @property
     def strongest_cross(self) -> HeadId:
         """The cross head with the largest |contribution to the difference|."""
-        return _strongest_cross(self.components, self.kinds, self.ranks)
+        return _strongest_cross(self.components, self.ranks)
 
 
-def summarise(evidence: Evidence) -> LogitAttribution:
+def summarize(evidence: Evidence) -> LogitAttribution:
     """From observations to estimates."""
     seed, cfg = evidence.seed, evidence.cfg
     observed = evidence.model.prompts
-    found = writers(cfg, "decoder")
-    components = tuple(writer.label for writer in found)
-    kind_names = tuple(kind for kind in WRITER_KINDS if any(writer.kind == kind for writer in found))
-    kinds = tuple(kind_names.index(writer.kind) for writer in found)
+    components = components_of(cfg, "decoder")
+    kinds = tuple(kind for kind in COMPONENT_KINDS if _of_kind(components, kind).any())
     names, present, shares = _categories(observed["tokens"])
-    placed = ranks(observed["difference.components"], seed)
-    head = _strongest_cross(components, kinds, placed)
+    placed = bootstrap_ranks(observed["difference.components"], seed)
+    head = _strongest_cross(components, placed)
 
     def over(transform: Callable[[np.ndarray], np.ndarray], name: str) -> Estimate:
         twins = [transform(twin.prompts[name]) for twin in evidence.twins]
-        return estimate(transform(observed[name]), twins, seed)
+        return estimate_mean(transform(observed[name]), twins, seed)
 
     def plain(name: str) -> Estimate:
         return over(lambda values: values, name)
@@ -152,26 +137,30 @@ def summarise(evidence: Evidence) -> LogitAttribution:
     result = LogitAttribution(
         cfg=cfg,
         components=components,
-        kind_names=kind_names,
         kinds=kinds,
-        layers=tuple(-1 if writer.layer is None else writer.layer for writer in found),
-        n_heads=cfg.n_decoder_heads,
         difference=plain("difference.components"),
         label=plain("label.components"),
-        centred=plain("centred.components"),
+        centered=plain("centred.components"),
         share=plain("share.components"),
         value=over(lambda values: values[:, None], "difference.value"),
         first_choice=over(lambda values: values[:, None], "first_choice"),
-        kind_sums=over(lambda values: _sum_by_kind(values, kinds, len(kind_names)), "difference.components"),
+        kind_sums=over(
+            lambda values: np.stack([values[:, _of_kind(components, kind)].sum(1) for kind in kinds], axis=1),
+            "difference.components",
+        ),
         ranks=placed,
         test=max_statistic_test(observed["difference.components"], seed),
         categories=over(lambda values: values[..., present], "difference.categories"),
         category_names=names,
         category_share=shares,
-        encoder_components=memory_labels(cfg),
+        encoder_components=source_components(cfg),
         through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
         through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
-        completeness=_completeness(evidence),
+        completeness=pd.DataFrame({
+            "prompt": evidence.prompt_ids,
+            "rows": observed["rows"].astype(int),
+            **{title: observed[name] for title, name in GAPS.items()},
+        }),
         example=evidence.example,
         target_origin=evidence.target_origin,
         n_twins=len(evidence.twins),
@@ -197,22 +186,20 @@ def with_experiments(result: LogitAttribution, model: Arrays, twins: Sequence[Ar
     control = twins[0] if twins else None
     return replace(
         result,
-        causal=check(model, control, seed),
-        trajectories=trajectories(model, twins, seed),
+        ablation=ablation_check(model, control, seed),
+        lens_curves=lens_curves(model, twins, seed),
         neurons=neurons(model, twins, seed),
     )
 
 
-def _strongest_cross(components: tuple[str, ...], kinds: tuple[int, ...], placed: Ranks) -> HeadId:
-    order = np.argsort(placed.rank, kind="stable")
-    return HeadId.parse(next(components[index] for index in order if kinds[index] == CROSS))
+def _of_kind(components: tuple[Component, ...], kind: ComponentKind) -> np.ndarray:
+    return np.array([one.kind == kind for one in components])
 
 
-def _sum_by_kind(
-    values: Float[np.ndarray, "prompt component"], kinds: tuple[int, ...], n_kinds: int
-) -> Float[np.ndarray, "prompt kind"]:
-    of_component = np.array(kinds)
-    return np.stack([values[:, of_component == kind].sum(1) for kind in range(n_kinds)], axis=1)
+def _strongest_cross(components: tuple[Component, ...], placed: Interval) -> HeadId:
+    order = np.argsort(placed.point, kind="stable")
+    heads = (components[int(index)].head for index in order)
+    return next(head for head in heads if head is not None and head.kind == "cross")
 
 
 def _categories(
@@ -224,15 +211,3 @@ def _categories(
     shares = (real / real.sum(1, keepdims=True)).mean(0)
     present = np.flatnonzero(shares > 0)
     return tuple(CATEGORIES[index] for index in present), present, shares[present]
-
-
-def _completeness(evidence: Evidence) -> Completeness:
-    observed = evidence.model.prompts
-    return Completeness(
-        prompt_ids=evidence.prompt_ids,
-        rows=observed["rows"],
-        difference=observed["difference.gap"],
-        label=observed["label.gap"],
-        source=observed["difference.source_gap"],
-        memory=observed["difference.memory_gap"],
-    )

@@ -1,28 +1,37 @@
 """Tables: every number with its interval and its control."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from analyses.logit_attribution.premises import encoder_writers, lengths
+from analyses.logit_attribution.assumptions import encoder_writers, lengths
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.hooks.names import HeadId
 from interp.report import Table
+from interp.statistics import Estimate, falling_order
+
+
+def estimate_columns(name: str, estimate: Estimate, twins_range: bool = True) -> dict[str, Any]:
+    """An estimate as columns: mean, interval, mean and range of the twins; a single twin has no range."""
+    columns = estimate.columns(name, f"{name}: ", ("low", "high", "twins", "twins low", "twins high"))
+    return columns if twins_range else dict(list(columns.items())[:-2])
 
 
 def component_frame(result: LogitAttribution) -> pd.DataFrame:
     """One row a component, the largest contribution to the logit difference first."""
     frame = pd.DataFrame({
-        "component": result.components,
-        "kind": [result.kind_names[kind] for kind in result.kinds],
-        "layer": pd.array([None if layer < 0 else layer for layer in result.layers], dtype="Int64"),
-        **result.difference.columns("difference"),
+        "component": [one.label for one in result.components],
+        "kind": [one.kind for one in result.components],
+        "layer": pd.array([one.layer for one in result.components], dtype="Int64"),
+        **estimate_columns("difference", result.difference),
         "family-wise p": result.test.p_value,
-        "rank": result.ranks.rank.astype(int),
+        "rank": result.ranks.point.astype(int),
         "rank: low": result.ranks.low.astype(int),
         "rank: high": result.ranks.high.astype(int),
-        **result.centred.columns("label against mean"),
-        **result.label.columns("label"),
-        **result.share.columns("squared length"),
+        **estimate_columns("label against mean", result.centered),
+        **estimate_columns("label", result.label),
+        **estimate_columns("squared length", result.share),
     })
     return frame.iloc[result.order].reset_index(drop=True)
 
@@ -42,16 +51,9 @@ def component_table(result: LogitAttribution) -> Table:
         rows_shown=16,
         columns_shown=(
             "component",
-            "difference",
-            "difference: low",
-            "difference: high",
-            "difference: twins",
-            "family-wise p",
-            "rank: low",
-            "rank: high",
-            "label against mean",
-            "squared length",
-            "squared length: twins",
+            *(f"difference{end}" for end in ("", ": low", ": high", ": twins")),
+            *("family-wise p", "rank: low", "rank: high", "label against mean"),
+            *("squared length", "squared length: twins"),
         ),
     )
 
@@ -63,9 +65,9 @@ def category_frame(result: LogitAttribution) -> pd.DataFrame:
     total = result.categories.point.sum(-1).reshape(-1)
     columns: dict[str, object] = {"head": labels, "all tokens": total}
     for index, name in enumerate(result.category_names):
-        for column, values in result.categories.columns(name).items():
-            columns[column] = values[..., index].reshape(-1)
-    order = np.argsort(-np.abs(total), kind="stable")
+        for column, values in estimate_columns(name, result.categories).items():
+            columns[column] = np.asarray(values)[..., index].reshape(-1)
+    order = falling_order(np.abs(total))
     return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
 
 
@@ -91,11 +93,11 @@ def category_table(result: LogitAttribution) -> Table:
 def encoder_frame(result: LogitAttribution) -> pd.DataFrame:
     """One row an encoder component, the largest contribution through the strongest cross head first."""
     frame = pd.DataFrame({
-        "encoder component": result.encoder_components,
-        **result.through_strongest.columns(f"through {result.strongest_cross}"),
-        **result.through_all.columns("through all cross heads"),
+        "encoder component": [one.label for one in result.encoder_components],
+        **estimate_columns(f"through {result.strongest_cross}", result.through_strongest),
+        **estimate_columns("through all cross heads", result.through_all),
     })
-    order = np.argsort(-np.abs(result.through_strongest.point), kind="stable")
+    order = falling_order(np.abs(result.through_strongest.point))
     return frame.iloc[order].reset_index(drop=True)
 
 
@@ -121,21 +123,12 @@ def encoder_table(result: LogitAttribution) -> Table:
 
 def completeness_table(result: LogitAttribution) -> Table:
     """The gaps of every prompt, in the order of the prompts: which of several roundings is largest is no finding."""
-    gaps = result.completeness
-    frame = pd.DataFrame({
-        "prompt": gaps.prompt_ids,
-        "rows": gaps.rows.astype(int),
-        "gap: logit difference": gaps.difference,
-        "gap: label": gaps.label,
-        "gap: source tokens": gaps.source,
-        "gap: encoder components": gaps.memory,
-    })
     return Table(
         name="logit-attribution-completeness",
         caption=(
             "Completeness of every prompt: the largest difference over decoder rows between a "
             "sum of contributions and the number it explains, as a share of the prompt's largest |logit|."
         ),
-        frame=frame,
+        frame=result.completeness,
         rows_shown=5,
     )

@@ -13,7 +13,6 @@ models differ on these texts; it does not say why. `untrained:SEED` stands for t
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ from analyses.runs.config import RunConfig
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.report import Block, Paragraph, Report, Section, Sketch, Table
+from interp.report import Block, Card, Links, Paragraph, Report, Section, Table
 from interp.statistics import bootstrap_difference
 
 PLACES = ("first", "second")
@@ -93,14 +92,7 @@ def numbers_by_prompt(observed: Observed, specs: Sequence[ArraySpec], order: Seq
 
 
 def differences(one: Numbers, two: Numbers, names: tuple[str, str], seed: int) -> pd.DataFrame:
-    """Every number that both models give: its means, the difference and its interval, by name.
-
-    Args:
-        one: of the first model.
-        two: of the second, prompts in the same order.
-        names: of the two models.
-        seed: of resampling.
-    """
+    """Every number that both models give on the same prompts: its means, the difference and its interval, by name."""
     rows = []
     for name in sorted(set(one) & set(two)):
         both = np.isfinite(one[name]) & np.isfinite(two[name])
@@ -123,13 +115,7 @@ def differences(one: Numbers, two: Numbers, names: tuple[str, str], seed: int) -
 
 
 def comparison_report(first: ComparedModel, second: ComparedModel, analyses: Sequence[Analysis]) -> Report:
-    """The page of the comparison.
-
-    Args:
-        first: a model.
-        second: the other.
-        analyses: those of both runs.
-    """
+    """The page of the comparison: the models, then every analysis of both runs."""
     sections = (_models(first, second), *(_section(analysis, first, second) for analysis in analyses))
     return Report(
         title=f"{first.name} and {second.name} side by side",
@@ -160,10 +146,7 @@ def _models(first: ComparedModel, second: ComparedModel) -> Section:
     said = (
         f"they differ in {len(differ)} facts: {', '.join(differ[:8])}" if differ else "they have the same architecture"
     )
-    links = "".join(
-        f'<li><a href="{escape(one.folder)}/index.html">The full report of {escape(one.name)}</a></li>'
-        for one in (first, second)
-    )
+    links = tuple((f"{one.folder}/index.html", f"The full report of {one.name}") for one in (first, second))
     frame = pd.DataFrame(rows, columns=["attribute", first.name, second.name, "same"])
     return Section(
         name="models",
@@ -171,7 +154,7 @@ def _models(first: ComparedModel, second: ComparedModel) -> Section:
         question="Which two models are compared, and what do they read?",
         findings=(f"{first.name} against {second.name}; {said}.", *(_reading(one) for one in (first, second))),
         blocks=(
-            Sketch("full-reports", "Links to the full reports of both models", f"<ul>{links}</ul>"),
+            Card("full-reports", "Links to the full reports of both models", (Links(links),)),
             Table("model-facts", "Every fact of both models; same says whether they agree.", frame, rows_shown=None),
         ),
         limits=("Two models differ in many things at once: a difference below has no single cause.",),

@@ -86,12 +86,9 @@ class RunConfig(BaseModel):
         return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
     def command(self, *words: str) -> str:
-        """The command line that asks for this run again, defaults left out; or another command that has the same options.
+        """The command line that asks for this run again, defaults left out; or other words with the same options but the model's.
 
         Settings have no flags: a run that has some is asked for by the `config.yaml` in its folder.
-
-        Args:
-            *words: the other command and its arguments; those that name models take the place of `--model`.
         """
         if self.settings and not words:
             return "interp run --config config.yaml"

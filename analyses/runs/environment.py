@@ -12,11 +12,8 @@ def describe() -> dict[str, str]:
     """Facts about this installation, name -> value, in reading order."""
     checkpoint = find_checkpoint()
     size = sum(path.stat().st_size for path in checkpoint.files()) / 2**20
-    devices = [
-        "cpu",
-        *(["cuda"] if torch.cuda.is_available() else []),
-        *(["mps"] if torch.backends.mps.is_available() else []),
-    ]
+    accelerators = {"cuda": torch.cuda, "mps": torch.backends.mps}
+    devices = ["cpu", *(name for name, backend in accelerators.items() if backend.is_available())]
     return {
         "package": package_version(),
         **versions(),

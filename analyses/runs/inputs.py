@@ -92,10 +92,9 @@ def read_prompt_set(name: str, limit: int | None) -> PromptSet:
     Raises:
         InputError: if it cannot be read.
     """
-    if name in prompt_sets.names():
-        return prompt_sets.bundled(name, limit)
-    is_file = name == "-" or Path(name).suffix or Path(name).exists() or "/" in name
-    return prompt_sets.read_prompts(name, limit) if is_file else prompt_sets.bundled(name, limit)
+    looks_like_a_file = name == "-" or Path(name).suffix or Path(name).exists() or "/" in name
+    is_file = name not in prompt_sets.names() and looks_like_a_file
+    return (prompt_sets.read_prompts if is_file else prompt_sets.bundled)(name, limit)
 
 
 def reading_order(prompts: Sequence[Prompt]) -> tuple[int, ...]:

@@ -23,16 +23,7 @@ def make_prompt_pages(
     count: int,
     progress: Progress,
 ) -> tuple[Page, ...]:
-    """The pages of the first prompts; none where no analysis shows anything.
-
-    Args:
-        model: the model.
-        rows: the batch and the row of every prompt.
-        prompts: the same prompts.
-        analyses: the analyses with their settings.
-        count: most pages to make.
-        progress: called as the work goes on.
-    """
+    """The pages of the first `count` prompts, whose batch and row `rows` has; none where no analysis shows anything."""
     pages = []
     for number, ((batch, row), prompt) in enumerate(zip(rows[:count], prompts[:count], strict=True), start=1):
         progress("writing the prompts' pages", number - 1, min(count, len(prompts)))

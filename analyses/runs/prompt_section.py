@@ -7,20 +7,16 @@ import pandas as pd
 
 from interp.prompts import Prompt
 from interp.report import Page, Section, Table
-from interp.text.batch import Batch, Text
+from interp.report.numbers import fixed
+from interp.text.batch import Batch
+from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES, PAD
 
 
 def prompt_section(
     prompts: Sequence[Prompt], rows: Sequence[tuple[Batch, int]], pages: tuple[Page, ...] = ()
 ) -> Section:
-    """The texts, what the decoder was fed, and how many tokens of each kind the sources have.
-
-    Args:
-        prompts: the prompts, in order.
-        rows: the batch and the row of every prompt, in the same order.
-        pages: the prompts' own pages.
-    """
+    """The texts, what the decoder was fed, and how many tokens of each kind the sources have; `rows` are their places."""
     sources = [batch.source_texts[row] for batch, row in rows]
     targets = [batch.target_texts[row] for batch, row in rows]
     origin = rows[0][0].target_origin
@@ -66,5 +62,5 @@ def _shares(sources: Sequence[Text]) -> str:
     counts = np.array([np.bincount(text.category_of_token, minlength=len(CATEGORIES)) for text in sources])
     shares = (counts / counts.sum(1, keepdims=True)).mean(0)
     return ", ".join(
-        f"{name} {share:.2f}" for name, share in zip(CATEGORIES, shares, strict=True) if name != CATEGORIES[PAD]
+        f"{name} {fixed(share)}" for name, share in zip(CATEGORIES, shares, strict=True) if name != CATEGORIES[PAD]
     )

@@ -8,14 +8,7 @@ from interp.report import Report, Section
 
 
 def make_report(manifest: Manifest, cfg: ModelConfig, prompts: Section, sections: Sequence[Section]) -> Report:
-    """One report: the prompts, then the analyses, whose questions and first findings are the report's.
-
-    Args:
-        manifest: what made the run.
-        cfg: the model's facts.
-        prompts: the section about the texts.
-        sections: the sections of the analyses.
-    """
+    """One report: the prompts, then the analyses, whose questions and first findings are the report's."""
     model = "the bundled T5" if manifest.model.name == "bundled" else manifest.model.name
     return Report(
         title=f"What {model} does with {manifest.prompts.count} prompts",

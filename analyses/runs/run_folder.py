@@ -71,12 +71,7 @@ class Staging:
         write_whole(path.with_suffix(_MARK), file_hash(path).encode())
 
     def publish(self, files: Mapping[str, bytes], overwrite: bool) -> None:
-        """Write the run's files and show the folder.
-
-        Args:
-            files: relative path -> content.
-            overwrite: replace a folder that is already there.
-        """
+        """Write the run's files, by relative path, and show the folder; one that is already there may be replaced."""
         content = self.folder / "content"
         shutil.rmtree(content, ignore_errors=True)
         for name, data in files.items():

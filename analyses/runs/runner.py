@@ -38,7 +38,7 @@ from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
-from interp.report import Section, Studio, render
+from interp.report import FigureRenderer, Section, render
 from interp.text.batch import Batch
 
 _LARGE_MODEL = 50_000_000
@@ -85,7 +85,7 @@ def run_inputs(
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
         loaded: the model, by whoever has loaded it from the same files already.
-        keep: given what the model gave, by whoever wants more of it than the report says.
+        keep: see `Keep`.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
@@ -132,7 +132,7 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
 def _build(
     inputs: Inputs, model: HookedEncoderDecoder, store: Staging, progress: Progress, keep: Keep | None
 ) -> dict[str, bytes]:
-    """Observe, summarise and present; the files of the run, by relative path."""
+    """Observe, summarize and present; the files of the run, by relative path."""
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
     analyses = [item for item in inputs.analyses if why_not[item.name] is None]
@@ -143,19 +143,19 @@ def _build(
     rows = [computed[place] for place in range(len(prompts))]
     ids = [prompt.id for prompt in read]
     found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, example=order[0] + 1)
-    studio = Studio()
+    renderer = FigureRenderer()
     made: dict[str, Section] = {}
     for item, evidence in zip(analyses, found, strict=True):
         progress(f"summarising {item.name}", len(made), len(analyses))
         if keep is not None:
             keep(item, evidence.model)
-        made[item.name] = _section(item, evidence, studio)
+        made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = _manifest(inputs, model, rows)
     report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections)
     progress("drawing", 0, 1)
-    files = render(report, studio)
+    files = render(report, renderer)
     files["config.yaml"] = config.to_yaml().encode()
     files["results.json"] = canonical_json({
         name: {"question": section.question, "findings": section.findings, "limits": section.limits}
@@ -165,11 +165,11 @@ def _build(
     return files
 
 
-def _section(item: ConfiguredAnalysis, evidence: Evidence, studio: Studio) -> Section:
-    """The section of an analysis, its figures ordered as soon as it stands."""
+def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRenderer) -> Section:
+    """The section of an analysis, its figures begun as soon as it stands."""
     with item.named():
-        section = item.analysis.present(item.analysis.summarise(evidence))
-    studio.order([*section.blocks, *(block for page in section.pages for block in page.blocks)])
+        section = item.analysis.present(item.analysis.summarize(evidence))
+    renderer.begin([*section.blocks, *(block for page in section.pages for block in page.blocks)])
     return section
 
 

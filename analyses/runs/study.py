@@ -11,7 +11,6 @@ prompts; a run has an order of its own.) Nothing is written.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -23,8 +22,8 @@ from analyses.runs.config import make_config
 from analyses.runs.inputs import configured
 from interp.errors import InputError, did_you_mean
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import Block, Heading, Paragraph, Section, Table, visible
-from interp.report.exhibits import Exhibit, exhibit
+from interp.report import Block, Heading, Paragraph, Section, Table
+from interp.report.notebook_blocks import BlockDisplay, display_block, section_html
 from interp.text.batch import Batch
 
 
@@ -34,7 +33,7 @@ class Study:
 
     Attributes:
         analysis: the analysis.
-        result: what its `summarise` gave.
+        result: what its `summarize` gave.
         section: what its `present` made of it, as a report shows it.
     """
 
@@ -44,7 +43,7 @@ class Study:
 
     @property
     def blocks(self) -> dict[str, Block]:
-        """Tables, figures, sketches and views by name, in the order of the section.
+        """Tables, figures, cards and views by name, in the order of the section.
 
         A name belongs to one block of each kind; where two kinds share it, the later ones are called `name (kind)`.
         """
@@ -55,8 +54,8 @@ class Study:
                 found[name] = block
         return found
 
-    def __getitem__(self, name: str) -> Exhibit:
-        return exhibit(self._block(name))
+    def __getitem__(self, name: str) -> BlockDisplay:
+        return display_block(self._block(name))
 
     def frame(self, name: str) -> pd.DataFrame:
         """A table of the section, whole.
@@ -77,13 +76,7 @@ class Study:
         return blocks[name]
 
     def _repr_html_(self) -> str:
-        section = self.section
-        kinds = {name: _kind(block) for name, block in self.blocks.items()}
-        shown = ", ".join(f"<code>{escape(name)}</code> ({kind})" for name, kind in kinds.items())
-        return (
-            f"<h3>{_text(section.title)}</h3><p><em>{_text(section.question)}</em></p>"
-            f"{_items(section.findings)}<p>Limits:</p>{_items(section.limits)}<p>To look at: {shown}</p>"
-        )
+        return section_html(self.section, {name: _kind(block) for name, block in self.blocks.items()})
 
 
 def analyse(
@@ -111,17 +104,9 @@ def analyse(
     item = configured(found, settings or {})
     config = make_config(seed=seed, twins=twins)
     ids = [str(number) for number in range(1, len(batch) + 1)]
-    result = found.summarise(*gather([item], model, ids, [batch], config.twins, config.seed))
+    result = found.summarize(*gather([item], model, ids, [batch], config.twins, config.seed))
     return Study(found, result, found.present(result))
 
 
 def _kind(block: Block) -> str:
     return type(block).__name__.lower()
-
-
-def _items(sentences: tuple[str, ...]) -> str:
-    return f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>"
-
-
-def _text(text: str) -> str:
-    return escape(visible(text))

@@ -1,11 +1,12 @@
-"""Pages that are made when the documentation is built: the command line, the gallery and the notebooks.
+"""Pages that are made when the documentation is built: the command line, the gallery, the notebooks and the reference.
 
-They come from the commands' own help, from the committed example run and from the notebooks' folder, so that none can go stale.
+They come from the commands' own help, the committed example run, the notebooks and the packages, so that none can go stale.
 """
 
 import html
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
@@ -76,25 +77,46 @@ def _markdown(text: str) -> str:
     return html.escape(text).replace("*", r"\*").replace("_", r"\_").replace("$", r"\$").replace("[", r"\[")
 
 
-def other_modules() -> str:
-    """The reference of every module of the library that no page of `reference/` names."""
-    named = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md"))
-    places = sorted({
-        *(ROOT / "interp").glob("*.py"),
-        *(path.parent for path in (ROOT / "interp").glob("*/__init__.py")),
-    })
-    modules = [f"interp.{place.stem}" for place in places if place.stem not in ("__init__", "checkpoints", "report")]
-    rest = [module for module in modules if f"automodule:: {module}\n" not in named]
-    parts = [f"## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n```\n" for module in rest]
-    return "\n".join(["# Further modules\n", "Modules of the library that stand on no page of their own.\n", *parts])
+def reference() -> dict[str, str]:
+    """One page for every wing: what it is, the names it hands on, and its modules."""
+    places = (*(ROOT / "interp").iterdir(), *(ROOT / "analyses" / name for name in ("core", "runs")))
+    modules = sorted(_module(path) for path in places if (path / "__init__.py").exists() or path.suffix == ".py")
+    return {module: _wing(module) for module in modules if not module.endswith("__init__")}
+
+
+def _wing(module: str) -> str:
+    folder = ROOT.joinpath(*module.split("."))
+    package = import_module(module)
+    parts = [f"# {module}\n", _automodule(module, members=not folder.is_dir())]
+    if hasattr(package, "__all__"):
+        parts.append(
+            f"Names to import from `{module}`: {', '.join(f'`{name}`' for name in sorted(package.__all__))}.\n"
+        )
+    inner = {_module(path): True for path in folder.rglob("*.py") if path.name != "__init__.py"}
+    inner |= {_module(path.parent): False for path in folder.rglob("*/__init__.py")}
+    pages = (f"## {name}\n\n{_automodule(name, members)}" for name, members in sorted(inner.items()))
+    return "\n".join([*parts, *pages])
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def _automodule(module: str, members: bool) -> str:
+    option = "" if members else "\n   :no-members:"
+    return f"```{{eval-rst}}\n.. automodule:: {module}{option}\n```\n"
 
 
 def _write(app: Sphinx) -> None:
     notebooks = OUT / "notebooks"
-    notebooks.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(OUT, ignore_errors=True)  # pages of wings that are gone
+    notebooks.mkdir(parents=True)
+    (OUT / "reference").mkdir()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         shutil.copy(path, notebooks / path.name)
-    for name, text in {"command-line": command_line(), "gallery": gallery(), "other-modules": other_modules()}.items():
+    pages = {"command-line": command_line(), "gallery": gallery()}
+    pages |= {f"reference/{module}": text for module, text in reference().items()}
+    for name, text in pages.items():
         (OUT / f"{name}.md").write_text(text, encoding="utf-8")
 
 

@@ -1,216 +1,158 @@
-"""Which writers, biases included, make up a logit in any family? The stream unrolled backwards through its norms.
+"""Directions and writes on their way through the norms of a residual stream, each norm held at its scale in a forward pass.
 
-With its scale held at its value in a forward pass, every norm is affine, norm(x) = gain * (x - mean(x)) / scale + bias (no mean
-and no bias in T5), so a direction d that reads a norm's output reads its input by
+A norm whose scale is held is affine, norm(x) = gain * (x - mean(x)) / scale + bias (no mean and no bias in T5): linearized layer
+norm, as in Elhage et al. 2021. So a direction d that reads a norm's output reads its input by
 
-    pull(d) = centred(gain * d) / scale,      and a constant <d, bias> stays behind under the norm's own name.
+    centered(gain * d) / scale,       and a constant <d, bias> stays behind under the norm's own name;
 
-Post-norm families (BART, Marian) have a norm behind every sublayer, and their logits still split exactly: a write passes all
-later norms, each held. That is more than pre-norm families hold still, which pass the final norm only; attributions of the two
-kinds are not to be compared. Biases of output projections, MLPs, norms and the unembedding, which no head and no neuron writes,
-are components of their own. The bias of values reaches every head whatever it looks at, because patterns sum to 1: it is part of
-the head's contribution, and is given beside it.
+and a write c that enters it leaves it as centered(c) * gain / scale. Post-norm families (BART, Marian) have a norm behind every
+sublayer, and their logits still split exactly: a write passes all later norms, each held. That is more than pre-norm families
+hold, where a write passes the final norm only; attributions of the two kinds are not to be compared.
+
+A large write that no direction sees still turns down all others through the norm. What holding hides can be looked at in two
+ways: how long every write is where the last norm measures the stream, and what a change of it does with the norms recomputed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from einops import einsum
+from jaxtyping import Float
 from torch import Tensor
 
-from interp.attribution.components import Step, norms, steps, writers
-from interp.attribution.logit_readout import output_rows
-from interp.attribution.source_attribution import memory_reads
-from interp.axes import AttentionKind, Stack
-from interp.hooks.names import HeadId, attention_path
+from interp.attribution.logit_readout import Readout, at_least_float32
+from interp.attribution.residual_writes import Writes, writes
+from interp.families.config import ModelConfig
+from interp.families.residual_stream import Step, last_norm, norms, steps
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_bias, attention_weights, mlp_bias, norm_bias, norm_gain, value_bias
+from interp.model.weights import norm_gain
 
-Reads = Mapping[str, Tensor]
-"""Step of a stack (`components.Step.name`) -> the direction by which a read-out of the output sees its write."""
+Directions = Mapping[str, Float[Tensor, "batch target d_model"]]
+"""Path of a step of the decoder (`decoder.0.cross_attn`, `decoder.0.mlp`) -> the direction that reads what it writes."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NamedContributions:
-    """A read-out of the decoder as a sum of named components.
+def recomputed_norm_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
+    """The hook points that `sublayer_directions` and `effect_with_norms_recomputed` read.
 
-    Attributes:
-        labels: `embedding`, `positions`, `DL0H1`, `DL0 attention bias`, `XL0H1`, `DL0MLP`, `DL0MLP bias`, `DL0 norm 1 bias`,
-            `final norm bias`, `unembedding bias`, ...: those that the family has (`interp.attribution.components.writers`).
-        values: contributions in units of the read-out; their sum over components is the read-out.
-        cross_reads: for every layer the direction by which the read-out sees what its cross heads write.
+    Args:
+        model: the model.
     """
-
-    labels: tuple[str, ...]
-    values: Float[Tensor, "batch target component"]
-    cross_reads: tuple[Float[Tensor, "batch target d_model"], ...]
-
-    def of(self, label: str) -> Float[Tensor, "batch target"]:
-        """One component."""
-        return self.values[..., self.labels.index(label)]
+    leaves = ("hook_scale", "hook_normalized")
+    return tuple(f"{norm}.{leaf}" for norm in norms(model.cfg, "decoder") for leaf in leaves)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NamedSources:
-    """What all cross heads read, by source token and encoder component.
-
-    Attributes:
-        labels: encoder components, named like the decoder's.
-        values: contributions through the memory.
-        value_bias: what the bias of the values adds, whatever is looked at; with `values` it makes the cross heads' sum.
-    """
-
-    labels: tuple[str, ...]
-    values: Float[Tensor, "batch target source component"]
-    value_bias: Float[Tensor, "batch target"]
-
-
-def unrolled_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
-    """The hook points that `named_contributions` and `named_sources` read."""
-    leaves = (".hook_embed", ".hook_pos_embed", ".hook_z", ".hook_mlp_out", "cross_attn.hook_pattern")
-    scales = {f"{norm}.hook_scale" for norm in (*norms(model.cfg, "encoder"), *norms(model.cfg, "decoder"))}
-    return tuple(name for name in model.hook_points() if name.endswith(leaves) or name in scales)
-
-
-def named_contributions(
-    model: HookedEncoderDecoder,
-    cache: ActivationCache,
-    tokens: Int[Tensor, "batch target"],
-    foils: Int[Tensor, "batch target"] | None = None,
-) -> NamedContributions:
-    """Split the logit of a token, or of a token less a foil, over everything that writes to the decoder.
+def sublayer_directions(model: HookedEncoderDecoder, cache: ActivationCache, readout: Readout) -> Directions:
+    """The direction by which a read-out reads each step before the decoder's last norm; of a norm, what it hands on.
 
     Args:
         model: a model of any family.
-        cache: with the activations of `unrolled_hooks`.
-        tokens: one token for every decoder row.
-        foils: the token to subtract.
+        cache: with the scales of the norms in the way of the decoder's stream.
+        readout: what is read.
     """
-    rows, bias = output_rows(model, tokens)
-    if foils is not None:
-        other, other_bias = output_rows(model, foils)
-        rows, bias = rows - other, bias - other_bias
-    return unrolled_contributions(model, cache, rows, bias)
 
+    def before(norm: str, gained: Tensor) -> Tensor:
+        return _centered(model, gained) * cache[f"{norm}.hook_scale"].reciprocal()
 
-def unrolled_contributions(
-    model: HookedEncoderDecoder,
-    cache: ActivationCache,
-    rows: Float[Tensor, "batch target d_model"],
-    bias: Float[Tensor, "batch target"],
-) -> NamedContributions:
-    """Split a linear read-out of the decoder's output over everything that writes to the decoder.
-
-    Args:
-        model: a model of any family.
-        cache: with the activations of `unrolled_hooks`.
-        rows: the direction read in the decoder's output.
-        bias: what is added behind.
-    """
-    read = unrolled_reads(model, cache, "decoder", rows)
-    values = _along_steps(model, cache, "decoder", read)
-    if model.cfg.biases:
-        values.append(bias)
-    labels = tuple(writer.label for writer in writers(model.cfg, "decoder"))
-    cross = tuple(read[attention_path("cross", layer)] for layer in range(model.cfg.n_decoder_layers))
-    return NamedContributions(labels, torch.stack(values, -1), cross)
-
-
-def named_sources(
-    model: HookedEncoderDecoder, cache: ActivationCache, contributions: NamedContributions
-) -> NamedSources:
-    """Split what all cross heads contribute over source tokens and the encoder's writers at each.
-
-    Args:
-        model: the model the cache came from.
-        cache: with the activations of `unrolled_hooks`.
-        contributions: of the same pass.
-    """
-    reads: Tensor | None = None
-    constant = torch.zeros_like(contributions.values[..., 0])
-    for layer, read in enumerate(contributions.cross_reads):
-        heads = [HeadId("cross", layer, head) for head in range(model.cfg.heads_of("cross"))]
-        term = memory_reads(model, cache, read, heads)
-        reads = term if reads is None else reads + term
-        if model.cfg.biases:
-            W_O = attention_weights(model, "cross", layer).W_O.to(read.dtype)
-            constant = constant + read @ torch.einsum("hk,hkd->d", value_bias(model, "cross", layer).to(read), W_O)
-    assert reads is not None
-    labels = tuple(writer.label for writer in writers(model.cfg, "encoder"))
-    return NamedSources(labels, unrolled_memory(model, cache, reads), constant)
-
-
-def unrolled_memory(
-    model: HookedEncoderDecoder, cache: ActivationCache, reads: Float[Tensor, "batch query source d_model"]
-) -> Float[Tensor, "batch query source component"]:
-    """Split what a direction reads at every source token of the memory over the encoder's writers at that token.
-
-    Args:
-        model: a model of any family.
-        cache: with the activations of `unrolled_hooks`.
-        reads: directions in the memory, for every query (a decoder row, or a head).
-    """
-    return torch.stack(_along_steps(model, cache, "encoder", unrolled_reads(model, cache, "encoder", reads)), -1)
-
-
-def unrolled_reads(
-    model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack, read: Float[Tensor, "batch *query pos d_model"]
-) -> Reads:
-    """Take a direction from a stack's output back through its norms to everything that writes to the stream.
-
-    Args:
-        model: a model of any family.
-        cache: with the scales of the norms in the stream's way.
-        stack: which stack.
-        read: directions read in the stack's output.
-
-    Returns:
-        For every step the direction that sees what it writes; for a norm, what it hands on.
-    """
-    found: dict[str, Tensor] = {}
-    for step in reversed(steps(model.cfg, stack)):
-        found[step.name] = read
-        if step.what == "norm":
-            read = read * norm_gain(model, step.name).to(read.dtype)
-            if model.cfg.norm == "layer":
-                read = read - read.mean(-1, keepdim=True)
-            read = read / _beside(cache[f"{step.name}.hook_scale"], read)
+    # A read-out's directions have the last norm's gain in them.
+    direction, found = before(last_norm(model.cfg, "decoder"), readout.directions), {}
+    for step in reversed(_before_last_norm(model.cfg)):
+        found[step.name] = direction
+        if step.kind == "norm":
+            direction = before(step.name, direction * norm_gain(model, step.name).to(direction.dtype))
     return found
 
 
-def _along_steps(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack, reads: Reads) -> list[Tensor]:
-    """<write, read> of every writer, in the order of `writers`."""
-    values: list[Tensor] = []
-    for step in steps(model.cfg, stack):
-        values += _along(model, cache, step, reads[step.name])
-    return values
+def through_norm(
+    model: HookedEncoderDecoder, cache: ActivationCache, norm: str, writes: Float[Tensor, "batch pos component d_model"]
+) -> Float[Tensor, "batch pos component d_model"]:
+    """What becomes of writes to a stream behind a norm that is held at its scale.
+
+    Args:
+        model: a model of any family.
+        cache: with the scale of the norm.
+        norm: its path.
+        writes: vectors that add up to what the norm measures, or to a part of it.
+    """
+    factor = norm_gain(model, norm) * cache[f"{norm}.hook_scale"].reciprocal()
+    return _centered(model, at_least_float32(writes)) * factor.unsqueeze(-2)
 
 
-def _along(model: HookedEncoderDecoder, cache: ActivationCache, step: Step, read: Tensor) -> list[Tensor]:
-    if step.attention is not None:
-        return _heads(model, cache, step.attention, step.layer or 0, read)
-    if step.what == "norm":
-        return [read @ norm_bias(model, step.name).to(read.dtype)] if model.cfg.biases else []
-    if step.what != "mlp":
-        return [(_beside(cache[step.name], read) * read).sum(-1)]
-    written = cache[f"{step.name.removesuffix('.mlp')}.hook_mlp_out"]
-    if not model.cfg.biases:
-        return [(_beside(written, read) * read).sum(-1)]
-    bias = mlp_bias(model, step.name)
-    return [(_beside(written - bias, read) * read).sum(-1), read @ bias.to(read.dtype)]
+def squared_norm_shares(model: HookedEncoderDecoder, cache: ActivationCache) -> Float[Tensor, "batch target component"]:
+    """Squared length of every write where the decoder's last norm measures the stream, as a share of the stream's.
+
+    Writes are not orthogonal, so the shares do not add up to 1. What is added behind the last norm has none.
+
+    Args:
+        model: a model of any family.
+        cache: with the activations of `direct_logit_attribution.decomposition_hooks`.
+    """
+    cfg, course = model.cfg, _before_last_norm(model.cfg)
+    stream = (cfg.d_model * (cache[f"{last_norm(cfg, 'decoder')}.hook_scale"].square() - cfg.eps)).squeeze(-1)
+    shares: list[Tensor] = []
+    for place, step in enumerate(course):
+        passed = [later.name for later in course[place + 1 :] if later.kind == "norm"]
+        scales = [cache[f"{norm}.hook_scale"].squeeze(-1).square() for norm in passed]
+        squares = _squared_lengths(model, writes(model, cache, step), passed)
+        shares += [square / math.prod(scales, start=stream) for square in squares]
+    shares += [torch.zeros_like(stream) for step in steps(cfg, "decoder")[len(course) :] if step.bias]
+    return torch.stack(shares, -1)
 
 
-def _heads(
-    model: HookedEncoderDecoder, cache: ActivationCache, kind: AttentionKind, layer: int, read: Tensor
-) -> list[Tensor]:
-    W_O = attention_weights(model, kind, layer).W_O.to(read.dtype)
-    z = cache[f"{attention_path(kind, layer)}.hook_z"]
-    values = [(_beside(z[:, :, head], read) * (read @ W_O[head].t())).sum(-1) for head in range(W_O.shape[0])]
-    return [*values, read @ attention_bias(model, kind, layer).to(read.dtype)] if model.cfg.biases else values
+def _squared_lengths(model: HookedEncoderDecoder, written: Writes, passed: Sequence[str]) -> list[Tensor]:
+    """Squared lengths of writes behind the means and gains of norms, whose scales have yet to divide them, and one mean more."""
+
+    def carried(vectors: Tensor) -> Tensor:
+        vectors = at_least_float32(vectors)
+        for norm in passed:
+            vectors = _centered(model, vectors) * at_least_float32(norm_gain(model, norm))
+        return _centered(model, vectors)
+
+    squares = [carried(vector).square().sum(-1) for vector in written.vectors]
+    if written.z is None or written.W_O is None:
+        return squares
+    W_O, z = carried(written.W_O), at_least_float32(written.z)
+    turned = einsum(z, W_O @ W_O.transpose(-1, -2), "batch pos head k, head k d_head -> batch pos head d_head")
+    return [*(turned * z).sum(-1).unbind(-1), *squares]
 
 
-def _beside(write: Tensor, read: Tensor) -> Tensor:
-    """A write has no query axis, a read may have one."""
-    return write.unsqueeze(1) if read.ndim > write.ndim else write
+def effect_with_norms_recomputed(
+    model: HookedEncoderDecoder,
+    cache: ActivationCache,
+    readout: Readout,
+    sublayer: str,
+    change: Float[Tensor, "*copies batch target d_model"],
+) -> Float[Tensor, "*copies batch target"]:
+    """What a change of a sublayer's write does to a read-out if the norms in its way answer and no later sublayer does.
+
+    x' = x + change, and what the next norm hands on changes by gain * (normalized(x') - normalized(x)); norm after norm.
+
+    Args:
+        model: a model of any family.
+        cache: with the activations of `recomputed_norm_hooks`.
+        readout: the number that is watched.
+        sublayer: path of the step whose write changes, e.g. `decoder.0.cross_attn`.
+        change: of the write.
+    """
+    course = steps(model.cfg, "decoder")
+    place = next(index for index, step in enumerate(course) if step.name == sublayer)
+    moved = change
+    for norm in (step.name for step in course[place + 1 :] if step.kind == "norm"):
+        normalized = cache[f"{norm}.hook_normalized"].to(change.dtype)
+        stream = normalized * cache[f"{norm}.hook_scale"] + _centered(model, change)
+        moved = stream * (stream.square().mean(-1, keepdim=True) + model.cfg.eps).rsqrt() - normalized
+        change = moved * norm_gain(model, norm).to(change.dtype)
+    changed: Tensor = (moved * readout.directions).sum(-1)
+    return changed
+
+
+def _before_last_norm(cfg: ModelConfig) -> tuple[Step, ...]:
+    """What happens to the decoder's stream before its last norm."""
+    course = steps(cfg, "decoder")
+    return course[: [step.name for step in course].index(last_norm(cfg, "decoder"))]
+
+
+def _centered(model: HookedEncoderDecoder, vectors: Tensor) -> Tensor:
+    """Vectors less their means in models whose norms take means off."""
+    return vectors if model.cfg.norm == "rms" else vectors - vectors.mean(-1, keepdim=True)

@@ -1,16 +1,16 @@
-"""What does the model believe on the way, before its last layer?
+"""Lenses: what the model would say before its last layer.
 
-Three readings of an unfinished computation, which answer different questions and must not be mixed up (methods B.7, C.6):
+Three readings of an unfinished computation, which answer different questions and must not be mixed up:
 
     logit lens                decoder stream after layer l through the final norm AND unembedding, the norm's scale taken anew
                               for that stream: what the model would say if it stopped there (nostalgebraist 2020)
     accumulated attribution   the same stream under the scale of the LAST layer's norm: a running sum of direct contributions,
-                              linear, ending at the same logit
+                              linear, ending at the same logit; the running sum of `direct_logit_attribution.decompose`
     DecoderLens               the whole decoder reading the encoder's stream after layer l, through the encoder's final norm, in
                               place of the memory (Langedijk et al. 2023)
 
 Post-norm layers (BART, Marian) hand on a normed stream, and no final norm comes behind them: there the lenses read the stream as
-it is, and the accumulated attribution is the running sum of an exact split with every norm held (`direct_logit_attribution`).
+it is.
 
 The unembedding is applied to one layer at a time; tokens are then scored, and no layer x vocabulary tensor is kept.
 """
@@ -24,14 +24,14 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from interp.attribution.components import writers
-from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
+from interp.attribution.direct_logit_attribution import decompose
 from interp.attribution.logit_readout import Readout
 from interp.axes import Logits, Residual, Stack
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
-from interp.text.batch import Batch, Text, describe_generated
+from interp.text.batch import Batch
+from interp.text.tokenized_text import Text, describe_generated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,20 +50,24 @@ class Trajectory:
 
 
 def lens_hooks(model: HookedEncoderDecoder, stack: Stack) -> tuple[str, ...]:
-    """The hook points that hold a stack's stream before its layers and after each of them."""
+    """The hook points that hold a stack's stream before its layers and after each of them.
+
+    Args:
+        model: the model.
+        stack: which stack.
+    """
     last = model.cfg.n_layers(stack) - 1
     return (f"{stack}.*.hook_resid_pre", f"{stack}.{last}.hook_resid_post")
 
 
-def accumulated_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
-    """The hook points that `accumulated_attribution` reads."""
-    if model.cfg.biases:
-        return decomposition_hooks(model.cfg)
-    return (*lens_hooks(model, "decoder"), "decoder.ln_final.hook_scale")
-
-
 def streams(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack) -> Iterator[Residual]:
-    """The residual stream of a stack at every depth, from its embedding to after its last layer, never normed."""
+    """The residual stream of a stack at every depth, from its embedding to after its last layer, never normed.
+
+    Args:
+        model: the model the cache came from.
+        cache: with the activations of `lens_hooks`.
+        stack: which stack.
+    """
     depth = model.cfg.n_layers(stack)
     for layer in range(depth):
         yield cache[f"{stack}.{layer}.hook_resid_pre"]
@@ -71,7 +75,7 @@ def streams(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack) -
 
 
 def read_out(model: HookedEncoderDecoder, stream: Residual) -> Logits:
-    """The logits of an unfinished decoder stream: final norm if there is one, logit scale, unembedding and its bias, if any.
+    """The logits of an unfinished decoder stream: final norm if there is one, logit scale, unembedding and its bias.
 
     Args:
         model: the model.
@@ -79,17 +83,17 @@ def read_out(model: HookedEncoderDecoder, stream: Residual) -> Logits:
     """
     normed = _final(model, stream, "decoder")
     logits: Tensor = model.module("unembed.hook_out")(normed * model.cfg.logit_scale)
-    return logits + unembedding_bias(model) if model.cfg.biases else logits
+    return logits + unembedding_bias(model)
 
 
 def _final(model: HookedEncoderDecoder, stream: Residual, stack: Stack) -> Residual:
     """The stream through its stack's final norm; as it is in post-norm families, which have none."""
-    normed: Tensor = stream if model.cfg.norm_place == "post" else model.module(f"{stack}.ln_final")(stream)
+    normed: Tensor = model.module(f"{stack}.ln_final")(stream) if model.cfg.has_final_norm else stream
     return normed
 
 
 def logit_lens(model: HookedEncoderDecoder, cache: ActivationCache, tokens: Int[Tensor, "batch target"]) -> Trajectory:
-    """Follow one token of every decoder row through the decoder's layers with the logit lens.
+    """One token of every decoder row followed through the decoder's layers with the logit lens (nostalgebraist 2020).
 
     Args:
         model: the model the cache came from.
@@ -108,25 +112,22 @@ def accumulated_attribution(
 
     Args:
         model: the model the cache came from.
-        cache: with the activations of `accumulated_hooks(model)`.
+        cache: with the activations of `direct_logit_attribution.decomposition_hooks`.
         readout: what is read; the last depth is its value.
     """
-    if model.cfg.biases:
-        values = decompose(model, cache, readout).values
-        layers = torch.tensor([-1 if one.layer is None else one.layer for one in writers(model.cfg, "decoder")])
-        depths = range(-1, model.cfg.n_decoder_layers)
-        return torch.stack([values[..., layers <= depth].sum(-1) for depth in depths], 1)
-    read = readout.frozen(cache)
-    return torch.stack([(stream * read).sum(-1) for stream in streams(model, cache, "decoder")], 1)
+    found = decompose(model, cache, readout)
+    layers = torch.tensor([-1 if one.layer is None else one.layer for one in found.components])
+    depths = range(-1, model.cfg.n_decoder_layers)
+    return torch.stack([found.values[..., layers <= depth].sum(-1) for depth in depths], 1)
 
 
 def decoder_lens(
     model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache, tokens: Int[Tensor, "batch target"]
 ) -> Trajectory:
-    """Follow one token of every decoder row while the decoder reads ever later layers of the encoder, teacher-forced.
+    """One token of every decoder row followed while the decoder reads ever later layers of the encoder, teacher-forced.
 
-    The last depth is the model itself. Earlier memories are unlike any the decoder was trained on: that it cannot decode them is
-    no evidence that the information is absent.
+    DecoderLens (Langedijk et al. 2023). The last depth is the model itself. Earlier memories are unlike any the decoder was
+    trained on: that it cannot decode them is no evidence that the information is absent.
 
     Args:
         model: the model the cache came from.
@@ -134,11 +135,16 @@ def decoder_lens(
         cache: with the activations of `lens_hooks(model, "encoder")`.
         tokens: the token to follow in every row.
     """
-    return _trajectory((_decode(model, batch, memory) for memory in memories(model, cache)), tokens)
+    return _trajectory((_decode(model, batch, memory) for memory in encoder_outputs(model, cache)), tokens)
 
 
-def memories(model: HookedEncoderDecoder, cache: ActivationCache) -> Iterator[Residual]:
-    """What the decoder would read if the encoder ended after 0, 1, ... layers: its stream through its own final norm, if any."""
+def encoder_outputs(model: HookedEncoderDecoder, cache: ActivationCache) -> Iterator[Residual]:
+    """What the decoder would read if the encoder ended after 0, 1, ... layers: its stream through its own final norm, if any.
+
+    Args:
+        model: the model the cache came from.
+        cache: with the activations of `lens_hooks(model, "encoder")`.
+    """
     for stream in streams(model, cache, "encoder"):
         yield _final(model, stream, "encoder")
 
@@ -171,7 +177,7 @@ def decoder_lens_texts(
     assert model.tokenizer is not None
     eos = model.cfg.eos_token_id
     depths = []
-    for memory in memories(model, cache):
+    for memory in encoder_outputs(model, cache):
         generated = model.hf.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=memory),
             attention_mask=batch.attention_mask,

@@ -1,13 +1,13 @@
-"""Which number of the logits is to be explained?
+"""The number of the logits that is explained, and the direction that reads it.
 
-Every number explained here is linear in the normed final stream of the decoder, so it has a direction (methods C.1, C.3):
+Every number explained here is linear in what the decoder's last norm makes of the stream, so it has a direction (Elhage et al.
+2021), and a constant from the biases behind that norm, if there are any:
 
-    logit of w            direction_w
+    logit of w            direction_w = s * gain * W_U[w],     constant_w = s * <W_U[w], norm bias> + unembedding bias[w]
     w against a foil      direction_w - direction_foil         free of whatever raises all logits alike
     w against the mean    direction_w - mean_v direction_v     the same, without choosing a foil
 
-and its value can be read from the logits, which is what a decomposition along the direction must add up to. Families with biases
-add a constant to each: the direction's product with the last norm's bias, and the unembedding's bias.
+Its value can be read from the logits, which is what a decomposition along the direction must add up to.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.attribution.components import last_norm
-from interp.attribution.residual_stream import final_inverse_scale, wide
 from interp.axes import Logits
 from interp.errors import InputError
-from interp.model.activation_cache import ActivationCache
+from interp.families.residual_stream import last_norm
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import final_gain, logit_directions, norm_bias, norm_gain, unembedding, unembedding_bias
+from interp.model.weights import norm_gain, output_bias, unembedding, unembedding_bias
 from interp.text.batch import Batch
+
+FLOAT32_GAP = 2e-6
+"""The completeness gap that float32 reaches."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,43 +35,22 @@ class Readout:
         directions: direction read in what the decoder's last norm makes of the stream, before its gain: the stream after
             division by the norm's scale (LayerNorm: less its mean).
         values: the number itself, taken from the logits, in float32 or wider.
-        rows: direction read in the decoder's output, behind the norm's gain and bias; None in T5's family, which has no biases.
-        bias: what the unembedding's bias adds; None in T5's family.
-        constant: what the biases of the last norm and of the unembedding add together; None in T5's family.
+        norm_bias: what the bias of the last norm adds; 0 without one.
+        unembedding_bias: what the unembedding's bias adds; 0 without one.
     """
 
     directions: Float[Tensor, "batch target d_model"]
     values: Float[Tensor, "batch target"]
-    rows: Float[Tensor, "batch target d_model"] | None = None
-    bias: Float[Tensor, "batch target"] | None = None
-    constant: Float[Tensor, "batch target"] | None = None
-
-    def frozen(self, cache: ActivationCache) -> Float[Tensor, "batch target d_model"]:
-        """The directions times the inverse scale of the final norm: what a write to the stream is projected on.
-
-        In families with biases the norms in the way have means, or there are several: `direct_logit_attribution.sublayer_reads`.
-
-        Args:
-            cache: with `decoder.ln_final.hook_scale`.
-
-        Raises:
-            InputError: if the read-out is of a family with biases.
-        """
-        if self.rows is not None:
-            raise InputError(
-                "A read-out of a family with biases is seen by every sublayer in its own way; take "
-                "interp.attribution.direct_logit_attribution.sublayer_reads."
-            )
-        return self.directions * final_inverse_scale(cache).unsqueeze(-1)
-
-    def of(self, normalized: Float[Tensor, "*copies batch target d_model"]) -> Float[Tensor, "*copies batch target"]:
-        """The number, from what the last norm makes of the stream, before its gain."""
-        values: Tensor = (normalized * self.directions).sum(-1)
-        return values if self.constant is None else values + self.constant
+    norm_bias: Float[Tensor, "batch target"]
+    unembedding_bias: Float[Tensor, "batch target"]
 
 
 def label_tokens(batch: Batch) -> Int[Tensor, "batch target"]:
-    """The label of every decoder row; padded rows have token 0, and count nowhere."""
+    """The label of every decoder row; padded rows have token 0, and count nowhere.
+
+    Args:
+        batch: the prompts.
+    """
     return batch.labels.masked_fill(~batch.target_mask, 0)
 
 
@@ -94,34 +74,20 @@ def output_rows(
         model: a model of any family.
         tokens: the tokens.
     """
-    return model.cfg.logit_scale * wide(unembedding(model)[tokens]), wide(unembedding_bias(model)[tokens])
+    rows = at_least_float32(unembedding(model)[tokens])
+    return model.cfg.logit_scale * rows, at_least_float32(unembedding_bias(model)[tokens])
 
 
 def token_logit(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]) -> Readout:
-    """The logit of one token for every decoder row."""
-    values = _chosen(logits, tokens)
-    if not model.cfg.biases:
-        return Readout(wide(logit_directions(model, tokens)), values)
-    return biased_readout(model, *output_rows(model, tokens), values)
-
-
-def biased_readout(
-    model: HookedEncoderDecoder,
-    rows: Float[Tensor, "batch target d_model"],
-    bias: Float[Tensor, "batch target"],
-    values: Float[Tensor, "batch target"],
-) -> Readout:
-    """A linear read-out of the decoder's output, as one of what its last norm makes of the stream.
+    """The logit of one token for every decoder row.
 
     Args:
-        model: a model with biases.
-        rows: direction read in the decoder's output.
-        bias: what is added behind.
-        values: the number itself.
+        model: the model.
+        logits: of one forward pass.
+        tokens: the token of every row.
     """
-    last = last_norm(model.cfg, "decoder")
-    directions = rows * wide(norm_gain(model, last))
-    return Readout(directions, values, rows, bias, rows @ wide(norm_bias(model, last)) + bias)
+    directions, *biases = _token(model, tokens)
+    return Readout(directions, _chosen(logits, tokens), *biases)
 
 
 def logit_difference(
@@ -130,31 +96,60 @@ def logit_difference(
     tokens: Int[Tensor, "batch target"],
     foils: Int[Tensor, "batch target"],
 ) -> Readout:
-    """The logit of a token less the logit of its foil, for every decoder row."""
+    """The logit of a token less the logit of its foil, for every decoder row.
+
+    Args:
+        model: the model.
+        logits: of one forward pass.
+        tokens: the token of every row.
+        foils: what it is compared with.
+    """
     values = _chosen(logits, tokens) - _chosen(logits, foils)
-    if not model.cfg.biases:
-        return Readout(wide(logit_directions(model, tokens)) - wide(logit_directions(model, foils)), values)
+    return _difference(values, _token(model, tokens), _token(model, foils))
+
+
+def logit_difference_of_outputs(
+    model: HookedEncoderDecoder,
+    outputs: Float[Tensor, "*copies batch row d_model"],
+    tokens: Int[Tensor, "batch row"],
+    foils: Int[Tensor, "batch row"],
+) -> Float[Tensor, "*copies batch row"]:
+    """The same number from the decoder's outputs, without scoring the vocabulary; copies of a batch share tokens and foils.
+
+    Args:
+        model: a model of any family.
+        outputs: of the decoder, behind its last norm.
+        tokens: the token of every row.
+        foils: the token it is compared with.
+    """
     (rows, bias), (other, other_bias) = output_rows(model, tokens), output_rows(model, foils)
-    return biased_readout(model, rows - other, bias - other_bias, values)
+    return (at_least_float32(outputs) * (rows - other)).sum(-1) + (bias - other_bias)
 
 
 def logit_against_mean(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]) -> Readout:
-    """The logit of a token less the mean logit of the whole vocabulary, which no softmax can see the difference of."""
+    """The logit of a token less the mean logit of the whole vocabulary, which no softmax can see the difference of.
+
+    Args:
+        model: the model.
+        logits: of one forward pass.
+        tokens: the token of every row.
+    """
     chosen = _chosen(logits, tokens)
+    mean = at_least_float32(unembedding(model)).mean(0), at_least_float32(unembedding_bias(model)).mean()
     values = chosen - logits.mean(-1, dtype=chosen.dtype)
-    if not model.cfg.biases:
-        mean = model.cfg.logit_scale * wide(final_gain(model, "decoder")) * wide(unembedding(model)).mean(0)
-        return Readout(wide(logit_directions(model, tokens)) - mean, values)
-    rows, bias = output_rows(model, tokens)
-    rows = rows - model.cfg.logit_scale * wide(unembedding(model)).mean(0)
-    return biased_readout(model, rows, bias - wide(unembedding_bias(model)).mean(), values)
+    return _difference(values, _token(model, tokens), _terms(model, *mean))
 
 
 def largest_logit(logits: Logits, batch: Batch) -> Float[Tensor, " batch"]:
-    """The largest |logit| of every prompt over its decoder rows: the scale in which completeness gaps are given."""
+    """The largest |logit| of every prompt over its decoder rows: the scale in which completeness gaps are given.
+
+    Args:
+        logits: of one forward pass.
+        batch: its prompts.
+    """
     low, high = logits.aminmax(dim=-1)
     largest = torch.maximum(-low, high).masked_fill(~batch.target_mask, 0.0)
-    return wide(largest).amax(-1)
+    return at_least_float32(largest).amax(-1)
 
 
 def completeness_gap(
@@ -170,7 +165,7 @@ def completeness_gap(
 
     Returns:
         max over rows of |total - value| / max |logit|. About 1e-7 to 1e-6 in float32; 1e-2 in bfloat16, where the stream
-        itself is rounded after every addition (methods 0.1).
+        itself is rounded after every addition.
     """
     difference = (total - readout.values).abs().masked_fill(~batch.target_mask, 0.0)
     return difference.amax(-1) / largest
@@ -178,6 +173,10 @@ def completeness_gap(
 
 def one_token(model: HookedEncoderDecoder, text: str) -> int:
     """The id of a text that is one piece for the tokenizer, for foils and answers given by name.
+
+    Args:
+        model: the model, with a tokenizer.
+        text: the text.
 
     Raises:
         InputError: if the text has no piece, or more than one; a sum over several pieces is not linear in the stream.
@@ -195,4 +194,34 @@ def one_token(model: HookedEncoderDecoder, text: str) -> int:
 
 
 def _chosen(logits: Logits, tokens: Int[Tensor, "batch target"]) -> Float[Tensor, "batch target"]:
-    return wide(logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))
+    return at_least_float32(logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """A copy of the tensor in float32, or itself if it is no narrower: half-precision activations are decomposed in float32.
+
+    Args:
+        tensor: any tensor.
+    """
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+_Terms = tuple[Tensor, Tensor, Tensor]
+"""Direction, what the last norm's bias adds, what the unembedding's bias adds."""
+
+
+def _token(model: HookedEncoderDecoder, tokens: Int[Tensor, "batch target"]) -> _Terms:
+    rows, bias = unembedding(model)[tokens], unembedding_bias(model)[tokens]
+    return _terms(model, at_least_float32(rows), at_least_float32(bias))
+
+
+def _terms(model: HookedEncoderDecoder, rows: Float[Tensor, "*rows d_model"], bias: Float[Tensor, "*rows"]) -> _Terms:
+    """Of a linear read-out of the decoder's output, before the logit scale."""
+    last, scale = last_norm(model.cfg, "decoder"), model.cfg.logit_scale
+    gain, norm = at_least_float32(norm_gain(model, last)), at_least_float32(output_bias(model, last))
+    return scale * gain * rows, scale * rows @ norm, bias
+
+
+def _difference(values: Tensor, one: _Terms, other: _Terms) -> Readout:
+    directions, *biases = (first - second for first, second in zip(one, other, strict=True))
+    return Readout(directions, values, *biases)

@@ -1,4 +1,4 @@
-"""What does a decoder neuron write, and when? Feed-forward layers as key-value memories (Geva et al. 2021).
+"""Neurons of the decoder: what each writes, when, and what it contributes. MLPs as key-value memories (Geva et al. 2021).
 
 A decoder MLP is sum_n post_n v_n, with v_n the rows of W_out. Read by the unembedding, under the gain of the final norm and the
 logit scale, a value is a vector of logits
@@ -9,7 +9,7 @@ LayerNorm also takes the value's mean off. In post-norm families the norm that r
 
 A gated layer's post may be negative, so both ends of that vector are shown. Whether the vector says anything is judged against
 random directions of the same length in the span of the layer's values: a value that is no more extreme over the vocabulary than
-these has no tokens of its own. What a neuron contributes to one read-out is `source_attribution.neuron_contributions`.
+these has no tokens of its own.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.attribution.components import norm_behind
+from interp.families.residual_stream import norm_behind
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain, unembedding
@@ -67,15 +67,38 @@ class Triggers:
 
 
 def values(model: HookedEncoderDecoder, layer: int) -> Float[Tensor, "d_mlp d_model"]:
-    """W_out of a decoder layer: what every neuron writes at activation 1."""
+    """W_out of a decoder layer: what every neuron writes at activation 1.
+
+    Args:
+        model: the model.
+        layer: decoder layer.
+    """
     weight: Tensor = model.module(f"decoder.{layer}.mlp.hook_post").weight  # type: ignore[assignment]
     return weight.t()
+
+
+def neuron_contributions(
+    model: HookedEncoderDecoder, cache: ActivationCache, layer: int, direction: Float[Tensor, "batch target d_model"]
+) -> Float[Tensor, "batch target d_mlp"]:
+    """One decoder MLP over its neurons: post_n <W_out[n], direction>.
+
+    Args:
+        model: the model the cache came from.
+        cache: with `decoder.{layer}.mlp.hook_post`.
+        layer: decoder layer.
+        direction: for every decoder row the direction that reads what the MLP writes (`frozen_norms.sublayer_directions`).
+
+    Returns:
+        Contributions whose sum over neurons is the MLP's contribution. A neuron of a gated layer may be negative.
+    """
+    W_out = values(model, layer).to(direction.dtype)
+    return cache[f"decoder.{layer}.mlp.hook_post"] * torch.matmul(direction, W_out.t())
 
 
 def project_values(
     model: HookedEncoderDecoder, layer: int, neurons: Int[Tensor, " neuron"], top: int = 10
 ) -> Projections:
-    """Which tokens the values of some neurons raise and lower.
+    """The tokens that the values of some neurons raise and lower.
 
     Args:
         model: the model.
@@ -92,6 +115,13 @@ def random_projections(
     """The null for `project_values`: for every neuron a random direction of its value's length in the span of all values.
 
     The direction is a sum of the layer's values with independent normal weights.
+
+    Args:
+        model: the model.
+        layer: decoder layer.
+        neurons: which neurons.
+        seed: of the random weights.
+        top: tokens kept at each end.
     """
     generator = torch.Generator().manual_seed(seed)
     W_out = values(model, layer)
@@ -141,6 +171,11 @@ def active_share(cache: ActivationCache, batch: Batch, layer: int) -> Float[Tens
     """Share of a layer's neurons that are not zero, over the rows of every prompt (3 % in T5-base: Li et al. 2023).
 
     Of a ReLU layer it is sparsity; a gated GELU layer is hardly ever exactly zero.
+
+    Args:
+        cache: with `decoder.{layer}.mlp.hook_post`.
+        batch: the prompts of the cache; padded rows do not count.
+        layer: decoder layer.
     """
     active = (cache[f"decoder.{layer}.mlp.hook_post"] != 0).float().mean(-1)
     shares: Tensor = (active * batch.target_mask).sum(1) / batch.target_mask.sum(1)

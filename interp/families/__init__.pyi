@@ -1,7 +1,11 @@
 from .config import ModelConfig as ModelConfig
+from .host_config import read_config as read_config
+from .residual_stream import Step as Step
+from .residual_stream import steps as steps
+from .sites import Host as Host
+from .sites import NormPlace as NormPlace
 from .sites import Site as Site
 from .sites import StackSites as StackSites
 from .table import FAMILIES as FAMILIES
 from .table import Family as Family
 from .table import family_of as family_of
-from .table import read_config as read_config

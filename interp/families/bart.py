@@ -14,23 +14,46 @@ In post-norm layers the residual stream is what each norm hands on, x <- norm(x 
 written to it. Marian and Pegasus scale embeddings outside the embedding module; `hook_embed` is the scaled value everywhere.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from interp.axes import Stack
-from interp.families.sites import Site, StackSites
+from interp.families.sites import Host, NormPlace, Site, StackSites
 
-NormPlace = Literal["pre", "post"]
+if TYPE_CHECKING:
+    from interp.axes import Stack
+
+BART_HOST = Host(
+    unembed="lm_head",
+    projections=("q_proj", "k_proj", "v_proj", "out_proj"),
+    norm="layer",
+    scaled_scores=True,
+    biases=True,
+    activation="activation_function",
+    attributes={
+        "n_encoder_layers": "encoder_layers",
+        "n_decoder_layers": "decoder_layers",
+        "n_encoder_heads": "encoder_attention_heads",
+        "n_decoder_heads": "decoder_attention_heads",
+        "d_encoder_mlp": "encoder_ffn_dim",
+        "d_decoder_mlp": "decoder_ffn_dim",
+        "act_fn": "activation_function",
+        "max_positions": "max_position_embeddings",
+    },
+    # Epsilon is the default of torch's LayerNorm, which this host never changes.
+    constants={
+        "gated_mlp": False,
+        "eps": 1e-5,
+        "relative_attention_num_buckets": 0,
+        "relative_attention_max_distance": 0,
+    },
+)
 
 
-def bart_stacks(
-    norm: NormPlace, embedding_norm: bool, final_norm: bool, scaled_outside: bool
-) -> dict[Stack, StackSites]:
-    """The sites of both stacks.
+def bart_stacks(norm_place: NormPlace, embedding_norm: bool, scaled_outside: bool) -> "dict[Stack, StackSites]":
+    """The sites of both stacks; pre-norm stacks end with a norm of their own.
 
     Args:
-        norm: whether sublayers norm what they read (`pre`) or what they leave (`post`).
+        norm_place: whether sublayers norm what they read or what they leave.
         embedding_norm: whether the embedding is normed before the first layer.
-        final_norm: whether each stack ends with a norm of its own.
         scaled_outside: whether the host scales embeddings outside the embedding module.
     """
     before = {
@@ -39,8 +62,8 @@ def bart_stacks(
     }
     if embedding_norm:
         before["ln_embed"] = Site("layernorm_embedding", "norm")
-    after = {"ln_final": Site("layer_norm", "norm")} if final_norm else {}
-    build = _pre_norm_layer if norm == "pre" else _post_norm_layer
+    after = {"ln_final": Site("layer_norm", "norm")} if norm_place == "pre" else {}
+    build = _pre_norm_layer if norm_place == "pre" else _post_norm_layer
     return {
         "encoder": StackSites("model.encoder", before, build(cross=False), after),
         "decoder": StackSites("model.decoder", before, build(cross=True), after),

@@ -1,11 +1,12 @@
 """The facts of one model, whatever its family: two depths, two numbers of heads, how positions enter, where norms are."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from interp.axes import AttentionKind, Stack
-from interp.errors import InputError
-from interp.families.bart import NormPlace
+from interp.families.sites import NormPlace
+
+if TYPE_CHECKING:
+    from interp.axes import AttentionKind, Stack
 
 Positions = Literal["relative", "learned", "sinusoidal"]
 
@@ -74,33 +75,57 @@ class ModelConfig:
     biases: bool = False
     max_positions: int = 10**9
 
-    def n_layers(self, stack: Stack) -> int:
-        """Depth of one stack."""
+    def n_layers(self, stack: "Stack") -> int:
+        """Depth of one stack.
+
+        Args:
+            stack: which stack.
+        """
         return self.n_encoder_layers if stack == "encoder" else self.n_decoder_layers
 
-    def heads_of(self, kind: AttentionKind) -> int:
-        """Heads of a layer of one kind of attention; cross-attention has those of the decoder."""
+    def heads_of(self, kind: "AttentionKind") -> int:
+        """Heads of a layer of one kind of attention; cross-attention has those of the decoder.
+
+        Args:
+            kind: which attention.
+        """
         return self.n_encoder_heads if kind == "encoder" else self.n_decoder_heads
 
-    def d_head_of(self, kind: AttentionKind) -> int:
-        """Width of a query, key or value of one kind of attention."""
+    def d_head_of(self, kind: "AttentionKind") -> int:
+        """Width of a query, key or value of one kind of attention.
+
+        Args:
+            kind: which attention.
+        """
         return self.d_encoder_head if kind == "encoder" else self.d_decoder_head
 
-    def d_mlp_of(self, stack: Stack) -> int:
-        """Neurons of a feed-forward layer of one stack."""
+    def d_mlp_of(self, stack: "Stack") -> int:
+        """Neurons of a feed-forward layer of one stack.
+
+        Args:
+            stack: which stack.
+        """
         return self.d_encoder_mlp if stack == "encoder" else self.d_decoder_mlp
 
-    def layers_of(self, kind: AttentionKind) -> int:
-        """Layers that have one kind of attention."""
-        return self.n_encoder_layers if kind == "encoder" else self.n_decoder_layers
+    def layers_of(self, kind: "AttentionKind") -> int:
+        """Layers that have one kind of attention.
+
+        Args:
+            kind: which attention.
+        """
+        return self.n_layers("encoder" if kind == "encoder" else "decoder")
 
     @property
     def reads_prefixes(self) -> bool:
         """Whether a model was made for task prefixes in its texts: T5's relatives were; BART and its relatives were not."""
         return self.positions == "relative"
 
-    def attention_scale(self, kind: AttentionKind) -> float:
-        """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family."""
+    def attention_scale(self, kind: "AttentionKind") -> float:
+        """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family.
+
+        Args:
+            kind: which attention.
+        """
         return float(self.d_head_of(kind) ** -0.5) if self.scaled_scores else 1.0
 
     @property
@@ -114,38 +139,13 @@ class ModelConfig:
         return self.positions == "relative" and self.norm_place == "pre" and not self.biases
 
     @property
-    def n_heads(self) -> int:
-        """Heads of every layer, in models whose stacks have equally many; `heads_of` serves all models.
+    def logits_are_linear(self) -> bool:
+        """Whether logits, under one scale, are linear in the decoder's stream: RMS norms before sublayers, and no biases."""
+        return self.norm == "rms" and self.norm_place == "pre" and not self.biases
 
-        Raises:
-            InputError: if the stacks have different numbers.
-        """
-        return self._of_both("n_{}_heads")
-
-    @property
-    def d_head(self) -> int:
-        """Width of a head, in models whose stacks agree; `d_head_of` serves all models.
-
-        Raises:
-            InputError: if the stacks have heads of different widths.
-        """
-        return self._of_both("d_{}_head")
-
-    @property
-    def d_mlp(self) -> int:
-        """Neurons of a feed-forward layer, in models whose stacks agree; `d_mlp_of` serves all models.
-
-        Raises:
-            InputError: if the stacks have feed-forward layers of different widths.
-        """
-        return self._of_both("d_{}_mlp")
-
-    def _of_both(self, attribute: str) -> int:
-        names = [attribute.format(stack) for stack in ("encoder", "decoder")]
-        encoder, decoder = (int(getattr(self, name)) for name in names)
-        if encoder != decoder:
-            raise InputError(f"This model has {names[0]}={encoder} and {names[1]}={decoder}; ask for one of them.")
-        return encoder
+    def describe_logit_path(self) -> str:
+        """The attributes that `logits_are_linear` asks for, as this model has them."""
+        return f"norm={self.norm!r}, norm_place={self.norm_place!r} and biases={self.biases}"
 
     def describe_heads(self) -> str:
         """Number and width of the heads in words, of both stacks where they differ."""

@@ -1,8 +1,11 @@
-"""Sites: where in the host's module tree an activation is found, and from which side."""
+"""Sites: where in the host's module tree an activation is found, and from which side; and what hosts of one kind share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+NormPlace = Literal["pre", "post"]
+"""Whether sublayers norm what they read (`pre`) or what they leave (`post`)."""
 
 Side = Literal[
     "input",
@@ -64,3 +67,28 @@ class StackSites:
     before: Mapping[str, Site]
     layer: Mapping[str, Site]
     after: Mapping[str, Site]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the models of one kind of host code share.
+
+    Attributes:
+        unembed: path of the unembedding module.
+        projections: names of the query, key, value and output projections in an attention module.
+        norm: `rms` (no mean, no bias) or `layer`.
+        scaled_scores: whether the query-key product is divided by the square root of a head's width.
+        biases: whether projections and norms have biases.
+        activation: attribute of the host's configuration by which users choose the activation function.
+        attributes: fact of `ModelConfig` -> attribute of the host's configuration that holds it.
+        constants: fact of `ModelConfig` -> its value, where the host's code fixes it.
+    """
+
+    unembed: str
+    projections: tuple[str, str, str, str]
+    norm: Literal["rms", "layer"]
+    scaled_scores: bool
+    biases: bool
+    activation: str
+    attributes: Mapping[str, str]
+    constants: Mapping[str, Any]

@@ -6,8 +6,37 @@ one table a layer); cross-attention has none. T5 multiplies the decoder output b
 `scale_decoder_outputs`, MT5 never does, UMT5 always does.
 """
 
-from interp.axes import Stack
-from interp.families.sites import Site, StackSites
+from typing import TYPE_CHECKING
+
+from interp.families.sites import Host, Site, StackSites
+
+if TYPE_CHECKING:
+    from interp.axes import Stack
+
+T5_HOST = Host(
+    unembed="lm_head",
+    projections=("q", "k", "v", "o"),
+    norm="rms",
+    scaled_scores=False,
+    biases=False,
+    activation="feed_forward_proj",
+    attributes={
+        "n_encoder_layers": "num_layers",
+        "n_decoder_layers": "num_decoder_layers",
+        "n_encoder_heads": "num_heads",
+        "n_decoder_heads": "num_heads",
+        "d_encoder_head": "d_kv",
+        "d_decoder_head": "d_kv",
+        "d_encoder_mlp": "d_ff",
+        "d_decoder_mlp": "d_ff",
+        "act_fn": "dense_act_fn",
+        "gated_mlp": "is_gated_act",
+        "eps": "layer_norm_epsilon",
+        "relative_attention_num_buckets": "relative_attention_num_buckets",
+        "relative_attention_max_distance": "relative_attention_max_distance",
+    },
+    constants={},
+)
 
 
 def _t5_feed_forward(sublayer: int, norm: str) -> dict[str, Site]:
@@ -45,7 +74,7 @@ def _t5_cross_attention() -> dict[str, Site]:
     }
 
 
-def t5_stacks(bias_per_layer: bool) -> dict[Stack, StackSites]:
+def t5_stacks(bias_per_layer: bool) -> "dict[Stack, StackSites]":
     """The sites of both stacks.
 
     Args:

@@ -5,13 +5,14 @@ from .hubness import csls as csls
 from .hubness import occurrences as occurrences
 from .hubness import skewness as skewness
 from .intrinsic_dimension import two_nn as two_nn
+from .intrinsic_dimension import two_nn_at_sizes as two_nn_at_sizes
 from .isotropy import cosine_matrix as cosine_matrix
 from .isotropy import iso_score as iso_score
 from .isotropy import mean_cosine as mean_cosine
 from .isotropy import participation_ratio as participation_ratio
 from .isotropy import principal_map as principal_map
 from .isotropy import spectrum as spectrum
-from .nearest_neighbors import mutual_neighbours as mutual_neighbours
+from .nearest_neighbors import Neighbors as Neighbors
+from .nearest_neighbors import mutual_neighbors as mutual_neighbors
 from .nearest_neighbors import nearest as nearest
 from .representation_similarity import agreement as agreement
-from .representation_similarity import linear_cka as linear_cka

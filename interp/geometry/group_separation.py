@@ -11,30 +11,33 @@ Chance is the permutation of labels over items, p = (1 + #{null ≥ observed}) /
 groups; two copies of one item are no pair, because their cosine of 1 says nothing about the group.
 """
 
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from interp.statistics.ties import shares_of_largest
+
 _BLOCK = 2**20
-"""Numbers held at once per array of labellings or resamples."""
+"""Numbers held at once per array of labelings or resamples."""
 
-# Equal labellings must count as equal in spite of another order of summation.
+# Equal labelings must count as equal in spite of another order of summation, and in spite of near-ties that are shared out a
+# little otherwise: hits are all but whole numbers.
 _EQUAL = 1e-12
+_EQUAL_HITS = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Separation:
+class Separation(NamedTuple):
     """How far groups lie apart.
 
     Attributes:
         within: mean cosine of pairs of one group.
         between: mean cosine of pairs of different groups.
         effect: their difference.
-        cohens_d: the difference in pooled standard deviations of pair cosines; pairs that share an item are not
-            independent, so this is a size and no test.
+        cohens_d: the difference in pooled standard deviations of pair cosines; pairs that share an item are not independent, so
+            this is a size and no test.
         silhouette: mean silhouette width with cosine distance; items alone in their group count 0, as in scikit-learn.
-        leave_one_out: share of items whose nearest other item is of their group; ties count as their fair share.
+        leave_one_out: share of items whose nearest other item is of their group; near-ties count in part.
     """
 
     within: float
@@ -45,36 +48,28 @@ class Separation:
     leave_one_out: float
 
 
-FIELDS = tuple(field.name for field in fields(Separation))
-
-
-@dataclass(frozen=True, slots=True)
-class SeparationTest:
+class SeparationTest(NamedTuple):
     """A separation with its uncertainty.
 
     Attributes:
         observed: the statistics.
         low: lower bounds of their bootstrap intervals; NaN without resamples.
         high: upper bounds.
-        p_effect: one-sided p-value of the effect under permuted labels.
-        p_silhouette: that of the silhouette.
-        p_leave_one_out: that of the leave-one-out accuracy.
+        p_values: statistic -> one-sided p-value under permuted labels, of effect, silhouette and leave-one-out accuracy.
         chance: leave-one-out accuracy of random labels, on average.
-        permutations: number of random labellings.
+        permutations: number of random labelings.
     """
 
     observed: Separation
     low: Separation
     high: Separation
-    p_effect: float
-    p_silhouette: float
-    p_leave_one_out: float
+    p_values: dict[str, float]
     chance: float
     permutations: int
 
 
 def separation(cosines: Float[np.ndarray, "item item"], groups: Int[np.ndarray, " item"]) -> Separation:
-    """The statistics of one labelling.
+    """The statistics of one labeling (Cohen 1988; Rousseeuw 1987).
 
     Args:
         cosines: cosine matrix of the items.
@@ -89,7 +84,7 @@ def separation(cosines: Float[np.ndarray, "item item"], groups: Int[np.ndarray, 
             f"Comparing groups needs at least two groups, one of them with two items; got sizes {sizes.tolist()}."
         )
     everyone = np.ones((1, len(groups)))
-    return _as_separation(_statistics(cosines, groups[None], everyone, _nearest(cosines, everyone))[0])
+    return Separation(*_statistics(cosines, groups[None], everyone, _nearest(cosines, everyone))[0].tolist())
 
 
 def separation_test(
@@ -100,13 +95,13 @@ def separation_test(
     resamples: int = 2_000,
     level: float = 0.95,
 ) -> SeparationTest:
-    """The statistics of one labelling with permutation p-values and bootstrap intervals.
+    """The statistics of one labeling with permutation p-values and bootstrap intervals.
 
     Args:
         cosines: cosine matrix of the items.
         groups: group of every item, numbered from 0.
         seed: of permutations and resamples.
-        permutations: random labellings.
+        permutations: random labelings.
         resamples: bootstrap resamples of the items, drawn within every group.
         level: of the percentile intervals.
 
@@ -117,15 +112,13 @@ def separation_test(
     generator = np.random.default_rng(seed)
     exceeding = _exceeding(cosines, groups, observed, permutations, generator)
     low, high = _interval(cosines, groups, resamples, level, generator)
-    p_values = dict(zip(FIELDS, (1 + exceeding) / (1 + permutations), strict=True))
+    p_values = dict(zip(Separation._fields, ((1 + exceeding) / (1 + permutations)).tolist(), strict=True))
     sizes = np.bincount(groups)
     return SeparationTest(
         observed=observed,
         low=low,
         high=high,
-        p_effect=float(p_values["effect"]),
-        p_silhouette=float(p_values["silhouette"]),
-        p_leave_one_out=float(p_values["leave_one_out"]),
+        p_values={name: p_values[name] for name in ("effect", "silhouette", "leave_one_out")},
         chance=float((sizes * (sizes - 1)).sum() / (len(groups) * (len(groups) - 1))),
         permutations=permutations,
     )
@@ -134,14 +127,14 @@ def separation_test(
 def _exceeding(
     cosines: np.ndarray, groups: np.ndarray, observed: Separation, permutations: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """How many random labellings reach the observed statistics [field]."""
+    """How many random labelings reach the observed statistics [field]."""
     everyone = np.ones((1, len(groups)))
     nearest = _nearest(cosines, everyone)
-    reference = np.array([getattr(observed, name) for name in FIELDS])
-    exceeding = np.zeros(len(FIELDS), dtype=np.int64)
+    exceeding = np.zeros(len(observed), dtype=np.int64)
+    bar = np.array(observed) - [*[_EQUAL] * (len(observed) - 1), _EQUAL_HITS / len(groups)]
     for size in _blocks(permutations, len(groups)):
         shuffled = generator.permuted(np.tile(groups, (size, 1)), axis=1)
-        exceeding += (_statistics(cosines, shuffled, everyone, nearest) >= reference - _EQUAL).sum(axis=0)
+        exceeding += (_statistics(cosines, shuffled, everyone, nearest) >= bar).sum(axis=0)
     return exceeding
 
 
@@ -149,13 +142,13 @@ def _interval(
     cosines: np.ndarray, groups: np.ndarray, resamples: int, level: float, generator: np.random.Generator
 ) -> tuple[Separation, Separation]:
     """Percentile bounds over resamples of the items."""
-    draws = np.full((1, len(FIELDS)), np.nan) if resamples == 0 else np.empty((0, len(FIELDS)))
+    draws = [np.full((1, len(Separation._fields)), np.nan)]
     for size in _blocks(resamples, len(groups)):
         counts = _resample(groups, size, generator)
-        drawn = _statistics(cosines, np.tile(groups, (size, 1)), counts, _nearest(cosines, counts))
-        draws = np.concatenate([draws, drawn])
-    low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0) if resamples else draws[[0, 0]]
-    return _as_separation(low), _as_separation(high)
+        draws.append(_statistics(cosines, np.tile(groups, (size, 1)), counts, _nearest(cosines, counts)))
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    bounds = np.nanquantile(np.concatenate(draws), tails, axis=0) if resamples else draws[0][[0, 0]]
+    return Separation(*bounds[0].tolist()), Separation(*bounds[1].tolist())
 
 
 def _blocks(total: int, n_items: int) -> list[int]:
@@ -172,21 +165,14 @@ def _resample(groups: np.ndarray, size: int, generator: np.random.Generator) -> 
     return counts
 
 
-def _as_separation(row: np.ndarray) -> Separation:
-    return Separation(*(float(value) for value in row))
-
-
 def _nearest(cosines: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Weight 1 on the nearest other item among those drawn, shared between ties: [draw item item]."""
+    """Weight 1 on the nearest other item among those drawn, shared between near-ties: [draw item item]."""
     others = (counts[:, None, :] > 0) & ~np.eye(len(cosines), dtype=bool)
-    masked = np.where(others, cosines, -np.inf)
-    tied = others & (masked >= masked.max(axis=2, keepdims=True) - _EQUAL)
-    shares: np.ndarray = tied / np.maximum(tied.sum(axis=2, keepdims=True), 1)
-    return shares
+    return shares_of_largest(np.where(others, cosines, -np.inf), 1)
 
 
 def _statistics(cosines: np.ndarray, labels: np.ndarray, counts: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-    """Statistics [draw field] of labellings [draw item], item counts [draw item] and nearest items."""
+    """Statistics [draw field] of labelings [draw item], item counts [draw item] and nearest items."""
     member = (labels[:, :, None] == np.arange(labels.max() + 1)).astype(np.float64)  # draw item group
     own = member * counts[:, :, None]
     off_diagonal = cosines - np.diag(np.diag(cosines))

@@ -1,7 +1,7 @@
 """How many numbers does it take to say where a point of the cloud lies, nearby?
 
-TwoNN (Facco et al. 2017, Scientific Reports 7:12140): with r1 and r2 the distances to the nearest and second nearest other
-point, μ = r2 / r1 follows a Pareto law with exponent d if density is even over that reach:
+TwoNN (Facco et al. 2017): with r1 and r2 the distances to the nearest and second nearest other point, μ = r2 / r1 follows a
+Pareto law with exponent d if density is even over that reach:
 
     likelihood   d = (N - 1) / Σ ln μ
     regression   slope through the origin of -ln(1 - F(μ)) on ln μ, the largest tenth of μ left out
@@ -16,25 +16,29 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.neighbors import NearestNeighbors
 
+from interp.statistics.ties import TOLERANCE
+
 Method = Literal["likelihood", "regression"]
 
 _KEPT = 0.9
 
 
 def two_nn(vectors: Float[np.ndarray, "item feature"], method: Method = "likelihood") -> float:
-    """Intrinsic dimension by the two nearest neighbours; NaN for fewer than three different points.
+    """Intrinsic dimension by the two nearest neighbors; NaN for fewer than three different points (Facco et al. 2017).
 
     Args:
-        vectors: points; copies of a point are taken once, since their μ is not defined.
+        vectors: points; copies of a point, equal but for rounding, are taken once, since their μ is not defined.
         method: see the module.
     """
     points = np.unique(vectors.astype(np.float64), axis=0)
     if len(points) < 3:
         return float("nan")
-    distances, _ = NearestNeighbors(n_neighbors=3, algorithm="brute").fit(points).kneighbors(points)
-    # Points so close that their distance rounds to zero are copies as well.
-    near = distances[distances[:, 1] > 0]
-    log_ratio = np.sort(np.log(near[:, 2] / near[:, 1]))
+    distances, others = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(points).kneighbors()
+    reach = TOLERANCE * np.sqrt(points.var(axis=0).sum())
+    copies = ((distances <= reach) & (others < np.arange(len(points))[:, None])).any(axis=1)
+    if copies.any():
+        return two_nn(points[~copies], method)
+    log_ratio = np.sort(np.log(distances[:, 1] / distances[:, 0]))
     if method == "likelihood":
         return float((len(log_ratio) - 1) / log_ratio.sum()) if log_ratio.sum() > 0 else float("nan")
     kept = log_ratio[: int(_KEPT * len(log_ratio))]
@@ -45,9 +49,15 @@ def two_nn(vectors: Float[np.ndarray, "item feature"], method: Method = "likelih
 def two_nn_at_sizes(
     vectors: Float[np.ndarray, "item feature"], sizes: tuple[int, ...], seed: int, method: Method = "likelihood"
 ) -> Float[np.ndarray, " size"]:
-    """The estimate on random samples of several sizes; NaN where there are fewer points than the size.
+    """The estimate on random samples of several sizes; NaN where there are fewer points than the size (Facco et al. 2017).
 
     A smaller sample is the beginning of a larger one, so that sizes differ by their points alone.
+
+    Args:
+        vectors: points.
+        sizes: of the samples.
+        seed: of the order in which points are drawn.
+        method: see the module.
     """
     order = np.random.default_rng(seed).permutation(len(vectors))
     return np.array([two_nn(vectors[order[:size]], method) if size <= len(vectors) else np.nan for size in sizes])

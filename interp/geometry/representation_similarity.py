@@ -3,11 +3,11 @@
 A space of n items becomes a symmetric n x n matrix with an empty diagonal; two spaces are compared by the correlation of their
 matrices, <A, B> / sqrt(<A, A> <B, B>), and chance is a shuffling of the items of one of them (Mantel 1967):
 
-    debiased CKA   A = the U-centred Gram matrix: its products are unbiased for few items     Song et al. 2012
-    RSA            A = centred ranks of the cosine distances of the centred items: Spearman's ρ  Kriegeskorte et al. 2008
+    debiased CKA   A = the U-centered Gram matrix: its products are unbiased for few items     Song et al. 2012
+    RSA            A = centered ranks of the cosine distances of the centered items: Spearman's ρ  Kriegeskorte et al. 2008
 
-Linear CKA itself (Kornblith et al. 2019, arXiv:1905.00414) is ‖YᵀX‖² / (‖XᵀX‖ ‖YᵀY‖) of centred columns; with fewer items than
-features it is near 1 for unrelated spaces, so it serves as a check only. All three ignore rotation and scale.
+Both ignore rotation and scale. Linear CKA without debiasing (Kornblith et al. 2019) is near 1 even for unrelated spaces if there
+are fewer items than features, so it is not offered.
 """
 
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ import scipy.stats
 from jaxtyping import Float
 
 from interp.geometry.isotropy import cosine_matrix
+from interp.statistics.ties import merge_ties
 
 Vectors = Float[np.ndarray, "item feature"]
 Arrangement = Float[np.ndarray, "item item"]
 
-
-def linear_cka(first: Float[np.ndarray, "item one_feature"], second: Float[np.ndarray, "item other_feature"]) -> float:
-    """Linear centred kernel alignment, biased upwards for few items; NaN if a space has no variance."""
-    x, y = (vectors - vectors.mean(axis=0) for vectors in (first.astype(np.float64), second.astype(np.float64)))
-    scale = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
-    return float(np.square(y.T @ x).sum() / scale) if scale > 0 else float("nan")
+# There are many pairs, so their distances lie close together: equal are those that differ in the last bits of float64.
+_EQUAL = 1e-10
 
 
 def gram_arrangement(vectors: Vectors) -> Arrangement:
-    """The U-centred Gram matrix of the items (Székely and Rizzo 2014), for debiased CKA.
+    """The U-centered Gram matrix of the items, for debiased CKA (Székely and Rizzo 2014; Song et al. 2012).
+
+    Args:
+        vectors: the items in one space.
 
     Raises:
         ValueError: for fewer than four items.
@@ -39,19 +39,21 @@ def gram_arrangement(vectors: Vectors) -> Arrangement:
     n_items = len(vectors)
     if n_items < 4:
         raise ValueError(f"Debiased CKA needs at least four items; got {n_items}.")
-    wide = vectors.astype(np.float64)
     # A common shift changes nothing in exact arithmetic; taking it out first keeps the digits.
-    wide = wide - wide.mean(axis=0)
+    wide = vectors - vectors.mean(axis=0, dtype=np.float64)
     gram = wide @ wide.T
     np.fill_diagonal(gram, 0.0)
     rows = gram.sum(axis=0) / (n_items - 2)
-    centred = gram - rows[:, None] - rows[None, :] + gram.sum() / ((n_items - 1) * (n_items - 2))
-    arrangement: np.ndarray = centred - np.diag(np.diag(centred))
-    return arrangement
+    centered = gram - rows[:, None] - rows[None, :] + gram.sum() / ((n_items - 1) * (n_items - 2))
+    np.fill_diagonal(centered, 0.0)
+    return np.asarray(centered)
 
 
 def rank_arrangement(vectors: Vectors) -> Arrangement:
-    """Centred ranks of the cosine distances of all pairs of items, items centred first, for RSA.
+    """Centered ranks of the cosine distances of all pairs of items, items centered first, for RSA (Kriegeskorte et al. 2008).
+
+    Args:
+        vectors: the items in one space.
 
     Raises:
         ValueError: for fewer than three items.
@@ -61,8 +63,7 @@ def rank_arrangement(vectors: Vectors) -> Arrangement:
         raise ValueError(f"Comparing arrangements needs at least three items; got {n_items}.")
     distances = 1.0 - cosine_matrix(vectors - vectors.mean(axis=0, dtype=np.float64))
     upper = np.triu_indices(n_items, 1)
-    # Distances that differ in the last bits only are equal.
-    ranks = scipy.stats.rankdata(np.round(distances[upper], 12))
+    ranks = scipy.stats.rankdata(merge_ties(distances[upper], _EQUAL))
     matrix = np.zeros((n_items, n_items))
     matrix[upper] = ranks - ranks.mean()
     return matrix + matrix.T
@@ -87,7 +88,7 @@ def agreement(
     seed: int,
     permutations: int = 999,
 ) -> Agreement:
-    """Compare spaces, and say how often shuffled items agree as well.
+    """Correlation of arrangements, and how often shuffled items agree as well (Mantel 1967).
 
     Args:
         first: arrangements of the items in some spaces.
@@ -100,7 +101,7 @@ def agreement(
     exceeding = np.zeros(observed.shape, dtype=np.int64)
     if permutations:
         for products in _shuffled_products(first, second, np.random.default_rng(seed), permutations):
-            exceeding += _correlation(products, scale) >= observed - 1e-12
+            exceeding += _correlation(products, scale) >= observed - _EQUAL
     p_value = np.where(np.isnan(observed) | (permutations == 0), np.nan, (1 + exceeding) / (1 + permutations))
     return Agreement(observed, p_value)
 
@@ -112,16 +113,14 @@ def _rows(arrangements: np.ndarray) -> np.ndarray:
 
 def _norms(arrangements: np.ndarray) -> Float[np.ndarray, " space"]:
     """Shuffling items does not change them."""
-    norms: np.ndarray = np.linalg.norm(_rows(arrangements), axis=1)
-    return norms
+    return np.asarray(np.linalg.norm(_rows(arrangements), axis=1))
 
 
 def _correlation(
     products: Float[np.ndarray, "first second"], scale: Float[np.ndarray, "first second"]
 ) -> Float[np.ndarray, "first second"]:
     ratio = np.divide(products, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
-    correlation: np.ndarray = np.clip(ratio, -1.0, 1.0)
-    return correlation
+    return np.asarray(np.clip(ratio, -1.0, 1.0))
 
 
 def _shuffled_products(

@@ -8,9 +8,7 @@ matter: without the mask the decoder would lose its causality without a word.
     scores = q k^T * scaling + position bias + mask;  pattern = softmax(scores);  z = pattern v
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,8 +21,7 @@ from interp.hooks.hook_point import HookPoint
 IMPLEMENTATION = "interp"
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionPoints:
+class AttentionPoints(NamedTuple):
     """The hook points of one attention module; q, k, v, z are [batch pos head d_head], the others [batch head query key]."""
 
     q: HookPoint
@@ -33,9 +30,6 @@ class AttentionPoints:
     attn_scores: HookPoint
     pattern: HookPoint
     z: HookPoint
-
-    def __iter__(self) -> Iterator[HookPoint]:
-        return iter((self.q, self.k, self.v, self.attn_scores, self.pattern, self.z))
 
 
 # Modules are known by identity and forgotten with their model, so nothing is added to the host's modules.
@@ -49,10 +43,11 @@ def register() -> None:
 
 
 def watch(module: nn.Module, points: AttentionPoints) -> AttentionPoints:
-    """Fire these points whenever this attention module runs.
+    """The points that fire whenever an attention module runs: those of an earlier wrapper, if there is one, so that both see it.
 
-    Returns:
-        The points that fire: those of an earlier wrapper, if the module has been wrapped before, so that both see it.
+    Args:
+        module: the attention module.
+        points: its points, unless it has some already.
     """
     return _POINTS.setdefault(module, points)
 
@@ -90,11 +85,8 @@ def attention(
     """
     points = _POINTS.get(module)
     if points is not None:
-        query, key, value = (
-            _fire_heads(points.q, query),
-            _fire_heads(points.k, key),
-            _fire_heads(points.v, value),
-        )
+        heads = zip((points.q, points.k, points.v), (query, key, value), strict=True)
+        query, key, value = (_fire_heads(point, tensor) for point, tensor in heads)
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
     scores = torch.matmul(query, key.transpose(2, 3))

@@ -3,35 +3,15 @@
 A hook function is `fn(tensor, hook)`; it may return a replacement of the same shape, or None to leave the value alone.
 Several functions on one point run in the order in which they were attached, each seeing what the one before it returned.
 Functions are attached by a context manager only and are removed when it ends, whatever happened inside.
-
-A `Wire` connects points to the torch module they observe. It puts its torch hook on the module when the first function
-arrives and takes it off with the last, so a model with nothing attached runs the host's code and nothing else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
 HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
-
-
-class Wire(Protocol):
-    """What a hook point needs from the thing that connects it to a module."""
-
-    def refresh(self) -> None:
-        """Attach to or detach from the module, according to whether any of its points is active."""
-
-
-class _Unwired:
-    """The wire of a point that is fired by hand (attention) and needs no torch hook."""
-
-    def refresh(self) -> None:
-        pass
-
-
-UNWIRED = _Unwired()
 
 
 class HookPoint:
@@ -41,15 +21,17 @@ class HookPoint:
         name: canonical name, for example `encoder.0.attn.hook_pattern`.
         axes: axis names of its tensor, for example `("batch", "head", "query", "key")`.
         ctx: a dict for hook functions to keep notes in, as in TransformerLens; never touched by this package.
+        refresh: called when functions have come or gone; puts torch's hook on the host module or takes it off. None for points
+            that are fired by hand (attention).
     """
 
-    __slots__ = ("_functions", "axes", "ctx", "name", "wire")
+    __slots__ = ("_functions", "axes", "ctx", "name", "refresh")
 
     def __init__(self, name: str, axes: tuple[str, ...]) -> None:
         self.name = name
         self.axes = axes
         self.ctx: dict[str, Any] = {}
-        self.wire: Wire = UNWIRED
+        self.refresh: Callable[[], None] | None = None
         self._functions: list[HookFunction] = []
 
     def __repr__(self) -> str:
@@ -66,7 +48,10 @@ class HookPoint:
         return bool(self._functions)
 
     def fire(self, tensor: Tensor) -> Tensor:
-        """Run the attached functions on a value and return what the forward pass shall go on with.
+        """The value (of the same shape) with which the forward pass shall go on, after all attached functions.
+
+        Args:
+            tensor: the value that the host computed.
 
         Raises:
             ValueError: if a function returns something that is not a tensor of the same shape.
@@ -84,34 +69,33 @@ class HookPoint:
             tensor = replacement
         return tensor
 
-    def attach(self, function: HookFunction) -> None:
-        """Add a function after those already there; for `attached`, which also tells the wire and removes it."""
+    def _attach(self, function: HookFunction) -> None:
         self._functions.append(function)
 
-    def detach(self, function: HookFunction) -> None:
-        """Remove the most recently attached occurrence of a function, found by identity; for `attached`, which tells the wire."""
-        for index in range(len(self._functions) - 1, -1, -1):
-            if self._functions[index] is function:
-                del self._functions[index]
-                return
+    def _detach(self, function: HookFunction) -> None:
+        """Remove the most recent occurrence of a function, found by identity."""
+        last = max(index for index, own in enumerate(self._functions) if own is function)
+        del self._functions[last]
 
 
 @contextmanager
 def attached(functions: Sequence[tuple[HookPoint, HookFunction]]) -> Iterator[None]:
     """Attach functions to points for the duration of a `with` block, and remove exactly those at its end.
 
-    A wire that serves several of the points is told once, when all of them have their functions or have lost them.
+    Args:
+        functions: pairs of a point and a function; those of one point run in this order. A torch hook that serves several of
+            the points is refreshed once, when all have their functions or have lost them.
     """
     functions = tuple(functions)
-    wires = tuple({id(point.wire): point.wire for point, _ in functions}.values())
+    refreshes = dict.fromkeys(point.refresh for point, _ in functions if point.refresh is not None)
     for point, function in functions:
-        point.attach(function)
+        point._attach(function)
     try:
-        for wire in wires:
-            wire.refresh()
+        for refresh in refreshes:
+            refresh()
         yield
     finally:
         for point, function in reversed(functions):
-            point.detach(function)
-        for wire in wires:
-            wire.refresh()
+            point._detach(function)
+        for refresh in refreshes:
+            refresh()

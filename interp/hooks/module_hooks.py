@@ -1,13 +1,15 @@
-"""Wires: how hook points are connected to the host's modules.
+"""Module hooks: how hook points are connected to the host's modules through torch's own hooks.
 
-Each wire serves the points that one torch module can tell about. None re-implements a forward pass: a wire observes an
-input or an output and, if a hook function replaced the value, hands the replacement to the host. The two exceptions are
-identities of the module itself: a norm recomputed from an edited scale, and an output projection recomputed as the sum of
-its heads, both only when something was attached there.
+Each serves the points that one module can tell about. None re-implements a forward pass: it observes an input or an output and,
+if a hook function replaced the value, hands the replacement to the host. The two exceptions are identities of the module itself:
+a norm recomputed from an edited scale, and an output projection recomputed as the sum of its heads, both only when something was
+attached there. Torch's hook is on the module only while a point is active, so a model with nothing attached runs the host's code
+and nothing else.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,85 +21,81 @@ Output = Any
 """What a host module returns: a tensor, or a tuple whose first entry is the tensor we mean."""
 
 
-class TorchWire:
-    """A wire that needs a torch hook; subclasses say which, and what it does.
-
-    Args:
-        module: the host module.
-        points: the hook points served, by role.
-    """
+class ModuleHook:
+    """A torch hook on one host module for the hook points it serves, by role; subclasses say which hook, and what it does."""
 
     def __init__(self, module: nn.Module, **points: HookPoint) -> None:
         self.module = module
-        self.points = points
-        self._handle: RemovableHandle | None = None
-        for point in points.values():
-            point.wire = self
+        self.points: dict[str, HookPoint] = {}
+        self._handles: list[RemovableHandle] = []
+        for role, point in points.items():
+            self._serve(role, point)
 
     def refresh(self) -> None:
-        """Put the torch hook on when a point became active, take it off when the last one stopped being so."""
+        """Put torch's hooks on when a point became active, take them off when the last one stopped being so."""
         active = any(point.active for point in self.points.values())
-        if active and self._handle is None:
-            self._handle = self._register()
-        elif not active and self._handle is not None:
-            self._handle.remove()
-            self._handle = None
+        if active and not self._handles:
+            self._handles = self._register()
+        elif not active:
+            while self._handles:
+                self._handles.pop().remove()
 
-    def _register(self) -> RemovableHandle:
-        return self.module.register_forward_hook(self._after)
+    def _serve(self, role: str, point: HookPoint) -> None:
+        self.points[role] = point
+        point.refresh = self.refresh
+
+    def _register(self) -> list[RemovableHandle]:
+        return [self.module.register_forward_hook(self._after)]
 
     def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Output) -> Output | None:
         raise NotImplementedError
 
 
-class InputWire(TorchWire):
+class InputHook(ModuleHook):
     """Fires a point on the module's first positional argument, before the module runs."""
 
-    def _register(self) -> RemovableHandle:
-        return self.module.register_forward_pre_hook(self._before)
-
-    def _before(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        value = self.points["value"].fire(inputs[0])
-        return None if value is inputs[0] else (value, *inputs[1:])
+    def _register(self) -> list[RemovableHandle]:
+        return [self.module.register_forward_pre_hook(partial(_before, self.points["value"].fire))]
 
 
-class OutputWire(TorchWire):
-    """Fires a point on the module's output, or on the first entry of the tuple it returns."""
+class Layout(NamedTuple):
+    """How a module's output is shown at its hook point, and how a value (with the host's own output) is turned back."""
+
+    shown: Callable[[Tensor], Tensor] = lambda output: output
+    hosts: Callable[[Tensor, Tensor], Tensor] = lambda value, output: value
+
+
+PLAIN = Layout()
+# The host looks the biases of T5 up as [query key head] once and permutes them afterwards, so replacing the lookup changes the
+# bias in every layer that shares it.
+POSITION_BIAS = Layout(
+    lambda output: output.permute(2, 0, 1).unsqueeze(0), lambda value, output: value.squeeze(0).permute(1, 2, 0)
+)
+# [batch pos d_model]; the batch axis has length 1 where the host makes position embeddings once for all prompts.
+POSITION_EMBEDDING = Layout(
+    lambda output: output.unsqueeze(0) if output.ndim == 2 else output,
+    lambda value, output: value.reshape(output.shape),
+)
+
+
+class OutputHook(ModuleHook):
+    """Fires a point on the module's output, or on the first entry of the tuple it returns, in the layout of the point."""
+
+    def __init__(self, module: nn.Module, value: HookPoint, layout: Layout = PLAIN) -> None:
+        super().__init__(module, value=value)
+        self.layout = layout
 
     def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Output) -> Output | None:
-        if isinstance(output, tuple):
-            value = self.points["value"].fire(output[0])
-            return None if value is output[0] else (value, *output[1:])
-        value = self.points["value"].fire(output)
-        return None if value is output else value
-
-
-class EmbeddingWire(TorchWire):
-    """Fires an embedding in the size in which it enters the stream, where the host scales it outside the embedding module."""
-
-    def __init__(self, module: nn.Module, scale: float, **points: HookPoint) -> None:
-        super().__init__(module, **points)
-        self.scale = scale
-
-    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        scaled = output * self.scale
-        value = self.points["value"].fire(scaled)
-        return None if value is scaled and not value.requires_grad else value / self.scale
-
-
-class PositionsWire(TorchWire):
-    """Fires position embeddings, [batch pos d_model]; the batch axis has length 1 where the host makes them once."""
-
-    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        shared = output.ndim == 2
-        positions = output.unsqueeze(0) if shared else output
-        value = self.points["value"].fire(positions)
-        if value is positions and not value.requires_grad:
+        own: Tensor = output[0] if isinstance(output, tuple) else output
+        shown = self.layout.shown(own)
+        value = self.points["value"].fire(shown)
+        if value is shown and not value.requires_grad:
             return None
-        return value.squeeze(0) if shared else value
+        value = self.layout.hosts(value, own)
+        return (value, *output[1:]) if isinstance(output, tuple) else value
 
 
-class StreamWire(TorchWire):
+class ResidualStreamHook(ModuleHook):
     """Fires the residual stream of a pre-norm layer whose sublayers are no modules of their own.
 
     The stream is seen where it enters the layer, at the norm of every later sublayer, and where it leaves. The host keeps the
@@ -108,43 +106,30 @@ class StreamWire(TorchWire):
     def __init__(self, layer: nn.Module, entry: HookPoint) -> None:
         super().__init__(layer, entry=entry)
         self._norms: list[tuple[nn.Module, HookPoint]] = []
-        self._handles: list[RemovableHandle] = []
         self._difference: Tensor | None = None
 
-    def between(self, norm: nn.Module, point: HookPoint) -> None:
-        """Add the stream as the norm of a sublayer reads it."""
-        self._norms.append((norm, point))
-        self._add(point)
+    def then(self, point: HookPoint, norm: nn.Module | None) -> None:
+        """Fire another point later in the layer; points are given in forward order.
 
-    def leave(self, point: HookPoint) -> None:
-        """Add the stream as it leaves the layer."""
-        self._add(point)
-        self._exit = point
+        Args:
+            point: the point.
+            norm: the norm of the sublayer that reads the stream there; None where the stream leaves the layer.
+        """
+        self._serve(point.name, point)
+        if norm is None:
+            self._exit = point
+        else:
+            self._norms.append((norm, point))
 
-    def _add(self, point: HookPoint) -> None:
-        self.points[point.name] = point
-        point.wire = self
+    def _register(self) -> list[RemovableHandle]:
+        norms = ((norm, partial(_before, partial(self._edited, point))) for norm, point in self._norms)
+        enter = self.module.register_forward_pre_hook(partial(_before, self._enter))
+        leave = self.module.register_forward_hook(self._after)
+        return [enter, *(norm.register_forward_pre_hook(fire) for norm, fire in norms), leave]
 
-    def refresh(self) -> None:
-        """Put hooks on the layer and its norms when a point became active, take them off when the last one stopped being so."""
-        active = any(point.active for point in self.points.values())
-        if active and not self._handles:
-            self._handles.append(self.module.register_forward_pre_hook(self._enter))
-            for norm, point in self._norms:
-                self._handles.append(norm.register_forward_pre_hook(partial(self._at_norm, point)))
-            self._handles.append(self.module.register_forward_hook(self._after))
-        elif not active:
-            while self._handles:
-                self._handles.pop().remove()
-
-    def _enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    def _enter(self, stream: Tensor) -> Tensor:
         self._difference = None
-        value = self.points["entry"].fire(inputs[0])
-        return None if value is inputs[0] else (value, *inputs[1:])
-
-    def _at_norm(self, point: HookPoint, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        value = self._edited(point, inputs[0])
-        return None if value is inputs[0] else (value, *inputs[1:])
+        return self.points["entry"].fire(stream)
 
     def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         value = self._edited(self._exit, output)
@@ -159,36 +144,26 @@ class StreamWire(TorchWire):
         return value
 
 
-class PositionBiasWire(TorchWire):
-    """Fires the position bias in the layout of scores.
-
-    The host looks up the table as [query key head] once and permutes it afterwards, so replacing the lookup changes the
-    bias in every layer that shares it.
-    """
-
-    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        bias = output.permute(2, 0, 1).unsqueeze(0)
-        value = self.points["value"].fire(bias)
-        return None if value is bias and not value.requires_grad else value.squeeze(0).permute(1, 2, 0)
-
-
-class NormWire(TorchWire):
-    """Fires the scale and the normalised value of an RMSNorm or a LayerNorm, and what the norm hands on if that is wanted.
+class NormHook(ModuleHook):
+    """Fires the scale and the normalized value of an RMSNorm or a LayerNorm, and what the norm hands on if that is wanted.
 
     scale = sqrt(mean(x^2) + eps), [batch pos one] (LayerNorm: of x - mean(x)); normalized = x / scale, before the gain.
     The statistics are taken in float32, as the host does. The host's own output is kept unless a value was replaced or
     the value is part of a gradient's graph, in which case the output is computed from the values that were shown.
     """
 
-    def __init__(self, module: nn.Module, eps: float, centred: bool, **points: HookPoint) -> None:
+    def __init__(self, module: nn.Module, eps: float, centered: bool, **points: HookPoint) -> None:
         super().__init__(module, **points)
         self.eps = eps
-        self.centred = centred
+        self.centered = centered
 
     def hand_on(self, point: HookPoint) -> None:
-        """Fire a point on the norm's output too: in post-norm layers that is the residual stream."""
-        self.points["output"] = point
-        point.wire = self
+        """Fire a point on the norm's output too: in post-norm layers that is the residual stream.
+
+        Args:
+            point: the point.
+        """
+        self._serve("output", point)
 
     def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         replacement = self._renormed(inputs[0], output)
@@ -200,7 +175,7 @@ class NormWire(TorchWire):
     def _renormed(self, hidden: Tensor, output: Tensor) -> Tensor | None:
         if not (self.points["scale"].active or self.points["normalized"].active):
             return None
-        if self.centred:
+        if self.centered:
             hidden = hidden - hidden.mean(-1, keepdim=True)
         # In the host's order of operations, so that a value put back where it came from changes no bit.
         inverse = torch.rsqrt(hidden.to(torch.float32).pow(2).mean(-1, keepdim=True) + self.eps)
@@ -222,15 +197,15 @@ class NormWire(TorchWire):
         return weight * normalized if bias is None else weight * normalized + bias
 
 
-class ResultWire(TorchWire):
+class HeadResultHook(ModuleHook):
     """Fires what each head writes to the residual stream, on the attention's output projection.
 
     result[batch pos head d_model] = z[batch pos head d_head] W_O[head d_head d_model]; the module's output is their sum over
     heads plus its bias. Costs heads x d_model numbers a token, and is computed only while something is attached.
     """
 
-    def __init__(self, module: nn.Linear, n_heads: int, **points: HookPoint) -> None:
-        super().__init__(module, **points)
+    def __init__(self, module: nn.Linear, n_heads: int, value: HookPoint) -> None:
+        super().__init__(module, value=value)
         self._projection = module
         self.n_heads = n_heads
 
@@ -242,6 +217,12 @@ class ResultWire(TorchWire):
             return None
         total = shown.sum(-2)
         return total if self._projection.bias is None else total + self._projection.bias
+
+
+def _before(fire: Callable[[Tensor], Tensor], module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """A torch pre-hook that fires on a module's first argument."""
+    value = fire(inputs[0])
+    return None if value is inputs[0] else (value, *inputs[1:])
 
 
 def head_results(z: Tensor, weight: Tensor) -> Tensor:

@@ -36,31 +36,19 @@ Place = Literal["encoder", "decoder", "cross_attn"]
 
 _ATTENTION_LEAVES = ("q", "k", "v", "z", "attn_scores", "pattern", "result")
 _MLP_LEAVES = ("pre", "pre_linear", "post")
-_LAYER_LEAVES = (
-    "resid_pre",
-    "resid_mid",
-    "resid_mid_cross",
-    "resid_post",
-    "attn_out",
-    "cross_attn_out",
-    "mlp_out",
-)
+_LAYER_LEAVES = ("resid_pre", "resid_mid", "resid_mid_cross", "resid_post", "attn_out", "cross_attn_out", "mlp_out")
 
 # TransformerLens 4 spellings and those of older notebooks, rewritten to ours in this order.
-_ALIASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"^encoder_blocks\.", "encoder."),
-        (r"^decoder_blocks\.", "decoder."),
-        (r"^(encoder|decoder)\.(\d+)\.self_attn\.", r"\1.\2.attn."),
-        (r"^encoder\.(\d+)\.hook_resid_mid2$", r"encoder.\1.hook_resid_mid"),
-        (r"^decoder\.(\d+)\.hook_resid_mid2$", r"decoder.\1.hook_resid_mid_cross"),
-        (r"^(encoder|decoder)_ln_final\.", r"\1.ln_final."),
-        (r"^hook_embed$", "encoder.hook_embed"),
-        (r"^decoder_hook_embed$", "decoder.hook_embed"),
-        (r"^pos_embed\.hook_out$", "encoder.position_bias"),
-        (r"^decoder_pos_embed\.hook_out$", "decoder.position_bias"),
-    )
+_ALIASES = (
+    (r"^(encoder|decoder)_blocks\.", r"\1."),
+    (r"^(encoder|decoder)\.(\d+)\.self_attn\.", r"\1.\2.attn."),
+    (r"^encoder\.(\d+)\.hook_resid_mid2$", r"encoder.\1.hook_resid_mid"),
+    (r"^decoder\.(\d+)\.hook_resid_mid2$", r"decoder.\1.hook_resid_mid_cross"),
+    (r"^(encoder|decoder)_ln_final\.", r"\1.ln_final."),
+    (r"^hook_embed$", "encoder.hook_embed"),
+    (r"^decoder_hook_embed$", "decoder.hook_embed"),
+    (r"^pos_embed\.hook_out$", "encoder.position_bias"),
+    (r"^decoder_pos_embed\.hook_out$", "decoder.position_bias"),
 )
 
 
@@ -71,31 +59,27 @@ class HookNameError(InputError, KeyError):
         return str(self.args[0])
 
 
-def canonical_name(name: str) -> str:
-    """Rewrite the spellings of TransformerLens 4 to ours; a canonical name comes back unchanged.
+def canonical_name(key: ActivationKey) -> str:
+    """The hook name behind a key, in our spelling; canonical and unknown names come back unchanged.
 
     Args:
-        name: a hook name in any known spelling, for example `decoder_blocks.2.self_attn.hook_z`.
-
-    Returns:
-        The same point in our spelling, here `decoder.2.attn.hook_z`. Unknown names are returned as they are.
+        key: a name in any known spelling, such as TransformerLens 4's `decoder_blocks.2.self_attn.hook_z` for
+            `decoder.2.attn.hook_z`, or the shorthand tuple of `get_act_name`.
     """
+    if isinstance(key, tuple):
+        return get_act_name(*key)
     for pattern, replacement in _ALIASES:
-        name = pattern.sub(replacement, name)
-    return name
+        key = re.sub(pattern, replacement, key)
+    return key
 
 
 def get_act_name(name: str, layer: int, place: str) -> str:
-    """The full hook name of an activation, in the manner of TransformerLens' `get_act_name`.
+    """The full hook name of an activation: `decoder.2.cross_attn.hook_pattern` for `("pattern", 2, "cross_attn")`.
 
     Args:
         name: a short activation name: `pattern`, `z`, `resid_post`, `mlp_out`, `pre`.
         layer: layer of the stack, from 0.
-        place: `encoder`, `decoder` or `cross_attn`; `cross_attn` (the decoder's cross-attention) is only for attention
-            activations. Nothing is guessed: an encoder-decoder has two stacks of every layer number.
-
-    Returns:
-        For example `decoder.2.cross_attn.hook_pattern` for `("pattern", 2, "cross_attn")`.
+        place: `encoder`, `decoder` or, for attention activations only, `cross_attn` (the decoder's cross-attention).
 
     Raises:
         InputError: if the place or the activation is unknown, or the two do not go together.
@@ -106,8 +90,11 @@ def get_act_name(name: str, layer: int, place: str) -> str:
         )
     short = name.removeprefix("hook_")
     if short in _ATTENTION_LEAVES:
-        part = "decoder.{}.cross_attn" if place == "cross_attn" else place + ".{}.attn"
-        return f"{part.format(layer)}.hook_{short}"
+        return (
+            f"decoder.{layer}.cross_attn.hook_{short}"
+            if place == "cross_attn"
+            else f"{place}.{layer}.attn.hook_{short}"
+        )
     if place == "cross_attn":
         raise InputError(f"Cross-attention has no activation {short!r}; it has {', '.join(_ATTENTION_LEAVES)}.")
     if short in _MLP_LEAVES:
@@ -128,8 +115,7 @@ def resolve(key: ActivationKey, known: Iterable[str]) -> str:
     Raises:
         HookNameError: if there is no such name; the message offers the nearest ones.
     """
-    name = get_act_name(*key) if isinstance(key, tuple) else canonical_name(key)
-    names = tuple(known)
+    name, names = canonical_name(key), tuple(known)
     if name in names:
         return name
     near = nearest(name, names, most=3)
@@ -154,17 +140,14 @@ def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]
         chosen = tuple(name for name in known if fnmatch.fnmatchcase(name, pattern))
         return chosen or (resolve(pattern, known),)
     if isinstance(names_filter, re.Pattern):
-        return _some(names_filter.pattern, tuple(name for name in known if names_filter.search(name)))
+        chosen = tuple(name for name in known if names_filter.search(name))
+        if not chosen:
+            raise HookNameError(f"No hook point matches the regular expression {names_filter.pattern!r}.")
+        return chosen
     if callable(names_filter):
         return tuple(name for name in known if names_filter(name))
     wanted = {name for part in names_filter for name in matching(part, known)}
     return tuple(name for name in known if name in wanted)
-
-
-def _some(pattern: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    if not chosen:
-        raise HookNameError(f"No hook point matches the regular expression {pattern!r}.")
-    return chosen
 
 
 _AXES_OF_LEAF: dict[str, tuple[str, ...]] = {
@@ -179,19 +162,30 @@ _AXES_OF_LEAF: dict[str, tuple[str, ...]] = {
 
 
 def axes_of(name: str) -> tuple[str, ...]:
-    """The axis names of the tensor at a hook point, from its canonical name alone; words are those of `interp.axes`."""
+    """The axis names of the tensor at a hook point; words are those of `interp.axes`.
+
+    Args:
+        name: the point's canonical name.
+    """
     return _AXES_OF_LEAF.get(name.rpartition(".")[2].removeprefix("hook_"), ("batch", "pos", "d_model"))
 
 
 def attention_path(kind: AttentionKind, layer: int) -> str:
-    """The name of an attention block: `encoder.0.attn`, `decoder.0.attn` or `decoder.0.cross_attn`."""
-    return {"encoder": "encoder.{}.attn", "decoder": "decoder.{}.attn", "cross": "decoder.{}.cross_attn"}[kind].format(
-        layer
-    )
+    """The name of an attention block: `encoder.0.attn`, `decoder.0.attn` or `decoder.0.cross_attn`.
+
+    Args:
+        kind: the kind of attention.
+        layer: layer of its stack, from 0.
+    """
+    return f"decoder.{layer}.cross_attn" if kind == "cross" else f"{kind}.{layer}.attn"
 
 
 def attention_kind(name: str) -> AttentionKind:
-    """The kind of attention that a hook name is about: the reverse of `attention_path`."""
+    """The kind of attention that a hook name is about: the reverse of `attention_path`.
+
+    Args:
+        name: a canonical name, or the stem of several.
+    """
     if ".cross_attn" in name:
         return "cross"
     return "encoder" if name.startswith("encoder") else "decoder"
@@ -224,7 +218,10 @@ class HeadId:
 
     @classmethod
     def parse(cls, label: str) -> "HeadId":
-        """Read a label such as `XL2H1`.
+        """The head of a label.
+
+        Args:
+            label: for example `XL2H1`.
 
         Raises:
             InputError: if the text is no head label.
@@ -240,5 +237,9 @@ class HeadId:
         return cls(_KIND_OF_LETTER[letter], int(layer), int(head))
 
     def hook_name(self, activation: str) -> str:
-        """The hook point that holds this head's activation, e.g. `decoder.2.cross_attn.hook_z` for `z`."""
+        """The hook point that holds an activation of this head.
+
+        Args:
+            activation: for example `z`, for `decoder.2.cross_attn.hook_z`.
+        """
         return f"{attention_path(self.kind, self.layer)}.hook_{activation.removeprefix('hook_')}"

@@ -23,6 +23,5 @@ from .untrained_twins import untrained_twin as untrained_twin
 from .weights import AttentionWeights as AttentionWeights
 from .weights import attention_weights as attention_weights
 from .weights import embedding as embedding
-from .weights import logit_directions as logit_directions
 from .weights import position_bias as position_bias
 from .weights import unembedding as unembedding

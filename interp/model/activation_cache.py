@@ -13,21 +13,18 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp.errors import InputError
-from interp.families.bart import NormPlace
+from interp.families.sites import NormPlace
 from interp.hooks.hook_point import HookFunction, HookPoint
-from interp.hooks.names import ActivationKey, axes_of, canonical_name, get_act_name, resolve
+from interp.hooks.names import ActivationKey, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.residual_stack import ResidualStacks
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from interp.text.batch import Batch
-
-ComputeResult = Callable[[str, Tensor], Tensor]
-"""(name of a result point, z of the same attention) -> result."""
 
 RESULT = ".hook_result"
 
-_LAYER = re.compile(r"\.\d+\.")
-
+ComputeResult = Callable[[str, Tensor], Tensor]
+"""(name of a result point, z of the same attention) -> result."""
 
 ComputeDirections = Callable[[Int[Tensor, " *tokens"]], Tensor]
 """Tokens -> the directions of the final decoder stream that their logits read, [*tokens d_model]."""
@@ -45,11 +42,7 @@ class ActivationCache(ResidualStacks):
         compute_result: makes `hook_result` from z.
         gradients: whether the run kept gradients.
         directions: makes logit directions from tokens, for `logit_attrs`.
-        norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`).
-
-    Attributes:
-        batch: the batch of the forward pass.
-        norm_place: as given; sums over the stream are refused where it is `post`.
+        norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`, where the stream is no sum).
     """
 
     def __init__(
@@ -69,7 +62,7 @@ class ActivationCache(ResidualStacks):
         self.batch = batch
 
     def __getitem__(self, key: ActivationKey) -> Tensor:
-        name = get_act_name(*key) if isinstance(key, tuple) else canonical_name(key)
+        name = canonical_name(key)
         if name in self._tensors:
             return self._tensors[name]
         z_name = name.removesuffix(RESULT) + ".hook_z"
@@ -89,15 +82,18 @@ class ActivationCache(ResidualStacks):
     def _repr_html_(self) -> str:
         groups: dict[str, list[str]] = {}
         for name in self._tensors:
-            groups.setdefault(_LAYER.sub(".{layer}.", name), []).append(name)
+            groups.setdefault(re.sub(r"\.\d+\.", ".{layer}.", name), []).append(name)
         rows = [
             (name, len(members), " ".join(axes_of(members[0])), " x ".join(map(str, self._tensors[members[0]].shape)))
             for name, members in groups.items()
         ]
-        return displays.table(repr(self), ("activation", "layers", "axes", "shape"), rows)
+        return notebook_html.table(repr(self), ("activation", "layers", "axes", "shape"), rows)
 
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Tensor:
         """The directions of the final decoder stream that the tokens' logits read, [*tokens d_model].
+
+        Args:
+            tokens: token ids.
 
         Raises:
             InputError: if the cache was read from a file without its model.
@@ -123,12 +119,21 @@ class ActivationCache(ResidualStacks):
         return sum(storages.values())
 
     def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> "ActivationCache":
-        """A cache with the same activations on another device or in another floating-point type."""
+        """A cache with the same activations on another device or in another floating-point type.
+
+        Args:
+            device: where to; where they are by default.
+            dtype: the type; their own by default.
+        """
         moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}
         return self._with(moved, self.batch)
 
     def select(self, prompt: int) -> "ActivationCache":
-        """The activations of one prompt, its batch axis kept with length 1; activations shared by the batch stay whole."""
+        """The activations of one prompt, its batch axis kept with length 1; activations shared by the batch stay whole.
+
+        Args:
+            prompt: its index.
+        """
         kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
         return self._with(kept, None)
 
@@ -151,7 +156,7 @@ class ActivationCache(ResidualStacks):
             InputError: if the set is about another stack's positions, or the activation has none.
         """
         value = self[key]
-        axes = axes_of(get_act_name(*key) if isinstance(key, tuple) else canonical_name(key))
+        axes = axes_of(canonical_name(key))
         if axes[0] != "batch":
             raise InputError(f"{key!r} has axes [{' '.join(axes)}] and no positions of a prompt to choose from.")
         by_position = value.transpose(1, 2) if axes[-1] == "key" else value
@@ -162,13 +167,13 @@ class ActivationCache(ResidualStacks):
             )
         return by_position[positions.to(value.device)]
 
-    def stack(self, name: str, place: str, layers: range) -> Tensor:
-        """One activation of several layers on a new leading layer axis, e.g. `cache.stack("z", "cross_attn", range(4))`."""
-        return torch.stack([self[name, layer, place] for layer in layers])
-
 
 def in_order(kept: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    """What was kept, in forward order.
+    """Hook name -> activation, in forward order.
+
+    Args:
+        kept: hook name -> activation.
+        names: the names that were asked for.
 
     Raises:
         InputError: if a point did not fire, which happens when something else took over the host's attention.
@@ -200,26 +205,19 @@ def keeper(
         buffers: memory to copy it to.
     """
 
-    def keep(tensor: Tensor, hook: HookPoint) -> None:
-        kept[hook.name] = tensor
-
-    def keep_elsewhere(tensor: Tensor, hook: HookPoint) -> None:
-        kept[hook.name] = tensor.detach().to(device=device, dtype=dtype)
-
-    def keep_in_buffers(tensor: Tensor, hook: HookPoint) -> None:
-        assert buffers is not None
-        kept[hook.name] = buffers.keep(hook.name, tensor, device, dtype)
-
-    def keep_with_gradient(tensor: Tensor, hook: HookPoint) -> Tensor:
-        if tensor.requires_grad:
-            tensor.retain_grad()
+    def keep(tensor: Tensor, hook: HookPoint) -> Tensor | None:
+        if gradients:
+            if tensor.requires_grad:
+                tensor.retain_grad()
+            else:
+                tensor = tensor.detach().requires_grad_()
+            kept[hook.name] = tensor
+            return tensor
+        if buffers is not None:
+            kept[hook.name] = buffers.keep(hook.name, tensor, device, dtype)
         else:
-            tensor = tensor.detach().requires_grad_()
-        kept[hook.name] = tensor
-        return tensor
+            elsewhere = device is not None or dtype is not None
+            kept[hook.name] = tensor.detach().to(device=device, dtype=dtype) if elsewhere else tensor
+        return None
 
-    if gradients:
-        return keep_with_gradient
-    if buffers is not None:
-        return keep_in_buffers
-    return keep if device is None and dtype is None else keep_elsewhere
+    return keep

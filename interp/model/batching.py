@@ -1,6 +1,6 @@
 """Batching: texts become batches, and so does what a model wrote.
 
-Every text is tokenised by the tokenizer's own rules for its side, refused if it is longer than the model was made for, and
+Every text is tokenized by the tokenizer's own rules for its side, refused if it is longer than the model was made for, and
 padded with masks on both sides. Nothing is guessed: how the decoder's inputs follow from labels is the family's own rule.
 """
 
@@ -17,19 +17,12 @@ from interp.families.config import ModelConfig
 from interp.families.table import DecoderInputs
 from interp.model.generation import Written
 from interp.text.batch import Batch, TargetOrigin, collate, shift_right
-from interp.text.tokenized_text import Text, describe_generated, tokenise_all
+from interp.text.tokenized_text import Text, describe_generated, tokenize_all
 
 
 @dataclass(frozen=True, slots=True)
 class Batcher:
-    """Makes the batches of one model.
-
-    Attributes:
-        tokenizer: the model's; None for models without text.
-        cfg: the model's facts.
-        decoder_inputs: how decoder inputs follow from labels in its family.
-        max_length: most tokens a source or target may have.
-    """
+    """Makes the batches of one model; `decoder_inputs` is its family's rule, `max_length` the most tokens a side may have."""
 
     tokenizer: PreTrainedTokenizerBase | None
     cfg: ModelConfig
@@ -45,6 +38,12 @@ class Batcher:
     ) -> Batch:
         """The batch of given texts; without targets, one whose targets only stand in for those that will be written.
 
+        Args:
+            sources: source texts with their task prefixes.
+            targets: as many target texts, or None.
+            prefixes: the task prefix of every source, where it is not one T5 was trained with.
+            device: where the tensors go.
+
         Raises:
             InputError: if a text is empty or too long, the numbers of texts differ, or there is no tokenizer.
         """
@@ -55,10 +54,10 @@ class Batcher:
         if targets is not None and len(targets) != len(sources):
             raise InputError(f"Got {len(sources)} sources and {len(targets)} targets; give one for each source.")
         eos = self.cfg.eos_token_id
-        read = tokenise_all(sources, self.tokenizer, eos, self.max_length, "source", prefixes)
+        read = tokenize_all(sources, self.tokenizer, eos, self.max_length, "source", prefixes)
         if targets is None:
             return self._collate(read, read).to(device)
-        written = tokenise_all(targets, self.tokenizer, eos, self.max_length, "target", [""] * len(targets))
+        written = tokenize_all(targets, self.tokenizer, eos, self.max_length, "target", [""] * len(targets))
         return self._collate(read, written).to(device)
 
     def written(self, inputs: Batch, written: Written) -> Batch:
@@ -74,11 +73,21 @@ class Batcher:
         return made.to(inputs.input_ids.device)
 
     def limit(self, batch: Batch, asked: int | None) -> int:
-        """Most tokens to generate: what was asked for, or twice the longest source plus 20, within `max_length`."""
+        """Most tokens to generate: what was asked for, or twice the longest source plus 20, within `max_length`.
+
+        Args:
+            batch: the sources.
+            asked: what was asked for, or None.
+        """
         return min(asked or 2 * batch.input_ids.shape[1] + 20, self.max_length)
 
     def shifted(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
-        """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted."""
+        """What the decoder reads to predict labels; see `HookedEncoderDecoder.decoder_inputs`.
+
+        Args:
+            labels: token ids, -100 at padding.
+            origin: whether they were given or generated.
+        """
         return shift_right(labels, self.cfg, self.decoder_inputs if origin == "given" else "start")
 
     def _collate(self, sources: Sequence[Text], targets: Sequence[Text]) -> Batch:

@@ -1,8 +1,7 @@
 """Buffers: memory that one cache after another is kept in, for loops over many batches.
 
-Keeping every activation of a forward pass takes fresh memory for all of them, and on a processor most of a full cache's price is
-the operating system handing out and clearing its pages. Copying into memory that is there already costs a fraction of it, because
-an activation is copied just after it was written. The price is that a cache lives only until the next one of the same buffers.
+On a processor most of a full cache's price is the operating system handing out and clearing fresh pages; copying into memory that
+is there already costs a fraction of it. The price is that a cache lives only until the next one of the same buffers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,11 @@ class CacheBuffers:
         return sum(flat.untyped_storage().nbytes() for flat in self._memory.values())
 
     def lend(self, tensors: Mapping[str, Tensor]) -> "LentTensors":
-        """What a new cache may read, until the next call of `take_back`."""
+        """What a new cache may read, until the next call of `take_back`.
+
+        Args:
+            tensors: what was kept.
+        """
         self._lent = LentTensors(tensors)
         return self._lent
 
@@ -39,38 +42,24 @@ class CacheBuffers:
             self._lent.end()
 
     def keep(self, name: str, tensor: Tensor, device: torch.device | str | None, dtype: torch.dtype | None) -> Tensor:
-        """Copy an activation to the memory under its name.
+        """A copy of an activation in the memory under its name.
 
         Args:
             name: the hook point.
             tensor: the activation.
             device: where to keep it; where it is by default.
             dtype: the type to keep it in; its own by default.
-
-        Returns:
-            The copy, of the same shape.
         """
-        flat = self._memory.get(name)
-        if flat is None or flat.numel() < tensor.numel() or (flat.device, flat.dtype) != _kind(tensor, device, dtype):
-            flat = torch.empty(tensor.numel(), dtype=dtype or tensor.dtype, device=device or tensor.device)
-            self._memory[name] = flat
+        flat, dtype = self._memory.get(name), dtype or tensor.dtype
+        # `cuda` means the accelerator in use, which only an allocation tells; where nothing is said, nothing is allocated.
+        device = tensor.device if device is None else torch.empty(0, device=device).device
+        if flat is None or flat.numel() < tensor.numel() or (flat.device, flat.dtype) != (device, dtype):
+            self._memory[name] = flat = torch.empty(tensor.numel(), dtype=dtype, device=device)
         return flat[: tensor.numel()].view(tensor.shape).copy_(tensor.detach())
 
 
-def _kind(
-    tensor: Tensor, device: torch.device | str | None, dtype: torch.dtype | None
-) -> tuple[torch.device, torch.dtype]:
-    # `cuda` means the accelerator in use, which only an allocation tells; where nothing is said, nothing is allocated.
-    place = tensor.device if device is None else torch.empty(0, device=device).device
-    return place, dtype or tensor.dtype
-
-
 class LentTensors(Mapping[str, Tensor]):
-    """Hook name -> tensor in the memory of buffers, readable until another run uses them.
-
-    Args:
-        tensors: what was kept.
-    """
+    """Hook name -> tensor in the memory of buffers, readable until another run uses them."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._tensors: Mapping[str, Tensor] | None = tensors

@@ -20,12 +20,7 @@ from interp.model.weights import attention_weights
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FactoredMatrix:
-    """The product of two matrices, or of many pairs of them, as its factors.
-
-    Attributes:
-        A: left factors.
-        B: right factors.
-    """
+    """The product AB of two matrices, or of many pairs of them, as its factors."""
 
     A: Float[Tensor, "*pairs rows rank"]
     B: Float[Tensor, "*pairs rank columns"]
@@ -73,13 +68,24 @@ def qk_circuit(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> 
 
     In cross-attention rows belong to the decoder's stream and columns to the encoder's memory. Position biases and the factor
     1/sqrt(d_head) of other families are not part of it.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
     """
     weights = attention_weights(model, kind, layer)
     return FactoredMatrix(weights.W_Q, weights.W_K.mT)
 
 
 def ov_circuit(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> FactoredMatrix:
-    """W_V W_O of every head of a layer, [head d_model d_model]: from the attended stream to the attending one."""
+    """W_V W_O of every head of a layer, [head d_model d_model]: from the attended stream to the attending one.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
+    """
     weights = attention_weights(model, kind, layer)
     return FactoredMatrix(weights.W_V, weights.W_O)
 
@@ -89,19 +95,17 @@ def composition(first: FactoredMatrix, second: FactoredMatrix) -> Float[Tensor, 
 
     K-composition of an OV with a QK is `composition(ov, qk.T)`, Q-composition `composition(ov, qk)`, V-composition
     `composition(ov, later_ov)`. Compare with the value of random matrices of the same shape, which is not 0.
+
+    Args:
+        first: the circuit of the earlier head.
+        second: that of the later head.
     """
     return (first @ second).norm() / (first.norm() * second.norm())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MlpWeights:
-    """The matrices of one feed-forward layer.
-
-    Attributes:
-        W_in: reads the normed stream.
-        W_gate: reads it too, and its activation multiplies; None in layers without a gate.
-        W_out: writes the neurons' values to the stream.
-    """
+    """The matrices of one feed-forward layer; the activation of what `W_gate` reads multiplies, where there is a gate."""
 
     W_in: Float[Tensor, "d_model d_mlp"]
     W_gate: Float[Tensor, "d_model d_mlp"] | None
@@ -109,7 +113,13 @@ class MlpWeights:
 
 
 def mlp_weights(model: HookedEncoderDecoder, stack: Stack, layer: int) -> MlpWeights:
-    """The matrices of one feed-forward layer, as views: mlp = act(x W_in) W_out, or (act(x W_gate) * (x W_in)) W_out."""
+    """The matrices of one feed-forward layer, as views: mlp = act(x W_in) W_out, or (act(x W_gate) * (x W_in)) W_out.
+
+    Args:
+        model: the model.
+        stack: the stack.
+        layer: its layer.
+    """
 
     def read(leaf: str) -> Tensor:
         weight: Tensor = model.module(f"{stack}.{layer}.mlp.hook_{leaf}").weight  # type: ignore[assignment]

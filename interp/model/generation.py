@@ -25,11 +25,8 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.model.activation_cache import ActivationCache
-from interp.report import notebook_html as displays
-from interp.text.batch import Batch
-
-_PROMPTS_SHOWN = 8
-"""Prompts that a generation shows in a notebook."""
+from interp.report import notebook_html
+from interp.text.batch import PROMPTS_SHOWN, Batch
 
 Method = Literal["greedy", "beam", "sampling"]
 
@@ -69,7 +66,12 @@ class Decoding:
             )
 
     def host_settings(self, config: ModelConfig, max_new_tokens: int) -> GenerationConfig:
-        """The host's settings. What a checkpoint's own file forces or forbids (a first token, padding) is left to it."""
+        """The host's settings; what a checkpoint's own file forces or forbids (a first token, padding) is left to it.
+
+        Args:
+            config: the model's facts.
+            max_new_tokens: most tokens to write.
+        """
         chosen: dict[str, Any] = {"num_beams": 1, "do_sample": False}
         if self.method == "beam":
             chosen |= {"num_beams": self.beams, "length_penalty": self.length_penalty, "early_stopping": True}
@@ -116,16 +118,16 @@ class Generation:
 
     def _repr_html_(self) -> str:
         rows: list[tuple[str, str]] = []
-        for prompt, text in enumerate(self.batch.target_texts[:_PROMPTS_SHOWN]):
+        for prompt, text in enumerate(self.batch.target_texts[:PROMPTS_SHOWN]):
             chosen = self.logits[prompt, : len(text.ids)].double().softmax(-1)[range(len(text.ids)), list(text.ids)]
             notes = [f"probability {probability:.3f}" for probability in chosen.tolist()]
             rows += [
-                ("read", displays.tokens(self.batch.source_texts[prompt].pieces)),
-                ("wrote", displays.tokens(text.pieces, notes)),
+                ("read", notebook_html.tokens(self.batch.source_texts[prompt].pieces)),
+                ("wrote", notebook_html.tokens(text.pieces, notes)),
             ]
-        left_out = len(self.batch) - _PROMPTS_SHOWN
+        left_out = len(self.batch) - PROMPTS_SHOWN
         rows += [("and", f"{left_out} more")] if left_out > 0 else []
-        return displays.lines(rows)
+        return notebook_html.lines(rows)
 
     def step_table(self, tokenizer: PreTrainedTokenizerBase, top: int = 5, truth: Batch | None = None) -> pd.DataFrame:
         """The alternatives at every step: one row per prompt, step and candidate.
@@ -166,11 +168,7 @@ class Generation:
 
 
 class StepRecorder:
-    """Keeps what hook points show while the host generates, one list of tensors a point.
-
-    Args:
-        points: the hook points to keep.
-    """
+    """Keeps what hook points show while the host generates, one list of tensors a point."""
 
     def __init__(self, points: Mapping[str, HookPoint]) -> None:
         self.points = points
@@ -187,7 +185,7 @@ class StepRecorder:
         return [(point, keep) for point in self.points.values()]
 
     def assemble(self, rows: Int[Tensor, "batch step"], rows_per_prompt: int) -> dict[str, Tensor]:
-        """The tensors of a teacher-forced pass.
+        """Hook name -> the tensor of a teacher-forced pass.
 
         Args:
             rows: the row that every prompt's token of every step came from, -1 after its end.
@@ -200,11 +198,9 @@ class StepRecorder:
         if _once(name):
             prompts = rows.shape[0]
             return seen[0] if seen[0].shape[0] in (1, prompts) else seen[0][::rows_per_prompt]
-        axes = self.points[name].axes
-        steps = seen[: rows.shape[1]]
+        axes, steps = self.points[name].axes, seen[: rows.shape[1]]
         if axes[-1] == "key":
-            fill = _fill(name, steps[0])
-            steps = [_pad_keys(step, len(steps), fill) for step in steps]
+            steps = [_pad_keys(name, step, len(steps)) for step in steps]
         if axes[0] == "one" or (name.endswith("hook_pos_embed") and steps[0].shape[0] == 1):
             return torch.cat(steps, -2)
         picked = [step[rows[:, index].clamp_min(0)] for index, step in enumerate(steps)]
@@ -223,32 +219,19 @@ def _newest(tensor: Tensor, hook: HookPoint) -> Tensor:
     return tensor[:, -1:] if hook.name.endswith((".attn.hook_k", ".attn.hook_v")) else tensor
 
 
-def _fill(name: str, like: Tensor) -> float | None:
-    if name.endswith("attn_scores"):
-        return torch.finfo(like.dtype).min
-    # All keys ahead share the bucket of distance 0, which is that of the newest key.
-    return None if name.endswith("position_bias") else 0.0
-
-
-def _pad_keys(step: Tensor, width: int, fill: float | None) -> Tensor:
+def _pad_keys(name: str, step: Tensor, width: int) -> Tensor:
+    """A step's scores, pattern or bias with the keys that did not exist yet."""
     missing = width - step.shape[-1]
-    if missing <= 0:
-        return step
-    if fill is None:
+    if missing > 0 and name.endswith("position_bias"):
+        # All keys ahead share the bucket of distance 0, which is that of the newest key.
         return torch.cat([step, step[..., -1:].expand(*step.shape[:-1], missing)], -1)
-    return torch.nn.functional.pad(step, (0, missing), value=fill)
+    fill = torch.finfo(step.dtype).min if name.endswith("attn_scores") else 0.0
+    return torch.nn.functional.pad(step, (0, missing), value=fill) if missing > 0 else step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
-    """What the host wrote.
-
-    Attributes:
-        tokens: the ids of every prompt up to and including its end of sentence, start token excluded.
-        rows: the row that every token came from, -1 after a text's end.
-        logits: what the model gave at every step; zero after a text's end.
-        unfinished: indices of prompts that met the length limit.
-    """
+    """What the host wrote, ends of sentence included; `rows`: where every token came from, -1 (and logits 0) after a text's end."""
 
     tokens: list[list[int]]
     rows: Int[Tensor, "batch step"]
@@ -257,7 +240,15 @@ class Written:
 
 
 def write(hf: PreTrainedModel, config: ModelConfig, sources: Batch, decoding: Decoding, max_new_tokens: int) -> Written:
-    """Run the host's `generate` on the sources of a batch; the global random state is left as it was."""
+    """What the host's `generate` writes to the sources of a batch; the global random state is left as it was.
+
+    Args:
+        hf: the host model.
+        config: its facts.
+        sources: the batch.
+        decoding: how tokens are chosen.
+        max_new_tokens: most tokens to write.
+    """
     with torch.no_grad(), torch.random.fork_rng(enabled=decoding.method == "sampling"):
         if decoding.method == "sampling":
             torch.manual_seed(decoding.seed)
@@ -269,7 +260,7 @@ def write(hf: PreTrainedModel, config: ModelConfig, sources: Batch, decoding: De
             generation_config=decoding.host_settings(config, max_new_tokens),
         )
     eos = config.eos_token_id
-    tokens = [_until_end(row, eos) for row in output.sequences[:, 1:].tolist()]
+    tokens = [row[: row.index(eos) + 1] if eos in row else row for row in output.sequences[:, 1:].tolist()]
     rows = torch.full((len(tokens), max(map(len, tokens))), -1, device=hf.device)
     for prompt, ids in enumerate(tokens):
         rows[prompt, : len(ids)] = output.beam_indices[prompt, : len(ids)] if decoding.method == "beam" else prompt
@@ -277,8 +268,3 @@ def write(hf: PreTrainedModel, config: ModelConfig, sources: Batch, decoding: De
     logits = torch.stack(steps, 1).masked_fill((rows < 0).unsqueeze(-1), 0.0)
     unfinished = tuple(prompt for prompt, ids in enumerate(tokens) if ids[-1] != eos)
     return Written(tokens, rows, logits, unfinished)
-
-
-def _until_end(row: list[int], eos_token_id: int) -> list[int]:
-    """A generated row up to and including its first end-of-sentence token."""
-    return row[: row.index(eos_token_id) + 1] if eos_token_id in row else row

@@ -2,20 +2,11 @@
 
 The forward pass is the host's own; the wrapper only sets the attention implementation to the one with hook points
 (`interp.hooks.attention`) and keeps the points. The wrapped model and tokenizer stay reachable as `.hf` and `.tokenizer`.
-
-    HookedEncoderDecoder
-    ├── hf                     the transformers model, in eval mode
-    ├── tokenizer              its tokenizer
-    ├── cfg                    ModelConfig: two depths, heads, widths, scales
-    ├── hook_points()          name -> HookPoint, in forward order
-    ├── batch(...)             texts -> Batch
-    ├── run_with_cache(...)    Batch -> logits, ActivationCache
-    ├── generate(...)          texts -> texts, with the activations of every step
-    └── hooks(...), run_with_hooks(...)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import MappingProxyType
 
 import torch
@@ -25,9 +16,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.axes import Logits, TokenIds
 from interp.errors import InputError
-from interp.families.table import family_of, read_config
+from interp.families.host_config import read_config
+from interp.families.table import family_of
 from interp.hooks.attention import IMPLEMENTATION, register
-from interp.hooks.build import wire
+from interp.hooks.build import build_hook_points
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
 from interp.hooks.module_hooks import head_results
 from interp.hooks.names import NamesFilter, matching, resolve
@@ -35,7 +27,7 @@ from interp.model.activation_cache import RESULT, ActivationCache, in_order, kee
 from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.generation import Decoding, Generation, StepRecorder, write
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
 from interp.text.tokenized_text import length_limit
 
@@ -53,33 +45,25 @@ class HookedEncoderDecoder:
         max_length: most tokens a source or target may have; by default the tokenizer's limit, or 512 where it states none.
 
     Attributes:
-        hf: the wrapped model.
-        tokenizer: its tokenizer.
-        cfg: its facts, with two depths.
+        cfg: the model's facts, with two depths; `hf`, `tokenizer` and `max_length` are as given.
         family: its row of the family table.
-        max_length: most tokens a source or target may have.
 
     Raises:
         InputError: if the model is of no supported family, or differs from what the family's row describes.
     """
 
     def __init__(
-        self,
-        hf: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase | None = None,
-        max_length: int | None = None,
+        self, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, max_length: int | None = None
     ) -> None:
         register()
-        family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
+        self.family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
         self.hf = hf.eval()
         self.tokenizer = tokenizer
-        self.cfg = read_config(hf.config, family)
+        self.cfg = read_config(hf.config, self.family)
         hf.set_attn_implementation(IMPLEMENTATION)
-        self.family = family
-        wiring = wire(hf, family, self.cfg)
-        self._points, self._modules = wiring.points, wiring.modules
+        self._points, self._modules = build_hook_points(hf, self.family, self.cfg)
         self.max_length = max_length or min(length_limit(tokenizer), self.cfg.max_positions)
-        self._batcher = Batcher(tokenizer, self.cfg, family.decoder_inputs, self.max_length)
+        self._batcher = Batcher(tokenizer, self.cfg, self.family.decoder_inputs, self.max_length)
 
     def __repr__(self) -> str:
         cfg = self.cfg
@@ -88,7 +72,7 @@ class HookedEncoderDecoder:
         return f"HookedEncoderDecoder({cfg.model_type}, {shape}, {rest})"
 
     def _repr_html_(self) -> str:
-        return displays.facts(repr(self), self.cfg)
+        return notebook_html.table(repr(self), ("fact", "value"), list(asdict(self.cfg).items()))
 
     @property
     def device(self) -> torch.device:
@@ -130,7 +114,7 @@ class HookedEncoderDecoder:
         prefixes: Sequence[str] | None = None,
         max_new_tokens: int | None = None,
     ) -> Batch:
-        """Texts to a padded batch with masks on both sides.
+        """A padded batch of texts, with masks on both sides.
 
         Args:
             sources: one or more source texts, each with its task prefix.
@@ -157,7 +141,7 @@ class HookedEncoderDecoder:
         decoding: Decoding | None = None,
         max_new_tokens: int | None = None,
     ) -> Generation:
-        """Write targets token by token, key-value cache on, and keep the activations of every step.
+        """Targets written token by token with the key-value cache on, and the activations of every step.
 
         Args:
             sources: source texts, or a batch whose sources are taken.
@@ -213,7 +197,12 @@ class HookedEncoderDecoder:
             yield self
 
     def run_with_hooks(self, batch: Batch | Mapping[str, Tensor], fwd_hooks: Hooks) -> Logits:
-        """The logits [batch target vocab] with functions attached for this one forward pass."""
+        """The logits [batch target vocab] with functions attached for this one forward pass.
+
+        Args:
+            batch: what to run.
+            fwd_hooks: as for `hooks`.
+        """
         with self.hooks(fwd_hooks):
             return self(batch)
 
@@ -226,7 +215,7 @@ class HookedEncoderDecoder:
         dtype: torch.dtype | None = None,
         buffers: CacheBuffers | None = None,
     ) -> tuple[Logits, ActivationCache]:
-        """One forward pass that keeps activations.
+        """The logits [batch target vocab] of one forward pass and the activations that it left.
 
         Args:
             batch: what to run.
@@ -236,9 +225,6 @@ class HookedEncoderDecoder:
             device: where activations are moved as they are kept, e.g. `cpu` to spare the accelerator's memory.
             dtype: the type they are kept in, e.g. `torch.bfloat16` for half the memory.
             buffers: memory to keep them in, the same for run after run in a loop; it ends the cache that was there before.
-
-        Returns:
-            The logits [batch target vocab] and the cache.
 
         Raises:
             KeyError: if the filter names no hook point.
@@ -270,29 +256,37 @@ class HookedEncoderDecoder:
         return names if names_filter is not None else tuple(name for name in names if not name.endswith(RESULT))
 
     def compute_result(self, name: str, z: Tensor) -> Tensor:
-        """What every head writes to the residual stream.
+        """What every head writes to the residual stream, [batch pos head d_model]; summed over heads, the attention's output.
 
         Args:
             name: a result point, e.g. `decoder.0.cross_attn.hook_result`.
             z: that attention's z, [batch pos head d_head].
-
-        Returns:
-            [batch pos head d_model]; its sum over heads is the attention's output.
         """
         weight: Tensor = self.module(name).weight  # type: ignore[assignment]
         return head_results(z, weight.to(z))
 
     def decoder_inputs(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
-        """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted."""
+        """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted.
+
+        Args:
+            labels: token ids, -100 at padding.
+            origin: `given` or `generated`; the start token comes first in every family where they were generated.
+        """
         return self._batcher.shifted(labels, origin)
 
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
         """The direction of the final decoder stream that a token's logit reads: s * gain * W_U[token], float32 at least.
 
         logit[t, w] = r_t <x_t, direction_w> with x_t the stream after the last decoder layer and r_t the inverse scale of the
-        final norm (methods C.1).
+        final norm (Elhage et al. 2021).
+
+        Args:
+            tokens: token ids.
+
+        Raises:
+            InputError: for families with biases, whose logits are no such product.
         """
-        if self.cfg.biases:
+        if not self.cfg.logits_are_linear:
             raise InputError(
                 f"Logits of {self.cfg.model_type!r} are no linear read-out without a bias; this is for T5's family."
             )

@@ -16,12 +16,7 @@ from typing import Literal
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from safetensors import SafetensorError
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
@@ -62,21 +57,15 @@ class Checkpoint:
 
 
 def load(
-    model: str | Path = BUNDLED,
-    revision: str | None = None,
-    device: Device = "auto",
-    dtype: DType = "float32",
+    model: str | Path = BUNDLED, revision: str | None = None, device: Device = "auto", dtype: DType = "float32"
 ) -> HookedEncoderDecoder:
-    """Load a hooked encoder-decoder.
+    """A hooked encoder-decoder in eval mode, its weights frozen; gradients can still flow to activations.
 
     Args:
         model: `bundled`, a folder with `config.json` and safetensors, or a hub id such as `google-t5/t5-small`.
         revision: branch, tag or commit of a hub id.
         device: `auto` takes the first available of cuda, mps and cpu.
         dtype: type of the weights; exact decompositions need float32.
-
-    Returns:
-        The model in eval mode, its weights frozen: gradients flow to activations (`run_with_cache(..., gradients=True)`).
 
     Raises:
         InputError: if the checkpoint cannot be found or read, or is of no supported family; the message says what to do.
@@ -85,7 +74,11 @@ def load(
 
 
 def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) -> Checkpoint:
-    """Find a checkpoint's files, fetching them if the name is a hub id.
+    """A checkpoint on disk, fetched first if the name is a hub id.
+
+    Args:
+        model: as for `load`.
+        revision: as for `load`.
 
     Raises:
         InputError: if there is no such folder, or the hub cannot give it.
@@ -96,13 +89,8 @@ def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) ->
     if folder.is_dir():
         return Checkpoint(folder.resolve().name, folder)
     name = str(model)
-    if (
-        isinstance(model, Path)
-        or folder.is_absolute()
-        or name.startswith((".", "~"))
-        or name.count("/") > 1
-        or folder.exists()
-    ):
+    is_path = isinstance(model, Path) or folder.is_absolute() or name.startswith((".", "~"))
+    if is_path or name.count("/") > 1 or folder.exists():
         hint = "that is a file" if folder.is_file() else "there is no such folder"
         raise InputError(
             f"Cannot load {name!r}: {hint}. Give `{BUNDLED}`, a folder with config.json and model.safetensors, or a hub id "
@@ -129,7 +117,16 @@ def _fetch(name: str, revision: str | None) -> Checkpoint:
 
 
 def load_checkpoint(checkpoint: Checkpoint, device: Device = "auto", dtype: DType = "float32") -> HookedEncoderDecoder:
-    """Load a checkpoint that has been found; see `load`."""
+    """The hooked model of a checkpoint that has been found; see `load`.
+
+    Args:
+        checkpoint: where its files are.
+        device: as for `load`.
+        dtype: as for `load`.
+
+    Raises:
+        InputError: as for `load`.
+    """
     _check_family(checkpoint)
     _check_weights(checkpoint)
     where = pick_device(device)
@@ -146,6 +143,9 @@ def load_checkpoint(checkpoint: Checkpoint, device: Device = "auto", dtype: DTyp
 
 def pick_device(device: Device) -> torch.device:
     """The device behind a name.
+
+    Args:
+        device: see `load`.
 
     Raises:
         InputError: if it is asked for by name and absent.

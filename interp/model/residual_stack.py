@@ -16,20 +16,13 @@ from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
-from interp.families.bart import NormPlace
+from interp.families.sites import NormPlace
 from interp.hooks.names import HeadId, attention_path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualStack:
-    """Several vectors of one residual stream, each with a name.
-
-    Attributes:
-        values: the vectors.
-        labels: what each is, along the first axis.
-        stack: whose stream it is.
-        scaled: whether the values were divided by the final norm's scale.
-    """
+    """Several vectors of one residual stream, each with a label; `scaled` if they were divided by the final norm's scale."""
 
     values: Float[Tensor, "component batch pos d_model"]
     labels: tuple[str, ...]
@@ -47,21 +40,27 @@ class ResidualStack:
 class ResidualStacks(Mapping[str, Tensor]):
     """The methods of a cache that are about the residual stream."""
 
-    @abstractmethod
-    def __getitem__(self, key: Any) -> Tensor: ...
-
     norm_place: NormPlace
 
     @abstractmethod
+    def __getitem__(self, key: Any) -> Tensor: ...
+
+    @abstractmethod
     def logit_directions(self, tokens: Int[Tensor, " *tokens"]) -> Tensor:
-        """[*tokens d_model]."""
+        """The directions of the final decoder stream that the tokens' logits read, [*tokens d_model].
+
+        Args:
+            tokens: token ids.
+        """
 
     def depth(self, stack: Stack) -> int:
-        """Layers of a stack of which anything was kept."""
-        layers = {
-            int(name.split(".")[1]) for name in self if name.startswith(f"{stack}.") and name.split(".")[1].isdigit()
-        }
-        return len(layers)
+        """Layers of a stack of which anything was kept.
+
+        Args:
+            stack: the stack.
+        """
+        parts = (name.split(".") for name in self)
+        return len({layer for own, layer, *_ in parts if own == stack and layer.isdigit()})
 
     def accumulated_resid(
         self, stack: Stack, layer: int | None = None, incl_mid: bool = False, apply_ln: bool = False
@@ -76,11 +75,8 @@ class ResidualStacks(Mapping[str, Tensor]):
         """
         depth = self.depth(stack)
         last = depth if layer is None else layer
-        names = []
-        for index in range(last):
-            names.append(f"{stack}.{index}.hook_resid_pre")
-            if incl_mid:
-                names += [f"{stack}.{index}.hook_{leaf}" for leaf in _mids(stack)]
+        leaves = ("resid_pre", "resid_mid", "resid_mid_cross")[: (3 if stack == "decoder" else 2) if incl_mid else 1]
+        names = [f"{stack}.{index}.hook_{leaf}" for index in range(last) for leaf in leaves]
         names.append(f"{stack}.{last}.hook_resid_pre" if last < depth else f"{stack}.{last - 1}.hook_resid_post")
         labels = tuple(name.split(".")[1] + "_" + name.rpartition("hook_resid_")[2] for name in names)
         return self._stack(stack, [self[name] for name in names], labels, apply_ln)
@@ -106,12 +102,11 @@ class ResidualStacks(Mapping[str, Tensor]):
         self._need_sums()
         attention = ("attn_out",) if stack == "encoder" else ("attn_out", "cross_attn_out")
         leaves = {"all": (*attention, "mlp_out"), "attn": attention, "mlp": ("mlp_out",)}[mode]
-        parts, labels = [self[f"{stack}.0.hook_resid_pre"]], ["embed"]
-        for index in range(self.depth(stack) if layer is None else layer):
-            for leaf in leaves:
-                parts.append(self[f"{stack}.{index}.hook_{leaf}"])
-                labels.append(f"{index}_{leaf}")
-        return self._stack(stack, parts, tuple(labels), apply_ln)
+        layers = range(self.depth(stack) if layer is None else layer)
+        written = [(index, leaf) for index in layers for leaf in leaves]
+        parts = [self[f"{stack}.{index}.hook_{leaf}"] for index, leaf in written]
+        labels = ("embed", *(f"{index}_{leaf}" for index, leaf in written))
+        return self._stack(stack, [self[f"{stack}.0.hook_resid_pre"], *parts], labels, apply_ln)
 
     def stack_head_results(
         self, stack: Stack, layer: int | None = None, incl_remainder: bool = False, apply_ln: bool = False
@@ -121,7 +116,7 @@ class ResidualStacks(Mapping[str, Tensor]):
         Args:
             stack: whose stream.
             layer: the layer before which to stop; None for all layers.
-            incl_remainder: add one component with everything else, so that the sum is the stream.
+            incl_remainder: add one component with everything else, so that the sum is the stream; not in post-norm models.
             apply_ln: as for `accumulated_resid`.
         """
         kinds: tuple[AttentionKind, ...] = ("encoder",) if stack == "encoder" else ("decoder", "cross")
@@ -139,13 +134,25 @@ class ResidualStacks(Mapping[str, Tensor]):
             labels.append("remainder")
         return self._stack(stack, parts, tuple(labels), apply_ln)
 
-    def stack_activation(self, name: str, place: Literal["encoder", "decoder", "cross_attn"]) -> Tensor:
-        """One activation of all layers on a new leading layer axis: `cache.stack_activation("z", "cross_attn")`."""
+    def stack_activation(self, name: str, place: str) -> Tensor:
+        """One activation of all layers, [layer ...]: `cache.stack_activation("z", "cross_attn")`.
+
+        Args:
+            name: a short activation name, as for `get_act_name`.
+            place: `encoder`, `decoder` or `cross_attn`.
+        """
         depth = self.depth("encoder" if place == "encoder" else "decoder")
         return torch.stack([self[name, layer, place] for layer in range(depth)])
 
     def apply_ln_to_stack(self, stacked: ResidualStack) -> ResidualStack:
-        """Divide by the scale that the stack's final norm had in this run, which freezes it; gains are not applied."""
+        """The components divided by the scale that the stack's final norm had in this run (frozen); gains are not applied.
+
+        Args:
+            stacked: components of one stream.
+
+        Raises:
+            InputError: if they were divided already, or the model is post-norm and has no final norm.
+        """
         self._need_sums()
         if stacked.scaled:
             raise InputError("This stack was already divided by the final norm's scale.")
@@ -172,10 +179,12 @@ class ResidualStacks(Mapping[str, Tensor]):
         if stacked.stack != "decoder":
             raise InputError("Logits read the decoder's stream; this is the encoder's.")
         values = (stacked if stacked.scaled else self.apply_ln_to_stack(stacked)).values
-        shape, device = values.shape[1:3], values.device
-        direction = self.logit_directions(_per_row(tokens, shape, device)).to(device)
-        if incorrect_tokens is not None:
-            direction = direction - self.logit_directions(_per_row(incorrect_tokens, shape, device)).to(device)
+
+        def read(chosen: Tensor | int) -> Tensor:
+            ids = chosen.clamp_min(0) if isinstance(chosen, Tensor) else torch.full(values.shape[1:3], chosen)
+            return self.logit_directions(ids.to(values.device)).to(values.device)
+
+        direction = read(tokens) if incorrect_tokens is None else read(tokens) - read(incorrect_tokens)
         return torch.einsum("cbtd,btd->cbt", values.to(direction.dtype), direction)
 
     def _need_sums(self) -> None:
@@ -188,13 +197,3 @@ class ResidualStacks(Mapping[str, Tensor]):
     def _stack(self, stack: Stack, parts: list[Tensor], labels: tuple[str, ...], apply_ln: bool) -> ResidualStack:
         stacked = ResidualStack(torch.stack(parts), labels, stack)
         return self.apply_ln_to_stack(stacked) if apply_ln else stacked
-
-
-def _mids(stack: Stack) -> tuple[str, ...]:
-    return ("resid_mid",) if stack == "encoder" else ("resid_mid", "resid_mid_cross")
-
-
-def _per_row(tokens: Tensor | int, shape: torch.Size, device: torch.device) -> Tensor:
-    if isinstance(tokens, int):
-        return torch.full(shape, tokens, device=device)
-    return tokens.clamp_min(0).to(device)

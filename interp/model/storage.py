@@ -11,26 +11,27 @@ and a corpus that was interrupted goes on where it stopped and refuses to go on 
     for cache in Corpus(folder): ...
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from interp.errors import InputError
-from interp.families.bart import NormPlace
+from interp.families.sites import NormPlace
 from interp.hooks.names import NamesFilter, axes_of
 from interp.model.activation_cache import ActivationCache
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import HF_FIELDS, Batch
+from interp.text.batch import HF_FIELDS, Batch, TargetOrigin
 from interp.text.tokenized_text import Text
 
 FORMAT = "interp activations 1"
@@ -39,16 +40,34 @@ _BATCH = "batch/"
 _BATCH_TENSORS = (*HF_FIELDS, "source_categories")
 
 
+@dataclass(frozen=True)
+class _BatchTexts:
+    """What a batch holds besides tensors."""
+
+    source_texts: tuple[Text, ...]
+    target_texts: tuple[Text, ...]
+    target_origin: TargetOrigin
+    unfinished: tuple[int, ...]
+
+
+_BATCH_TEXTS = TypeAdapter(_BatchTexts)
+
+
 def save_cache(cache: ActivationCache, path: str | Path) -> None:
     """Write a cache to one safetensors file, replacing the file if it exists.
 
     Activations that are one tensor under two names (the stream after a layer and before the next) are stored once.
+
+    Args:
+        cache: the cache.
+        path: the file.
 
     Raises:
         InputError: if the cache has no batch.
     """
     if cache.batch is None:
         raise InputError("A cache without its batch cannot be saved, because nothing would say what its rows are.")
+    batch = cache.batch
     tensors: dict[str, Tensor] = {}
     same_as: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
@@ -60,14 +79,15 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         seen[identity] = name
         # safetensors wants every tensor in memory of its own.
         tensors[name] = tensor.detach().cpu().contiguous().clone()
-    tensors |= {_BATCH + name: getattr(cache.batch, name).cpu().contiguous() for name in _BATCH_TENSORS}
+    tensors |= {_BATCH + name: getattr(batch, name).cpu().contiguous() for name in _BATCH_TENSORS}
+    texts = _BatchTexts(batch.source_texts, batch.target_texts, batch.target_origin, batch.unfinished)
     metadata = {
         "format": FORMAT,
         "axes": json.dumps({name: axes_of(name) for name in cache}),
         "order": json.dumps(list(cache)),
         "same_as": json.dumps(same_as),
-        "batch": json.dumps(_describe(cache.batch), ensure_ascii=False),
-        "digest": batch_digest(cache.batch),
+        "batch": _BATCH_TEXTS.dump_json(texts).decode(),
+        "digest": _digest(batch),
         "norm_place": cache.norm_place,
     }
     path = Path(path)
@@ -81,7 +101,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
 
 
 def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> ActivationCache:
-    """Open a saved cache; every tensor is read from disk when it is asked for, and not kept.
+    """A saved cache, opened; every tensor is read from disk when it is asked for, and not kept.
 
     Args:
         path: a file of `save_cache`.
@@ -90,7 +110,7 @@ def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> A
     Raises:
         InputError: if there is no such file or it is none of ours.
     """
-    tensors = StoredTensors(Path(path))
+    tensors = _StoredTensors(Path(path))
     batch, place = tensors.batch(), tensors.norm_place
     if model is None:
         return ActivationCache(tensors, batch, _no_result, norm_place=place)
@@ -101,15 +121,8 @@ def _no_result(name: str, z: Tensor) -> Tensor:
     raise InputError(f"{name} is computed from z and the model's weights; load the cache with its model.")
 
 
-class StoredTensors(Mapping[str, Tensor]):
-    """The activations of one file, read one at a time.
-
-    Args:
-        path: a file of `save_cache`.
-
-    Raises:
-        InputError: if there is no such file or it is none of ours.
-    """
+class _StoredTensors(Mapping[str, Tensor]):
+    """The activations of one file, read one at a time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -124,7 +137,6 @@ class StoredTensors(Mapping[str, Tensor]):
             ) from error
         if metadata.get("format") != FORMAT:
             raise InputError(f"{path.name!r} holds no activations of this package (format {metadata.get('format')!r}).")
-        self.axes: dict[str, tuple[str, ...]] = {name: tuple(a) for name, a in json.loads(metadata["axes"]).items()}
         self.digest = metadata["digest"]
         self.norm_place: NormPlace = "post" if metadata["norm_place"] == "post" else "pre"
         self._order: list[str] = json.loads(metadata["order"])
@@ -149,16 +161,9 @@ class StoredTensors(Mapping[str, Tensor]):
 
     def batch(self) -> Batch:
         """The batch the activations came from."""
-        described = json.loads(self._batch)
         with safe_open(self.path, framework="pt") as file:
             tensors = {name: file.get_tensor(_BATCH + name) for name in _BATCH_TENSORS}
-        return Batch(
-            **tensors,
-            source_texts=tuple(_text(text) for text in described["source_texts"]),
-            target_texts=tuple(_text(text) for text in described["target_texts"]),
-            target_origin=described["target_origin"],
-            unfinished=tuple(described["unfinished"]),
-        )
+        return Batch(**tensors, **vars(_BATCH_TEXTS.validate_json(self._batch)))
 
 
 def write_corpus(
@@ -192,7 +197,7 @@ def write_corpus(
     for index, batch in enumerate(batches):
         path = folder / f"{index:05d}.safetensors"
         if path.exists():
-            if StoredTensors(path).digest != batch_digest(batch):
+            if _StoredTensors(path).digest != _digest(batch):
                 raise InputError(
                     f"{path.name!r} in {str(folder)!r} is of another batch; write this corpus to a new folder."
                 )
@@ -205,11 +210,7 @@ def write_corpus(
 
 
 class Corpus:
-    """The caches of `write_corpus`, opened one at a time, in order; tensors are read when asked for.
-
-    Args:
-        folder: the folder.
-        model: as for `load_cache`.
+    """The caches that `write_corpus` wrote to a folder, opened one at a time, in order, as by `load_cache`.
 
     Raises:
         InputError: if the folder has none.
@@ -231,11 +232,15 @@ class Corpus:
         return (load_cache(path, self.model) for path in self.paths)
 
     def activation(self, name: str) -> Iterator[Tensor]:
-        """One activation of every batch, in order."""
+        """One activation of every batch, in order.
+
+        Args:
+            name: its hook name.
+        """
         return (cache[name] for cache in self)
 
 
-def batch_digest(batch: Batch) -> str:
+def _digest(batch: Batch) -> str:
     """A hash of the tokens and masks of a batch."""
     digest = hashlib.sha256()
     for name in HF_FIELDS:
@@ -243,17 +248,3 @@ def batch_digest(batch: Batch) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _describe(batch: Batch) -> dict[str, Any]:
-    return {
-        "source_texts": [dataclasses.asdict(text) for text in batch.source_texts],
-        "target_texts": [dataclasses.asdict(text) for text in batch.target_texts],
-        "target_origin": batch.target_origin,
-        "unfinished": batch.unfinished,
-    }
-
-
-def _text(described: dict[str, Any]) -> Text:
-    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in described.items()}
-    return Text(**fields)

@@ -1,6 +1,6 @@
-"""Control models: what a finding must be compared with before it is a finding (Adebayo et al. 2018; methods A.8).
+"""Untrained twins: what a finding must be compared with before it is a finding (Adebayo et al. 2018).
 
-The untrained twin has the same architecture and new random weights. One trap of the host is undone here: a model whose
+A twin has the same architecture and new random weights. One trap of the host is undone here: a model whose
 unembedding is its own tensor would come out of its configuration tied and unscaled, or untied with standard deviation 1, and
 its logits would be sqrt(d_model) too large, so that the control would be saturated. The twin's unembedding is drawn by hand
 with standard deviation d_model^-0.5 / logit scale, which gives logits of standard deviation 1.

@@ -18,14 +18,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionWeights:
-    """The four matrices of one attention layer.
-
-    Attributes:
-        W_Q: makes queries from the normed stream of the attending stack.
-        W_K: makes keys from the normed stream (cross-attention: from the encoder memory).
-        W_V: makes values from the same.
-        W_O: writes every head's z to the stream of the attending stack.
-    """
+    """The four matrices of one attention layer; keys and values are made from the attended stream, which is normed."""
 
     W_Q: Float[Tensor, "head d_model d_head"]
     W_K: Float[Tensor, "head d_model d_head"]
@@ -34,57 +27,56 @@ class AttentionWeights:
 
 
 def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> AttentionWeights:
-    """The matrices of one attention layer, as views of the host's parameters."""
+    """The matrices of one attention layer, as views of the host's parameters.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
+    """
     module = model.module(attention_path(kind, layer))
-    q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.projections)
-
-    heads = model.cfg.heads_of(kind)
-
-    def reader(weight: Tensor) -> Tensor:
-        split: Tensor = weight.unflatten(0, (heads, -1))
-        return split.transpose(1, 2)
-
-    return AttentionWeights(reader(q), reader(k), reader(v), o.t().unflatten(0, (heads, -1)))
-
-
-def attention_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
-    """The bias of an attention's output projection, which no head writes; zero in T5's family."""
-    output = model.module(f"{attention_path(kind, layer)}.hook_result")
-    bias = output.bias
-    return bias if isinstance(bias, Tensor) else torch.zeros(model.cfg.d_model, device=model.device, dtype=model.dtype)
+    q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.host.projections)
+    heads = (model.cfg.heads_of(kind), -1)
+    W_Q, W_K, W_V = (weight.unflatten(0, heads).mT for weight in (q, k, v))
+    return AttentionWeights(W_Q, W_K, W_V, o.t().unflatten(0, heads))
 
 
 def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
-    """The bias of an attention's values, which every head adds to its z whatever it looks at, because patterns sum to 1."""
-    module = model.module(attention_path(kind, layer)).get_submodule(model.family.projections[2])
+    """The bias of an attention's values, which every head adds to its z whatever it attends to, because patterns sum to 1.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
+    """
+    module = model.module(attention_path(kind, layer)).get_submodule(model.family.host.projections[2])
     bias: Float[Tensor, "head d_head"] = _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
     return bias
 
 
-def mlp_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """What an MLP writes whatever its neurons do.
+def output_bias(model: HookedEncoderDecoder, site: str) -> Float[Tensor, " d_model"]:
+    """What a module adds to what it hands on, whatever it reads; zeros where it has no bias, as in T5's family.
 
     Args:
-        model: a model with biases.
-        path: of the MLP, e.g. `decoder.0.mlp`.
+        model: the model.
+        site: `decoder.0.attn.hook_result` of an attention, `decoder.0.mlp.hook_post` of an MLP, `decoder.0.ln1` of a norm.
     """
-    return _bias(model.module(f"{path}.hook_post"))
+    return _bias(model.module(site))
 
 
-def norm_bias(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """What a LayerNorm adds to what it hands on.
+def norm_gain(model: HookedEncoderDecoder, site: str) -> Float[Tensor, " d_model"]:
+    """The gain of a norm.
 
     Args:
-        model: a model with biases.
-        path: of the norm, e.g. `decoder.0.ln1`.
+        model: the model.
+        site: of the norm, e.g. `decoder.0.ln1` or `decoder.ln_final`.
     """
-    return _bias(model.module(path))
+    return _weight(model.module(site))
 
 
 def _bias(module: nn.Module) -> Tensor:
-    bias = module.bias
-    assert isinstance(bias, Tensor)
-    return bias
+    bias, weight = getattr(module, "bias", None), _weight(module)
+    return bias if isinstance(bias, Tensor) else weight.new_zeros(len(weight))
 
 
 def _weight(module: nn.Module) -> Tensor:
@@ -93,18 +85,21 @@ def _weight(module: nn.Module) -> Tensor:
     return weight
 
 
-def output_weights(model: HookedEncoderDecoder, kind: AttentionKind) -> Float[Tensor, "layer head d_head d_model"]:
-    """W_O of every layer of one kind of attention (a copy, because layers are separate parameters)."""
-    return torch.stack([attention_weights(model, kind, layer).W_O for layer in range(model.cfg.layers_of(kind))])
-
-
 def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
-    """W_E, the input embedding that both stacks share."""
+    """W_E, the input embedding that both stacks share.
+
+    Args:
+        model: the model.
+    """
     return _weight(model.hf.get_input_embeddings())
 
 
 def unembedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
-    """W_U, the rows that score the vocabulary, without the final norm's gain and the logit scale."""
+    """W_U, the rows that score the vocabulary, without the final norm's gain and the logit scale.
+
+    Args:
+        model: the model.
+    """
     return _weight(model.module("unembed.hook_out"))
 
 
@@ -112,25 +107,13 @@ def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
     """What is added to the logits behind the unembedding; zero in T5's family and M2M100.
 
     The host keeps it as a row beside the unembedding in BART, mBART, Marian and Pegasus.
+
+    Args:
+        model: the model.
     """
     row = getattr(model.hf, "final_logits_bias", None)
     table = unembedding(model)
-    return row[0] if isinstance(row, Tensor) else torch.zeros(len(table), device=table.device, dtype=table.dtype)
-
-
-def final_gain(model: HookedEncoderDecoder, stack: Stack) -> Float[Tensor, " d_model"]:
-    """The gain of a stack's final norm."""
-    return norm_gain(model, f"{stack}.ln_final")
-
-
-def norm_gain(model: HookedEncoderDecoder, path: str) -> Float[Tensor, " d_model"]:
-    """The gain of a norm, e.g. `decoder.0.ln1`."""
-    return _weight(model.module(path))
-
-
-def logit_directions(model: HookedEncoderDecoder, tokens: Int[Tensor, " *tokens"]) -> Float[Tensor, "*tokens d_model"]:
-    """The direction of the final decoder stream that a token's logit reads; see `HookedEncoderDecoder.logit_directions`."""
-    return model.logit_directions(tokens)
+    return row[0] if isinstance(row, Tensor) else table.new_zeros(len(table))
 
 
 def position_bias(

@@ -16,7 +16,12 @@ from .minimal_pairs import PromptPair as PromptPair
 from .minimal_pairs import bundled_pairs as bundled_pairs
 from .minimal_pairs import candidate_pairs as candidate_pairs
 from .minimal_pairs import pair_batch as pair_batch
-from .minimal_pairs import verify as verify
+from .minimal_pairs import verify_pairs as verify_pairs
+from .partial_forward import RecordedPass as RecordedPass
+from .partial_forward import record_pass as record_pass
 from .patching_sites import Site as Site
 from .path_patching import Receiver as Receiver
 from .path_patching import path_patch as path_patch
+from .replacements import ABLATIONS as ABLATIONS
+from .replacements import Means as Means
+from .replacements import draw_donors as draw_donors

@@ -4,7 +4,7 @@
 
 with the gradient at the corrupted run, or averaged over runs whose source embeddings lie between corrupted and clean (integrated
 gradients, Hanna et al. 2024), which follows saturating softmaxes better. A key acts only through a softmax, which a gradient
-straightens: for keys the pattern is recomputed exactly and the gradient is used from there on (AtP*, Kramar et al. 2024).
+straightens: for keys the pattern is recomputed exactly and the gradient is used from there on (AtP*, Kramár et al. 2024).
 An approximation is worth what its agreement with exact patching shows: `patch_sites` on a sample of the sites.
 """
 
@@ -82,7 +82,7 @@ def _gradients(
 
         with torch.enable_grad(), model.hooks([("encoder.hook_embed", embed)]):
             logits, cache = model.run_with_cache(pairs.corrupted, names, gradients=True)
-            pairs.difference(logits).sum().backward()
+            pairs.difference_of_logits(model, logits).sum().backward()
         for name, gradient in cache.grad.items():
             if gradient is not None:
                 total[name] = total.get(name, 0) + gradient / len(places)

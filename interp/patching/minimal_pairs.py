@@ -4,7 +4,7 @@ A clean and a corrupted source have equally many tokens, so that every position 
 decoded after the same prefix, the tokens that their targets share; the answer is the first token of the clean target that the
 corrupted target does not share, the foil is the corrupted target's token there. What is measured is one number a source: the
 logit of the answer less that of the foil, at the row after the prefix. A pair is of use for a model only if that number changes
-its sign, which depends on the model: `verify` looks, and says which pairs are left out and why.
+its sign, which depends on the model: `verify_pairs` looks, and says which pairs are left out and why.
 """
 
 import json
@@ -17,14 +17,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.attribution.components import last_norm
-from interp.attribution.logit_readout import output_rows
+from interp.attribution.logit_readout import logit_difference, logit_difference_of_outputs
 from interp.axes import TokenIds
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import logit_directions, norm_bias, norm_gain
-from interp.text.batch import Batch, Text, collate, tokenise
+from interp.patching.partial_forward import record_pass
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text, tokenize
 from interp.text.words import task_prefix
 
 
@@ -72,28 +72,29 @@ class PairBatch:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def directions(self, model: HookedEncoderDecoder) -> Float[Tensor, "batch d_model"]:
-        """The direction that reads answer less foil from what the decoder's last norm makes of the stream, before its gain."""
-        if not model.cfg.biases:
-            return logit_directions(model, self.answers) - logit_directions(model, self.foils)
-        return self._rows(model)[0] * norm_gain(model, last_norm(model.cfg, "decoder"))
+    def difference(
+        self, model: HookedEncoderDecoder, outputs: Float[Tensor, "*copies batch row d_model"]
+    ) -> Float[Tensor, "*copies batch"]:
+        """Answer less foil of every pair, once for every copy of the pairs.
 
-    def constants(self, model: HookedEncoderDecoder) -> Float[Tensor, " batch"] | None:
-        """What biases behind that norm add to answer less foil; None in T5's family, which has none."""
-        if not model.cfg.biases:
-            return None
-        rows, bias = self._rows(model)
-        return rows @ norm_bias(model, last_norm(model.cfg, "decoder")).to(rows.dtype) + bias
+        Args:
+            model: the model.
+            outputs: of the decoder, at the answers' rows.
+        """
+        answers, foils = self.answers.unsqueeze(1), self.foils.unsqueeze(1)
+        return logit_difference_of_outputs(model, outputs, answers, foils).squeeze(-1)
 
-    def _rows(self, model: HookedEncoderDecoder) -> tuple[Tensor, Tensor]:
-        (rows, bias), (other, other_bias) = (output_rows(model, tokens) for tokens in (self.answers, self.foils))
-        return rows - other, bias - other_bias
+    def difference_of_logits(
+        self, model: HookedEncoderDecoder, logits: Float[Tensor, "batch target vocab"]
+    ) -> Float[Tensor, " batch"]:
+        """Answer less foil of every pair, from the logits of all rows.
 
-    def difference(self, logits: Float[Tensor, "batch target vocab"]) -> Float[Tensor, " batch"]:
-        """Answer less foil at the answer's row, from logits."""
-        at_row = logits[torch.arange(len(self), device=logits.device), self.rows]
-        answer, foil = (at_row.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) for tokens in (self.answers, self.foils))
-        return answer - foil
+        Args:
+            model: the model.
+            logits: of one forward pass.
+        """
+        at_row = logits[torch.arange(len(self), device=logits.device), self.rows].unsqueeze(1)
+        return logit_difference(model, at_row, self.answers.unsqueeze(1), self.foils.unsqueeze(1)).values.squeeze(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ LEAST_MARGIN = 0.5
 
 
 def bundled_pairs() -> tuple[PromptPair, ...]:
-    """The minimal pairs that come with the package, our own sentences; `verify` tells which of them flip a model's answer."""
+    """The minimal pairs of the package, our own sentences; `verify_pairs` tells which of them flip a model's answer."""
     lines = resources.files("interp.prompts").joinpath("pairs.jsonl").read_text(encoding="utf-8").splitlines()
     return tuple(PromptPair(**json.loads(line)) for line in lines)
 
@@ -129,6 +130,9 @@ def candidate_pairs(cfg: ModelConfig) -> tuple[PromptPair, ...]:
     """The bundled pairs as a model reads them.
 
     Models that were made for no task prefixes get the texts without, and not the pairs that differ in nothing else.
+
+    Args:
+        cfg: the model's facts.
     """
     if cfg.reads_prefixes:
         return bundled_pairs()
@@ -140,8 +144,8 @@ def _bare(text: str) -> str:
     return text.removeprefix(task_prefix(text)).strip()
 
 
-def verify(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: float = LEAST_MARGIN) -> Verified:
-    """Look which pairs flip a model's answer.
+def verify_pairs(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: float = LEAST_MARGIN) -> Verified:
+    """Which pairs flip a model's answer, and why the others do not.
 
     Args:
         model: the model.
@@ -159,8 +163,8 @@ def verify(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: floa
     if not comparable:
         return Verified((), refused)
     batch = pair_batch(model, comparable)
-    with torch.no_grad():
-        sides = [batch.difference(model(side)).tolist() for side in (batch.clean, batch.corrupted)]
+    runs = [record_pass(model, side, (), batch.rows) for side in (batch.clean, batch.corrupted)]
+    sides = [batch.difference(model, run.outputs).tolist() for run in runs]
     flipping = []
     for pair, clean, corrupted in zip(comparable, *sides, strict=True):
         if clean > least and corrupted < -least:
@@ -174,22 +178,27 @@ def verify(model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: floa
 
 
 def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> PairBatch:
-    """Tokenise minimal pairs and check that they are comparable position by position.
+    """Tokenized minimal pairs that are comparable position by position.
+
+    Args:
+        model: the model; it must have a tokenizer.
+        pairs: the pairs.
 
     Raises:
-        InputError: if there is no pair, a pair's sources have different numbers of tokens, or its targets do not differ.
+        InputError: if the model has no tokenizer, there is no pair, a pair's sources have different numbers of tokens, or its
+            targets do not differ.
     """
     if not pairs:
         raise InputError("Patching needs at least one pair of prompts; got none.")
     if model.tokenizer is None:
         raise InputError("This model was wrapped without a tokenizer; build the two batches and a PairBatch by hand.")
     eos, tokenizer = model.cfg.eos_token_id, model.tokenizer
-    clean = [tokenise(pair.clean, tokenizer, eos) for pair in pairs]
-    corrupted = [tokenise(pair.corrupted, tokenizer, eos) for pair in pairs]
+    clean = [tokenize(pair.clean, tokenizer, eos) for pair in pairs]
+    corrupted = [tokenize(pair.corrupted, tokenizer, eos) for pair in pairs]
     for pair, one, other in zip(pairs, clean, corrupted, strict=True):
         _check_counts(pair, one, other)
     targets = [
-        (tokenise(pair.clean_target, tokenizer, eos, ""), tokenise(pair.corrupted_target, tokenizer, eos, ""))
+        (tokenize(pair.clean_target, tokenizer, eos, ""), tokenize(pair.corrupted_target, tokenizer, eos, ""))
         for pair in pairs
     ]
     rows = [_divergence(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]

@@ -1,4 +1,4 @@
-"""Path patching: what one head tells another, and nothing else (Wang et al. 2022, appendix B; methods E).
+"""Path patching: what one head tells another, and nothing else (Wang et al. 2022).
 
 A head reaches a later one along the residual stream, through MLPs, and through other heads. Here the sender's z is taken from a
 corrupted run while every other head is held at its clean value, the receivers' inputs are read off, and a clean run is made with
@@ -18,10 +18,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from interp.axes import AttentionKind
 from interp.errors import InputError
 from interp.hooks.hook_point import HookFunction, HookPoint
-from interp.hooks.names import HeadId, attention_path
+from interp.hooks.names import HeadId
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.interventions import Edits, Target, patch
@@ -40,7 +39,10 @@ class Receiver:
 
     @classmethod
     def parse(cls, label: str) -> "Receiver":
-        """Read `XL2H1.q`.
+        """The receiver that a label names.
+
+        Args:
+            label: a head and its input, `XL2H1.q`.
 
         Raises:
             InputError: if the text is no receiver.
@@ -81,26 +83,15 @@ def path_patch(
     Raises:
         KeyError: if a cache lacks what is needed.
     """
-    frozen = patch([name for name in model.hook_points() if _is_writer(name, through)], clean)
+    held = (".hook_z", "hook_mlp_out") if through == "residual" else (".hook_z",)
+    frozen = patch([name for name in model.hook_points() if name.endswith(held)], clean)
     if receivers == "logits":
         name = f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post"
         return patch([name], _read(model, batch, [*frozen, *patch(senders, corrupted)], [name]))
     wanted = [Receiver.parse(receiver) if isinstance(receiver, str) else receiver for receiver in receivers]
-    names = {_name(receiver) for receiver in wanted}
-    seen = _read(model, batch, [*frozen, *patch(senders, corrupted)], sorted(names))
-    edits: Edits = []
-    for receiver in wanted:
-        edits.append((_name(receiver), _one_head(seen[_name(receiver)], receiver.head.head)))
-    return edits
-
-
-def _is_writer(name: str, through: Through) -> bool:
-    return name.endswith(".hook_z") or (through == "residual" and name.endswith("hook_mlp_out"))
-
-
-def _name(receiver: Receiver) -> str:
-    kind: AttentionKind = receiver.head.kind
-    return f"{attention_path(kind, receiver.head.layer)}.hook_{receiver.input}"
+    points = [(receiver.head.hook_name(receiver.input), receiver.head.head) for receiver in wanted]
+    seen = _read(model, batch, [*frozen, *patch(senders, corrupted)], sorted({name for name, _ in points}))
+    return [(name, _one_head(seen[name], head)) for name, head in points]
 
 
 def _read(model: HookedEncoderDecoder, batch: Batch, edits: Edits, names: Sequence[str]) -> ActivationCache:

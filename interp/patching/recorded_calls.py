@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from interp.axes import Stack
+from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 
 
@@ -31,24 +32,63 @@ class HostCall:
 
     @classmethod
     def of(cls, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> "HostCall":
-        """The call as a forward pre-hook sees it."""
+        """The call as a forward pre-hook sees it.
+
+        Args:
+            module: the module that was called.
+            arguments: its positional arguments.
+            keywords: its keyword arguments.
+        """
         bound = inspect.signature(module.forward).bind(*arguments, **keywords).arguments
         return cls(module, {**bound, **bound.pop("kwargs", {})})
 
     def parameter_of(self, value: Tensor) -> str:
-        """The parameter that a tensor was given for; hosts name the memory differently."""
+        """The parameter that a tensor was given for; hosts name the memory differently.
+
+        Args:
+            value: the tensor.
+        """
         return next(name for name, given in self.arguments.items() if given is value)
 
     def again(self, hidden: Tensor, **changed: Tensor | None) -> Tensor:
-        """The stream behind the module, for another stream before it.
+        """The stream behind the module, of the shape of another stream before it.
 
         Args:
-            hidden: the stream; every family of the host calls it `hidden_states`.
+            hidden: the stream, of one or more copies of the prompts; every family of the host calls it `hidden_states`. What
+                belongs to the prompts, masks and memory, is repeated for copies.
             changed: other arguments that are no longer those of the first call.
         """
-        output = self.module(**{**self.arguments, "hidden_states": hidden, **changed})
+        prompts = len(self.arguments["hidden_states"])
+        given = {**self.arguments, **changed}
+        del given["hidden_states"]
+        if len(hidden) != prompts:
+            given = {name: _repeated(value, prompts, len(hidden) // prompts) for name, value in given.items()}
+        # Hooks on what enters a module look at its first argument.
+        output = self.module(hidden, **given)
         stream: Tensor = output[0] if isinstance(output, tuple) else output
         return stream
+
+
+def _repeated(given: Any, prompts: int, copies: int) -> Any:
+    """An argument that belongs to the prompts, once for every copy; biases and positions of all prompts alike as they are."""
+    if not isinstance(given, Tensor) or given.ndim < 3 or len(given) != prompts:
+        return given
+    return given.repeat(copies, *[1] * (given.ndim - 1))
+
+
+def called_again(cfg: ModelConfig) -> dict[str, str]:
+    """Layers, and attention sublayers where these are modules: name of the call -> site.
+
+    Args:
+        cfg: facts of the model.
+    """
+    stacks: tuple[Stack, ...] = ("encoder", "decoder")
+    layers = [f"{stack}.{layer}" for stack in stacks for layer in range(cfg.n_layers(stack))]
+    sites = {layer: f"{layer}.hook_resid_post" for layer in layers}
+    if cfg.t5_shaped:
+        sites |= {f"{layer}.attn": f"{layer}.hook_resid_mid" for layer in layers}
+        sites |= {f"decoder.{n}.cross_attn": f"decoder.{n}.hook_resid_mid_cross" for n in range(cfg.n_decoder_layers)}
+    return sites
 
 
 @contextmanager
@@ -75,17 +115,3 @@ def recording(model: HookedEncoderDecoder, sites: Mapping[str, str]) -> Iterator
             handle = model.module(site).register_forward_pre_hook(record, with_kwargs=True)
             stack.callback(handle.remove)
         yield calls
-
-
-def after_mlp(model: HookedEncoderDecoder, stack: Stack, layer: int, hidden: Tensor) -> Tensor:
-    """The stream after a layer's feed-forward part, in models of T5's shapes.
-
-    Args:
-        model: a model whose `cfg.t5_shaped` holds.
-        stack: whose layer.
-        layer: the layer.
-        hidden: the stream before that part.
-    """
-    norm = model.module(f"{stack}.{layer}.{'ln2' if stack == 'encoder' else 'ln3'}")
-    written: Tensor = model.module(f"{stack}.{layer}.hook_mlp_out")(norm(hidden))
-    return hidden + written

@@ -1,8 +1,7 @@
 """Which prompts come with the package?
 
-Two small sets of our own sentences, so that the default run needs neither a file nor a network. `translation`
-pairs every English sentence with two task prefixes, which lets one sentence serve as its own control across
-languages.
+Two small sets of our own sentences, so that the default run needs neither a file nor a network. `translation` pairs every English
+sentence with two task prefixes, which lets one sentence serve as its own control across languages.
 """
 
 from importlib import resources
@@ -25,8 +24,11 @@ def names() -> tuple[str, ...]:
 def describe(name: str) -> str:
     """One line about a bundled prompt set.
 
+    Args:
+        name: one of `names()`.
+
     Raises:
-        PromptError: There is no set of this name.
+        PromptError: if there is no set of this name.
     """
     if name not in _DESCRIPTIONS:
         raise PromptError(
@@ -40,11 +42,11 @@ def bundled(name: str, limit: int | None = None) -> PromptSet:
     """A bundled prompt set.
 
     Args:
-        name: One of `names()`.
-        limit: Keep at most this many prompts from the start; None keeps all.
+        name: one of `names()`.
+        limit: most prompts kept, from the start; None keeps all.
 
     Raises:
-        PromptError: There is no set of this name, or the limit is below 1.
+        PromptError: if there is no set of this name, or the limit is below 1.
     """
     describe(name)
     content = resources.files("interp.prompts").joinpath(f"{name}.jsonl").read_bytes()

@@ -1,8 +1,7 @@
 """What is a prompt, and what is a set of them?
 
-A prompt is one source text (with its task prefix) and, where the user has one, one target text. Everything
-the analyses report is averaged over prompts, so the prompt, not the token, is the unit of evidence; its id is
-what ties a number in a table back to a text.
+A prompt is one source text (with its task prefix) and, where the user has one, one target text. Everything the analyses report is
+averaged over prompts, so the prompt, not the token, is the unit of evidence; its id ties a number in a table back to a text.
 """
 
 from collections.abc import Mapping
@@ -21,10 +20,10 @@ class Prompt:
     """One source text and, if known, its target.
 
     Attributes:
-        id: Name of the prompt, unique in its set.
-        source: Encoder text, task prefix included, exactly as read.
-        target: Decoder text for teacher forcing, or None where the model is to generate it.
-        fields: Further columns of the file (such as language), text only; treat as read-only.
+        id: name of the prompt, unique in its set.
+        source: encoder text, task prefix included, exactly as read.
+        target: decoder text for teacher forcing, or None where the model is to generate it.
+        fields: further columns of the file (such as language), text only; treat as read-only.
     """
 
     id: str
@@ -48,9 +47,9 @@ class PromptSet:
     """Prompts in file order, with the fingerprint of the bytes they were read from.
 
     Attributes:
-        name: Name of the bundled set, file name without its folder, or "stdin".
-        prompts: At least one prompt; either all of them have a target or none has.
-        sha256: Hexadecimal SHA-256 of all bytes read, also those of prompts beyond a limit.
+        name: name of the bundled set, file name without its folder, or "stdin".
+        prompts: at least one prompt; either all of them have a target or none has.
+        sha256: hexadecimal SHA-256 of all bytes read, also those of prompts beyond a limit.
     """
 
     name: str

@@ -1,9 +1,8 @@
 """How do the user's texts become prompts?
 
-Three formats are read: `.txt` (one source a line), `.jsonl` (one JSON object a line) and `.csv` (with a
-header). Texts are taken as they stand: nothing is trimmed, cut, skipped or repaired. Whatever cannot be read
-as it stands is refused with one sentence that names the line. A whole file is checked even when only its
-first prompts are wanted, so that an error does not hide behind a limit.
+Three formats are read: `.txt` (one source a line), `.jsonl` (one JSON object a line) and `.csv` (with a header). Texts are taken
+as they stand: nothing is trimmed, cut, skipped or repaired. What cannot be read as it stands is refused with one sentence that
+names the line. A whole file is checked even when only its first prompts are wanted, so that no error hides behind a limit.
 """
 
 import csv
@@ -14,7 +13,6 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
@@ -28,37 +26,28 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _OWN_KEYS = ("id", "source", "target")
 
-
-@dataclass(frozen=True)
-class _Record:
-    """One prompt as found in the file, before its values are checked."""
-
-    line: int
-    values: dict[str, object]
+_Record = tuple[int, dict[str, object]]
+"""The line of a prompt and its values as found in the file, before they are checked."""
 
 
 def read_prompts(path: str | Path, limit: int | None = None) -> PromptSet:
     """Prompts of a `.txt`, `.jsonl` or `.csv` file, or of standard input.
 
-    A prompt without an `id` is named by its number in the file, counted from 1. In `.csv` an empty `target`
-    cell means that there is no target.
+    A prompt without an `id` is named by its number in the file, from 1. In `.csv` an empty `target` means that there is none.
 
     Args:
-        path: File to read (UTF-8, with or without byte order mark, LF or CRLF), or "-" for standard input,
-            which is read as JSON Lines if its first character other than white space is `{` and as plain
-            lines otherwise.
-        limit: Keep at most this many prompts from the start; None keeps all.
+        path: a file (UTF-8, with or without byte order mark, LF or CRLF), or "-" for standard input, which is read as JSON Lines
+            if its first character other than white space is `{` and as plain lines otherwise.
+        limit: most prompts kept, from the start; None keeps all.
 
     Raises:
-        PromptError: The file cannot be read or holds something that is no prompt, or the limit is below 1.
+        PromptError: if the file cannot be read or holds something that is no prompt, or the limit is below 1.
     """
     if str(path) == "-":
         name, content = "stdin", sys.stdin.buffer.read()
         kind: Format = "jsonl" if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{") else "txt"
     else:
-        path = Path(path)
-        name = path.name
-        kind, content = _opened(path)
+        name, (kind, content) = Path(path).name, _opened(Path(path))
     return parse_prompts(content, kind, name, limit)
 
 
@@ -66,39 +55,36 @@ def parse_prompts(content: bytes, kind: Format, name: str, limit: int | None = N
     """Prompts of a file's content.
 
     Args:
-        content: All bytes of the file.
-        kind: Format of the file.
-        name: Name of the set; messages call the file by it.
-        limit: Keep at most this many prompts from the start; None keeps all.
+        content: all bytes of the file.
+        kind: its format.
+        name: name of the set; messages call the file by it.
+        limit: most prompts kept, from the start; None keeps all.
 
     Raises:
-        PromptError: The content holds something that is no prompt, or the limit is below 1.
+        PromptError: if the content holds something that is no prompt, or the limit is below 1.
     """
     if limit is not None and limit < 1:
         raise PromptError(f"Prompt limit is {limit}; it must be 1 or more, or left out to keep all prompts.")
     text = _decoded(content, name)
-    readers = {"txt": _txt_records, "jsonl": _jsonl_records, "csv": _csv_records}
+    records: Iterator[_Record] = _csv_records(text, name) if kind == "csv" else _line_records(text, name, kind)
     lines: dict[str, int] = {}
     prompts: list[Prompt] = []
-    without_target: list[int] = []
-    for number, record in enumerate(readers[kind](text, name), start=1):
-        prompt = _prompt(record, str(number), name)
+    for number, (line, values) in enumerate(records, start=1):
+        prompt = _prompt(values, str(number), f"{name}, line {line}")
         if prompt.id in lines:
             raise PromptError(
-                f"{name}, line {record.line}: id {prompt.id!r} was already used in line {lines[prompt.id]}; "
+                f"{name}, line {line}: id {prompt.id!r} was already used in line {lines[prompt.id]}; "
                 "ids must be unique (a prompt without an id is named by its number), so rename one."
             )
-        lines[prompt.id] = record.line
+        lines[prompt.id] = line
         prompts.append(prompt)
-        if prompt.target is None:
-            without_target.append(record.line)
     if not prompts:
         raise PromptError(f"{name} has a header but no prompts; add at least one row below the header.")
+    without_target = [lines[prompt.id] for prompt in prompts if prompt.target is None]
     if 0 < len(without_target) < len(prompts):
         raise PromptError(
-            f"{name}, line {without_target[0]}: there is no target here, but "
-            f"{len(prompts) - len(without_target)} of the {len(prompts)} prompts have one; give every prompt "
-            "a target, or none and let the model generate them all."
+            f"{name}, line {without_target[0]}: there is no target here, but {len(prompts) - len(without_target)} of the "
+            f"{len(prompts)} prompts have one; give every prompt a target, or none and let the model generate them all."
         )
     return PromptSet(name, tuple(prompts[:limit]), hashlib.sha256(content).hexdigest())
 
@@ -110,8 +96,7 @@ def _opened(path: Path) -> tuple[Format, bytes]:
             raise PromptError(f"{path} is a folder; give one .txt, .jsonl or .csv file.")
         if path.suffix.lower() not in _FORMAT_OF_SUFFIX:
             raise PromptError(
-                f"{path} ends in {path.suffix!r}, which is no prompt format; use .txt (one source a line), "
-                ".jsonl or .csv."
+                f"{path} ends in {path.suffix!r}, which is no prompt format; use .txt (one source a line), .jsonl or .csv."
             )
         return _FORMAT_OF_SUFFIX[path.suffix.lower()], path.read_bytes()
     except FileNotFoundError:
@@ -137,8 +122,8 @@ def _decoded(content: bytes, name: str) -> str:
         ) from None
 
 
-def _lines(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines; only LF and CRLF end a line, since texts may hold U+2028 and the like."""
+def _line_records(text: str, name: str, kind: Format) -> Iterator[_Record]:
+    """One source or one JSON object a line; only LF and CRLF end a line, since texts may hold U+2028 and the like."""
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
@@ -148,22 +133,9 @@ def _lines(text: str, name: str) -> Iterator[tuple[int, str]]:
             raise PromptError(f"{name}, line {number} is empty; every line must hold one prompt, so remove the line.")
         if "\r" in line:
             raise PromptError(
-                f"{name}, line {number} has a carriage return inside; lines must end in LF or CRLF, so "
-                "convert the file."
+                f"{name}, line {number} has a carriage return inside; lines must end in LF or CRLF, so convert the file."
             )
-        yield number, line
-
-
-def _txt_records(text: str, name: str) -> Iterator[_Record]:
-    """One source a line."""
-    for number, line in _lines(text, name):
-        yield _Record(number, {"source": line})
-
-
-def _jsonl_records(text: str, name: str) -> Iterator[_Record]:
-    """One JSON object a line."""
-    for number, line in _lines(text, name):
-        yield _Record(number, _json_object(line, f"{name}, line {number}"))
+        yield number, {"source": line} if kind == "txt" else _json_object(line, f"{name}, line {number}")
 
 
 def _json_object(line: str, place: str) -> dict[str, object]:
@@ -177,22 +149,18 @@ def _json_object(line: str, place: str) -> dict[str, object]:
             values[key] = value
         return values
 
+    wrong = ""
     try:
         value = json.loads(line, object_pairs_hook=without_duplicates)
+        if isinstance(value, dict):
+            return value
+        wrong = f"holds a JSON {_json_type(value)}, not an object"
     except PromptError:
         raise
     except (ValueError, RecursionError) as error:
-        reason = "too large"
-        if isinstance(error, json.JSONDecodeError):
-            reason = f"{error.msg}, column {error.colno}"
-        raise PromptError(
-            f'{place} is not valid JSON ({reason}); write one object a line, as {{"source": "..."}}.'
-        ) from None
-    if not isinstance(value, dict):
-        raise PromptError(
-            f'{place} holds a JSON {_json_type(value)}, not an object; write one object a line, as {{"source": "..."}}.'
-        )
-    return value
+        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too large"
+        wrong = f"is not valid JSON ({reason})"
+    raise PromptError(f'{place} {wrong}; write one object a line, as {{"source": "..."}}.')
 
 
 def _csv_records(text: str, name: str) -> Iterator[_Record]:
@@ -208,14 +176,14 @@ def _csv_records(text: str, name: str) -> Iterator[_Record]:
                 raise PromptError(f"{name}, line {line} is empty; every row must hold one prompt, so remove the line.")
             elif len(row) != len(header):
                 raise PromptError(
-                    f"{name}, line {line} has {len(row)} cells, but the header has {len(header)}; give every "
-                    "row one cell a column, with texts that contain commas in double quotes."
+                    f"{name}, line {line} has {len(row)} cells, but the header has {len(header)}; give every row one cell a "
+                    "column, with texts that contain commas in double quotes."
                 )
             else:
                 cells: dict[str, object] = dict(zip(header, row, strict=True))
                 if cells.get("target") == "":
                     cells["target"] = None
-                yield _Record(line, cells)
+                yield line, cells
             # A quoted cell may span lines: a row is named by the line on which it begins.
             line = rows.line_num + 1
     except csv.Error as error:
@@ -238,10 +206,8 @@ def _checked_header(header: list[str], name: str) -> list[str]:
     return header
 
 
-def _prompt(record: _Record, number: str, name: str) -> Prompt:
-    """A record whose values are all of the right type."""
-    place = f"{name}, line {record.line}"
-    values = record.values
+def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
+    """The prompt of a record whose values are all of the right type."""
     if "source" not in values:
         raise PromptError(
             f"{place} has no 'source', only {', '.join(map(repr, values)) or 'nothing'}; add the source text."
@@ -261,13 +227,16 @@ def _prompt(record: _Record, number: str, name: str) -> Prompt:
     return Prompt(texts.get("id", number), texts["source"], texts.get("target"), fields)
 
 
+_JSON_TYPES: dict[type, str] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+    list: "array",
+}
+
+
 def _json_type(value: object) -> str:
     """JSON's word for the type of a parsed value."""
-    names: dict[type, str] = {
-        type(None): "null",
-        bool: "boolean",
-        int: "number",
-        float: "number",
-        str: "string",
-    }
-    return names.get(type(value), "array" if isinstance(value, list) else "object")
+    return _JSON_TYPES.get(type(value), "object")

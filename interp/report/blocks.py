@@ -3,6 +3,8 @@
 Frozen blocks that say what is shown and nothing about how it looks. A report is a title, a question, findings and
 sections; a section is a question, its findings, blocks, and the limits of what the findings support, and what is too
 long for it stands on pages of their own. `page.py` turns a report into files.
+
+Each of them refuses, with a `ValueError`, a name that cannot be a file's and a text or list of sentences that is empty.
 """
 
 import re
@@ -10,74 +12,65 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
+from markupsafe import Markup
 
-from interp.report.drawings import Drawing
+from interp.report.card_parts import Part
+from interp.report.charts import Chart
 from interp.report.palette import Hue
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def is_slug(text: str) -> bool:
-    """Whether a text is lower-case letters and digits in groups joined by single hyphens, as in file names."""
+    """Whether a text is at most 80 lower-case letters and digits in groups joined by single hyphens, as in file names.
+
+    Args:
+        text: any text.
+    """
     return len(text) <= 80 and _SLUG.fullmatch(text) is not None
 
 
-def _check_slug(owner: object, name: str) -> None:
-    if not is_slug(name):
-        raise ValueError(
-            f"{type(owner).__name__}.name becomes a file name and must be at most 80 lower-case letters and digits "
-            f"in groups joined by hyphens, like 'cross-heads'; got {name!r}."
-        )
+class _Checked:
+    """Checks of what every kind of block has: a name that is a slug, texts, and tuples of sentences."""
 
-
-def _check_filled(owner: object, *fields: str) -> None:
-    for name in fields:
-        if not getattr(owner, name).strip():
-            raise ValueError(f"{type(owner).__name__}.{name} is empty; a reader needs it, so write a sentence.")
-
-
-def _check_sentences(owner: object, *fields: str) -> None:
-    """Each field is a non-empty tuple of non-empty sentences."""
-    for name in fields:
-        sentences = getattr(owner, name)
-        if isinstance(sentences, str):
-            raise ValueError(f"{type(owner).__name__}.{name} must be a tuple of sentences, got one text.")
-        if not sentences or not all(sentence.strip() for sentence in sentences):
-            raise ValueError(
-                f"{type(owner).__name__}.{name} must hold at least one sentence and no empty one, got {sentences!r}."
-            )
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for name, value in vars(self).items():
+            if name == "name" and not is_slug(value):
+                raise ValueError(
+                    f"{kind}.name becomes a file name and must be at most 80 lower-case letters and digits "
+                    f"in groups joined by hyphens, like 'cross-heads'; got {value!r}."
+                )
+            if name in ("findings", "limits"):
+                if isinstance(value, str):
+                    raise ValueError(f"{kind}.{name} must be a tuple of sentences, got one text.")
+                if not value or not all(sentence.strip() for sentence in value):
+                    raise ValueError(f"{kind}.{name} must hold at least one sentence and no empty one, got {value!r}.")
+            elif isinstance(value, str) and not value.strip():
+                raise ValueError(f"{kind}.{name} is empty; a reader needs it, so write a sentence.")
 
 
 @dataclass(frozen=True)
-class Heading:
-    """A line above the blocks that follow, until the next one.
-
-    Raises:
-        ValueError: if the text is empty.
-    """
+class Heading(_Checked):
+    """A line above the blocks that follow, until the next one."""
 
     text: str
-
-    def __post_init__(self) -> None:
-        _check_filled(self, "text")
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    """Plain text; an empty line begins a new paragraph.
-
-    Raises:
-        ValueError: if the text is empty.
-    """
+class Paragraph(_Checked):
+    """Plain text; an empty line begins a new paragraph."""
 
     text: str
 
-    def __post_init__(self) -> None:
-        _check_filled(self, "text")
+    @property
+    def paragraphs(self) -> list[str]:
+        """The text split at empty lines; single line ends become spaces."""
+        return [" ".join(part.split()) for part in re.split(r"\n\s*\n", self.text) if part.strip()]
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(_Checked):
     """A table, whole as CSV and in part on the page.
 
     Attributes:
@@ -91,7 +84,7 @@ class Table:
         hues: texts of cells that carry the colour which stands for them elsewhere in the report.
 
     Raises:
-        ValueError: if a name is no slug, a caption is missing, columns are repeated or unknown, or a sortable table is cut.
+        ValueError: if columns are repeated or unknown, or a sortable table is cut.
     """
 
     name: str
@@ -103,8 +96,7 @@ class Table:
     hues: Mapping[str, Hue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_slug(self, self.name)
-        _check_filled(self, "caption")
+        super().__post_init__()
         if self.sortable and self.rows_shown is not None:
             raise ValueError(f"Table {self.name!r} is sortable and must show all rows: set rows_shown to None.")
         frame = self.frame if isinstance(self.frame.index, pd.RangeIndex) else self.frame.reset_index()
@@ -125,81 +117,80 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A drawing with its words.
+class Figure(_Checked):
+    """A chart with its words.
 
     Attributes:
         name: slug; the file is `figures/<name>.svg`.
         caption: how to read it.
         alt: one sentence with the finding's numbers, for those who do not see the figure.
-        drawing: the data of the figure.
-
-    Raises:
-        ValueError: if a name is no slug, or caption or alt text is empty.
+        chart: the data of the figure.
     """
 
     name: str
     caption: str
     alt: str
-    drawing: Drawing
-
-    def __post_init__(self) -> None:
-        _check_slug(self, self.name)
-        _check_filled(self, "caption", "alt")
+    chart: Chart
 
 
 @dataclass(frozen=True)
-class View:
+class View(_Checked):
     """An interactive piece, closed until the reader opens it.
 
     Attributes:
         name: slug.
         title: the line the reader clicks.
-        html: trusted markup without external addresses, as `interp.report.views` makes it.
+        html: markup without external addresses, as `interp.report.views` makes it.
         fallback: the name of a `Figure` of the same report that shows the same, or a sentence that says why
             there is none.
 
     Raises:
-        ValueError: if a name is no slug or a text is empty.
+        ValueError: if the markup is a text that nobody vouched for.
     """
 
     name: str
     title: str
-    html: str
+    html: Markup
     fallback: str
 
     def __post_init__(self) -> None:
-        _check_slug(self, self.name)
-        _check_filled(self, "title", "html", "fallback")
+        super().__post_init__()
+        if not isinstance(self.html, Markup):
+            raise ValueError(
+                f"View.html of {self.name!r} is plain text; take `markupsafe.Markup` if you trust it as HTML."
+            )
 
 
 @dataclass(frozen=True)
-class Sketch:
-    """A small picture in plain markup, which needs neither mouse nor script: far cheaper than a figure, and made of real text.
+class Card(_Checked):
+    """Small pictures and tables made of real text, open, without mouse and script.
 
     Attributes:
         name: slug.
         title: what it shows, for those who do not see it.
-        html: trusted markup without scripts and external addresses.
+        parts: what it shows, in order.
 
     Raises:
-        ValueError: if a name is no slug or a text is empty.
+        ValueError: if there is nothing to show, or a text that is no part.
     """
 
     name: str
     title: str
-    html: str
+    parts: tuple[Part, ...]
 
     def __post_init__(self) -> None:
-        _check_slug(self, self.name)
-        _check_filled(self, "title", "html")
+        super().__post_init__()
+        if not self.parts or any(isinstance(part, str) and not isinstance(part, Markup) for part in self.parts):
+            raise ValueError(
+                f"Card {self.name!r} needs parts, and a text among them must stand in a Line or be Markup."
+            )
 
 
-Block = Heading | Paragraph | Table | Figure | View | Sketch
+Block = Heading | Paragraph | Table | Figure | View | Card
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(_Checked):
     """A page of its own for what is too long for the report's: one prompt, or a card for every head.
 
     Attributes:
@@ -209,7 +200,7 @@ class Page:
         blocks: what it shows.
 
     Raises:
-        ValueError: if a name is no slug, a text is empty, or there is nothing to show.
+        ValueError: if there is nothing to show.
     """
 
     name: str
@@ -218,14 +209,13 @@ class Page:
     blocks: tuple[Block, ...]
 
     def __post_init__(self) -> None:
-        _check_slug(self, self.name)
-        _check_filled(self, "title", "lead")
+        super().__post_init__()
         if not self.blocks:
             raise ValueError(f"Page {self.name!r} has no blocks; leave it out or show something.")
 
 
 @dataclass(frozen=True)
-class Section:
+class Section(_Checked):
     """The answer to one question.
 
     Attributes:
@@ -236,9 +226,6 @@ class Section:
         blocks: the evidence.
         limits: what the findings do not support; never empty.
         pages: pages of their own, linked after the blocks.
-
-    Raises:
-        ValueError: if a name is no slug, or a text, the findings or the limits are missing.
     """
 
     name: str
@@ -249,14 +236,9 @@ class Section:
     limits: tuple[str, ...]
     pages: tuple[Page, ...] = ()
 
-    def __post_init__(self) -> None:
-        _check_slug(self, self.name)
-        _check_filled(self, "title", "question")
-        _check_sentences(self, "findings", "limits")
-
 
 @dataclass(frozen=True)
-class Report:
+class Report(_Checked):
     """A whole page.
 
     Attributes:
@@ -269,7 +251,7 @@ class Report:
         notes: remarks on how to read the whole, possibly none.
 
     Raises:
-        ValueError: if a text, the findings or the sections are missing.
+        ValueError: if there is no section.
     """
 
     title: str
@@ -281,7 +263,6 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_filled(self, "title", "question", "command")
-        _check_sentences(self, "findings")
+        super().__post_init__()
         if not self.sections:
             raise ValueError("Report.sections is empty; give at least one Section.")

@@ -1,286 +1,264 @@
-"""How are lines, points and bars drawn?
+"""What is a chart before it is drawn?
 
-Each function turns one drawing into a matplotlib figure of a given width. Colour never carries meaning alone: every
-series and group has its own marker and dash, controls are grey, hollow and dashed, signed bars start from a drawn
-zero. Labels beside points are placed where they touch nothing; those for which there is no room are counted under
-the figure instead of being printed on top of others.
+Plain data: arrays, labels and the meaning of the scale. An analysis fills one of five charts; `chart_images.py`
+alone knows how they look.
 """
 
-import textwrap
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import Bbox
+from jaxtyping import Float, Int
 
-from interp.report.drawings import Bars, Lines, PointGroup, Scatter, Series
-from interp.report.palette import HUES
-from interp.report.tables import decimals_for, print_number
-from interp.report.typeface import INK, MUTED, RULE, drawable, label_characters, widest, width
+from interp.report.array_fields import ArrayFields
+from interp.report.palette import Hue
 
-# Okabe and Ito (2008), without their black and their yellow, which is too faint on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_POSITIVE, _NEGATIVE = "#7db4dc", "#eba36f"  # pale enough for a dark interval to stand out on them
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (5, 1.5, 1, 1.5), (1.5, 1.5))
-_CONTROL_MARKERS = ("o", "s", "^", "D")
-_LABEL_SIZE = 8.0
-_LEGEND_CHARACTERS = 44
-_LEGEND_LINE = 0.19  # height in inches of one row of the legend
-_REMARK = 0.2  # height kept free under the legend of a scatter plot
+Style = Literal["model", "control"]
+Mark = Literal["", "certain", "uncertain"]
 
 
-def draw_lines(lines: Lines, inches: float) -> Figure:
-    """Draw a line chart; `inches` is the width of the figure."""
-    figure, axes = _axes(inches, 3.2 if inches > 5 else 2.8)
-    counts = {"model": 0, "control": 0}
-    for series in lines.series:
-        _draw_series(axes, series, counts[series.style])
-        counts[series.style] += 1
-    _draw_zero(axes)
-    _name_axes(figure, axes, lines.x_axis, lines.y_axis)
-    if lines.x_ticks is not None:
-        _name_positions(axes, lines.x_ticks, inches)
-    else:
-        xs = np.concatenate([series.x for series in lines.series])
-        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=bool((xs == np.round(xs)).all())))
-    _add_legend(figure, axes)
-    return figure
+@dataclass(frozen=True, eq=False)
+class Panel(ArrayFields):
+    """One matrix of a heatmap.
 
-
-def _draw_series(axes: Axes, series: Series, number: int) -> None:
-    if series.style == "control":
-        colour, marker, face = MUTED, _CONTROL_MARKERS[number % len(_CONTROL_MARKERS)], "white"
-        dashes: tuple[float, ...] = (3, 2)
-    else:
-        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        face, dashes = colour, _DASHES[number % len(_DASHES)]
-    (line,) = axes.plot(
-        series.x,
-        series.y,
-        color=colour,
-        marker=marker,
-        markersize=4.5,
-        markerfacecolor=face,
-        linewidth=1.5,
-        label=drawable(series.label, _LEGEND_CHARACTERS),
-        zorder=2.5 if series.style == "control" else 3,
-    )
-    if dashes:
-        line.set_dashes(dashes)
-    if series.low is not None and series.high is not None:
-        axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.16, linewidth=0, zorder=2)
-
-
-def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
-    """Print names at x = 0, 1, 2, ...: level if they fit, else upright, thinned only if even that is too tight."""
-    texts = tuple(drawable(name, 20) for name in names)
-    room = (inches - 0.8) / len(names)
-    upright = widest(texts, 8.5) + 0.06 > room
-    step = max(1, int(np.ceil(0.15 / room))) if upright else 1
-    positions = range(0, len(names), step)
-    axes.set_xticks(list(positions), [texts[position] for position in positions], rotation=90 if upright else 0)
-
-
-def draw_bars(bars: Bars, inches: float) -> Figure:
-    """Draw signed horizontal bars with intervals, controls and the printed values; `inches` is the width."""
-    labels = tuple(drawable(label, label_characters(inches)) for label in bars.labels)
-    figure, axes = _axes(inches, 0.62 + 0.25 * len(labels))
-    positions = np.arange(len(labels))
-    defined = np.isfinite(bars.values)
-    colours = [_POSITIVE if value >= 0 else _NEGATIVE for value in bars.values[defined]]
-    axes.barh(positions[defined], bars.values[defined], height=0.64, color=colours, zorder=2)
-    axes.plot(np.zeros((~defined).sum()), positions[~defined], "x", color=MUTED, label="_", zorder=3)
-    if bars.low is not None and bars.high is not None:
-        axes.hlines(positions, bars.low, bars.high, color=INK, linewidth=1.1, zorder=3, label="interval")
-    if bars.control is not None:
-        axes.plot(
-            bars.control,
-            positions,
-            linestyle="none",
-            marker="D",
-            markersize=5,
-            markerfacecolor="white",
-            markeredgecolor=INK,
-            label="control",
-            zorder=4,
-        )
-    axes.axvline(0.0, color=INK, linewidth=0.8, zorder=2.5)
-    axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_yticks(positions, labels)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=RULE, linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.set_xlabel(_wrap(figure, bars.axis))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if inches > 5 else 4))
-    _print_values(axes, bars.values)
-    if bars.low is not None or bars.control is not None:
-        _add_legend(figure, axes)
-    return figure
-
-
-def _print_values(axes: Axes, values: np.ndarray) -> None:
-    """The values as a column of numbers right of the axes, so that no reader has to measure bars."""
-    decimals = decimals_for(values)
-    texts = [print_number(float(value), decimals) if np.isfinite(value) else "–" for value in values]
-    column = axes.secondary_yaxis("right")
-    column.set_yticks(np.arange(len(values)), texts)
-    column.tick_params(length=0, pad=4 + 72 * widest(tuple(texts), 8.5))
-    for label in column.get_yticklabels():
-        label.set_horizontalalignment("right")
-    column.spines["right"].set_visible(False)
-
-
-def draw_scatter(scatter: Scatter, inches: float) -> Figure:
-    """Draw a scatter plot with names beside the points; `inches` is the width of the figure."""
-    side = min(inches, 6.4)
-    figure, axes = _axes(side, 0.98 * side if scatter.diagonal else 0.75 * side)
-    counts = {"model": 0, "control": 0}
-    for group in scatter.groups:
-        _draw_group(axes, group, counts[group.style])
-        counts[group.style] += 1
-    _name_axes(figure, axes, scatter.x_axis, scatter.y_axis)
-    axes.margins(0.08)
-    if scatter.diagonal:
-        _draw_diagonal(axes)
-    _add_legend(figure, axes, handle=1.6, remark=_REMARK)
-    left_out = _name_points(figure, axes, scatter.groups)
-    if left_out:
-        named = sum(bool(name) for group in scatter.groups for name in group.names)
-        note = f"{left_out} of {named} names are left out where they would overlap."
-        figure.text(0.01, 0.05 / figure.get_figheight(), note, fontsize=7.5, color=MUTED, va="bottom", in_layout=False)
-    return figure
-
-
-def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
-    control = group.style == "control"
-    colour = HUES[group.hue] if group.hue else MUTED if control else _COLOURS[number % len(_COLOURS)]
-    markers = _MARKERS if group.marker is not None or not control else _CONTROL_MARKERS
-    number = number if group.marker is None else group.marker
-    axes.scatter(
-        group.x,
-        group.y,
-        s=26,
-        marker=markers[number % len(markers)],
-        facecolors="white" if control else colour,
-        edgecolors=colour,
-        linewidths=1.0,
-        label=drawable(group.label, _LEGEND_CHARACTERS),
-        zorder=2.5 if control else 3,
-    )
-
-
-def _draw_diagonal(axes: Axes) -> None:
-    lower = min(axes.get_xlim()[0], axes.get_ylim()[0])
-    upper = max(axes.get_xlim()[1], axes.get_ylim()[1])
-    axes.set(xlim=(lower, upper), ylim=(lower, upper), aspect="equal")
-    axes.plot((lower, upper), (lower, upper), color=MUTED, linewidth=0.9, dashes=(4, 3), label="equal", zorder=1)
-
-
-def _name_points(figure: Figure, axes: Axes, groups: tuple[PointGroup, ...]) -> int:
-    """Write each name at the first of eight places where it covers nothing; return how many found none.
-
-    Points far from the middle come first: they are the ones a text will speak about.
+    Attributes:
+        title: what the matrix shows, for example "cross-attention".
+        values: the numbers; NaN means "not defined" and is drawn as a cross.
+        row_labels: one label a row, from the top.
+        column_labels: one label a column, from the left.
+        row_axis: what a row is, for example "layer".
+        column_axis: what a column is, for example "head".
     """
-    # Settles the layout, on which positions in dots depend; axes of equal aspect need a second round.
-    figure.draw_without_rendering()
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    points = np.concatenate([axes.transData.transform(np.column_stack([group.x, group.y])) for group in groups])
-    names = [name for group in groups for name in group.names]
-    defined = np.isfinite(points).all(axis=1)
-    dot = figure.dpi / 72.0
-    taken = [Bbox.from_bounds(x - 3 * dot, y - 3 * dot, 6 * dot, 6 * dot) for x, y in points[defined]]
-    distance = np.where(defined, np.hypot(*(points - np.nanmedian(points, axis=0)).T), np.inf)
-    left_out = 0
-    for index in np.argsort(-distance, kind="stable"):
-        if not defined[index] or not names[index]:
-            continue
-        box = _free_place(axes, points[index], drawable(names[index], 20), dot, taken)
-        if box is None:
-            left_out += 1
-            continue
-        taken.append(box)
-        x, y = axes.transAxes.inverted().transform((box.x0, box.y0))
-        text = drawable(names[index], 20)
-        axes.text(x, y, text, transform=axes.transAxes, fontsize=_LABEL_SIZE, va="bottom", in_layout=False, zorder=5)
-    return left_out
+
+    title: str
+    values: Float[np.ndarray, "row column"]
+    row_labels: tuple[str, ...]
+    column_labels: tuple[str, ...]
+    row_axis: str
+    column_axis: str
+
+    def __post_init__(self) -> None:
+        rows, columns = self._freeze("values", 2).shape
+        self._check_length(rows, "row_labels")
+        self._check_length(columns, "column_labels")
 
 
-def _free_place(axes: Axes, point: np.ndarray, text: str, dot: float, taken: list[Bbox]) -> Bbox | None:
-    size = np.array([72 * dot * width(text, _LABEL_SIZE), 1.2 * _LABEL_SIZE * dot])
-    reach = 5.0 * dot
-    for right, up in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)):
-        corner = (
-            point
-            + reach * np.array([right, up]) * (0.8 if right and up else 1.0)
-            + size
-            * np.array([
-                (right - 1) / 2,
-                (up - 1) / 2,
-            ])
-        )
-        box = Bbox.from_bounds(*corner, *size)
-        inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.y0 <= box.y0 <= box.y1 <= axes.bbox.y1
-        if inside and not any(box.overlaps(other) for other in taken):
-            return box
-    return None
+@dataclass(frozen=True, eq=False)
+class Heatmap:
+    """Matrices of one quantity on one shared colour scale.
+
+    Attributes:
+        panels: the matrices; they may differ in size.
+        color_label: the quantity and its unit.
+        center: None for a magnitude (sequential colours); for a signed quantity the neutral value, around
+            which diverging colours are symmetric.
+        lower: lower end of the scale; None takes the smallest value. Values below are marked as clipped.
+        upper: upper end of the scale; None takes the largest value.
+
+    Raises:
+        ValueError: without panels, or if the ends of the scale are not in order.
+    """
+
+    panels: tuple[Panel, ...]
+    color_label: str
+    center: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.panels:
+            raise ValueError("Heatmap.panels is empty; give at least one Panel.")
+        if self.lower is not None and self.upper is not None and self.lower >= self.upper:
+            raise ValueError(f"Heatmap.lower must lie below upper, got {self.lower} and {self.upper}.")
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Ends of the colour scale, symmetric about `center` where there is one."""
+        finite = np.concatenate([panel.values[np.isfinite(panel.values)] for panel in self.panels])
+        lower = self.lower if self.lower is not None else float(finite.min(initial=np.inf))
+        upper = self.upper if self.upper is not None else float(finite.max(initial=-np.inf))
+        if finite.size == 0:
+            lower, upper = self.lower or 0.0, self.upper if self.upper is not None else 1.0
+        if self.center is not None:
+            reach = max(abs(upper - self.center), abs(lower - self.center)) or 1.0
+            return self.center - reach, self.center + reach
+        return (lower, upper) if lower < upper else (lower, lower + (abs(lower) or 1.0))
 
 
-def _axes(inches: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(inches, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
+@dataclass(frozen=True, eq=False)
+class Series(ArrayFields):
+    """One line of a line chart.
+
+    Attributes:
+        label: its name in the legend.
+        x: positions, in ascending order.
+        y: values; NaN leaves a gap.
+        low: lower ends of the intervals, or None where there are none.
+        high: upper ends of the intervals, or None.
+        style: "control" draws a grey dashed line with hollow markers.
+
+    Raises:
+        ValueError: if x does not ascend, besides what holds of all arrays.
+    """
+
+    label: str
+    x: Float[np.ndarray, " point"]
+    y: Float[np.ndarray, " point"]
+    low: Float[np.ndarray, " point"] | None = None
+    high: Float[np.ndarray, " point"] | None = None
+    style: Style = "model"
+
+    def __post_init__(self) -> None:
+        x, _ = self._freeze("x", 1), self._freeze("y", 1)
+        self._check_length(len(x), "y")
+        if (np.diff(x) <= 0).any() or np.isnan(x).any():
+            raise ValueError(f"Series.x must ascend without gaps, got {x.tolist()} for {self.label!r}.")
+        self._freeze_interval(len(x))
 
 
-def _name_axes(figure: Figure, axes: Axes, x_axis: str, y_axis: str) -> None:
-    """The name of y stands level above the axes, where it can be read without turning the head."""
-    axes.set_xlabel(_wrap(figure, x_axis))
-    axes.set_title(_wrap(figure, y_axis), pad=8)
-    axes.grid(color=RULE, linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
-    if figure.get_figwidth() < 5:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+@dataclass(frozen=True, eq=False)
+class LinePlot:
+    """A line chart with intervals as bands.
+
+    Attributes:
+        series: the lines, in the order of the legend.
+        x_axis: name and unit of x.
+        y_axis: name and unit of y.
+        x_ticks: names of the positions x = 0, 1, 2, ...; None prints numbers.
+
+    Raises:
+        ValueError: without series.
+    """
+
+    series: tuple[Series, ...]
+    x_axis: str
+    y_axis: str
+    x_ticks: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.series:
+            raise ValueError("LinePlot.series is empty; give at least one Series.")
 
 
-def _wrap(figure: Figure, text: str) -> str:
-    """Break the name of an axis into lines that fit beside the other axis; the figure grows by the lines added."""
-    inches, height = figure.get_size_inches()
-    lines = textwrap.wrap(drawable(text, 120), int((inches - 0.9) / 0.082))
-    figure.set_size_inches(inches, height + 0.15 * max(len(lines) - 1, 0))
-    return "\n".join(lines)
+@dataclass(frozen=True, eq=False)
+class PointGroup(ArrayFields):
+    """Points of a scatter plot that share a marker.
+
+    Attributes:
+        label: the name of the group in the legend.
+        x: horizontal positions.
+        y: vertical positions.
+        names: what is written beside each point; an empty text writes nothing.
+        style: "control" draws hollow grey markers.
+        hue: the colour of the group where it has one elsewhere in the report; None takes the next one.
+        marker: number of its marker, for groups that share one; None takes the next one.
+    """
+
+    label: str
+    x: Float[np.ndarray, " point"]
+    y: Float[np.ndarray, " point"]
+    names: tuple[str, ...]
+    style: Style = "model"
+    hue: Hue | None = None
+    marker: int | None = None
+
+    def __post_init__(self) -> None:
+        x, _ = self._freeze("x", 1), self._freeze("y", 1)
+        self._check_length(len(x), "y", "names")
 
 
-def _draw_zero(axes: Axes) -> None:
-    lower, upper = axes.get_ylim()
-    if lower < 0.0 < upper:
-        axes.axhline(0.0, color=INK, linewidth=0.8, zorder=1.5)
+@dataclass(frozen=True, eq=False)
+class ScatterPlot:
+    """A scatter plot.
+
+    Attributes:
+        groups: the groups of points, in the order of the legend.
+        x_axis: name and unit of x.
+        y_axis: name and unit of y.
+        diagonal: whether to draw x = y, on equal axes, for two measurements of one quantity.
+
+    Raises:
+        ValueError: without groups.
+    """
+
+    groups: tuple[PointGroup, ...]
+    x_axis: str
+    y_axis: str
+    diagonal: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise ValueError("ScatterPlot.groups is empty; give at least one PointGroup.")
 
 
-def _add_legend(figure: Figure, axes: Axes, handle: float = 2.6, remark: float = 0.0) -> None:
-    """A legend under the axes with as many columns as its longest entry allows, above `remark` inches kept free."""
-    handles, labels = axes.get_legend_handles_labels()
-    inches, height = figure.get_size_inches()
-    entry = widest(tuple(labels), 8.5) + 0.12 * handle + 0.3
-    columns = max(1, min(len(labels), int((inches - 0.1) / entry)))
-    rows = -(-len(labels) // columns)
-    below = remark + rows * _LEGEND_LINE + 0.1
-    height += below
-    figure.set_size_inches(inches, height)
-    figure.legend(
-        handles,
-        labels,
-        loc="lower left",
-        bbox_to_anchor=(0.0, remark / height),
-        borderaxespad=0.2,
-        ncols=columns,
-        handlelength=handle,
-        columnspacing=1.4,
-    )
-    layout = figure.get_layout_engine()
-    if isinstance(layout, ConstrainedLayoutEngine):
-        layout.set(rect=(0.0, below / height, 1.0, 1.0 - below / height))
+@dataclass(frozen=True, eq=False)
+class BarChart(ArrayFields):
+    """Signed horizontal bars from zero, the first at the top.
+
+    Attributes:
+        labels: one label a bar.
+        values: lengths of the bars; NaN draws a cross and no bar.
+        low: lower ends of the intervals, or None.
+        high: upper ends of the intervals, or None.
+        control: the value of the control for each bar, drawn as a hollow diamond, or None.
+        axis: name and unit of the values.
+    """
+
+    labels: tuple[str, ...]
+    values: Float[np.ndarray, " bar"]
+    low: Float[np.ndarray, " bar"] | None
+    high: Float[np.ndarray, " bar"] | None
+    control: Float[np.ndarray, " bar"] | None
+    axis: str
+
+    def __post_init__(self) -> None:
+        values = self._freeze("values", 1)
+        self._check_length(len(values), "labels")
+        self._freeze_interval(len(values))
+        if self.control is not None:
+            self._freeze("control", 1)
+            self._check_length(len(values), "control")
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryHeatmap(ArrayFields):
+    """A grid whose cells have a category, shown by hue, and a strength, shown by lightness.
+
+    Attributes:
+        category: for each cell an index into `categories`; -1 is none.
+        strength: from 0 to 1; NaN means "not defined" and is drawn as a cross.
+        codes: what is written in each cell, a few letters: hue alone must not tell categories apart.
+        marks: "certain" cells get a solid frame, "uncertain" ones a broken frame.
+        categories: name and hue of each category, in the order of the legend.
+        strength_label: what a strength is.
+        mark_labels: what a certain and what an uncertain cell is.
+        row_axis: what a row is, numbered from 0.
+        column_axis: what a column is, numbered from 0.
+
+    Raises:
+        ValueError: if a strength lies outside 0 to 1 or a category does not exist, besides what holds of all arrays.
+    """
+
+    category: Int[np.ndarray, "row column"]
+    strength: Float[np.ndarray, "row column"]
+    codes: tuple[tuple[str, ...], ...]
+    marks: tuple[tuple[Mark, ...], ...]
+    categories: tuple[tuple[str, Hue], ...]
+    strength_label: str
+    mark_labels: tuple[str, str]
+    row_axis: str
+    column_axis: str
+
+    def __post_init__(self) -> None:
+        strength = self._freeze("strength", 2)
+        if (strength < 0).any() or (strength > 1).any():
+            raise ValueError(
+                f"CategoryHeatmap.strength must lie between 0 and 1, got {np.nanmin(strength)} to {np.nanmax(strength)}."
+            )
+        self._freeze_choice("category", strength.shape, len(self.categories))
+        self._check_length(len(strength), "codes", "marks")
+        if {len(row) for row in (*self.codes, *self.marks)} != {strength.shape[1]}:
+            raise ValueError(f"CategoryHeatmap.codes and marks need rows of {strength.shape[1]} entries each.")
+
+
+Chart = Heatmap | LinePlot | ScatterPlot | BarChart | CategoryHeatmap

@@ -5,14 +5,14 @@ formula is defused by a leading apostrophe (OWASP, "CSV Injection"); numbers are
 floats is rounded to one number of decimals, so that the digits stand under each other.
 """
 
-import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+
+from interp.report.numbers import decimals_for, fixed, print_number
 
 # Full-width signs are read as formulas by some spreadsheets too.
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠\t\r]")
@@ -84,13 +84,8 @@ def _safe_text(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def _is_missing(value: object) -> bool:
-    return (
-        value is None
-        or value is pd.NA
-        or value is pd.NaT
-        or (isinstance(value, float | np.floating) and math.isnan(value))
-    )
+def _is_missing(value: Any) -> bool:
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
 
 
 def grid(frame: pd.DataFrame, rows_shown: int | None, columns_shown: tuple[str, ...] | None) -> Grid:
@@ -131,26 +126,7 @@ def _print_value(value: object, decimals: int) -> Cell:
     if isinstance(value, bool | np.bool_):
         return Cell("yes" if value else "no", "text")
     if isinstance(value, int | np.integer):
-        return Cell(str(value).replace("-", "−"), "number")
+        return Cell(fixed(value, 0), "number")
     if isinstance(value, float | np.floating):
         return Cell(print_number(float(value), decimals), "number")
     return Cell(str(value), "text")
-
-
-def decimals_for(values: Iterable[float]) -> int:
-    """Decimals that give the largest of some values three significant digits: 0 to 4, and 0 for whole numbers."""
-    finite = [abs(float(value)) for value in values if math.isfinite(value)]
-    largest = max(finite, default=0.0)
-    if all(value.is_integer() for value in finite):
-        return 0
-    return min(max(2 - math.floor(math.log10(largest)), 0), 4)
-
-
-def print_number(value: float, decimals: int) -> str:
-    """Print a number with a true minus sign; what would round to zero but is not zero keeps a digit."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if value != 0.0 and abs(value) < 0.5 * 10.0**-decimals:
-        return (f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.1g}").replace("-", "−")
-    # Adding zero turns -0.0 into 0.0.
-    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")

@@ -6,34 +6,6 @@ prompts serves all cells, which keeps cells paired. NaN means that a prompt has 
 there and counted. Infinite values are refused. The seed alone decides a result, to the bit (see `exact`).
 """
 
-from interp.statistics.intervals import (
-    LEAST,
-    Interval,
-    bootstrap_difference,
-    bootstrap_mean,
-    bootstrap_ratio,
-    resampled_means,
-)
-from interp.statistics.means import mean_over_prompts
-from interp.statistics.multiplicity import false_discovery, family_wise_p_values
-from interp.statistics.ranks import RankTest, page_trend_test, spearman
-from interp.statistics.sign_flips import Alternative, SignFlipTest, max_statistic_test, sign_flip_test
+import lazy_loader
 
-__all__ = [
-    "LEAST",
-    "Alternative",
-    "Interval",
-    "RankTest",
-    "SignFlipTest",
-    "bootstrap_difference",
-    "bootstrap_mean",
-    "bootstrap_ratio",
-    "false_discovery",
-    "family_wise_p_values",
-    "max_statistic_test",
-    "mean_over_prompts",
-    "page_trend_test",
-    "resampled_means",
-    "sign_flip_test",
-    "spearman",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

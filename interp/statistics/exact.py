@@ -13,6 +13,10 @@ from jaxtyping import Float, Int
 def check_values(values: np.ndarray, draws: int) -> None:
     """Refuse values of which no draw of prompts can make sense.
 
+    Args:
+        values: a number for every prompt and cell.
+        draws: how often prompts are drawn.
+
     Raises:
         ValueError: No prompts, an infinite value, or fewer than one draw.
     """
@@ -29,14 +33,22 @@ def check_values(values: np.ndarray, draws: int) -> None:
 
 
 def flat_cells(values: np.ndarray) -> Float[np.ndarray, "prompt cell"]:
-    """Values as float64 with all cells on one axis."""
+    """Values as float64 with all cells on one axis.
+
+    Args:
+        values: [prompt *cells].
+    """
     return values.reshape(len(values), int(np.prod(values.shape[1:]))).astype(np.float64)
 
 
 def whole_numbers(
     values: Float[np.ndarray, "prompt cell"],
 ) -> tuple[Float[np.ndarray, "prompt cell"], Int[np.ndarray, " cell"]]:
-    """Whole numbers and exponents with values ≈ whole · 2^exponent, one exponent a cell; values must be finite."""
+    """Whole numbers and exponents with values ≈ whole · 2^exponent, one exponent a cell.
+
+    Args:
+        values: finite numbers.
+    """
     bits = 52 - len(values).bit_length()
     exponent = np.frexp(np.abs(values).max(axis=0))[1] - bits
     return np.rint(np.ldexp(values, -exponent)), exponent

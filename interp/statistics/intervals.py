@@ -1,6 +1,6 @@
 """How far could a mean over prompts be off, had we drawn other prompts?
 
-Bootstrap-t (Efron & Tibshirani 1993, chapter 12.5): draw n of n prompts with replacement, take the mean (or the ratio of two
+Bootstrap-t (Efron and Tibshirani 1993, chapter 12.5): draw n of n prompts with replacement, take the mean (or the ratio of two
 means) of the draw *in units of its own standard error*, repeat; the quantiles t* of these studentized draws give the interval
 [m - t*(97.5 %) s, m - t*(2.5 %) s]. Unlike percentiles of the means, it covers what it says for few and skewed values (Hall
 1988): with 8 prompts a nominal 95 % cover 95 (normal) and 94 (exponential), percentiles 89 and 84; the table for other sizes and
@@ -13,11 +13,16 @@ cells.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interp.statistics.exact import check_values, flat_cells, whole_numbers
+
+Place = SupportsIndex | slice | EllipsisType
+Index = Place | tuple[Place, ...]
 
 LEAST = 6
 """Values below which an interval is the range of the values."""
@@ -50,6 +55,10 @@ class Interval:
         """Where low and high are the smallest and the largest value, because there are too few for an interval."""
         return np.asarray(self.count < LEAST)
 
+    def __getitem__(self, index: Index) -> "Interval":
+        """Some of the cells, indexed as `point` is."""
+        return Interval(*(np.asarray(part[index]) for part in (self.point, self.low, self.high, self.count)))
+
 
 @dataclass(frozen=True)
 class _Ratio:
@@ -74,6 +83,11 @@ def resampled_means(
 
     NaN where no prompt of a resample has a value. The same seed draws the same prompts as in the intervals below.
 
+    Args:
+        values: a number for every prompt and cell; NaN where a prompt has none.
+        seed: of the draws.
+        resamples: how many draws.
+
     Raises:
         ValueError: No prompts, an infinite value, or fewer than one resample.
     """
@@ -85,7 +99,13 @@ def resampled_means(
 def bootstrap_mean(
     values: Float[np.ndarray, " prompt *cells"], seed: int, resamples: int = 10_000, level: float = 0.95
 ) -> Interval:
-    """Mean over prompts with its bootstrap-t interval.
+    """Mean over prompts with its bootstrap-t interval (Efron and Tibshirani 1993).
+
+    Args:
+        values: a number for every prompt and cell; NaN where a prompt has none.
+        seed: of the draws.
+        resamples: how many draws.
+        level: confidence of the interval.
 
     Raises:
         ValueError: No prompts, an infinite value, fewer than one resample, or a level outside (0, 1).
@@ -100,7 +120,14 @@ def bootstrap_difference(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Interval:
-    """Mean of first - second, paired by prompt, with its bootstrap-t interval; a prompt needs both values.
+    """Mean of first - second, paired by prompt, with its bootstrap-t interval (Koehn 2004).
+
+    Args:
+        first: a number for every prompt and cell.
+        second: another; a prompt needs both values.
+        seed: of the draws.
+        resamples: how many draws.
+        level: confidence of the interval.
 
     Raises:
         ValueError: Unequal shapes, or as for `bootstrap_mean`.
@@ -118,10 +145,17 @@ def bootstrap_ratio(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Interval:
-    """Ratio of means, Σ numerator / Σ denominator, with its bootstrap-t interval; a prompt needs both values.
+    """Ratio of means, Σ numerator / Σ denominator, with its bootstrap-t interval (Efron and Tibshirani 1993).
 
     Resamples whose denominators sum to zero are left out. Where denominators of both signs bring that sum near zero,
     no interval of a ratio can be trusted: look at the interval of the denominators first.
+
+    Args:
+        numerators: a number for every prompt and cell.
+        denominators: another; a prompt needs both values.
+        seed: of the draws.
+        resamples: how many draws.
+        level: confidence of the interval.
 
     Raises:
         ValueError: Unequal shapes, no prompts, an infinite value, fewer than one resample, or a level outside (0, 1).

@@ -5,7 +5,11 @@ from jaxtyping import Float
 
 
 def mean_over_prompts(values: Float[np.ndarray, " prompt *cells"]) -> Float[np.ndarray, "*cells"]:
-    """Mean over prompts that have a value, in double precision; NaN where none has."""
+    """Mean over prompts that have a value, in double precision; NaN where none has.
+
+    Args:
+        values: NaN where a prompt has no value.
+    """
     defined = ~np.isnan(values)
     total = np.where(defined, values, 0.0).sum(0, dtype=np.float64)
     count = defined.sum(0)

@@ -2,7 +2,7 @@
 
 If a prompt's value is as likely to be -v as +v, then flipping the signs of whole prompts makes data that were just as
 likely (Fisher 1935), and Σ ±v over flips is the null distribution of Σ v. The largest statistic of all cells under the
-same flips controls the error of the whole family of cells and respects their correlation (Westfall & Young 1993).
+same flips controls the error of the whole family of cells and respects their correlation (Westfall and Young 1993).
 p = (1 + draws at least as extreme as observed) / (1 + draws), never 0.
 """
 
@@ -27,7 +27,7 @@ class SignFlipTest:
     """Result of flipping the signs of prompts.
 
     Attributes:
-        statistic: What was compared: the mean, or in the family-wise test the standardised sum.
+        statistic: What was compared: the mean, or in the family-wise test the standardized sum.
         p_value: (1 + draws at least as extreme as observed) / (1 + draws); NaN without prompts.
         count: Prompts that have a value.
         permutations: Number of draws; if `exact`, all sign patterns but the observed one.
@@ -47,10 +47,16 @@ def sign_flip_test(
     permutations: int = 10_000,
     alternative: Alternative = "two-sided",
 ) -> SignFlipTest:
-    """Is the mean over prompts 0, each cell by itself? Subtract the baseline or the other condition beforehand.
+    """Mean over prompts and p-value of every cell by itself: is the mean 0 (Fisher 1935)?
 
     All 2^n sign patterns of n prompts are visited if they are at most `permutations` + 1; otherwise `permutations`
     random patterns are.
+
+    Args:
+        values: a number for every prompt and cell, baseline or other condition subtracted; NaN where a prompt has none.
+        seed: of random patterns.
+        permutations: how many patterns.
+        alternative: which deviations from 0 count.
 
     Raises:
         ValueError: No prompts, an infinite value, or fewer than one permutation.
@@ -72,11 +78,17 @@ def max_statistic_test(
     permutations: int = 10_000,
     alternative: Alternative = "two-sided",
 ) -> SignFlipTest:
-    """Which cells have a mean other than 0, with the error of the whole family of cells controlled?
+    """Standardized sums and family-wise p-values of all cells: which have a mean other than 0 (Westfall and Young 1993)?
 
     The statistic of a cell is z = Σ v / sqrt(Σ v²), which has variance 1 under sign flips, so that noisy cells do not
     drown quiet ones; it rises with Student's t. A cell's p-value compares its z with the largest z of any cell under
     the same flips.
+
+    Args:
+        values: a number for every prompt and cell, baseline or other condition subtracted; NaN where a prompt has none.
+        seed: of random patterns.
+        permutations: how many patterns.
+        alternative: which deviations from 0 count.
 
     Raises:
         ValueError: No prompts, an infinite value, or fewer than one permutation.

@@ -1,4 +1,4 @@
-"""Tokens: tokenised texts in, one padded `Batch` out, with masks on both sides and a meaning for every source token.
+"""Batches: tokenized texts in, one padded `Batch` out, with masks on both sides and a meaning for every source token.
 
 Padding masks are always built, from lengths, never from the padding id (T5's decoder starts with that id).
 """
@@ -10,23 +10,21 @@ from typing import Literal
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from interp.axes import TokenIds
 from interp.families.config import ModelConfig
-from interp.report import notebook_html as displays
-from interp.text.tokenized_text import Text as Text
-from interp.text.tokenized_text import describe_generated as describe_generated
-from interp.text.tokenized_text import tokenise as tokenise
+from interp.report import notebook_html
+from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES, PAD
 
 IGNORED_LABEL = -100
 """Label of padded target positions, as in transformers' loss."""
 
-_PROMPTS_SHOWN = 8
-"""Prompts that a batch shows in a notebook."""
+PROMPTS_SHOWN = 8
+"""Prompts that a batch or a generation shows in a notebook."""
 
 HF_FIELDS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "labels")
-
 
 TargetOrigin = Literal["given", "generated"]
 
@@ -44,8 +42,8 @@ class Batch:
         decoder_attention_mask: 1 at rows that predict a label, 0 at padding.
         labels: target token ids, -100 at padding.
         source_categories: index into `interp.text.words.CATEGORIES` for every source position, padding included.
-        source_texts: the sources, tokenised, unpadded.
-        target_texts: the targets, tokenised, unpadded.
+        source_texts: the sources, tokenized, unpadded.
+        target_texts: the targets, tokenized, unpadded.
         target_origin: `given` by the caller or `generated` greedily by this model.
         unfinished: indices of prompts whose generated target met the length limit before its end of sentence.
     """
@@ -65,14 +63,17 @@ class Batch:
         return self.input_ids.shape[0]
 
     def _repr_html_(self) -> str:
-        shown = min(len(self), _PROMPTS_SHOWN)
-        rows = []
+        shown = min(len(self), PROMPTS_SHOWN)
+        rows: list[tuple[str, str]] = []
         for source, target in zip(self.source_texts[:shown], self.target_texts[:shown], strict=True):
             notes = [CATEGORIES[category] for category in source.category_of_token]
-            rows += [("source", displays.tokens(source.pieces, notes)), ("target", displays.tokens(target.pieces))]
+            rows += [
+                ("source", notebook_html.tokens(source.pieces, notes)),
+                ("target", notebook_html.tokens(target.pieces)),
+            ]
         left_out = len(self) - shown
         rows += [("and", f"{left_out} more")] if left_out else []
-        return displays.lines([(f"{len(self)} prompts,", f"targets {self.target_origin}"), *rows])
+        return notebook_html.lines([(f"{len(self)} prompts,", f"targets {self.target_origin}"), *rows])
 
     def keys(self) -> tuple[str, ...]:
         """Hugging Face's field names, so that a batch unpacks into the host's forward."""
@@ -98,11 +99,19 @@ class Batch:
         return self.decoder_attention_mask.bool()
 
     def decoder_pieces(self, index: int) -> tuple[str, ...]:
-        """The decoder's input tokens of one prompt: the start token, then its target without the last."""
+        """The decoder's input tokens of one prompt: the start token, then its target without the last.
+
+        Args:
+            index: the prompt.
+        """
         return ("<start>", *self.target_texts[index].pieces[:-1])
 
     def select(self, index: int) -> "Batch":
-        """One prompt as a batch of its own, without the padding that its neighbours needed."""
+        """One prompt as a batch of its own, without the padding that its neighbors needed.
+
+        Args:
+            index: the prompt.
+        """
         source, target = len(self.source_texts[index].ids), len(self.target_texts[index].ids)
         widths = dict.fromkeys(("input_ids", "attention_mask", "source_categories"), source)
         widths |= dict.fromkeys(("decoder_input_ids", "decoder_attention_mask", "labels"), target)
@@ -115,7 +124,11 @@ class Batch:
         )
 
     def to(self, device: str | torch.device) -> "Batch":
-        """The same batch with its tensors on another device."""
+        """The same batch with its tensors on another device.
+
+        Args:
+            device: where to.
+        """
         moved = {name: getattr(self, name).to(device) for name in (*HF_FIELDS, "source_categories")}
         return replace(self, **moved)
 
@@ -128,11 +141,11 @@ def collate(
     target_origin: TargetOrigin,
     unfinished: tuple[int, ...] = (),
 ) -> Batch:
-    """Pad tokenised texts into a batch.
+    """The padded batch of tokenized texts.
 
     Args:
-        sources: tokenised sources.
-        targets: their tokenised targets.
+        sources: tokenized sources.
+        targets: their tokenized targets.
         config: the model's facts.
         shift: the host's own rule that makes decoder inputs from labels.
         target_origin: `given` or `generated`.
@@ -171,16 +184,15 @@ def shift_right(labels: TokenIds, config: ModelConfig, first: Literal["start", "
 
 
 def _pad(rows: Sequence[Sequence[int]], value: int) -> tuple[TokenIds, TokenIds]:
-    width = max(len(row) for row in rows)
-    ids = torch.full((len(rows), width), value, dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row, dtype=torch.long)
-        mask[index, : len(row)] = 1
+    ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=value)
+    mask = pad_sequence([torch.ones(len(row), dtype=torch.long) for row in rows], batch_first=True)
     return ids, mask
 
 
 def category_counts(batch: Batch) -> Int[Tensor, "batch category"]:
-    """How many source tokens of each category every prompt has, padding included."""
-    one_hot = torch.nn.functional.one_hot(batch.source_categories, len(CATEGORIES))
-    return one_hot.sum(1)
+    """How many source tokens of each category every prompt has, padding included.
+
+    Args:
+        batch: the prompts.
+    """
+    return torch.nn.functional.one_hot(batch.source_categories, len(CATEGORIES)).sum(1)

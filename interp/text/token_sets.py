@@ -16,9 +16,8 @@ from torch import Tensor
 
 from interp.errors import InputError
 from interp.text.batch import Batch
+from interp.text.tokenized_text import Side
 from interp.text.words import CATEGORIES, NO_WORD
-
-Side = Literal["source", "target"]
 
 Positions = Bool[Tensor, "batch pos"]
 """True at the positions that belong to the set; never at padding."""
@@ -28,29 +27,52 @@ POSITION_CLASSES: tuple[PositionClass, ...] = ("first", "ordinary", "final")
 
 
 def every(batch: Batch, side: Side) -> Positions:
-    """All tokens of a side, without padding."""
+    """All tokens of a side, without padding.
+
+    Args:
+        batch: the prompts.
+        side: `source` or `target`.
+    """
     return batch.source_mask if side == "source" else batch.target_mask
 
 
 def first(batch: Batch, side: Side) -> Positions:
-    """The first token of every source, or the row that reads the start token."""
+    """The first token of every source, or the row that reads the start token.
+
+    Args:
+        batch: the prompts.
+        side: `source` or `target`.
+    """
     mask = every(batch, side)
     return mask & (torch.arange(mask.shape[1], device=mask.device) == 0)
 
 
 def last(batch: Batch, side: Side) -> Positions:
-    """The last token of every source (end of sentence), or the last row of every target, which predicts end of sentence."""
+    """The last token of every source (end of sentence), or the last row of every target, which predicts end of sentence.
+
+    Args:
+        batch: the prompts.
+        side: `source` or `target`.
+    """
     mask = every(batch, side)
     return mask & (torch.arange(mask.shape[1], device=mask.device) == mask.sum(1, keepdim=True) - 1)
 
 
 def answer(batch: Batch) -> Positions:
-    """The decoder rows that predict a token of the target text: all rows but the one that predicts end of sentence."""
+    """The decoder rows that predict a token of the target text: all rows but the one that predicts end of sentence.
+
+    Args:
+        batch: the prompts.
+    """
     return every(batch, "target") & ~last(batch, "target")
 
 
 def of_category(batch: Batch, *categories: str) -> Positions:
     """The source tokens of some categories.
+
+    Args:
+        batch: the prompts.
+        categories: some of `CATEGORIES`.
 
     Raises:
         InputError: if a category is unknown.
@@ -64,6 +86,11 @@ def of_category(batch: Batch, *categories: str) -> Positions:
 
 def of_word(batch: Batch, side: Side, word: str) -> Positions:
     """Every token of a word (as in `Text.words`, case as written) in every text that has it, all its occurrences.
+
+    Args:
+        batch: the prompts.
+        side: `source` or `target`.
+        word: the word.
 
     Raises:
         InputError: if no text has the word.
@@ -82,9 +109,14 @@ def classes(batch: Batch, side: Side) -> Int[Tensor, "batch pos"]:
     """For every position the index of its class in `POSITION_CLASSES`: first, ordinary or final; -1 at padding.
 
     The first decoder row and the end of sentence play roles of their own in T5 (sinks), so a mean over all positions would
-    describe none of them. A text of one token counts as final.
+    describe none of them. A text of one token counts as first: its only decoder row reads the start token and sees nothing else,
+    as every first row does.
+
+    Args:
+        batch: the prompts.
+        side: whose positions.
     """
     found = torch.full_like(every(batch, side), -1, dtype=torch.long)
-    for index, mask in ((1, every(batch, side)), (0, first(batch, side)), (2, last(batch, side))):
+    for index, mask in ((1, every(batch, side)), (2, last(batch, side)), (0, first(batch, side))):
         found[mask] = index
     return found

@@ -1,4 +1,4 @@
-"""Texts: one source or target, tokenised, with a word and a category for every token.
+"""Tokenized texts: one source or target with a word and a category for every token.
 
 Offsets say which characters a token stands for; tokenizers over bytes, which keep none, are followed byte by byte. Nothing is
 cut: a text longer than the model was made for is refused.
@@ -12,7 +12,7 @@ from typing import Literal
 from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
 
 from interp.errors import InputError
-from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorise, task_prefix
+from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
 Side = Literal["source", "target"]
 
@@ -22,15 +22,15 @@ _UNBOUNDED = 10**9
 _TRAINED_LENGTH = 512
 """Tokens a side in T5's pre-training (Raffel et al. 2020), the limit where a tokenizer states none."""
 
-_SENTINEL = re.compile(r"<extra_id_\d+>")
+SENTINEL_PIECE = re.compile(r"<extra_id_\d+>")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One tokenised text, unpadded.
+    """One tokenized text, unpadded.
 
     Attributes:
-        text: what was tokenised.
+        text: what was tokenized.
         ids: token ids, end of sentence included.
         pieces: the tokenizer's pieces.
         words: the words of the text.
@@ -46,10 +46,10 @@ class Text:
     category_of_token: tuple[int, ...]
 
 
-def tokenise(
+def tokenize(
     text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, prefix: str | None = None, side: Side = "source"
 ) -> Text:
-    """Tokenise one text and say what every token is.
+    """One text, tokenized, with the word and the category of every token.
 
     Args:
         text: the text; a source starts with its task prefix.
@@ -82,13 +82,13 @@ def _describe(
     pieces = tuple(tokenizer.convert_ids_to_tokens(list(ids)))
     words = Words.of(text)
     special = {index: EOS for index, token in enumerate(ids) if token == eos_token_id}
-    special |= {index: SENTINEL for index, piece in enumerate(pieces) if _SENTINEL.fullmatch(piece)}
+    special |= {index: SENTINEL for index, piece in enumerate(pieces) if SENTINEL_PIECE.fullmatch(piece)}
     marks = set(tokenizer.all_special_ids) - {eos_token_id, tokenizer.unk_token_id}
     for index, (token, (start, end)) in enumerate(zip(ids, spans, strict=True)):
         # Start tokens and language marks stand for no characters and say what the text is, as a task prefix does.
         if token in marks and start == end and index not in special:
             special[index] = PREFIX
-    category = categorise(words, spans, prefix_length)
+    category = categorize(words, spans, prefix_length)
     word = words.index(spans)
     return Text(
         text=text,
@@ -114,6 +114,10 @@ def piece_spans(text: str, pieces: Sequence[str]) -> list[Span]:
     """Character ranges of SentencePiece pieces from a tokenizer that keeps no offsets: each is looked for behind the last.
 
     A piece that is not found (special tokens, text the tokenizer rewrote) gets an empty range.
+
+    Args:
+        text: the text.
+        pieces: its pieces.
     """
     spans: list[Span] = []
     end = 0
@@ -149,7 +153,10 @@ def _byte_spans(text: str, pieces: Sequence[str]) -> list[Span]:
 def describe_generated(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase | None, eos_token_id: int) -> Text:
     """A `Text` from generated ids; words are found in the decoded text, piece by piece.
 
-    Without a tokenizer every token is a word, written as its number.
+    Args:
+        ids: the ids.
+        tokenizer: the model's; without one every token is a word, written as its number.
+        eos_token_id: the token that ends a text.
     """
     if tokenizer is None:
         return _numbers(ids, eos_token_id)
@@ -176,34 +183,32 @@ def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
 
 
 def length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
-    """Most tokens a text may have: what the tokenizer states, or 512 where it states none."""
+    """Most tokens a text may have: what the tokenizer states, or 512 where it states none.
+
+    Args:
+        tokenizer: the model's, or None.
+    """
     limit: int = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
     return _TRAINED_LENGTH if limit >= _UNBOUNDED else limit
 
 
-def check_lengths(texts: Sequence[Text], limit: int, what: Side) -> None:
-    """Refuse texts that are longer than the model was made for.
-
-    Raises:
-        InputError: naming the first such text, its length and the limit.
-    """
-    for index, text in enumerate(texts):
-        if len(text.ids) > limit:
-            raise InputError(
-                f"The {what} of prompt {index + 1} has {len(text.ids)} tokens and the model was made for at most {limit}; "
-                f"shorten or split it (it begins {text.text[:50]!r})."
-            )
-
-
-def tokenise_all(
+def tokenize_all(
     texts: Sequence[str],
     tokenizer: PreTrainedTokenizerBase,
     eos_token_id: int,
     limit: int,
-    what: Side,
+    side: Side,
     prefixes: Sequence[str | None] | None = None,
 ) -> list[Text]:
-    """Tokenise the sources or targets of a batch.
+    """The sources or targets of a batch, tokenized.
+
+    Args:
+        texts: the texts.
+        tokenizer: the model's tokenizer.
+        eos_token_id: the token that ends a text.
+        limit: most tokens a text may have.
+        side: whether they are sources or targets.
+        prefixes: the task prefix of each, where it is not one that `task_prefix` knows.
 
     Raises:
         InputError: if a text is empty, longer than `limit` tokens, or does not start with its prefix, or if there is not one
@@ -211,7 +216,12 @@ def tokenise_all(
     """
     prefixes = [None] * len(texts) if prefixes is None else prefixes
     if len(prefixes) != len(texts):
-        raise InputError(f"Got {len(texts)} {what}s and {len(prefixes)} prefixes; give one for each {what}.")
-    tokenised = [tokenise(text, tokenizer, eos_token_id, p, what) for text, p in zip(texts, prefixes, strict=True)]
-    check_lengths(tokenised, limit, what)
-    return tokenised
+        raise InputError(f"Got {len(texts)} {side}s and {len(prefixes)} prefixes; give one for each {side}.")
+    done = [tokenize(text, tokenizer, eos_token_id, prefix, side) for text, prefix in zip(texts, prefixes, strict=True)]
+    for index, text in enumerate(done):
+        if len(text.ids) > limit:
+            raise InputError(
+                f"The {side} of prompt {index + 1} has {len(text.ids)} tokens and the model was made for at most {limit}; "
+                f"shorten or split it (it begins {text.text[:50]!r})."
+            )
+    return done

@@ -2,7 +2,7 @@
 
 A pair file is tab-separated text, one pair a line, gzipped where its name ends in `.gz`: corpus, target language, source with
 its task prefix, target. The prefix is everything up to the first colon and space ("translate English to German: "), as T5 was
-taught its tasks (Raffel et al. 2020, JMLR 21:140).
+taught its tasks (Raffel et al. 2020).
 """
 
 import gzip
@@ -44,7 +44,10 @@ class TranslationPair:
 
 
 def read_pairs(path: Path) -> tuple[TranslationPair, ...]:
-    """Read a pair file.
+    """The pairs of a file.
+
+    Args:
+        path: the file.
 
     Raises:
         InputError: if the file is missing, is no UTF-8 text or no gzip, holds no pair, or has a line that is no pair; the message

@@ -1,21 +1,20 @@
 """Does a model do its task: translation scores by corpus and language, and whether the task prefix decides the language.
 
-Scores are BLEU (Papineni et al. 2002) and chrF (Popović 2015) as sacreBLEU computes them (Post 2018, arXiv:1804.08771), with
-the signatures that make them comparable. The prefix-swap rate is the share of sources that come out in the other language when
-the prefix asks for the other language: only if it is near 1 is the prefix something that heads must read. Language is told by
-multinomial naive Bayes over the 1- to 3-grams of characters (Cavnar and Trenkle 1994 use the same evidence), trained on the
-references of the same pairs; its own error, measured on the references by cross-validation, is part of the result, because the
-rate cannot be trusted beyond it.
+Scores are BLEU (Papineni et al. 2002) and chrF (Popović 2015) as sacreBLEU computes them (Post 2018), with the signatures that
+make them comparable. The prefix-swap rate is the share of sources that come out in another language when the prefix asks for
+it: only if it is near 1 is the prefix something that heads must read. Language is told by naive Bayes over the 1- to 3-grams of
+characters (Cavnar and Trenkle 1994 use the same evidence), trained on the references of the same pairs; its own error on them, by
+cross-validation, is part of the result, because the rate cannot be trusted beyond it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import groupby
-from types import ModuleType
 
 import numpy as np
 import torch
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import MultinomialNB
@@ -76,7 +75,7 @@ def translate(
     beams: int = 4,
     batch_size: int = 64,
 ) -> tuple[str, ...]:
-    """Translations of `sources`, in their order, by beam search without sampling.
+    """Translations of texts, in their order, by beam search without sampling.
 
     Args:
         model: an encoder-decoder of transformers; it is left in the mode it was in.
@@ -109,38 +108,14 @@ def translate(
     return tuple(translations)
 
 
-def score_translations(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    pairs: Sequence[TranslationPair],
-    beams: int = 4,
-    batch_size: int = 64,
-) -> tuple[Score, ...]:
-    """Translates every source and scores the outcome by corpus and language.
+def score_texts(pairs: Sequence[TranslationPair], translations: Sequence[str]) -> tuple[Score, ...]:
+    """Scores of translations, one for each corpus and target language, sorted by both.
 
     Args:
-        model: an encoder-decoder of transformers.
-        tokenizer: its tokenizer.
-        pairs: sources with prefixes, and references.
-        beams: beam width.
-        batch_size: sources decoded together.
-
-    Returns:
-        One score for each corpus and language, sorted by both.
-
-    Raises:
-        InputError: if there are no pairs, or sacreBLEU is not installed.
+        pairs: the references.
+        translations: one for each pair, e.g. `translate(model, tokenizer, [pair.source for pair in pairs])`.
     """
-    if not pairs:
-        raise InputError("There are no pairs to translate. Give at least one.")
-    _sacrebleu()
-    return score_texts(pairs, translate(model, tokenizer, [pair.source for pair in pairs], beams, batch_size))
-
-
-def score_texts(pairs: Sequence[TranslationPair], translations: Sequence[str]) -> tuple[Score, ...]:
-    """Scores translations already made, one for each pair; see `score_translations`."""
-    metrics = _sacrebleu()
-    bleu, chrf = metrics.BLEU(), metrics.CHRF()
+    bleu, chrf = BLEU(), CHRF()
 
     def place(item: tuple[TranslationPair, str]) -> tuple[str, str]:
         return item[0].corpus, item[0].language
@@ -149,27 +124,20 @@ def score_texts(pairs: Sequence[TranslationPair], translations: Sequence[str]) -
     for (corpus, language), items in groupby(sorted(zip(pairs, translations, strict=True), key=place), key=place):
         group = list(items)
         texts, references = [text for _, text in group], [[pair.target for pair, _ in group]]
-        scores.append(
-            Score(
-                corpus=corpus,
-                language=language,
-                sentences=len(group),
-                bleu=float(bleu.corpus_score(texts, references).score),
-                chrf=float(chrf.corpus_score(texts, references).score),
-                bleu_signature=str(bleu.get_signature()),
-                chrf_signature=str(chrf.get_signature()),
-            )
-        )
+        bleu_score, chrf_score = (float(metric.corpus_score(texts, references).score) for metric in (bleu, chrf))
+        signatures = str(bleu.get_signature()), str(chrf.get_signature())
+        scores.append(Score(corpus, language, len(group), bleu_score, chrf_score, *signatures))
     return tuple(scores)
 
 
 def sentence_chrf(translation: str, reference: str) -> float:
     """SacreBLEU's chrF2 of one sentence, 0 to 100.
 
-    Raises:
-        InputError: if sacreBLEU is not installed.
+    Args:
+        translation: the sentence.
+        reference: what it should be.
     """
-    return float(_sacrebleu().CHRF().sentence_score(translation, [reference]).score)
+    return float(CHRF().sentence_score(translation, [reference]).score)
 
 
 def prefix_swap(
@@ -179,7 +147,7 @@ def prefix_swap(
     beams: int = 4,
     batch_size: int = 64,
 ) -> PrefixSwap:
-    """Translates every source with the prefix of each other language and tells which language came out.
+    """How often a source comes out in the other language when its prefix asks for that language.
 
     Args:
         model: an encoder-decoder of transformers.
@@ -192,13 +160,8 @@ def prefix_swap(
         InputError: if the pairs have fewer than two languages, too few pairs of one, or two prefixes for one language.
     """
     prefixes = _prefixes(pairs)
-    swapped = [
-        (prefixes[language] + pair.sentence, language)
-        for pair in pairs
-        for language in sorted(prefixes)
-        if language != pair.language
-    ]
-    sources, wanted = [source for source, _ in swapped], [language for _, language in swapped]
+    asked = [(pair, language) for pair in pairs for language in sorted(prefixes) if language != pair.language]
+    sources, wanted = [prefixes[to] + pair.sentence for pair, to in asked], [language for _, language in asked]
     translations = translate(model, tokenizer, sources, beams, batch_size)
     classifier = language_classifier()
     references, languages = [pair.target for pair in pairs], [pair.language for pair in pairs]
@@ -206,7 +169,7 @@ def prefix_swap(
     told = classifier.fit(references, languages).predict(list(translations))
     hits = told == np.array(wanted)
     missed = [(sources[index], translations[index]) for index in np.flatnonzero(~hits)[:20]]
-    return PrefixSwap(len(swapped), float(hits.mean()), error, tuple(missed))
+    return PrefixSwap(len(sources), float(hits.mean()), error, tuple(missed))
 
 
 def language_classifier() -> Pipeline:
@@ -220,6 +183,10 @@ def reference_error(texts: Sequence[str], languages: Sequence[str]) -> float:
     """Share of `texts` that the classifier, trained on the others, assigns to a wrong language: 10-fold cross-validation.
 
     Texts that occur twice may be in both parts; references of test sets hardly ever do.
+
+    Args:
+        texts: texts of known language.
+        languages: the language of each.
     """
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     told = cross_val_predict(language_classifier(), list(texts), np.array(languages), cv=folds)
@@ -241,12 +208,3 @@ def _prefixes(pairs: Sequence[TranslationPair]) -> dict[str, str]:
             f"Swapping prefixes needs pairs of two languages or more, at least {FOLDS} of each; got {had}. Give more pairs."
         )
     return found
-
-
-def _sacrebleu() -> ModuleType:
-    try:
-        return import_module("sacrebleu.metrics")
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "Scoring translations needs sacreBLEU, which is not installed. Install it with `pip install sacrebleu`."
-        ) from error

@@ -2,7 +2,7 @@
 
 Tables have more rows than the tokenizer has pieces (padding of the table, never trained; fairseq, from which BART and M2M100
 come, gives such rows names), sentinels of span corruption, and special tokens; none of them belongs into a statistic about words.
-SentencePiece unigram tokenizers also store the log probability of every piece (Kudo 2018, arXiv:1804.10959), a frequency estimate
+SentencePiece unigram tokenizers also store the log probability of every piece (Kudo 2018), a frequency estimate
 that needs no corpus.
 """
 
@@ -16,12 +16,12 @@ from jaxtyping import Bool, Float, Int
 from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
+from interp.text.tokenized_text import SENTINEL_PIECE
 
 RowKind = Literal["piece", "special", "sentinel", "unused"]
 
 KINDS: tuple[RowKind, ...] = get_args(RowKind)
 
-_SENTINEL = re.compile(r"<extra_id_\d+>")
 _FILLER = re.compile(r"madeupword\d{4}")
 """What fairseq calls rows that only round the size of a table up."""
 _JOINED_SPACE = "Ġ"
@@ -44,7 +44,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, n_rows: int) -> "Vocabulary":
-        """Describe the rows of a table.
+        """The rows of a table, described.
 
         Args:
             tokenizer: the model's tokenizer.
@@ -64,29 +64,27 @@ class Vocabulary:
         return self.of_kind("piece")
 
     def of_kind(self, kind: RowKind) -> Bool[np.ndarray, " vocab"]:
-        """True at rows of a kind."""
+        """True at rows of a kind.
+
+        Args:
+            kind: the kind.
+        """
         rows: np.ndarray = self.kinds == KINDS.index(kind)
         return rows
 
-    def count(self, kind: RowKind) -> int:
-        """How many rows are of a kind."""
-        return int(self.of_kind(kind).sum())
-
 
 def surface(piece: str) -> str:
-    """What all spellings of a piece share: no word-start mark, no capitals ("▁Chair", "chair" and "▁chair" are one)."""
+    """What all spellings of a piece share: no word-start mark, no capitals ("▁Chair", "chair" and "▁chair" are one).
+
+    Args:
+        piece: the piece.
+    """
     return piece.translate(_WORD_STARTS).strip().casefold() or piece
 
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A word as rows of the table.
-
-    Attributes:
-        word: the word.
-        ids: rows of its pieces.
-        pieces: its pieces.
-    """
+    """A word as rows of the table: the rows of its pieces, and the pieces."""
 
     word: str
     ids: tuple[int, ...]
@@ -100,14 +98,7 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """The pieces of text of a vocabulary, as candidates for a list of neighbours.
-
-    Attributes:
-        rows: their rows in the table.
-        pieces: the pieces.
-        surfaces: what all spellings of a piece share.
-        variants: number of the surface of every candidate.
-    """
+    """The pieces of text of a vocabulary, as candidates for a list of neighbors; `variants` numbers their surfaces."""
 
     rows: Int[np.ndarray, " candidate"]
     pieces: np.ndarray
@@ -116,7 +107,11 @@ class Candidates:
 
     @classmethod
     def of(cls, vocabulary: Vocabulary) -> "Candidates":
-        """All pieces of text."""
+        """All pieces of text.
+
+        Args:
+            vocabulary: the rows of a table.
+        """
         rows = np.flatnonzero(vocabulary.ordinary)
         pieces = np.array(vocabulary.pieces)[rows]
         surfaces = np.array([surface(piece) for piece in pieces])
@@ -124,7 +119,11 @@ class Candidates:
         return cls(rows, pieces, surfaces, variants)
 
     def own(self, spelling: Spelling) -> Bool[np.ndarray, " candidate"]:
-        """Which candidates are a word, one of its pieces, or another way to write one of these; they are no news."""
+        """Which candidates are a word, one of its pieces, or another way to write one of these; they are no news.
+
+        Args:
+            spelling: the word.
+        """
         pieces = np.isin(self.variants, self.variants[np.isin(self.rows, spelling.ids)])
         own: np.ndarray = pieces | (self.surfaces == spelling.word.casefold())
         return own
@@ -136,6 +135,10 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
     Of the word with and without a space before it, the spelling with fewer pieces is taken: tokenizers differ in which of
     the two they treat as the start of a word. Tokenizers over bytes that join the space to the word ("Ġchair") say it
     themselves: without a space the word would stand at the start of the text.
+
+    Args:
+        word: the word.
+        tokenizer: the model's tokenizer.
 
     Raises:
         InputError: if the word is empty or holds characters that the tokenizer does not know.
@@ -153,7 +156,11 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
 
 
 def kind_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The tokenizer's class and, where it can be read, the model inside; only `Unigram` keeps probabilities of pieces."""
+    """The tokenizer's class and, where it can be read, the model inside; only `Unigram` keeps probabilities of pieces.
+
+    Args:
+        tokenizer: the model's tokenizer.
+    """
     name = type(tokenizer).__name__
     return f"{name}, {type(tokenizer.backend_tokenizer.model).__name__}" if tokenizer.is_fast else name
 
@@ -161,7 +168,7 @@ def kind_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 def _kind(piece: str, special: bool) -> RowKind:
     if not piece or _FILLER.fullmatch(piece):
         return "unused"
-    if _SENTINEL.fullmatch(piece):
+    if SENTINEL_PIECE.fullmatch(piece):
         return "sentinel"
     return "special" if special else "piece"
 

@@ -16,18 +16,17 @@ _LINK = re.compile(r"(\d+)([-p])(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The gold links of one sentence pair.
-
-    Attributes:
-        sure: links that must be found.
-        possible: links that may be found; the sure ones are among them.
-    """
+    """The gold links of one sentence pair: those that must be found, and those that may be, the sure ones among them."""
 
     sure: Links
     possible: Links
 
 
 def read_link(entry: str) -> tuple[int, int, bool] | None:
-    """The two numbers of a written link, in the order written, and whether it is sure; None if this is no link."""
+    """The two numbers of a written link, in the order written, and whether it is sure; None if this is no link.
+
+    Args:
+        entry: for example `3-4` or `3p4`.
+    """
     match = _LINK.fullmatch(entry)
     return None if match is None else (int(match[1]), int(match[3]), match[2] == "-")

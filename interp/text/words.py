@@ -2,7 +2,7 @@
 
 A word is a run of letters and digits (with inner apostrophes and hyphens) or a single other mark; tokens are mapped to words
 by character offsets, so the map does not depend on how a tokenizer marks word starts. The categories are a partition of the
-source tokens (methods: Ferrando and Costa-jussa 2021 for the special role of end-of-sentence, Raffel et al. 2020 for prefixes):
+source tokens (Ferrando and Costa-jussà 2021 for the special role of end-of-sentence, Raffel et al. 2020 for prefixes):
 
     prefix       the task prefix, e.g. "translate English to German:"; start tokens and language marks of other families
     content      words outside the closed class, numbers included
@@ -56,19 +56,18 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of one text.
-
-    Attributes:
-        texts: the words, in order.
-        spans: half-open character ranges of the words.
-    """
+    """The words of one text, in order, and their half-open character ranges."""
 
     texts: tuple[str, ...]
     spans: tuple[Span, ...]
 
     @classmethod
     def of(cls, text: str) -> "Words":
-        """Split a text into words and marks."""
+        """The words and marks of a text.
+
+        Args:
+            text: the text.
+        """
         matches = tuple(_WORD.finditer(text))
         return cls(tuple(match.group() for match in matches), tuple(match.span() for match in matches))
 
@@ -94,12 +93,15 @@ def task_prefix(text: str) -> str:
 
     Known are the prefixes T5 was trained with (Raffel et al. 2020, appendix D), `translate X to Y:` for any X and Y. Other
     prefixes must be named by the caller.
+
+    Args:
+        text: a source text.
     """
     match = _PREFIX.match(text)
     return match.group() if match else ""
 
 
-def categorise(words: Words, spans: Sequence[Span], prefix_length: int) -> tuple[int, ...]:
+def categorize(words: Words, spans: Sequence[Span], prefix_length: int) -> tuple[int, ...]:
     """The category of every token that has characters of its own: prefix, content, function or punctuation.
 
     Args:

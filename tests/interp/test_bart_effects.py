@@ -8,28 +8,42 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from interp.attribution.components import norms, writers
-from interp.attribution.direct_logit_attribution import decompose
+from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
 from interp.attribution.lenses import (
     accumulated_attribution,
-    accumulated_hooks,
     decoder_lens,
     decoder_lens_texts,
+    encoder_outputs,
     lens_hooks,
     logit_lens,
-    memories,
     read_out,
     streams,
 )
-from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up, token_logit
+from interp.attribution.logit_readout import (
+    label_tokens,
+    logit_difference,
+    logit_difference_of_outputs,
+    runner_up,
+    token_logit,
+)
 from interp.attribution.neurons import project_values, values
+from interp.families.residual_stream import norms
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.activation_patching import patch_sites, sites
 from interp.patching.attribution_patching import attribution_patch
-from interp.patching.head_ablation import bench, direct_effects, effect_hooks, head_sites, replacements, total_effects
-from interp.patching.minimal_pairs import PairBatch, PromptPair, bundled_pairs, candidate_pairs, pair_batch, verify
+from interp.patching.head_ablation import decoder_attention_layers, direct_effects, effect_hooks, total_effects
+from interp.patching.minimal_pairs import (
+    PairBatch,
+    PromptPair,
+    bundled_pairs,
+    candidate_pairs,
+    pair_batch,
+    verify_pairs,
+)
+from interp.patching.partial_forward import record_pass
+from interp.patching.replacements import draw_donors, replacements
 from interp.text.batch import collate
 from tests.support.models import random_batch, tiny, tiny_hf
 from tests.support.tokenizers import byte_pair_tokenizer
@@ -41,18 +55,22 @@ NAMES = ("bart", "marian", "mbart")
 
 class Setup:
     def __init__(self, model: HookedEncoderDecoder) -> None:
-        self.model, self.batch = model, random_batch(model, (15, 12, 19), (13, 17, 12))
+        self.model, self.batch = model, random_batch(model, (15, 12, 19), (13, 17, 12), same_prefix=True)
         with torch.no_grad():
             self.logits, self.cache = model.run_with_cache(self.batch)
             self.tokens = label_tokens(self.batch)
             self.foils = runner_up(self.logits, self.tokens)
             self.readout = logit_difference(model, self.logits, self.tokens, self.foils)
-            self.bench = bench(model, self.batch, self.readout)
+        self.clean_pass = record_pass(model, self.batch, ())
+        self.donors = [draw_donors(self.batch, self.batch, seed) for seed in range(2)]
         self.mask, self.scale = self.batch.target_mask, float(self.logits.abs().max())
 
     def difference(self, logits: Tensor) -> Tensor:
         token, foil = (logits.gather(-1, ids[..., None])[..., 0] for ids in (self.tokens, self.foils))
         return token - foil
+
+    def read(self, outputs: Tensor) -> Tensor:
+        return logit_difference_of_outputs(self.model, outputs, self.tokens, self.foils)
 
     def error(self, first: Tensor, second: Tensor) -> float:
         return float(((first - second) * self.mask).abs().max()) / self.scale
@@ -84,10 +102,10 @@ def test_direct_effects_are_passes_in_which_no_later_writer_answers(name: str) -
     _, own_cache = model.run_with_cache(run.batch, effect_hooks(model))
     outs = [f"decoder.{one}.hook_{part}" for one in range(depth) for part in ("attn_out", "cross_attn_out", "mlp_out")]
     scales = [f"{norm}.hook_scale" for norm in norms(model.cfg, "decoder")]
-    for kind, layer in head_sites(model):
+    for kind, layer in decoder_attention_layers(model):
         path = attention_path(kind, layer)
-        z = run.cache[f"{path}.hook_z"]
-        replaced = replacements("resample", z, run.batch, 2, 0)
+        name = f"{path}.hook_z"
+        replaced = replacements("resample", name, run.cache[name], run.batch, run.donors)
         effects = direct_effects(model, own_cache, run.readout, kind, layer, replaced)
         own = f"decoder.{layer}.hook_{'attn_out' if kind == 'decoder' else 'cross_attn_out'}"
         edits = [(f"{path}.hook_z", with_head(replaced[1], head)), *((out, run.clean) for out in outs if out != own)]
@@ -103,10 +121,10 @@ def test_direct_effects_are_passes_in_which_no_later_writer_answers(name: str) -
 def test_zero_ablation_is_minus_the_attribution_when_all_else_is_held(name: str) -> None:
     run = setup_of(name)
     found = decompose(run.model, run.cache, run.readout)
-    for kind, layer in head_sites(run.model):
+    for kind, layer in decoder_attention_layers(run.model):
         z = run.cache[f"{attention_path(kind, layer)}.hook_z"]
-        replaced = replacements("zero", z, run.batch, 1, 0)
-        frozen = direct_effects(run.model, run.cache, run.readout, kind, layer, replaced).frozen[0]
+        zero = torch.zeros_like(z).unsqueeze(0)
+        frozen = direct_effects(run.model, run.cache, run.readout, kind, layer, zero).frozen[0]
         for head in range(z.shape[2]):
             label = f"{'X' if kind == 'cross' else 'D'}L{layer}H{head}"
             assert run.error(frozen[head], -found.of(label)) <= 1e-6
@@ -116,14 +134,13 @@ def test_zero_ablation_is_minus_the_attribution_when_all_else_is_held(name: str)
 def test_total_effects_are_those_of_one_run_each(name: str) -> None:
     run = setup_of(name)
     for kind, layer in (("decoder", 0), ("cross", 2)):
-        z = run.cache[f"{attention_path(kind, layer)}.hook_z"]  # type: ignore[arg-type]
-        replaced = replacements("mean", z, run.batch, 1, 0)
+        name = f"{attention_path(kind, layer)}.hook_z"  # type: ignore[arg-type]
+        replaced = replacements("mean", name, run.cache[name], run.batch, run.donors)
+        together = total_effects(run.clean_pass, run.read, kind, layer, replaced)  # type: ignore[arg-type]
         with torch.no_grad():
-            together = total_effects(run.bench, kind, layer, z, replaced)  # type: ignore[arg-type]
             for head in (0, 7):
-                edit = (f"{attention_path(kind, layer)}.hook_z", with_head(replaced[0], head))  # type: ignore[arg-type]
-                alone = run.difference(run.model.run_with_hooks(run.batch, [edit]))
-                assert run.error(together[0, head], alone) <= 2e-6
+                alone = run.difference(run.model.run_with_hooks(run.batch, [(name, with_head(replaced[0], head))]))
+                assert run.error(together[0, head], alone - run.readout.values) <= 2e-6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -136,7 +153,7 @@ def test_the_lenses_are_models_that_end_earlier(name: str) -> None:
         lens = logit_lens(model, run.cache, run.tokens).logit
         by_memory = decoder_lens(model, run.batch, run.cache, run.tokens).logit
         assert torch.equal(
-            list(memories(model, run.cache))[-1], model.hf.get_encoder()(**encoder_inputs(run)).last_hidden_state
+            list(encoder_outputs(model, run.cache))[-1], model.hf.get_encoder()(**encoder_inputs(run)).last_hidden_state
         )
         *_, last = streams(model, run.cache, "decoder")
         assert (
@@ -159,13 +176,13 @@ def encoder_inputs(run: Setup) -> dict[str, Tensor]:
 def test_accumulated_attribution_adds_up_layer_by_layer(name: str) -> None:
     run = setup_of(name)
     model = run.model
-    logits, own_cache = model.run_with_cache(run.batch, accumulated_hooks(model))
+    logits, own_cache = model.run_with_cache(run.batch, decomposition_hooks(model.cfg))
     readout = token_logit(model, logits, run.tokens)
     curve = accumulated_attribution(model, own_cache, readout)
     found = decompose(model, own_cache, readout)
     assert run.error(curve[:, -1], readout.values) <= 2e-6
     for layer in range(model.cfg.n_decoder_layers):
-        here = [one.label for one in writers(model.cfg, "decoder") if one.layer == layer]
+        here = [one.label for one in found.components if one.layer == layer]
         step = torch.stack([found.of(label) for label in here]).sum(0)
         assert run.error(curve[:, layer + 1] - curve[:, layer], step) <= 2e-6
 
@@ -232,13 +249,15 @@ def test_patching_is_a_run_for_every_site(name: str, direction: str) -> None:
     pairs = random_pairs(model)
     donor, recipient = (pairs.clean, pairs.corrupted) if direction == "denoise" else (pairs.corrupted, pairs.clean)
     with torch.no_grad():
-        base = pairs.difference(model(recipient))
+        base = pairs.difference_of_logits(model, model(recipient))
         _, kept = model.run_with_cache(donor)
         for family in FAMILIES:
             chosen = sites(model, pairs, family)  # type: ignore[arg-type]
             some = chosen[:: max(len(chosen) // 3, 1)]
             effects = patch_sites(model, pairs, some, direction)  # type: ignore[arg-type]
-            torch.testing.assert_close(effects.clean, pairs.difference(model(pairs.clean)), atol=2e-5, rtol=1e-5)
+            torch.testing.assert_close(
+                effects.clean, pairs.difference_of_logits(model, model(pairs.clean)), atol=2e-5, rtol=1e-5
+            )
             for number, site in enumerate(some):
 
                 def patch(tensor: Tensor, hook: HookPoint, site: object = site) -> Tensor:
@@ -248,7 +267,7 @@ def test_patching_is_a_run_for_every_site(name: str, direction: str) -> None:
                     changed[index] = kept[hook.name][index]
                     return changed
 
-                patched = pairs.difference(model.run_with_hooks(recipient, [(site.name, patch)]))
+                patched = pairs.difference_of_logits(model, model.run_with_hooks(recipient, [(site.name, patch)]))
                 expected = patched - base if direction == "denoise" else base - patched
                 real = ~effects.numerator[:, number].isnan()
                 assert torch.allclose(effects.numerator[real, number], expected[real], atol=3e-5), str(site)
@@ -287,7 +306,7 @@ def test_pairs_are_read_without_prefixes_and_decoded_after_the_whole_targets_fir
     assert width < whole.decoder_input_ids.shape[1]
     assert torch.equal(pairs.clean.decoder_input_ids, whole.decoder_input_ids[:, :width])
     assert torch.equal(pairs.corrupted.decoder_input_ids, pairs.clean.decoder_input_ids)
-    verified = verify(model, candidates)
+    verified = verify_pairs(model, candidates)
     assert len(verified.flipping) + len(verified.refused) == len(candidates)
 
 

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 import interp
-from interp.attribution.residual_stream import residual_gap
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.storage import load_cache, save_cache
-from interp.model.weights import attention_bias, attention_weights, position_bias
+from interp.model.weights import attention_weights, output_bias, position_bias
 from interp.patching.interventions import zero
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
@@ -61,15 +60,12 @@ def test_stacks_may_have_different_numbers_of_heads(heads: tuple[int, int]) -> N
         assert kept[f"{path}.hook_z"].shape[2:] == (count, 20 // count)
         assert kept[f"{path}.hook_pattern"].shape[1] == count
         assert attention_weights(model, kind, 1).W_O.shape == (count, 20 // count, 20)
-        total = kept[f"{path}.hook_result"].sum(2) + attention_bias(model, kind, 1)
+        total = kept[f"{path}.hook_result"].sum(2) + output_bias(model, f"{path}.hook_result")
         written = kept["decoder.1.hook_cross_attn_out" if kind == "cross" else f"{kind}.1.hook_attn_out"]
         torch.testing.assert_close(total, written, atol=2e-5, rtol=1e-5)
     if heads[0] == heads[1]:
-        assert (model.cfg.n_heads, model.cfg.d_head) == (5, 4)
         assert "5 heads of 4, d_model" in repr(model)
     else:
-        with pytest.raises(InputError, match=f"n_encoder_heads={heads[0]} and n_decoder_heads={heads[1]}; ask for one"):
-            _ = model.cfg.n_heads
         assert f"{heads[0]} heads of {20 // heads[0]} in the encoder and {heads[1]} heads of" in repr(model)
 
 
@@ -175,19 +171,16 @@ def test_every_hook_point_fires_exactly_once_per_forward(name: str) -> None:
 def test_the_stream_of_pre_norm_models_is_the_sum_of_writers_and_biases(name: str, stack: str) -> None:
     model = tiny(name)
     _, kept = model.run_with_cache(random_batch(model))
-    assert residual_gap(model, kept, stack).max() < 1e-6
     torch.testing.assert_close(
         kept.decompose_resid(stack).sum(), kept.accumulated_resid(stack).values[-1], atol=2e-5, rtol=1e-5
     )
-    assert attention_bias(model, "cross", 0).abs().max() > 0.05
+    assert output_bias(model, "decoder.0.cross_attn.hook_result").abs().max() > 0.05
 
 
 @pytest.mark.parametrize("name", POST_NORM)
 def test_post_norm_models_refuse_sums(name: str, tmp_path: Path) -> None:
     model = tiny(name)
     _, kept = model.run_with_cache(random_batch(model))
-    with pytest.raises(InputError, match="normed after every sublayer, so it is no sum of writers"):
-        residual_gap(model, kept, "decoder")
     save_cache(kept, tmp_path / "kept.safetensors")
     for other in (kept, load_cache(tmp_path / "kept.safetensors", model), kept.to(dtype=torch.float64)):
         with pytest.raises(InputError, match=r"norm_place='post'\), so the stream is no sum of writers"):
@@ -242,9 +235,7 @@ def test_feed_forward_layers_of_two_widths_are_told_apart(name: str) -> None:
     cfg = tiny(name).cfg
     assert (cfg.d_mlp_of("encoder"), cfg.d_mlp_of("decoder")) == (28, 36)
     assert cfg.describe_mlp() == "d_mlp 28 in the encoder and 36 in the decoder"
-    with pytest.raises(InputError, match="d_encoder_mlp=28 and d_decoder_mlp=36"):
-        assert cfg.d_mlp
-    assert tiny(name, decoder_ffn_dim=28).cfg.d_mlp == 28
+    assert tiny(name, decoder_ffn_dim=28).cfg.describe_mlp() == "d_mlp 28"
 
 
 @pytest.mark.parametrize("name", ["bart", "mbart", "marian"])

@@ -72,7 +72,7 @@ def test_the_gradient_at_every_point_is_what_nudging_it_does(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_interventions_do_what_they_say(name: str) -> None:
     model = tiny(name)
-    batch = random_batch(model)
+    batch = random_batch(model, same_prefix=True)
     with torch.no_grad():
         clean, kept = model.run_with_cache(batch)
         means = reference_means(model, [batch], ["XL0H3"])

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,21 @@ ORDER = (
 ANALYSES = tuple(f"analyses.{name}" for name in ("head_specialization", "cross_attention_focus", "logit_attribution"))
 ANALYSES = (*ANALYSES, "analyses.embedding_geometry")
 # Folders inside a wing, in the order in which they may import each other.
-FOLDERS = {"analyses.head_specialization": ("measure", "roles", "present")}
+FOLDERS = {
+    "analyses.head_specialization": ("measure", "roles", "present"),
+    "analyses.cross_attention_focus": ("measure", "alignment", "present"),
+    "analyses.embedding_geometry": ("measure", "present"),
+}
+# Notions that used to be defined twice or more, differently: each has one definition, and it is here.
+HOMES = {
+    "Estimate": "interp.statistics.estimate",
+    "Interval": "interp.statistics.intervals",
+    "logit_difference": "interp.attribution.logit_readout",
+    "decompose": "interp.attribution.direct_logit_attribution",
+    "classes": "interp.text.token_sets",
+    "replacements": "interp.patching.replacements",
+    "RecordedPass": "interp.patching.partial_forward",
+}
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
 
@@ -139,6 +154,30 @@ def test_the_report_is_a_leaf() -> None:
             assert not foreign + ours, f"{module} imports {foreign + ours}"
 
 
+TAGS = (
+    "a b bdi br code div em figure h1 h2 h3 img li p script small span strong style svg table td text th tr ul".split()
+)
+TAG = re.compile(rf"</?(?:{'|'.join(TAGS)})\b")
+
+
+def test_html_is_built_only_by_the_report() -> None:
+    """One place spells out what is invisible and escapes what is HTML (`interp/report/escaping.py`); others give it data."""
+    wrong = []
+    for module, path in MODULES.items():
+        if module.startswith("interp.report"):
+            continue
+        wrong += [
+            f"{module} imports {name}" for name in imports(path) if name.split(".")[0] in ("markupsafe", "jinja2")
+        ]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and TAG.search(node.value):
+                wrong.append(f"{module}, line {node.lineno} writes {node.value!r}")
+            # `html.escape`, or the name imported from there
+            if "escape" in (getattr(node, "attr", ""), getattr(node, "name", "")):
+                wrong.append(f"{module}, line {getattr(node, 'lineno', 0)} escapes by hand")
+    assert not wrong, wrong
+
+
 def test_only_the_table_names_the_hosts_modules() -> None:
     words = (
         "SelfAttention",
@@ -166,6 +205,22 @@ def test_only_the_table_names_the_hosts_modules() -> None:
         assert not used, f"{module} names {used}; that belongs into interp/families/"
 
 
+def test_only_the_table_tells_families_apart() -> None:
+    """Others ask for facts and functions that `interp/families/` gives, never for a family or its biases as a whole."""
+    wrong = []
+    for module, path in MODULES.items():
+        if module.startswith("interp.families"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr == "biases":
+                wrong.append(f"{module}, line {node.lineno}: reads {ast.unparse(node)}")
+            if isinstance(node, ast.Compare):
+                sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+                if any(side.endswith((".family", "model_type", ".get('model_type')")) for side in sides):
+                    wrong.append(f"{module}, line {node.lineno}: {ast.unparse(node)}")
+    assert not wrong, wrong
+
+
 def test_files_and_functions_stay_short() -> None:
     long = []
     for module, path in MODULES.items():
@@ -178,6 +233,16 @@ def test_files_and_functions_stay_short() -> None:
                 if length > LONGEST_FUNCTION:
                     long.append(f"{module}.{node.name}, line {node.lineno}: {length} lines")
     assert not long, long
+
+
+def test_one_definition_each() -> None:
+    found = [
+        (node.name, module)
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name in HOMES
+    ]
+    assert sorted(found) == sorted(HOMES.items())
 
 
 def test_wings_hand_on_names_and_define_nothing() -> None:
@@ -218,3 +283,13 @@ def test_no_test_imports_another() -> None:
         if target.startswith("tests.") and not target.startswith("tests.support")
     ]
     assert not wrong, wrong
+
+
+def test_the_architecture_page_names_only_what_is_there() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    homes = "interp|analyses|tests|docs|benchmarks|notebooks|training|reports"
+    paths = re.findall(rf"`((?:{homes}|\.ci)/[\w./-]*)`", text)
+    assert len(paths) > 40
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    missing = [wing for wing in ORDER if not re.search(rf"`{wing.replace('.', '/')}(?:/|\.py)`", text)]
+    assert not missing, f"wings without a row: {missing}"

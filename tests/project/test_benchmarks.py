@@ -1,5 +1,6 @@
 """The benchmark itself: it runs, its reference is the reference, and its promises hold where they do not depend on timing."""
 
+import importlib
 from io import StringIO
 
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 from benchmarks.forward import INPUTS, REFERENCE, SHAPES, Times, Work, cases, column, measure, ratio, table
 from benchmarks.run_memory import sentences
 from tests.support.models import random_batch, tiny, tiny_hf
+from tests.support.paths import ROOT
 
 
 @pytest.fixture
@@ -68,3 +70,8 @@ def test_a_column_measures_every_case_and_the_table_shows_it(monkeypatch: pytest
     text = console.export_text()
     assert all(name in text for name in one.ratios)
     assert f"{one.peak:.2f}" in text
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")))
+def test_every_benchmark_finds_what_it_measures(name: str) -> None:
+    importlib.import_module(f"benchmarks.{name}")

@@ -9,9 +9,10 @@ from tests.support.models import FAMILIES, random_batch, tiny, tiny_hf
 
 def test_every_dimension_of_the_tiny_t5_is_different(tiny_t5: HookedEncoderDecoder) -> None:
     cfg = tiny_t5.cfg
-    sizes = [cfg.n_encoder_layers, cfg.n_decoder_layers, cfg.n_heads, cfg.d_head, cfg.d_model, cfg.d_mlp, cfg.d_vocab]
+    sizes = [cfg.n_encoder_layers, cfg.n_decoder_layers, cfg.n_decoder_heads, cfg.d_decoder_head]
+    sizes += [cfg.d_model, cfg.d_decoder_mlp, cfg.d_vocab]
     assert len(set(sizes)) == len(sizes)
-    assert cfg.n_heads * cfg.d_head != cfg.d_model
+    assert cfg.n_decoder_heads * cfg.d_decoder_head != cfg.d_model
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -1,14 +1,53 @@
-"""What the runner does, for the logit-attribution analysis alone."""
+"""One pass of a model with its logit difference decomposed; and what the runner does, for that analysis alone."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
-from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, summarise
+from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, summarize
+from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
+from interp.attribution.logit_readout import (
+    Readout,
+    completeness_gap,
+    label_tokens,
+    largest_logit,
+    logit_against_mean,
+    logit_difference,
+    runner_up,
+    token_logit,
+)
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
+from tests.support.models import random_batch
+
+
+class Decomposed:
+    """One pass of a model on random tokens, with exactly the activations that are asked for."""
+
+    def __init__(self, model: HookedEncoderDecoder) -> None:
+        self.model, self.batch = model, random_batch(model)
+        self.logits, self.cache = model.run_with_cache(self.batch, decomposition_hooks(model.cfg))
+        tokens = label_tokens(self.batch)
+        self.readouts: dict[str, Readout] = {
+            "label": token_logit(model, self.logits, tokens),
+            "difference": logit_difference(model, self.logits, tokens, runner_up(self.logits, tokens)),
+            "mean": logit_against_mean(model, self.logits, tokens),
+        }
+        self.readout = self.readouts["difference"]
+        self.found = decompose(model, self.cache, self.readout)
+        self.largest = largest_logit(self.logits, self.batch)
+        self.mask = self.batch.target_mask
+
+    def gap(self, total: Tensor, name: str = "difference") -> float:
+        """How far a sum is from a read-out, as a share of the prompt's largest |logit|."""
+        return float(completeness_gap(total, self.readouts[name], self.largest, self.batch).max())
+
+    def relative(self, first: Tensor, second: Tensor) -> float:
+        """Largest difference of two arrays [batch target ...] at real rows, as a share of the largest |logit|."""
+        return float((first - second)[self.mask].abs().max() / self.largest.max())
 
 
 def one_pass(model: HookedEncoderDecoder, batch: Batch) -> Pass:
@@ -18,7 +57,7 @@ def one_pass(model: HookedEncoderDecoder, batch: Batch) -> Pass:
     return Pass(model, batch, logits, cache, Settings())
 
 
-def analysed(
+def analyzed(
     model: HookedEncoderDecoder, batches: Sequence[Batch], twins: Sequence[HookedEncoderDecoder]
 ) -> LogitAttribution:
     """The result of a model on some prompts, with these models as its untrained twins."""
@@ -46,4 +85,4 @@ def analysed(
         settings=Settings(),
         seed=0,
     )
-    return summarise(evidence)
+    return summarize(evidence)

@@ -14,7 +14,8 @@ from analyses import cross_attention_focus
 from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES, CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
 from tests.support.models import tiny_hf
 

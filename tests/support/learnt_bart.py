@@ -48,11 +48,11 @@ def learnt_bart(cfg: ModelConfig, steps: int = STEPS) -> HookedEncoderDecoder:
         read = tokenizer(sources, padding=True, return_tensors="pt")
         labels = tokenizer(targets, padding=True, return_tensors="pt")["input_ids"]
         labels = labels.masked_fill(labels == 1, -100)
-        optimiser = torch.optim.Adam(host.parameters(), lr=5e-3)
+        optimizer = torch.optim.Adam(host.parameters(), lr=5e-3)
         for _ in range(steps):
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             host(input_ids=read["input_ids"], attention_mask=read["attention_mask"], labels=labels).loss.backward()
-            optimiser.step()
+            optimizer.step()
     return HookedEncoderDecoder(host.eval().requires_grad_(False), tokenizer)
 
 

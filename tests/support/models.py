@@ -36,7 +36,8 @@ from transformers import (
 )
 
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
 
 SIZES: dict[str, Any] = {

@@ -90,9 +90,9 @@ class BartOracle:
         return self.at(resid, x + compute(self.norm(norm, path, x)))
 
     def norm(self, name: str, path: str, x: Tensor) -> Tensor:
-        centred = x - x.mean(-1, keepdim=True)
-        scale = self.at(f"{name}.hook_scale", (centred.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt())
-        normalized = self.at(f"{name}.hook_normalized", centred / scale)
+        centered = x - x.mean(-1, keepdim=True)
+        scale = self.at(f"{name}.hook_scale", (centered.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt())
+        normalized = self.at(f"{name}.hook_normalized", centered / scale)
         return normalized * self.weights[f"{path}.weight"] + self.weights[f"{path}.bias"]
 
     def linear(self, path: str, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ class Parsed(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.texts: list[str] = []
-        self.feed(markup)
+        self.feed(str(markup))
         assert not {"script", "img", "iframe", "link"} & set(self.tags)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

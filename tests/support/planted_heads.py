@@ -18,7 +18,8 @@ from analyses.head_specialization.summary import judge_all
 from interp.axes import AttentionKind
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
-from interp.text.batch import Batch, Text, collate
+from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, SENTINEL
 
 VOCAB = 61
@@ -186,7 +187,7 @@ def atlas(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings | No
         settings=settings,
         seed=0,
     )
-    return ANALYSIS.summarise(evidence)
+    return ANALYSIS.summarize(evidence)
 
 
 def planted_roles(

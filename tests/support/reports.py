@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
-from interp.report import Bars, Figure, Paragraph, Report, Section, Table, View
+from interp.report import BarChart, Figure, Paragraph, Report, Section, Table, View
 
-BARS = Bars(("a", "b"), np.array([0.5, -0.25]), None, None, None, "logits")
+BARS = BarChart(("a", "b"), np.array([0.5, -0.25]), None, None, None, "logits")
 
 
 FRAME = pd.DataFrame({
@@ -17,7 +18,10 @@ FRAME.loc[1, "effect"] = np.nan
 
 
 VIEW = View(
-    "view", "A view", '<div id="bertviz-1"></div>\n<script>\nrequirejs(["d3"], function (d3) {});\n</script>', "effects"
+    "view",
+    "A view",
+    Markup('<div id="bertviz-1"></div>\n<script>\nrequirejs(["d3"], function (d3) {});\n</script>'),
+    "effects",
 )
 
 

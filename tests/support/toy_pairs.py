@@ -1,5 +1,8 @@
 """Twenty translation pairs and a recipe small enough to be trained in a test."""
 
+import gzip
+from pathlib import Path
+
 from interp.text.translation_pairs import TranslationPair
 from training.recipe import Recipe
 
@@ -25,3 +28,9 @@ def tiny_pairs(copies: int = 1) -> tuple[TranslationPair, ...]:
                 source = f"translate English to {NAMES[language]}: " + english.format(a=a, b=b)
                 pairs.append(TranslationPair("toy", language, source, other.format(a=a.upper(), b=b.upper())))
     return tuple(pairs) * copies
+
+
+def write_pairs(path: Path, pairs: tuple[TranslationPair, ...]) -> Path:
+    text = "".join(f"{pair.corpus}\t{pair.language}\t{pair.source}\t{pair.target}\n" for pair in pairs)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path

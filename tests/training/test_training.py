@@ -1,8 +1,8 @@
 """The recipe of the bundled model, end to end on twenty sentences: training, resuming, warm start, export and card."""
 
-import gzip
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,22 +13,20 @@ import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from interp.errors import InputError
-from interp.text.translation_pairs import TranslationPair, read_pairs
+from interp.text.translation_pairs import read_pairs
 from tests.support.paths import ROOT
-from tests.support.toy_pairs import RECIPE, tiny_pairs
+from tests.support.toy_pairs import RECIPE, tiny_pairs, write_pairs
+from training.checkpoints import read_recipe
 from training.clock import BudgetClock
 from training.curve import draw, read_log
-from training.export import export, read_recipe
+from training.data import Example, collate
+from training.export import export
+from training.objective import batch_loss
+from training.prepare import Start
 from training.run import Run
 from training.train import train
 
 pytestmark = pytest.mark.slow
-
-
-def write_pairs(path: Path, pairs: tuple[TranslationPair, ...]) -> Path:
-    text = "".join(f"{pair.corpus}\t{pair.language}\t{pair.source}\t{pair.target}\n" for pair in pairs)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return path
 
 
 def weights(run: Run) -> torch.Tensor:
@@ -97,7 +95,7 @@ def test_a_warm_start_keeps_known_pieces_and_averages_the_parts_of_new_ones(fini
     start = tmp_path / "start"
     export(finished.folder, tiny_pairs(), start, "float32", "")
     grown = replace(RECIPE, vocabulary=176)
-    run = train(tiny_pairs(), grown, BudgetClock(steps=10), tmp_path / "run", start=start, stop_after=0)
+    run = train(tiny_pairs(), grown, BudgetClock(steps=10), tmp_path / "run", start=Start(start), stop_after=0)
     old, new = AutoTokenizer.from_pretrained(start), AutoTokenizer.from_pretrained(tmp_path / "run" / "tokenizer")
     before, after = finished.model.shared.weight, run.model.shared.weight
     added = [piece for piece in new.get_vocab() if piece not in old.get_vocab()]
@@ -108,14 +106,91 @@ def test_a_warm_start_keeps_known_pieces_and_averages_the_parts_of_new_ones(fini
         torch.testing.assert_close(after[row], expected, msg=piece)
     layer = "decoder.block.0.layer.1.EncDecAttention.q.weight"
     assert torch.equal(run.model.get_parameter(layer), finished.model.get_parameter(layer))
-    with pytest.raises(InputError, match="has d_ff 24, but the recipe asks for 32"):
-        train(tiny_pairs(), replace(grown, d_ff=32), BudgetClock(steps=10), tmp_path / "other", start=start)
+    for field, value, message in (
+        ("d_kv", 8, "has d_kv 4, but the recipe asks for 8. Make them equal"),
+        ("d_ff", 16, "has d_ff 24, but the recipe asks for 16. Raise d_ff"),
+    ):
+        other = replace(grown, **{field: value})
+        with pytest.raises(InputError, match=message):
+            train(tiny_pairs(), other, BudgetClock(steps=10), tmp_path / field, start=Start(start))
+
+
+def test_a_widened_start_computes_what_it_did_and_its_new_neurons_learn(finished: Run, tmp_path: Path) -> None:
+    start, wider = tmp_path / "start", replace(RECIPE, d_ff=40)
+    export(finished.folder, tiny_pairs(), start, "float32", "")
+    run = train(tiny_pairs(), wider, BudgetClock(steps=30), tmp_path / "run", start=Start(start), stop_after=0)
+    batch = collate([Example((5, 6, 7, 1), (8, 9, 1))], torch.device("cpu"))
+    before, after = finished.model.eval(), run.model.eval()
+    torch.testing.assert_close(batch_loss(after, batch, 0.0), batch_loss(before, batch, 0.0))
+    finished.model.train()
+    (writing,) = (
+        module for name, module in after.named_modules() if name == "encoder.block.0.layer.1.DenseReluDense.wo"
+    )
+    assert writing.weight.shape == (16, 40)
+    assert not writing.weight[:, 24:].any()
+    reading = after.get_parameter("encoder.block.0.layer.1.DenseReluDense.wi.weight")[24:]
+    assert reading.std().item() == pytest.approx(16**-0.5, rel=0.3)
+    trained = train(tiny_pairs(), wider, BudgetClock(steps=30), tmp_path / "run")
+    assert trained.model.get_parameter("encoder.block.0.layer.1.DenseReluDense.wo.weight")[:, 24:].all()
+
+
+def test_a_run_goes_on_without_its_start_and_from_a_recipe_of_fewer_fields(finished: Run, tmp_path: Path) -> None:
+    start, folder = tmp_path / "start", tmp_path / "run"
+    export(finished.folder, tiny_pairs(), start, "float32", "")
+    train(tiny_pairs(), RECIPE, BudgetClock(steps=20), folder, start=Start(start), stop_after=10)
+    told = json.loads((folder / "origin.json").read_text())
+    shutil.rmtree(start)
+    fields = json.loads((folder / "recipe.json").read_text())
+    del fields["labels"]  # What a run of before that field wrote.
+    (folder / "recipe.json").write_text(json.dumps(fields))
+    assert train(tiny_pairs(), RECIPE, BudgetClock(steps=20), folder, start=Start(start)).clock.taken == 20
+    assert json.loads((folder / "origin.json").read_text()) == told
+    assert told["start_sha256"] is not None
+    with pytest.raises(InputError, match="holds a run on other pairs"):
+        train(tiny_pairs()[:10], RECIPE, BudgetClock(steps=20), folder)
+
+
+def test_a_control_run_learns_from_shuffled_pairs_and_is_measured_on_true_ones(tmp_path: Path) -> None:
+    plain = train(tiny_pairs(50), RECIPE, BudgetClock(steps=30), tmp_path / "plain")
+    control = train(tiny_pairs(50), replace(RECIPE, shuffled=True), BudgetClock(steps=30), tmp_path / "control")
+    assert not torch.equal(weights(plain), weights(control))
+    rows = [
+        [json.loads(line) for line in (run.folder / "log.jsonl").read_text().splitlines()] for run in (plain, control)
+    ]
+    assert rows[0][0]["held_out"] == rows[1][0]["held_out"]
+
+
+def test_kept_moments_are_folders_that_transformers_loads(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, labels=0.5)
+    for stop in (5, None):
+        run = train(tiny_pairs(), recipe, BudgetClock(steps=20), tmp_path, stop_after=stop, keep_from=3)
+    kept = {path.name for path in tmp_path.glob("step-*")}
+    assert kept == {"step-0", "step-3", "step-6", "step-12", "step-20"}
+    torch.manual_seed(recipe.seed)
+    first = T5ForConditionalGeneration(recipe.config())
+    for name, model in (("step-0", first), ("step-20", run.model)):
+        loaded = T5ForConditionalGeneration.from_pretrained(tmp_path / name)
+        assert torch.equal(loaded.shared.weight, model.shared.weight.bfloat16().float()), name
+    assert len(AutoTokenizer.from_pretrained(tmp_path / "step-3")) == recipe.vocabulary
+
+
+def test_the_log_tells_the_held_out_loss_of_every_task_from_the_start(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, labels=0.5, infills=0.5, lower_prefixes=0.2)
+    run = train(tiny_pairs(50), recipe, BudgetClock(steps=10), tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 10]
+    assert rows[0]["loss"] is None
+    assert set(rows[0]["tasks"]) == {"lower", "reverse", "spans", "infills", "labels"}
+    assert all(0 < loss < 20 for row in rows for loss in (row["held_out"], *row["tasks"].values()))
+    assert rows[1]["held_out"] < rows[0]["held_out"]
+    assert read_log(tmp_path / "log.jsonl").steps == (10,)
+    assert run.clock.taken == 10
 
 
 def test_a_card_tells_how_the_weights_came_to_be_that_a_run_started_from(finished: Run, tmp_path: Path) -> None:
     start, folder = tmp_path / "start", tmp_path / "run"
     export(finished.folder, tiny_pairs(), start, "float32", "")
-    train(tiny_pairs(), RECIPE, BudgetClock(steps=50), folder, start=start)
+    train(tiny_pairs(), RECIPE, BudgetClock(steps=50), folder, start=Start(start))
     with pytest.raises(InputError, match="started from other weights; say in --before how they came to be"):
         export(folder, tiny_pairs(), tmp_path / "out", "bfloat16", "")
     card = export(folder, tiny_pairs(), tmp_path / "out", "bfloat16", "", "120 steps from fresh weights.")

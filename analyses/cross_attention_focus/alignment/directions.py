@@ -1,18 +1,18 @@
 """Does merging two directions of translation align better than either alone?
 
 One model reads source to target, another (or the same one under another prefix) target to source. In each direction the aligner
-with the lowest AER on the first half of the sentences is taken, and the links of the two are merged (`symmetrise`). The baselines
-are merged in the same way: a straight diagonal drawn from both sides, and random links of both sides.
+with the lowest AER on the first half of the sentences is taken, and the links of the two are merged (`symmetrization`). The
+baselines are merged in the same way: a straight diagonal drawn from both sides, and random links of both sides.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links
-from analyses.cross_attention_focus.alignment.evaluate import (
+from analyses.cross_attention_focus.alignment.error_rate import corpus_counts, error_rate
+from analyses.cross_attention_focus.alignment.evaluation import (
     Alignment,
     SystemScore,
-    error_rate,
     evaluate,
     merit,
     random_corpora,
@@ -20,10 +20,10 @@ from analyses.cross_attention_focus.alignment.evaluate import (
     scores_table,
     summed_counts,
 )
-from analyses.cross_attention_focus.alignment.score import corpus_counts
-from analyses.cross_attention_focus.alignment.symmetrise import MERGES, Merge, both_directions, flipped
+from analyses.cross_attention_focus.alignment.symmetrization import MERGES, Merge, both_directions, flipped
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, reversed_pairs
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.report.numbers import fixed
 from interp.text.word_links import Gold, Links
 
 
@@ -49,8 +49,10 @@ class Directions:
 
     def _repr_html_(self) -> str:
         """Directions, merges and their baselines, for a notebook."""
-        caption = "Merged in the same way, grow-diag: diagonals AER {:.2f}, random links {:.2f}"
-        return scores_table(caption.format(self.diagonal["grow-diag"], self.random["grow-diag"]), self.merged)
+        diagonal, random = fixed(self.diagonal["grow-diag"]), fixed(self.random["grow-diag"])
+        return scores_table(
+            f"Merged in the same way, grow-diag: diagonals AER {diagonal}, random links {random}", self.merged
+        )
 
 
 def evaluate_directions(

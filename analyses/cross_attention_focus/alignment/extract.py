@@ -2,7 +2,7 @@
 
 step      output: y_t is aligned by the row that predicts it, t (AWO, "naive")
           input:  by the row that reads it, t + 1 (AWI, "shift"; Chen et al. 2020, Kobayashi et al. 2020)
-unit      words:  weights summed over a source word's pieces, averaged over a target word's, then argmax (Kobayashi 2020)
+unit      words:  weights summed over a source word's pieces, averaged over a target word's, then argmax (Kobayashi et al. 2020)
           pieces: argmax for every target piece, a word takes the links of all its pieces (Zenkel et al. 2019)
 masked    no:  prefix and end of sentence compete, token by token; a target word whose winner is one of them has no link
           yes: they are left out and every target word has a link
@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
+from interp.statistics import merge_ties
 from interp.text.word_links import Links
 
 Step = Literal["output", "input"]
@@ -80,7 +81,7 @@ def _by_words(rows: np.ndarray, columns: np.ndarray, target_word: np.ndarray) ->
     by_unit = rows @ (unit[:, None] == np.arange(n_words + len(columns)))
     links: list[set[tuple[int, int]]] = [set() for _ in rows]
     for word in np.unique(target_word[target_word >= 0]):
-        best = by_unit[:, target_word == word].mean(1).argmax(-1)
+        best = merge_ties(by_unit[:, target_word == word].mean(1)).argmax(-1)
         for system, source in enumerate(best):
             if source < n_words:
                 links[system].add((int(source), int(word)))
@@ -88,7 +89,7 @@ def _by_words(rows: np.ndarray, columns: np.ndarray, target_word: np.ndarray) ->
 
 
 def _by_pieces(rows: np.ndarray, columns: np.ndarray, target_word: np.ndarray) -> list[Links]:
-    best = columns[rows.argmax(-1)]  # system target
+    best = columns[merge_ties(rows).argmax(-1)]  # system target
     return [
         frozenset(
             (int(source), int(word)) for source, word in zip(row, target_word, strict=True) if source >= 0 and word >= 0

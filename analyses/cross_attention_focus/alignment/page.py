@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 
 from analyses.cross_attention_focus.alignment.directions import Directions, best_merge
-from analyses.cross_attention_focus.alignment.evaluate import Alignment, SystemScore
-from analyses.cross_attention_focus.wording import amount, between
+from analyses.cross_attention_focus.alignment.evaluation import Alignment, SystemScore
 from interp.report import Block, Paragraph, Section, Table
+from interp.report.numbers import control_range, fixed, with_interval
 
 _LIMITS = (
     "An alignment error rate says where a matrix points, not what the model uses: attention is not importance (Jain and Wallace "
-    "2019), and weights that misalign may still explain predictions (Ferrando and Costa-jussa 2021).",
+    "2019), and weights that misalign may still explain predictions (Ferrando and Costa-jussà 2021).",
     "The conventions (step, words or pieces, masked or raw) change the rate by many points; compare rows of one convention.",
     "Gold links are people's choices; sure and possible links differ between corpora, and so do the rates.",
 )
@@ -63,12 +63,11 @@ def _merge_finding(directions: Directions) -> str:
     grown = rows["grow-diag"]
     return (
         f"Of two directions and their merges, {best.system} has the lowest error rate on the first half of the sentences and "
-        f"{amount(best.held_out)} on the second, where forward has {amount(rows['forward'].held_out)} and backward "
-        f"{amount(rows['backward'].held_out)}. Grow-diagonal has {amount(grown.score.aer)} [{amount(grown.score.low)}, "
-        f"{amount(grown.score.high)}] on all sentences, precision {amount(grown.score.precision)}, recall "
-        f"{amount(grown.score.recall)}; straight diagonals merged so have {amount(directions.diagonal['grow-diag'])}, random "
-        f"links {amount(directions.random['grow-diag'])}, untrained twins "
-        f"{between(min(grown.twins), max(grown.twins)) if grown.twins else 'were not run'}."
+        f"{fixed(best.held_out)} on the second, where forward has {fixed(rows['forward'].held_out)} and backward "
+        f"{fixed(rows['backward'].held_out)}. Grow-diagonal has {with_interval(grown.error)} on all sentences, "
+        f"precision {fixed(grown.score.precision)}, recall {fixed(grown.score.recall)}; straight diagonals merged so have "
+        f"{fixed(directions.diagonal['grow-diag'])}, random links {fixed(directions.random['grow-diag'])}, untrained twins "
+        f"{control_range(grown.error) if grown.twins else 'were not run'}."
     )
 
 
@@ -103,11 +102,11 @@ def _findings(alignment: Alignment) -> tuple[str, ...]:
     verdict = "better" if best.held_out < diagonal.held_out else "no better"
     return (
         f"{best.system} ({best.conventions}), chosen among {len(alignment.systems)} aligners on the first half of the sentences, "
-        f"has an alignment error rate of {amount(best.held_out)} on the second half, {verdict} than a straight diagonal "
-        f"({amount(diagonal.held_out)}) and random links ({amount(chance.held_out)}); on all {alignment.n_sentences} sentences "
-        f"{amount(best.score.aer)} [{amount(best.score.low)}, {amount(best.score.high)}], precision "
-        f"{amount(best.score.precision)}, recall {amount(best.score.recall)}; the same aligner in untrained twins "
-        f"{between(min(best.twins), max(best.twins)) if best.twins else 'was not run'}.",
+        f"has an alignment error rate of {fixed(best.held_out)} on the second half, {verdict} than a straight diagonal "
+        f"({fixed(diagonal.held_out)}) and random links ({fixed(chance.held_out)}); on all {alignment.n_sentences} sentences "
+        f"{with_interval(best.error)}, precision {fixed(best.score.precision)}, recall {fixed(best.score.recall)}; "
+        "the same aligner in untrained twins "
+        f"{control_range(best.error) if best.twins else 'was not run'}.",
     )
 
 
@@ -146,18 +145,14 @@ def _row(item: SystemScore) -> dict[str, object]:
     }
 
 
-def _numbers(item: SystemScore) -> dict[str, float]:
+def _numbers(item: SystemScore) -> dict[str, object]:
     """Scores with their halves and their control."""
     return {
-        "AER": item.score.aer,
-        "low": item.score.low,
-        "high": item.score.high,
+        **dict.fromkeys(("AER", "low", "high"), np.nan),
         "precision": item.score.precision,
         "recall": item.score.recall,
         "links": item.score.n_links,
         "first half": item.chosen,
         "second half": item.held_out,
-        "twins mean": float(np.mean(item.twins)) if item.twins else np.nan,
-        "twins low": min(item.twins, default=np.nan),
-        "twins high": max(item.twins, default=np.nan),
+        **item.error.columns("AER", prefix=""),
     }

@@ -1,6 +1,6 @@
 """From gold words to a model's tokens, by character offsets.
 
-Gold alignments number the words of a tokenised text ("cherry-pick ."), while the model must see the text as people write it
+Gold alignments number the words of a tokenized text ("cherry-pick ."), while the model must see the text as people write it
 ("cherry-pick."). Both hold the same characters in the same order apart from white space, so every gold word has a range of
 characters, and every token belongs to the word with which it shares most characters.
 """

@@ -1,142 +1,117 @@
 """What is lost when a head is taken away?
 
-Each head's z is replaced, at all positions at once, by one of
-
-    zero       nothing: exactly the removal of what the head writes; where values have a bias, of that bias too
-    mean       its mean over the batch for the same class of position: first, ordinary, last (methods E)
-    resample   its z in another prompt of the batch, at a position of the same class, averaged over several draws
-
-and the effect is read as the logit difference of a token to its foil at one row of each prompt, or as the loss (mean over the
-target's rows of -log p(label)). Effects are ablated - clean, per prompt: a head that helps has a negative effect on the logit
-difference and a positive one on the loss.
+Each head's z is replaced, at all positions at once, by zero, by a mean or by another sentence's (`interp.patching.replacements`,
+with the batch as its own reference; draws of another sentence are averaged), and the effect is read as the logit difference of a
+token to its foil at one row of each prompt, or as the loss (mean over the target's rows of -log p(label)). Effects are ablated -
+clean, per prompt: a head that helps has a negative effect on the logit difference and a positive one on the loss. They are NaN
+where no other sentence of the batch has the prompt's task prefix.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from analyses.head_specialization.measure.replay import ReadOut, Replay
-from interp.axes import ATTENTION_KINDS, AttentionKind, HeadVectors, Residual
-from interp.errors import InputError
+from interp.attribution.logit_readout import logit_difference_of_outputs, runner_up
+from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding, unembedding_bias
-from interp.patching.head_ablation import FINAL, ORDINARY, START, position_classes
+from interp.patching.partial_forward import RecordedPass, record_pass
+from interp.patching.replacements import Ablation, draw_donors, replacements
 from interp.text.batch import IGNORED_LABEL, Batch
-
-Ablation = Literal["zero", "mean", "resample"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """One row of every prompt, with the token that is right there and its foil.
+class Outcome:
+    """One number for every prompt, and a finished pass from which it can be read again with heads replaced.
 
     Attributes:
-        rows: decoder row.
-        tokens: the token whose logit counts for.
-        foils: the token whose logit counts against.
+        clean: the pass.
+        read: from the decoder's outputs, [copy batch row d_model], to the number, [copy batch].
+        before: the number itself.
     """
 
-    rows: Int[Tensor, " batch"]
-    tokens: Int[Tensor, " batch"]
-    foils: Int[Tensor, " batch"]
+    clean: RecordedPass
+    read: Callable[[Float[Tensor, "copy batch row d_model"]], Float[Tensor, "copy batch"]]
+    before: Float[Tensor, " batch"]
+
+    @classmethod
+    def of(cls, clean: RecordedPass, read: Callable[[Tensor], Tensor]) -> "Outcome":
+        """The number of a pass."""
+        with torch.no_grad():
+            return cls(clean, read, read(clean.outputs.unsqueeze(0))[0])
+
+    def change(
+        self, head: HeadId, heads: Sequence[int], z: Float[Tensor, "copy batch pos d_head"]
+    ) -> Float[Tensor, "copy batch"]:
+        """What replacing one head's z in every copy does to the number; all are of the kind and layer of `head`."""
+        return self.clean.with_heads(head.kind, head.layer, heads, z, self.read) - self.before
 
 
-def logit_difference_of(model: HookedEncoderDecoder, answer: Answer) -> ReadOut:
-    """The logit of the answer less that of its foil; two rows of the unembedding for each prompt are read."""
-    W_U = unembedding(model)
-    directions = W_U[answer.tokens] - W_U[answer.foils]
-    bias = unembedding_bias(model)
-    constant = bias[answer.tokens] - bias[answer.foils]
-
-    def read(states: Residual) -> Float[Tensor, " batch"]:
-        rows = states[torch.arange(len(states), device=states.device), answer.rows]
-        return (rows * directions).sum(-1) + constant
-
-    return ReadOut(read, int(answer.rows.max()) + 1)
-
-
-def loss_of(model: HookedEncoderDecoder, batch: Batch) -> ReadOut:
+def loss(clean: RecordedPass) -> Outcome:
     """The mean over a prompt's rows of -log p(label); padded rows never meet the unembedding."""
+    model, batch = clean.model, clean.batch
     W_U, bias = unembedding(model), unembedding_bias(model)
     prompt = batch.target_mask.nonzero()[:, 0]
     labels = batch.labels[batch.target_mask]
-    lengths = batch.target_mask.sum(-1)
 
-    def read(states: Residual) -> Float[Tensor, " batch"]:
-        logits = states[batch.target_mask] @ W_U.T + bias
+    def of_copy(outputs: Tensor) -> Tensor:
+        logits = (outputs * model.cfg.logit_scale)[batch.target_mask] @ W_U.T + bias
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
-        return torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses) / lengths
+        summed = torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses)
+        return summed / batch.target_mask.sum(-1)
 
-    return ReadOut(read)
-
-
-def first_answer(replay: Replay) -> Answer:
-    """The first label of every target against the best other token there, as the model sees it."""
-    tokens = replay.batch.labels[:, 0]
-    best = replay.logits[:, 0].topk(2, dim=-1).indices
-    foils = torch.where(best[:, 0] == tokens, best[:, 1], best[:, 0])
-    return Answer(torch.zeros_like(tokens), tokens, foils)
+    return Outcome.of(clean, lambda outputs: torch.stack([of_copy(copy) for copy in outputs]))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class AblationEffects:
-    """What every head's ablation does to one read-out.
-
-    Attributes:
-        heads: the heads.
-        clean: the read-out without ablation.
-        ablated: the read-out with each head ablated.
-    """
-
-    heads: tuple[HeadId, ...]
-    clean: Float[np.ndarray, " prompt"]
-    ablated: Float[np.ndarray, "head prompt"]
-
-    @property
-    def effect(self) -> Float[np.ndarray, "head prompt"]:
-        """Ablated - clean."""
-        return np.asarray(self.ablated - self.clean)
+def label_difference(
+    model: HookedEncoderDecoder, batch: Batch, rows: Int[Tensor, " batch"], names: Sequence[str] = ("*.hook_z",)
+) -> Outcome:
+    """The label at one row of every prompt against the model's best other token there."""
+    clean = record_pass(model, batch, names, rows)
+    tokens = batch.labels.gather(1, rows.unsqueeze(1))
+    read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=runner_up(clean.logits(), tokens))
+    return Outcome.of(clean, lambda outputs: read(outputs).squeeze(-1))
 
 
 def ablate_heads(
-    replay: Replay,
-    read_out: ReadOut,
+    full: RecordedPass,
+    outcome: Outcome,
     ablation: Ablation,
     heads: Sequence[HeadId] | None = None,
     draws: int = 3,
     seed: int = 0,
-) -> AblationEffects:
-    """Ablate heads one by one.
+) -> Float[np.ndarray, "head prompt"]:
+    """What ablating heads one by one does to a number of every prompt.
 
     Args:
-        replay: the finished first pass.
-        read_out: `logit_difference_of` or `loss_of`.
+        full: the pass over all rows with z of every head, which replacements are taken from.
+        outcome: the number.
         ablation: what stands in for z.
         heads: which heads; all of all kinds by default.
-        draws: how many other prompts are tried, for `resample`.
-        seed: of the draws.
-
-    Raises:
-        InputError: if `resample` has no other prompt.
+        draws: how many other sentences are tried, for `resample`.
+        seed: of the first draw; the others follow.
     """
-    chosen = tuple(all_heads(replay.model)) if heads is None else tuple(heads)
-    classes = {kind: position_classes(_rows(kind, replay.batch)) for kind in ATTENTION_KINDS}
-    stand_ins: dict[tuple[AttentionKind, int], list[HeadVectors]] = {}
-    ablated = []
-    for head in chosen:
-        key = (head.kind, head.layer)
-        if key not in stand_ins:
-            # Only the layer at hand is kept: heads come layer by layer.
-            stand_ins = {key: replacements(replay.z(*key), classes[head.kind], ablation, draws, seed)}
-        values = [replay.with_head(head, z[:, :, head.head], read_out) for z in stand_ins[key]]
-        ablated.append(torch.stack(values).mean(0))
-    return AblationEffects(chosen, _numpy(replay.clean(read_out)), _numpy(torch.stack(ablated)))
+    chosen = all_heads(full.model) if heads is None else heads
+    donors = (
+        [draw_donors(full.batch, full.batch, seed + draw) for draw in range(draws)] if ablation == "resample" else []
+    )
+    effects: dict[HeadId, Tensor] = {}
+    for kind, layer in dict.fromkeys((head.kind, head.layer) for head in chosen):
+        group = [head for head in chosen if (head.kind, head.layer) == (kind, layer)]
+        name = group[0].hook_name("z")
+        versions = replacements(ablation, name, full.cache[name], full.batch, donors)
+        numbers = [head.head for head in group]
+        of_copy = [head for head in numbers for _ in versions]
+        copies = versions[:, :, :, numbers].permute(3, 0, 1, 2, 4).flatten(0, 1)
+        change = outcome.change(group[0], of_copy, copies).unflatten(0, (len(group), -1)).mean(1)
+        effects |= dict(zip(group, change, strict=True))
+    return np.asarray(torch.stack([effects[head] for head in chosen]).float().cpu().numpy())
 
 
 def all_heads(model: HookedEncoderDecoder) -> list[HeadId]:
@@ -147,47 +122,3 @@ def all_heads(model: HookedEncoderDecoder) -> list[HeadId]:
         for layer in range(model.cfg.layers_of(kind))
         for head in range(model.cfg.heads_of(kind))
     ]
-
-
-def _rows(kind: AttentionKind, batch: Batch) -> Bool[Tensor, "batch pos"]:
-    mask = batch.source_mask if kind == "encoder" else batch.target_mask
-    return mask.bool()
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    return np.asarray(values.float().cpu().numpy())
-
-
-def replacements(
-    z: HeadVectors, classes: Int[Tensor, "batch pos"], ablation: Ablation, draws: int, seed: int
-) -> list[HeadVectors]:
-    """What stands in for the z of one layer: one tensor, or one for each draw of `resample`."""
-    if ablation == "zero":
-        return [torch.zeros_like(z)]
-    if ablation == "mean":
-        return [_class_means(z, classes)]
-    generator = torch.Generator().manual_seed(seed)
-    return [_resampled(z, classes, generator) for _ in range(draws)]
-
-
-def _class_means(z: HeadVectors, classes: Int[Tensor, "batch pos"]) -> HeadVectors:
-    means = torch.zeros_like(z)
-    for number in (START, ORDINARY, FINAL):
-        members = classes == number
-        if members.any():
-            means[members] = z[members].mean(0)
-    return means
-
-
-def _resampled(z: HeadVectors, classes: Int[Tensor, "batch pos"], generator: torch.Generator) -> HeadVectors:
-    """Z of another prompt: its first, its last, and of its ordinary positions the one at the same share of the text."""
-    size, width = classes.shape
-    if size < 2:
-        raise InputError("Resample ablation needs at least two prompts in the batch; got one.")
-    donor = (torch.arange(size) + torch.randint(1, size, (1,), generator=generator)).remainder(size).to(z.device)
-    last = (classes >= 0).sum(-1, keepdim=True) - 1
-    share = torch.arange(width, device=z.device) / last.clamp(min=1)
-    place = (share * last[donor]).round().long().clamp(min=0)
-    inner = place.clamp(min=1).minimum((last[donor] - 1).clamp(min=0))
-    place = torch.where(classes == ORDINARY, inner, place.minimum(last[donor]))
-    return z[donor[:, None], place]

@@ -26,7 +26,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, final_gain, unembedding
+from interp.model.weights import attention_weights, norm_gain, unembedding
 from interp.statistics import mean_over_prompts
 from interp.text.batch import Batch
 from interp.text.words import EOS, PAD, PREFIX
@@ -76,9 +76,7 @@ def copy_evidence(kind: AttentionKind, own: Arrays, twin: Arrays) -> CopyEvidenc
 
 def why_no_copying(cfg: ModelConfig) -> str | None:
     """The attributes that keep a head's way to the logits from being one product of matrices; None in T5's family."""
-    if cfg.norm == "rms" and cfg.norm_place == "pre" and not cfg.biases:
-        return None
-    return f"norm={cfg.norm!r}, norm_place={cfg.norm_place!r} and biases={cfg.biases}"
+    return None if cfg.logits_are_linear else cfg.describe_logit_path()
 
 
 def examine_copying(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:
@@ -112,7 +110,7 @@ def copying_criteria(kind: AttentionKind, observed: Observed, settings: HeadSett
     hits = arrays[f"{kind}.copying_hits"]
     null = np.where(np.isnan(hits), np.nan, arrays["copying_chance"][0])
     passing = np.asarray(~np.isnan(hits).all(0))
-    return [Criterion("copying", "copying", hits, null, chosen=passing, p_values=arrays[f"{kind}.copying_p"])]
+    return [Criterion("copying", "copying", hits, null, eligible=passing, p_values=arrays[f"{kind}.copying_p"])]
 
 
 def copy_hits(
@@ -137,7 +135,7 @@ def copy_hits(
     if not chosen.any():
         return found
     prompt = words.nonzero()[:, 0]
-    read = unembedding(model) * final_gain(model, "decoder")
+    read = unembedding(model) * norm_gain(model, "decoder.ln_final")
     with torch.no_grad():
         states = _states(model, batch, kind)
         for layer, head in np.argwhere(chosen):

@@ -7,7 +7,7 @@ centred over the vocabulary, because its mean is one large direction that every 
 attention (cross-attention: of the encoder's final norm). The scales of the norms are positive and left out: they change no
 sign, but they do change sizes.
 
-The null keeps the singular values of W_V and W_O and turns both by random orthogonal matrices [ours, methods A.6]. Ranks among
+The null keeps the singular values of W_V and W_O and turns both by random orthogonal matrices [ours]. Ranks among
 200 draws reach no p below 0.005, too coarse for a correction over all heads and roles, so p is Student's t for one more draw, of
 arctanh(score) [ours]. Heads below the threshold cannot be copying heads; their null is not drawn unless it is asked for.
 
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from interp.axes import AttentionKind
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, embedding, final_gain, unembedding
+from interp.model.weights import attention_weights, embedding, norm_gain, unembedding
 
 KINDS: tuple[AttentionKind, ...] = ("decoder", "cross")
 """Attention with a direct path from tokens to logits."""
@@ -80,7 +80,7 @@ def copy_scores(
         gram = unembedding(model).float().T @ (table - table.mean(0))
         for layer in range(model.cfg.n_decoder_layers):
             weights = attention_weights(model, kind, layer)
-            gains = final_gain(model, "decoder")[:, None] * gram * input_gain(model, kind, layer)
+            gains = norm_gain(model, "decoder.ln_final")[:, None] * gram * input_gain(model, kind, layer)
             W_V, W_O = weights.W_V.float(), weights.W_O.float()
             found = _score(W_O @ gains.float() @ W_V)
             drawn = found >= least
@@ -95,7 +95,7 @@ def copy_scores(
 def input_gain(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, " d_model"]:
     """The gain of the norm that keys and values are made from."""
     if kind == "cross":
-        return final_gain(model, "encoder")
+        return norm_gain(model, "encoder.ln_final")
     gain = model.module(f"decoder.{layer}.ln1").weight
     assert isinstance(gain, Tensor)
     return gain

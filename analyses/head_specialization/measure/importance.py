@@ -17,24 +17,17 @@ from jaxtyping import Float
 
 from analyses.core.arrays import joined
 from analyses.head_specialization.measure import position
-from analyses.head_specialization.measure.ablation import (
-    Ablation,
-    ablate_heads,
-    all_heads,
-    first_answer,
-    logit_difference_of,
-    loss_of,
-)
-from analyses.head_specialization.measure.replay import ReadOut, Replay
+from analyses.head_specialization.measure.ablation import Outcome, ablate_heads, all_heads, label_difference, loss
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.partial_forward import RecordedPass, record_pass
+from interp.patching.replacements import ABLATIONS
 from interp.statistics import RankTest, spearman
 from interp.text.batch import IGNORED_LABEL, Batch
 
 GRADIENT = "importance_gradient"
-ABLATIONS: tuple[Ablation, ...] = ("zero", "mean", "resample")
 
 
 def measure_importance(
@@ -51,15 +44,16 @@ def _of_batch(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings)
         found |= {f"{kind}.{GRADIENT}": values for kind, values in scores.items()}
     if not set(settings.importance).difference({"gradient"}):
         return found
-    replay = Replay(model, batch)
-    reads = {"loss": loss_of(model, batch), "difference": logit_difference_of(model, first_answer(replay))}
-    for metric, read_out in reads.items():
+    full = record_pass(model, batch, "*.hook_z")
+    first_rows = torch.zeros(len(batch), dtype=torch.long, device=model.device)
+    outcomes = {"loss": loss(full), "difference": label_difference(model, batch, first_rows)}
+    for metric, outcome in outcomes.items():
         for name in ABLATIONS:
             if name in settings.importance:
-                effects = ablate_heads(replay, read_out, name, seed=settings.probe_seed).effect
+                effects = ablate_heads(full, outcome, name, seed=settings.probe_seed)
                 found |= _named(model, f"importance_{name}_{metric}", effects)
         if "unbiased" in settings.importance and position.is_defined(model.cfg):
-            found |= _named(model, f"importance_unbiased_{metric}", without_bias(replay, read_out))
+            found |= _named(model, f"importance_unbiased_{metric}", without_bias(full, outcome))
     return found
 
 
@@ -67,19 +61,18 @@ def _named(model: HookedEncoderDecoder, name: str, effects: Float[np.ndarray, "h
     return {f"{kind}.{name}": values for kind, values in by_kind(model, effects).items()}
 
 
-def without_bias(replay: Replay, read_out: ReadOut) -> Float[np.ndarray, "head prompt"]:
-    """Read-out without the position bias of one head in one layer, less the clean one; NaN for cross-attention."""
+def without_bias(full: RecordedPass, outcome: Outcome) -> Float[np.ndarray, "head prompt"]:
+    """The number without the position bias of one head in one layer, less the clean one; NaN for cross-attention."""
     with torch.no_grad():
-        _, cache = replay.model.run_with_cache(replay.batch, names_filter=[*position.HOOKS, "*.attn.hook_v"])
-    clean = replay.clean(read_out)
+        _, cache = full.model.run_with_cache(full.batch, names_filter=[*position.HOOKS, "*.attn.hook_v"])
     effects = []
-    for head in all_heads(replay.model):
+    for head in all_heads(full.model):
         if head.kind == "cross":
-            effects.append(torch.full_like(clean, torch.nan))
+            effects.append(np.full(len(full.batch), np.nan, np.float32))
         else:
             z = position.unbiased_z(cache, head.kind, head.layer, head.head)
-            effects.append(replay.with_head(head, z, read_out) - clean)
-    return np.asarray(torch.stack(effects).float().cpu().numpy())
+            effects.append(outcome.change(head, [head.head], z.unsqueeze(0))[0].float().cpu().numpy())
+    return np.stack(effects)
 
 
 def by_kind(
@@ -106,8 +99,7 @@ def gradient_importance(model: HookedEncoderDecoder, batch: Batch) -> Mapping[At
         (losses.sum(-1) / batch.target_mask.sum(-1)).sum().backward()
     found = {}
     for kind in ATTENTION_KINDS:
-        depth = model.cfg.n_encoder_layers if kind == "encoder" else model.cfg.n_decoder_layers
-        names = [f"{attention_path(kind, layer)}.hook_z" for layer in range(depth)]
+        names = [f"{attention_path(kind, layer)}.hook_z" for layer in range(model.cfg.layers_of(kind))]
         gradients = [cache.grad[name] for name in names]
         gates = [
             (cache[name].detach() * gradient).sum((1, 3))
@@ -116,12 +108,6 @@ def gradient_importance(model: HookedEncoderDecoder, batch: Batch) -> Mapping[At
         ]
         found[kind] = torch.stack(gates, 1).abs().float().cpu().numpy()
     return found
-
-
-def layer_normalised(scores: Float[np.ndarray, "layer head"]) -> Float[np.ndarray, "layer head"]:
-    """Scores over their Euclidean length within each layer, as Michel et al. 2019 compare heads of different layers."""
-    length = np.sqrt(np.square(scores).sum(-1, keepdims=True))
-    return np.asarray(np.divide(scores, length, out=np.zeros_like(scores), where=length > 0))
 
 
 def agreement(

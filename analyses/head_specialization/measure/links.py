@@ -17,7 +17,8 @@ from jaxtyping import Float, Int
 
 from interp.errors import InputError
 from interp.prompts import Prompt
-from interp.text.batch import Text
+from interp.statistics import merge_ties
+from interp.text.tokenized_text import Text
 from interp.text.word_links import Gold, read_link
 from interp.text.words import NO_WORD, PREFIX
 
@@ -109,7 +110,7 @@ class WordGrid:
         special = np.eye(len(self.source))[:, self.source < 0]
         mean = np.einsum("wr,...rs->...ws", targets, pattern)
         to_words, to_special = mean @ words, (mean @ special).max(-1, initial=0.0)
-        strongest = to_words.argmax(-1)
+        strongest = merge_ties(to_words).argmax(-1)
         linked = (to_words.max(-1) > to_special) & (targets.sum(-1) > 0)
         return np.where(linked, strongest, -1)
 

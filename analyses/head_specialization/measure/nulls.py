@@ -2,7 +2,7 @@
 
 permuted    the trained model, the entries of every attention matrix permuted within their head, those of the feed-forward
             matrices within the matrix; embeddings, gains, biases and position biases stay. In T5 heads of equal index share one
-            position bias in all layers, so entries never leave their head (methods A.8, G).
+            position bias in all layers, so entries never leave their head (Adebayo et al. 2018).
 shuffled    the trained model on the same tokens in random order: prefix, end of sentence and start token stay in place,
             categories move with their tokens. What survives is position or the sink; what vanishes was order.
 """
@@ -91,10 +91,9 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
 
 def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
     """The matrices of one feed-forward layer: a module of the host in T5's family, two modules in BART's."""
-    modules = [model.module(f"{stack}.{layer}.hook_mlp_out")]
-    if model.cfg.biases:
-        modules.insert(0, model.module(f"{stack}.{layer}.mlp.hook_pre"))
-    return [part.weight for module in modules for part in module.modules() if isinstance(part, nn.Linear)]
+    modules = (model.module(f"{stack}.{layer}.{name}") for name in ("mlp.hook_pre", "hook_mlp_out"))
+    parts = dict.fromkeys(part for module in modules for part in module.modules() if isinstance(part, nn.Linear))
+    return [part.weight for part in parts]
 
 
 def _permute(matrix: Tensor, generator: Generator) -> None:

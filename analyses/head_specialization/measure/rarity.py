@@ -110,14 +110,14 @@ def _rank_correlation(
     mask: Bool[Tensor, "batch one item"],
 ) -> Float[Tensor, "batch head"]:
     """Spearman's correlation over the items of a mask, ties at their mean rank."""
-    centred = []
+    centered = []
     for values in (first, second):
         below = (values[..., None, :] < values[..., :, None]).float() + 0.5 * (
             values[..., None, :] == values[..., :, None]
         ).float()
         rank = (below * mask[..., None, :]).sum(-1)
         count = mask.sum(-1, keepdim=True).clamp(min=1)
-        centred.append(torch.where(mask, rank - (rank * mask).sum(-1, keepdim=True) / count, 0.0))
-    product = (centred[0] * centred[1]).sum(-1)
-    size = centred[0].square().sum(-1).sqrt() * centred[1].square().sum(-1).sqrt()
+        centered.append(torch.where(mask, rank - (rank * mask).sum(-1, keepdim=True) / count, 0.0))
+    product = (centered[0] * centered[1]).sum(-1)
+    size = centered[0].square().sum(-1).sqrt() * centered[1].square().sum(-1).sqrt()
     return torch.where((mask.sum(-1) >= 3) & (size > 1e-6), product / size.clamp(min=1e-6), torch.nan)

@@ -146,7 +146,7 @@ def _criterion(case: _Case, margin: float) -> Criterion:
     score = np.where(there[:, None, None], case.hits[1::2] / unit, np.nan)
     null = np.where(there, case.offset_hits[1::2] / unit, np.nan)[:, None, None]
     detail = [[case.detail] * candidate.shape[1]] * candidate.shape[0]
-    return Criterion("syntactic", "syntax", score, np.broadcast_to(null, score.shape), detail, chosen=candidate)
+    return Criterion("syntactic", "syntax", score, np.broadcast_to(null, score.shape), detail, eligible=candidate)
 
 
 def syntactic_relations(

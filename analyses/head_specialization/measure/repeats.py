@@ -12,7 +12,7 @@ is shuffled inside: what position alone gives. Half of the decoder's sequences r
 that holds the same tokens.
 
 A head that only counts positions can score too where periods repeat, so `blind` is the mass of every head at its best single
-offset on the same rows, and `blind_base` the largest `after` that any single offset could give on these sequences (methods A.6).
+offset on the same rows, and `blind_base` the largest `after` that any single offset could give on these sequences [ours].
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -16,6 +16,7 @@ from sklearn.metrics import silhouette_score
 from torch import Tensor
 
 from interp.attention_metrics import jensen_shannon, masked_mean
+from interp.statistics import largest, merge_ties
 
 _SAME = 1e-9
 _LEAST_CLUSTERS, _MOST_CLUSTERS = 2, 8
@@ -64,16 +65,17 @@ def head_map(distance: Float[np.ndarray, "head other"], seed: int) -> HeadMap:
     distance = np.array(distance, dtype=np.float64)
     np.fill_diagonal(distance, 0.0)
     count = len(distance)
-    best, labels = np.nan, np.zeros(count, dtype=np.int64)
-    for clusters in range(_LEAST_CLUSTERS, min(_MOST_CLUSTERS, count - 1) + 1):
-        found = AgglomerativeClustering(clusters, metric="precomputed", linkage="average").fit_predict(distance)
-        score = float(silhouette_score(distance, found, metric="precomputed"))
-        if np.isnan(best) or score > best:
-            best, labels = score, found
+    labelings = [
+        AgglomerativeClustering(clusters, metric="precomputed", linkage="average").fit_predict(distance)
+        for clusters in range(_LEAST_CLUSTERS, min(_MOST_CLUSTERS, count - 1) + 1)
+    ]
+    scores = np.array([silhouette_score(distance, labels, metric="precomputed") for labels in labelings] or [np.nan])
+    best = largest(scores)[0]
+    labels = labelings[best] if labelings else np.zeros(count, dtype=np.int64)
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     order = np.argsort(np.argsort(first))
     place, stress = _layout(distance, seed)
-    return HeadMap(distance, order[inverse].astype(np.int64), best, place, stress)
+    return HeadMap(distance, order[inverse].astype(np.int64), float(scores[best]), place, stress)
 
 
 def _layout(distance: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
@@ -92,8 +94,8 @@ def _layout(distance: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
 def _classical(distance: np.ndarray) -> np.ndarray:
     """Torgerson's scaling: the two leading axes of the doubly centred squared distances, largest entry positive."""
     count = len(distance)
-    centre = np.eye(count) - 1 / count
-    values, vectors = np.linalg.eigh(-0.5 * centre @ np.square(distance) @ centre)
+    center = np.eye(count) - 1 / count
+    values, vectors = np.linalg.eigh(-0.5 * center @ np.square(distance) @ center)
     axes = vectors[:, ::-1][:, :2] * np.sqrt(np.maximum(values[::-1][:2], 0.0))
-    signs = np.sign(axes[np.abs(axes).argmax(0), [0, 1]])
+    signs = np.sign(axes[merge_ties(np.abs(axes).T).argmax(-1), [0, 1]])
     return np.asarray(axes * np.where(signs == 0, 1.0, signs))

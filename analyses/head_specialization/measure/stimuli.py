@@ -1,7 +1,7 @@
 """Random repeated sequences: which tokens, which periods, and which keys a copying head would look at.
 
 A period is drawn anew for every sequence, so that nothing stands at a fixed distance, and lies beyond the distances that T5's
-position buckets tell apart: 7 in the encoder, 15 in the decoder (methods, fact 5 and A.6).
+position buckets tell apart: 7 in the encoder, 15 in the decoder.
 In every family sources are tokens and an end of sentence alone: start tokens and language marks are left out.
 """
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from analyses.core.contract import Arrays
 from analyses.head_specialization.measure.parses import DIRECTIONS, Direction, Parse, parse_conllu
 from analyses.head_specialization.settings import HeadSettings
+from interp.attention_metrics import strongest_key
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -137,8 +138,9 @@ def word_attention(
 def _strongest_words(attention: Float[Tensor, "layer head word other"], members: Tensor) -> np.ndarray:
     """The strongest other word; -1 for words without pieces. No word is its own head."""
     own = torch.eye(attention.shape[-1], dtype=torch.bool, device=attention.device)
-    strongest = attention.nan_to_num(-1.0).masked_fill(own, -torch.inf).argmax(-1)
-    return np.asarray(torch.where(members.any(0), strongest, -1).cpu().numpy())
+    there = members.any(0).to(attention.device)
+    strongest = strongest_key(attention, ~own & there & there[:, None]).key
+    return np.asarray(strongest.cpu().numpy())
 
 
 def examine_syntax(model: HookedEncoderDecoder, settings: HeadSettings) -> Arrays:

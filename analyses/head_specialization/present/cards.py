@@ -4,38 +4,27 @@ Where hardly any head has a role, the heads nearest to one have cards too, and e
 """
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
 import numpy as np
 
 from analyses.head_specialization.present.legend import hue_of
-from analyses.head_specialization.present.pattern_svg import pattern_svg, strongest_link
-from analyses.head_specialization.present.wording import KIND_NAMES, count_sentence, rule_text, sentence
+from analyses.head_specialization.present.wording import count_sentence, rule_text, sentence
 from analyses.head_specialization.roles.best_examples import Specimen
 from analyses.head_specialization.roles.decide import RoleLabel
 from analyses.head_specialization.roles.metrics import IMPORTANCE, Metric
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
-from interp.report import HUES, Block, Heading, Page, Paragraph, Sketch
-from interp.report.tables import decimals_for, print_number
+from interp.report import Beside, Block, Card, Heading, Line, Page, Paragraph, PatternPicture, SmallTable, Title
+from interp.report.numbers import between, decimals_for, fixed, print_number, significant
+from interp.report.views import KIND_NAMES
 
 PAGE = "head-cards"
 
 _MEASURES = (
-    "entropy",
-    "confidence",
-    "distance",
-    "divergence from position alone",
-    "divergence from content alone",
-    "EOS mass",
-    "EOS value norm",
-    "prefix mass",
-    "first token mass",
-    "first token value norm",
-    "OV eigenvalue score",
-    "copying hit rate",
-)
+    "entropy, confidence, distance, divergence from position alone, divergence from content alone, EOS mass, EOS value norm, "
+    "prefix mass, first token mass, first token value norm, OV eigenvalue score, copying hit rate"
+).split(", ")
 """Metrics that every card shows, where heads of its kind have them."""
 
 
@@ -43,9 +32,9 @@ def cards_page(atlas: HeadAtlas) -> Page | None:
     """The page of all cards; None if no patterns were kept."""
     if not atlas.specimens:
         return None
-    labelled = {label.head for label in atlas.labels}
-    without = sum(head not in labelled for head in atlas.specimens)
-    missing = len(labelled.difference(atlas.specimens))
+    labeled = {label.head for label in atlas.labels}
+    without = sum(head not in labeled for head in atlas.specimens)
+    missing = len(labeled.difference(atlas.specimens))
     lead = count_sentence(atlas)
     if without:
         lead += (
@@ -69,7 +58,7 @@ def _blocks(atlas: HeadAtlas) -> Iterator[Block]:
             yield card(atlas, head)
 
 
-def card(atlas: HeadAtlas, head: HeadId) -> Sketch:
+def card(atlas: HeadAtlas, head: HeadId) -> Card:
     """One card.
 
     Raises:
@@ -80,35 +69,17 @@ def card(atlas: HeadAtlas, head: HeadId) -> Sketch:
     near = [label for label in (*atlas.uncertain, *atlas.candidates) if label.head == head]
     evidence = own or list({(label.role, label.rule, label.detail): label for label in near}.values())
     role = evidence[0].role if evidence else atlas.nearest[head.kind].role[head.layer][head.head]
-    picture = pattern_svg(
-        specimen.pattern,
-        specimen.queries,
-        specimen.keys,
-        hue_of(role),
-        f"Attention of {head} on prompt {specimen.id}; largest weight "
-        f"{strongest_link(specimen.pattern, specimen.queries, specimen.keys)}",
-    )
+    label = f"Attention of {head} on prompt {specimen.id}"
+    picture = PatternPicture(specimen.pattern, specimen.queries, specimen.keys, hue_of(role), label)
+    roles = tuple((str(label), hue_of(label.role)) for label in own)
     parts = (
-        f'<h3 style="margin-top:0">{head} {_chips(own)}</h3>',
-        f"<p>{escape(_verdict(atlas, head, own, near))}</p>",
+        Title(str(head), roles or (("no role", None),)),
+        Line((_verdict(atlas, head, own, near),)),
         _evidence_table(atlas, evidence),
-        f'<p style="font-size:.92rem;margin:0 0 .4rem">{escape(_caption(specimen, role))}</p>',
-        '<div style="display:flex;flex-wrap:wrap;gap:1rem 2.5rem">',
-        f'<div style="max-width:100%">{picture}</div>',
-        f'<div style="flex:1 1 24rem;min-width:0">{_importance_table(atlas, head)}{_measures_table(atlas, head)}</div></div>',
+        Line((_caption(specimen, role),), small=True),
+        Beside(picture, (_importance_table(atlas, head), _measures_table(atlas, head))),
     )
-    return Sketch(f"card-{str(head).lower()}", f"Card of {head}", "".join(parts))
-
-
-def _chips(labels: Sequence[RoleLabel]) -> str:
-    """The roles with their colours."""
-    if not labels:
-        return '<span style="font-weight:400">no role</span>'
-    return " ".join(
-        f'<span style="font-weight:400"><span class="swatch" style="background:{HUES[hue_of(label.role)]}"></span>'
-        f"{escape(str(label))}</span>"
-        for label in labels
-    )
+    return Card(f"head-{str(head).lower()}", f"Card of {head}", parts)
 
 
 def _verdict(atlas: HeadAtlas, head: HeadId, own: Sequence[RoleLabel], near: Sequence[RoleLabel]) -> str:
@@ -117,63 +88,42 @@ def _verdict(atlas: HeadAtlas, head: HeadId, own: Sequence[RoleLabel], near: Seq
     if near and near[0].holds:
         return (
             f"The rule of {near[0]} holds on average, but the head does not have the role: the rule holds in "
-            f"{near[0].stability:.0%} of the resamples, adjusted p {near[0].p_adjusted:.2g}. {sentence(near[0])}"
+            f"{near[0].stability:.0%} of the resamples, adjusted p {significant(near[0].p_adjusted)}. {sentence(near[0])}"
         )
     found, cell = atlas.nearest[head.kind], (head.layer, head.head)
     role = f"{found.role[cell[0]][cell[1]]} {found.detail[cell[0]][cell[1]]}".rstrip()
     return (
-        f"No role. It is nearest to {role}: score {found.score[cell]:.2f}, chance {found.null[cell]:.2f}; "
+        f"No role. It is nearest to {role}: score {fixed(found.score[cell])}, chance {fixed(found.null[cell])}; "
         f"{found.progress[cell]:.0%} of the way from chance to what the rule asks for."
     )
 
 
 def _caption(specimen: Specimen, role: str) -> str:
     if np.isfinite(specimen.score):
-        return f"Prompt {specimen.id}, where its score for {role} is highest: {specimen.score:.2f}."
+        return f"Prompt {specimen.id}, where its score for {role} is highest: {fixed(specimen.score)}."
     return f"Prompt {specimen.id}, where it is sharpest; {role} is judged on other material."
 
 
-def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column heads its rows; numbers stand right."""
-    if not rows:
-        return ""
-    titles = "".join(f'<th scope="col"{_number(index)}>{escape(text)}</th>' for index, text in enumerate(head))
-    body = "".join(
-        f'<tr><th scope="row" style="min-width:9rem">{escape(row[0])}</th>'
-        + "".join(f'<td class="number">{escape(text)}</td>' for text in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<table style="margin-bottom:1rem"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
-    )
-
-
-def _number(index: int) -> str:
-    return ' class="number"' if index else ""
-
-
-def _evidence_table(atlas: HeadAtlas, labels: Sequence[RoleLabel]) -> str:
+def _evidence_table(atlas: HeadAtlas, labels: Sequence[RoleLabel]) -> SmallTable:
     rows = [
         (
             f"{label}: {rule_text(label, atlas.settings)}",
-            f"{label.score:.2f}",
+            fixed(label.score),
             _span(label.low, label.high),
             _two(label.null),
             _span(label.control_low, label.control_high),
             _two(label.permuted),
             _two(label.shuffled),
             f"{label.stability:.0%}",
-            f"{label.p_adjusted:.2g}",
+            significant(label.p_adjusted),
         )
         for label in labels
     ]
     titles = ("rule", "score", "95 %", "chance", "twins", "permuted", "shuffled", "stability", "adjusted p")
-    return _table("Evidence and controls", titles, rows)
+    return SmallTable("Evidence and controls", titles, rows, numeric=True)
 
 
-def _importance_table(atlas: HeadAtlas, head: HeadId) -> str:
+def _importance_table(atlas: HeadAtlas, head: HeadId) -> SmallTable:
     rows = []
     for metric in atlas.metrics[head.kind]:
         if metric.name in IMPORTANCE.values():
@@ -185,16 +135,17 @@ def _importance_table(atlas: HeadAtlas, head: HeadId) -> str:
             ])
             rank = 1 + int((everyone > abs(metric.point[head.layer, head.head])).sum())
             rows.append((*_metric_row(metric, head), f"{rank} of {int(np.isfinite(everyone).sum())}"))
-    return _table(f"Importance, on {atlas.sample} prompts", ("measure", "value", "95 %", "twin", "rank by size"), rows)
+    titles = ("measure", "value", "95 %", "twin", "rank by size")
+    return SmallTable(f"Importance, on {atlas.sample} prompts", titles, rows, numeric=True)
 
 
-def _measures_table(atlas: HeadAtlas, head: HeadId) -> str:
+def _measures_table(atlas: HeadAtlas, head: HeadId) -> SmallTable:
     rows = [
         _metric_row(metric, head)
         for metric in atlas.metrics[head.kind]
         if metric.name in _MEASURES and np.isfinite(metric.point[head.layer, head.head])
     ]
-    return _table("What else is known of it", ("measure", "value", "95 %", "twins"), rows)
+    return SmallTable("What else is known of it", ("measure", "value", "95 %", "twins"), rows, numeric=True)
 
 
 def _metric_row(metric: Metric, head: HeadId) -> tuple[str, str, str, str]:
@@ -208,8 +159,8 @@ def _metric_row(metric: Metric, head: HeadId) -> tuple[str, str, str, str]:
 
 
 def _two(value: float) -> str:
-    return f"{value:.2f}" if np.isfinite(value) else "–"
+    return fixed(value) if np.isfinite(value) else "–"
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.2f} to {high:.2f}" if np.isfinite(low) and np.isfinite(high) else "–"
+    return between(low, high) if np.isfinite(low) and np.isfinite(high) else "–"

@@ -6,27 +6,20 @@ import numpy as np
 
 from analyses.head_specialization.measure.position import distances
 from analyses.head_specialization.present.legend import FAMILIES, Family, code_of, family_of
+from analyses.head_specialization.present.tables import heads_of
 from analyses.head_specialization.roles.decide import RoleLabel
 from analyses.head_specialization.roles.nearest import strength_of
 from analyses.head_specialization.summary import HeadAtlas, Metric
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
-from interp.report import Figure, Heatmap, Mosaic, Panel, PointGroup, Scatter
-from interp.report.drawings import Mark
-
-_PANEL_TITLES: dict[AttentionKind, str] = {
-    "encoder": "encoder self-attention",
-    "decoder": "decoder self-attention",
-    "cross": "cross-attention",
-}
+from interp.report import CategoryHeatmap, Figure, Heatmap, Panel, PointGroup, ScatterPlot
+from interp.report.charts import Mark
+from interp.report.numbers import between, fixed
+from interp.report.views import KIND_NAMES
 
 _SHOWN: tuple[tuple[str, str, str], ...] = (
     ("entropy", "normalised entropy (1: even spread)", "Entropy of the attention of every head"),
-    (
-        "divergence from position alone",
-        "Jensen-Shannon divergence, nats",
-        "Distance from position bias alone [ours]",
-    ),
+    ("divergence from position alone", "Jensen-Shannon divergence, nats", "Distance from position bias alone [ours]"),
     ("distance", "mean distance in tokens", "Attention distance (Vig and Belinkov 2019)"),
 )
 """Metric, colour label, caption."""
@@ -38,16 +31,16 @@ _NEAR = 0.25
 
 def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
     """One heatmap for each metric, with a panel for every kind of attention that has it; none where no kind does."""
-    for name, colour, caption in _SHOWN:
+    for name, color, caption in _SHOWN:
         found = {kind: metric for kind in ATTENTION_KINDS for metric in atlas.metrics[kind] if metric.name == name}
         if not found:
             continue
-        panels = tuple(layer_head_panel(_PANEL_TITLES[kind], metric.point) for kind, metric in found.items())
+        panels = tuple(layer_head_panel(KIND_NAMES[kind], metric.point) for kind, metric in found.items())
         yield Figure(
             name=f"heads-{name.lower().replace(' ', '-')}",
             caption=f"{caption}; rows are layers, columns are heads, means over {atlas.prompts} prompts.",
             alt=f"{caption}. {' '.join(_extremes(kind, metric) for kind, metric in found.items())}",
-            drawing=Heatmap(panels, colour, lower=0.0, upper=1.0 if name == "entropy" else None),
+            chart=Heatmap(panels, color, lower=0.0, upper=1.0 if name == "entropy" else None),
         )
 
 
@@ -74,12 +67,12 @@ def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
     return Figure(
         name=f"atlas-{kind}",
         caption=(
-            f"Atlas of {_PANEL_TITLES[kind]}. Hue and letters: the role a head has (solid frame), or the one it is nearest to; "
+            f"Atlas of {KIND_NAMES[kind]}. Hue and letters: the role a head has (solid frame), or the one it is nearest to; "
             "none if it is not a quarter of the way to any. Lightness and number: how far its score lies from chance (0) to "
             "always (1). Broken frame: the rule holds on average, but the test or the resamples do not confirm it."
         ),
         alt=_atlas_in_words(atlas, kind, labels, doubtful),
-        drawing=Mosaic(
+        chart=CategoryHeatmap(
             category=category,
             strength=strength,
             codes=tuple(map(tuple, codes)),
@@ -103,10 +96,10 @@ def _legend(family: Family, codes: list[list[str]]) -> str:
 
 
 def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabel], doubtful: list[RoleLabel]) -> str:
-    found = ", ".join(f"{label.head} {label} {label.score:.2f}" for label in labels) or "no head has a role"
-    text = f"Roles in {_PANEL_TITLES[kind]}: {found}."
+    found = ", ".join(f"{label.head} {label} {fixed(label.score)}" for label in labels) or "no head has a role"
+    text = f"Roles in {KIND_NAMES[kind]}: {found}."
     if doubtful:
-        text += f" Uncertain: {', '.join(f'{label.head} {label} {label.score:.2f}' for label in doubtful)}."
+        text += f" Uncertain: {', '.join(f'{label.head} {label} {fixed(label.score)}' for label in doubtful)}."
     nearest = atlas.nearest[kind]
     free = np.where(np.isfinite(nearest.progress), nearest.progress, -np.inf)
     for label in (*labels, *doubtful):
@@ -115,7 +108,7 @@ def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabe
     if np.isfinite(free[layer, head]):
         text += (
             f" Of the others {HeadId(kind, layer, head)} comes nearest to a role, {nearest.role[layer][head]}: score "
-            f"{nearest.score[layer, head]:.2f}, chance {nearest.null[layer, head]:.2f}."
+            f"{fixed(nearest.score[layer, head])}, chance {fixed(nearest.null[layer, head])}."
         )
     return text
 
@@ -123,7 +116,7 @@ def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabe
 def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
     """Heads of one kind laid out by how alike they attend: colour by role, marker by cluster."""
     layout = atlas.maps[kind]
-    heads = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*atlas.nearest[kind].progress.shape)]
+    heads = heads_of(atlas, kind)
     members: dict[tuple[int, bool, int], list[int]] = {}
     for index, head in enumerate(heads):
         family, has = _family_index(atlas, head)
@@ -138,23 +131,23 @@ def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
                 y=layout.place[chosen, 1],
                 names=tuple(str(heads[index]) for index in chosen),
                 style="control" if without else "model",
-                hue="grey" if family < 0 else FAMILIES[family].hue,
+                hue="gray" if family < 0 else FAMILIES[family].hue,
                 marker=cluster,
             )
         )
-    twin = f", of an untrained twin {layout.control:.2f}" if np.isfinite(layout.control) else ""
+    twin = f", of an untrained twin {fixed(layout.control)}" if np.isfinite(layout.control) else ""
     return Figure(
         name=f"map-{kind}",
         caption=(
-            f"Map of {_PANEL_TITLES[kind]}: heads that attend alike lie near each other (Jensen-Shannon divergence of their "
-            f"rows; stress {layout.stress:.2f}, 0 is a faithful map). Marker and number: cluster; colour: role as in the atlas, "
-            "filled if the head has it, hollow if it is only near."
+            f"Map of {KIND_NAMES[kind]}: heads that attend alike lie near each other (Jensen-Shannon divergence of their "
+            f"rows; stress {fixed(layout.stress)}, 0 is a faithful map). Marker and number: cluster; colour: role as in the "
+            "atlas, filled if the head has it, hollow if it is only near."
         ),
         alt=(
-            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}{twin}; "
-            f"largest distance {layout.distance.max():.2f} nats."
+            f"{len(heads)} heads in {int(layout.cluster.max()) + 1} clusters, mean silhouette {fixed(layout.silhouette)}{twin}; "
+            f"largest distance {fixed(layout.distance.max())} nats."
         ),
-        drawing=Scatter(tuple(groups), "first axis, nats", "second axis, nats"),
+        chart=ScatterPlot(tuple(groups), "first axis, nats", "second axis, nats"),
     )
 
 
@@ -191,8 +184,8 @@ def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
                 f"Position bias of the {stack}'s self-attention: what is added to the score of a key at each signed distance. "
                 "Heads of equal index share it in every layer, unless the family has a table for each layer."
             ),
-            alt=f"The largest bias is {tables[0][head, place]:.2f}, of head {head} at distance {reach[place]}.",
-            drawing=Heatmap(panels, "bias added to the score", centre=0.0),
+            alt=f"The largest bias is {fixed(tables[0][head, place])}, of head {head} at distance {reach[place]}.",
+            chart=Heatmap(panels, "bias added to the score", center=0.0),
         )
 
 
@@ -209,10 +202,10 @@ def _numbers(count: int) -> tuple[str, ...]:
 def _extremes(kind: AttentionKind, metric: Metric) -> str:
     """Lowest and highest head of one panel in words, with the twins' range."""
     if np.isnan(metric.point).all():
-        return f"{_PANEL_TITLES[kind].capitalize()}: not defined."
+        return f"{KIND_NAMES[kind].capitalize()}: not defined."
     low, high = (np.unravel_index(pick(metric.point), metric.point.shape) for pick in (np.nanargmin, np.nanargmax))
     return (
-        f"{_PANEL_TITLES[kind].capitalize()}: from {metric.point[low]:.2f} ({HeadId(kind, int(low[0]), int(low[1]))}) to "
-        f"{metric.point[high]:.2f} ({HeadId(kind, int(high[0]), int(high[1]))}); untrained twins "
-        f"{np.nanmin(metric.control_low):.2f} to {np.nanmax(metric.control_high):.2f}."
+        f"{KIND_NAMES[kind].capitalize()}: from {fixed(metric.point[low])} ({HeadId(kind, int(low[0]), int(low[1]))}) to "
+        f"{fixed(metric.point[high])} ({HeadId(kind, int(high[0]), int(high[1]))}); untrained twins "
+        f"{between(np.nanmin(metric.control_low), np.nanmax(metric.control_high))}."
     )

@@ -6,12 +6,13 @@ import torch
 
 from analyses.head_specialization.measure.links import STEPS, WordGrid, as_pairs
 from analyses.head_specialization.measure.position import distances
-from analyses.head_specialization.present.tables import roles_of
+from analyses.head_specialization.present.tables import heads_of, named_heads
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.errors import InputError
 from interp.hooks.names import HeadId, attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.statistics import falling_order
 from interp.text.batch import Batch
 
 _POSITION = (
@@ -20,10 +21,6 @@ _POSITION = (
     "position share of score variance",
     "covariance share of score variance",
 )
-
-
-def _heads(kind: AttentionKind, shape: tuple[int, ...]) -> list[HeadId]:
-    return [HeadId(kind, layer, head) for layer, head in np.ndindex(*shape)]
 
 
 def _refuse_absolute(atlas: HeadAtlas) -> None:
@@ -43,18 +40,16 @@ def position_frame(atlas: HeadAtlas) -> pd.DataFrame:
     _refuse_absolute(atlas)
     frames = []
     for kind in ("encoder", "decoder"):
-        columns: dict[str, object] = {}
+        columns = named_heads(atlas, kind)
         for name in _POSITION:
             metric = atlas.metric(kind, name)
             columns[name] = metric.point.ravel()
             columns[f"{name} low"], columns[f"{name} high"] = metric.low.ravel(), metric.high.ravel()
-            columns[f"{name} twins"] = metric.control.ravel()
-        found = _heads(kind, atlas.metric(kind, _POSITION[0]).point.shape)
-        names = {"head": list(map(str, found)), "role": [roles_of(atlas.labels, head) for head in found]}
-        frames.append(pd.DataFrame({**names, **columns}))
+            columns[f"{name} twins"] = metric.control_mean.ravel()
+        frames.append(pd.DataFrame(columns))
     frame = pd.concat(frames, ignore_index=True)
-    order = (frame[_POSITION[0]] - frame[_POSITION[1]]).sort_values(kind="stable").index
-    return frame.loc[order].reset_index(drop=True)
+    order = falling_order((frame[_POSITION[1]] - frame[_POSITION[0]]).to_numpy())
+    return frame.iloc[order].reset_index(drop=True)
 
 
 def bias_frame(atlas: HeadAtlas, stack: Stack) -> pd.DataFrame:
@@ -73,19 +68,16 @@ def similarity_frame(atlas: HeadAtlas) -> pd.DataFrame:
     """Cluster and place of every head, and the head most like it; empty unless heads were compared."""
     frames = []
     for kind, found in atlas.maps.items():
-        heads = _heads(kind, atlas.metric(kind, "entropy").point.shape)
-        apart = found.distance + np.where(np.eye(len(heads), dtype=bool), np.inf, 0.0)
-        frames.append(
-            pd.DataFrame({
-                "head": list(map(str, heads)),
-                "role": [roles_of(atlas.labels, head) for head in heads],
-                "cluster": found.cluster,
-                "x": found.place[:, 0],
-                "y": found.place[:, 1],
-                "most like": [str(heads[int(index)]) for index in apart.argmin(1)],
-                "distance in nats": apart.min(1),
-            })
-        )
+        heads = named_heads(atlas, kind)
+        apart = found.distance + np.where(np.eye(len(found.distance), dtype=bool), np.inf, 0.0)
+        columns = {
+            "cluster": found.cluster,
+            "x": found.place[:, 0],
+            "y": found.place[:, 1],
+            "most like": [heads["head"][int(index)] for index in apart.argmin(1)],
+            "distance in nats": apart.min(1),
+        }
+        frames.append(pd.DataFrame(heads | columns))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
@@ -95,11 +87,10 @@ def prompts_frame(atlas: HeadAtlas, kind: AttentionKind, metric: str) -> pd.Data
     Raises:
         KeyError: if heads of this kind have no such metric.
     """
-    shape = atlas.metric(kind, metric).point.shape
-    values = atlas.values[kind][metric]
+    values = atlas.values[kind][atlas.metric(kind, metric).name]
     # Random sequences and samples have other numbers of rows than there are prompts.
     names = list(atlas.prompt_ids) if len(values) == len(atlas.prompt_ids) else list(map(str, range(len(values))))
-    frame = pd.DataFrame(values.reshape(len(values), -1), columns=list(map(str, _heads(kind, shape))))
+    frame = pd.DataFrame(values.reshape(len(values), -1), columns=list(map(str, heads_of(atlas, kind))))
     frame.insert(0, "prompt", names)
     return frame
 
@@ -132,10 +123,10 @@ def head_frame(atlas: HeadAtlas, head: str) -> pd.DataFrame:
         KeyError: if there is no such head.
     """
     for kind in ATTENTION_KINDS:
-        for found in _heads(kind, atlas.metric(kind, "entropy").point.shape):
+        for found in heads_of(atlas, kind):
             if str(found) == head:
                 cell = (found.layer, found.head)
-                columns = ("point", "low", "high", "base", "lift", "control", "control_low", "control_high")
+                columns = ("point", "low", "high", "base", "lift", "control_mean", "control_low", "control_high")
                 rows = [
                     (metric.name, *(float(getattr(metric, column)[cell]) for column in columns))
                     for metric in atlas.metrics[kind]

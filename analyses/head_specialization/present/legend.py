@@ -4,8 +4,8 @@ Roles come in families of one hue each, because six hues are what readers of any
 the role within its family.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from analyses.head_specialization.roles.decide import RoleLabel
 from interp.report import Hue
@@ -23,52 +23,34 @@ class Family:
 
     name: str
     hue: Hue
-    codes: MappingProxyType[str, str]
+    codes: Mapping[str, str]
 
 
 FAMILIES = (
     Family(
-        "position",
-        "blue",
-        MappingProxyType({
-            "previous token": "prev",
-            "current token": "self",
-            "next token": "next",
-            "offset": "±n",
-        }),
+        "position", "blue", {"previous token": "prev", "current token": "self", "next token": "next", "offset": "±n"}
     ),
     Family(
         "special tokens",
         "orange",
-        MappingProxyType({
+        {
             "EOS sink": "EOS",
             "first-token sink": "1st",
             "prefix head": "pref",
             "punctuation sink": "punc",
             "sentinel sink": "sent",
-        }),
+        },
     ),
     Family(
         "repetition",
         "green",
-        MappingProxyType({
-            "duplicate token": "dup",
-            "induction": "ind",
-            "token before a copy": "befo",
-            "copying": "copy",
-        }),
+        {"duplicate token": "dup", "induction": "ind", "token before a copy": "befo", "copying": "copy"},
     ),
-    Family(
-        "alignment",
-        "purple",
-        MappingProxyType({"alignment at the output": "al-o", "alignment at the input step": "al-i"}),
-    ),
-    Family("rarity", "gold", MappingProxyType({"rare token": "rare"})),
-    Family("syntax", "sky", MappingProxyType({"syntactic": "syn"})),
+    Family("alignment", "purple", {"alignment at the output": "al-o", "alignment at the input step": "al-i"}),
+    Family("rarity", "gold", {"rare token": "rare"}),
+    Family("syntax", "sky", {"syntactic": "syn"}),
 )
 """Every role there is, in the order of legends."""
-
-NO_ROLE = "none"
 
 
 def family_of(role: str) -> Family:

@@ -5,23 +5,17 @@ self-attention, a token for cross-attention. Rows and keys of one prompt are few
 """
 
 from collections import Counter
-from html import escape
 
 import numpy as np
 from jaxtyping import Float
 
 from analyses.core.contract import Example
-from analyses.head_specialization.present.pattern_svg import pattern_svg, shown_token, strongest_link, thumbnail
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
-from interp.report import Block, Paragraph, Sketch
+from interp.report import Block, Card, Paragraph, PatternPicture, SmallTable, Thumbnail
+from interp.report.views import KIND_NAMES
+from interp.report.visible_text import shown_token
 
-_TITLES: dict[AttentionKind, str] = {
-    "encoder": "Encoder self-attention",
-    "decoder": "Decoder self-attention",
-    "cross": "Cross-attention",
-}
-_SIDE = 84
 _SHARPEST = 2
 _MOST_WEIGHTS = 250_000
 """Weights of one kind of attention that the sheets of a page show."""
@@ -40,24 +34,26 @@ def portray(example: Example) -> tuple[Block, ...]:
     return (intro, *(_sheet(example, kind) for kind in ATTENTION_KINDS))
 
 
-def _sheet(example: Example, kind: AttentionKind) -> Sketch:
+def _sheet(example: Example, kind: AttentionKind) -> Card:
     patterns = example.arrays[f"pattern.{kind}"]
     queries = example.source_pieces if kind == "encoder" else example.decoder_pieces
     keys = example.decoder_pieces if kind == "decoder" else example.source_pieces
-    layers = _layers(patterns)
-    rows = "".join(
-        f'<tr><th scope="row">{layer}</th>'
-        + "".join(_cell(patterns[layer, head], HeadId(kind, layer, head), keys) for head in range(patterns.shape[1]))
-        + "</tr>"
-        for layer in layers
+    layers, title = _layers(patterns), KIND_NAMES[kind].capitalize()
+    heads = range(patterns.shape[1])
+    table = SmallTable(
+        caption=f"{title}, {_extent(layers, patterns)}",
+        columns=("layer", *(f"head {head}" for head in heads)),
+        rows=[
+            (str(layer), *(_thumbnail(patterns[layer, head], HeadId(kind, layer, head), keys) for head in heads))
+            for layer in layers
+        ],
     )
-    heads = "".join(f'<th scope="col">head {head}</th>' for head in range(patterns.shape[1]))
-    table = (
-        f"<table><caption>{_TITLES[kind]}, {_extent(layers, patterns)}</caption>"
-        f'<thead><tr><th scope="col">layer</th>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    large = (
+        PatternPicture(patterns[cell], queries, keys, "blue", f"{head}, one of the sharpest heads here", str(head))
+        for cell in _sharpest(patterns)
+        for head in [HeadId(kind, *cell)]
     )
-    large = "".join(_large(patterns, cell, kind, queries, keys) for cell in _sharpest(patterns))
-    return Sketch(f"heads-{kind}-{example.slug}", f"{_TITLES[kind]} of this prompt", table + f"<div>{large}</div>")
+    return Card(f"heads-{kind}-{example.slug}", f"{title} of this prompt", (table, *large))
 
 
 def _layers(patterns: Float[np.ndarray, "layer head query key"]) -> list[int]:
@@ -73,14 +69,9 @@ def _extent(layers: list[int], patterns: np.ndarray) -> str:
     return f"the {len(layers)} of {len(patterns)} layers whose heads are sharpest here"
 
 
-def _cell(pattern: Float[np.ndarray, "query key"], head: HeadId, keys: tuple[str, ...]) -> str:
+def _thumbnail(pattern: Float[np.ndarray, "query key"], head: HeadId, keys: tuple[str, ...]) -> Thumbnail:
     place, share = _commonest(pattern, head.kind, keys)
-    height = round(_SIDE * min(max(pattern.shape[0] / pattern.shape[1], 0.4), 1.6))
-    return (
-        f'<td><img src="{thumbnail(pattern)}" width="{_SIDE}" height="{height}" alt="{head}" title="{head}" '
-        'style="image-rendering:pixelated;border:1px solid #c9d0d7;display:block">'
-        f"<small>{escape(place)} {share:.0%}</small></td>"
-    )
+    return Thumbnail(pattern, str(head), f"{place} {share:.0%}")
 
 
 def _commonest(
@@ -108,14 +99,3 @@ def _sharpness(patterns: Float[np.ndarray, "layer head query key"]) -> Float[np.
     """Mean of a head's largest weights; the first row is left out, which in the decoder has no choice."""
     rows = patterns[:, :, 1:] if patterns.shape[2] > 1 else patterns
     return np.asarray(rows.max(-1).mean(-1))
-
-
-def _large(
-    patterns: np.ndarray, cell: tuple[int, int], kind: AttentionKind, queries: tuple[str, ...], keys: tuple[str, ...]
-) -> str:
-    head, pattern = HeadId(kind, *cell), patterns[cell]
-    label = (
-        f"{head}, one of the sharpest heads here; its largest weight is from {strongest_link(pattern, queries, keys)}"
-    )
-    picture = pattern_svg(pattern, queries, keys, "blue", label)
-    return f'<span style="display:inline-block;vertical-align:top;margin:.5rem 1.2rem 0 0"><b>{head}</b><br>{picture}</span>'

@@ -17,11 +17,12 @@ from analyses.head_specialization.present.tables import (
     overview_frame,
     shown_columns,
 )
-from analyses.head_specialization.present.wording import KIND_NAMES, findings
+from analyses.head_specialization.present.wording import findings
 from analyses.head_specialization.summary import HeadAtlas
+from interp.attribution.components import VALUE_BIAS, source_components
 from interp.axes import ATTENTION_KINDS
 from interp.report import Block, Hue, Paragraph, Section, Table, View
-from interp.report.views import AttentionPatterns, head_view, model_view
+from interp.report.views import KIND_NAMES, AttentionPatterns, head_view, model_view
 
 LIMITS = (
     "A role is a description of where a head looked on these prompts, not of what it is for; ablation and attribution say that.",
@@ -75,7 +76,9 @@ def present(atlas: HeadAtlas) -> Section:
 
 def _limits(atlas: HeadAtlas) -> tuple[str, ...]:
     """What holds everywhere, and what holds in this family, before the last."""
-    own = ((_SHARED_BIAS,) if atlas.bias else ()) + ((_VALUE_BIASES,) if atlas.cfg.biases else ())
+    own = ((_SHARED_BIAS,) if atlas.bias else ()) + (
+        (_VALUE_BIASES,) if VALUE_BIAS in source_components(atlas.cfg) else ()
+    )
     return (*LIMITS[:-1], *own, LIMITS[-1])
 
 

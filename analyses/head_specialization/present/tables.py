@@ -4,16 +4,18 @@
 for every role that a head has. `analyses.head_specialization` gives both to users who want numbers and no page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from analyses.head_specialization.roles.decide import RoleLabel
 from analyses.head_specialization.roles.evidence_table import evidence_frame
+from analyses.head_specialization.roles.metrics import TITLES
 from analyses.head_specialization.summary import IMPORTANCE, HeadAtlas
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
+from interp.statistics import falling_order, merge_ties
 
 EIGENVALUES = "OV eigenvalue score"
 
@@ -21,6 +23,17 @@ EIGENVALUES = "OV eigenvalue score"
 def roles_of(labels: Sequence[RoleLabel], head: HeadId) -> str:
     """The roles of a head as text, `none` if it has none."""
     return ", ".join(str(label) for label in labels if label.head == head) or "none"
+
+
+def heads_of(atlas: HeadAtlas, kind: AttentionKind) -> list[HeadId]:
+    """Every head of one kind, layer by layer."""
+    return [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*atlas.nearest[kind].score.shape)]
+
+
+def named_heads(atlas: HeadAtlas, kind: AttentionKind) -> dict[str, Sequence[object] | np.ndarray]:
+    """The first two columns of a table with a row for every head of one kind: its name and its roles."""
+    heads = heads_of(atlas, kind)
+    return {"head": list(map(str, heads)), "role": [roles_of(atlas.labels, head) for head in heads]}
 
 
 def labels_frame(atlas: HeadAtlas) -> pd.DataFrame:
@@ -36,7 +49,7 @@ def candidates_frame(atlas: HeadAtlas) -> pd.DataFrame:
     frame.insert(3, "best of", [str(label.head)[0] for label in atlas.candidates])
     frame["best of"] = frame["best of"].map({"E": "encoder", "D": "decoder", "X": "cross"})
     frame["p above null"] = [atlas.existence[label.head.kind, label.role, label.rule] for label in atlas.candidates]
-    order = np.lexsort((-frame["score"].to_numpy(), -frame["stability"].to_numpy()))
+    order = np.lexsort((-merge_ties(frame["score"].to_numpy()), -merge_ties(frame["stability"].to_numpy())))
     return frame.iloc[order].reset_index(drop=True)
 
 
@@ -49,27 +62,19 @@ def _verdict(label: RoleLabel, kept: set[tuple[HeadId, str]]) -> str:
 def heads_frame(atlas: HeadAtlas, kind: AttentionKind) -> pd.DataFrame:
     """One row for every head of one kind: those with a role first, then by how far entropy is below the twins'."""
     entropy = atlas.metric(kind, "entropy")
-    layers, heads = np.indices(entropy.point.shape)
-    ids = [HeadId(kind, int(layer), int(head)) for layer, head in zip(layers.ravel(), heads.ravel(), strict=True)]
-    columns: dict[str, Sequence[object] | np.ndarray] = {
-        "head": [str(head) for head in ids],
-        "role": [roles_of(atlas.labels, head) for head in ids],
-    }
+    columns = named_heads(atlas, kind)
     for metric in atlas.metrics[kind]:
-        columns[metric.name] = metric.point.ravel()
-        columns[f"{metric.name} low"] = metric.low.ravel()
-        columns[f"{metric.name} high"] = metric.high.ravel()
+        found = {title: np.ravel(values) for title, values in metric.columns(metric.name, titles=TITLES).items()}
+        columns |= {title: found.pop(title) for title in list(found)[:3]}
         if np.isfinite(metric.base).any():
             columns[f"{metric.name} base"] = metric.base.ravel()
             if metric.name != EIGENVALUES:  # a score from -1 to 1 beside a base near 0 is no share, and has no lift
                 columns[f"{metric.name} lift"] = metric.lift.ravel()
-        columns[f"{metric.name} twins"] = metric.control.ravel()
-        columns[f"{metric.name} twins min"] = metric.control_low.ravel()
-        columns[f"{metric.name} twins max"] = metric.control_high.ravel()
+        columns |= found
     if kind in atlas.maps:
         columns["cluster"] = atlas.maps[kind].cluster
     frame = pd.DataFrame(columns)
-    order = np.lexsort(((entropy.point - entropy.control).ravel(), frame["role"].eq("none")))
+    order = np.lexsort((merge_ties((entropy.point - entropy.control_mean).ravel()), frame["role"].eq("none")))
     return frame.iloc[order].reset_index(drop=True)
 
 
@@ -83,10 +88,10 @@ def importance_frame(atlas: HeadAtlas) -> pd.DataFrame:
         frame = heads_frame(atlas, kind)
         columns = ["head", "role"]
         for name in names:
-            columns += [name, f"{name} low", f"{name} high", f"{name} twins", f"{name} twins min", f"{name} twins max"]
+            columns += [name, *(f"{name} {title}" for title in TITLES)]
         frames.append(frame[columns])
     frame = pd.concat(frames, ignore_index=True)
-    return frame.iloc[frame[names[0]].abs().sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
+    return frame.iloc[falling_order(frame[names[0]].abs().to_numpy())].reset_index(drop=True)
 
 
 def overview_frame(atlas: HeadAtlas) -> pd.DataFrame:
@@ -98,11 +103,8 @@ def overview_frame(atlas: HeadAtlas) -> pd.DataFrame:
     frames = []
     for kind in ATTENTION_KINDS:
         nearest = atlas.nearest[kind]
-        ids = [HeadId(kind, *map(int, cell)) for cell in np.ndindex(*nearest.score.shape)]
-        columns: dict[str, Sequence[object] | np.ndarray] = {
-            "head": [str(head) for head in ids],
-            "role": [roles_of(atlas.labels, head) for head in ids],
-            "nearest": [_nearest_text(atlas, head) for head in ids],
+        columns = named_heads(atlas, kind) | {
+            "nearest": [_nearest_text(atlas, head) for head in heads_of(atlas, kind)],
             "score": nearest.score.ravel(),
             "chance": nearest.null.ravel(),
             "strength": nearest.strength.ravel(),
@@ -111,12 +113,13 @@ def overview_frame(atlas: HeadAtlas) -> pd.DataFrame:
         for metric in atlas.metrics[kind]:
             if metric.name in ("entropy", *IMPORTANCE.values()):
                 columns[metric.name] = metric.point.ravel()
-                columns[f"{metric.name} twins"] = metric.control.ravel()
+                columns[f"{metric.name} twins"] = metric.control_mean.ravel()
         if kind in atlas.maps:
             columns["cluster"] = [f"{kind[0].upper()}{cluster + 1}" for cluster in atlas.maps[kind].cluster]
         frames.append(pd.DataFrame(columns))
     frame = pd.concat(frames, ignore_index=True)
-    order = np.lexsort((-frame["progress"].fillna(-np.inf).to_numpy(), frame["role"].eq("none").to_numpy()))
+    progress = merge_ties(frame["progress"].fillna(-np.inf).to_numpy())
+    order = np.lexsort((-progress, frame["role"].eq("none").to_numpy()))
     return frame.iloc[order].reset_index(drop=True)
 
 
@@ -145,7 +148,7 @@ def copying_frame(atlas: HeadAtlas) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     if not rows:
         return frame
-    return frame.sort_values(EIGENVALUES, ascending=False, ignore_index=True, kind="stable")
+    return frame.iloc[falling_order(frame[EIGENVALUES].to_numpy())].reset_index(drop=True)
 
 
 def _names(atlas: HeadAtlas, head: HeadId) -> set[str]:
@@ -159,5 +162,4 @@ def shown_columns(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:
         "decoder": ("entropy", "previous token mass", "current token mass", "first token mass", "distance"),
         "cross": ("entropy", "confidence", "EOS mass", "prefix mass", "first token mass"),
     }
-    twins: Callable[[str], tuple[str, str]] = lambda name: (name, f"{name} twins")  # noqa: E731
-    return ("head", "role", *(column for name in chosen[kind] for column in twins(name)))
+    return ("head", "role", *(column for name in chosen[kind] for column in (name, f"{name} twins")))

@@ -15,24 +15,20 @@ from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
-
-KIND_NAMES: dict[AttentionKind, str] = {
-    "encoder": "encoder self-attention",
-    "decoder": "decoder self-attention",
-    "cross": "cross-attention",
-}
+from interp.report.numbers import between, fixed, interval, untrained_twins, with_interval
+from interp.report.views import KIND_NAMES
 
 _MOST_SENTENCES = 8
 
 _PHRASES = {
-    "share": "has its strongest weight there in {score:.2f} of the rows",
-    "mass": "puts {score:.2f} of its attention there",
-    "content": "puts {score:.2f} of its attention there on random repeated sequences",
-    "margin": "has an agreement (1 - AER) of {score:.2f} with the gold links",
-    "syntax": "finds the right word in {score:.2f} of the pairs of the sentences that did not choose it",
-    "copying": "has the token it reads among the five that it raises most in {score:.2f} of the cases",
-    "lift": "puts {score:.2f} of its attention there",
-    "odds": "puts {score:.2f} of its attention there",
+    "share": "has its strongest weight there in {score} of the rows",
+    "mass": "puts {score} of its attention there",
+    "content": "puts {score} of its attention there on random repeated sequences",
+    "margin": "has an agreement (1 - AER) of {score} with the gold links",
+    "syntax": "finds the right word in {score} of the pairs of the sentences that did not choose it",
+    "copying": "has the token it reads among the five that it raises most in {score} of the cases",
+    "lift": "puts {score} of its attention there",
+    "odds": "puts {score} of its attention there",
 }
 
 
@@ -54,10 +50,10 @@ def findings(atlas: HeadAtlas) -> tuple[str, ...]:
 
 def count_sentence(atlas: HeadAtlas) -> str:
     """How many heads have a role, and how many of the controls'."""
-    labelled = len({label.head for label in atlas.labels})
+    labeled = len({label.head for label in atlas.labels})
     untrained = sum(atlas.twin_labels)
     count = atlas.heads * len(atlas.twin_labels)
-    verb = "have" if labelled > 1 else "has"
+    verb = "have" if labeled > 1 else "has"
     permuted = ""
     if atlas.permuted_labels is not None:
         kept = " and its position bias kept" if atlas.bias else ""
@@ -65,7 +61,7 @@ def count_sentence(atlas: HeadAtlas) -> str:
             f"; with its weights permuted{kept}, {atlas.permuted_labels or 'none'} of the model's heads would have one"
         )
     return (
-        f"{labelled or 'None'} of {atlas.heads} heads {verb} a role that passes its threshold, the "
+        f"{labeled or 'None'} of {atlas.heads} heads {verb} a role that passes its threshold, the "
         f"correction for all heads and roles, and the bootstrap over {atlas.prompts} prompts; of {count} heads of "
         f"{len(atlas.twin_labels)} untrained twins, {untrained or 'none'} {'does' if untrained == 1 else 'do'}{permuted}."
     )
@@ -108,26 +104,26 @@ def _nearest_miss(atlas: HeadAtlas) -> str:
     label = max(missed, key=lambda label: (label.score - label.null, label.head))
     return (
         f"Of the roles that no head has, {label.role} of {KIND_NAMES[label.head.kind]} comes nearest: {label.head} "
-        f"{_phrase(label)} [{label.low:.2f}, {label.high:.2f}], where the rule asks for "
+        f"{_phrase(label)} [{fixed(label.low)}, {fixed(label.high)}], where the rule asks for "
         f"{rule_text(label, atlas.settings)}; {_controls(label)}."
     )
 
 
 def sentence(label: RoleLabel) -> str:
     """One role as a sentence: score with interval, base rate, twins."""
-    return f"{label.head}, {label}: it {_phrase(label)} [{label.low:.2f}, {label.high:.2f}]; {_controls(label)}."
+    return f"{label.head}, {label}: it {_phrase(label)} [{fixed(label.low)}, {fixed(label.high)}]; {_controls(label)}."
 
 
 def _phrase(label: RoleLabel) -> str:
-    return _PHRASES[label.rule].format(score=label.score)
+    return _PHRASES[label.rule].format(score=fixed(label.score))
 
 
 def _controls(label: RoleLabel) -> str:
-    parts = [f"chance {label.null:.2f}"]
+    parts = [f"chance {fixed(label.null)}"]
     if np.isfinite(label.control_low):
-        parts.append(f"untrained twins {label.control_low:.2f} to {label.control_high:.2f}")
+        parts.append(untrained_twins(label))
     if np.isfinite(label.permuted):
-        parts.append(f"permuted weights {label.permuted:.2f}")
+        parts.append(f"permuted weights {fixed(label.permuted)}")
     return "; ".join(parts)
 
 
@@ -140,12 +136,11 @@ def _entropy_sentence(atlas: HeadAtlas) -> str:
         for layer in range(metric.point.shape[0])
         for head in range(metric.point.shape[1])
     ]
-    value, kind, layer, head = min(cells)
-    metric = atlas.metric(kind, "entropy")
+    _, kind, layer, head = min(cells)
+    entropy = atlas.metric(kind, "entropy")[layer, head]
     return (
-        f"The most focused head is {HeadId(kind, layer, head)}: normalised entropy {value:.2f} "
-        f"[{metric.low[layer, head]:.2f}, {metric.high[layer, head]:.2f}], where 1 is an even spread; "
-        f"untrained twins {metric.control_low[layer, head]:.2f} to {metric.control_high[layer, head]:.2f}."
+        f"The most focused head is {HeadId(kind, layer, head)}: normalised entropy {with_interval(entropy)}, where 1 is an "
+        f"even spread; {untrained_twins(entropy)}."
     )
 
 
@@ -168,8 +163,8 @@ def _position_sentence(atlas: HeadAtlas) -> str:
     nearest, other, head = min(cells, key=lambda cell: cell[0] - cell[1])
     return (
         f"{positional} of {len(cells)} self-attention heads are nearer to what their position bias alone would give than to "
-        f"what their content scores alone would; the most positional is {head}, with a divergence of {nearest:.3f} nats from "
-        f"position alone and {other:.3f} from content alone."
+        f"what their content scores alone would; the most positional is {head}, with a divergence of {fixed(nearest, 3)} nats "
+        f"from position alone and {fixed(other, 3)} from content alone."
     )
 
 
@@ -203,10 +198,10 @@ def _copying_sentence(atlas: HeadAtlas) -> str:
     above = sum(value >= atlas.settings.mass for value, *_ in cells)
     turned = ""
     if np.isfinite(found.null[cell]):
-        turned = f"; turned at random {found.null[cell]:.2f}, 95 % of the draws below {found.null_high[cell]:.2f}"
+        turned = f"; turned at random {fixed(found.null[cell])}, 95 % of the draws below {fixed(found.null_high[cell])}"
     return (
-        f"The weights of {head} copy most: OV eigenvalue score {score:.2f}, where 1 is a head that raises exactly what it "
-        f"reads{turned}; untrained twin {found.twin_score[cell]:.2f}. {above or 'None'} of {len(cells)} decoder and "
+        f"The weights of {head} copy most: OV eigenvalue score {fixed(score)}, where 1 is a head that raises exactly what it "
+        f"reads{turned}; untrained twin {fixed(found.twin_score[cell])}. {above or 'None'} of {len(cells)} decoder and "
         f"cross-attention heads {'reach' if above > 1 else 'reaches'} {atlas.settings.mass:g}.{_hits_in_words(atlas)}"
     )
 
@@ -219,7 +214,7 @@ def _hits_in_words(atlas: HeadAtlas) -> str:
     chance = next(iter(atlas.copying.values())).chance
     return (
         f" On real words {'the best of them has' if hits.size > 1 else 'it has'} the token it reads among the five that it "
-        f"raises most in {hits.max():.2f} of the cases (chance {chance:.4f}; {atlas.settings.mass:g} is asked for)."
+        f"raises most in {fixed(hits.max())} of the cases (chance {fixed(chance, 4)}; {atlas.settings.mass:g} is asked for)."
     )
 
 
@@ -229,12 +224,13 @@ def _syntax_sentence(atlas: HeadAtlas) -> str:
         return ""
     best = atlas.syntax[0]
     count = sum(found.syntactic for found in atlas.syntax)
-    twin = f"; best head of an untrained twin {best.twin_accuracy:.2f}" if np.isfinite(best.twin_accuracy) else ""
+    twin = f"; best head of an untrained twin {fixed(best.twin_accuracy)}" if np.isfinite(best.twin_accuracy) else ""
     return (
         f"Against gold parses {count or 'none'} of {len(atlas.syntax)} relations and directions has a head whose interval lies "
         f"{100 * atlas.settings.margin:.0f} points above the best fixed offset; the largest gain is "
-        f"{best.head} on {best.relation} ({best.direction}): {best.accuracy:.2f} "
-        f"[{best.low:.2f}, {best.high:.2f}] of {best.pairs} pairs, offset {best.offset:+d} {best.offset_accuracy:.2f}{twin}."
+        f"{best.head} on {best.relation} ({best.direction}): "
+        f"{interval(best.accuracy, best.low, best.high)} of {best.pairs} pairs, offset {best.offset:+d} "
+        f"{fixed(best.offset_accuracy)}{twin}."
     )
 
 
@@ -245,24 +241,32 @@ def _importance_sentence(atlas: HeadAtlas) -> str:
     if not names:
         return ""
     name, top = names[0], frame.iloc[0]
-    agreed = "; ".join(f"{other}: {test.statistic:.2f}" for other, test in atlas.agreement.items())
+    agreed = "; ".join(f"{other}: {fixed(test.statistic)}" for other, test in atlas.agreement.items())
     ranks = f" Rank correlation over all heads of the gradient score with the size of {agreed}." if agreed else ""
     return (
-        f"By {name}, {top['head']} (role: {top['role']}) matters most: {top[name]:.3f} [{top[f'{name} low']:.3f}, "
-        f"{top[f'{name} high']:.3f}]; untrained twins {top[f'{name} twins min']:.3f} to {top[f'{name} twins max']:.3f}.{ranks}"
+        f"By {name}, {top['head']} (role: {top['role']}) matters most: "
+        f"{interval(top[name], top[f'{name} low'], top[f'{name} high'], 3)}; untrained twins "
+        f"{between(top[f'{name} twins min'], top[f'{name} twins max'], 3)}.{ranks}{_left_out(atlas, names)}"
+    )
+
+
+def _left_out(atlas: HeadAtlas, names: Sequence[str]) -> str:
+    """How many prompts have no other sentence of their task, which mean and resample ablation need."""
+    found = [atlas.values["cross"][name] for name in names if name.startswith(("mean", "resample"))]
+    missing = int(np.isnan(found[0]).any((1, 2)).sum()) if found else 0
+    if not missing:
+        return ""
+    return (
+        f" {missing} of {len(found[0])} prompts share their task prefix with no other sentence of their batch and count in "
+        "neither mean nor resample ablation."
     )
 
 
 def _similarity_sentence(atlas: HeadAtlas) -> str:
     """How clearly the heads of each kind fall into groups."""
     parts = [
-        f"{KIND_NAMES[kind]} {int(layout.cluster.max()) + 1} clusters, mean silhouette {layout.silhouette:.2f}"
+        f"{KIND_NAMES[kind]} {int(layout.cluster.max()) + 1} clusters, mean silhouette {fixed(layout.silhouette)}"
         for kind, layout in atlas.maps.items()
         if np.isfinite(layout.silhouette)
     ]
     return f"By how alike they attend, heads form groups: {'; '.join(parts)} (1: apart, 0: none)." if parts else ""
-
-
-def listed(texts: Sequence[str]) -> str:
-    """A, b and c."""
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"

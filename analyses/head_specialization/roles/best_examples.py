@@ -18,6 +18,7 @@ from analyses.head_specialization.roles.decide import RoleLabel
 from analyses.head_specialization.roles.nearest import NearestRoles
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
+from interp.statistics import largest
 
 _LEAST_CARDS, _MOST_CARDS = 6, 48
 _ON_PROMPTS: tuple[Rule, ...] = ("share", "mass", "margin", "lift", "odds", "copying")
@@ -105,11 +106,11 @@ def _specimen(evidence: Evidence, head: HeadId, criterion: Criterion | None) -> 
     if criterion is not None and criterion.rule in _ON_PROMPTS:
         scores = criterion.score[: len(sources), head.layer, head.head]
     if np.isfinite(scores).any():
-        prompt = int(np.nanargmax(scores))
+        prompt = largest(scores)[0]
         score = float(scores[prompt])
     else:
         entropy = evidence.model.prompts[f"{head.kind}.entropy"][: len(sources), head.layer, head.head]
-        prompt, score = (int(np.nanargmin(entropy)) if np.isfinite(entropy).any() else 0), np.nan
+        prompt, score = (largest(-entropy)[0]), np.nan
     source, target = (tuple(piece for piece in row[prompt] if piece) for row in (sources, targets))
     queries, keys = (source if head.kind == "encoder" else target), (target if head.kind == "decoder" else source)
     pattern = arrays[f"specimen.{head.kind}"][prompt, head.layer, head.head, : len(queries), : len(keys)]

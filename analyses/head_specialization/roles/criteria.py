@@ -36,7 +36,7 @@ from analyses.head_specialization.measure.observe import offsets
 from analyses.head_specialization.measure.relations import syntax_criteria
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind
-from interp.statistics import mean_over_prompts
+from interp.statistics import mean_over_prompts, merge_ties
 
 NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
 

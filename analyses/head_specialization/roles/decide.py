@@ -25,7 +25,7 @@ from analyses.head_specialization.roles.rules import effect_of, held
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.hooks.names import HeadId
-from interp.statistics import bootstrap_mean, mean_over_prompts, resampled_means
+from interp.statistics import bootstrap_mean, largest, mean_over_prompts, resampled_means
 
 Strength = Literal["threshold", "tendency"]
 """Whether a role meets its published threshold, or is half of the way there."""
@@ -219,12 +219,12 @@ def _evaluate(
 ) -> list[RoleLabel]:
     """The head with the largest score, then all others for which the rule holds as a tendency; empty if no score is defined."""
     score, null = mean_over_prompts(criterion.score), mean_over_prompts(criterion.null)
-    if criterion.chosen is not None:
-        score = np.where(criterion.chosen, score, np.nan)
+    if criterion.eligible is not None:
+        score = np.where(criterion.eligible, score, np.nan)
     if np.isnan(score).all():
         return []
     means = held(criterion.rule, score, null, settings)
-    best = np.unravel_index(np.nanargmax(score), score.shape)
+    best = largest(score)
     cells = [best, *(cell for cell in map(tuple, np.argwhere(means["tendency"])) if cell != best)]
     picked = np.stack(
         [np.stack([array[:, *cell] for cell in cells], -1) for array in (criterion.score, criterion.null)], -1

@@ -1,8 +1,8 @@
 """The numbers of every head, each with its interval over prompts, its base rate and its control.
 
 A metric is a mean over prompts (or random sequences) of per-prompt numbers, its interval the percentile bootstrap over prompts,
-its control the same number of the same head in untrained twins, as mean and range over their seeds (methods A.8, G). Measures of
-the sample (importance, copying) are compared with the first twin.
+its control the same number of the same head in untrained twins, as mean and range over their seeds (Adebayo et al. 2018).
+Measures of the sample (importance, copying) are compared with the first twin.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,8 +15,9 @@ from analyses.core.contract import Arrays, Evidence, Observed
 from analyses.head_specialization.measure.observe import SOURCE_CATEGORIES, offsets
 from analyses.head_specialization.roles.criteria import NEAR_OFFSETS, REPEAT_ROLES
 from analyses.head_specialization.settings import HeadSettings
+from interp.attention_metrics import lift
 from interp.axes import AttentionKind
-from interp.statistics import bootstrap_mean, mean_over_prompts
+from interp.statistics import Estimate, Interval, bootstrap_mean, controlled, mean_over_prompts
 
 _ABLATIONS = {
     "zero": "zero ablation",
@@ -38,34 +39,26 @@ IMPORTANCE = {
 _CATEGORY_NAMES = {"eos": "EOS", "prefix": "prefix", "punctuation": "punctuation", "sentinel": "sentinel"}
 
 
+TITLES = ("low", "high", "twins", "twins min", "twins max")
+"""What columns of a table call the interval and the controls of a metric."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Metric:
-    """One number of every head of one kind, with its uncertainty and its control; NaN where it is undefined.
+class Metric(Estimate):
+    """One number of every head of one kind, [layer head], with its uncertainty and its control; NaN where it is undefined.
 
     Attributes:
         name: for example `EOS mass`.
-        point: mean over prompts.
-        low: lower end of the 95 % bootstrap interval.
-        high: upper end.
         base: what an even spread over legal keys gives, mean over prompts; NaN where there is no such thing.
-        control: mean over the untrained twins.
-        control_low: smallest of the twins.
-        control_high: largest of the twins.
     """
 
     name: str
-    point: Float[np.ndarray, "layer head"]
-    low: Float[np.ndarray, "layer head"]
-    high: Float[np.ndarray, "layer head"]
     base: Float[np.ndarray, "layer head"]
-    control: Float[np.ndarray, "layer head"]
-    control_low: Float[np.ndarray, "layer head"]
-    control_high: Float[np.ndarray, "layer head"]
 
     @property
     def lift(self) -> Float[np.ndarray, "layer head"]:
         """Point over base rate."""
-        return np.asarray(np.divide(self.point, self.base, out=np.full_like(self.point, np.nan), where=self.base > 0))
+        return lift(self.point, self.base)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,35 +81,21 @@ def metrics_of(kind: AttentionKind, evidence: Evidence, settings: HeadSettings) 
     intervals = _intervals(columns, evidence.seed, settings.resamples)
     metrics = []
     for name, column in columns.items():
-        point, low, high = intervals[name]
-        found = [mean_over_prompts(control[name].values) for control in controls if name in control]
-        twins = np.stack(found) if found else np.full((1, *point.shape), np.nan)
-        base = np.nan if column.base is None else mean_over_prompts(column.base)
-        metrics.append(
-            Metric(
-                name=name,
-                point=point,
-                low=low,
-                high=high,
-                base=np.array(np.broadcast_to(base, point.shape)),
-                control=twins.mean(0),
-                control_low=twins.min(0),
-                control_high=twins.max(0),
-            )
+        found = controlled(
+            intervals[name], [mean_over_prompts(control[name].values) for control in controls if name in control]
         )
+        base = np.nan if column.base is None else mean_over_prompts(column.base)
+        metrics.append(Metric(found.interval, found.controls, name, np.array(np.broadcast_to(base, found.point.shape))))
     return tuple(metrics)
 
 
-def _intervals(
-    columns: Mapping[str, Column], seed: int, resamples: int
-) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Point and bounds of every column; columns with equally many prompts are resampled together, which is faster."""
-    found: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+def _intervals(columns: Mapping[str, Column], seed: int, resamples: int) -> dict[str, Interval]:
+    """The interval of every column; columns with equally many prompts are resampled together, which is faster."""
+    found: dict[str, Interval] = {}
     for count in {len(column.values) for column in columns.values()}:
         names = [name for name, column in columns.items() if len(column.values) == count]
         interval = bootstrap_mean(np.stack([columns[name].values for name in names], -1), seed, resamples)
-        for index, name in enumerate(names):
-            found[name] = (interval.point[..., index], interval.low[..., index], interval.high[..., index])
+        found |= {name: interval[..., index] for index, name in enumerate(names)}
     return found
 
 

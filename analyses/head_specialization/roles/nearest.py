@@ -18,7 +18,7 @@ from jaxtyping import Float
 from analyses.head_specialization.criterion import Criterion
 from analyses.head_specialization.roles.rules import asked, strength_of
 from analyses.head_specialization.settings import HeadSettings
-from interp.statistics import mean_over_prompts
+from interp.statistics import mean_over_prompts, merge_ties
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +58,7 @@ def nearest_roles(criteria: Sequence[Criterion], settings: HeadSettings) -> Near
     room = goals - nulls
     with np.errstate(invalid="ignore"):
         progress = np.divide(scores - nulls, room, out=np.full_like(scores, np.nan), where=room > 0)
-    best = np.where(np.isnan(progress), -np.inf, progress).argmax(0)
+    best = merge_ties(np.moveaxis(np.where(np.isnan(progress), -np.inf, progress), 0, -1)).argmax(-1)
     defined = ~np.isnan(progress).all(0)
 
     def picked(values: np.ndarray) -> np.ndarray:
@@ -82,4 +82,4 @@ def nearest_roles(criteria: Sequence[Criterion], settings: HeadSettings) -> Near
 def _mean(criterion: Criterion, values: np.ndarray) -> np.ndarray:
     """Mean over prompts as float64; NaN for heads that the criterion does not judge."""
     mean = mean_over_prompts(values).astype(np.float64)
-    return mean if criterion.chosen is None else np.where(criterion.chosen, mean, np.nan)
+    return mean if criterion.eligible is None else np.where(criterion.eligible, mean, np.nan)

@@ -1,6 +1,6 @@
 """Could a score over prompts be above its null by chance, among so many heads and roles?
 
-One-sided t-tests over prompts for every head and criterion, adjusted together by Benjamini and Hochberg (methods G); and for the
+One-sided t-tests over prompts for every head and criterion, adjusted together by Benjamini and Hochberg 1995; and for the
 claim that some head scores above its null at all, sign flips of prompts with the largest statistic over heads.
 """
 
@@ -37,7 +37,7 @@ def _joint(criterion: Criterion) -> Float[np.ndarray, "layer head"]:
 def _excess(criterion: Criterion) -> Float[np.ndarray, "prompt layer head"]:
     """Score - null, without the rounding of float32, which has the same sign in every prompt and would pass for an effect."""
     excess = np.asarray(np.round(criterion.score.astype(np.float64) - criterion.null, _DECIMALS))
-    return excess if criterion.chosen is None else np.where(criterion.chosen, excess, np.nan)
+    return excess if criterion.eligible is None else np.where(criterion.eligible, excess, np.nan)
 
 
 def existence_p_value(criterion: Criterion, seed: int) -> float:

@@ -1,9 +1,8 @@
-"""BertViz views of one prompt as offline, escaped, reproducible HTML fragments.
+"""Interactive pieces of a page as offline, escaped, reproducible fragments: BertViz, a slider over layers, a map of words.
 
 View("cross", "Cross-attention of one prompt", head_view(patterns, "cross"), fallback="cross-attention")
 """
 
-from interp.report.views.drawing import HEAD_VIEW_LINES, MODEL_VIEW_LINES, head_view, model_view
-from interp.report.views.patterns import AttentionKind, AttentionPatterns
+import lazy_loader
 
-__all__ = ["HEAD_VIEW_LINES", "MODEL_VIEW_LINES", "AttentionKind", "AttentionPatterns", "head_view", "model_view"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

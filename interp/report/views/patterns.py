@@ -58,10 +58,18 @@ class AttentionPatterns:
                 )
 
     def of(self, kind: AttentionKind) -> np.ndarray:
-        """The pattern of one kind of attention, [layer head query key]."""
+        """The pattern of one kind of attention, [layer head query key].
+
+        Args:
+            kind: the kind of attention.
+        """
         return {"encoder": self.encoder, "decoder": self.decoder, "cross": self.cross}[kind]
 
     def tokens(self, kind: AttentionKind) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Tokens of the queries and of the keys of one kind of attention."""
+        """Tokens of the queries and of the keys of one kind of attention.
+
+        Args:
+            kind: the kind of attention.
+        """
         queries = self.source_tokens if kind == "encoder" else self.target_tokens
         return queries, self.target_tokens if kind == "decoder" else self.source_tokens

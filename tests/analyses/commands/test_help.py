@@ -13,10 +13,11 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from analyses.commands.completion import complete_analyses, complete_prompts, complete_runs, hook_names
+from analyses.commands.completion import complete_analyses, complete_prompts, complete_runs
 from analyses.core import registry as _registry
+from interp.families.point_names import hook_names
 from interp.model.hooked_model import HookedEncoderDecoder
-from tests.support.models import tiny
+from tests.support.models import BART_FAMILIES, FAMILIES, tiny
 from tests.support.paths import ROOT
 
 COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
@@ -99,7 +100,7 @@ def test_runs_complete_below_reports(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert complete_runs("rep") == ["reports/mine"]
 
 
-@pytest.mark.parametrize("family", ["t5", "v1.1", "umt5", "t5-deep-encoder"])
+@pytest.mark.parametrize("family", [*FAMILIES, *BART_FAMILIES])
 def test_completed_hook_names_are_those_of_the_model(family: str) -> None:
     model = tiny(family)
     assert list(hook_names(json.loads(model.hf.config.to_json_string(use_diff=False)))) == list(model.hook_points())

@@ -57,7 +57,7 @@ def observe(run):
     return {"sharpness": ((largest * weights).sum(1) / weights.sum(1)).cpu().numpy() ** run.settings.power}
 
 
-def summarise(evidence):
+def summarize(evidence):
     interval = bootstrap_mean(evidence.model.prompts["sharpness"].astype(np.float64), evidence.seed)
     twins = [float(twin.prompts["sharpness"].mean()) for twin in evidence.twins]
     return float(interval.point), float(interval.low), float(interval.high), float(np.mean(twins))
@@ -82,7 +82,7 @@ ANALYSIS = Analysis(
     question="How sharp is cross-attention?",
     hooks=("decoder.*.cross_attn.hook_pattern",),
     observe=observe,
-    summarise=summarise,
+    summarize=summarize,
     present=present,
     settings=SharpnessSettings,
 )

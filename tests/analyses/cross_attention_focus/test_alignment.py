@@ -10,8 +10,6 @@ from analyses.cross_attention_focus.alignment import (
     AlignedPair,
     Alignment,
     Conventions,
-    Gold,
-    Links,
     SystemScore,
     alignment_section,
     both_directions,
@@ -32,13 +30,14 @@ from analyses.cross_attention_focus.alignment import (
     word_spans,
     write_links,
 )
-from analyses.cross_attention_focus.alignment.score import corpus_counts
+from analyses.cross_attention_focus.alignment.error_rate import corpus_counts
 from analyses.cross_attention_focus.alignment.texts import words_of_tokens
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Table
+from interp.text.word_links import Gold, Links
 
 pytestmark = pytest.mark.slow
 
@@ -224,7 +223,7 @@ def test_links_at_the_output_and_input_step_by_words_and_by_pieces() -> None:
         read_links(matrix, source, (0, 1, 1, 2), Conventions("input", "words", False))
 
 
-def test_gold_words_are_found_in_detokenised_text_by_their_characters() -> None:
+def test_gold_words_are_found_in_detokenized_text_by_their_characters() -> None:
     text = "translate English to German: Don't cherry-pick, “Bob”."
     words = ["Don", "&apos;t", "cherry", "@-@", "pick", ",", "“", "Bob", "”", "."]
     spans = word_spans(text, words, 28)
@@ -252,12 +251,12 @@ def test_tokens_belong_to_gold_words_and_the_prefix_to_none(bundled: HookedEncod
 
 def test_pairs_take_their_words_from_fields_or_texts() -> None:
     source = "translate English to German: A dog."
-    plain, tokenised = pairs_from_prompts([
+    plain, tokenized = pairs_from_prompts([
         Prompt("a", source, "Ein Hund."),
         Prompt("b", source, "Ein Hund.", {"source_words": "A dog.", "target_words": "Ein Hund ."}),
     ])
     assert plain == AlignedPair(source[:28], source, "Ein Hund.", ("A", "dog", "."), ("Ein", "Hund", "."))
-    assert tokenised.source_words == ("A", "dog.")
+    assert tokenized.source_words == ("A", "dog.")
     with pytest.raises(InputError, match="Prompt c has no target"):
         pairs_from_prompts([Prompt("c", source)])
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from analyses.cross_attention_focus import FocusSettings, experiment, illustrate, observe
-from analyses.cross_attention_focus.flow import ALTI_HOOKS, ROLLOUT_HOOKS, Flow, alti, chefer, rollout
-from analyses.cross_attention_focus.flow.contributions import cross_contributions, self_contributions
-from analyses.cross_attention_focus.flow.observe import observe_flow, quarters
+from analyses.cross_attention_focus.measure.flow import ALTI_HOOKS, ROLLOUT_HOOKS, Flow, alti, chefer, rollout
+from analyses.cross_attention_focus.measure.flow.contributions import cross_contributions, self_contributions
+from analyses.cross_attention_focus.measure.flow.observe import observe_flow, quarters
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
@@ -220,7 +220,7 @@ def test_without_attention_a_token_is_made_of_itself() -> None:
 def test_memory_of_alti_does_not_depend_on_the_blocks(tiny_t5: HookedEncoderDecoder, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     batch = random_batch(tiny_t5)
     whole = flows(tiny_t5, batch)["alti"]
-    monkeypatch.setattr("analyses.cross_attention_focus.flow.contributions._NUMBERS_AT_ONCE", 1)
+    monkeypatch.setattr("analyses.cross_attention_focus.measure.flow.contributions._NUMBERS_AT_ONCE", 1)
     torch.testing.assert_close(flows(tiny_t5, batch)["alti"].source, whole.source, rtol=1e-4, atol=1e-6)
 
 

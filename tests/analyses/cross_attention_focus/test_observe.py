@@ -8,9 +8,9 @@ import pytest
 import scipy.stats
 import torch
 
-from analyses.cross_attention_focus.norms import head_norms, layer_norms, shares, source_vectors
-from analyses.cross_attention_focus.observe import READINGS, illustrate, observe
-from analyses.cross_attention_focus.shape import coverage, diagonality, monotonicity
+from analyses.cross_attention_focus.measure.monotonicity import coverage, diagonality, monotonicity
+from analyses.cross_attention_focus.measure.norms import head_norms, layer_norms, shares, source_vectors
+from analyses.cross_attention_focus.measure.observe import READINGS, illustrate, observe
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
@@ -90,9 +90,9 @@ def _by_hand(weights: np.ndarray, categories: list[int]) -> dict[str, object]:
         ])
         rows["span_entropy"].append(-sum(w * math.log(w) for w in new) / math.log(len(new)))
         places = [index / (len(span) - 1) for index in range(len(span))]
-        centre = sum(w * p for w, p in zip(new, places, strict=True))
-        rows["centre"].append(centre)
-        rows["spread"].append(math.sqrt(sum(w * (p - centre) ** 2 for w, p in zip(new, places, strict=True))))
+        center = sum(w * p for w, p in zip(new, places, strict=True))
+        rows["centre"].append(center)
+        rows["spread"].append(math.sqrt(sum(w * (p - center) ** 2 for w, p in zip(new, places, strict=True))))
     covered = [sum(row[s] for row in weights) for s in span]
     even = [c / sum(covered) for c in covered]
     steps = range(len(weights))
@@ -148,23 +148,23 @@ def _with(run, name, tensor):  # type: ignore[no-untyped-def]
 
 
 def test_order_statistics_agree_with_scipy_where_rows_are_missing_or_tied() -> None:
-    centres = torch.tensor([
+    centers = torch.tensor([
         [0.1, 0.3, float("nan"), 0.2, 0.9, 0.9],
         [0.5, 0.4, 0.3, 0.2, 0.1, 0.0],
         [0.5, 0.5, 0.5, 0.5, 0.5, 0.5],
     ])
     mask = torch.tensor([[True] * 6, [True] * 5 + [False], [True] * 6])
     for row in range(2):
-        keep = (mask[row] & ~centres[row].isnan()).numpy()
-        steps, values = np.arange(6)[keep], centres[row].numpy()[keep]
+        keep = (mask[row] & ~centers[row].isnan()).numpy()
+        steps, values = np.arange(6)[keep], centers[row].numpy()[keep]
         tau, r = scipy.stats.kendalltau(values, steps).statistic, scipy.stats.pearsonr(values, steps).statistic
-        assert monotonicity(centres, mask)[row].item() == pytest.approx(tau, abs=1e-6)
-        assert diagonality(centres, mask)[row].item() == pytest.approx(r, abs=1e-6)
-    assert monotonicity(centres, mask)[2].isnan()
-    assert diagonality(centres, mask)[2].isnan()
+        assert monotonicity(centers, mask)[row].item() == pytest.approx(tau, abs=1e-6)
+        assert diagonality(centers, mask)[row].item() == pytest.approx(r, abs=1e-6)
+    assert monotonicity(centers, mask)[2].isnan()
+    assert diagonality(centers, mask)[2].isnan()
     two = torch.tensor([True, True, False, False, False, False])
-    assert monotonicity(centres[1], two).isnan()
-    assert diagonality(centres[1], two).isnan()
+    assert monotonicity(centers[1], two).isnan()
+    assert diagonality(centers[1], two).isnan()
 
 
 def test_coverage_counts_real_rows_only() -> None:

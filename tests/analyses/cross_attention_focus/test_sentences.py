@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analyses.core.contract import Evidence, Observed
-from analyses.cross_attention_focus import summarise
-from analyses.cross_attention_focus.sentences import by_sentence
+from analyses.cross_attention_focus import summarize
+from analyses.cross_attention_focus.measure.sentence_means import by_sentence
 from tests.support.cross_focus import class_batch, evidence, planted
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def test_prompts_of_one_sentence_are_one_piece_of_evidence(claimed: Evidence) ->
         model=twice(claimed.model),
         twins=tuple(twice(twin) for twin in claimed.twins),
     )
-    once, again = summarise(claimed), summarise(doubled)
+    once, again = summarize(claimed), summarize(doubled)
     assert (once.n_prompts, once.n_sentences, again.n_prompts, again.n_sentences) == (12, 12, 24, 12)
     for one, other in zip(once.trends, again.trends, strict=True):
         assert other.change.low == pytest.approx(one.change.low, abs=1e-6, nan_ok=True)

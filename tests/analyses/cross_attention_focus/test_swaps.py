@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.cross_attention_focus import FocusSettings, observe, present, summarise
-from analyses.cross_attention_focus.moving import swap_figure, swap_sentences, swap_table
-from analyses.cross_attention_focus.swaps import compare, exchanges, swapped
+from analyses.cross_attention_focus import FocusSettings, observe, summarize
+from analyses.cross_attention_focus.measure.token_swaps import compare, exchanges, swapped
+from analyses.cross_attention_focus.present.section import present
+from analyses.cross_attention_focus.present.token_swaps import swap_figure, swap_sentences, swap_table
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.words import CONTENT, PREFIX
 from tests.support.cross_focus import class_batch, evidence, planted, run_pass
@@ -83,9 +84,10 @@ def test_a_planted_reader_of_the_exchanged_class_moves_and_even_readers_stay(mon
     # The partner of every prefix token is a punctuation mark, which the reader of prefixes in layer 0 does not read.
     exchange = dict.fromkeys(range(3, 9), 50)
     monkeypatch.setattr(
-        "analyses.cross_attention_focus.swaps.exchanges", lambda tokenizer, kind: exchange if kind == "language" else {}
+        "analyses.cross_attention_focus.measure.token_swaps.exchanges",
+        lambda tokenizer, kind: exchange if kind == "language" else {},
     )
-    focus = summarise(evidence(model, batch))
+    focus = summarize(evidence(model, batch))
     assert list(focus.swaps) == ["language"]
     moved = focus.swaps["language"]
     assert moved.n_sentences == 12

@@ -11,10 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from analyses.core.contract import Pass
-from analyses.embedding_geometry import ANALYSIS, EmbeddingGeometry, GeometrySettings, examine, present, summarise
-from analyses.embedding_geometry.lexicon import GROUPS, MIXED
+from analyses.embedding_geometry import ANALYSIS, EmbeddingGeometry, GeometrySettings, examine, summarize
 from analyses.embedding_geometry.lookup import look_up
-from analyses.embedding_geometry.spaces import (
+from analyses.embedding_geometry.measure.spaces import (
     INPUT,
     OUTPUT,
     decoder_spaces,
@@ -22,6 +21,8 @@ from analyses.embedding_geometry.spaces import (
     static_spaces,
     static_table,
 )
+from analyses.embedding_geometry.measure.word_lists import GROUPS, MIXED
+from analyses.embedding_geometry.present.section import present
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Paragraph, Report, Section, render
 from interp.text.batch import Batch
@@ -69,7 +70,7 @@ def hosts(name: str) -> tuple[HookedEncoderDecoder, PreTrainedModel]:
 def results(name: str) -> tuple[EmbeddingGeometry, Section]:
     """Result and section of a run over four sentences."""
     model, _ = hosts(name)
-    result = summarise(evidence(model, [model.batch(SOURCES, TARGETS)], QUICK))
+    result = summarize(evidence(model, [model.batch(SOURCES, TARGETS)], QUICK))
     return result, present(result)
 
 
@@ -176,8 +177,8 @@ def test_the_output_embedding_scores_but_for_what_is_the_same_everywhere(name: s
     model, host = tiny(name), tiny_hf(name)
     batch = random_batch(model)
     stream = states_of(host, batch, name in POST_NORM)[-1]
-    centred = stream - stream.mean(-1, keepdim=True)
-    normed = stream if name in POST_NORM else centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    centered = stream - stream.mean(-1, keepdim=True)
+    normed = stream if name in POST_NORM else centered / (centered.square().mean(-1, keepdim=True) + 1e-5).sqrt()
     with torch.no_grad():
         rest = host(**batch).logits - normed @ torch.from_numpy(static_table(model, OUTPUT)).T
     torch.testing.assert_close(rest, rest[:1, :1].expand_as(rest), atol=2e-3, rtol=1e-4)
@@ -195,7 +196,7 @@ def test_words_are_spelled_as_inside_a_sentence_and_rows_that_fill_up_are_no_pie
     assert spell("goat", tokenizer()).pieces == ("Ġgoat",)
     model, _ = hosts("bart")
     vocabulary = Vocabulary.of(tokenizer(), model.cfg.d_vocab)
-    assert vocabulary.count("unused") == 4
+    assert vocabulary.of_kind("unused").sum() == 4
     assert np.isnan(vocabulary.log_probabilities).all()
     found = look_up(model, ["goat", "chair"], space="output", n_neighbours=3)
     assert found.words["pieces"].tolist() == ["Ġgoat", "Ġchair"]

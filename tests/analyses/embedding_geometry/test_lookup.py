@@ -8,8 +8,8 @@ import pytest
 
 from analyses.embedding_geometry.group_file import read_groups
 from analyses.embedding_geometry.lookup import look_up
+from analyses.embedding_geometry.measure.static_words import static_words
 from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.static_words import static_words
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.vocabulary import Vocabulary

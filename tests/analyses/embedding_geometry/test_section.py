@@ -8,9 +8,10 @@ import torch
 from pydantic import ValidationError
 
 from analyses.core.contract import Observed, Pass
-from analyses.embedding_geometry import ANALYSIS, GeometrySettings, examine, observe, present, summarise
-from analyses.embedding_geometry.layers import cross_cosine, layer_curves
-from analyses.embedding_geometry.spaces import INPUT, OUTPUT, decoder_spaces, encoder_spaces, static_table
+from analyses.embedding_geometry import ANALYSIS, GeometrySettings, examine, observe, summarize
+from analyses.embedding_geometry.measure.layers import cross_cosine, layer_curves
+from analyses.embedding_geometry.measure.spaces import INPUT, OUTPUT, decoder_spaces, encoder_spaces, static_table
+from analyses.embedding_geometry.present.section import present
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Report, render
@@ -69,7 +70,7 @@ def test_numbers_per_prompt_are_those_of_a_loop_over_counted_tokens(tiny_model: 
 
 def test_the_last_encoder_layer_becomes_the_memory_through_the_norm(tiny_t5: HookedEncoderDecoder) -> None:
     run = _pass(tiny_t5, random_batch(tiny_t5))
-    from analyses.embedding_geometry.spaces import encoder_states
+    from analyses.embedding_geometry.measure.spaces import encoder_states
 
     states = encoder_states(tiny_t5, run.cache)
     norm = tiny_t5.module("encoder.ln_final")
@@ -144,29 +145,29 @@ def _planted(model: HookedEncoderDecoder, distance: float) -> HookedEncoderDecod
     return HookedEncoderDecoder(hf, model.tokenizer)
 
 
-def test_planted_groups_are_found_and_sentinels_are_no_neighbours(tiny_byt5: HookedEncoderDecoder) -> None:
+def test_planted_groups_are_found_and_sentinels_are_no_neighbors(tiny_byt5: HookedEncoderDecoder) -> None:
     model = _planted(tiny_byt5, 12.0)
     batch = model.batch(["translate English to German: one two", "b: three four"], ["eins zwei", "drei"])
-    result = summarise(evidence(model, [batch], LETTERS))
+    result = summarize(evidence(model, [batch], LETTERS))
     primary = result.comparisons[0]
     assert primary.n_words == 5
     assert primary.test is not None
     assert primary.test.observed.leave_one_out == 1.0
     assert primary.test.low.effect > 0.5 > max(twin.effect for twin in primary.twins)
-    assert primary.test.p_effect == pytest.approx(0.1, abs=0.05)  # 10 labellings of 2 + 3 words
+    assert primary.test.p_values["effect"] == pytest.approx(0.1, abs=0.05)  # 10 labellings of 2 + 3 words
     everything = next(comparison for comparison in result.comparisons if comparison.n_words == 6)
     assert everything.test is not None
     a = result.words[0]
-    assert a.neighbours["raw"][0] in {"b", "c", "d"}
-    assert not any("extra_id" in piece for word in result.words for piece in word.neighbours["raw"])
-    # In a list of neighbours of "cd", the mean of two pieces, neither piece is news.
-    assert not {"c", "d"} & set(result.words[2].neighbours["raw"])
+    assert a.neighbors["raw"][0][0] in {"b", "c", "d"}
+    assert not any("extra_id" in piece for word in result.words for piece in dict(word.neighbors["raw"]))
+    # In a list of neighbors of "cd", the mean of two pieces, neither piece is news.
+    assert not {"c", "d"} & set(dict(result.words[2].neighbors["raw"]))
 
 
 def test_unplanted_groups_are_said_not_to_lie_apart(tiny_byt5: HookedEncoderDecoder) -> None:
     batch = tiny_byt5.batch(["one two", "three four"], ["eins zwei", "drei"])
-    section = present(summarise(evidence(tiny_byt5, [batch], LETTERS)))
-    assert section.findings[0].startswith("Groups do not lie apart beyond chance")
+    section = present(summarize(evidence(tiny_byt5, [batch], LETTERS)))
+    assert section.findings[0].startswith("Groups do not lie apart")
 
 
 @pytest.mark.parametrize("sources", [["one two three"], ["b: one two", "one two"], ["one"]])
@@ -174,7 +175,7 @@ def test_a_run_of_one_sentence_says_what_it_cannot_say(tiny_byt5: HookedEncoderD
     batch = tiny_byt5.batch(
         sources, ["eins zwei drei"] * len(sources), prefixes=[s[: s.find(":") + 1] for s in sources]
     )
-    section = present(summarise(evidence(tiny_byt5, [batch], LETTERS)))
+    section = present(summarize(evidence(tiny_byt5, [batch], LETTERS)))
     assert any("Anisotropy is not defined in encoder 0" in finding for finding in section.findings)
     assert any("at least 8 different sentences" in finding for finding in section.findings)
     assert not any("nan" in finding.split() for finding in section.findings)
@@ -197,10 +198,10 @@ def test_examine_leaves_rows_of_sentinels_and_unused_rows_out(tiny_byt5: HookedE
 
 def test_the_bundled_model_knows_its_chairs(bundled: HookedEncoderDecoder) -> None:
     sources = ["translate English to German: A dog sleeps.", "translate English to French: The horse runs fast."]
-    result = summarise(evidence(bundled, [bundled.batch(sources)], QUICK))
+    result = summarize(evidence(bundled, [bundled.batch(sources)], QUICK))
     words = {word.word: word for word in result.words}
-    assert "▁chairs" in words["chair"].neighbours["raw"]
-    assert words["chair"].cosines["raw"][0] > max(words["chair"].twin_cosines["raw"])
+    assert "▁chairs" in dict(words["chair"].neighbors["raw"])
+    assert words["chair"].nearest["raw"].point > words["chair"].nearest["raw"].control_high
     assert words["goat"].single
     assert not words["shelf"].single
     single = [comparison for comparison in result.comparisons if comparison.words == "words of one piece"]

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from analyses.core.contract import Observed
-from analyses.embedding_geometry.encoding import word_states
-from analyses.embedding_geometry.lexicon import TRANSLATIONS
-from analyses.embedding_geometry.parallel import WORD_PAIRS
-from analyses.embedding_geometry.translation import ALIGNED, ALONE, linked_groups, translation_retrieval
-from analyses.embedding_geometry.translation_blocks import translation_findings
+from analyses.embedding_geometry.measure.translation import ALIGNED, ALONE, linked_groups, translation_retrieval
+from analyses.embedding_geometry.measure.word_lists import TRANSLATIONS, WORD_PAIRS
+from analyses.embedding_geometry.measure.word_states import word_states
+from analyses.embedding_geometry.present.translation_blocks import translation_findings
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import bundled as bundled_prompts
 from interp.text.words import Words
@@ -51,7 +50,7 @@ def test_translations_are_found_where_meaning_was_planted_and_not_elsewhere(
     found = translation_retrieval(evidence, ("a", "b"), _languages(3.0), [_languages(0.0)], seed=0, resamples=199)
     assert found.accuracy.point[:, :, 0].max() < 0.15
     assert found.accuracy.point[:, :, 1].min() > 0.9
-    assert found.twins.max() < 0.15
+    assert found.accuracy.controls.max() < 0.15
     assert (found.accuracy.low <= found.accuracy.point).all()
     assert (found.p_values[:, :, 1] <= 0.002).all()
     assert (found.p_values[:, :, 0] > 0.01).all()

@@ -1,112 +1,94 @@
-"""Ablating with shared computation equals one full forward pass a head; replacements are what they say."""
+"""Ablating with shared computation equals one full forward pass a head."""
 
 import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.measure.ablation import (
-    Answer,
-    ablate_heads,
-    all_heads,
-    first_answer,
-    logit_difference_of,
-    loss_of,
-    position_classes,
-    replacements,
-)
-from analyses.head_specialization.measure.replay import Replay, hooked_effect
-from interp.errors import InputError
+from analyses.head_specialization import HeadSettings, heads
+from analyses.head_specialization.measure.ablation import ablate_heads, all_heads, label_difference, loss
+from analyses.head_specialization.present.section import present as section
 from interp.hooks.names import HeadId
+from interp.patching.partial_forward import record_pass
+from interp.patching.replacements import draw_donors, replacements
+from interp.text.batch import collate
 from tests.support.models import random_batch
+from tests.support.plain_ablation import label_leads, logits_with, prompt_losses
 
 pytestmark = pytest.mark.slow
 
+ROWS = torch.tensor([3, 11, 0])
+
 
 @pytest.fixture
-def replay(tiny_model):
-    return Replay(tiny_model, random_batch(tiny_model))
+def full(tiny_model):
+    return record_pass(tiny_model, random_batch(tiny_model, same_prefix=True), "*.hook_z")
 
 
 @pytest.mark.parametrize("ablation", ["zero", "mean", "resample"])
-@pytest.mark.parametrize("metric", ["loss", "logit difference"])
-def test_every_ablation_equals_a_full_forward_pass(replay, ablation, metric):
-    model, batch = replay.model, replay.batch
-    answer = Answer(torch.tensor([3, 11, 0]), torch.tensor([5, 9, 17]), torch.tensor([6, 30, 12]))
-    read = loss_of(model, batch) if metric == "loss" else logit_difference_of(model, answer)
-    found = ablate_heads(replay, read, ablation, draws=1, seed=4)
-    assert len(found.heads) == (model.cfg.n_encoder_layers + 2 * model.cfg.n_decoder_layers) * model.cfg.n_heads
-    for index, head in list(enumerate(found.heads))[::4]:
-        mask = batch.source_mask if head.kind == "encoder" else batch.target_mask
-        stand_in = replacements(replay.z(head.kind, head.layer), position_classes(mask), ablation, 1, 4)[0]
-        expected = hooked_effect(model, batch, head, stand_in[:, :, head.head], read)
-        np.testing.assert_allclose(found.ablated[index], expected.numpy(), rtol=1e-5, atol=2e-6, err_msg=str(head))
+@pytest.mark.parametrize("metric", ["loss", "label difference"])
+def test_every_ablation_equals_a_full_forward_pass(full, ablation, metric):
+    model, batch = full.model, full.batch
+    outcome = loss(full) if metric == "loss" else label_difference(model, batch, ROWS)
+    found = ablate_heads(full, outcome, ablation, draws=1, seed=4)
+    clean, donors = model(batch), [draw_donors(batch, batch, 4)]
+    heads = all_heads(model)
+    assert len(found) == (model.cfg.n_encoder_layers + 2 * model.cfg.n_decoder_layers) * model.cfg.n_decoder_heads
+    for index, head in list(enumerate(heads))[::4]:
+        name = head.hook_name("z")
+        z = replacements(ablation, name, full.cache[name], batch, donors)[0, :, :, head.head]
+        logits = [logits_with(model, batch, head, z), clean]
+        if metric == "loss":
+            after, before = (prompt_losses(one, batch) for one in logits)
+        else:
+            after, before = (label_leads(one, clean, batch, ROWS) for one in logits)
+        torch.testing.assert_close(outcome.before, before, rtol=1e-5, atol=5e-6)
+        np.testing.assert_allclose(found[index], (after - before).numpy(), rtol=1e-5, atol=5e-6, err_msg=str(head))
 
 
-def test_a_read_out_of_the_first_rows_does_not_run_the_others(replay):
-    answer = Answer(torch.tensor([1, 0, 2]), torch.tensor([5, 9, 17]), torch.tensor([6, 30, 12]))
-    read = logit_difference_of(replay.model, answer)
-    assert read.rows == 3
+def test_draws_are_averaged(full):
+    outcome, some = loss(full), [HeadId("cross", 0, 3), HeadId("encoder", 1, 0)]
+    both = ablate_heads(full, outcome, "resample", some, draws=2, seed=7)
+    each = [ablate_heads(full, outcome, "resample", some, draws=1, seed=seed) for seed in (7, 8)]
+    np.testing.assert_allclose(both, np.mean(each, 0), atol=1e-6)
+    assert not np.allclose(*each, atol=1e-4)
+
+
+def test_a_read_out_of_the_first_rows_does_not_run_the_others(full):
+    rows = torch.tensor([1, 0, 2])
+    outcome = label_difference(full.model, full.batch, rows)
     lengths = []
-
-    def note(module, inputs, output):
-        lengths.append(output.shape[1])
-
-    handle = replay.model.module("decoder.ln_final").register_forward_hook(note)
+    sublayer = full.model.module("decoder.0.hook_resid_mid_cross")
+    handle = sublayer.register_forward_pre_hook(lambda module, inputs: lengths.append(inputs[0].shape[1]))
     try:
-        found = ablate_heads(replay, read, "mean", heads=[HeadId("decoder", 0, 1), HeadId("encoder", 0, 1)])
+        ablate_heads(full, outcome, "mean", [HeadId("decoder", 0, 1)])
+        ablate_heads(full, outcome, "mean", [HeadId("encoder", 0, 1)])
     finally:
         handle.remove()
-    assert set(lengths) == {3}
-    stand_in = replacements(replay.z("decoder", 0), position_classes(replay.batch.target_mask), "mean", 1, 0)[0]
-    expected = hooked_effect(replay.model, replay.batch, HeadId("decoder", 0, 1), stand_in[:, :, 1], read)
-    np.testing.assert_allclose(found.ablated[0], expected.numpy(), rtol=1e-5, atol=2e-6)
+    assert set(lengths) <= {3}
+    assert len(lengths) >= full.model.cfg.n_decoder_layers - 1
 
 
-def test_the_clean_read_outs_are_those_of_the_host(replay):
-    model, batch = replay.model, replay.batch
-    for prompt in range(len(batch)):
-        single = batch.select(prompt)
-        host = model.hf(**{name: single[name] for name in single.keys()}).loss  # noqa: SIM118 - a Batch is no dict
-        assert float(replay.clean(loss_of(model, batch))[prompt]) == pytest.approx(float(host), rel=1e-5)
-    answer = first_answer(replay)
-    logits = replay.logits[:, 0]
-    expected = logits.gather(1, answer.tokens[:, None]) - logits.gather(1, answer.foils[:, None])
-    found = replay.clean(logit_difference_of(model, answer))
-    torch.testing.assert_close(found, expected[:, 0], rtol=1e-4, atol=1e-5)
-    assert (answer.tokens != answer.foils).all()
-
-
-def test_replacing_a_head_by_itself_changes_nothing(replay):
-    read = loss_of(replay.model, replay.batch)
-    for head in (HeadId("encoder", 0, 1), HeadId("decoder", 0, 2), HeadId("cross", 0, 4)):
-        z = replay.z(head.kind, head.layer)[:, :, head.head]
-        torch.testing.assert_close(replay.with_head(head, z, read), replay.clean(read), rtol=1e-6, atol=1e-6)
+def test_a_prompt_alone_with_its_task_has_no_effect_of_mean_and_resample(tiny_t5):
+    batch = random_batch(tiny_t5, (9, 8, 7, 9), (5, 6, 4, 5), same_prefix=True)
+    other = random_batch(tiny_t5, (6,), (5,), seed=3)
+    batch = collate(
+        [*batch.source_texts, *other.source_texts],
+        [*batch.target_texts, *other.target_texts],
+        tiny_t5.cfg,
+        tiny_t5.decoder_inputs,
+        "given",
+    )
+    full = record_pass(tiny_t5, batch, "*.hook_z")
+    for ablation, missing in (("zero", []), ("mean", [4]), ("resample", [4])):
+        found = ablate_heads(full, loss(full), ablation)
+        assert np.isnan(found).any(0).nonzero()[0].tolist() == missing, ablation
+        assert np.isnan(found).all(0).nonzero()[0].tolist() == missing, ablation
 
 
 def test_recording_leaves_no_hook_behind(tiny_t5, tiny_batch):
     before = sum(len(module._forward_pre_hooks) for module in tiny_t5.hf.modules())
-    Replay(tiny_t5, tiny_batch)
+    record_pass(tiny_t5, tiny_batch, ())
     assert sum(len(module._forward_pre_hooks) for module in tiny_t5.hf.modules()) == before
-
-
-def test_means_are_taken_within_the_class_of_position_and_never_over_padding():
-    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]).bool()
-    classes = position_classes(mask)
-    assert classes.tolist() == [[0, 1, 1, 2], [0, 1, 2, -1]]
-    z = torch.tensor([[1.0, 2.0, 4.0, 8.0], [3.0, 6.0, 10.0, 1000.0]])[:, :, None, None]
-    (mean,) = replacements(z, classes, "mean", 1, 0)
-    assert mean[0, :, 0, 0].tolist() == [2.0, 4.0, 4.0, 9.0]
-    assert mean[1, :3, 0, 0].tolist() == [2.0, 4.0, 9.0]
-
-
-def test_resampling_takes_the_same_class_from_another_prompt():
-    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
-    z = torch.arange(10.0).reshape(2, 5)[:, :, None, None]
-    (drawn,) = replacements(z, position_classes(mask), "resample", 1, 0)
-    assert drawn[0, :, 0, 0].tolist() == [5.0, 6.0, 6.0, 6.0, 7.0]
-    assert drawn[1, :3, 0, 0].tolist() == [0.0, 2.0, 4.0]
-    with pytest.raises(InputError, match="needs at least two prompts in the batch; got one"):
-        replacements(z[:1], position_classes(mask[:1]), "resample", 1, 0)
 
 
 def test_heads_are_listed_by_kind_and_layer(tiny_t5):
@@ -114,3 +96,19 @@ def test_heads_are_listed_by_kind_and_layer(tiny_t5):
     assert labels[:2] == ["EL0H0", "EL0H1"]
     assert labels[10] == "DL0H0"
     assert labels[-1] == "XL2H4"
+
+
+def test_the_findings_count_prompts_that_mean_and_resample_leave_out(tiny_t5):
+    settings = HeadSettings(
+        resamples=100, samples=4, importance=("gradient", "zero", "mean"), nulls=(), copying="none", similarity="none"
+    )
+    together = random_batch(tiny_t5, same_prefix=True)
+    first, *_ = random_batch(tiny_t5, (8,), (6,), seed=9).source_texts
+    sources = [*together.source_texts, first]
+    targets = [*together.target_texts, together.target_texts[0]]
+    batch = collate(sources, targets, tiny_t5.cfg, tiny_t5.decoder_inputs, "given")
+    found = heads(tiny_t5, batch, settings, twins=1)
+    text = " ".join(importance for importance in section(found).findings if "matters most" in importance)
+    assert "1 of 4 prompts share their task prefix with no other sentence of their batch" in text
+    assert np.isfinite(found.metric("cross", "mean ablation, change of loss").point).all()
+    assert "share their task prefix" not in " ".join(section(heads(tiny_t5, together, settings, twins=1)).findings)

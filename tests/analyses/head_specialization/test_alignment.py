@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.measure.links import WordGrid, as_pairs, counts, diagonal_links, gold_links
+from analyses.head_specialization.measure.links import (
+    WordGrid,
+    as_pairs,
+    counts,
+    diagonal_links,
+    gold_links,
+    links_by_source,
+)
 from interp.errors import InputError
+from interp.prompts import Prompt
 from interp.text.batch import collate
 from tests.support.planted_heads import PREFIX_IDS, PUNCTUATION_ID, QUICK, WORDS, atlas, garden, roles, text
 
@@ -18,6 +26,13 @@ def test_links_are_read_with_sure_and_possible_ones():
     assert links.possible == {(0, 0), (3, 1), (1, 2)}
     with pytest.raises(InputError, match="'1:2' is no word link; write 0-2"):
         gold_links("0-0 1:2")
+
+
+def test_gold_links_are_of_a_source_and_equal_sources_may_not_differ():
+    prompts = [Prompt(str(number), source) for number, source in enumerate(["A dog.", "A cat.", "A dog."], 1)]
+    assert links_by_source(prompts, "0-0\n\n0-0\n") == {"A dog.": "0-0"}
+    with pytest.raises(InputError, match="Prompt 3 has the source of another one and other gold links"):
+        links_by_source(prompts, "0-0\n\n0-1\n")
     with pytest.raises(InputError, match="hold no sure link"):
         gold_links("0p0")
 

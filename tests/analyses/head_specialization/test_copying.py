@@ -7,7 +7,7 @@ import torch
 
 from analyses.head_specialization.measure.copy_hits import copy_hits, examine_copying
 from analyses.head_specialization.measure.copying import CopyScores, copy_scores
-from interp.model.weights import attention_weights, embedding, final_gain, unembedding
+from interp.model.weights import attention_weights, embedding, norm_gain, unembedding
 from tests.support.planted_heads import QUICK, VOCAB, garden, planted_batch, planted_roles
 
 pytestmark = pytest.mark.slow
@@ -35,8 +35,8 @@ def test_the_small_matrix_has_the_eigenvalues_of_the_full_circuit(tiny_t5):
     layer, head = 1, 3
     weights = attention_weights(tiny_t5, "cross", layer)
     table = embedding(tiny_t5) - embedding(tiny_t5).mean(0)
-    reads = table * final_gain(tiny_t5, "encoder") @ weights.W_V[head]
-    full = reads @ weights.W_O[head] @ (unembedding(tiny_t5) * final_gain(tiny_t5, "decoder")).T
+    reads = table * norm_gain(tiny_t5, "encoder.ln_final") @ weights.W_V[head]
+    full = reads @ weights.W_O[head] @ (unembedding(tiny_t5) * norm_gain(tiny_t5, "decoder.ln_final")).T
     values = torch.linalg.eigvals(full.double())
     expected = float(values.real.sum() / values.abs().sum())
     assert copy_scores(tiny_t5, "cross", draws=2).score[layer, head] == pytest.approx(expected, abs=1e-3)

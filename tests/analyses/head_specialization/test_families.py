@@ -16,25 +16,20 @@ from analyses.head_specialization import (
     bias_frame,
     heads,
     position_frame,
-    present,
 )
-from analyses.head_specialization.measure.ablation import (
-    Answer,
-    ablate_heads,
-    logit_difference_of,
-    loss_of,
-    position_classes,
-    replacements,
-)
+from analyses.head_specialization.measure.ablation import ablate_heads, label_difference, loss
 from analyses.head_specialization.measure.nulls import permuted_model
-from analyses.head_specialization.measure.replay import Replay, hooked_effect
+from analyses.head_specialization.present.section import present
 from interp.axes import ATTENTION_KINDS
 from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.partial_forward import record_pass
+from interp.patching.replacements import draw_donors, replacements
 from interp.text.batch import Batch, collate
 from interp.text.words import PREFIX
 from tests.support.models import BART_FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.plain_ablation import label_leads, logits_with, prompt_losses
 from tests.support.tokenizers import byte_pair_tokenizer
 
 pytestmark = pytest.mark.slow
@@ -104,7 +99,7 @@ def test_the_section_renders_and_says_what_is_not_defined(
     assert any("Values have biases" in limit for limit in section.limits)
     assert not any("share one position bias" in limit for limit in section.limits)
     assert atlas.heads == 2 * 5 + 2 * 3 * 10
-    figures = {block.name for block in section.blocks if hasattr(block, "drawing")}
+    figures = {block.name for block in section.blocks if hasattr(block, "chart")}
     assert "heads-entropy" in figures
     assert not any("bias" in figure or "position" in figure for figure in figures)
     for kind in ATTENTION_KINDS:
@@ -119,48 +114,28 @@ def test_the_section_renders_and_says_what_is_not_defined(
 
 
 @pytest.mark.parametrize("name", BART_FAMILIES)
-@pytest.mark.parametrize("metric", ["loss", "logit difference"])
+@pytest.mark.parametrize("metric", ["loss", "label difference"])
 def test_every_ablation_equals_a_full_forward_pass(name: str, metric: str) -> None:
-    model = tiny(name)
-    batch = random_batch(model)
-    answer = Answer(torch.tensor([3, 11, 0]), torch.tensor([5, 9, 17]), torch.tensor([6, 30, 12]))
-    read = loss_of(model, batch) if metric == "loss" else logit_difference_of(model, answer)
+    model, rows = tiny(name), torch.tensor([3, 11, 0])
+    batch = random_batch(model, same_prefix=True)
+    full = record_pass(model, batch, "*.hook_z")
+    outcome = loss(full) if metric == "loss" else label_difference(model, batch, rows)
     chosen = [HeadId("encoder", 0, 4), HeadId("encoder", 1, 0), HeadId("decoder", 0, 9), HeadId("decoder", 2, 3)]
     chosen += [HeadId("cross", 0, 7), HeadId("cross", 1, 2)]
-    replay = Replay(model, batch)
+    clean, donors = model(batch), [draw_donors(batch, batch, 4)]
     for ablation in ("zero", "mean", "resample"):
-        found = ablate_heads(replay, read, ablation, heads=chosen, draws=1, seed=4)
+        found = ablate_heads(full, outcome, ablation, heads=chosen, draws=1, seed=4)
         for index, head in enumerate(chosen):
-            mask = batch.source_mask if head.kind == "encoder" else batch.target_mask
-            stand_in = replacements(replay.z(head.kind, head.layer), position_classes(mask), ablation, 1, 4)[0]
-            expected = hooked_effect(model, batch, head, stand_in[:, :, head.head], read)
-            np.testing.assert_allclose(found.ablated[index], expected.numpy(), rtol=1e-5, atol=5e-6, err_msg=str(head))
-        assert np.abs(found.effect).max() > 1e-3
-
-
-@pytest.mark.parametrize("name", BART_FAMILIES)
-def test_the_clean_read_outs_are_those_of_the_host(name: str) -> None:
-    model = tiny(name)
-    batch = random_batch(model)
-    replay = Replay(model, batch)
-    reference = tiny_hf(name)
-    with torch.no_grad():
-        logits = reference(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            decoder_input_ids=batch.decoder_input_ids,
-            decoder_attention_mask=batch.decoder_attention_mask,
-        ).logits
-    losses = replay.clean(loss_of(model, batch))
-    answer = Answer(torch.tensor([3, 11, 0]), torch.tensor([5, 9, 17]), torch.tensor([6, 30, 12]))
-    differences = replay.clean(logit_difference_of(model, answer))
-    for prompt in range(len(batch)):
-        rows = batch.target_mask[prompt]
-        expected = torch.nn.functional.cross_entropy(logits[prompt][rows], batch.labels[prompt][rows])
-        assert float(losses[prompt]) == pytest.approx(float(expected), rel=1e-5)
-        row = logits[prompt, int(answer.rows[prompt])]
-        expected = row[answer.tokens[prompt]] - row[answer.foils[prompt]]
-        assert float(differences[prompt]) == pytest.approx(float(expected), rel=1e-4, abs=1e-5)
+            hook = head.hook_name("z")
+            z = replacements(ablation, hook, full.cache[hook], batch, donors)[0, :, :, head.head]
+            logits = [logits_with(model, batch, head, z), clean]
+            if metric == "loss":
+                after, before = (prompt_losses(one, batch) for one in logits)
+            else:
+                after, before = (label_leads(one, clean, batch, rows) for one in logits)
+            torch.testing.assert_close(outcome.before, before, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(found[index], (after - before).numpy(), rtol=1e-5, atol=1e-5, err_msg=str(head))
+        assert np.abs(found).max() > 1e-3
 
 
 def planted() -> HookedEncoderDecoder:

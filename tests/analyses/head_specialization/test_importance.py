@@ -4,30 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.head_specialization.measure.ablation import loss_of
+from analyses.head_specialization.measure.ablation import loss
 from analyses.head_specialization.measure.importance import (
     agreement,
     by_kind,
     gradient_importance,
-    layer_normalised,
     without_bias,
 )
-from analyses.head_specialization.measure.replay import Replay
 from analyses.head_specialization.measure.similarity import head_distances, head_map
 from interp.attention_metrics import jensen_shannon
 from interp.hooks.names import HeadId, attention_path
+from interp.patching.partial_forward import record_pass
 from tests.support.models import random_batch
+from tests.support.plain_ablation import prompt_losses
 from tests.support.planted_heads import QUICK, garden, observed, planted_batch
 
 pytestmark = pytest.mark.slow
-
-
-def prompt_losses(model, batch):
-    logits = model(batch)
-    losses = torch.nn.functional.cross_entropy(
-        logits.transpose(1, 2), batch.labels, ignore_index=-100, reduction="none"
-    )
-    return losses.sum(-1) / batch.target_mask.sum(-1)
 
 
 def test_the_gradient_score_is_the_derivative_of_a_gate_on_the_head(tiny_model):
@@ -43,16 +35,11 @@ def test_the_gradient_score_is_the_derivative_of_a_gate_on_the_head(tiny_model):
                 return edited
 
             with torch.no_grad(), tiny_model.hooks([(head.hook_name("z"), scale)]):
-                return prompt_losses(tiny_model, batch)
+                return prompt_losses(tiny_model(batch), batch)
 
         slope = (gated(1 + step) - gated(1 - step)).abs() / (2 * step)
         found = scores[head.kind][:, head.layer, head.head]
         np.testing.assert_allclose(found, slope.numpy(), rtol=0.05, atol=2e-4, err_msg=str(head))
-
-
-def test_scores_of_a_layer_have_length_one_after_normalising():
-    scores = np.array([[3.0, 4.0], [0.0, 0.0]])
-    np.testing.assert_allclose(layer_normalised(scores), [[0.6, 0.8], [0.0, 0.0]])
 
 
 def test_values_of_all_heads_are_taken_apart_by_kind(tiny_t5):
@@ -88,10 +75,10 @@ def test_importance_reaches_the_observations_when_it_is_asked_for():
 
 def test_without_its_bias_a_head_does_what_its_content_scores_say(tiny_model):
     batch = random_batch(tiny_model)
-    replay = Replay(tiny_model, batch)
-    found = by_kind(tiny_model, without_bias(replay, loss_of(tiny_model, batch)))
+    full = record_pass(tiny_model, batch, "*.hook_z")
+    found = by_kind(tiny_model, without_bias(full, loss(full)))
     assert np.isnan(found["cross"]).all()
-    clean = prompt_losses(tiny_model, batch)
+    clean = prompt_losses(tiny_model(batch), batch)
     for head in (HeadId("encoder", 0, 2), HeadId("decoder", 0, 1)):
         path = attention_path(head.kind, head.layer)
         with torch.no_grad():
@@ -105,7 +92,7 @@ def test_without_its_bias_a_head_does_what_its_content_scores_say(tiny_model):
             return edited
 
         with torch.no_grad(), tiny_model.hooks([(f"{path}.hook_attn_scores", flatten)]):
-            expected = prompt_losses(tiny_model, batch) - clean
+            expected = prompt_losses(tiny_model(batch), batch) - clean
         got = found[head.kind][:, head.layer, head.head]
         np.testing.assert_allclose(got, expected.numpy(), atol=2e-5, err_msg=str(head))
 

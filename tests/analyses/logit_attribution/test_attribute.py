@@ -1,6 +1,5 @@
 """One prediction explained, as the command line gives it."""
 
-from html import escape
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,10 @@ from typer.testing import CliRunner
 import interp
 from analyses.cli import app
 from analyses.logit_attribution.attribute import explain, explanation_section, inexact
-from analyses.logit_attribution.coloured import signed
-from analyses.logit_attribution.wording import number
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import Report, Sketch, render
+from interp.report import Card, Report, TokenStrip, render
+from interp.report.numbers import number
 from tests.support.models import BART_FAMILIES, tiny_hf
 
 pytestmark = pytest.mark.slow
@@ -97,9 +95,10 @@ def test_its_page_renders(bundled: HookedEncoderDecoder) -> None:
     assert "'▁Die' leads '▁Der' by" in section.findings[0]
     files = render(Report("t", "q", section.findings, "interp attribute", (section,), ()))
     assert {"tables/attribution-components.csv", "tables/attribution-sources.csv"} <= set(files)
-    sentence = next(block for block in section.blocks if isinstance(block, Sketch))
-    for piece, value in zip(found.sources["source token"], found.sources["contribution"], strict=True):
-        assert f"<bdi>{escape(piece.replace('▁', '·'))}</bdi><br><small>{signed(value)}</small>" in sentence.html
+    card = next(block for block in section.blocks if isinstance(block, Card))
+    (strip,) = [part for part in card.parts if isinstance(part, TokenStrip)]
+    assert list(strip.pieces) == list(found.sources["source token"])
+    assert list(strip.values) == list(found.sources["contribution"])
 
 
 def test_half_precision_is_flagged_with_its_gap(bundled: HookedEncoderDecoder) -> None:

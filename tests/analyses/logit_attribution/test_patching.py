@@ -1,33 +1,30 @@
 """Patching, neurons and single prompts in the report: the library's numbers, controls beside them, text that stays text."""
 
-from dataclasses import replace
-from html import unescape
-
 import numpy as np
 import pytest
 import torch
 
 from analyses.core.contract import Arrays, Example
 from analyses.logit_attribution import illustrate
-from analyses.logit_attribution.coloured import coloured_sentence, signed
-from analyses.logit_attribution.exchange import NoPatching, Patching, patch, patching, spread
-from analyses.logit_attribution.exchange_blocks import (
+from analyses.logit_attribution.activation_patching import NoPatching, Patching, patch, patching, spread
+from analyses.logit_attribution.activation_patching_blocks import (
     patching_blocks,
     patching_findings,
     patching_frame,
     patching_pages,
 )
-from analyses.logit_attribution.memories import neurons, read_neurons
-from analyses.logit_attribution.memory_blocks import neuron_findings, neuron_frame
-from analyses.logit_attribution.portrait import portray
+from analyses.logit_attribution.neuron_blocks import neuron_findings, neuron_frame
+from analyses.logit_attribution.neurons import neurons, read_neurons
+from analyses.logit_attribution.prompt_page import prompt_blocks
 from analyses.logit_attribution.settings import AttributionSettings
-from analyses.logit_attribution.wording import number
+from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
-from interp.attribution.source_attribution import neuron_contributions
+from interp.attribution.neurons import neuron_contributions
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.activation_patching import patch_sites, sites
 from interp.patching.minimal_pairs import bundled_pairs, pair_batch
-from interp.report import Figure, Paragraph, Report, Section, Sketch, Table, readable_ink, render, tint
+from interp.report import Card, Figure, Paragraph, SmallTable, Table, TokenStrip
+from interp.report.numbers import number
 from interp.text.batch import Batch
 from tests.support.attribution_runs import one_pass
 from tests.support.models import random_batch, tiny
@@ -111,7 +108,8 @@ def test_neurons_are_chosen_on_one_half_and_measured_on_the_other() -> None:
     assert read["neurons.place"][0].tolist() == [2, 7]
     logits, cache = model.run_with_cache(batch)
     tokens = label_tokens(batch)
-    direction = logit_difference(model, logits, tokens, runner_up(logits, tokens)).frozen(cache)
+    readout = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+    direction = sublayer_directions(model, cache, readout)["decoder.2.mlp"]
     values = neuron_contributions(model, cache, 2, direction)[..., 7]
     means = [float(values[prompt, :length].mean()) for prompt, length in ((1, 17), (3, 15))]
     np.testing.assert_allclose(read["neurons.contribution"][:, 0], means, rtol=1e-4)
@@ -136,33 +134,18 @@ def example(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> Example:
 
 
 def test_a_prompt_shows_every_answer_with_numbers_that_add_up(example: Example) -> None:
-    intro, sentences, table = portray(example)
+    intro, sentences, components = prompt_blocks(example)
     assert isinstance(intro, Paragraph)
-    assert isinstance(sentences, Sketch)
-    assert isinstance(table, Sketch)
-    by_source = example.arrays["sources"].sum((0, 1))
-    for value in by_source.ravel():
-        assert f"<small>{signed(float(value))}</small>" in sentences.html
-    assert sentences.html.count("<bdi>") == (len(example.source_pieces) + 2) * len(example.label_pieces)
-    row = table.html.split("<tr>")[2]
-    cells = [unescape(cell.split("</td>")[0]) for cell in row.split("<td>")[1:]]
+    assert isinstance(sentences, Card)
+    assert isinstance(components, Card)
+    strips = [part for part in sentences.parts if isinstance(part, TokenStrip)]
+    np.testing.assert_array_equal([strip.values for strip in strips], example.arrays["sources"].sum((0, 1)))
+    assert {tuple(strip.pieces) for strip in strips} == {example.source_pieces}
+    assert len({strip.strongest for strip in strips}) == 1
+    (table,) = components.parts
+    assert isinstance(table, SmallTable)
+    cells = [str(cell) for cell in table.rows[0][1:]]
+    cells = [cell.replace("−", "-") for cell in cells]
     assert float(cells[-1]) == pytest.approx(float(example.arrays["value"][0]), abs=0.011)
     parts = [float(cell.split()[-1]) for cell in cells[:-1]]
     assert sum(parts) == pytest.approx(float(cells[-1]), abs=0.05)
-
-
-def test_hostile_pieces_stay_text(example: Example) -> None:
-    hostile = replace(example, source_pieces=("<script>alert(1)</script>", "\u202e", *example.source_pieces[2:]))
-    blocks = portray(hostile)
-    section = Section("s", "t", "q", ("f",), blocks, ("l",))
-    page = render(Report("t", "q", ("f",), "c", (section,), (("a", "b"),)))["index.html"].decode()
-    assert "<script>alert" not in page
-    assert "\u202e" not in page
-    assert "[U+202E]" in page
-
-
-def test_colours_are_centred_at_zero_and_readable() -> None:
-    markup = coloured_sentence(("a", "b", "c"), np.array([2.0, 0.0, -1.0]), 2.0)
-    for colour, text in ((tint("purple", 1.0), "+2.00"), ("#f4f6f7", "0.00"), (tint("orange", 0.5), "-1.00")):
-        token = next(part for part in markup.split("<span") if f"<small>{text}</small>" in part)
-        assert f"background:{colour};color:{readable_ink(colour)}" in token

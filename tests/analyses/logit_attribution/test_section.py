@@ -8,15 +8,15 @@ import pytest
 from analyses.logit_attribution import LogitAttribution, illustrate, observe, present
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
-from analyses.logit_attribution.wording import number
-from interp.attribution.residual_stream import component_labels
+from interp.attribution.components import components_of
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.report import Figure, Report, Table, render
+from interp.report.numbers import number
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES, EOS, PAD
-from tests.support.attribution_runs import analysed, one_pass
+from tests.support.attribution_runs import analyzed, one_pass
 from tests.support.models import random_batch, tiny
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,7 @@ LENGTHS = ((15, 12, 19, 13, 14, 16), (13, 17, 12, 15, 14, 16))
 def random_result() -> LogitAttribution:
     model = tiny("v1.1")
     batches = [random_batch(model, *LENGTHS), random_batch(model, *LENGTHS, seed=1)]
-    return analysed(model, batches, [tiny("v1.1", seed=seed) for seed in (1, 2, 3)])
+    return analyzed(model, batches, [tiny("v1.1", seed=seed) for seed in (1, 2, 3)])
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,14 @@ def planted_result() -> LogitAttribution:
         weight.zero_()
         if layer == 1:
             weight[:, 8:12] = 3 * kept
-    return analysed(model, [random_batch(model, *LENGTHS)], [tiny("t5", seed=seed) for seed in (1, 2)])
+    return analyzed(model, [random_batch(model, *LENGTHS)], [tiny("t5", seed=seed) for seed in (1, 2)])
 
 
 def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) -> None:
     batch = random_batch(tiny_model)
     arrays = observe(one_pass(tiny_model, batch))
     cfg = tiny_model.cfg
-    assert arrays["difference.components"].shape == (3, 1 + cfg.n_decoder_layers * (2 * cfg.n_heads + 1))
+    assert arrays["difference.components"].shape == (3, 1 + cfg.n_decoder_layers * (2 * cfg.n_decoder_heads + 1))
     assert arrays["rows"].tolist() == [13, 17, 12]
     assert arrays["tokens"][:, PAD].tolist() == [4, 7, 0]
     for name in ("difference", "label", "centred"):
@@ -59,11 +59,16 @@ def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) 
     assert arrays["difference.source_gap"].max() <= 2e-6
     assert arrays["difference.memory_gap"].max() <= 2e-6
     memory = arrays["difference.memory"]
-    assert memory.shape == (3, cfg.n_decoder_layers, cfg.n_heads, 1 + cfg.n_encoder_layers * (cfg.n_heads + 1))
+    assert memory.shape == (
+        3,
+        cfg.n_decoder_layers,
+        cfg.n_decoder_heads,
+        1 + cfg.n_encoder_layers * (cfg.n_decoder_heads + 1),
+    )
     np.testing.assert_allclose(memory.sum(-1), arrays["difference.categories"].sum(-1), atol=1e-5)
     by_head = arrays["difference.categories"]
     assert (by_head[..., PAD] == 0).all()
-    labels = component_labels(cfg.n_decoder_layers, cfg.n_heads)
+    labels = [one.label for one in components_of(cfg, "decoder")]
     last = str(HeadId("cross", cfg.n_decoder_layers - 1, 3))
     np.testing.assert_allclose(
         by_head[:, -1, 3].sum(-1), arrays["difference.components"][:, labels.index(last)], atol=1e-5
@@ -79,8 +84,8 @@ def test_label_value_is_the_mean_of_the_labels_logits(tiny_t5: HookedEncoderDeco
         assert arrays["label.value"][prompt] == pytest.approx(float(chosen.mean()), abs=1e-5)
         others = logits.scatter(-1, labels[:, None], float("-inf")).amax(-1)
         assert arrays["difference.value"][prompt] == pytest.approx(float((chosen - others).mean()), abs=1e-5)
-        centred = float((chosen - logits.mean(-1)).mean())
-        assert arrays["centred.value"][prompt] == pytest.approx(centred, abs=1e-5)
+        centered = float((chosen - logits.mean(-1)).mean())
+        assert arrays["centred.value"][prompt] == pytest.approx(centered, abs=1e-5)
         assert arrays["first_choice"][prompt] == pytest.approx(float((logits.argmax(-1) == labels).float().mean()))
 
 
@@ -110,16 +115,16 @@ def test_planted_head_is_found(planted_result: LogitAttribution) -> None:
 
 def test_nothing_passes_in_a_random_model(random_result: LogitAttribution) -> None:
     """Heads of a random model are not called writers of its labels, and the section says so."""
-    heads = [index for index, kind in enumerate(random_result.kinds) if kind in (1, 2)]
+    heads = [index for index, one in enumerate(random_result.components) if one.head is not None]
     passed = random_result.test.p_value < 0.05
-    assert not (passed & random_result.difference.outside_twins)[heads].any()
+    assert not (passed & random_result.difference.outside_controls)[heads].any()
     silenced = replace(random_result, test=replace(random_result.test, p_value=np.ones(len(random_result.components))))
     assert any("None of the 34 components" in sentence for sentence in findings(silenced))
 
 
 def test_frames_hold_every_component_with_its_control(random_result: LogitAttribution) -> None:
     frame = component_frame(random_result)
-    assert sorted(frame["component"]) == sorted(component_labels(3, 5))
+    assert sorted(frame["component"]) == sorted(one.label for one in random_result.components)
     assert frame["rank"].tolist() == list(range(1, 35))
     assert (frame["difference"].abs().diff().dropna() <= 1e-12).all()
     for name in ("difference", "label", "label against mean", "squared length"):
@@ -164,25 +169,26 @@ def test_section_renders_with_numbers_and_controls(random_result: LogitAttributi
 
 
 def test_a_gap_beyond_float32_is_flagged(random_result: LogitAttribution) -> None:
-    assert random_result.completeness.worst <= 2e-6
-    assert not any("Read contributions of that size as noise" in sentence for sentence in findings(random_result))
-    half = replace(random_result.completeness, label=np.full_like(random_result.completeness.label, 0.011))
+    assert random_result.worst_gap <= 2e-6
+    assert not any("as noise" in sentence for sentence in findings(random_result))
+    half = random_result.completeness.assign(**{"gap: label": 0.011})
     sentence = findings(replace(random_result, completeness=half))[-1]
-    assert "with a largest gap of 1e-02 of" in sentence
-    assert "Read contributions of that size as noise, or load the model with dtype float32." in sentence
+    assert "1e−02" in sentence
+    assert "as noise" in sentence
+    assert "dtype float32" in sentence
 
 
 def test_a_run_without_twins_says_so() -> None:
     model = tiny("t5")
-    result = analysed(model, [random_batch(model)], [])
+    result = analyzed(model, [random_batch(model)], [])
     section = present(result)
     assert "no untrained twins in this run" in section.findings[0]
-    assert np.isnan(result.difference.twin_mean).all()
+    assert np.isnan(result.difference.control_mean).all()
 
 
 def test_example_adds_up(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> None:
     arrays = illustrate(one_pass(tiny_t5, tiny_batch.select(1)))
-    labels = component_labels(3, 5)
+    labels = [one.label for one in components_of(tiny_t5.cfg, "decoder")]
     assert arrays["sources"].shape == (3, 5, 17, 12)
     np.testing.assert_allclose(
         arrays["sources"][2, 4].sum(-1), arrays["components"][:, labels.index("XL2H4")], atol=1e-5
@@ -190,14 +196,6 @@ def test_example_adds_up(tiny_t5: HookedEncoderDecoder, tiny_batch: Batch) -> No
     np.testing.assert_allclose(arrays["components"].sum(-1), arrays["value"], atol=1e-5)
     np.testing.assert_allclose(arrays["memory"].sum(-1), arrays["sources"].sum((0, 1)), atol=1e-5)
     assert len(arrays["runner_up"]) == 17
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.614, "0.61"), (-0.0001, "-1.0e-04"), (0.0, "0.00"), (float("nan"), "undefined"), (-3.2, "-3.20")],
-)
-def test_numbers_in_sentences(value: float, text: str) -> None:
-    assert number(value) == text
 
 
 def test_bundled_model_translates_through_content_words(bundled: HookedEncoderDecoder) -> None:
@@ -208,11 +206,11 @@ def test_bundled_model_translates_through_content_words(bundled: HookedEncoderDe
         "translate English to German: The children play in the snow in front of the house.",
         "translate English to French: A woman sells fruit and fish at a market.",
     ])
-    result = analysed(bundled, [batch], [untrained_twin(bundled, seed) for seed in (1, 2)])
-    assert result.completeness.worst <= 2e-6
+    result = analyzed(bundled, [batch], [untrained_twin(bundled, seed) for seed in (1, 2)])
+    assert result.worst_gap <= 2e-6
     assert result.value.point[0] > 1
-    assert result.value.twins.max() < 0
-    assert result.kind_sums.point[2] > 0.5 > result.kind_sums.twins[:, 2].max()
+    assert result.value.controls.max() < 0
+    assert result.kind_sums.point[2] > 0.5 > result.kind_sums.controls[:, 2].max()
     assert result.first_choice.point[0] == pytest.approx(1, abs=0.05)
     by_category = dict(zip(result.category_names, result.categories.point.sum((0, 1)), strict=True))
     assert by_category["content"] > by_category["prefix"]

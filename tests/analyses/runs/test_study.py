@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from analyses.runs.inputs import reading_order
 from analyses.runs.study import Study, analyse
@@ -13,7 +14,7 @@ from interp import prompts
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Paragraph, Table, View
-from interp.report.exhibits import exhibit
+from interp.report.notebook_blocks import display_block
 from tests.support.hostile import IMAGE, SCRIPT
 from tests.support.parsed_html import Parsed
 from tests.support.reports import BARS
@@ -90,9 +91,9 @@ def test_a_figure_and_a_table_of_one_name_are_told_apart(study: Study) -> None:
 
 def test_hostile_texts_are_shown_and_not_obeyed() -> None:
     table = Table("table", IMAGE, pd.DataFrame({SCRIPT: [SCRIPT, IMAGE], "n": [1.0, None]}))
-    parsed = Parsed(exhibit(table).html)
-    assert set(parsed.tags) <= {"figure", "figcaption", "table", "thead", "tbody", "tr", "th", "td"}
-    assert Parsed(exhibit(Paragraph(SCRIPT)).html).texts == [SCRIPT]
-    view = exhibit(View("view", IMAGE, "<p>fine</p>", "There is none.")).html
+    parsed = Parsed(display_block(table).html)
+    assert set(parsed.tags) <= {"caption", "table", "thead", "tbody", "tr", "th", "td"}
+    assert Parsed(display_block(Paragraph(SCRIPT)).html).texts == [SCRIPT]
+    view = display_block(View("view", IMAGE, Markup("<p>fine</p>"), "There is none.")).html
     assert "<img" not in view.replace("&lt;img", "")
     assert view.count("<iframe") == 1

@@ -4,18 +4,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from interp.attribution.direct_logit_attribution import decomposition_hooks
 from interp.attribution.lenses import (
     accumulated_attribution,
     decoder_lens,
     decoder_lens_texts,
+    encoder_outputs,
     lens_hooks,
     logit_lens,
-    memories,
     read_out,
     streams,
 )
 from interp.attribution.logit_readout import label_tokens, token_logit
-from interp.attribution.residual_stream import contribution_hooks, decoder_contributions
 from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import random_batch
 
@@ -23,7 +23,7 @@ from tests.support.models import random_batch
 class Run:
     def __init__(self, model: HookedEncoderDecoder) -> None:
         self.model, self.batch = model, random_batch(model)
-        hooks = (*lens_hooks(model, "encoder"), *lens_hooks(model, "decoder"), *contribution_hooks())
+        hooks = (*lens_hooks(model, "encoder"), *lens_hooks(model, "decoder"), *decomposition_hooks(model.cfg))
         self.logits, self.cache = model.run_with_cache(self.batch, hooks)
         self.tokens = label_tokens(self.batch)
         self.chosen = self.logits.gather(-1, self.tokens[..., None])[..., 0]
@@ -55,14 +55,12 @@ def test_a_second_norm_would_show(run: Run) -> None:
     assert float((read_out(run.model, normed) - run.logits).abs().max()) > 1e-2 * run.scale
 
 
-def test_accumulated_attribution_adds_up_layer_by_layer(run: Run) -> None:
+def test_accumulated_attribution_is_the_stream_read_under_the_last_norm(run: Run) -> None:
     readout = token_logit(run.model, run.logits, run.tokens)
     curve = accumulated_attribution(run.model, run.cache, readout)
-    parts = decoder_contributions(run.model, run.cache, readout.directions)
-    assert run.relative(curve[:, 0], parts.embedding) <= 1e-6
-    per_layer = parts.decoder.sum(-1) + parts.cross.sum(-1) + parts.mlp
-    for layer in range(run.model.cfg.n_decoder_layers):
-        assert run.relative(curve[:, layer + 1] - curve[:, layer], per_layer[..., layer]) <= 2e-6
+    read = readout.directions / run.cache["decoder.ln_final.hook_scale"]
+    for depth, stream in enumerate(streams(run.model, run.cache, "decoder")):
+        assert run.relative(curve[:, depth], (stream * read).sum(-1)) <= 2e-6
     assert run.relative(curve[:, -1], run.chosen) <= 2e-6
 
 
@@ -81,7 +79,7 @@ def test_decoder_lens_ends_at_the_model(run: Run) -> None:
 
 
 def test_decoder_lens_reads_the_memory_of_the_host(run: Run) -> None:
-    last = list(memories(run.model, run.cache))[-1]
+    last = list(encoder_outputs(run.model, run.cache))[-1]
     host = run.model.hf.get_encoder()(run.batch.input_ids, run.batch.attention_mask).last_hidden_state
     assert torch.equal(last, host)
 

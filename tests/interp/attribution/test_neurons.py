@@ -3,11 +3,17 @@
 import pytest
 import torch
 
+from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, token_logit
-from interp.attribution.neurons import active_share, project_values, random_projections, top_triggers, values
-from interp.attribution.source_attribution import neuron_contributions
+from interp.attribution.neurons import (
+    active_share,
+    neuron_contributions,
+    project_values,
+    random_projections,
+    top_triggers,
+    values,
+)
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import logit_directions
 from tests.support.models import random_batch, tiny
 
 
@@ -21,7 +27,7 @@ def test_values_are_what_the_layer_writes(tiny_model: HookedEncoderDecoder) -> N
 def test_projection_is_the_read_out_of_the_value(tiny_model: HookedEncoderDecoder) -> None:
     neurons = torch.tensor([3, 17])
     found = project_values(tiny_model, 0, neurons, top=4)
-    directions = logit_directions(tiny_model, torch.arange(tiny_model.cfg.d_vocab))
+    directions = tiny_model.logit_directions(torch.arange(tiny_model.cfg.d_vocab))
     logits = values(tiny_model, 0)[neurons] @ directions.t()
     assert torch.equal(found.raised[:, 0], logits.argmax(-1))
     assert torch.equal(found.lowered[:, 0], logits.argmin(-1))
@@ -34,7 +40,7 @@ def test_projection_is_the_read_out_of_the_value(tiny_model: HookedEncoderDecode
 def test_a_planted_value_names_its_token_and_stands_out_from_the_null() -> None:
     model = tiny("v1.1", d_model=48)
     # Rows of the unembedding are nearly orthogonal, so a value along one of them raises one token.
-    row = logit_directions(model, torch.tensor(30))
+    row = model.logit_directions(torch.tensor(30))
     model.module("decoder.1.mlp.hook_post").weight[:, 7] = row / row.norm() * 3  # type: ignore[index]
     neurons = torch.tensor([7])
     found = project_values(model, 1, neurons, top=3)
@@ -88,7 +94,7 @@ def test_the_most_helpful_neurons_of_the_bundled_model_name_the_answer(bundled: 
     batch = bundled.batch("translate English to German: The woman is reading a book.", "Die Frau liest ein Buch.")
     logits, cache = bundled.run_with_cache(batch, ["decoder.3.mlp.hook_post", "decoder.ln_final.hook_scale"])
     labels = label_tokens(batch)
-    read = token_logit(bundled, logits, labels).frozen(cache)
-    best = neuron_contributions(bundled, cache, 3, read)[0].topk(10).indices
+    directions = sublayer_directions(bundled, cache, token_logit(bundled, logits, labels))
+    best = neuron_contributions(bundled, cache, 3, directions["decoder.3.mlp"])[0].topk(10).indices
     hits = [bool((project_values(bundled, 3, best[row], top=20).raised == labels[0, row]).any()) for row in range(5)]
     assert sum(hits) >= 3

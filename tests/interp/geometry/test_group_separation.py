@@ -58,7 +58,7 @@ def test_effect_cohens_d_and_leave_one_out_the_long_way_round() -> None:
 def test_planted_groups_are_found() -> None:
     vectors, groups = _items(0, 20, 4.0)
     test = separation_test(cosine_matrix(vectors), groups, seed=0, permutations=999, resamples=500)
-    assert test.p_effect == test.p_silhouette == pytest.approx(1 / 1000)
+    assert test.p_values["effect"] == test.p_values["silhouette"] == pytest.approx(1 / 1000)
     assert test.observed.leave_one_out == 1.0
     assert 0 < test.low.effect < test.observed.effect < test.high.effect
     assert test.chance == pytest.approx(9 / 19)
@@ -68,7 +68,8 @@ def test_random_groups_are_found_as_seldom_as_the_level_says() -> None:
     p_values = []
     for seed in range(60):
         vectors, groups = _items(seed, 12, 0.0)
-        p_values.append(separation_test(cosine_matrix(vectors), groups, seed, permutations=199, resamples=0).p_effect)
+        test = separation_test(cosine_matrix(vectors), groups, seed, permutations=199, resamples=0)
+        p_values.append(test.p_values["effect"])
     assert np.mean(np.array(p_values) <= 0.05) <= 0.12
     assert 0.35 < np.mean(p_values) < 0.65
 

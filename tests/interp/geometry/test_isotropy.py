@@ -89,8 +89,8 @@ def test_all_but_the_top_removes_the_directions_of_largest_variance(generator: n
     vectors = generator.normal(size=(400, 6)) * [50, 1, 1, 1, 1, 1] + 3
     top = top_directions(vectors, 1)
     assert abs(top[0, 0]) > 0.999
-    centred = vectors - vectors.mean(axis=0)
-    left = without_directions(centred, top)
+    centered = vectors - vectors.mean(axis=0)
+    left = without_directions(centered, top)
     np.testing.assert_allclose(left @ top[0], 0, atol=1e-9)
     assert spectrum(left)[0] < 2
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from interp.geometry.isotropy import unit_rows
-from interp.geometry.nearest_neighbors import mutual_neighbours, nearest
+from interp.geometry.nearest_neighbors import mutual_neighbors, nearest
 
 
 def test_nearest_is_the_head_of_the_full_ranking() -> None:
@@ -40,28 +40,28 @@ def test_ties_go_to_the_earlier_row() -> None:
 
 
 @pytest.mark.parametrize("block", [7, 64, 200, 4096])
-def test_mutual_neighbours_are_those_of_the_full_matrix_whatever_the_block(block: int) -> None:
+def test_mutual_neighbors_are_those_of_the_full_matrix_whatever_the_block(block: int) -> None:
     vectors = np.random.default_rng(0).normal(size=(201, 11)) + 0.2
-    found = mutual_neighbours(vectors, 10, block)
+    found = mutual_neighbors(vectors, 10, block)
     cosines = unit_rows(vectors) @ unit_rows(vectors).T
     np.fill_diagonal(cosines, -np.inf)
     np.testing.assert_array_equal(found.rows, np.argsort(-cosines, axis=1)[:, :10])
     np.testing.assert_allclose(found.cosines, -np.sort(-cosines, axis=1)[:, :10], atol=1e-6)
 
 
-def test_mutual_neighbours_agree_with_scikit_learn() -> None:
+def test_mutual_neighbors_agree_with_scikit_learn() -> None:
     vectors = np.random.default_rng(1).normal(size=(700, 20))
     expected = NearestNeighbors(n_neighbors=6, metric="cosine").fit(vectors).kneighbors(vectors)[1][:, 1:]
-    np.testing.assert_array_equal(mutual_neighbours(vectors, 5, block=128).rows, expected)
+    np.testing.assert_array_equal(mutual_neighbors(vectors, 5, block=128).rows, expected)
 
 
-def test_copies_are_neighbours_of_each_other() -> None:
-    found = mutual_neighbours(np.ones((9, 3)), 3, block=4)
+def test_copies_are_neighbors_of_each_other() -> None:
+    found = mutual_neighbors(np.ones((9, 3)), 3, block=4)
     assert all(row not in found.rows[row] and len(set(found.rows[row])) == 3 for row in range(9))
     np.testing.assert_allclose(found.cosines, 1)
 
 
 @pytest.mark.parametrize("k", [0, 5])
-def test_more_neighbours_than_rows_are_refused(k: int) -> None:
-    with pytest.raises(ValueError, match="at most 4 neighbours"):
-        mutual_neighbours(np.eye(5), k)
+def test_more_neighbors_than_rows_are_refused(k: int) -> None:
+    with pytest.raises(ValueError, match="at most 4 neighbors"):
+        mutual_neighbors(np.eye(5), k)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from interp.axes import AXES
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import random_batch, tiny
@@ -108,6 +109,7 @@ def test_a_hook_point_knows_its_name_axes_and_layer(tiny_t5: HookedEncoderDecode
     assert points["decoder.2.cross_attn.hook_pattern"].layer() == 2
     assert points["unembed.hook_out"].layer() is None
     assert repr(points["unembed.hook_out"]) == "HookPoint('unembed.hook_out', [batch pos vocab])"
+    assert {axis for point in points.values() for axis in point.axes} <= set(AXES)
 
 
 def test_two_models_do_not_share_hook_points() -> None:

@@ -46,7 +46,7 @@ def test_select_takes_one_prompt_and_leaves_what_the_batch_shares(tiny_t5: Hooke
 
 def test_stack_puts_layers_in_front(tiny_t5: HookedEncoderDecoder) -> None:
     _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5))
-    stacked = cache.stack("pattern", "cross_attn", range(3))
+    stacked = cache.stack_activation("pattern", "cross_attn")
     assert stacked.shape == (3, 3, 5, 17, 19)
     assert torch.equal(stacked[2], cache["decoder.2.cross_attn.hook_pattern"])
 

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from interp.attribution.residual_stream import component_labels, decoder_contributions
+from interp.attribution.components import components_of
+from interp.attribution.direct_logit_attribution import decompose
+from interp.attribution.logit_readout import token_logit
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import logit_directions
 from interp.text.token_sets import answer, last
 from tests.support.models import random_batch
 
@@ -39,7 +40,7 @@ def test_head_results_and_the_remainder_are_the_stream(tiny_model: HookedEncoder
     heads = cache.stack_head_results(stack, incl_remainder=True)
     torch.testing.assert_close(heads.sum(), cache.accumulated_resid(stack).values[-1], atol=5e-6, rtol=1e-5)
     if stack == "decoder":
-        heads_only = [label for label in component_labels(tiny_model.cfg.n_decoder_layers, 5) if "H" in label]
+        heads_only = [one.label for one in components_of(tiny_model.cfg, "decoder") if one.head is not None]
         assert list(heads.labels) == [*heads_only, "remainder"]
     index = heads.labels.index("EL0H3" if stack == "encoder" else "XL0H3")
     place = "encoder" if stack == "encoder" else "cross_attn"
@@ -58,11 +59,11 @@ def test_logit_attributions_sum_to_the_logit(tiny_model: HookedEncoderDecoder) -
 
 def test_attributions_of_heads_equal_those_without_forming_results(tiny_t5: HookedEncoderDecoder) -> None:
     batch = random_batch(tiny_t5)
-    _, cache = tiny_t5.run_with_cache(batch)
+    logits, cache = tiny_t5.run_with_cache(batch)
     heads = cache.stack_head_results("decoder")
     by_stack = cache.logit_attrs(heads, batch.labels)
-    by_z = decoder_contributions(tiny_t5, cache, logit_directions(tiny_t5, batch.labels.clamp_min(0)))
-    torch.testing.assert_close(by_stack[heads.labels.index("XL2H4")], by_z.cross[..., 2, 4], atol=2e-6, rtol=1e-5)
+    by_z = decompose(tiny_t5, cache, token_logit(tiny_t5, logits, batch.labels.clamp_min(0)))
+    torch.testing.assert_close(by_stack[heads.labels.index("XL2H4")], by_z.of("XL2H4"), atol=2e-6, rtol=1e-5)
 
 
 def test_what_makes_no_sense_is_refused(tiny_t5: HookedEncoderDecoder) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, embedding, final_gain, logit_directions, position_bias, unembedding
+from interp.model.weights import attention_weights, embedding, norm_gain, position_bias, unembedding
 from tests.support.models import random_batch, tiny
 from tests.support.oracle import bucket
 
@@ -22,7 +22,9 @@ def test_attention_weights_reproduce_queries_keys_values_and_results(
     norm = {"encoder": "encoder.0.ln1", "decoder": "decoder.0.ln1", "cross": "decoder.0.ln2"}[kind]
     reader = cache[f"{norm}.hook_normalized"] * tiny_model.module(norm).weight
     memory = (
-        cache["encoder.ln_final.hook_normalized"] * final_gain(tiny_model, "encoder") if kind == "cross" else reader
+        cache["encoder.ln_final.hook_normalized"] * norm_gain(tiny_model, "encoder.ln_final")
+        if kind == "cross"
+        else reader
     )
     for matrix, states, leaf in ((weights.W_Q, reader, "q"), (weights.W_K, memory, "k"), (weights.W_V, memory, "v")):
         got = torch.einsum("bpd,hdk->bphk", states, matrix)
@@ -40,7 +42,7 @@ def test_weights_are_views_of_the_parameters_of_the_host(tiny_t5: HookedEncoderD
 
 def test_logit_directions_read_the_logits_off_the_final_stream(tiny_model: HookedEncoderDecoder) -> None:
     logits, cache = tiny_model.run_with_cache(random_batch(tiny_model))
-    directions = logit_directions(tiny_model, torch.arange(tiny_model.cfg.d_vocab))
+    directions = tiny_model.logit_directions(torch.arange(tiny_model.cfg.d_vocab))
     got = cache["decoder.ln_final.hook_normalized"] @ directions.T
     assert (got - logits).abs().max() < 2e-6 * logits.abs().max()
 

@@ -60,7 +60,8 @@ def test_the_whole_encoder_stream_at_any_layer_restores_everything(
 
 
 @pytest.mark.parametrize(
-    "name", ["encoder.hook_embed", "encoder.ln_final.hook_normalized", "encoder.0.hook_resid_pre", "encoder.1.hook_mlp_out"]
+    "name",
+    ["encoder.hook_embed", "encoder.ln_final.hook_normalized", "encoder.0.hook_resid_pre", "encoder.1.hook_mlp_out"],
 )
 def test_whole_activations_at_any_hook_point_are_a_run_each(name: str) -> None:
     """In and outside the layers; what the whole encoder hands on restores everything."""
@@ -95,7 +96,9 @@ def test_patching_a_run_into_itself_changes_nothing(tiny_model: HookedEncoderDec
 def test_runs_are_those_of_the_model(tiny_model: HookedEncoderDecoder, pairs: PairBatch) -> None:
     effects = patch_sites(tiny_model, pairs, [Site("decoder.0.attn.hook_z")])
     assert torch.allclose(effects.clean, pairs.difference_of_logits(tiny_model, tiny_model(pairs.clean)), atol=1e-5)
-    assert torch.allclose(effects.corrupted, pairs.difference_of_logits(tiny_model, tiny_model(pairs.corrupted)), atol=1e-5)
+    assert torch.allclose(
+        effects.corrupted, pairs.difference_of_logits(tiny_model, tiny_model(pairs.corrupted)), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from interp.attribution.residual_stream import decoder_contributions
+from interp.attribution.direct_logit_attribution import decompose
+from interp.attribution.logit_readout import token_logit
 from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import logit_directions
-from interp.patching.interventions import knock_out, mean, patch, reference_means, resample, zero
+from interp.patching.interventions import knock_out, patch, zero
 from interp.text.batch import Batch, collate
-from interp.text.token_sets import classes, every, first, last
+from interp.text.token_sets import every, first, last
 from tests.support.models import random_batch
 
 HEADS = ["EL1H2", "DL0H4", "XL2H1"]
@@ -99,58 +99,6 @@ def test_a_head_that_does_not_exist_is_refused(tiny_t5: HookedEncoderDecoder) ->
         tiny_t5.run_with_hooks(random_batch(tiny_t5), zero(["XL7H0"]))
 
 
-def test_means_are_taken_per_position_class_over_real_tokens(tiny_t5: HookedEncoderDecoder) -> None:
-    batches = [random_batch(tiny_t5, seed=seed) for seed in (1, 2)]
-    means = reference_means(tiny_t5, batches, ["XL1H3", "encoder.0.hook_mlp_out"])
-    assert means.counts["target"].tolist() == [6, 2 * (42 - 6), 6]
-    assert means.counts["source"].tolist() == [6, 2 * (46 - 6), 6]
-    by_hand: list[Tensor] = []
-    for batch in batches:
-        z = tiny_t5.run_with_cache(batch)[1]["decoder.1.cross_attn.hook_z"]
-        by_hand += [z[row, 1 : length - 1] for row, length in enumerate(batch.target_mask.sum(1).tolist())]
-    wanted = torch.cat(by_hand).double().mean(0)
-    torch.testing.assert_close(means.values["decoder.1.cross_attn.hook_z"][1], wanted)
-
-
-def test_mean_ablation_puts_the_class_mean_and_leaves_padding(tiny_t5: HookedEncoderDecoder) -> None:
-    batch = random_batch(tiny_t5)
-    means = reference_means(tiny_t5, [random_batch(tiny_t5, seed=3)], ["EL0H1"])
-    _, clean = run(tiny_t5, batch, [])
-    _, edited = run(tiny_t5, batch, mean(["EL0H1"], means, batch))
-    z, before = edited["encoder.0.attn.hook_z"][:, :, 1], clean["encoder.0.attn.hook_z"][:, :, 1]
-    table = means.values["encoder.0.attn.hook_z"][:, 1].float()
-    assert torch.equal(z[first(batch, "source")], table[0].expand(3, -1))
-    assert torch.equal(z[last(batch, "source")], table[2].expand(3, -1))
-    padding = ~every(batch, "source")
-    assert torch.equal(z[padding], before[padding])
-
-
-def test_resampling_takes_another_prompts_value_of_the_same_class(tiny_t5: HookedEncoderDecoder) -> None:
-    batch = random_batch(tiny_t5)
-    _, cache = tiny_t5.run_with_cache(batch)
-    _, edited = run(tiny_t5, batch, resample(["XL0H2"], cache, batch, seed=1))
-    name = "decoder.0.cross_attn.hook_z"
-    found, z, clean = classes(batch, "target"), edited[name][:, :, 2], cache[name][:, :, 2]
-    for row in range(3):
-        for position in range(int(batch.target_mask[row].sum())):
-            same = (clean == z[row, position]).all(-1)
-            donors = same.nonzero().tolist()
-            assert donors, "the value is one of the reference run"
-            assert all(prompt != row for prompt, _ in donors)
-            assert all(found[prompt, place] == found[row, position] for prompt, place in donors)
-    again = run(tiny_t5, batch, resample(["XL0H2"], cache, batch, seed=1))[1][name]
-    other = run(tiny_t5, batch, resample(["XL0H2"], cache, batch, seed=2))[1][name]
-    assert torch.equal(again, edited[name])
-    assert not torch.equal(other, edited[name])
-
-
-def test_resampling_needs_another_prompt(tiny_t5: HookedEncoderDecoder) -> None:
-    batch = random_batch(tiny_t5, source_lengths=(5,), target_lengths=(4,))
-    _, cache = tiny_t5.run_with_cache(batch)
-    with pytest.raises(InputError, match="needs a reference run of other prompts"):
-        resample(["XL0H2"], cache, batch, seed=1)
-
-
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_knocked_out_attention_equals_masked_scores(tiny_t5: HookedEncoderDecoder, kind: str) -> None:
     batch = random_batch(tiny_t5)
@@ -202,7 +150,7 @@ def test_zeroing_with_everything_else_held_is_minus_the_attribution(tiny_t5: Hoo
     batch = random_batch(tiny_t5)
     tokens = torch.full_like(batch.labels, 8)
     logits, cache = tiny_t5.run_with_cache(batch)
-    part = decoder_contributions(tiny_t5, cache, logit_directions(tiny_t5, tokens)).decoder[..., 1, 2]
+    part = decompose(tiny_t5, cache, token_logit(tiny_t5, logits, tokens)).of("DL1H2")
     later = ["decoder.1.cross_attn.hook_z", "decoder.2.attn.hook_z", "decoder.2.cross_attn.hook_z"]
     held = [*later, "decoder.1.hook_mlp_out", "decoder.2.hook_mlp_out", "decoder.ln_final.hook_scale"]
     with torch.no_grad():

@@ -18,15 +18,16 @@ import torch
 from analyses.runs.config import RunConfig
 from analyses.runs.runner import run
 from tests.support.browser import Browser, needs_chromium
-from tests.support.hostile import ARABIC, COMMENT, FORMULA, IMAGE, MARKERS, NO_WIDTH, OVERRIDE, SCRIPT, TEMPLATE
+from tests.support.hostile import SCRIPT, TEMPLATE, TEXTS, intruders
 from tests.support.paths import ROOT
 
-pytestmark = [pytest.mark.slow, needs_chromium]
+pytestmark = pytest.mark.slow
 
 AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
 GRAVE = ("serious", "critical")
-HOSTILE = (SCRIPT, IMAGE, TEMPLATE, OVERRIDE, ARABIC, NO_WIDTH, FORMULA, MARKERS, COMMENT, "x" * 80)
+# No prompt may hold NUL or half a surrogate pair; `test_escaping` tries those.
+HOSTILE = tuple(re.sub("[\x00\ud800]", "", text)[:80] for text in TEXTS)
 
 OPEN = "document.querySelectorAll('details').forEach(view => { view.open = true; })"
 SETTLE = "return new Promise(done => requestAnimationFrame(() => setTimeout(done, 200)))"
@@ -104,6 +105,7 @@ def grave(browser: Browser) -> list[dict[str, Any]]:
     return [rule for rule in browser.run(CHECK) if rule["impact"] in GRAVE]
 
 
+@needs_chromium
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_the_report_is_accessible_and_silent(browser: Browser, example_run: Path, width: int, scheme: str) -> None:
     page = example_run / "index.html"
@@ -116,6 +118,7 @@ def test_the_report_is_accessible_and_silent(browser: Browser, example_run: Path
     assert grave(browser) == []
 
 
+@needs_chromium
 @pytest.mark.parametrize(("width", "scheme"), [LOOKS[0], LOOKS[-1]])
 def test_every_page_below_it_is_too(browser: Browser, example_run: Path, width: int, scheme: str) -> None:
     # Pages of prompts are made alike, so two stand for all. Contrast depends on the scheme and not on the width, fit on the
@@ -131,6 +134,7 @@ def test_every_page_below_it_is_too(browser: Browser, example_run: Path, width: 
         assert grave(browser) == []
 
 
+@needs_chromium
 def test_hostile_prompts_run_no_script(browser: Browser, hostile_run: Path) -> None:
     for page in pages(hostile_run):
         look_at(browser, page, 1280, "light")
@@ -138,10 +142,17 @@ def test_hostile_prompts_run_no_script(browser: Browser, hostile_run: Path) -> N
         open_views(browser)
         assert_quiet(browser)  # an alert would end the session, a refused script would be logged
         assert browser.run(INTRUDERS) == 0
+
+
+def test_hostile_prompts_are_seen_and_not_obeyed_on_every_page(hostile_run: Path) -> None:
+    assert len(pages(hostile_run)) > len(HOSTILE)
+    for page in pages(hostile_run):
+        text = page.read_text(encoding="utf-8")
+        assert intruders(text) == [], page
+        assert SCRIPT not in text
     index = (hostile_run / "index.html").read_text(encoding="utf-8")
-    assert "<img src=x" not in index
-    assert SCRIPT not in index
     assert TEMPLATE in index
+    assert "[U+202E]abc[U+202C]" in index
 
 
 def test_hostile_prompts_are_text_in_the_files_beside_the_pages(hostile_run: Path) -> None:
@@ -166,6 +177,7 @@ def test_hostile_prompts_are_text_in_the_files_beside_the_pages(hostile_run: Pat
         assert isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
 
 
+@needs_chromium
 def test_the_rules_find_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
     page = tmp_path / "wrong.html"
     page.write_text(

@@ -4,11 +4,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from interp.report import (
+    Card,
     Figure,
     Heatmap,
-    Lines,
+    LinePlot,
+    Links,
     Panel,
     Paragraph,
     PointGroup,
@@ -16,12 +19,13 @@ from interp.report import (
     Section,
     Series,
     Table,
+    TokenStrip,
     View,
 )
 from tests.support.paths import ROOT
 
 FRAME = pd.DataFrame({"head": ["XL0H0", "XL0H1"], "effect": [0.5, -0.25]})
-LINES = Lines((Series("a", np.arange(3.0), np.ones(3)),), "layer", "accuracy")
+LINES = LinePlot((Series("a", np.arange(3.0), np.ones(3)),), "layer", "accuracy")
 
 
 def section(**changes):
@@ -50,7 +54,16 @@ def test_names_that_are_no_file_names_are_refused(name):
         (lambda: Figure("f", "Caption.", "  ", LINES), r"Figure\.alt is empty"),
         (lambda: Figure("f", "", "Alt.", LINES), r"Figure\.caption is empty"),
         (lambda: Table("t", " ", FRAME), r"Table\.caption is empty"),
-        (lambda: View("v", "View", "<p>x</p>", ""), r"View\.fallback is empty"),
+        (lambda: View("v", "View", Markup("<p>x</p>"), ""), r"View\.fallback is empty"),
+        (lambda: Card("c", "Card", ()), r"Card 'c' needs parts"),
+        (
+            lambda: Links((("javascript:alert(1)", "x"),)),
+            r"Links lead to pages beside this one, .* got 'javascript:alert",
+        ),
+        (
+            lambda: TokenStrip(("a", "b"), np.zeros(3), 1.0),
+            r"A TokenStrip needs a value for each of its 2 pieces, got 3",
+        ),
         (lambda: Paragraph("\n"), r"Paragraph\.text is empty"),
         (lambda: section(limits=()), r"Section\.limits must hold at least one sentence"),
         (lambda: section(findings=("Yes.", " ")), r"Section\.findings must hold .* no empty one"),
@@ -100,17 +113,21 @@ def panel(values, rows=2, columns=3):
         (lambda: PointGroup("g", np.zeros(2), np.zeros(2), ("a",)), r"PointGroup\.names must have 2 entries, got 1"),
     ],
 )
-def test_drawings_refuse_what_does_not_fit(make, message):
+def test_blocks_and_charts_refuse_what_does_not_fit(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
 
 SEEN_BY_ANNOTATIONS = {
     'Series("s", np.arange(2.0), np.zeros(3))': "Series.y must have 2 entries, got 3.",
-    'Bars(("a",), np.zeros(1), None, None, np.zeros(2), "x")': "Bars.control must have 1 entries, got 2.",
+    'BarChart(("a",), np.zeros(1), None, None, np.zeros(2), "x")': "BarChart.control must have 1 entries, got 2.",
     'Panel("p", np.zeros(3), ("a",), ("b",), "row", "column")': (
         "Panel.values must be a non-empty array with 2 dimension(s), got shape (3,)."
     ),
+    'View("v", "View", "<p>x</p>", "x")': (
+        "View.html of 'v' is plain text; take `markupsafe.Markup` if you trust it as HTML."
+    ),
+    'Card("c", "Card", ("<p>x</p>",))': "Card 'c' needs parts, and a text among them must stand in a Line or be Markup.",
     'Section("s", "T", "Q?", "One text.", (), ("L.",))': "Section.findings must be a tuple of sentences, got one text.",
 }
 
@@ -129,17 +146,17 @@ def test_users_get_sentences_where_tests_get_annotation_errors():
     assert done.stdout.splitlines() == list(SEEN_BY_ANNOTATIONS.values())
 
 
-def test_drawings_keep_their_own_read_only_copy():
+def test_charts_keep_their_own_read_only_copy():
     values = np.zeros((2, 3))
-    drawing = panel(values)
+    chart = panel(values)
     values[0, 0] = 7.0
-    assert drawing.values[0, 0] == 0.0
+    assert chart.values[0, 0] == 0.0
     with pytest.raises(ValueError, match="read-only"):
-        drawing.values[0, 0] = 1.0
+        chart.values[0, 0] = 1.0
 
 
 @pytest.mark.parametrize(
-    ("values", "centre", "lower", "upper", "limits"),
+    ("values", "center", "lower", "upper", "limits"),
     [
         ([[0.2, 0.9, np.nan]], None, None, None, (0.2, 0.9)),
         ([[0.2, 0.9, np.nan]], None, 0.0, 0.5, (0.0, 0.5)),
@@ -150,8 +167,8 @@ def test_drawings_keep_their_own_read_only_copy():
         ([[np.nan, np.nan, np.nan]], None, None, None, (0.0, 1.0)),
     ],
 )
-def test_the_scale_of_a_heatmap(values, centre, lower, upper, limits):
-    heatmap = Heatmap((panel(np.array(values), rows=1),), "x", centre, lower, upper)
+def test_the_scale_of_a_heatmap(values, center, lower, upper, limits):
+    heatmap = Heatmap((panel(np.array(values), rows=1),), "x", center, lower, upper)
     assert heatmap.limits == pytest.approx(limits)
 
 

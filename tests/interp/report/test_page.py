@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
-from interp.report import Bars, Figure, Heading, Paragraph, Table, View, render
+from interp.report import BarChart, Figure, Heading, Paragraph, Table, View, render
 from interp.report import Page as OwnPage
 from tests.support.hostile import IMAGE, LONG, NO_WIDTH, OVERRIDE, SCRIPT, TEMPLATE, TEXTS
 from tests.support.paths import ROOT
@@ -27,7 +28,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements = []
         self.open = []
-        self.feed(html)
+        self.feed(str(html))
         self.close()
         assert not self.open, f"left open: {[element['tag'] for element in self.open]}"
 
@@ -71,14 +72,14 @@ def page(files):
 @pytest.fixture(scope="module")
 def hostile_files():
     frame = pd.DataFrame({"token": TEXTS, SCRIPT: TEXTS, "share": np.linspace(0, 1, len(TEXTS))})
-    bars = Bars(TEXTS, np.linspace(-1, 1, len(TEXTS)), None, None, None, SCRIPT)
+    bars = BarChart(TEXTS, np.linspace(-1, 1, len(TEXTS)), None, None, None, SCRIPT)
     return render(
         report(
             section(
                 *(Paragraph(text) for text in TEXTS),
                 Table("table", SCRIPT, frame, rows_shown=None),
                 Figure("figure", SCRIPT, '"> ' + IMAGE, bars),
-                View("view", SCRIPT, "<p>x</p>", IMAGE + '"'),
+                View("view", SCRIPT, Markup("<p>x</p>"), IMAGE + '"'),
                 title=SCRIPT,
                 question=OVERRIDE,
                 findings=TEXTS,
@@ -154,7 +155,9 @@ def test_exactly_the_scripts_of_the_page_are_allowed(page):
 
 
 def test_a_page_without_scripts_carries_no_libraries():
-    html = render(report(section(Paragraph("Text."), View("v", "View", "<p>Left out.</p>", "Too long."))))["index.html"]
+    html = render(report(section(Paragraph("Text."), View("v", "View", Markup("<p>Left out.</p>"), "Too long."))))[
+        "index.html"
+    ]
     page = Page(html.decode())
     assert not page.all("script")
     assert allowed_hashes(page) == ["'none'"]
@@ -273,11 +276,11 @@ def test_hostile_texts_in_the_files_beside_the_page(hostile_files):
         ((section(Table("t", "C.", FRAME), Table("t", "C.", FRAME)),), r"Table 't' occurs 2 times"),
         ((section(VIEW),), r"View 'view' names the figure 'effects' as its fallback, but its page has no figures"),
         (
-            (section(View("v", "V", '<script src="https://example.org/x.js"></script>', "None yet.")),),
+            (section(View("v", "V", Markup('<script src="https://example.org/x.js"></script>'), "None yet.")),),
             r"View 'v' would load 'https://example.org/x.js'; a page must hold everything it shows",
         ),
         (
-            (section(View("v", "V", '<a href="//example.org">x</a>', "None yet.")),),
+            (section(View("v", "V", Markup('<a href="//example.org">x</a>'), "None yet.")),),
             r"View 'v' would load '//example.org'",
         ),
         (
@@ -336,7 +339,7 @@ def test_a_page_of_its_own_is_linked_and_links_back():
 
 
 def test_a_page_carries_the_libraries_only_where_bertviz_draws():
-    plain = View("plain", "Plain", "<p>x</p><script>let a;</script>", "There is none.")
+    plain = View("plain", "Plain", Markup("<p>x</p><script>let a;</script>"), "There is none.")
     pages = (
         OwnPage("one", "One", "Lead.", (plain,)),
         OwnPage("two", "Two", "Lead.", (Figure("effects", "c", "a", BARS), VIEW)),

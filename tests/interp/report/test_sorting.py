@@ -1,11 +1,12 @@
-"""Tables a reader may sort, cells that carry a colour, sketches: what is written, and what a browser makes of it."""
+"""Tables a reader may sort, cells that carry a colour, cards: what is written, and what a browser makes of it."""
 
 import re
 
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
-from interp.report import HUES, Section, Sketch, Table, View, render
+from interp.report import HUES, Card, Line, Section, Table, View, render
 from tests.support.browser import Browser, needs_chromium
 from tests.support.reports import report
 
@@ -53,27 +54,27 @@ def test_cells_with_a_hue_carry_a_patch_of_it_and_others_none():
     assert f'style="background:{HUES["blue"]}"></span>previous token</bdi>' in page
 
 
-def test_a_sketch_stands_open_under_its_title():
-    page = index(Sketch("pattern", 'Head "EL2H5" <on> prompt 1', "<table><tr><td>·a</td></tr></table>"))
-    assert 'id="sketch-pattern" role="region" aria-label="Head &#34;EL2H5&#34; &lt;on&gt; prompt 1"' in page
+def test_a_card_stands_open_under_its_title():
+    page = index(Card("pattern", 'Head "EL2H5" <on> prompt 1', (Markup("<table><tr><td>·a</td></tr></table>"),)))
+    assert 'id="card-pattern" role="region" aria-label="Head &#34;EL2H5&#34; &lt;on&gt; prompt 1"' in page
     assert "<table><tr><td>·a</td></tr></table>" in page
 
 
 @pytest.mark.parametrize(
     ("html", "message"),
     [
-        ("<p>a</p><script>1</script>", "Sketch 'pattern' holds a script; make it a View"),
-        ('<img src="https://example.org/a.png">', "Sketch 'pattern' would load 'https://example.org/a.png'"),
+        ("<p>a</p><script>1</script>", "Card 'pattern' holds a script; make it a View"),
+        ('<img src="https://example.org/a.png">', "Card 'pattern' would load 'https://example.org/a.png'"),
     ],
 )
-def test_a_sketch_may_not_act_or_load(html, message):
+def test_a_card_may_not_act_or_load(html, message):
     with pytest.raises(ValueError, match=message):
-        index(Sketch("pattern", "Pattern.", html))
+        index(Card("pattern", "Pattern.", (Markup(html),)))
 
 
-def test_a_name_used_twice_is_refused_for_sketches_too():
-    with pytest.raises(ValueError, match="Sketch 'pattern' occurs 2 times"):
-        index(*(Sketch("pattern", "Pattern.", "<p>a</p>"),) * 2)
+def test_a_name_used_twice_is_refused_for_cards_too():
+    with pytest.raises(ValueError, match="Card 'pattern' occurs 2 times"):
+        index(*(Card("pattern", "Pattern.", (Line(("a",)),)),) * 2)
 
 
 HEADS = "return [...document.querySelectorAll('#table-heads tbody tr')].map(row => row.cells[0].textContent.trim())"
@@ -93,7 +94,7 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def opened(browser, tmp_path):
     path = tmp_path / "index.html"
-    path.write_text(index(sortable(), View("plain", "Plain", "<p>a</p>", "There is none.")), encoding="utf-8")
+    path.write_text(index(sortable(), View("plain", "Plain", Markup("<p>a</p>"), "There is none.")), encoding="utf-8")
     browser.open(path, 390)
     return browser
 

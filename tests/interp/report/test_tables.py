@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from interp.report import csv_bytes
-from interp.report.tables import Cell, decimals_for, grid, print_number
+from interp.report.numbers import decimals_for, print_number
+from interp.report.tables import Cell, grid
 
 
 def rows(frame):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from interp.report.views import AttentionPatterns, head_view, model_view
-from interp.report.views.fragment import fragment
+from interp.report.views.bertviz_fragment import fragment
 from tests.support.attention_patterns import HOSTILE, attention
 from tests.support.hostile import TEXTS
 from tests.support.paths import ROOT
@@ -26,7 +26,7 @@ class Fragment(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.tags, self.scripts, self.words, self.attributes = [], [], "", []
-        self.feed(html)
+        self.feed(str(html))
         self.close()
 
     def handle_starttag(self, tag, attrs):
@@ -132,15 +132,15 @@ def test_layers_beyond_the_budget_are_left_out_and_named():
     patterns = attention(encoder_layers=6, source=WORDS)
     html = model_view(patterns, "encoder", line_budget=5 * 25 * 2)
     assert Fragment(html).params["include_layers"] == [0, 5]
-    assert "To keep the page light, this view holds 2 of 6 layers: 0, 5." in Fragment(html).words
-    assert "To keep the page light" not in model_view(patterns, "encoder", line_budget=5 * 25 * 6)
+    assert "2 of 6 layers: 0, 5" in Fragment(html).words
+    assert "of 6 layers" not in Fragment(model_view(patterns, "encoder", line_budget=5 * 25 * 6)).words
 
 
 def test_a_view_beyond_the_budget_is_a_sentence():
     patterns = attention(source=WORDS)
     for html in (head_view(patterns, "encoder", line_budget=124), model_view(patterns, "encoder", line_budget=124)):
         assert Fragment(html).tags == ["p"]
-        assert "encoder self-attention is left out: one layer would draw 125 lines, and more than 124" in html
+        assert re.search(r"encoder self-attention .*\b125 lines.*\b124\b", html)
     assert Fragment(head_view(patterns, "encoder", line_budget=125)).scripts
 
 
@@ -224,7 +224,7 @@ def test_the_contract_with_bertviz(name):
 @pytest.mark.parametrize("page", ["<p>nothing</p>", "requirejs([", 'requirejs([ const params = {"a": 1};\n</script>'])
 def test_another_bertviz_is_refused_by_name(page):
     with pytest.raises(RuntimeError, match=r"BertViz [\d.]+ does not write .* install bertviz==1\.4\.1"):
-        fragment(page, "head_view", "", "", [])
+        fragment(page, "head_view", "", [])
 
 
 def test_importing_the_views_imports_neither_torch_nor_bertviz():

@@ -5,8 +5,8 @@ import torch
 
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Text, category_counts
-from interp.text.tokenized_text import piece_spans
+from interp.text.batch import category_counts
+from interp.text.tokenized_text import Text, piece_spans
 from interp.text.words import CATEGORIES, NO_WORD
 
 SOURCES = ["translate English to German: The dog's house isn't big, is it?", "translate English to French: A cat sat."]

@@ -37,7 +37,7 @@ def test_categories(batch: Batch) -> None:
 
 def test_classes(batch: Batch) -> None:
     assert classes(batch, "source").tolist() == [[0, 1, 1, 1, 1, 2], [0, 1, 2, -1, -1, -1]]
-    assert classes(batch, "target").tolist() == [[2, -1, -1, -1], [0, 1, 1, 2]]
+    assert classes(batch, "target").tolist() == [[0, -1, -1, -1], [0, 1, 1, 2]]
 
 
 def test_words(bundled: HookedEncoderDecoder) -> None:

@@ -10,8 +10,8 @@ from interp.text.vocabulary import KINDS, Vocabulary, spell, surface
 
 def test_rows_of_the_bundled_model(bundled: HookedEncoderDecoder) -> None:
     vocabulary = Vocabulary.of(bundled.tokenizer, bundled.cfg.d_vocab + 28)
-    assert vocabulary.count("sentinel") == 100
-    assert vocabulary.count("unused") == 28
+    assert vocabulary.of_kind("sentinel").sum() == 100
+    assert vocabulary.of_kind("unused").sum() == 28
     assert {vocabulary.pieces[row] for row in np.flatnonzero(vocabulary.kinds == KINDS.index("special"))} == {
         "<pad>",
         "</s>",
@@ -34,7 +34,7 @@ def test_unigram_scores_are_log_probabilities_of_pieces_alone(bundled: HookedEnc
 def test_a_tokenizer_without_scores_has_none(tiny_byt5: HookedEncoderDecoder) -> None:
     vocabulary = Vocabulary.of(tiny_byt5.tokenizer, tiny_byt5.cfg.d_vocab)
     assert np.isnan(vocabulary.log_probabilities).all()
-    assert vocabulary.count("sentinel") == 125
+    assert vocabulary.of_kind("sentinel").sum() == 125
 
 
 def test_spelling_tells_single_pieces_from_several(bundled: HookedEncoderDecoder) -> None:

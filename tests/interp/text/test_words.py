@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.text.words import CONTENT, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, Words, categorise, task_prefix
+from interp.text.words import CONTENT, FUNCTION, NO_WORD, PREFIX, PUNCTUATION, Words, categorize, task_prefix
 
 
 def test_words_keep_inner_apostrophes_and_hyphens_and_split_marks() -> None:
@@ -44,5 +44,5 @@ def test_categories() -> None:
     text = "x: The 3 dogs don't bark."
     words = Words.of(text)
     spans = [*words.spans, (len(text), len(text))]
-    got = categorise(words, spans, prefix_length=2)
+    got = categorize(words, spans, prefix_length=2)
     assert got == (PREFIX, PREFIX, FUNCTION, CONTENT, CONTENT, FUNCTION, CONTENT, PUNCTUATION, PUNCTUATION)

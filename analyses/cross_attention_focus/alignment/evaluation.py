@@ -1,0 +1,243 @@
+"""Every head, layer and flow as a word aligner, scored against gold links, with baselines and untrained twins."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from analyses.core.contract import Pass, Settings
+from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
+from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score
+from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
+from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
+from analyses.cross_attention_focus.measure.flow import alti, rollout
+from analyses.cross_attention_focus.measure.observe import HOOKS, readings
+from interp.errors import InputError
+from interp.hooks.names import HeadId
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
+from interp.report import notebook_html
+from interp.statistics import Estimate, Interval, controlled
+from interp.text.word_links import Gold, Links
+
+_BATCH = 16
+_RANDOM_DRAWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScore:
+    """One aligner.
+
+    Attributes:
+        system: head (`XL1H5 raw`), layer (`layer 1 norm`), flow (`alti layer 3`), `diagonal` or `random`.
+        conventions: how its links were read, in words; empty for the baselines.
+        score: over all sentences.
+        chosen: AER on the first half of the sentences.
+        held_out: AER on the second half.
+        twins: AER of the same system in every untrained twin; empty for the baselines.
+    """
+
+    system: str
+    conventions: str
+    score: Score
+    chosen: float
+    held_out: float
+    twins: tuple[float, ...]
+
+    @property
+    def error(self) -> Estimate:
+        """The alignment error rate over all sentences, beside that in the twins."""
+        point, low, high = (np.array(bound) for bound in (self.score.aer, self.score.low, self.score.high))
+        return controlled(Interval(point, low, high, np.array(self.score.n_links)), self.twins)
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """All aligners on one corpus.
+
+    Attributes:
+        n_sentences: sentence pairs.
+        n_sure: sure gold links.
+        n_possible: possible gold links, the sure ones included.
+        baselines: `diagonal` and `random`.
+        systems: every other aligner under every convention, the best first.
+        links: what the best aligner gave, sentence by sentence.
+        twin_links: what the same aligner gave in every untrained twin.
+    """
+
+    n_sentences: int
+    n_sure: int
+    n_possible: int
+    baselines: tuple[SystemScore, ...]
+    systems: tuple[SystemScore, ...]
+    links: tuple[Links, ...]
+    twin_links: tuple[tuple[Links, ...], ...]
+
+    @property
+    def best(self) -> SystemScore:
+        """The aligner with the lowest AER on the first half; its honest number is `held_out`."""
+        return min(self.systems, key=lambda system: merit(system.chosen, system.system, system.conventions))
+
+    def _repr_html_(self) -> str:
+        """Baselines and the best aligners, for a notebook."""
+        return scores_table(
+            f"{self.n_sentences} sentences, {self.n_sure} sure links", (*self.baselines, *self.systems[:10])
+        )
+
+
+def evaluate(
+    model: HookedEncoderDecoder,
+    pairs: Sequence[AlignedPair],
+    gold: Sequence[Gold],
+    twins: int = 5,
+    seed: int = 0,
+) -> Alignment:
+    """Score every head, layer and flow.
+
+    Args:
+        model: the model; targets are given to its decoder.
+        pairs: sentence pairs, in the order of the gold file.
+        gold: their links.
+        twins: how many untrained control models.
+        seed: of random links, resampling and twins.
+
+    Raises:
+        InputError: if there are not as many pairs as gold lines, fewer than two, or a link names a word that is not there.
+    """
+    _check(pairs, gold)
+    half = len(pairs) // 2
+    links = system_links(model, pairs)
+    table = {key: corpus_counts(given, gold) for key, given in links.items()}
+    best = min(table, key=lambda key: merit(error_rate(table[key][:half]), key[0], str(key[1])))
+    chosen = tuple(links[best])
+    del links
+    controls, twin_links = [], []
+    for index in range(twins):
+        given_by_twin = system_links(untrained_twin(model, seed + index), pairs)
+        controls.append({key: error_rate(corpus_counts(given, gold)) for key, given in given_by_twin.items()})
+        twin_links.append(tuple(given_by_twin[best]))
+    systems = [
+        scored(name, str(how), values, half, seed, [control[name, how] for control in controls])
+        for (name, how), values in table.items()
+    ]
+    sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
+    baselines = {"diagonal": [[diagonal_links(*size) for size in sizes]], "random": random_corpora(sizes, seed)}
+    return Alignment(
+        n_sentences=len(pairs),
+        n_sure=sum(len(sentence.sure) for sentence in gold),
+        n_possible=sum(len(sentence.possible) for sentence in gold),
+        baselines=tuple(_baseline(name, drawn, gold, half, seed) for name, drawn in baselines.items()),
+        systems=tuple(sorted(systems, key=lambda item: merit(item.score.aer, item.system))),
+        links=chosen,
+        twin_links=tuple(twin_links),
+    )
+
+
+def _baseline(name: str, corpora: Sequence[Sequence[Links]], gold: Sequence[Gold], half: int, seed: int) -> SystemScore:
+    """The score of links that cost nothing, over all their draws, with the number of links of one draw."""
+    found = scored(name, "", summed_counts(corpora, gold), half, seed, [])
+    return replace(found, score=replace(found.score, n_links=found.score.n_links // len(corpora)))
+
+
+def merit(error: float, *name: str) -> tuple[float, tuple[str, ...]]:
+    """By which the best is chosen: undefined errors last, ties by name."""
+    return float(np.nan_to_num(error, nan=np.inf)), name
+
+
+def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
+    if len(pairs) != len(gold) or len(pairs) < 2:
+        raise InputError(
+            f"Got {len(pairs)} sentence pairs and {len(gold)} lines of gold links; give one line for each pair, at least two."
+        )
+    for number, (pair, links) in enumerate(zip(pairs, gold, strict=True), start=1):
+        for source, target in sorted(links.possible):
+            if source >= len(pair.source_words) or target >= len(pair.target_words):
+                raise InputError(
+                    f"Line {number} of the gold file links source word {source} with target word {target} (counted from 0), but "
+                    f"the pair has {len(pair.source_words)} and {len(pair.target_words)} words. Check whether words count "
+                    "from 0 or 1 and which side comes first."
+                )
+
+
+def scores_table(caption: str, rows: Iterable[SystemScore]) -> str:
+    """Scores as a small table for a notebook."""
+    return notebook_html.table(
+        caption,
+        ("links", "conventions", "AER", "low", "high", "precision", "recall", "first half", "second half"),
+        [
+            (
+                *(row.system, row.conventions, row.score.aer, row.score.low, row.score.high),
+                *(row.score.precision, row.score.recall, row.chosen, row.held_out),
+            )
+            for row in rows
+        ],
+    )
+
+
+def scored(name: str, how: str, table: np.ndarray, half: int, seed: int, twins: Sequence[float]) -> SystemScore:
+    """The score of one aligner from its counts [sentence count], on all sentences and on both halves."""
+    return SystemScore(
+        system=name,
+        conventions=how,
+        score=score(table, seed),
+        chosen=error_rate(table[:half]),
+        held_out=error_rate(table[half:]),
+        twins=tuple(twins),
+    )
+
+
+def random_corpora(sizes: Sequence[tuple[int, int]], seed: int) -> list[list[Links]]:
+    """Random links for a corpus of (source words, target words), drawn several times."""
+    generator = np.random.default_rng(seed)
+    return [[random_links(*size, generator) for size in sizes] for _ in range(_RANDOM_DRAWS)]
+
+
+def summed_counts(corpora: Sequence[Sequence[Links]], gold: Sequence[Gold]) -> np.ndarray:
+    """Counts [sentence count] of several sets of links together."""
+    return np.asarray(np.sum([corpus_counts(links, gold) for links in corpora], axis=0))
+
+
+def system_links(
+    model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]
+) -> dict[tuple[str, Conventions], list[Links]]:
+    """(system, conventions) -> the links of every pair, without any gold; for two directions, see `symmetrization`."""
+    assert model.tokenizer is not None
+    found: dict[tuple[str, Conventions], list[Links]] = {}
+    for start in range(0, len(pairs), _BATCH):
+        part = pairs[start : start + _BATCH]
+        for pair, matrices in zip(part, _matrices(model, part), strict=True):
+            prefix = len(pair.prefix)
+            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, prefix)
+            target = words_of_tokens(pair.target, pair.target_words, model.tokenizer)
+            stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
+            for how in ALL_CONVENTIONS:
+                for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
+                    found.setdefault((name, how), []).append(links)
+    return found
+
+
+def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list[Mapping[str, np.ndarray]]:
+    """For every pair, system name -> [target source], still padded."""
+    batch = model.batch(
+        [pair.source for pair in pairs], [pair.target for pair in pairs], [pair.prefix for pair in pairs]
+    )
+    with torch.no_grad():
+        logits, cache = model.run_with_cache(batch, HOOKS)
+        run = Pass(model, batch, logits, cache, Settings())
+        read = {name: weights.nan_to_num(0.0).cpu().numpy() for name, weights in readings(run).items()}
+        flows = {"rollout": rollout(model, batch, cache).source.cpu().numpy()}
+        if model.cfg.norm_place == "pre":
+            flows["alti"] = alti(model, batch, cache).source.cpu().numpy()
+    named: list[Mapping[str, np.ndarray]] = []
+    for prompt in range(len(pairs)):
+        systems = {}
+        for layer in range(model.cfg.n_decoder_layers):
+            for kind in ("raw", "norm"):
+                for head in range(model.cfg.n_decoder_heads):
+                    systems[f"{HeadId('cross', layer, head)} {kind}"] = read[f"{kind}.head"][prompt, layer, head]
+                systems[f"layer {layer} {kind}"] = read[f"{kind}.layer"][prompt, layer]
+            for name, flow in flows.items():
+                systems[f"{name} layer {layer}"] = flow[prompt, layer]
+        named.append(systems)
+    return named

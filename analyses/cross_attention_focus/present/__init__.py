@@ -1,0 +1,1 @@
+"""Cross-attention focus as sentences, tables, figures and pages; nothing is computed here."""

@@ -1,0 +1,108 @@
+"""Do early decoder layers look at the task prefix and later ones at the content? The sentence that answers.
+
+The claim has two halves, a prefix mass that falls with depth and a content mass that rises; each is a `Trend` with its test,
+size and control. The sentence says which halves hold. It adds whether the first layer gives the prefix more than the prefix'
+share of the tokens, without which "looks at the prefix" would only mean "looks everywhere".
+"""
+
+from typing import Literal
+
+from analyses.cross_attention_focus.measure.category_mass import Version
+from analyses.cross_attention_focus.measure.trend import Trend, prediction_interval
+from analyses.cross_attention_focus.summary import Focus
+from interp.report.numbers import between, fixed, p_value, signed, with_interval
+
+Answer = Literal["confirmed", "confirmed in direction", "opposite", "half", "no trend", "not testable"]
+
+CATEGORY_NAMES = {
+    "prefix": "the task prefix",
+    "content": "content words",
+    "function": "function words",
+    "punctuation": "punctuation",
+    "eos": "the end-of-sentence token",
+    "sentinel": "sentinels",
+}
+"""Categories as they are called in sentences."""
+
+
+def answer(focus: Focus, version: Version) -> Answer:
+    """Which part of the claim holds in one version (raw or norm)."""
+    trends = (focus.trend("prefix", version), focus.trend("content", version))
+    match tuple("not testable" if trend is None else trend.verdict for trend in trends):
+        case ("not testable", _) | (_, "not testable"):
+            return "not testable"
+        case ("falls", "rises"):
+            return "confirmed" if _prefix_is_favored(focus, version) else "confirmed in direction"
+        case ("rises", "falls"):
+            return "opposite"
+        case ("no trend", "no trend"):
+            return "no trend"
+    return "half"
+
+
+def _prefix_is_favored(focus: Focus, version: Version) -> bool:
+    """Whether the first layer gives the prefix more than its share of the tokens and more than untrained models do."""
+    masses = focus.masses[version]
+    lift = masses.layer_lift[0, masses.categories.index("prefix")]
+    return bool(lift.low > 1 and lift.point > prediction_interval(lift.controls)[1])
+
+
+_LEADS: dict[Answer, str] = {
+    "confirmed": "Early decoder layers look at the task prefix and later ones at the content",
+    "confirmed in direction": (
+        "Reading moves from the task prefix to the content with depth, but no early layer looks at the prefix "
+        "more than an even spread would"
+    ),
+    "opposite": "The opposite of the usual claim: early decoder layers look at the content and later ones at the task prefix",
+    "half": "Only half of the usual claim (early layers read the prefix, later ones the content) holds",
+    "no trend": "There is no trend from the task prefix to the content, nor back, over the decoder layers",
+    "not testable": "Whether early layers look at the prefix and later ones at the content cannot be tested here",
+}
+
+
+def claim_sentence(focus: Focus) -> str:
+    """The answer for raw attention, with its numbers."""
+    given = answer(focus, "raw")
+    if given == "not testable":
+        return f"{_LEADS[given]}: {_why_not_testable(focus)}."
+    return f"{_LEADS[given]} (raw attention): {_both_halves(focus, 'raw')}."
+
+
+def norm_sentence(focus: Focus) -> str | None:
+    """Whether the lengths of what is written say the same; None where nothing can be tested."""
+    raw, norm = answer(focus, "raw"), answer(focus, "norm")
+    if "not testable" in (raw, norm):
+        return None
+    lead = "says the same" if raw == norm else "says something else: " + _LEADS[norm][0].lower() + _LEADS[norm][1:]
+    weighting = "Weighted by the length of what is written (norm of the sum over heads)"
+    return f"{weighting}, the trend {lead}: {_both_halves(focus, 'norm')}."
+
+
+def _why_not_testable(focus: Focus) -> str:
+    if focus.trend("prefix", "raw") is None:
+        return "no prompt starts with a task prefix"
+    if focus.trend("content", "raw") is None:
+        return "no prompt has a content word"
+    if focus.n_layers < 3:
+        return f"a trend needs at least 3 decoder layers, and this model has {focus.n_layers}"
+    return f"the test needs at least 2 different sentences, and this run has {focus.n_sentences}"
+
+
+def _both_halves(focus: Focus, version: Version) -> str:
+    halves = (focus.trend("prefix", version), focus.trend("content", version))
+    return "; ".join(trend_clause(focus, trend) for trend in halves if trend is not None)
+
+
+def trend_clause(focus: Focus, trend: Trend) -> str:
+    """One trend in words, such as `mass on the task prefix falls from 0.28 [0.27, 0.29] in layer 0 to ...`."""
+    masses = focus.masses[trend.version]
+    column = masses.categories.index(trend.category)
+    first, last = (with_interval(masses.layer[layer, column]) for layer in (0, focus.n_layers - 1))
+    moves = {"rises": "rises from", "falls": "falls from"}.get(trend.verdict, "shows no trend,")
+    return (
+        f"mass on {CATEGORY_NAMES[trend.category]} {moves} {first} in layer 0 to {last} in layer {focus.n_layers - 1} "
+        f"(base rate {fixed(masses.base_rate[column])}; fitted change {with_interval(trend.change, write=signed)}, of an "
+        f"untrained model "
+        f"{between(*trend.chance)}; Page's test {p_value(trend.p_value)}, "
+        f"mean rank correlation {fixed(trend.rank_correlation)})"
+    )

@@ -1,0 +1,79 @@
+"""What every step of a residual stream writes to it, in a forward pass: the terms of every decomposition.
+
+Heads are kept as factors: a head's write is z W_O, and neither its product with a direction, <z, W_O direction>, nor its squared
+length, z (W_O W_O^T) z, needs the write in d_model.
+"""
+
+from dataclasses import dataclass
+
+from einops import einsum
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.families.residual_stream import Step
+from interp.model.activation_cache import ActivationCache
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import attention_weights, output_bias
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Writes:
+    """What one step writes; its components in the order of `components.components_of` are the heads, then the vectors.
+
+    Attributes:
+        z: of every head, of a step that is attention.
+        W_O: of every head.
+        vectors: what else is written, each for every position or the same everywhere.
+    """
+
+    vectors: tuple[Float[Tensor, "... d_model"], ...]
+    z: Float[Tensor, "batch pos head d_head"] | None = None
+    W_O: Float[Tensor, "head d_head d_model"] | None = None
+
+    def along(self, direction: Float[Tensor, "batch pos d_model"]) -> list[Float[Tensor, "batch pos"]]:
+        """The product of every write with a direction.
+
+        Args:
+            direction: for every position.
+        """
+        values = [(vector * direction).sum(-1) for vector in self.vectors]
+        if self.z is None or self.W_O is None:
+            return values
+        return [*(self.z * head_directions(self.W_O, direction)).sum(-1).unbind(-1), *values]
+
+
+def head_directions(
+    W_O: Float[Tensor, "head d_head d_model"], direction: Float[Tensor, "batch pos d_model"]
+) -> Float[Tensor, "batch pos head d_head"]:
+    """W_O direction: the direction in every head's z (or value) space that a direction in the stream reads.
+
+    Args:
+        W_O: of one attention layer.
+        direction: for every position.
+    """
+    directions: Tensor = einsum(
+        W_O.to(direction.dtype), direction, "head d_head d_model, batch pos d_model -> batch pos head d_head"
+    )
+    return directions
+
+
+def writes(model: HookedEncoderDecoder, cache: ActivationCache, step: Step) -> Writes:
+    """What a step of a residual stream writes; nothing for norms and the unembedding where they have no bias.
+
+    Args:
+        model: the model the cache came from.
+        cache: with z of attention, `hook_mlp_out` of an MLP, the embedding or positions themselves.
+        step: one of `interp.families.residual_stream.steps`.
+    """
+    if step.attention is not None and step.layer is not None:
+        bias = (output_bias(model, f"{step.name}.hook_result"),) if step.bias else ()
+        return Writes(bias, cache[f"{step.name}.hook_z"], attention_weights(model, step.attention, step.layer).W_O)
+    if step.kind == "mlp":
+        written = cache[f"{step.name.removesuffix('.mlp')}.hook_mlp_out"]
+        if not step.bias:
+            return Writes((written,))
+        bias_vector = output_bias(model, f"{step.name}.hook_post")
+        return Writes((written - bias_vector, bias_vector))
+    if step.kind == "norm":
+        return Writes((output_bias(model, step.name),) if step.bias else ())
+    return Writes(() if step.kind == "unembedding" else (cache[step.name],))

@@ -1,0 +1,63 @@
+"""From a host's configuration to the facts of one model; what the table does not describe is refused by its attribute's name."""
+
+from transformers import PreTrainedConfig
+
+from interp.errors import InputError
+from interp.families.config import ModelConfig
+from interp.families.table import Family
+
+_TOKENS = ("decoder_start_token_id", "pad_token_id", "eos_token_id")
+_ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "swish")
+
+
+def read_config(config: PreTrainedConfig, family: Family) -> ModelConfig:
+    """The facts of one model.
+
+    Args:
+        config: the host's configuration.
+        family: its row of the table.
+
+    Raises:
+        InputError: naming the first attribute that is missing or means something the table does not describe.
+    """
+    host = family.host
+    for attribute in _TOKENS:
+        token = getattr(config, attribute, None)
+        if not isinstance(token, int):
+            raise _refusal(attribute, token, "one token id")
+    facts = {fact: getattr(config, attribute) for fact, attribute in host.attributes.items()} | dict(host.constants)
+    if facts["act_fn"] not in _ACTIVATIONS:
+        kinds = "gated or plain " if "gated_mlp" in host.attributes else ""
+        raise _refusal(host.activation, getattr(config, host.activation), kinds + ", ".join(_ACTIVATIONS))
+    if not getattr(config, "share_encoder_decoder_embeddings", True):
+        raise _refusal("share_encoder_decoder_embeddings", False, "True: one vocabulary for both stacks")
+    for stack in ("encoder", "decoder"):
+        facts.setdefault(f"d_{stack}_head", config.d_model // facts[f"n_{stack}_heads"])
+    return ModelConfig(
+        model_type=family.model_type,
+        d_model=config.d_model,
+        d_vocab=config.vocab_size,
+        norm=host.norm,
+        scaled_scores=host.scaled_scores,
+        logit_scale=config.d_model**-0.5 if _logits_are_scaled(config, family) else 1.0,
+        bias_per_layer=family.bias_per_layer,
+        norm_place=family.norm_place,
+        positions=family.positions,
+        embed_scale=config.d_model**0.5 if getattr(config, "scale_embedding", False) else 1.0,
+        biases=host.biases,
+        **{attribute: getattr(config, attribute) for attribute in _TOKENS},
+        **facts,
+    )
+
+
+def _logits_are_scaled(config: PreTrainedConfig, family: Family) -> bool:
+    if family.logit_scale != "scale_decoder_outputs":
+        return family.logit_scale == "always"
+    scaled = getattr(config, "scale_decoder_outputs", None)
+    if scaled is None:
+        raise _refusal("scale_decoder_outputs", None, "True or False (save the model with transformers 5.16 or later)")
+    return bool(scaled)
+
+
+def _refusal(attribute: str, got: object, allowed: str) -> InputError:
+    return InputError(f"The model's configuration has {attribute}={got!r}; supported is {allowed}.")

@@ -1,0 +1,50 @@
+"""Which hook points a model has, from its family's row and its `config.json` alone: no module, no tensor, no torch."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from interp.families.sites import Site
+from interp.families.table import FAMILIES, Family
+
+if TYPE_CHECKING:
+    from interp.axes import Stack
+
+POINTS: Mapping[str, tuple[str, ...]] = {
+    "attention": ("q", "k", "v", "attn_scores", "pattern", "z"),
+    "norm": ("scale", "normalized"),
+}
+"""Side of a site that has several points -> the last parts of their names; any other site is one point of its own name."""
+
+
+def placed_sites(family: Family, depths: "Mapping[Stack, int]", gated: bool) -> Iterator[tuple[str, Site]]:
+    """Every site of a model with its full name and its path in the host's module tree, in forward order.
+
+    Args:
+        family: the model's row of the table.
+        depths: layers of each stack.
+        gated: whether its feed-forward layers are gated.
+    """
+    for stack, sites in family.stacks.items():
+        groups: list[tuple[str, int, Mapping[str, Site]]] = [(stack, 0, sites.before)]
+        groups += [(f"{stack}.{layer}", layer, sites.layer) for layer in range(depths[stack])]
+        for prefix, layer, group in [*groups, (stack, 0, sites.after)]:
+            for name, site in group.items():
+                if gated or not site.gated_only:
+                    path = f"{sites.module}.{site.module}".format(l=layer, wi="wi_0" if gated else "wi")
+                    yield f"{prefix}.{name}", Site(path, site.side)
+    yield "unembed.hook_out", Site(family.host.unembed, "output")
+
+
+def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
+    """Names of all hook points of a model, in forward order.
+
+    Args:
+        config: the content of its `config.json`; that of a model outside the table gives no names.
+    """
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is None:
+        return
+    encoder, decoder = (family.host.attributes[f"n_{stack}_layers"] for stack in ("encoder", "decoder"))
+    depths: dict[Stack, int] = {"encoder": config[encoder], "decoder": config.get(decoder) or config[encoder]}
+    for name, site in placed_sites(family, depths, str(config.get("feed_forward_proj")).startswith("gated")):
+        yield from (f"{name}.hook_{leaf}" for leaf in POINTS[site.side]) if site.side in POINTS else (name,)

@@ -1,0 +1,131 @@
+"""Who draws the figures, and when?
+
+A renderer takes figures as soon as they are known and draws them in a second process while the caller computes on; the
+images are collected when the page is written. The bytes are those of drawing here: both ways call `render_figure`. Where no
+second process can be had (one core, a system without semaphores, a worker that was killed), figures are drawn in this one.
+
+`loky` starts the process without importing the caller's script again, so a notebook or a script without a main guard
+may hold a renderer too.
+"""
+
+import base64
+import io
+from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import dataclass
+
+from loky import cpu_count, get_reusable_executor
+from PIL import Image
+
+from interp.report.blocks import Block, Figure
+from interp.report.chart_images import ChartImage
+from interp.report.charts import Chart
+
+_LARGE = 40_000
+"""Bytes of a figure's outlines beyond which the page shows pixels instead."""
+
+_DOTS_PER_INCH = 144.0
+_LONGEST_SIDE = 16_000
+"""Pixels; WebP ends at 16,383."""
+
+_IDLE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class EmbeddedImage:
+    """A figure as a page holds it: a data address and its size in CSS pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class RenderedFigure:
+    """All images of one chart.
+
+    Attributes:
+        svg: the SVG file.
+        wide: for a desk.
+        narrow: for a phone.
+    """
+
+    svg: bytes
+    wide: EmbeddedImage
+    narrow: EmbeddedImage
+
+
+def render_figure(chart: Chart) -> RenderedFigure:
+    """A chart in both widths: outlines where they are small, else pixels finer than a screen's.
+
+    Args:
+        chart: what to draw.
+    """
+    desk = ChartImage(chart, "wide")
+    svg = desk.svg()
+    small = len(svg) <= _LARGE
+    wide = _embedded("svg+xml", svg, (round(side * 96) for side in desk.inches)) if small else _pixels(desk)
+    return RenderedFigure(svg, wide, _pixels(ChartImage(chart, "narrow")))
+
+
+def _pixels(image: ChartImage) -> EmbeddedImage:
+    # A heatmap of a long text can be longer than the format allows; then its pixels are coarser.
+    dots = min(_DOTS_PER_INCH, _LONGEST_SIDE / max(image.inches))
+    webp = image.webp(dots)
+    with Image.open(io.BytesIO(webp)) as opened:
+        return _embedded("webp", webp, (round(side * 96 / dots) for side in opened.size))
+
+
+def _embedded(kind: str, data: bytes, size: Iterable[int]) -> EmbeddedImage:
+    return EmbeddedImage(f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}", *size)
+
+
+class FigureRenderer:
+    """Draws the figures of a report.
+
+    Args:
+        second_process: whether to draw in one; by default where the machine has a second core.
+    """
+
+    def __init__(self, second_process: bool | None = None) -> None:
+        wanted = cpu_count() > 1 if second_process is None else second_process
+        self._worker = _worker() if wanted else None
+        self._begun: dict[str, tuple[Chart, Future[RenderedFigure]]] = {}
+
+    def begin(self, blocks: Iterable[Block]) -> None:
+        """Begin to draw the figures among some blocks; without a second process nothing happens yet.
+
+        Args:
+            blocks: blocks of the report.
+        """
+        if self._worker is None:
+            return
+        try:
+            for block in blocks:
+                if isinstance(block, Figure):
+                    self._begun[block.name] = block.chart, self._worker.submit(render_figure, block.chart)
+        except BrokenExecutor:
+            self._worker = None
+
+    def rendered(self, figure: Figure) -> RenderedFigure:
+        """The images of a figure, begun before or not.
+
+        Args:
+            figure: a figure of the report.
+        """
+        chart, begun = self._begun.pop(figure.name, (None, None))
+        # What still waits is drawn here: two draw the rest faster than one.
+        if begun is None or chart is not figure.chart or begun.cancel():
+            return render_figure(figure.chart)
+        try:
+            return begun.result()
+        except BrokenExecutor:
+            return render_figure(figure.chart)
+
+
+def _worker() -> Executor | None:
+    try:
+        worker: Executor = get_reusable_executor(max_workers=1, timeout=_IDLE_SECONDS)
+    except (OSError, ImportError, NotImplementedError):
+        return None
+    return worker

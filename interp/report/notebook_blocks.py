@@ -1,0 +1,70 @@
+"""How is one block of a report, or a whole section, shown in a notebook?
+
+Tables, cards and figures are plain markup; a view, which needs scripts, stands in a frame of its own with the report's policy,
+so that nothing in it reaches the notebook or the network.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from markupsafe import Markup, escape
+
+from interp.report.blocks import Block, Card, Figure, Report, Section, Table, View
+from interp.report.cards import card_html
+from interp.report.chart_images import ChartImage
+from interp.report.escaping import fill
+from interp.report.notebook_html import table
+from interp.report.page import render
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDisplay:
+    """One block as markup that a notebook shows.
+
+    Attributes:
+        html: the markup.
+    """
+
+    html: Markup
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def display_block(block: Block) -> BlockDisplay:
+    """A block of a section, ready to be shown.
+
+    Args:
+        block: the block.
+    """
+    if isinstance(block, Table):
+        columns = list(block.columns_shown or block.frame.columns)
+        rows = block.frame[columns].iloc[: block.rows_shown]
+        return BlockDisplay(table(block.caption, columns, rows.itertuples(index=False, name=None)))
+    content: dict[str, object] = {}
+    if isinstance(block, Figure):
+        content["image"] = base64.b64encode(ChartImage(block.chart).svg()).decode("ascii")
+    elif isinstance(block, View):
+        content["page"] = escape(_view_page(block))  # escaped only: its line breaks are the page's own
+    elif isinstance(block, Card):
+        content["html"] = card_html(block)
+    return BlockDisplay(fill("notebook_block.html.jinja", block=block, **content))
+
+
+def section_html(section: Section, kinds: Mapping[str, str]) -> Markup:
+    """What a section says, and the names of what it shows.
+
+    Args:
+        section: the section.
+        kinds: name -> kind of every block that can be shown.
+    """
+    return fill("notebook_section.html.jinja", section=section, kinds=kinds)
+
+
+def _view_page(view: View) -> str:
+    """A page with nothing but the view."""
+    alone = replace(view, fallback="The report shows the same as a figure or table.")
+    section = Section("view", view.title, view.title, (view.title,), (alone,), ("One prompt only.",))
+    page = render(Report(view.title, view.title, (view.title,), "interp run", (section,), ()))["index.html"]
+    return page.decode()

@@ -1,0 +1,10 @@
+from .bertviz_views import HEAD_VIEW_LINES as HEAD_VIEW_LINES
+from .bertviz_views import MODEL_VIEW_LINES as MODEL_VIEW_LINES
+from .bertviz_views import head_view as head_view
+from .bertviz_views import model_view as model_view
+from .layer_explorer import layer_view as layer_view
+from .patterns import KIND_NAMES as KIND_NAMES
+from .patterns import AttentionKind as AttentionKind
+from .patterns import AttentionPatterns as AttentionPatterns
+from .word_map import MapPoint as MapPoint
+from .word_map import map_view as map_view

@@ -1,0 +1,61 @@
+import base64
+import io
+import os
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from interp.report import BarChart, Figure, FigureRenderer, Heatmap, Panel, Paragraph
+from interp.report.figure_renderer import render_figure
+
+pytestmark = pytest.mark.slow
+
+BARS = Figure("bars", "c", "a", BarChart(("a", "b"), np.array([0.5, -0.25]), None, None, None, "logits"))
+LABELS = tuple(map(str, range(30)))
+PANEL = Panel("p", np.arange(900.0).reshape(30, 30), LABELS, LABELS, "key", "query")
+MAP = Figure("map", "c", "a", Heatmap((PANEL,), "weight"))
+
+
+def test_a_second_process_draws_the_same_bytes():
+    renderer = FigureRenderer(second_process=True)
+    renderer.begin([BARS, Paragraph("Text."), MAP])
+    assert [renderer.rendered(figure) for figure in (MAP, BARS)] == [
+        render_figure(figure.chart) for figure in (MAP, BARS)
+    ]
+
+
+def test_a_renderer_without_a_second_process_draws_here():
+    renderer = FigureRenderer(second_process=False)
+    renderer.begin([BARS])
+    assert renderer.rendered(BARS) == render_figure(BARS.chart)
+    assert renderer.rendered(BARS).wide.uri.startswith("data:image/svg")
+    assert renderer.rendered(MAP).wide.uri.startswith("data:image/webp")
+
+
+def test_a_chart_longer_than_the_format_allows_has_coarser_pixels():
+    labels = tuple(map(str, range(60)))
+    panels = tuple(Panel(f"head {head}", np.zeros((60, 60)), labels, labels, "key", "query") for head in range(14))
+    wide = render_figure(Heatmap(panels, "weight")).wide
+    assert wide.height * 144 / 96 > 16_383
+    with Image.open(io.BytesIO(base64.b64decode(wide.uri.partition(",")[2]))) as picture:
+        assert picture.height <= 16_383
+
+
+def test_another_chart_under_a_name_begun_before_is_drawn_itself():
+    renderer = FigureRenderer(second_process=True)
+    renderer.begin([BARS])
+    assert renderer.rendered(Figure("bars", "c", "a", MAP.chart)) == render_figure(MAP.chart)
+
+
+def test_a_killed_worker_costs_time_and_no_figure():
+    renderer = FigureRenderer(second_process=True)
+    renderer.begin([BARS])
+    renderer.rendered(BARS)
+    (worker,) = renderer._worker._processes.values()
+    os.kill(worker.pid, signal.SIGKILL)
+    renderer.begin([BARS, MAP])
+    assert [renderer.rendered(figure) for figure in (BARS, MAP)] == [
+        render_figure(figure.chart) for figure in (BARS, MAP)
+    ]

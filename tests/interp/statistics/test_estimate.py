@@ -1,0 +1,57 @@
+"""An estimate by hand: three prompts, two cells, two controls."""
+
+import numpy as np
+import pytest
+
+from interp.statistics import bootstrap_mean, controlled, estimate_mean, stack_estimates
+
+VALUES = np.array([[1.0, 10.0], [2.0, np.nan], [3.0, 30.0]])
+CONTROLS = [np.array([[0.0, 40.0], [2.0, 60.0], [np.nan, np.nan]]), np.full((3, 2), 5.0)]
+
+
+def test_point_interval_and_controls() -> None:
+    found = estimate_mean(VALUES, CONTROLS, seed=3)
+    interval = bootstrap_mean(VALUES, 3)
+    np.testing.assert_array_equal(found.point, [2, 20])
+    np.testing.assert_array_equal(found.low, interval.low)
+    np.testing.assert_array_equal(found.high, interval.high)
+    np.testing.assert_array_equal(found.interval.count, [3, 2])
+    np.testing.assert_array_equal(found.controls, [[1, 50], [5, 5]])
+    np.testing.assert_array_equal(found.control_mean, [3, 27.5])
+    np.testing.assert_array_equal(found.control_low, [1, 5])
+    np.testing.assert_array_equal(found.control_high, [5, 50])
+
+
+def test_outside_the_controls_is_the_whole_interval() -> None:
+    apart = estimate_mean(np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 9.0]]), [np.array([[2.0, 0.5, 3.0]] * 2)] * 2, seed=0)
+    assert apart.outside_controls.tolist() == [True, True, False]
+    assert not estimate_mean(VALUES, [], seed=0).outside_controls.any()
+
+
+def test_cells_are_indexed_as_the_point_is() -> None:
+    found = estimate_mean(np.arange(24.0).reshape(2, 3, 4), [np.arange(24.0).reshape(2, 3, 4)], seed=0)
+    np.testing.assert_array_equal(found[:, 1].controls, found.controls[:, :, 1])
+    assert float(found[2, 3].point) == found.point[2, 3] == float(found[2, 3].control_low)
+    together = stack_estimates([found[0], found[2]])
+    np.testing.assert_array_equal(together.point, found.point[[0, 2]])
+    np.testing.assert_array_equal(together.controls, found.controls[:, [0, 2]])
+
+
+def test_columns_of_a_table() -> None:
+    found = estimate_mean(VALUES, CONTROLS, seed=0)
+    assert list(found.columns("mass")) == [
+        "mass", "mass low", "mass high", "mass twins mean", "mass twins low", "mass twins high",
+    ]  # fmt: skip
+    assert list(found.columns("mass", prefix="", titles=("l", "h", "m", "a", "b"))) == ["mass", "l", "h", "m", "a", "b"]
+    single = found[1].columns("mass")
+    assert (single["mass"], single["mass twins mean"]) == (20.0, 27.5)
+    assert all(isinstance(value, float) for value in single.values())
+
+
+def test_a_quantity_without_an_interval_or_controls() -> None:
+    found = controlled(3.0, [1.0, 2.0])
+    assert float(found.control_mean) == 1.5
+    assert np.isnan([found.low, found.high]).all()
+    assert np.isnan(controlled(bootstrap_mean(VALUES, 0), []).control_mean).all()
+    with pytest.raises(ValueError, match="no prompts"):
+        estimate_mean(np.empty((0, 2)), [], seed=0)
