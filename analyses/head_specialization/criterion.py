@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds"]
+from analyses.head_specialization.roles.definitions import Rule as Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)

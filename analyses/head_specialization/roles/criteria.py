@@ -79,6 +79,22 @@ def independent_texts(observed: Observed) -> Observed:
     return dataclasses.replace(observed, prompts=prompts)
 
 
+def judged(kind: AttentionKind, criteria: list[Criterion], targets_tell: bool) -> list[Criterion]:
+    """The criteria with the scores that may be judged: where the targets say nothing, those of random sequences alone.
+
+    Args:
+        kind: which attention.
+        criteria: of this kind.
+        targets_tell: whether the targets say anything of decoder and cross-attention heads, see `TextCounts.fault`.
+    """
+    if targets_tell or kind == "encoder":
+        return criteria
+    return [
+        one if one.rule == "content" else dataclasses.replace(one, score=np.full_like(one.score, np.nan))
+        for one in criteria
+    ]
+
+
 def _alignment(prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
     if "cross.align_base" not in prompts:
         return []
@@ -114,7 +130,7 @@ def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) ->
     if len(far):
         for rule, score in (("share", arrays.share), ("mass", arrays.mass)):
             # The offset with the largest mean score of each head, chosen on the same prompts; `n_candidates` pays for the choice.
-            best = far[np.nan_to_num(mean_over_prompts(score[..., far]), nan=-1.0).argmax(-1)]
+            best = far[merge_ties(np.nan_to_num(mean_over_prompts(score[..., far]), nan=-1.0)).argmax(-1)]
             detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
             [criterion] = [one for one in arrays.at(best).criteria("offset") if one.rule == rule]
             found.append(dataclasses.replace(criterion, detail=detail, n_candidates=len(far)))
@@ -142,12 +158,12 @@ class _Offsets(NamedTuple):
 
 def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
     def criterion(
-        role: str, rule: Rule, category: str, keep: Bool[np.ndarray, "layer head"] | None = None
+        role: str, rule: Rule, category: str, eligible: Bool[np.ndarray, "layer head"] | None = None
     ) -> Criterion:
         mass = prompts[f"{kind}.{category}_apart"]
         base = np.broadcast_to(prompts[f"{kind}.{category}_apart_base"][:, None, None], mass.shape)
-        there = base > 0 if keep is None else (base > 0) & keep
-        return Criterion(role, rule, np.where(there, mass, np.nan), np.where(there, base, np.nan))
+        score, null = (np.where(base > 0, values, np.nan) for values in (mass, base))
+        return Criterion(role, rule, score, null, eligible=eligible)
 
     if kind == "decoder":
         return [criterion("first-token sink", "odds", "first")]

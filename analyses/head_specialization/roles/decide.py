@@ -15,20 +15,17 @@ entailing one is kept: a head that finds the same token looks at itself in a tex
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from analyses.head_specialization.criterion import Criterion, Rule
+from analyses.head_specialization.roles.definitions import Strength
 from analyses.head_specialization.roles.rules import effect_of, held
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.hooks.names import HeadId
 from interp.statistics import bootstrap_mean, largest, mean_over_prompts, resampled_means
-
-Strength = Literal["threshold", "tendency"]
-"""Whether a role meets its published threshold, or is half of the way there."""
 
 MIXTURE = "mixture"
 
@@ -93,6 +90,7 @@ class RoleLabel:
         detail: what exactly was found, or an empty text.
         holds: whether the rule holds for the means, at this strength.
         passes: whether rule, effect, controls, test and bootstrap agree that the head has the role.
+        parts: the roles that a mixture is made of, the strongest first; empty for a single role.
     """
 
     head: HeadId
@@ -115,6 +113,12 @@ class RoleLabel:
     detail: str
     holds: bool
     passes: bool
+    parts: tuple[str, ...] = ()
+
+    @property
+    def leading(self) -> str:
+        """The role whose hue and letters the label has: of a mixture the strongest."""
+        return self.parts[0] if self.parts else self.role
 
     def __str__(self) -> str:
         return f"{self.role} {self.detail}".rstrip()
@@ -205,7 +209,8 @@ def _mixed(labels: Sequence[RoleLabel]) -> list[RoleLabel]:
             found += full or own
         else:
             detail = " + ".join(f"{label.effect:.2f} {label}" for label in own)
-            found.append(replace(own[0], role=MIXTURE, detail=detail, effect=sum(label.effect for label in own)))
+            parts, effect = tuple(label.role for label in own), sum(label.effect for label in own)
+            found.append(replace(own[0], role=MIXTURE, detail=detail, effect=effect, parts=parts))
     return found
 
 
@@ -229,7 +234,8 @@ def _evaluate(
     picked = np.stack(
         [np.stack([array[:, *cell] for cell in cells], -1) for array in (criterion.score, criterion.null)], -1
     )
-    draws = held(criterion.rule, *np.moveaxis(resampled_means(picked, seed, settings.resamples), -1, 0), settings)
+    drawn = resampled_means(picked, seed, settings.resamples)
+    draws = held(criterion.rule, drawn[..., 0], drawn[..., 1], settings)
     interval = bootstrap_mean(picked[..., 0], seed, settings.resamples)
     effect = effect_of(criterion)
     needed = max(settings.stability, STRICT_STABILITY) if criterion.rule in _STRICT else settings.stability
@@ -238,9 +244,10 @@ def _evaluate(
         beyond = interval.low[index] > controls.best and interval.count[index] >= LEAST_TEXTS
         sure = beyond and adjusted[cell] <= settings.false_discovery_rate
         stability = {strength: float(draws[strength][:, index].mean()) for strength in means}
+        floors: dict[Strength, float] = {"threshold": settings.effect, "tendency": settings.tendency_effect}
         passing = [
             strength
-            for strength, floor in (("threshold", settings.effect), ("tendency", settings.tendency_effect))
+            for strength, floor in floors.items()
             if sure and means[strength][cell] and effect[cell] >= floor and stability[strength] >= needed
         ]
         strength: Strength = "threshold" if "threshold" in passing or means["threshold"][cell] else "tendency"

@@ -16,12 +16,11 @@ A criterion is a score per prompt, its null per prompt, and a rule on their mean
 In short texts a lift of 5 is out of reach too: where 5 times the null exceeds 0.90, a score of 0.90 and the odds are asked.
 """
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Bool, Float
 
 from analyses.head_specialization.criterion import Criterion, Rule
+from analyses.head_specialization.roles.definitions import Strength
 from analyses.head_specialization.settings import HeadSettings
 from interp.statistics import mean_over_prompts
 
@@ -77,7 +76,7 @@ def asked(rule: Rule, null: Float[np.ndarray, "*cells"], settings: HeadSettings)
 
 def held(
     rule: Rule, score: Float[np.ndarray, "*cells"], null: Float[np.ndarray, "*cells"], settings: HeadSettings
-) -> dict[Literal["threshold", "tendency"], Bool[np.ndarray, "*cells"]]:
+) -> dict[Strength, Bool[np.ndarray, "*cells"]]:
     """Whether a rule holds at its published threshold, and whether the score is `settings.tendency` of the way there."""
     goal = asked(rule, null, settings)
     with np.errstate(invalid="ignore"):

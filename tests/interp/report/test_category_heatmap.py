@@ -58,7 +58,7 @@ def mosaic(rows=2, columns=3, **changes):
         marks=(("",) * columns,) * rows,
         categories=(("position", "blue"), ("special tokens, of which there are rather many in this text", "orange")),
         strength_label="share of the way from chance to always",
-        mark_labels=("has the role", "uncertain under resampling"),
+        mark_labels=("has the role", "clear tendency", "uncertain under resampling"),
         row_axis="layer",
         column_axis="head",
     )
