@@ -31,6 +31,7 @@ from analyses.head_specialization.roles.metrics import Metric as Metric
 from analyses.head_specialization.roles.metrics import columns_of, metrics_of
 from analyses.head_specialization.roles.nearest import NearestRoles, nearest_roles
 from analyses.head_specialization.roles.significance import existence_p_value
+from analyses.head_specialization.roles.walkthrough import Walkthrough, walk_through
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.families.config import ModelConfig
@@ -52,6 +53,7 @@ class HeadAtlas:
         candidates: for every criterion the head that comes nearest.
         nearest: kind -> the role every head is nearest to, and how near.
         specimens: the heads that get a card, each with its best prompt; empty if no patterns were kept.
+        walkthrough: one verdict with all that it was made from; None where nothing was judged.
         existence: (kind, role, rule) -> family-wise p of the claim that such a head exists, by the largest statistic.
         twin_labels: for every untrained twin the number of heads with a role.
         permuted_labels: number of heads with a role in the model with permuted weights, on the sample; None if it was not run.
@@ -81,6 +83,7 @@ class HeadAtlas:
     candidates: tuple[RoleLabel, ...]
     nearest: Mapping[AttentionKind, NearestRoles]
     specimens: Mapping[HeadId, Specimen]
+    walkthrough: Walkthrough | None
     existence: Mapping[tuple[AttentionKind, str, Rule], float]
     twin_labels: tuple[int, ...]
     permuted_labels: int | None
@@ -165,6 +168,7 @@ def summarize(evidence: Evidence) -> HeadAtlas:
         candidates=verdict.candidates,
         nearest=nearest,
         specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, by_prompt),
+        walkthrough=walk_through(verdict, criteria, settings),
         existence=_existence(criteria, evidence.seed),
         twin_labels=tuple(_labeled(twin) for twin in untrained),
         permuted_labels=None

@@ -7,6 +7,7 @@ import pandas as pd
 from analyses.head_specialization.measure.copy_hits import why_no_copying
 from analyses.head_specialization.measure.relations import syntax_frame
 from analyses.head_specialization.present.cards import cards_page
+from analyses.head_specialization.present.decision_page import decision_page
 from analyses.head_specialization.present.figures import atlas_figure, bias_figures, map_figure, metric_figures
 from analyses.head_specialization.present.legend import hue_of, hues_of_texts
 from analyses.head_specialization.present.tables import (
@@ -51,7 +52,6 @@ _VALUE_BIASES = (
 
 def present(atlas: HeadAtlas) -> Section:
     """The section of one run."""
-    cards = cards_page(atlas)
     return Section(
         name="head-specialization",
         title="What each attention head does",
@@ -71,7 +71,7 @@ def present(atlas: HeadAtlas) -> Section:
             *_views(atlas),
         ),
         limits=_limits(atlas),
-        pages=() if cards is None else (cards,),
+        pages=tuple(page for page in (cards_page(atlas), decision_page(atlas)) if page is not None),
     )
 
 
@@ -109,10 +109,10 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
             name="head-roles",
             caption=(
                 "Every role that a head has, those at the published threshold first. Strength: threshold, or clear tendency; "
-                "effect: the attention behind the score, from chance (0) to all of it (1). Score is what the rule speaks about, with its "
-                "95 % interval; null is the exchange of rows (argmax share) or the base rate (mass); twins: the same head, "
-                "untrained, best twin: the best head of any twin, which the interval must exceed; permuted: with the entries of "
-                "its weights permuted; shuffled: on the same tokens in random order."
+                "effect: the attention behind the score, from chance (0) to all of it (1). Score is what the rule speaks about, "
+                "with its 95 % interval; null is the exchange of rows (argmax share) or the base rate (mass); twins: the same "
+                "head, untrained; best twin: the best head of any twin, which the interval must exceed; permuted: with the "
+                "entries of its weights permuted; shuffled: on the same tokens in random order."
             ),
             frame=labels,
             rows_shown=20,

@@ -87,6 +87,7 @@ class RoleLabel:
         shuffled: mean score of the same head on the same texts with their tokens in random order; NaN likewise.
         p_adjusted: Benjamini-Hochberg adjusted p-value.
         stability: share of bootstrap resamples in which the rule holds.
+        needed: the stability that its rule asks for.
         detail: what exactly was found, or an empty text.
         holds: whether the rule holds for the means, at this strength.
         passes: whether rule, effect, controls, test and bootstrap agree that the head has the role.
@@ -110,6 +111,7 @@ class RoleLabel:
     shuffled: float
     p_adjusted: float
     stability: float
+    needed: float
     detail: str
     holds: bool
     passes: bool
@@ -272,6 +274,7 @@ def _evaluate(
                 shuffled=float(controls.shuffled[cell]),
                 p_adjusted=float(adjusted[cell]),
                 stability=stability[strength],
+                needed=needed,
                 detail=criterion.detail[cell[0]][cell[1]] if criterion.detail else "",
                 holds=bool(means[strength][cell]),
                 passes=bool(passing),

@@ -69,7 +69,7 @@ RULES: Mapping[Rule, Definition] = MappingProxyType({
 """Rule -> its definition, in the order of the tables."""
 
 DECISION: Mapping[str, str] = MappingProxyType({
-    "rule": "the mean score meets the threshold of its rule; a clear tendency: it comes {tendency:.0%} of the way there from chance",
+    "rule": "the mean score meets the threshold of its rule; a clear tendency: it comes {tendency:.0%} of the way there",
     "effect": "the attention behind it comes {effect:.0%} of the way from chance to all of it; a tendency: {tendency_effect:.0%}",
     "controls": "its interval lies above the best head of the same kind in every untrained twin",
     "test": "the score is above chance, at a false discovery rate of {false_discovery_rate:g} over all heads and roles",

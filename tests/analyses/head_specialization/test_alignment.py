@@ -100,3 +100,11 @@ def test_a_head_that_follows_an_alignment_is_found_at_its_step_when_links_are_gi
     model = plot.hooked()
     assert roles(atlas(model, batch, QUICK.model_copy(update={"links": links}), twins=1)) == {"XL1H2": [role]}
     assert roles(atlas(model, batch, twins=1)) == {}
+
+
+def test_gold_links_of_words_that_are_not_there_are_refused():
+    plot = garden()
+    batch, links, _ = translated(plot.hooked(), "output")
+    first = batch.source_texts[0].text
+    with pytest.raises(InputError, match=r"hold 99-99, but the prompt has \d+ source and \d+ target words"):
+        atlas(plot.hooked(), batch, QUICK.model_copy(update={"links": links | {first: "0-0 99-99"}}), twins=0)

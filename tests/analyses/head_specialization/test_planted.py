@@ -13,8 +13,7 @@ from transformers import (
 )
 
 from analyses.head_specialization.measure.nulls import observe_nulls, permuted_model, read_null, shuffled_batch
-from analyses.head_specialization.roles.comparison import judge_all
-from analyses.head_specialization.summary import Comparison, 
+from analyses.head_specialization.roles.comparison import Comparison, judge_all
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
 from interp.text.batch import Batch, collate

@@ -91,7 +91,7 @@ def test_undefined_certain_and_uncertain_cells_are_marked_without_colour():
     figure = draw_category_heatmap(marked, 8.6)
     assert {"has the role", "uncertain under resampling", "not defined"} <= set(words(figure))
     assert words(figure).count("prev") == 5
-    assert frames(figure) == [1, 2]
+    assert frames(figure) == [1, 0, 2]
     (crosses,) = figure.axes[0].lines
     assert crosses.get_xydata().tolist() == [[2.5, 1.5]]
     bold = [text.get_text() for text in figure.axes[0].texts if text.get_fontweight() == "bold"]
