@@ -63,7 +63,7 @@ def _check(gold: Gold, size: tuple[int, int], text: str) -> None:
         if source >= size[0] or target >= size[1]:
             raise InputError(
                 f"The gold links of {text[:60]!r} hold {source}-{target}, but the prompt has {size[0]} source and {size[1]} "
-                "target words; count words from 0 behind the task prefix, the source first, and give the target that belongs to them."
+                "target words; count words from 0 behind the task prefix, source first, and give the target that belongs to them."
             )
 
 
