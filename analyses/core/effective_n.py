@@ -23,18 +23,26 @@ class TextCounts:
     """What is independent among the prompts of a run.
 
     Attributes:
-        prompts: how many were run.
-        sentences: different sources among them, whatever their task prefix.
+        sentence_of: for every prompt the number of its sentence, whatever its task prefix; numbered as they first occur.
         targets: different decoder inputs among them.
         blank: prompts whose target holds nothing but padding and ends of sentence.
         unfinished: prompts whose generated target met the length limit.
     """
 
-    prompts: int
-    sentences: int
+    sentence_of: tuple[int, ...]
     targets: int
     blank: int = 0
     unfinished: int = 0
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts were run."""
+        return len(self.sentence_of)
+
+    @property
+    def sentences(self) -> int:
+        """How many of them are independent."""
+        return max(self.sentence_of, default=-1) + 1
 
     @property
     def fault(self) -> str:
@@ -66,9 +74,11 @@ def count_texts(batches: Sequence[Batch]) -> TextCounts:
     """
     targets = [text for batch in batches for text in batch.target_texts]
     special = {EOS, PAD}
+    sentence_of = np.zeros(len(targets), dtype=int)
+    for number, rows in enumerate(rows_by_key(np.concatenate([sentence_keys(batch) for batch in batches]))):
+        sentence_of[rows] = number
     return TextCounts(
-        prompts=len(targets),
-        sentences=len(rows_by_key(np.concatenate([sentence_keys(batch) for batch in batches]))),
+        sentence_of=tuple(sentence_of.tolist()),
         targets=len(rows_by_key(np.concatenate([prompt_keys(batch, "decoder") for batch in batches]))),
         blank=sum(set(text.category_of_token) <= special for text in targets),
         unfinished=sum(len(batch.unfinished) for batch in batches),
