@@ -60,7 +60,7 @@ def _agreement(check: AblationCheck) -> str:
 
 
 def _left_out(check: AblationCheck, having: int) -> str:
-    missing = check.prompts - having
+    missing = check.sentences - having
     return f"; without {missing} sentences whose task prefix no other sentence of the sample has" if missing else ""
 
 

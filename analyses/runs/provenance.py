@@ -36,8 +36,8 @@ def _notes(manifest: Manifest) -> tuple[str, ...]:
     notes = [
         f"{origin}; the untrained twins were fed the same tokens.",
         f"The unit of evidence is the sentence: {prompts.count} prompts hold {prompts.sentences} distinct sentences and "
-        f"{prompts.targets} distinct targets. Numbers are computed within a prompt and averaged over the prompts of a sentence; every "
-        "interval [low, high] is a 95 % bootstrap-t interval over sentences, or their range where there are fewer than six.",
+        f"{prompts.targets} distinct targets. Numbers are computed within a prompt and averaged over the prompts of a sentence; "
+        "every interval [low, high] is a 95 % bootstrap-t interval over sentences, their range where there are fewer than six.",
         f"Controls are {len(manifest.twin_seeds)} untrained twins: the same architecture, weights drawn anew.",
         "Head names: EL0H3 is encoder self-attention layer 0 head 3, DL is decoder self-attention, XL is cross-attention.",
     ]
