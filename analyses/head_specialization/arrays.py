@@ -12,6 +12,7 @@
     near_share                    argmax at -1, 0, +1 among ordinary keys, self-attention
     position_*, content_*, covariance_*                self-attention with position biases (see `measure.position`)
     rarest_*, two_rarest_*, *_correlation              encoder and cross (see `measure.rarity`)
+    monotone, sharpness           Kendall's tau of the center of mass with the row, and how sharply the source is read, cross
     linked_*, align_*             share of target words with a link, agreement with gold links, cross (see `measure.alignment`)
     text                          what the queries and keys were made from: a text given twice is one observation
 
@@ -55,6 +56,8 @@ def _observed(kind: AttentionKind) -> Iterator[ArraySpec]:
         yield from of("rarity_correlation place_correlation norm_correlation", heads, "correlation", "keys")
         yield from of(_each((*SOURCE_CATEGORIES, "rarest", "two_rarest"), "base"), "prompt", *_SHARE)
     if kind == "cross":
+        yield from of("monotone", heads, "Kendall's tau", "rows")
+        yield from of("sharpness", heads, "share of the largest entropy", "rows")
         yield from of("linked_output linked_input", heads, "share", "target words")
         yield from of("align_output align_input align_base", heads, "1 - AER", "links")
         return

@@ -23,12 +23,12 @@ from torch import Tensor
 from analyses.core.contract import Arrays, Pass
 from analyses.cross_attention_focus.measure.flow import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
 from analyses.cross_attention_focus.measure.flow.observe import alti_or_undefined, observe_flow
-from analyses.cross_attention_focus.measure.monotonicity import coverage, diagonality, monotonicity
 from analyses.cross_attention_focus.measure.norms import head_norms, layer_norms, shares, source_vectors
 from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp import attention_metrics as measures
 from interp.model.weights import attention_weights
+from interp.monotonicity import coverage, diagonality, monotonicity
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES, EOS, PAD, PREFIX
 

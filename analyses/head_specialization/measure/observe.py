@@ -15,11 +15,20 @@ from analyses.head_specialization.measure.offsets import eligible_rows, offset_s
 from analyses.head_specialization.measure.rarity import rare_share, rarest_keys, rarity_correlations, rarity_ranks
 from analyses.head_specialization.measure.similarity import head_distances
 from analyses.head_specialization.settings import HeadSettings
-from interp.attention_metrics import attention_distance, entropy, legal_keys, masked_mean, restrict, strongest_key
+from interp.attention_metrics import (
+    Restricted,
+    attention_distance,
+    entropy,
+    legal_keys,
+    masked_mean,
+    restrict,
+    strongest_key,
+)
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
 from interp.families.config import ModelConfig
 from interp.hooks.names import attention_path
 from interp.model.weights import attention_weights
+from interp.monotonicity import monotonicity
 from interp.text.batch import Batch
 from interp.text.words import EOS, PREFIX, PUNCTUATION, SENTINEL
 
@@ -27,6 +36,8 @@ SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "
 """Categories of source tokens whose mass is measured."""
 
 _SMOOTHING = 1e-4
+_FEWEST = 4
+"""Rows and ordinary keys below which reading has no order."""
 
 HOOKS = (
     "encoder.*.attn.hook_pattern",
@@ -152,6 +163,8 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
     found |= {
         f"{name}_apart": _mass(pattern, keys, frame.rows_apart(keys)[:, None]) for name, keys in frame.members.items()
     }
+    if frame.kind == "cross":
+        found |= _reading_order(inside, frame)
     if frame.kind != "cross":
         distances = attention_distance(pattern, legal)
         found["distance"] = masked_mean(distances.absolute, rows)
@@ -169,6 +182,19 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
     found |= {f"{name}_norm": values.relative_norm(norms, some, keys) for name, some in frame.members.items()}
     found |= {f"{name}_share": rare_share(pattern, frame.legal, some) for name, some in frame.rare.items()}
     return found if frame.rank is None else found | rarity_correlations(received, norms, frame.rank)
+
+
+def _reading_order(inside: Restricted, frame: Frame) -> dict[str, Tensor]:
+    """In which order a head reads the source, Kendall's tau of its center of mass with the row; and how sharply it reads."""
+    ordinary = frame.ordinary[:, None]
+    places = frame.ordinary.to(inside.pattern.dtype).cumsum(-1)[:, None]
+    centers = (inside.pattern * places).sum(-1)
+    rows = frame.rows[:, None]
+    keys = frame.ordinary.sum(-1).amax(-1)
+    enough = (frame.rows.sum(-1) >= _FEWEST) & (keys >= _FEWEST)
+    tau = torch.where(enough[:, None], monotonicity(centers, rows), torch.nan)
+    sharpness = inside.retained * (1 - entropy(inside.pattern, ordinary).nan_to_num(1.0))
+    return {"monotone": tau, "sharpness": masked_mean(sharpness, rows)}
 
 
 def _smoothed(pattern: Pattern, legal: Bool[Tensor, "batch one query key"]) -> Pattern:

@@ -46,7 +46,11 @@ FAMILIES = (
         "green",
         {"duplicate token": "dup", "induction": "ind", "token before a copy": "befo", "copying": "copy"},
     ),
-    Family("alignment", "purple", {"alignment at the output": "al-o", "alignment at the input step": "al-i"}),
+    Family(
+        "alignment",
+        "purple",
+        {"alignment at the output": "al-o", "alignment at the input step": "al-i", "monotone": "mono"},
+    ),
     Family("rarity", "gold", {"rare token": "rare"}),
     Family("syntax", "sky", {"syntactic": "syn"}),
 )

@@ -5,6 +5,7 @@
     duplicate token, induction       random repeats, see `repeats`: content [ours]
     rare token                       argmax on the rarest source token: share by the lift rule [ours], see `rarity`
     EOS, punctuation, sentinel sink  lift rule [ours]; first-token sink and prefix head: odds rule [ours]
+    monotone                         order in which the source is read [ours]
     copying                          hit rate and OV eigenvalues [ours], see `copy_hits`
     syntactic                        one criterion for each relation and direction, see `relations`
 
@@ -60,7 +61,7 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
     if kind == "encoder":
         return found + syntax_criteria(observed.experiment, settings)
     found += copying_criteria(kind, observed, settings)
-    return found + (_alignment(prompts, settings) if kind == "cross" else [])
+    return found + ([_monotone(prompts), *_alignment(prompts, settings)] if kind == "cross" else [])
 
 
 def independent_texts(observed: Observed) -> Observed:
@@ -93,6 +94,15 @@ def judged(kind: AttentionKind, criteria: list[Criterion], targets_tell: bool) -
         one if one.rule == "content" else dataclasses.replace(one, score=np.full_like(one.score, np.nan))
         for one in criteria
     ]
+
+
+def _monotone(prompts: Arrays) -> Criterion:
+    """The order of reading; the attention behind it is what lies sharply on ordinary keys."""
+    score, mass = prompts["cross.monotone"], prompts["cross.sharpness"]
+    nothing = np.zeros_like(score)
+    return Criterion(
+        "monotone", "monotone", score, np.where(np.isnan(score), np.nan, nothing), mass=mass, mass_null=nothing
+    )
 
 
 def _alignment(prompts: Arrays, settings: HeadSettings) -> list[Criterion]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds"]
+Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds", "monotone"]
 Strength = Literal["threshold", "tendency"]
 """Whether a role meets its published threshold, or is half of the way there."""
 
@@ -50,6 +50,9 @@ RULES: Mapping[Rule, Definition] = MappingProxyType({
         "[ours]",
     ),
     "margin": Definition("alignment", "1 - AER >= diagonal's + {margin:g}", "the diagonal", "[ours]"),
+    "monotone": Definition(
+        "monotone", "Kendall's tau of place read and row >= {monotone:g}", "rows in any order", "[ours]"
+    ),
     "syntax": Definition(
         "syntactic", "accuracy >= best offset's + {margin:g}", "best fixed offset", "Voita et al. 2019"
     ),

@@ -5,6 +5,7 @@ A criterion is a score per prompt, its null per prompt, and a rule on their mean
     share      score >= 0.90                                  Voita et al. 2019, argmax at one offset
     mass       score > 0.50 and odds(score) / odds(null) >= 4     Clark et al. 2019, previous and next token; the odds [ours] ask
                                                               for more only where the null exceeds 0.20, in short texts
+    monotone   score >= 0.80                                  [ours] Kendall's tau of the center of mass with the row, cross
     content    score > 0.50                                   [ours] duplicate-token and induction heads, on random repeats
     margin     score >= null + 0.10                           [ours] alignment heads, after Voita et al. 2019 for syntax
     syntax     score >= null + 0.10                           Voita et al. 2019, on sentences that did not choose the head
@@ -38,6 +39,8 @@ def holds(
         return np.asarray(score >= settings.argmax_share - _ROUNDING)
     if rule == "mass":
         return np.asarray((score > settings.mass + _ROUNDING) & _odds(score, null, _SHORT_TEXTS))
+    if rule == "monotone":
+        return np.asarray(score >= settings.monotone - _ROUNDING)
     if rule == "content":
         return np.asarray(score > settings.mass + _ROUNDING)
     if rule in ("margin", "syntax"):
