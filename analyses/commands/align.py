@@ -12,6 +12,35 @@ if TYPE_CHECKING:
     from interp.report import Section
 
 _DIRECTIONS = "Two directions"
+_ELSEWHERE = "Links from elsewhere"
+
+_ReverseModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
+        rich_help_panel=_DIRECTIONS,
+        show_default=False,
+    ),
+]
+_ReversePrefix = Annotated[
+    str | None,
+    typer.Option(
+        help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
+        rich_help_panel=_DIRECTIONS,
+        show_default=False,
+    ),
+]
+_Hypotheses = Annotated[
+    Path | None,
+    typer.Option(
+        help="Score these links from elsewhere instead of a model's; PROMPTS may be lines `source ||| target`.",
+        rich_help_panel=_ELSEWHERE,
+    ),
+]
+_FromOne = Annotated[
+    bool,
+    typer.Option("--hypotheses-one-based", help="Their words are counted from 1.", rich_help_panel=_ELSEWHERE),
+]
 
 
 def align(
@@ -19,22 +48,8 @@ def align(
     gold: Annotated[Path, typer.Option(help="Links, one sentence a line: s-t sure, spt possible.")],
     one_based: Annotated[bool, typer.Option("--one-based", help="Words are counted from 1.")] = False,
     target_first: Annotated[bool, typer.Option("--target-first", help="Links name the target word first.")] = False,
-    reverse_model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
-    reverse_prefix: Annotated[
-        str | None,
-        typer.Option(
-            help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
+    reverse_model: _ReverseModel = None,
+    reverse_prefix: _ReversePrefix = None,
     links: Annotated[
         Path | None,
         typer.Option(help="Write the chosen links there, in the format of the gold file; two directions: grow-diag."),
@@ -55,9 +70,8 @@ def align(
 ) -> None:
     """Score word alignments of every head, layer and flow against gold links, beside diagonal and random links.
 
-    With a reverse model or prefix the pairs are also read the other way, and the best links of both directions are merged:
-    intersection, union, grow-diag and grow-diag-final (both words of a new link must be free, as in the published tables of
-    neural aligners), and the same with one free word, grow-diag-either (Koehn et al. 2003).
+    With a reverse model or prefix the best links of both directions are merged: intersection, union, grow-diag(-final), where both
+    words of a new link are free as in published tables, and grow-diag(-final)-either (Koehn et al. 2003).
 
     Examples:
     \b

@@ -1,6 +1,7 @@
 """The page that follows one head from its patterns to the verdict, with every number."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ def _blocks(atlas: HeadAtlas, followed: Walkthrough) -> Iterator[Block]:
     label, settings = followed.label, atlas.settings.model_dump()
     if label.head in atlas.specimens:
         yield Paragraph("First, where the head looks: its attention on one prompt, and its numbers over all.")
-        yield card(atlas, label.head)
+        yield replace(card(atlas, label.head), name="decided-head")
     yield Paragraph(
         f"Then a score for every independent text: {followed.n_texts} of {len(followed.scores)} have rows that tell it from "
         f"its rivals. The rule is: {rule_text(label.rule, settings)}; chance is {RULES[label.rule].chance}."

@@ -13,7 +13,7 @@ A head with clear tendencies to several roles and no full one is a mixture. Wher
 entailing one is kept: a head that finds the same token looks at itself in a text without repeats (`EXPLAINED_BY`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -217,6 +217,21 @@ def _mixed(labels: Sequence[RoleLabel]) -> list[RoleLabel]:
     return found
 
 
+def _strength(
+    holding: Mapping[Strength, bool],
+    stability: Mapping[Strength, float],
+    effect: float,
+    needed: float,
+    settings: HeadSettings,
+) -> tuple[Strength, bool]:
+    """The strength at which rule, effect and stability hold together, and whether there is one; else that of the rule alone."""
+    floors: dict[Strength, float] = {"threshold": settings.effect, "tendency": settings.tendency_effect}
+    for strength, floor in floors.items():
+        if holding[strength] and effect >= floor and stability[strength] >= needed:
+            return strength, True
+    return "threshold" if holding["threshold"] else "tendency", False
+
+
 def _evaluate(
     kind: AttentionKind,
     criterion: Criterion,
@@ -247,15 +262,8 @@ def _evaluate(
         beyond = interval.low[index] > controls.best and interval.count[index] >= LEAST_TEXTS
         sure = beyond and adjusted[cell] <= settings.false_discovery_rate
         stability = {strength: float(draws[strength][:, index].mean()) for strength in means}
-        floors: dict[Strength, float] = {"threshold": settings.effect, "tendency": settings.tendency_effect}
-        passing = [
-            strength
-            for strength, floor in floors.items()
-            if sure and means[strength][cell] and effect[cell] >= floor and stability[strength] >= needed
-        ]
-        strength: Strength = "threshold" if "threshold" in passing or means["threshold"][cell] else "tendency"
-        if passing and strength not in passing:
-            strength = "tendency"
+        holding = {name: bool(means[name][cell]) for name in means}
+        strength, passing = _strength(holding, stability, float(effect[cell]), needed, settings)
         labels.append(
             RoleLabel(
                 head=HeadId(kind, *map(int, cell)),
@@ -277,8 +285,8 @@ def _evaluate(
                 stability=stability[strength],
                 needed=needed,
                 detail=criterion.detail[cell[0]][cell[1]] if criterion.detail else "",
-                holds=bool(means[strength][cell]),
-                passes=bool(passing),
+                holds=holding[strength],
+                passes=bool(sure and passing),
             )
         )
     return labels

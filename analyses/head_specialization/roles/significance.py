@@ -53,7 +53,7 @@ def existence_p_value(criterion: Criterion, seed: int) -> float:
 
 
 def _p_values(difference: Float[np.ndarray, "prompt layer head"]) -> Float[np.ndarray, "layer head"]:
-    """One-sided p of mean > 0, the larger of Student's and of Hall's (1992), corrected for skewness; NaN below two values."""
+    """One-sided p of mean > 0, the larger of Student's and one corrected for skewness (Hall 1992); NaN below two values."""
     count = (~np.isnan(difference)).sum(0)
     mean = mean_over_prompts(difference)
     spread = np.sqrt(mean_over_prompts((difference - mean) ** 2) * count / np.maximum(count - 1, 1))
