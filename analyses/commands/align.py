@@ -70,8 +70,8 @@ def align(
 ) -> None:
     """Score word alignments of every head, layer and flow against gold links, beside diagonal and random links.
 
-    With a reverse model or prefix the best links of both directions are merged: intersection, union, grow-diag(-final), where both
-    words of a new link are free as in published tables, and grow-diag(-final)-either (Koehn et al. 2003).
+    Links of two directions are merged by intersection, union, grow-diag(-final), both words of a new link free as in published
+    tables, and grow-diag(-final)-either (Koehn et al. 2003).
 
     Examples:
     \b
@@ -85,9 +85,7 @@ def align(
         from analyses.runs.inputs import read_prompt_set
 
         if hypotheses is not None:
-            _score_hypotheses(
-                prompts, read_text(gold, "gold file"), one_based, target_first, hypotheses, hypotheses_one_based, seed
-            )
+            _score_hypotheses(prompts, gold, one_based, target_first, hypotheses, hypotheses_one_based, seed)
             return
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
         wanted = alignment.read_gold(
@@ -107,7 +105,7 @@ def align(
 
 
 def _score_hypotheses(
-    prompts: str, gold: str, one_based: bool, target_first: bool, hypotheses: Path, from_one: bool, seed: int
+    prompts: str, gold: Path, one_based: bool, target_first: bool, hypotheses: Path, from_one: bool, seed: int
 ) -> None:
     import pandas as pd
 
@@ -118,7 +116,7 @@ def _score_hypotheses(
     if sizes is None:
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
         sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
-    wanted = alignment.read_gold(gold, first=1 if one_based else 0, target_first=target_first)
+    wanted = alignment.read_gold(read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first)
     given = alignment.read_gold(
         read_text(hypotheses, "file of hypotheses"), first=1 if from_one else 0, target_first=target_first
     )
