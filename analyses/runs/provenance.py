@@ -13,12 +13,18 @@ def make_report(manifest: Manifest, cfg: ModelConfig, prompts: Section, sections
     return Report(
         title=f"What {model} does with {manifest.prompts.count} prompts",
         question=" ".join(section.question for section in sections),
-        findings=tuple(f"{section.title}: {section.findings[0]}" for section in sections),
+        findings=(*_fault(manifest), *(f"{section.title}: {section.findings[0]}" for section in sections)),
         command=manifest.command,
         sections=(prompts, *sections),
         provenance=_provenance(manifest, cfg),
         notes=_notes(manifest),
     )
+
+
+def _fault(manifest: Manifest) -> tuple[str, ...]:
+    """What makes the targets say nothing of decoder and cross-attention, before all findings."""
+    fault = manifest.prompts.fault
+    return (f"Mind the targets: {fault}, so decoder and cross-attention heads are not judged.",) if fault else ()
 
 
 def _notes(manifest: Manifest) -> tuple[str, ...]:
@@ -29,8 +35,9 @@ def _notes(manifest: Manifest) -> tuple[str, ...]:
         origin = "The decoder was fed the given targets (teacher forcing)"
     notes = [
         f"{origin}; the untrained twins were fed the same tokens.",
-        "The unit of evidence is the prompt: every number is a mean over prompts of a number computed within one prompt, and "
-        "every interval [low, high] is a 95 % bootstrap interval over prompts.",
+        f"The unit of evidence is the sentence: {prompts.count} prompts hold {prompts.sentences} distinct sentences and "
+        f"{prompts.targets} distinct targets. Numbers are computed within a prompt and averaged over the prompts of a sentence; "
+        "every interval [low, high] is a 95 % bootstrap-t interval over sentences, their range where there are fewer than six.",
         f"Controls are {len(manifest.twin_seeds)} untrained twins: the same architecture, weights drawn anew.",
         "Head names: EL0H3 is encoder self-attention layer 0 head 3, DL is decoder self-attention, XL is cross-attention.",
     ]

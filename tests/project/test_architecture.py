@@ -20,6 +20,7 @@ ORDER = (
     "interp.axes",
     "interp.attention_metrics",
     "interp.statistics",
+    "interp.monotonicity",
     "interp.geometry",
     "interp.families",
     "interp.hooks",
