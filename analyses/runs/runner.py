@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -31,14 +32,14 @@ from analyses.runs.manifest import (
 )
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
-from analyses.runs.provenance import make_report
+from analyses.runs.provenance import glance_facts, make_report
 from analyses.runs.run_folder import Staging, check_place, staging
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
-from interp.report import FigureRenderer, Section, render
+from interp.report import FigureRenderer, Headline, Section, render
 from interp.text.batch import Batch
 
 _LARGE_MODEL = 50_000_000
@@ -153,12 +154,19 @@ def _build(
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = _manifest(inputs, model, rows)
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections)
+    facts = glance_facts(manifest, model, prompts, inputs.slug().rpartition("-")[2])
+    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, "")
     progress("drawing", 0, 1)
     files = render(report, renderer)
     files["config.yaml"] = config.to_yaml().encode()
     files["results.json"] = canonical_json({
-        name: {"question": section.question, "findings": section.findings, "limits": section.limits}
+        name: {
+            "question": section.question,
+            "headline": None if section.headline is None else asdict(section.headline),
+            "highlights": [highlight.sentence for highlight in section.highlights],
+            "findings": section.findings,
+            "limits": section.limits,
+        }
         for name, section in zip(config.analyses, sections, strict=True)
     })
     files[MANIFEST] = canonical_json(manifest.with_files(files).model_dump(mode="json"))
@@ -181,6 +189,7 @@ def refusal(analysis: Analysis, why: str) -> Section:
         question=analysis.question,
         findings=(f"Not answered for this model: {why}.",),
         blocks=(),
+        headline=Headline("Not answered for this model.", "not judged"),
         limits=("Nothing follows from an analysis that was not made.",),
     )
 
