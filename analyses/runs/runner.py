@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
 from analyses.core.evidence import gather, twin_seeds
+from analyses.core.exploring import explorer_of
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
@@ -40,10 +41,13 @@ from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
 from interp.report import FigureRenderer, Headline, Section, render
+from interp.report.explorer import explorer_page
 from interp.text.batch import Batch
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
+
+EXPLORER_PAGE = "explorer.html"
 
 Keep = Callable[[ConfiguredAnalysis, Observed], None]
 """Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
@@ -152,12 +156,16 @@ def _build(
             keep(item, evidence.model)
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
-    pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
+    pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = _manifest(inputs, model, rows)
     facts = glance_facts(manifest, model, prompts, inputs.slug().rpartition("-")[2])
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, "")
+    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
+    heads = {name: note for section in sections for name, note in section.heads.items()}
+    files[EXPLORER_PAGE] = explorer_page(
+        explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
+    )
     files["config.yaml"] = config.to_yaml().encode()
     files["results.json"] = canonical_json({
         name: {

@@ -94,7 +94,7 @@ def _document(
         # Our own files and hash sources hold no character that HTML would read.
         style=Markup(_text("templates/style.css")),
         libraries=[Markup(library) for library in libraries],
-        policy=_policy([*libraries, *scripts]),
+        policy=script_policy([*libraries, *scripts]),
     )
     return html.encode("utf-8", errors="replace")
 
@@ -115,7 +115,12 @@ def _text(path: str) -> str:
     return (_HERE / path).read_text(encoding="utf-8")
 
 
-def _policy(scripts: list[str]) -> str:
+def script_policy(scripts: list[str]) -> str:
+    """The Content-Security-Policy of a page: nothing from outside, and these scripts by their hashes.
+
+    Args:
+        scripts: the text of every script of the page.
+    """
     sources = [f"'sha256-{_digest(script)}'" for script in scripts]
     allowed = " ".join(dict.fromkeys(sources)) or "'none'"
     return (

@@ -4,9 +4,11 @@ A report is a title, facts, findings and sections; a section is a question, what
 methods, and the limits of what the findings support. What is too long for it stands on pages of their own.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from interp.report.blocks import Block, Checked, Figure
+from interp.report.explorer.contents import HeadNote
 from interp.report.headline import Finding, Headline
 
 MOST_HIGHLIGHTS = 5
@@ -52,6 +54,7 @@ class Section(Checked):
         headline: what it says at a glance.
         highlights: at most five plain sentences, shown first; the findings stand behind them.
         methods: how the numbers were made, paragraph by paragraph.
+        heads: what it found about single heads, such as `XL2H4`, for the page to explore.
 
     Raises:
         ValueError: if the headline names a figure that the section lacks, or there are more than five highlights.
@@ -67,6 +70,7 @@ class Section(Checked):
     headline: Headline | None = None
     highlights: tuple[Finding, ...] = ()
     methods: tuple[str, ...] = ()
+    heads: Mapping[str, HeadNote] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()

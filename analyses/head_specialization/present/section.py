@@ -10,6 +10,7 @@ from analyses.head_specialization.present.cards import cards_page
 from analyses.head_specialization.present.figures import atlas_figure, bias_figures, map_figure, metric_figures
 from analyses.head_specialization.present.glance import headline, highlights
 from analyses.head_specialization.present.legend import hue_of, hues_of_texts
+from analyses.head_specialization.present.notes import head_notes
 from analyses.head_specialization.present.tables import (
     candidates_frame,
     copying_frame,
@@ -71,6 +72,7 @@ def present(atlas: HeadAtlas) -> Section:
         ),
         limits=_limits(atlas),
         pages=() if cards is None else (cards,),
+        heads=head_notes(atlas),
         headline=headline(atlas),
         highlights=highlights(atlas),
         methods=tuple(_method(atlas).split("\n\n")),
