@@ -38,7 +38,7 @@ def _note(atlas: HeadAtlas, head: HeadId) -> HeadNote:
     found, cell = atlas.nearest[head.kind], (head.layer, head.head)
     role, detail = found.role[head.layer][head.head], found.detail[head.layer][head.head]
     near = bool(found.progress[cell] >= NEAR)
-    words = f"nearest to {role} {detail}".rstrip()
+    words = f"none; nearest to {role} {detail}".rstrip()
     hue, code = (hue_of(role), code_of(role, detail)) if near else ("gray", "")
     return HeadNote(words, code, hue, float(np.nan_to_num(found.strength[cell])), False, lines, address)
 
