@@ -5,7 +5,7 @@ import pandas as pd
 
 from analyses.logit_attribution.lenses import LensCurves
 from analyses.logit_attribution.tables import estimate_columns
-from interp.report import Block, Figure, LinePlot, Series, Table
+from interp.report import Block, Figure, LinePlot, Series, Span, Table
 from interp.report.numbers import number, percent, untrained_twins, with_interval
 from interp.statistics import Estimate
 
@@ -120,6 +120,7 @@ def _stack_frame(stack: str, curves: dict[str, Estimate]) -> pd.DataFrame:
 
 
 def _table(curves: LensCurves, reading: str) -> Table:
+    drawn = ("first choice", "rank", "log-probability", "accumulated difference")
     return Table(
         name="logit-attribution-depths",
         caption=(
@@ -129,8 +130,6 @@ def _table(curves: LensCurves, reading: str) -> Table:
         ),
         frame=lens_frame(curves),
         rows_shown=None,
-        columns_shown=(
-            *("stack", "depth", "first choice", "first choice: low", "first choice: high", "first choice: twins"),
-            *("rank", "rank: twins", "log-probability", "log-probability: twins", "accumulated difference"),
-        ),
+        columns_shown=("stack", "depth", *drawn),
+        spans=tuple(Span.of(name, f"{name}: ", controls=()) for name in drawn),
     )

@@ -143,7 +143,6 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
         frame=overview,
         rows_shown=None,
         columns_shown=tuple(name for name in overview.columns if name != "progress"),
-        sortable=True,
         hues=_overview_hues(atlas, overview),
     )
 
