@@ -8,7 +8,7 @@ from analyses.logit_attribution.assumptions import FINAL_NORM
 from analyses.logit_attribution.tables import estimate_columns
 from interp.hooks.names import HeadId
 from interp.patching.replacements import ABLATIONS
-from interp.report import Block, Figure, PointGroup, ScatterPlot, Table
+from interp.report import Block, Figure, PointGroup, ScatterPlot, Span, Table
 from interp.report.numbers import number, percent, with_interval
 from interp.statistics import falling_order, largest
 
@@ -111,10 +111,14 @@ def ablation_frame(check: AblationCheck) -> pd.DataFrame:
 
 def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Block, ...]:
     """Scatter and table; `norms` as for `ablation_findings`."""
-    shown = [
-        "head", "zero: total", "zero: total: low", "zero: total: high", "zero: total: twins", "zero: direct",
-        "zero: direct, norm anew", "zero: self-repair", "mean: total", "resample: total", "zero: disagrees",
-    ]  # fmt: skip
+    drawn = (
+        "zero: total",
+        "zero: direct",
+        "zero: direct, norm anew",
+        "zero: self-repair",
+        "mean: total",
+        "resample: total",
+    )
     table = Table(
         name="logit-attribution-causal",
         caption=(
@@ -126,7 +130,8 @@ def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Bloc
         ),
         frame=ablation_frame(check),
         rows_shown=12,
-        columns_shown=tuple(shown),
+        columns_shown=("head", *drawn, "zero: disagrees"),
+        spans=tuple(Span.of(name, f"{name}: ", controls=()) for name in drawn),
     )
     return _scatter(check), table
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.logit_attribution.neurons import NULL_DIRECTIONS, Neurons
-from interp.report import Block, Table, visible
+from interp.report import Block, Span, Table, visible
 from interp.report.numbers import number, percent, with_interval
 from interp.statistics import largest
 
@@ -63,5 +63,6 @@ def neuron_blocks(found: Neurons) -> tuple[Block, ...]:
             ),
             frame=neuron_frame(found),
             rows_shown=None,
+            spans=(Span.of("contribution", "contribution: ", controls=()),),
         ),
     )

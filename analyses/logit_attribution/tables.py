@@ -8,7 +8,7 @@ import pandas as pd
 from analyses.logit_attribution.assumptions import encoder_writers, lengths
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.hooks.names import HeadId
-from interp.report import Table
+from interp.report import Span, Table
 from interp.statistics import Estimate, falling_order
 
 
@@ -50,11 +50,10 @@ def component_table(result: LogitAttribution) -> Table:
         frame=component_frame(result),
         rows_shown=16,
         columns_shown=(
-            "component",
-            *(f"difference{end}" for end in ("", ": low", ": high", ": twins")),
-            *("family-wise p", "rank: low", "rank: high", "label against mean"),
-            *("squared length", "squared length: twins"),
+            *("component", "difference", "family-wise p", "rank: low", "rank: high"),
+            *("label against mean", "squared length"),
         ),
+        spans=tuple(Span.of(name, f"{name}: ") for name in ("difference", "label against mean", "squared length")),
     )
 
 
@@ -76,7 +75,6 @@ def category_table(result: LogitAttribution) -> Table:
     shares = ", ".join(
         f"{name} {share:.0%}" for name, share in zip(result.category_names, result.category_share, strict=True)
     )
-    shown = [column for name in result.category_names for column in (name, f"{name}: twins")]
     return Table(
         name="logit-attribution-sources",
         caption=(
@@ -86,7 +84,8 @@ def category_table(result: LogitAttribution) -> Table:
         ),
         frame=category_frame(result),
         rows_shown=12,
-        columns_shown=("head", "all tokens", *shown),
+        columns_shown=("head", "all tokens", *result.category_names),
+        spans=tuple(Span.of(name, f"{name}: ") for name in result.category_names),
     )
 
 
@@ -114,10 +113,8 @@ def encoder_table(result: LogitAttribution) -> Table:
         ),
         frame=encoder_frame(result),
         rows_shown=12,
-        columns_shown=(
-            "encoder component",
-            *(f"{name}{end}" for name in names for end in ("", ": low", ": high", ": twins")),
-        ),
+        columns_shown=("encoder component", *names),
+        spans=tuple(Span.of(name, f"{name}: ") for name in names),
     )
 
 

@@ -9,7 +9,9 @@ from analyses.head_specialization.measure.relations import syntax_frame
 from analyses.head_specialization.present.cards import cards_page
 from analyses.head_specialization.present.decision_page import decision_page
 from analyses.head_specialization.present.figures import atlas_figure, bias_figures, map_figure, metric_figures
+from analyses.head_specialization.present.glance import headline, highlights
 from analyses.head_specialization.present.legend import hue_of, hues_of_texts
+from analyses.head_specialization.present.notes import head_notes
 from analyses.head_specialization.present.tables import (
     candidates_frame,
     copying_frame,
@@ -60,7 +62,6 @@ def present(atlas: HeadAtlas) -> Section:
         ),
         findings=findings(atlas),
         blocks=(
-            Paragraph(_method(atlas)),
             *(atlas_figure(atlas, kind) for kind in ATTENTION_KINDS),
             *_role_tables(atlas),
             *_evidence_tables(atlas),
@@ -72,6 +73,10 @@ def present(atlas: HeadAtlas) -> Section:
         ),
         limits=_limits(atlas),
         pages=tuple(page for page in (cards_page(atlas), decision_page(atlas)) if page is not None),
+        heads=head_notes(atlas),
+        headline=headline(atlas),
+        highlights=highlights(atlas),
+        methods=tuple(_method(atlas).split("\n\n")),
     )
 
 
@@ -135,7 +140,6 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
         frame=overview,
         rows_shown=None,
         columns_shown=tuple(name for name in overview.columns if name != "progress"),
-        sortable=True,
         hues=_overview_hues(atlas, overview),
     )
 
@@ -160,7 +164,7 @@ def _evidence_tables(atlas: HeadAtlas) -> Iterator[Block]:
         caption=(
             "For every role and rule the head that comes nearest, whether it passes or not; stability is the share of bootstrap "
             "resamples of the prompts in which the rule holds; p above null is that of the claim that some head of this kind "
-            "scores above its null at all, by the largest statistic over heads under sign flips of prompts."
+            "scores above its null at all, by the largest statistic over heads under sign flips of texts."
         ),
         frame=candidates,
         columns_shown=(*shown, "stability", "p above null"),

@@ -26,7 +26,7 @@ from interp.attention_metrics import lift
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import bundled as bundled_prompts
-from interp.report import Figure, Paragraph, Report, Table, csv_bytes, render
+from interp.report import Figure, Report, Table, csv_bytes, render
 from interp.report.numbers import with_interval
 from interp.text.words import CATEGORIES
 from tests.support.cross_focus import class_batch, evidence, planted
@@ -238,9 +238,8 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
     assert panels == [f"layer {layer}, {version}" for layer in (0, 2) for version in ("raw", "masked", "norm")]
     assert "layer 0, masked reads nothing of the content span" in figures["cross-focus-example"].alt
     assert "The targets were given" in page["index.html"].decode()
-    how_to_read = present(dataclasses.replace(focus, target_origin="generated")).blocks[0]
-    assert isinstance(how_to_read, Paragraph)
-    assert "own greedy output" in how_to_read.text
+    (how_to_read,) = present(dataclasses.replace(focus, target_origin="generated")).methods
+    assert "own greedy output" in how_to_read
 
 
 def test_every_table_has_its_control_columns(claimed: Evidence) -> None:
