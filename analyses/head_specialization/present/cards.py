@@ -49,7 +49,7 @@ def cards_page(atlas: HeadAtlas) -> Page | None:
 def _blocks(atlas: HeadAtlas) -> Iterator[Block]:
     yield Paragraph(
         "Each picture shows, of a sample of the prompts, the one on which the head scores highest: rows attend to columns, "
-        "darker is more, and a pointer on a cell shows its weight. Scores are means over independent texts with 95 % bootstrap-t intervals."
+        "darker is more, and a pointer on a cell shows its weight. Scores are means over independent texts, with 95 % intervals."
     )
     for kind in ATTENTION_KINDS:
         heads = [head for head in atlas.specimens if head.kind == kind]

