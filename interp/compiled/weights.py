@@ -1,4 +1,4 @@
-"""A program compiled to a T5: its weights, set one by one.
+"""A program compiled to a T5: its weights, set one by one, in the spirit of Tracr (Lindner et al. 2023).
 
     stream     dimension 0 is a constant c in every embedding; every value of every variable has a dimension of its own, 1 where a
                variable has it
