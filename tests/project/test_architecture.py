@@ -29,6 +29,8 @@ ORDER = (
     "interp.model",
     "interp.attribution",
     "interp.patching",
+    "interp.circuits",
+    "interp.compiled",
     "analyses.core",
     "analyses.head_specialization",
     "analyses.cross_attention_focus",
