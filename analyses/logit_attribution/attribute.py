@@ -29,6 +29,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
 from interp.report.numbers import number
 from interp.statistics import falling_order
+from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES
 
@@ -101,7 +102,23 @@ def explain(
     Raises:
         InputError: if the position is not in the target, or the foil does not differ from it.
     """
-    batch = model.batch([source], None if target is None else [target])
+    return explain_batch(model, model.batch([source], None if target is None else [target]), foil, position)
+
+
+def explain_batch(
+    model: HookedEncoderDecoder, batch: Batch, foil: str | None = None, position: int | None = None
+) -> Explanation:
+    """One prediction of a batch of one prompt and what wrote it; see `explain`.
+
+    Args:
+        model: the model, with a tokenizer.
+        batch: the prompt.
+        foil: as for `explain`.
+        position: as for `explain`.
+
+    Raises:
+        InputError: as for `explain`.
+    """
     text = batch.target_texts[0]
     row, foil_token = _row_and_foil(model, text, foil, position)
     with torch.no_grad():
@@ -115,7 +132,7 @@ def explain(
     largest = float(largest_logit(logits, batch)[0])
     assert model.tokenizer is not None
     return Explanation(
-        source=source,
+        source=batch.source_texts[0].text,
         target=text.text,
         target_origin=batch.target_origin,
         position=row,
