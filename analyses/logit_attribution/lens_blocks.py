@@ -18,7 +18,7 @@ def depth_names(depths: int) -> tuple[str, ...]:
 def lens_findings(curves: LensCurves) -> tuple[str, ...]:
     """Where the answer appears in the decoder, and which encoder layers it needs."""
     first = curves.first_choice.point
-    halfway = int(np.argmax(first >= first[-1] / 2))
+    halfway = half_of_the_last(curves)
     name = depth_names(len(first))[halfway]
     encoder = curves.encoder_first_choice
     half, before, bare = curves.first_choice[halfway], encoder[len(encoder.point) - 2], encoder[0]
@@ -30,6 +30,16 @@ def lens_findings(curves: LensCurves) -> tuple[str, ...]:
         f"{with_interval(before, write=number)} of the rows ({untrained_twins(before, write=number)}), and at "
         f"{with_interval(bare, write=number)} when it reads the bare source embeddings.",
     )
+
+
+def half_of_the_last(curves: LensCurves) -> int:
+    """The first depth after which the label is the first choice half as often as at the end.
+
+    Args:
+        curves: what was found.
+    """
+    first = curves.first_choice.point
+    return int(np.argmax(first >= first[-1] / 2))
 
 
 def lens_blocks(curves: LensCurves, reading: str) -> tuple[Block, ...]:

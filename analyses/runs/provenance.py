@@ -2,23 +2,75 @@
 
 from collections.abc import Sequence
 
+from analyses.core.keys import text_key
 from analyses.runs.manifest import Manifest
 from interp.families.config import ModelConfig
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.prompts import Prompt
 from interp.report import Report, Section
 
 
-def make_report(manifest: Manifest, cfg: ModelConfig, prompts: Section, sections: Sequence[Section]) -> Report:
-    """One report: the prompts, then the analyses, whose questions and first findings are the report's."""
+def make_report(
+    manifest: Manifest,
+    cfg: ModelConfig,
+    prompts: Section,
+    sections: Sequence[Section],
+    facts: Sequence[tuple[str, str]],
+    explorer: str,
+) -> Report:
+    """One report: facts and what the analyses say at a glance, the analyses, then the prompts.
+
+    Args:
+        manifest: of the run.
+        cfg: the model's facts.
+        prompts: the section on the prompts.
+        sections: those of the analyses.
+        facts: what was looked at, as pairs of name and value.
+        explorer: address of the page to explore, beside the report.
+    """
     model = "the bundled T5" if manifest.model.name == "bundled" else manifest.model.name
     return Report(
         title=f"What {model} does with {manifest.prompts.count} prompts",
         question=" ".join(section.question for section in sections),
-        findings=tuple(f"{section.title}: {section.findings[0]}" for section in sections),
+        findings=tuple(f"{section.title}: {section.headline or section.findings[0]}" for section in sections),
         command=manifest.command,
-        sections=(prompts, *sections),
+        sections=(*sections, prompts),
         provenance=_provenance(manifest, cfg),
         notes=_notes(manifest),
+        facts=tuple(facts),
+        explorer=explorer,
     )
+
+
+def glance_facts(
+    manifest: Manifest, model: HookedEncoderDecoder, prompts: Sequence[Prompt], digest: str
+) -> tuple[tuple[str, str], ...]:
+    """What was looked at, in seven short pairs of name and value.
+
+    Args:
+        manifest: of the run.
+        model: the model.
+        prompts: what it read.
+        digest: of what decides the numbers.
+    """
+    cfg = model.cfg
+    return (
+        ("Model", manifest.model.name),
+        ("Layers × heads", f"{cfg.n_encoder_layers} + {cfg.n_decoder_layers} × {cfg.n_decoder_heads}"),
+        ("Parameters", _short_count(model.hf.num_parameters())),
+        ("Prompts", str(len(prompts))),
+        ("Distinct sentences", str(len({text_key(prompt.sentence) for prompt in prompts}))),
+        ("Untrained twins", str(len(manifest.twin_seeds))),
+        ("Digest", digest),
+    )
+
+
+def _short_count(count: int) -> str:
+    """A count with three significant digits, such as `60.5 million`."""
+    for size, word in ((10**9, "billion"), (10**6, "million")):
+        if count >= size:
+            return f"{count / size:.3g} {word}"
+    return f"{count:,}"
 
 
 def _notes(manifest: Manifest) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
 from analyses.core.evidence import gather, twin_seeds
+from analyses.core.exploring import explorer_of
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
@@ -31,18 +33,21 @@ from analyses.runs.manifest import (
 )
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
-from analyses.runs.provenance import make_report
+from analyses.runs.provenance import glance_facts, make_report
 from analyses.runs.run_folder import Staging, check_place, staging
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
-from interp.report import FigureRenderer, Section, render
+from interp.report import FigureRenderer, Headline, Section, render
+from interp.report.explorer import explorer_page
 from interp.text.batch import Batch
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
+
+EXPLORER_PAGE = "explorer.html"
 
 Keep = Callable[[ConfiguredAnalysis, Observed], None]
 """Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
@@ -151,14 +156,25 @@ def _build(
             keep(item, evidence.model)
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
-    pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
+    pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = _manifest(inputs, model, rows)
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections)
+    facts = glance_facts(manifest, model, prompts, inputs.slug().rpartition("-")[2])
+    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
+    heads = {name: note for section in sections for name, note in section.heads.items()}
+    files[EXPLORER_PAGE] = explorer_page(
+        explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
+    )
     files["config.yaml"] = config.to_yaml().encode()
     files["results.json"] = canonical_json({
-        name: {"question": section.question, "findings": section.findings, "limits": section.limits}
+        name: {
+            "question": section.question,
+            "headline": None if section.headline is None else asdict(section.headline),
+            "highlights": [highlight.sentence for highlight in section.highlights],
+            "findings": section.findings,
+            "limits": section.limits,
+        }
         for name, section in zip(config.analyses, sections, strict=True)
     })
     files[MANIFEST] = canonical_json(manifest.with_files(files).model_dump(mode="json"))
@@ -181,6 +197,7 @@ def refusal(analysis: Analysis, why: str) -> Section:
         question=analysis.question,
         findings=(f"Not answered for this model: {why}.",),
         blocks=(),
+        headline=Headline("Not answered for this model.", "not judged"),
         limits=("Nothing follows from an analysis that was not made.",),
     )
 

@@ -1,8 +1,6 @@
 """What is a report made of?
 
-Frozen blocks that say what is shown and nothing about how it looks. A report is a title, a question, findings and
-sections; a section is a question, its findings, blocks, and the limits of what the findings support, and what is too
-long for it stands on pages of their own. `page.py` turns a report into files.
+Frozen blocks that say what is shown and nothing about how it looks; `report.py` puts them together, `page.py` makes files of it.
 
 Each of them refuses, with a `ValueError`, a name that cannot be a file's and a text or list of sentences that is empty.
 """
@@ -30,7 +28,7 @@ def is_slug(text: str) -> bool:
     return len(text) <= 80 and _SLUG.fullmatch(text) is not None
 
 
-class _Checked:
+class Checked:
     """Checks of what every kind of block has: a name that is a slug, texts, and tuples of sentences."""
 
     def __post_init__(self) -> None:
@@ -46,19 +44,19 @@ class _Checked:
                     raise ValueError(f"{kind}.{name} must be a tuple of sentences, got one text.")
                 if not value or not all(sentence.strip() for sentence in value):
                     raise ValueError(f"{kind}.{name} must hold at least one sentence and no empty one, got {value!r}.")
-            elif isinstance(value, str) and not value.strip():
+            elif isinstance(value, str) and not value.strip() and name != "explorer":
                 raise ValueError(f"{kind}.{name} is empty; a reader needs it, so write a sentence.")
 
 
 @dataclass(frozen=True)
-class Heading(_Checked):
+class Heading(Checked):
     """A line above the blocks that follow, until the next one."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Paragraph(_Checked):
+class Paragraph(Checked):
     """Plain text; an empty line begins a new paragraph."""
 
     text: str
@@ -70,7 +68,7 @@ class Paragraph(_Checked):
 
 
 @dataclass(frozen=True, eq=False)
-class Table(_Checked):
+class Table(Checked):
     """A table, whole as CSV and in part on the page.
 
     Attributes:
@@ -117,7 +115,7 @@ class Table(_Checked):
 
 
 @dataclass(frozen=True)
-class Figure(_Checked):
+class Figure(Checked):
     """A chart with its words.
 
     Attributes:
@@ -134,7 +132,7 @@ class Figure(_Checked):
 
 
 @dataclass(frozen=True)
-class View(_Checked):
+class View(Checked):
     """An interactive piece, closed until the reader opens it.
 
     Attributes:
@@ -162,7 +160,7 @@ class View(_Checked):
 
 
 @dataclass(frozen=True)
-class Card(_Checked):
+class Card(Checked):
     """Small pictures and tables made of real text, open, without mouse and script.
 
     Attributes:
@@ -187,82 +185,3 @@ class Card(_Checked):
 
 
 Block = Heading | Paragraph | Table | Figure | View | Card
-
-
-@dataclass(frozen=True)
-class Page(_Checked):
-    """A page of its own for what is too long for the report's: one prompt, or a card for every head.
-
-    Attributes:
-        name: slug; the file is `pages/<name>.html`.
-        title: heading, and the text of the link that leads there.
-        lead: what it shows, in a sentence or two.
-        blocks: what it shows.
-
-    Raises:
-        ValueError: if there is nothing to show.
-    """
-
-    name: str
-    title: str
-    lead: str
-    blocks: tuple[Block, ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.blocks:
-            raise ValueError(f"Page {self.name!r} has no blocks; leave it out or show something.")
-
-
-@dataclass(frozen=True)
-class Section(_Checked):
-    """The answer to one question.
-
-    Attributes:
-        name: slug, the anchor on the page.
-        title: heading.
-        question: the question in one sentence.
-        findings: what was found, as sentences with numbers.
-        blocks: the evidence.
-        limits: what the findings do not support; never empty.
-        pages: pages of their own, linked after the blocks.
-    """
-
-    name: str
-    title: str
-    question: str
-    findings: tuple[str, ...]
-    blocks: tuple[Block, ...]
-    limits: tuple[str, ...]
-    pages: tuple[Page, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report(_Checked):
-    """A whole page.
-
-    Attributes:
-        title: heading of the page.
-        question: the question in one or two sentences.
-        findings: the answer, as sentences.
-        command: the exact command that makes this page again.
-        sections: the parts.
-        provenance: pairs of name and value, such as versions and hashes.
-        notes: remarks on how to read the whole, possibly none.
-
-    Raises:
-        ValueError: if there is no section.
-    """
-
-    title: str
-    question: str
-    findings: tuple[str, ...]
-    command: str
-    sections: tuple[Section, ...]
-    provenance: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.sections:
-            raise ValueError("Report.sections is empty; give at least one Section.")

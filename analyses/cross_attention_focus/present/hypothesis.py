@@ -47,7 +47,7 @@ def _prefix_is_favored(focus: Focus, version: Version) -> bool:
     return bool(lift.low > 1 and lift.point > prediction_interval(lift.controls)[1])
 
 
-_LEADS: dict[Answer, str] = {
+LEADS: dict[Answer, str] = {
     "confirmed": "Early decoder layers look at the task prefix and later ones at the content",
     "confirmed in direction": (
         "Reading moves from the task prefix to the content with depth, but no early layer looks at the prefix "
@@ -58,14 +58,15 @@ _LEADS: dict[Answer, str] = {
     "no trend": "There is no trend from the task prefix to the content, nor back, over the decoder layers",
     "not testable": "Whether early layers look at the prefix and later ones at the content cannot be tested here",
 }
+"""What each answer says, without its numbers."""
 
 
 def claim_sentence(focus: Focus) -> str:
     """The answer for raw attention, with its numbers."""
     given = answer(focus, "raw")
     if given == "not testable":
-        return f"{_LEADS[given]}: {_why_not_testable(focus)}."
-    return f"{_LEADS[given]} (raw attention): {_both_halves(focus, 'raw')}."
+        return f"{LEADS[given]}: {_why_not_testable(focus)}."
+    return f"{LEADS[given]} (raw attention): {_both_halves(focus, 'raw')}."
 
 
 def norm_sentence(focus: Focus) -> str | None:
@@ -73,7 +74,7 @@ def norm_sentence(focus: Focus) -> str | None:
     raw, norm = answer(focus, "raw"), answer(focus, "norm")
     if "not testable" in (raw, norm):
         return None
-    lead = "says the same" if raw == norm else "says something else: " + _LEADS[norm][0].lower() + _LEADS[norm][1:]
+    lead = "says the same" if raw == norm else "says something else: " + LEADS[norm][0].lower() + LEADS[norm][1:]
     weighting = "Weighted by the length of what is written (norm of the sum over heads)"
     return f"{weighting}, the trend {lead}: {_both_halves(focus, 'norm')}."
 

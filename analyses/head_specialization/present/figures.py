@@ -25,7 +25,7 @@ _SHOWN: tuple[tuple[str, str, str], ...] = (
 """Metric, colour label, caption."""
 
 _MOST_TABLES = 3
-_NEAR = 0.25
+NEAR = 0.25
 """Progress towards a role from which a head without one is coloured and lettered for it."""
 
 
@@ -53,7 +53,7 @@ def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
     category = np.full(strength.shape, -1)
     codes = [["" for _ in row] for row in nearest.role]
     marks: list[list[Mark]] = [["" for _ in row] for row in nearest.role]
-    for layer, head in np.argwhere(nearest.progress >= _NEAR):
+    for layer, head in np.argwhere(nearest.progress >= NEAR):
         role = nearest.role[layer][head]
         category[layer, head] = FAMILIES.index(family_of(role))
         codes[layer][head] = code_of(role, nearest.detail[layer][head])
@@ -157,7 +157,7 @@ def _family_index(atlas: HeadAtlas, head: HeadId) -> tuple[int, bool]:
     if own:
         return FAMILIES.index(family_of(max(own, key=lambda label: label.score).role)), True
     nearest = atlas.nearest[head.kind]
-    if nearest.progress[head.layer, head.head] >= _NEAR:
+    if nearest.progress[head.layer, head.head] >= NEAR:
         return FAMILIES.index(family_of(nearest.role[head.layer][head.head])), False
     return -1, False
 

@@ -8,7 +8,9 @@ from analyses.head_specialization.measure.copy_hits import why_no_copying
 from analyses.head_specialization.measure.relations import syntax_frame
 from analyses.head_specialization.present.cards import cards_page
 from analyses.head_specialization.present.figures import atlas_figure, bias_figures, map_figure, metric_figures
+from analyses.head_specialization.present.glance import headline, highlights
 from analyses.head_specialization.present.legend import hue_of, hues_of_texts
+from analyses.head_specialization.present.notes import head_notes
 from analyses.head_specialization.present.tables import (
     candidates_frame,
     copying_frame,
@@ -59,7 +61,6 @@ def present(atlas: HeadAtlas) -> Section:
         ),
         findings=findings(atlas),
         blocks=(
-            Paragraph(_method(atlas)),
             *(atlas_figure(atlas, kind) for kind in ATTENTION_KINDS),
             *_role_tables(atlas),
             *_evidence_tables(atlas),
@@ -71,6 +72,10 @@ def present(atlas: HeadAtlas) -> Section:
         ),
         limits=_limits(atlas),
         pages=() if cards is None else (cards,),
+        heads=head_notes(atlas),
+        headline=headline(atlas),
+        highlights=highlights(atlas),
+        methods=tuple(_method(atlas).split("\n\n")),
     )
 
 

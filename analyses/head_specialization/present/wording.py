@@ -38,13 +38,13 @@ def findings(atlas: HeadAtlas) -> tuple[str, ...]:
     strongest = _strongest_of_each(by_score)[:_MOST_SENTENCES]
     sentences = [count_sentence(atlas), _counts(atlas), *(sentence(label) for label in strongest), _nearest_miss(atlas)]
     sentences += [
-        _entropy_sentence(atlas),
+        entropy_sentence(atlas),
         _position_sentence(atlas),
         _repeats_sentence(atlas),
         _copying_sentence(atlas),
         _syntax_sentence(atlas),
     ]
-    sentences += [_importance_sentence(atlas), _similarity_sentence(atlas)]
+    sentences += [importance_sentence(atlas), _similarity_sentence(atlas)]
     return tuple(text for text in sentences if text)
 
 
@@ -127,7 +127,7 @@ def _controls(label: RoleLabel) -> str:
     return "; ".join(parts)
 
 
-def _entropy_sentence(atlas: HeadAtlas) -> str:
+def entropy_sentence(atlas: HeadAtlas) -> str:
     """The most focused head of all kinds, with its twins."""
     cells = [
         (float(metric.point[layer, head]), kind, layer, head)
@@ -234,7 +234,7 @@ def _syntax_sentence(atlas: HeadAtlas) -> str:
     )
 
 
-def _importance_sentence(atlas: HeadAtlas) -> str:
+def importance_sentence(atlas: HeadAtlas) -> str:
     """The head that matters most, and whether the measures agree."""
     frame = importance_frame(atlas)
     names = [name for name in frame.columns if name in IMPORTANCE.values()]
