@@ -51,7 +51,13 @@ def main() -> None:
         floor, wall = seconds((sys.executable, "-c", code), rounds)
         print(f"{code}: {floor:.2f} s of the processor, {wall:.2f} s")
     with tempfile.TemporaryDirectory() as folder:
-        show = ("show", "translate English to German: The dog is running.", "--overwrite", "--out", folder)
+        show = (
+            "show",
+            "translate English to German: The dog is running.",
+            "--out",
+            f"{folder}/page.html",
+            "--overwrite",
+        )
         for command in (*COMMANDS, show):
             taken, wall = seconds((sys.executable, "-m", "analyses.cli", *command), rounds)
             print(f"interp {' '.join(command)}: {taken:.2f} s of the processor, {wall:.2f} s; {taken / floor:.2f}")

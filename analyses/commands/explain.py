@@ -1,13 +1,15 @@
 """The command that explains a prediction by what wrote it."""
 
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Annotated
 
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import check_output, command_line, messages, print_frame
+from analyses.commands.messages import check_output, messages, print_frame
 
 
 def attribute(
@@ -52,12 +54,21 @@ def attribute(
         if out is not None:
             name = PurePath(model).name
             choices = {"target": target, "foil": foil, "position": position, "model": name, "dtype": dtype}
-            report = explanation_report(told, command_line("attribute", source, choices), name, _slug(out.stem))
+            report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
             for path, content in render(report).items():
                 place = out if path == "index.html" else out.parent / path
                 place.parent.mkdir(exist_ok=True)
                 place.write_bytes(content)
             typer.echo(f"page: {out}")
+
+
+def _command(source: str, choices: Mapping[str, object]) -> str:
+    """The command line that makes the page again, defaults left out."""
+    words = ["interp", "attribute", source]
+    for name, value in choices.items():
+        if value not in {None, "bundled", "float32"}:
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
 
 
 def _slug(stem: str) -> str:

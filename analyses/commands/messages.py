@@ -1,7 +1,6 @@
 """What the command line says: results on standard output, progress and what went wrong on standard error."""
 
-import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,22 +120,13 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
         raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")
 
 
-def command_line(command: str, source: str, choices: Mapping[str, object]) -> str:
-    """The command line that makes a page about one text again, defaults left out."""
-    words = ["interp", command, source]
-    for name, value in choices.items():
-        if value not in {None, "bundled", "float32"}:
-            words += [f"--{name}", str(value)]
-    return shlex.join(words)
-
-
-def open_in_browser(page: Path, only_print: bool) -> None:
-    """Print the path of a page and open it; on standard error, that there is no browser."""
+def open_in_browser(page: Path, state: str = "", only_print: bool = False) -> None:
+    """Print the path of a page and open it in a state of its address; say on standard error where there is no browser."""
     import webbrowser
 
     typer.echo(page)
     try:
-        shown = only_print or webbrowser.open(page.as_uri())
+        shown = only_print or webbrowser.open(page.absolute().as_uri() + state)
     except webbrowser.Error:
         shown = False
     if not shown:

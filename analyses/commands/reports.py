@@ -80,7 +80,7 @@ def open_report(
     with messages():
         from analyses.runs.find_runs import report_of
 
-        open_in_browser(report_of(run), print_only)
+        open_in_browser(report_of(run), only_print=print_only)
 
 
 def rerun(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import command_line, messages, open_in_browser
+from analyses.commands.messages import check_output, messages, open_in_browser
 
 _SHOWN_BELOW = Path("reports") / "sentences"
 
@@ -34,7 +34,7 @@ def show(
             show_default="one below reports/sentences/",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over a page that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it is there.")] = False,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the page in the browser.")] = False,
     model: options.Model = "bundled",
     dtype: options.DType = "float32",
@@ -47,46 +47,31 @@ def show(
     Examples:
     \b
       interp show "translate English to German: The dog is running."
-      interp show "translate English to German: A red car." --foil "Eine rotes Auto." --out reports/car
+      interp show "translate English to German: A red car." --foil "Eine rotes Auto." --out car.html
       interp show "translate English to German: A well-known car." --words "A well - known car ." --row 2
     """
     with messages():
         from rich.console import Console
 
+        check_output(out, ".html", overwrite)
         given_words = _words(words)
-        choices = {"target": target, "foil": foil, "row": row, "words": words, "model": model, "dtype": dtype}
-        folder = _place(out, command_line("show", source, choices), source, overwrite)
         import interp
-        from analyses.sentence import print_essence, read_sentence, sentence_report
-        from interp.report import render
+        from analyses.sentence import print_essence, read_sentence
+        from interp.report.explorer import explorer_page
 
         name = PurePath(model).name
-        reading = read_sentence(interp.load(model, dtype=dtype), source, target, foil, row, given_words)
+        reading = read_sentence(interp.load(model, dtype=dtype), source, target, foil, row, given_words, name)
         console = Console()
         print_essence(reading, console if console.is_terminal else Console(width=160))
-        again = command_line("show", source, choices | {"model": name})
-        for path, content in render(sentence_report(reading, again, name)).items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
-        open_in_browser((folder / "index.html").absolute(), only_print=no_open or not console.is_terminal)
+        choices = (source, target, foil, row, words, model, dtype)
+        page = out or _SHOWN_BELOW / f"{_slug(source)}-{sha256(repr(choices).encode()).hexdigest()[:8]}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_bytes(explorer_page(reading.explorer, f"{source} \u2192 {reading.target}"))
+        open_in_browser(page, reading.address, only_print=no_open or not console.is_terminal)
 
 
-def _place(out: Path | None, command: str, source: str, overwrite: bool) -> Path:
-    """Where the page goes; without a place of its own, one that the same command finds again.
-
-    Raises:
-        InputError: if something is there already.
-    """
-    from interp.errors import InputError
-
-    if out is None:
-        readable = "-".join(re.findall("[a-z0-9]+", source.lower()))[-40:].strip("-") or "sentence"
-        return _SHOWN_BELOW / f"{readable}-{sha256(command.encode()).hexdigest()[:8]}"
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{str(out)!r} is a file; give a folder for the page.")
-    if out.is_dir() and any(out.iterdir()) and not overwrite:
-        raise InputError(f"{str(out)!r} is not empty; give another --out, or --overwrite.")
-    return out
+def _slug(source: str) -> str:
+    return "-".join(re.findall("[a-z0-9]+", source.lower()))[-40:].strip("-") or "sentence"
 
 
 def _words(given: str | None) -> list[str] | None:

@@ -29,7 +29,6 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
 from interp.report.numbers import number
 from interp.statistics import falling_order
-from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES
 
@@ -102,25 +101,9 @@ def explain(
     Raises:
         InputError: if the position is not in the target, or the foil does not differ from it.
     """
-    return explain_batch(model, model.batch([source], None if target is None else [target]), foil, position)
-
-
-def explain_batch(
-    model: HookedEncoderDecoder, batch: Batch, foil: str | None = None, position: int | None = None
-) -> Explanation:
-    """One prediction of a batch of one prompt and what wrote it; see `explain`.
-
-    Args:
-        model: the model, with a tokenizer.
-        batch: the prompt.
-        foil: as for `explain`.
-        position: as for `explain`.
-
-    Raises:
-        InputError: as for `explain`.
-    """
+    batch = model.batch([source], None if target is None else [target])
     text = batch.target_texts[0]
-    row, foil_token = _row_and_foil(model, text, foil, position)
+    row, foil_token = row_and_foil(model, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
@@ -132,7 +115,7 @@ def explain_batch(
     largest = float(largest_logit(logits, batch)[0])
     assert model.tokenizer is not None
     return Explanation(
-        source=batch.source_texts[0].text,
+        source=source,
         target=text.text,
         target_origin=batch.target_origin,
         position=row,
@@ -145,9 +128,20 @@ def explain_batch(
     )
 
 
-def _row_and_foil(
+def row_and_foil(
     model: HookedEncoderDecoder, text: Text, foil: str | None, position: int | None
 ) -> tuple[int, int | None]:
+    """The decoder row that is explained and the token it is compared with, None for the model's best other.
+
+    Args:
+        model: the model, with a tokenizer.
+        text: the target.
+        foil: as for `explain`.
+        position: as for `explain`.
+
+    Raises:
+        InputError: as for `explain`.
+    """
     last = len(text.ids) - 1
     if position is not None and not 0 <= position <= last:
         raise InputError(
