@@ -17,6 +17,7 @@ from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
+from analyses.commands.show import show
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -26,6 +27,7 @@ Examples:
 \b
   interp run
   interp open
+  interp show "translate English to German: The dog is running."
   interp tokens "translate English to German: The cat sleeps."
   interp list hooks
 """
@@ -49,7 +51,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "compare-models": compare_models,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"attribute": attribute, "heads": heads, "align": align},
+    "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 

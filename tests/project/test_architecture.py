@@ -36,6 +36,7 @@ ORDER = (
     "analyses.cross_attention_focus",
     "analyses.logit_attribution",
     "analyses.embedding_geometry",
+    "analyses.sentence",
     "analyses.runs",
     "analyses.commands",
     "analyses.cli",
