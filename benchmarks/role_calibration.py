@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Iterator
 from functools import cache
 
-import pandas as pd
 import torch
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel, T5Config, T5ForConditionalGeneration
 
@@ -136,18 +135,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     seeds = parser.parse_args().seeds
     for rows in (false_roles(seeds), power(max(1, seeds // 3)), share_power()):
-        print(
-            pd.DataFrame(rows).to_markdown(index=False, floatfmt=".3f")
-            if _has_tabulate()
-            else pd.DataFrame(rows).to_string(),
-            flush=True,
-        )
+        _print(rows)
 
 
-def _has_tabulate() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("tabulate") is not None
+def _print(rows: Iterator[dict[str, object]]) -> None:
+    """A table in Markdown, every row as soon as it is known."""
+    for number, row in enumerate(rows):
+        if not number:
+            print("", "| " + " | ".join(row) + " |", "|---" * len(row) + "|", sep="\n")
+        cells = (f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values())
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":
