@@ -100,6 +100,9 @@ def rerun(
     prompts: Annotated[
         str | None, typer.Option("--prompts", "-p", help="The prompts' file, where the run read one or stdin.")
     ] = None,
+    second: Annotated[
+        str | None, typer.Option("--second", help="The second model's folder, where two were compared.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the new run in this folder.")] = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -114,16 +117,22 @@ def rerun(
       interp rerun reports/mine --prompts mine.txt --model path/to/t5 --out reports/again
     """
     with messages(debug), progress_bar(quiet) as progress:
-        from tempfile import TemporaryDirectory
+        import shutil
 
         from analyses.runs.diff import compare_runs
         from analyses.runs.rerun import repeat_run
-        from analyses.runs.verify import read_manifest
+        from analyses.runs.run_place import check_place
+        from analyses.runs.verify import open_run
 
-        digest = read_manifest(run).digest
-        with TemporaryDirectory(prefix="interp-rerun-") as elsewhere:
-            again = repeat_run(run, out or Path(elsewhere) / "run", model, prompts, progress)
-            differences = compare_runs(run, again)
+        digest = open_run(run).manifest.digest
+        # Beside the run and hidden: what an interruption leaves there is found by the next try.
+        place = out or run.absolute().with_name(f".{run.absolute().name}.rerun")
+        if out is not None:
+            check_place(out, overwrite=False)
+        again = repeat_run(run, place, model, prompts, progress, second, overwrite=out is None)
+        differences = compare_runs(run, again)
+        if out is None:
+            shutil.rmtree(again)
     for difference in differences:
         typer.echo(difference)
     typer.echo("Another digest than before." if differences else f"The same digest: {digest}.")

@@ -76,8 +76,8 @@ class RunConfig(BaseModel):
     def portable(self) -> dict[str, Any]:
         """The configuration as plain data, folders and files by their name alone, so that no path of a machine is kept."""
         data = self.model_dump(mode="json")
-        data["prompts"] = _portable(self.prompts)
-        data["model"] = _portable(self.model)
+        data["prompts"] = portable_name(self.prompts)
+        data["model"] = portable_name(self.model)
         return data
 
     def to_yaml(self, as_given: bool = False) -> str:
@@ -118,7 +118,7 @@ def make_config(**choices: Any) -> RunConfig:
     return choose(RunConfig, given, "choice")
 
 
-def _portable(name: str) -> str:
+def portable_name(name: str) -> str:
     """A hub id or bundled name as it is; a path by its last part."""
     path = PurePath(name)
     is_path = (

@@ -12,6 +12,7 @@ from analyses.core.observing import ConfiguredAnalysis
 from analyses.core.registry import get
 from analyses.runs.config import RunConfig
 from analyses.runs.manifest import file_hashes, package_version, plug_in_records, versions
+from analyses.runs.origin import source_hash
 from analyses.runs.settings_check import choose
 from interp import prompts as prompt_sets
 from interp.model.loading import Checkpoint, find_checkpoint
@@ -43,6 +44,7 @@ class Inputs:
             "prompts": self.prompts.sha256,
             "model": self.hashes,
             "package": package_version(),
+            "source": source_hash(),
             "plugins": {name: record.model_dump() for name, record in plug_in_records(self.config.analyses).items()},
             "versions": versions(),
         }

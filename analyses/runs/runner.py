@@ -4,6 +4,7 @@ configuration -> prompts, model -> batches -> observations (shards) -> results -
 """
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from analyses.core.contract import Analysis, Evidence, Observed
 from analyses.core.evidence import gather, twin_seeds
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
@@ -29,10 +31,12 @@ from analyses.runs.manifest import (
     plug_in_records,
     versions,
 )
+from analyses.runs.origin import origin
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import make_report
-from analyses.runs.run_folder import Staging, check_place, staging
+from analyses.runs.run_folder import staging
+from analyses.runs.run_place import check_place
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
@@ -74,8 +78,6 @@ def run_inputs(
     final: Path,
     overwrite: bool,
     progress: Progress,
-    loaded: HookedEncoderDecoder | None = None,
-    keep: Keep | None = None,
 ) -> Path:
     """Run analyses on what was read, and write their report; see `run`.
 
@@ -84,17 +86,13 @@ def run_inputs(
         final: the run's folder.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
-        loaded: the model, by whoever has loaded it from the same files already.
-        keep: see `Keep`.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype) if loaded is None else loaded
-        _check_analysable(model.cfg, inputs.analyses)
-        with threads_for(model):
-            files = _build(inputs, model, store, progress, keep)
-        files[LOG] = _log(time.monotonic() - started, model)
+        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
+        progress = store.status.told(progress)
+        files = build_files(inputs, model, store, progress)
+        files[LOG] = make_log(time.monotonic() - started, model)
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
@@ -129,10 +127,19 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _build(
-    inputs: Inputs, model: HookedEncoderDecoder, store: Staging, progress: Progress, keep: Keep | None
+def build_files(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None = None
 ) -> dict[str, bytes]:
-    """Observe, summarize and present; the files of the run, by relative path."""
+    """Observe, summarize and present; the files of the run but its log, by relative path."""
+    _check_analysable(model.cfg, inputs.analyses)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    with threads_for(model):
+        return _build(inputs, model, store, progress, keep)
+
+
+def _build(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None
+) -> dict[str, bytes]:
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
     analyses = [item for item in inputs.analyses if why_not[item.name] is None]
@@ -161,7 +168,7 @@ def _build(
         name: {"question": section.question, "findings": section.findings, "limits": section.limits}
         for name, section in zip(config.analyses, sections, strict=True)
     })
-    files[MANIFEST] = canonical_json(manifest.with_files(files).model_dump(mode="json"))
+    files[MANIFEST] = manifest.with_files(files).to_json()
     return files
 
 
@@ -215,12 +222,14 @@ def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[
         plugins=plug_in_records(config.analyses),
         versions=versions(),
         files={},
+        origin=origin(),
     )
 
 
-def _log(seconds: float, model: HookedEncoderDecoder) -> bytes:
-    """What depends on the machine and the moment; not part of the manifest."""
+def make_log(seconds: float, model: HookedEncoderDecoder) -> bytes:
+    """What depends on the machine, the moment and how the run was started; not part of the manifest."""
     return canonical_json({
+        "arguments": sys.argv[1:] if Path(sys.argv[0]).stem in ("interp", "cli") else None,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
         "platform": platform.platform(),
