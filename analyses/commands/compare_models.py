@@ -7,7 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_models
-from analyses.commands.messages import messages, progress_bar
+from analyses.commands.messages import messages, progress_bar, say
 
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
 
@@ -49,4 +49,4 @@ def compare_models(
 
         config = make_config(**options.given_choices())
         path = compare_two_models(first, second, config, out, overwrite, progress)
-    typer.echo(path)
+    say(path)

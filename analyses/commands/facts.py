@@ -6,7 +6,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_hooks
-from analyses.commands.messages import messages, print_pairs
+from analyses.commands.messages import messages, print_pairs, say
 
 Kind = Literal["analyses", "hooks", "prompts", "settings"]
 Only = Annotated[
@@ -70,7 +70,7 @@ def env(as_json: options.AsJson = False) -> None:
 
         facts = describe()
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        say(json.dumps(facts, indent=2))
     else:
         print_pairs(list(facts.items()))
 
@@ -81,7 +81,7 @@ def _analyses() -> list[tuple[str, str]]:
 
     usable, complaints = loadable()
     for complaint in complaints:
-        typer.echo(complaint, err=True)
+        say(complaint, err=True)
     offered = [plug_ins()[name] for name in usable if name not in ANALYSES]
     return [
         *ANALYSES.items(),

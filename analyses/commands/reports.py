@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, progress_bar
+from analyses.commands.messages import messages, progress_bar, say
 
 
 def run(
@@ -44,16 +44,14 @@ def run(
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_file import resolve
 
-        chosen = resolve(
-            config, options.given_choices(), _settings(words), lambda sentence: typer.echo(sentence, err=True)
-        )
+        chosen = resolve(config, options.given_choices(), _settings(words), lambda sentence: say(sentence, err=True))
         if dry_run:
-            typer.echo(chosen.to_yaml(as_given=True), nl=False)
+            say(chosen.to_yaml(as_given=True), nl=False)
             return
         from analyses.runs.runner import run as run_analyses
 
         path = run_analyses(chosen, out, overwrite, progress)
-    typer.echo(path)
+    say(path)
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
@@ -83,13 +81,13 @@ def open_report(
         from analyses.runs.find_runs import report_of
 
         report = report_of(run)
-        typer.echo(report)
+        say(report)
         try:
             shown = print_only or webbrowser.open(report.as_uri())
         except webbrowser.Error:
             shown = False
         if not shown:
-            typer.echo("No browser was found here; open the file above in one.", err=True)
+            say("No browser was found here; open the file above in one.", err=True)
 
 
 def rerun(
@@ -134,8 +132,8 @@ def rerun(
         if out is None:
             shutil.rmtree(again)
     for difference in differences:
-        typer.echo(difference)
-    typer.echo("Another digest than before." if differences else f"The same digest: {digest}.")
+        say(difference)
+    say("Another digest than before." if differences else f"The same digest: {digest}.")
     raise typer.Exit(1 if differences else 0)
 
 
@@ -151,7 +149,7 @@ def verify(run: options.RunFolder) -> None:
 
         verdict = verify_run(run)
     for sentence in verdict.sentences():
-        typer.echo(sentence)
+        say(sentence)
     raise typer.Exit(0 if verdict.whole else 1)
 
 
@@ -174,5 +172,5 @@ def diff(
 
         differences = compare_runs(first, second, rtol, atol, "tables" if tables else "all")
     for difference in differences:
-        typer.echo(difference)
+        say(difference)
     raise typer.Exit(1 if differences else 0)

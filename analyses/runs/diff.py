@@ -94,11 +94,12 @@ def _tables(name: str, one: OpenedRun, two: OpenedRun, rtol: float, atol: float)
 
 
 def _frame(run: OpenedRun, name: str) -> pd.DataFrame:
+    content = run.read(name)
     try:
-        return pd.read_csv(BytesIO(run.read(name)))
+        if b"\0" in content:
+            raise ValueError("it holds a NUL")
+        return pd.read_csv(BytesIO(content))
     except (ValueError, pd.errors.ParserError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = " ".join(str(error).split())
         raise InputError(f"{name} of {str(run.folder)!r} is no table that can be read ({reason}).") from error
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def tree(folder: Path) -> dict[str, bytes | str]:
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        found[name] = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
+        found[name] = str(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
     return found
 
 
@@ -33,7 +34,7 @@ def publish(final: Path, overwrite: bool = True) -> None:
 
 def interrupted(final: Path) -> Path:
     """The hidden folder of a run that was stopped."""
-    with pytest.raises(KeyboardInterrupt), staging(final, "a", overwrite=False) as store:
+    with suppress(KeyboardInterrupt), staging(final, "a", overwrite=False) as store:
         store["s"] = {"x": np.arange(4.0)}
         raise KeyboardInterrupt
     return hidden_folder(final)
@@ -122,10 +123,15 @@ def test_a_run_with_files_missing_is_replaced(tmp_path: Path) -> None:
 
 def test_what_is_put_there_during_the_work_stays_and_the_work_too(tmp_path: Path) -> None:
     final = write_run(tmp_path / "run")
-    with pytest.raises(FileExistsError), staging(final, "a", overwrite=True) as store:
-        store["s"] = {"x": np.zeros(1)}
-        (final / "notes.txt").write_text("mine")
-        store.publish(run_files(), overwrite=True)
+
+    def work() -> None:
+        with staging(final, "a", overwrite=True) as store:
+            store["s"] = {"x": np.zeros(1)}
+            (final / "notes.txt").write_text("mine")
+            store.publish(run_files(), overwrite=True)
+
+    with pytest.raises(FileExistsError, match="would remove what"):
+        work()
     assert (final / "notes.txt").read_text() == "mine"
     (final / "notes.txt").unlink()
     with staging(final, "a", overwrite=True) as store:
@@ -188,7 +194,10 @@ def test_a_run_in_a_damaged_hidden_folder_is_brought_back_first(tmp_path: Path) 
 
 
 CODES = {
-    "bytes and plain hash": lambda shard, code: (shard.write_bytes(shard.read_bytes()[:-8] + bytes(8)), hashed(shard, code)),
+    "bytes and plain hash": lambda shard, code: (
+        shard.write_bytes(shard.read_bytes()[:-8] + bytes(8)),
+        hashed(shard, code),
+    ),
     "bytes only": lambda shard, code: shard.write_bytes(shard.read_bytes()[:-8] + bytes(8)),
     "the code only": lambda shard, code: code.write_text("0" * 64),
     "the code empty": lambda shard, code: code.write_text(""),
