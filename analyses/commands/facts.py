@@ -8,7 +8,7 @@ from analyses.commands import options
 from analyses.commands.completion import complete_hooks
 from analyses.commands.messages import messages, print_pairs, say
 
-Kind = Literal["analyses", "hooks", "prompts", "settings"]
+Kind = Literal["analyses", "hooks", "prompts", "runs", "settings"]
 Only = Annotated[
     str | None,
     typer.Argument(
@@ -22,16 +22,22 @@ def list_things(
     only: Only = None,
     model: options.Model = "bundled",
 ) -> None:
-    """List analyses with those of plug-ins, their settings, the hook points of a model with their axes, or prompt sets.
+    """List analyses with those of plug-ins, their settings, the hook points of a model with their axes, prompt sets, or runs.
+
+    Of runs, those below `reports/` or the folder that is given, with those that failed, were killed or are running.
 
     Examples:
     \b
       interp list analyses
       interp list settings head_specialization.*
+      interp list runs
       interp list hooks
       interp list hooks "decoder.*.cross_attn.*" --model path/to/t5
     """
     with messages():
+        if what == "runs":
+            _print_runs(only)
+            return
         makers = {"analyses": _analyses, "prompts": _prompt_sets, "settings": _settings, "hooks": lambda: _hooks(model)}
         rows = makers[what]()
         if only is not None:
@@ -97,6 +103,17 @@ def _settings() -> list[tuple[str, str]]:
         for name in loadable()[0]
         for setting, field in get(name).settings.model_fields.items()
     ]
+
+
+def _print_runs(folder: str | None) -> None:
+    from pathlib import Path
+
+    from analyses.runs.find_runs import DEFAULT_FOLDER, run_records
+
+    if folder is None and not DEFAULT_FOLDER.is_dir():
+        return
+    for record in run_records(DEFAULT_FOLDER if folder is None else Path(folder)):
+        say(f"{record.folder}  {record.status}  {record.when}  {record.what}")
 
 
 def _prompt_sets() -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ def run(
     dry_run: options.DryRun = False,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
+    sign: options.Sign = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -48,9 +49,17 @@ def run(
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
+        from analyses.runs.prompt_set import read_prompt_set
+        from analyses.runs.run_place import check_place
+
+        # What is refused at a glance is refused before anything heavy is imported.
+        if out is not None:
+            check_place(out, overwrite)
+        read = read_prompt_set(chosen.prompts, chosen.limit)
+
         from analyses.runs.runner import run as run_analyses
 
-        path = run_analyses(chosen, out, overwrite, progress)
+        path = run_analyses(chosen, out, overwrite, progress, sign, read)
     say(path)
 
 
@@ -137,20 +146,29 @@ def rerun(
     raise typer.Exit(1 if differences else 0)
 
 
-def verify(run: options.RunFolder) -> None:
-    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed, 2 trouble.
+def verify(
+    run: options.RunFolder,
+    key: Annotated[Path | None, typer.Option("--key", help="Public SSH key that must have signed it.")] = None,
+) -> None:
+    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed or not signed so, 2 trouble.
+
+    Hashes show that files belong together, not who made them: only a signature does (`interp run --sign`).
 
     Examples:
     \b
       interp verify reports/mine
+      interp verify reports/mine --key id_ed25519.pub
     """
     with messages():
-        from analyses.runs.verify import verify_run
+        from analyses.runs.verify import is_signed_by, verify_run
 
+        signed = None if key is None else is_signed_by(run, key)
         verdict = verify_run(run)
     for sentence in verdict.sentences():
         say(sentence)
-    raise typer.Exit(0 if verdict.whole else 1)
+    if signed is not None:
+        say(f"{'Signed' if signed else 'Not signed'} with the key {key}.")
+    raise typer.Exit(0 if verdict.whole and signed is not False else 1)
 
 
 def diff(

@@ -30,7 +30,7 @@ from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashe
 from analyses.runs.origin import origin
 from analyses.runs.run_folder import Staging, staging
 from analyses.runs.run_place import check_place
-from analyses.runs.runner import build_files, make_log, threads_for
+from analyses.runs.runner import build_files, make_log, signer_of, threads_for
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import Checkpoint, find_checkpoint, load_checkpoint
@@ -50,6 +50,7 @@ def compare_two_models(
     progress: Progress,
     prompts: PromptSet | None = None,
     places: Mapping[str, str] | None = None,
+    sign: Path | None = None,
 ) -> Path:
     """Run both models in full and write the page that compares them.
 
@@ -62,6 +63,7 @@ def compare_two_models(
         progress: called as the work goes on.
         prompts: those of the configuration, by whoever has read them already.
         places: name of a model -> where it is, if not there.
+        sign: an SSH key that signs the manifest.
 
     Returns:
         The path of the comparison's `index.html`.
@@ -70,6 +72,7 @@ def compare_two_models(
         InputError: if a model, the prompts or the folder cannot be used; nothing is left behind.
     """
     check_place(out, overwrite)
+    signer = signer_of(sign)
     started, prompts = time.monotonic(), prompts or read_prompt_set(config.prompts, config.limit)
     found = {name: _find(name, places or {}) for name in (first, second) if not is_untrained(name)}
     with staging(out, _identity((first, second), config, prompts, found), overwrite) as store:
@@ -89,6 +92,7 @@ def compare_two_models(
             files |= render(comparison_report(sides[0], sides[1], analyses))
         manifest = _manifest((first, second), config, prompts, sides, files)
         files[MANIFEST] = manifest.with_files(files).to_json()
+        files |= signer(files[MANIFEST])
         files[LOG] = make_log(time.monotonic() - started, sides[0].model)
         store.publish(files, overwrite)
     return out / "index.html"

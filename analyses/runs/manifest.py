@@ -28,6 +28,8 @@ _LIBRARIES = (
 
 LOG = "run.log.json"
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
+"""Where `ssh-keygen -Y sign` puts the signature of a manifest too."""
 
 
 def _inside(name: str) -> str:

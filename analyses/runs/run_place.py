@@ -103,7 +103,7 @@ def check_hidden(final: Path, overwrite: bool) -> None:
         InputError: saying what is in the way and what to do.
     """
     folder = hidden_folder(final)
-    strange = _strange(folder)
+    strange = strange_in(folder)
     if strange:
         raise InputError(
             f"{str(folder)!r} is in the way and not only ours: {listed(strange)}. Move it away, or give another --out."
@@ -114,7 +114,7 @@ def check_hidden(final: Path, overwrite: bool) -> None:
         )
 
 
-def _strange(folder: Path) -> tuple[str, ...]:
+def strange_in(folder: Path) -> tuple[str, ...]:
     """What makes a folder another's: it is a link or no folder, belongs to somebody else, has no mark, or holds other things."""
     if kind_of(folder) != "folder":
         return ("it is no folder",)

@@ -23,6 +23,7 @@ from analyses.runs.inputs import Inputs, read_inputs, reading_order
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
+    SIGNATURE,
     Manifest,
     ModelRecord,
     PromptRecord,
@@ -42,6 +43,7 @@ from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
+from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
 from interp.text.batch import Batch
 
@@ -51,8 +53,18 @@ _LARGE_MODEL = 50_000_000
 Keep = Callable[[ConfiguredAnalysis, Observed], None]
 """Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
 
+Signer = Callable[[bytes], dict[str, bytes]]
+"""Gives the file that signs a manifest, or none."""
 
-def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress) -> Path:
+
+def run(
+    config: RunConfig,
+    out: Path | None,
+    overwrite: bool,
+    progress: Progress,
+    sign: Path | None = None,
+    prompts: PromptSet | None = None,
+) -> Path:
     """Run analyses and write their report.
 
     Args:
@@ -60,6 +72,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
         out: the run's folder; by default one below `reports/`, named after the configuration.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
+        sign: an SSH key that signs the manifest.
+        prompts: those of the configuration, by whoever has read them already.
 
     Returns:
         The path of the report's `index.html`.
@@ -69,8 +83,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
     """
     if out is not None:
         check_place(out, overwrite)
-    inputs = read_inputs(config)
-    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress)
+    signer, inputs = signer_of(sign), read_inputs(config, prompts)
+    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress, signer)
 
 
 def run_inputs(
@@ -78,6 +92,7 @@ def run_inputs(
     final: Path,
     overwrite: bool,
     progress: Progress,
+    signer: Signer = lambda manifest: {},
 ) -> Path:
     """Run analyses on what was read, and write their report; see `run`.
 
@@ -86,16 +101,32 @@ def run_inputs(
         final: the run's folder.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
+        signer: see `Signer`.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
         model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
         progress = store.status.told(progress)
         files = build_files(inputs, model, store, progress)
+        files |= signer(files[MANIFEST])
         files[LOG] = make_log(time.monotonic() - started, model)
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
+
+
+def signer_of(key: Path | None) -> Signer:
+    """What signs with a key, which is read now, so that one that cannot be used is refused before the work.
+
+    Raises:
+        InputError: if the key cannot be used.
+    """
+    if key is None:
+        return lambda manifest: {}
+    from analyses.runs.signing import read_private_key, signature_of
+
+    private = read_private_key(key)
+    return lambda manifest: {SIGNATURE: signature_of(manifest, private)}
 
 
 def _check_analysable(cfg: ModelConfig, analyses: Sequence[ConfiguredAnalysis]) -> None:

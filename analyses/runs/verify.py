@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, Manifest, file_hash
+from analyses.runs.manifest import LOG, MANIFEST, SIGNATURE, ComparisonManifest, Manifest, file_hash
 from analyses.runs.run_files import contents_of, listed, parents_of
 from interp.errors import InputError
 from interp.input_files import MOST_BYTES, parse_json, read_regular
@@ -131,10 +131,32 @@ def open_run(run: Path) -> OpenedRun:
     return OpenedRun(run, manifest)
 
 
+def is_signed_by(run: Path, key: Path) -> bool:
+    """Whether the manifest of a run carries a signature of a public key.
+
+    Args:
+        run: its folder.
+        key: file of the key, such as `id_ed25519.pub`.
+
+    Raises:
+        InputError: if the key or the manifest cannot be read, or the extra `sign` is not installed.
+    """
+    from analyses.runs.signing import is_signed, read_public_key
+
+    public = read_public_key(key)
+    try:
+        content, signature = (read_regular(run / name, follow_links=False) for name in (MANIFEST, SIGNATURE))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise InputError(f"{error.filename or str(run)!r} cannot be read ({error.strerror}).") from error
+    return is_signed(content, signature, public)
+
+
 def _checked(run: Path, manifest: AnyManifest) -> Verdict:
     try:
         there = contents_of(run)
-        names = there.files - {MANIFEST, LOG}
+        names = there.files - {MANIFEST, LOG, SIGNATURE}
         both = sorted(names & set(manifest.files))
         changed = tuple(name for name in both if file_hash(run / name, follow_links=False) != manifest.files[name])
     except OSError as error:

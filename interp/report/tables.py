@@ -20,7 +20,9 @@ _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠\t\r]")
 
 _DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _OBEYED = {
-    ord(sign): visible(sign) for sign in (*map(chr, (*range(0x20), *range(0x7F, 0xA0))), *_DIRECTIONS) if sign not in "\t\n"
+    ord(sign): visible(sign)
+    for sign in (*map(chr, (*range(0x20), *range(0x7F, 0xA0))), *_DIRECTIONS)
+    if sign not in "\t\n"
 }
 """What a terminal obeys in a file that is printed to it: control characters (ECMA-48) and marks of direction."""
 
