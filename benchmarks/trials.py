@@ -48,7 +48,9 @@ def table(rows: dict[str, tuple[int, int]]) -> str:
     """The table as Markdown, groups in the order of their files, and the sum."""
     named = groups()
     lines = ["| group | tried | held | what |", "|---|---|---|---|"]
-    lines += [f"| {named[file][0]} | {tried} | {held} | {named[file][1]} |" for file, (tried, held) in sorted(rows.items())]
+    lines += [
+        f"| {named[file][0]} | {tried} | {held} | {named[file][1]} |" for file, (tried, held) in sorted(rows.items())
+    ]
     sums = [sum(row[column] for row in rows.values()) for column in (0, 1)]
     return "\n".join([*lines, f"| **all** | {sums[0]} | {sums[1]} | |", ""])
 

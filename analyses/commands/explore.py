@@ -21,21 +21,21 @@ def tokens(texts: Texts, model: options.Model = "bundled") -> None:
       interp tokens "translate English to German: Yes." "translate English to French: The goat eats."
     """
     with messages():
-        import interp
+        from interp.model.checkpoints import find_checkpoint
+        from interp.model.text_reader import text_reader
         from interp.text.words import CATEGORIES
 
-        batch = interp.load(model).batch(texts, texts)
-        for index, text in enumerate(batch.source_texts):
-            mask = batch.attention_mask[index].tolist()
-            padding = len(mask) - len(text.ids)
+        reader = text_reader(find_checkpoint(model))
+        read = reader.read(texts)
+        longest = max(len(text.ids) for text in read)
+        for text in read:
             rows = [
                 (place, piece, token, CATEGORIES[category], "" if word < 0 else text.words[word], 1)
                 for place, (piece, token, category, word) in enumerate(
                     zip(text.pieces, text.ids, text.category_of_token, text.word_of_token, strict=True)
                 )
             ]
-            pad = int(batch.input_ids[index, -1])
-            rows += [(len(text.ids) + place, "<pad>", pad, "pad", "", 0) for place in range(padding)]
+            rows += [(place, "<pad>", reader.pad_token_id, "pad", "", 0) for place in range(len(text.ids), longest)]
             print_table(text.text, ("position", "piece", "id", "category", "word", "attention mask"), rows)
 
 

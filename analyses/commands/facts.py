@@ -38,7 +38,12 @@ def list_things(
         if what == "runs":
             _print_runs(only)
             return
-        makers = {"analyses": _analyses, "prompts": _prompt_sets, "settings": _settings, "hooks": lambda: _hooks(model)}
+        makers = {
+            "analyses": _analyses,
+            "prompts": _prompt_sets,
+            "settings": lambda: _settings(only),
+            "hooks": lambda: _hooks(model),
+        }
         rows = makers[what]()
         if only is not None:
             chosen = _matching(only, [row[0] for row in rows], what)
@@ -82,26 +87,28 @@ def env(as_json: options.AsJson = False) -> None:
 
 
 def _analyses() -> list[tuple[str, str]]:
-    """Analyses with a line each; plug-ins that cannot be loaded are named on standard error and left out."""
-    from analyses.core.registry import ANALYSES, loadable, plug_ins
+    """Analyses with a line each; of plug-ins, what their distribution says of itself, for nothing of theirs is imported."""
+    from analyses.core.registry import ANALYSES, plug_ins
 
-    usable, complaints = loadable()
-    for complaint in complaints:
-        say(complaint, err=True)
-    offered = [plug_ins()[name] for name in usable if name not in ANALYSES]
-    return [
-        *ANALYSES.items(),
-        *((one.name, f"{one.load().question} ({one.distribution} {one.version})") for one in offered),
-    ]
+    return [*ANALYSES.items(), *((one.name, one.describe()) for one in plug_ins().values())]
 
 
-def _settings() -> list[tuple[str, str]]:
-    from analyses.core.registry import get, loadable
+def _settings(only: str | None) -> list[tuple[str, str]]:
+    """Settings with their defaults, shortened, and what they mean; those of a plug-in, which is imported for it, if it is named."""
+    import reprlib
+
+    from analyses.core.registry import ANALYSES, plug_ins, settings_of
+
+    named = (only or "").partition(".")[0]
 
     return [
-        (f"{name}.{setting}", f"default {field.get_default(call_default_factory=True)!r}")
-        for name in loadable()[0]
-        for setting, field in get(name).settings.model_fields.items()
+        (
+            f"{name}.{setting}",
+            f"default {reprlib.repr(field.get_default(call_default_factory=True))}. {meaning}".rstrip(),
+        )
+        for name in (*ANALYSES, *([named] if named in plug_ins() else ()))
+        for kind in (settings_of(name),)
+        for (setting, field), meaning in zip(kind.model_fields.items(), kind.meanings().values(), strict=True)
     ]
 
 
@@ -123,6 +130,16 @@ def _prompt_sets() -> list[tuple[str, str]]:
 
 
 def _hooks(model: str) -> list[tuple[str, str]]:
-    from interp.model.loading import load
+    """Hook points with their axes; from the configuration alone where it says all that decides them."""
+    from interp.families.point_names import hook_names, says_all
+    from interp.hooks.names import axes_of
+    from interp.model.checkpoints import find_checkpoint, read_host_config
 
-    return [(point.name, f"[{' '.join(point.axes)}]") for point in load(model).hook_points().values()]
+    config = read_host_config(find_checkpoint(model))
+    if says_all(config):
+        names = list(hook_names(config))
+    else:
+        from interp.model.loading import load
+
+        names = list(load(model).hook_points())
+    return [(name, f"[{' '.join(axes_of(name))}]") for name in names]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from interp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from analyses.core.contract import Analysis
+    from analyses.core.contract import Analysis, Settings
 
 ANALYSES: dict[str, str] = {
     "head_specialization": "what each attention head does: position, content, sinks",
@@ -53,6 +53,11 @@ class PlugIn:
 
     def __str__(self) -> str:
         return f"{self.name!r} of {self.distribution} {self.version}"
+
+    def describe(self) -> str:
+        """One line, from the distribution's metadata alone."""
+        summary = None if self.entry.dist is None else self.entry.dist.metadata["Summary"]
+        return f"{summary or 'plug-in'} ({self.distribution} {self.version})"
 
     def load(self) -> "Analysis":
         """Import the analysis.
@@ -133,6 +138,23 @@ def get(name: str) -> "Analysis":
         analysis: Analysis = import_module(f"analyses.{name}").ANALYSIS
         return analysis
     return plug_ins()[name].load()
+
+
+def settings_of(name: str) -> "type[Settings]":
+    """What a user may choose for an analysis; of ours, read without importing the analysis itself.
+
+    Raises:
+        InputError: as for `get`.
+    """
+    check(name)
+    if name not in ANALYSES:
+        return get(name).settings
+    from analyses.core.contract import Settings
+
+    found = vars(import_module(f"analyses.{name}.settings")).values()
+    return next(
+        kind for kind in found if isinstance(kind, type) and issubclass(kind, Settings) and kind is not Settings
+    )
 
 
 def source_of(name: str) -> str:

@@ -32,8 +32,9 @@ from analyses.runs.run_folder import Staging, staging
 from analyses.runs.run_place import check_place
 from analyses.runs.runner import build_files, make_log, signer_of, threads_for
 from interp.errors import InputError
+from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import Checkpoint, find_checkpoint, load_checkpoint
+from interp.model.loading import load_checkpoint
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import PromptSet, parse_prompts
 from interp.report import render

@@ -14,7 +14,7 @@ from analyses.runs.manifest import file_hashes, package_version, plug_in_records
 from analyses.runs.origin import source_hash
 from analyses.runs.prompt_set import read_prompt_set as read_prompt_set
 from analyses.runs.settings_check import choose
-from interp.model.loading import Checkpoint, find_checkpoint
+from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.prompts import Prompt, PromptSet
 
 

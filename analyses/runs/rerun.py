@@ -18,7 +18,7 @@ from analyses.runs.verify import OpenedRun, open_run
 from interp import prompts as prompt_sets
 from interp.errors import InputError
 from interp.input_files import parse_json
-from interp.model.loading import BUNDLED, Checkpoint, find_checkpoint
+from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint
 from interp.prompts import PromptSet
 
 

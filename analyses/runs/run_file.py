@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from analyses.core.registry import get, loadable
+from analyses.core.registry import loadable, settings_of
 from analyses.runs.config import RunConfig, make_config
 from analyses.runs.settings_check import choose
 from interp.errors import InputError
@@ -71,5 +71,5 @@ def resolve(
         name: {**config.settings.get(name, {}), **settings.get(name, {})} for name in {**config.settings, **settings}
     }
     for name, chosen in merged.items():
-        choose(get(name).settings, chosen, f"setting of {name}")
+        choose(settings_of(name), chosen, f"setting of {name}")
     return config.model_copy(update={"settings": merged})

@@ -7,12 +7,13 @@ cut: a text longer than the model was made for is refused.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Side = Literal["source", "target"]
 
@@ -47,7 +48,7 @@ class Text:
 
 
 def tokenize(
-    text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, prefix: str | None = None, side: Side = "source"
+    text: str, tokenizer: "PreTrainedTokenizerBase", eos_token_id: int, prefix: str | None = None, side: Side = "source"
 ) -> Text:
     """One text, tokenized, with the word and the category of every token.
 
@@ -75,7 +76,7 @@ def _describe(
     text: str,
     ids: Sequence[int],
     spans: Sequence[Span],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     eos_token_id: int,
     prefix_length: int,
 ) -> Text:
@@ -100,11 +101,14 @@ def _describe(
     )
 
 
-def _ids_and_spans(text: str, tokenizer: PreTrainedTokenizerBase, side: Side) -> tuple[list[int], list[Span]]:
+def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:
     given = {"text": text} if side == "source" else {"text_target": text}
     if tokenizer.is_fast:
         encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
+    # Imported where it is needed: commands about tokens alone must answer at once.
+    from transformers import ByT5Tokenizer
+
     ids = list(tokenizer(**given, truncation=False).input_ids)
     pieces = tokenizer.convert_ids_to_tokens(ids)
     return ids, _byte_spans(text, pieces) if isinstance(tokenizer, ByT5Tokenizer) else piece_spans(text, pieces)
@@ -150,7 +154,7 @@ def _byte_spans(text: str, pieces: Sequence[str]) -> list[Span]:
     return spans
 
 
-def describe_generated(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase | None, eos_token_id: int) -> Text:
+def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase | None", eos_token_id: int) -> Text:
     """A `Text` from generated ids; words are found in the decoded text, piece by piece.
 
     Args:
@@ -182,7 +186,7 @@ def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
     )
 
 
-def length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
+def length_limit(tokenizer: "PreTrainedTokenizerBase | None") -> int:
     """Most tokens a text may have: what the tokenizer states, or 512 where it states none.
 
     Args:
@@ -194,7 +198,7 @@ def length_limit(tokenizer: PreTrainedTokenizerBase | None) -> int:
 
 def tokenize_all(
     texts: Sequence[str],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     eos_token_id: int,
     limit: int,
     side: Side,
