@@ -94,7 +94,7 @@ def _analyses() -> list[tuple[str, str]]:
 
 
 def _settings(only: str | None) -> list[tuple[str, str]]:
-    """Settings with their defaults, shortened, and what they mean; those of a plug-in, which is imported for it, if it is named."""
+    """Settings with their defaults, shortened, and what they mean; a plug-in has to be named, for it is imported."""
     import reprlib
 
     from analyses.core.registry import ANALYSES, plug_ins, settings_of
