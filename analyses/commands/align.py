@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, print_frame, read_text
+from analyses.commands.messages import messages, print_frame, read_text, say
 
 if TYPE_CHECKING:
     from interp.report import Section
@@ -145,14 +145,14 @@ def _write(path: Path, text: str) -> None:
         raise InputError(
             f"The links cannot be written to {str(path)!r} ({error}); name a file in a folder that exists."
         ) from error
-    typer.echo(f"Links written to {path}.")
+    say(f"Links written to {path}.")
 
 
 def _print(section: "Section", top: int) -> None:
     from interp.report import Table
 
     for sentence in section.findings:
-        typer.echo(sentence)
+        say(sentence)
     for block in section.blocks:
         if isinstance(block, Table):
             print_frame(block.name.replace("-", " ").capitalize(), block.frame.head(top))

@@ -75,9 +75,9 @@ class ArraySpec:
 
 
 class Settings(BaseModel):
-    """What a user may choose for one analysis; the base has no choices. Unknown names are refused."""
+    """What a user may choose for one analysis; the base has no choices. Unknown names and what is no number are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def meanings(cls) -> dict[str, str]:

@@ -18,6 +18,7 @@ ORDER = (
     "interp.report",
     "interp.errors",
     "interp.axes",
+    "interp.input_files",
     "interp.attention_metrics",
     "interp.statistics",
     "interp.monotonicity",
