@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from analyses.commands.messages import check_output, messages, print_pairs
+from analyses.commands.messages import check_output, messages, print_pairs, say
 
 _HELP = """List programs that are compiled to T5 checkpoints, whose circuits are known, and write them.
 
