@@ -27,10 +27,10 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
-from interp.report.numbers import number, percent
+from interp.report.numbers import number
 from interp.statistics import falling_order
 from interp.text.tokenized_text import Text
-from interp.text.unknown_pieces import NOTED_UNKNOWN, check_known, unknown_share
+from interp.text.unknown_pieces import check_known, unknown_notes, unknown_share
 from interp.text.words import CATEGORIES
 
 _COMPONENTS_SHOWN = 10
@@ -111,7 +111,7 @@ def explain(
     given = [*batch.source_texts, *([] if target is None else batch.target_texts)]
     check_known(given, model.tokenizer)
     text = batch.target_texts[0]
-    row, foil_token = _row_and_foil(model, text, foil, position)
+    row, foil_token = row_and_foil(model, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
@@ -137,9 +137,20 @@ def explain(
     )
 
 
-def _row_and_foil(
+def row_and_foil(
     model: HookedEncoderDecoder, text: Text, foil: str | None, position: int | None
 ) -> tuple[int, int | None]:
+    """The decoder row that is explained and the token it is compared with, None for the model's best other.
+
+    Args:
+        model: the model, with a tokenizer.
+        text: the target.
+        foil: as for `explain`.
+        position: as for `explain`.
+
+    Raises:
+        InputError: as for `explain`.
+    """
     last = len(text.ids) - 1
     if position is not None and not 0 <= position <= last:
         raise InputError(
@@ -202,11 +213,7 @@ _VALUE_BIAS_ROW = "(bias of the values)"
 
 def inexact(explanation: Explanation) -> tuple[str, ...]:
     """Warnings: where the sum is further from the logits than float32 explains, and where texts are partly unknown."""
-    unknown = (
-        f"The tokenizer does not know {percent(explanation.unknown)} of the pieces of these texts; there numbers are about its "
-        "unknown token.",
-    )
-    noted = unknown if explanation.unknown > NOTED_UNKNOWN else ()
+    noted = unknown_notes(explanation.unknown)
     if explanation.gap <= FLOAT32_GAP:
         return noted
     return (

@@ -8,16 +8,11 @@ import pandas as pd
 
 from interp.prompts import Prompt
 from interp.report import Page, Section, Table
-from interp.report.numbers import fixed, percent
+from interp.report.numbers import fixed
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
-from interp.text.unknown_pieces import NOTED_UNKNOWN
+from interp.text.unknown_pieces import unknown_notes
 from interp.text.words import CATEGORIES, PAD
-
-_UNKNOWN = (
-    "The tokenizer does not know {share} of the pieces of these texts: there the numbers are about its unknown token, not about "
-    "the words."
-)
 
 
 def prompt_section(
@@ -50,7 +45,7 @@ def prompt_section(
             f"{len(prompts)} prompts with {_range(sources)} source tokens and {_range(targets)} target tokens; "
             f"targets were {made}.",
             f"Source tokens by kind, mean share of a prompt: {_shares(sources)}.",
-            *([_UNKNOWN.format(share=percent(unknown))] if unknown > NOTED_UNKNOWN else []),
+            *unknown_notes(unknown),
         ),
         blocks=(
             Table(

@@ -34,6 +34,20 @@ def unknown_share(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | N
     return 0.0 if unknown is None or not spoken else sum(token == unknown for token in spoken) / len(spoken)
 
 
+def unknown_notes(share: float) -> tuple[str, ...]:
+    """What is to be said of a share of unknown pieces, if anything.
+
+    Args:
+        share: of the pieces of some texts.
+    """
+    if share <= NOTED_UNKNOWN:
+        return ()
+    return (
+        f"The tokenizer does not know {share:.0%} of the pieces of these texts: there the numbers are about its unknown token, not "
+        "about the words.",
+    )
+
+
 def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> None:
     """Refuse texts of which a tokenizer does not know more than half.
 

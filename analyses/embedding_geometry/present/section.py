@@ -11,6 +11,7 @@ from analyses.embedding_geometry.present.assumptions import (
     position_limits,
     unasked,
 )
+from analyses.embedding_geometry.present.glance import headline, highlights
 from analyses.embedding_geometry.present.layer_figures import (
     agreement_figure,
     context_figure,
@@ -39,7 +40,7 @@ from analyses.embedding_geometry.present.word_tables import (
 )
 from analyses.embedding_geometry.summary import EmbeddingGeometry
 from interp.geometry.isotropy import PrincipalMap
-from interp.report import Block, Paragraph, Section, View
+from interp.report import Block, Section, View
 from interp.report.numbers import between, fixed
 from interp.report.views import MapPoint, map_view
 from interp.text.vocabulary import KINDS
@@ -59,15 +60,17 @@ def present(result: EmbeddingGeometry) -> Section:
         findings=(*word_findings(result), *layer_findings(result), *unasked(result)),
         blocks=(*_word_blocks(result), *_layer_blocks(result)),
         limits=_limits(result),
+        headline=headline(result),
+        highlights=highlights(result),
+        methods=(_static_definitions(result), *_contextual_definitions(result).split("\n\n")),
     )
 
 
 def _word_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
     vocabulary = (*vocabulary_tables(result), hub_table(result))
     if result.map is None:
-        return (Paragraph(_static_definitions(result)), *vocabulary)
+        return vocabulary
     return (
-        Paragraph(_static_definitions(result)),
         map_figure(result, result.map),
         _interactive_map(result, result.map),
         cosine_figure(result),
@@ -95,7 +98,6 @@ def _layer_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
         else ()
     )
     return (
-        Paragraph(_contextual_definitions(result)),
         *prompt_figures(result),
         layer_table(result),
         *((groups,) if groups else ()),
