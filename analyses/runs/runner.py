@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
+from analyses.core.effective_n import TextCounts, count_texts
 from analyses.core.evidence import gather, twin_seeds
+from analyses.core.exploring import explorer_of
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
 from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
@@ -35,7 +38,7 @@ from analyses.runs.manifest import (
 from analyses.runs.origin import origin
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
-from analyses.runs.provenance import make_report
+from analyses.runs.provenance import glance_facts, make_report
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
 from interp.errors import InputError
@@ -44,11 +47,14 @@ from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
 from interp.prompts import PromptSet
-from interp.report import FigureRenderer, Section, render
+from interp.report import FigureRenderer, Headline, Section, render
+from interp.report.explorer import explorer_page
 from interp.text.batch import Batch
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
+
+EXPLORER_PAGE = "explorer.html"
 
 Keep = Callable[[ConfiguredAnalysis, Observed], None]
 """Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
@@ -189,14 +195,25 @@ def _build(
             keep(item, evidence.model)
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
-    pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
-    manifest = _manifest(inputs, model, rows)
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections)
+    pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
+    manifest = _manifest(inputs, model, rows, count_texts(batches))
+    facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
+    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
+    heads = {name: note for section in sections for name, note in section.heads.items()}
+    files[EXPLORER_PAGE] = explorer_page(
+        explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
+    )
     files["config.yaml"] = config.to_yaml().encode()
     files["results.json"] = canonical_json({
-        name: {"question": section.question, "findings": section.findings, "limits": section.limits}
+        name: {
+            "question": section.question,
+            "headline": None if section.headline is None else asdict(section.headline),
+            "highlights": [highlight.sentence for highlight in section.highlights],
+            "findings": section.findings,
+            "limits": section.limits,
+        }
         for name, section in zip(config.analyses, sections, strict=True)
     })
     files[MANIFEST] = manifest.with_files(files).to_json()
@@ -219,11 +236,14 @@ def refusal(analysis: Analysis, why: str) -> Section:
         question=analysis.question,
         findings=(f"Not answered for this model: {why}.",),
         blocks=(),
+        headline=Headline("Not answered for this model.", "not judged"),
         limits=("Nothing follows from an analysis that was not made.",),
     )
 
 
-def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]]) -> Manifest:
+def _manifest(
+    inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]], counts: TextCounts
+) -> Manifest:
     """What made the run, its files not yet known."""
     config, prompts, checkpoint = inputs.config, inputs.prompts, inputs.checkpoint
     pairs = zip(prompts.prompts, rows, strict=True)
@@ -246,6 +266,9 @@ def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[
             name=prompts.name,
             sha256=prompts.sha256,
             count=len(prompts),
+            sentences=counts.sentences,
+            targets=counts.targets,
+            fault=counts.fault,
             target_origin=rows[0][0].target_origin,
             unfinished=tuple(prompt.id for prompt, (batch, row) in pairs if row in batch.unfinished),
         ),

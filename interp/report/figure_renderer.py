@@ -29,6 +29,7 @@ _LARGE = 40_000
 """Bytes of a figure's outlines beyond which the page shows pixels instead."""
 
 _DOTS_PER_INCH = 144.0
+_SMALL_DOTS = 110.0
 _LONGEST_SIDE = 16_000
 """Pixels; WebP ends at 16,383."""
 
@@ -72,9 +73,9 @@ def render_figure(chart: Chart) -> RenderedFigure:
     return RenderedFigure(svg, wide, _pixels(ChartImage(chart, "narrow")))
 
 
-def _pixels(image: ChartImage) -> EmbeddedImage:
+def _pixels(image: ChartImage, dots_per_inch: float = _DOTS_PER_INCH) -> EmbeddedImage:
     # A heatmap of a long text can be longer than the format allows; then its pixels are coarser.
-    dots = min(_DOTS_PER_INCH, _LONGEST_SIDE / max(image.inches))
+    dots = min(dots_per_inch, _LONGEST_SIDE / max(image.inches))
     webp = image.webp(dots)
     with Image.open(io.BytesIO(webp)) as opened:
         return _embedded("webp", webp, (round(side * 96 / dots) for side in opened.size))
@@ -125,6 +126,14 @@ class FigureRenderer:
             return begun.result()
         except BrokenExecutor:
             return render_figure(figure.chart)
+
+    def small(self, figure: Figure) -> EmbeddedImage:
+        """The figure as a card shows it: the narrow layout, no finer than a screen.
+
+        Args:
+            figure: a figure of the report.
+        """
+        return _pixels(ChartImage(figure.chart, "narrow"), _SMALL_DOTS)
 
 
 def _end_with_parent(parent: int) -> None:
