@@ -1,8 +1,8 @@
 """A zoo: tiny random checkpoints that keep every fact of public ones but their sizes.
 
-Nothing is fetched: what the public checkpoint publishes is written down in `zoo_facts` and `zoo_tokenizers`, with small widths, depths
-and vocabularies. There are as many rows of the embedding without a piece as in the public checkpoint, and they are large, so that
-they are among the candidates of every step.
+Nothing is fetched: what the public checkpoint publishes is written down in `zoo_facts` and `zoo_tokenizers`, with small widths,
+depths and vocabularies. There are as many rows of the embedding without a piece as in the public checkpoint, and they are large,
+so that they are among the candidates of every step.
 
     animal = ANIMALS["t5-small"]
     animal.build(folder)                     a checkpoint as the hub has it
@@ -25,7 +25,6 @@ from torch import nn
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
-    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -199,7 +198,7 @@ def _without_json(folder: Path) -> None:
 
 
 def _bart(folder: Path, generation: Facts, body_only: bool = False) -> None:
-    """BART; its configuration repeats the generation settings, and bart-base has the body's weights alone, under the body's names."""
+    """BART; its configuration repeats the generation settings. Of bart-base the body's weights alone are published, by their names."""
     name = "BartModel" if body_only else "BartForConditionalGeneration"
     save(folder, tokenizers.bart(folder), 0, {**published.BART, **generation, "architectures": [name]}, generation)
 
@@ -329,7 +328,8 @@ _ANIMALS = (
            forced=(0, 2), limit=1024),
     Animal("bart-large-cnn", "facebook/bart-large-cnn", partial(_bart, generation=published.CNN_GENERATION),
            forced=(0, 2), limit=1024),
-    Animal("mbart50", "facebook/mbart-large-50-many-to-many-mmt", _MBART50, languages=("en_XX", "de_DE"), forced=(None, 2), limit=1024),
+    Animal("mbart50", "facebook/mbart-large-50-many-to-many-mmt", _MBART50, languages=("en_XX", "de_DE"), forced=(None, 2),
+           limit=1024),
     Animal("mbart50-de", "mbart-large-50 fine-tuned to German", partial(_MBART50, source="en_XX", target="de_DE"),
            forced=("de_DE", 2), limit=1024),
     Animal("opus-mt-en-de", "Helsinki-NLP/opus-mt-en-de", _marian, forced=(None, 0)),

@@ -1,9 +1,9 @@
 """What public checkpoints publish in config.json and generation_config.json, with small sizes and without their names.
 
 Looked up in copies of the files on the hub: google-t5/t5-small, google/t5-v1_1-base, google/flan-t5, google/mt5-small,
-google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published configurations name no model_type), facebook/bart-base (saved
-as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt, facebook/m2m100_418M,
-facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
+google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published configurations name no model_type),
+facebook/bart-base (saved as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt,
+facebook/m2m100_418M, facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,8 @@ BART_IDS: Facts = {
     "_from_model_config": True, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2,
 }  # fmt: skip
 BASE_GENERATION: Facts = {
-    **BART_IDS, "early_stopping": True, "forced_bos_token_id": 0, "forced_eos_token_id": 2, "no_repeat_ngram_size": 3, "num_beams": 4,
+    **BART_IDS, "early_stopping": True, "forced_bos_token_id": 0, "forced_eos_token_id": 2, "no_repeat_ngram_size": 3,
+    "num_beams": 4,
 }  # fmt: skip
 CNN_GENERATION: Facts = {**BASE_GENERATION, "length_penalty": 2.0, "max_length": 142, "min_length": 56}
 MBART50: Facts = {
@@ -69,7 +70,7 @@ MBART50: Facts = {
     "early_stopping": True, "max_length": 200, "num_beams": 5,
 }  # fmt: skip
 M2M100: Facts = {
-    **{name: value for name, value in BART.items() if not name.startswith(("id2", "label2", "norm", "add_", "classif", "forced"))},
+    **{key: value for key, value in BART.items() if not key.startswith(("id2", "label2", "norm", "add_", "classif", "forced"))},
     "architectures": ["M2M100ForConditionalGeneration"], "model_type": "m2m_100", "activation_function": "relu",
     "activation_dropout": 0.0, "scale_embedding": True, "max_length": 200,
 }  # fmt: skip

@@ -1,8 +1,8 @@
 """Tokenizers with the special-token layout of public checkpoints, trained in a moment on the bundled sentences.
 
-Every function writes into a folder the tokenizer files that the public checkpoint has, and returns how many pieces there are, language
-marks and added tokens included. Pieces differ from the public ones; ids of special tokens, their kind (special, sentinel, ordinary
-piece), text normalisation and the contents of `tokenizer_config.json` do not.
+Every function writes into a folder the tokenizer files that the public checkpoint has, and returns how many pieces there are,
+language marks and added tokens included. Pieces differ from the public ones; ids of special tokens, their kind (special,
+sentinel, ordinary piece), text normalisation and the contents of `tokenizer_config.json` do not.
 """
 
 import io
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sentencepiece
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import AddedToken, ByteLevelBPETokenizer
 from transformers import (
     BartTokenizer,
     ByT5Tokenizer,
@@ -133,7 +133,7 @@ def t5(
         extra_ids=sentinels,
         _spm_precompiled_charsmap=_normalisation(model),
     )
-    tokenizer.add_tokens(list(added))
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in added])
     tokenizer.add_special_tokens({"extra_special_tokens": list(special)}, replace_extra_special_tokens=False)
     config = _T5_CONFIG | {
         "extra_ids": sentinels,
@@ -146,7 +146,7 @@ _T5_CONFIG = {"tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "unk_token"
 
 
 def mt5(folder: Path, fill_to: int = 0) -> int:
-    """mT5: no special tokens but pad, eos and unk; its 100 sentinels are ordinary pieces called `▁<extra_id_0>`; no limit stated."""
+    """mT5: no special tokens but pad, eos and unk; 100 sentinels are ordinary pieces, `▁<extra_id_0>` ...; no limit stated."""
     model = _sentencepiece(**_T5_IDS)
     pieces = _scored_pieces(model)
     pieces += [(f"▁made{i}", -20.0) for i in range(len(pieces), fill_to - 100)]
@@ -193,7 +193,7 @@ def mbart50(folder: Path, source: str | None = None, target: str | None = None) 
 
 
 def nllb(folder: Path, source: str | None = None, target: str | None = None) -> int:
-    """NLLB: BPE with fairseq's ids, 202 language codes and `<mask>` behind the pieces; 1024 tokens. Languages None as published."""
+    """NLLB: BPE, fairseq's ids, 202 language codes and `<mask>` behind the pieces; 1024 tokens. Languages None as published."""
     pieces = _scored_pieces(_sentencepiece(kind="bpe"))[3:]
     vocab = {piece: i for i, piece in enumerate(("<s>", "<pad>", "</s>", "<unk>", *(piece for piece, _ in pieces)))}
     tokenizer = NllbTokenizer(

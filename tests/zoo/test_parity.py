@@ -1,4 +1,4 @@
-"""What the hooked model gives is what plain transformers gives, on every animal: logits, texts, cross-attention of every step, one sum.
+"""The hooked model gives what plain transformers gives, on every animal: logits, texts, cross-attention of every step, one sum.
 
 The reference is loaded from the same files by transformers alone and asked in its own words.
 """
@@ -149,7 +149,7 @@ def test_contributions_add_up_to_the_hosts_logit_difference(pair: Pair) -> None:
 
 @every_animal
 def test_the_last_mlp_contributes_what_its_ablation_takes_away(pair: Pair) -> None:
-    """With the scale of the norm behind it held, by hand on the host: take the MLP's product (without its bias) out of the stream."""
+    """By hand on the host, the scale of the norm behind it held: take the MLP's product (without its bias) out of the stream."""
     told = explain(pair.ours, pair.animal.texts()[0], pair.animal.targets[0], position=2)
     alone = _alone(pair)
     label = int(alone["labels"][0, 2])
