@@ -198,7 +198,7 @@ def _without_json(folder: Path) -> None:
 
 
 def _bart(folder: Path, generation: Facts, body_only: bool = False) -> None:
-    """BART; its configuration repeats the generation settings. Of bart-base the body's weights alone are published, by their names."""
+    """BART, its configuration repeating the generation settings; of bart-base the body alone is published, under its names."""
     name = "BartModel" if body_only else "BartForConditionalGeneration"
     save(folder, tokenizers.bart(folder), 0, {**published.BART, **generation, "architectures": [name]}, generation)
 

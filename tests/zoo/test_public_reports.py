@@ -27,8 +27,10 @@ from tests.zoo.conftest import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")]
 
-ONE_OF_EACH = ("t5-v1_1-small", "mt5-small", "byt5-small", "umt5-small", "bart-base", "mbart50-de", "opus-mt-en-de", "pegasus-xsum",
-               "m2m100-de", "nllb-de")  # fmt: skip
+ONE_OF_EACH = (
+    "t5-v1_1-small", "mt5-small", "byt5-small", "umt5-small", "bart-base", "mbart50-de", "opus-mt-en-de", "pegasus-xsum",
+    "m2m100-de", "nllb-de",
+)  # fmt: skip
 WITHOUT_OFFSETS = ("opus-mt-en-de", "m2m100-de")
 ANY_SPELLING = ("t5-v1_1-small", "mt5-small", "mbart50-de", "pegasus-xsum", "nllb-de", *WITHOUT_OFFSETS)
 
@@ -62,7 +64,7 @@ def spelled(text: Text) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ANY_SPELLING)
 def test_a_piece_that_is_a_space_alone_belongs_to_the_word_it_begins(name: str, load: Callable) -> None:
-    """huggingface/transformers#9633: `▁` before `a` had the offsets of `a`; alone it must not be punctuation, nor be without word."""
+    """huggingface/transformers#9633: `▁` before `a` had the offsets of `a`; alone it is no punctuation and not without word."""
     text = load(name).batch(["A man on a chair."], ["x"]).source_texts[0]
     words = words_of(text)
     for place, piece in enumerate(text.pieces[:-1]):
@@ -178,7 +180,7 @@ def contributions(model: HookedEncoderDecoder, sources: list[str], targets: list
 @pytest.mark.parametrize("resized", [False, True])
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_an_edit_of_the_encoders_embedding_is_none_of_the_decoders(name: str, resized: bool, home: Home) -> None:
-    """meta-pytorch/captum#904: the layer was taken to be called once; after a resize, both stacks have one and the same module."""
+    """meta-pytorch/captum#904: the layer was taken to be called once; after a resize both stacks have one and the same module."""
     animal = ANIMALS[name]
     (host, _), (wrapped, tokenizer) = reference(animal, home(name)), reference(animal, home(name))
     if resized:
