@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses"),
 ]
 
-UNFIT_TO_READ = re.compile(r"\bNone\b|\bnan\b|1000000000|Traceback|(?<!\w)<row -")
+UNFIT_TO_READ = re.compile(r"\bNone\b(?! of )|\bnan\b|1000000000|Traceback|(?<!\w)<row -")
 """What no printed line may have: a missing piece, a number that is none, an astronomical limit."""
 
 SENTENCES = tuple(dict.fromkeys(prompt.sentence for prompt in prompt_sets.bundled("translation").prompts))[:4]

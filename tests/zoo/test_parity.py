@@ -17,6 +17,7 @@ from analyses.logit_attribution.attribute import explain
 from interp.model.generation import Decoding
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.interventions import zero
+from interp.text.tokenized_text import describe_generated
 from tests.support.parity import relative_gap
 from tests.support.zoo import ANIMALS, GENERATORS, Animal, reference
 from tests.zoo.conftest import Home
@@ -97,6 +98,17 @@ def test_texts_become_the_hosts_ids(pair: Pair) -> None:
     assert batch.input_ids.tolist() == pair.encoded["input_ids"].tolist()
     assert batch.attention_mask.tolist() == pair.encoded["attention_mask"].tolist()
     assert batch.labels.tolist() == pair.encoded["labels"].tolist()
+
+
+@every_animal
+def test_a_text_has_the_same_words_given_or_written(pair: Pair) -> None:
+    """The same ids as a target and as what was generated."""
+    model = pair.ours
+    given = model.batch(pair.animal.texts(), list(pair.animal.targets)).target_texts
+    for text in given:
+        written = describe_generated(text.ids, model.tokenizer, model.cfg.eos_token_id)
+        assert written.word_of_token == text.word_of_token, text.pieces
+        assert written.words == text.words
 
 
 @every_animal
