@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers.utils import is_protobuf_available
 
 from tests.support.zoo import ANIMALS, TRANSLITERATION
 
@@ -18,6 +19,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     built: dict[str, Path] = {}
 
     def folder_of(name: str) -> Path:
+        if name == "t5-without-json" and not is_protobuf_available():
+            pytest.skip("transformers reads spiece.model with protobuf only, which is not installed")
         if name not in built:
             built[name] = tmp_path_factory.mktemp(name.replace("/", "-"))
             ANIMALS[name].build(built[name])

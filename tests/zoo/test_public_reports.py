@@ -4,7 +4,6 @@ Every test names the report. The reference is plain transformers, or what the re
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -295,11 +294,3 @@ def test_a_runner_up_is_never_a_row_without_a_piece(load: Callable) -> None:
         logits = model(batch)
     assert (logits.argmax(-1) >= len(model.tokenizer)).any(), "the animal must tempt"
     assert (runner_up(logits, label_tokens(batch)) < len(model.tokenizer)).all()
-
-
-def test_the_folder_of_a_report_is_left_as_it_was(home: Home, load: Callable) -> None:
-    """Loading and wrapping write nothing into a checkpoint's folder."""
-    folder: Path = home("t5-added")
-    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    load("t5-added")
-    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before

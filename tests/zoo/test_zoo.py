@@ -9,11 +9,8 @@ from tests.zoo.conftest import Home
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 
-UNREADABLE = ("umt5-untyped", "t5-without-json")
-"""Animals that plain transformers does not read as they are published: without model_type; without protobuf."""
 
-
-@pytest.mark.parametrize("name", [name for name in GENERATORS if name not in UNREADABLE])
+@pytest.mark.parametrize("name", GENERATORS)
 def test_an_animal_is_what_it_says(name: str, home: Home) -> None:
     animal = ANIMALS[name]
     model, tokenizer = reference(animal, home(name))
