@@ -16,7 +16,7 @@ import interp
 from analyses.logit_attribution.attribute import explain
 from interp.model.generation import Decoding
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.interventions import zero
+from interp.patching import zero
 from interp.text.tokenized_text import describe_generated
 from tests.support.parity import relative_gap
 from tests.support.zoo import ANIMALS, GENERATORS, Animal, reference

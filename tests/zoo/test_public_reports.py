@@ -11,12 +11,12 @@ from torch import Tensor
 
 import interp
 from analyses.logit_attribution.attribute import explain
-from interp.attribution.frozen_norms import named_contributions, unrolled_hooks
+from interp.attribution import decompose, decomposition_hooks, logit_difference
 from interp.attribution.logit_readout import label_tokens, runner_up
 from interp.hooks.hook_point import HookPoint
 from interp.model.generation import Decoding
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.interventions import zero
+from interp.patching import zero
 from interp.text.token_sets import last
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES
@@ -171,9 +171,10 @@ def contributions(model: HookedEncoderDecoder, sources: list[str], targets: list
     """What every component contributes to the label's lead over token 5, [batch target component]."""
     batch = model.batch(sources, targets)
     with torch.no_grad():
-        _, cache = model.run_with_cache(batch, unrolled_hooks(model))
+        logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
-        return named_contributions(model, cache, tokens, torch.full_like(tokens, 5)).values
+        readout = logit_difference(model, logits, tokens, torch.full_like(tokens, 5))
+        return decompose(model, cache, readout).values
 
 
 @pytest.mark.parametrize("resized", [False, True])

@@ -17,7 +17,7 @@ import interp
 from analyses.cli import app
 from analyses.logit_attribution.attribute import explain
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.interventions import patch
+from interp.patching import patch
 from interp.text.token_sets import answer, first
 
 pytestmark = pytest.mark.slow
