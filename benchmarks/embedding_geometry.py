@@ -13,7 +13,8 @@ import time
 
 import numpy as np
 
-from analyses.embedding_geometry.measure.whole_table import count_hubs, dimensions, table_geometry
+from analyses.embedding_geometry.measure.whole_table import count_hubs, table_geometry
+from interp.geometry import two_nn_at_sizes
 from interp.text.vocabulary import KINDS, Vocabulary
 
 PIECES, SENTINELS, UNUSED, FEATURES = 32_000, 100, 28, 512
@@ -43,7 +44,7 @@ def main() -> int:
     steps = {"hubs": time.perf_counter() - wall}
     found = [table_geometry(table, words, hubs), table_geometry(output, words, None)]
     steps["tables"] = time.perf_counter() - wall - steps["hubs"]
-    sizes = [dimensions(space, words, SIZES, 0) for space in (table, output)]
+    sizes = [two_nn_at_sizes(space[words.ordinary], SIZES, 0) for space in (table, output)]
     steps["dimension"] = time.perf_counter() - wall - steps["hubs"] - steps["tables"]
     seconds, processor = time.perf_counter() - wall, time.process_time() - processor
     # Linux counts the peak in kibibytes, macOS in bytes.

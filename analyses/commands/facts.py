@@ -35,18 +35,16 @@ def list_things(
         makers = {"analyses": _analyses, "prompts": _prompt_sets, "settings": _settings, "hooks": lambda: _hooks(model)}
         rows = makers[what]()
         if only is not None:
-            chosen = (_matching_hooks if what == "hooks" else _matching)(only, [row[0] for row in rows])
+            chosen = _matching(only, [row[0] for row in rows], what)
             rows = [row for row in rows if row[0] in chosen]
         print_pairs(rows)
 
 
-def _matching_hooks(only: str, known: list[str]) -> tuple[str, ...]:
-    from interp.hooks.names import matching
+def _matching(only: str, known: list[str], what: Kind) -> tuple[str, ...]:
+    if what == "hooks":
+        from interp.hooks.names import matching
 
-    return matching(only, known)
-
-
-def _matching(only: str, known: list[str]) -> tuple[str, ...]:
+        return matching(only, known)
     from fnmatch import fnmatchcase
 
     from interp.errors import InputError, did_you_mean

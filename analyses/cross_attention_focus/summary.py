@@ -1,6 +1,6 @@
 """From numbers per prompt to what is shown: masses, shape statistics, trends over layers, and single heads.
 
-Prompts that share a sentence are averaged first (`sentences`): what the parts of this package call a prompt is then a sentence.
+Prompts that share a sentence are averaged first (`sentence_means`): what this package calls a prompt is then a sentence.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import numpy as np
 
 from analyses.core.contract import Evidence, Example
 from analyses.core.evidence import observed_estimate
-from analyses.cross_attention_focus.measure.best_heads import BestHead, best_heads, most_moved_head
+from analyses.cross_attention_focus.measure.best_heads import BestHead, best_head, best_heads
 from analyses.cross_attention_focus.measure.category_mass import (
     VERSIONS,
     Masses,
@@ -26,17 +26,7 @@ from analyses.cross_attention_focus.measure.trend import Course, Trend, assess
 from interp.statistics import Estimate, estimate_mean
 from interp.text.words import CATEGORIES
 
-SHAPES = (
-    "entropy",
-    "span_entropy",
-    "retained",
-    "usable",
-    "centre",
-    "spread",
-    "monotonicity",
-    "diagonality",
-    "evenness",
-)
+SHAPES = tuple("entropy span_entropy retained usable centre spread monotonicity diagonality evenness".split())
 """Statistics of one reading that are no masses, in the order of the tables; `observe` defines them."""
 
 FLOWS = ("alti.mass", "alti.target", "alti.quarters", "alti.decline", "rollout.mass")
@@ -134,18 +124,13 @@ def _moved(evidence: Evidence, kind: SwapKind) -> Moved | None:
     names = {statistic: f"swap.{kind}.{statistic}" for statistic in SWAP_STATISTICS}
     if names["moved"] not in evidence.model.prompts:
         return None
-    has_swap = ~np.isnan(evidence.model.prompts[names["moved"]]).any((1, 2))
+    by_layer = [one.prompts[names["moved"]].mean(2) for one in (evidence.model, *evidence.twins)]
+    has_swap = ~np.isnan(by_layer[0]).any(1)
     if not has_swap.any():
         return None
     cells = {statistic: observed_estimate(evidence, name) for statistic, name in names.items()}
-    layer = estimate_mean(
-        evidence.model.prompts[names["moved"]].mean(2),
-        [twin.prompts[names["moved"]].mean(2) for twin in evidence.twins],
-        evidence.seed,
-    )
-    return Moved(
-        int(has_swap.sum()), cells["moved"], cells["gained"], cells["start"], layer, most_moved_head(evidence, kind)
-    )
+    layer = estimate_mean(by_layer[0], by_layer[1:], evidence.seed)
+    return Moved(int(has_swap.sum()), **cells, layer=layer, head=best_head(evidence, kind, names["moved"]))
 
 
 def _courses(evidence: Evidence) -> list[Course]:

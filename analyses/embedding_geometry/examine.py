@@ -1,6 +1,6 @@
 """What needs no prompts: words in the static spaces, the whole table, and words in sentences of our own.
 
-Run once on the model and once on every untrained twin, so that all that follows has its control. Arrays are named by part:
+Run once on the model and once on every untrained twin, so that all that follows has its control. Arrays (see `arrays`) by part:
 
     vectors, neighbour_*, control_*, norms, ...    words in every static space              (`static_words`)
     table, dimension, hub_*                        whole tables                             (`whole_table`)
@@ -15,11 +15,12 @@ from transformers import PreTrainedTokenizerBase
 from analyses.core.contract import Arrays, Settings
 from analyses.embedding_geometry.measure.spaces import INPUT, OUTPUT, static_spaces, static_table
 from analyses.embedding_geometry.measure.static_words import static_words
-from analyses.embedding_geometry.measure.whole_table import count_hubs, dimensions, table_geometry
+from analyses.embedding_geometry.measure.whole_table import count_hubs, table_geometry
 from analyses.embedding_geometry.measure.word_lists import TEMPLATES, TRANSLATIONS, USAGES, WORD_PAIRS
 from analyses.embedding_geometry.measure.word_states import word_states
 from analyses.embedding_geometry.settings import GeometrySettings
 from interp.errors import InputError
+from interp.geometry import two_nn_at_sizes
 from interp.geometry.isotropy import unit_rows
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
@@ -51,12 +52,7 @@ def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
 
 
 def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary: Vocabulary) -> Arrays:
-    """Numbers of the whole tables.
-
-    Returns:
-        `table` [space statistic], `dimension` [space size], `hub_pieces`, `hub_counts` and `hub_norms` [hub] of the strongest
-        hubs, and `same_row_cosine`, the mean cosine of a piece's rows in the two tables.
-    """
+    """Numbers of the whole tables; `same_row_cosine` is the mean cosine of a piece's rows in the two of them."""
     tables = {space: static_table(model, space) for space in static_spaces(model.cfg, model.tied_embeddings)}
     hubs = count_hubs(tables[INPUT], vocabulary, settings.most_compared, settings.sampling_seed)
     top = falling_order(hubs.counts)[:_TOP_HUBS]
@@ -67,7 +63,8 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
     return {
         "table": np.array(numbers),
         "dimension": np.stack([
-            dimensions(table, vocabulary, settings.dimension_sizes, settings.sampling_seed) for table in tables.values()
+            two_nn_at_sizes(table[ordinary], settings.dimension_sizes, settings.sampling_seed)
+            for table in tables.values()
         ]),
         "hub_pieces": np.array(vocabulary.pieces)[hubs.rows[top]],
         "hub_counts": hubs.counts[top],
@@ -78,12 +75,7 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
 
 
 def _facts(model: HookedEncoderDecoder, tokenizer: PreTrainedTokenizerBase) -> Arrays:
-    """What the section says of the model beyond its configuration.
-
-    Returns:
-        `logit_bias`, the largest absolute value added to a logit behind the unembedding; `embedding_norm`, whether the embedding
-        is normed before the first layer; `tokenizer_kind`, the kind of the tokenizer, by class and model.
-    """
+    """What the section says of the model beyond its configuration; `logit_bias` is the largest that is added to a logit."""
     return {
         "logit_bias": unembedding_bias(model).detach().abs().amax().float().cpu().numpy()[None],
         "embedding_norm": np.array(["encoder.ln_embed.hook_scale" in model.hook_points()]),
@@ -92,14 +84,14 @@ def _facts(model: HookedEncoderDecoder, tokenizer: PreTrainedTokenizerBase) -> A
 
 
 def _template_states(model: HookedEncoderDecoder, words: Sequence[str], prefix: str) -> Arrays:
-    """`template_states` [word space d_model]: every word in the same sentences, mean over the sentences."""
+    """Every word in the same sentences, mean over the sentences."""
     sentences = [template.format(word=word) for word in words for template in TEMPLATES]
     states, _ = word_states(model, prefix, sentences, np.repeat(words, len(TEMPLATES)).tolist())
     return {"template_states": states.reshape(len(words), len(TEMPLATES), *states.shape[1:]).mean(axis=1)}
 
 
 def _usage_states(model: HookedEncoderDecoder, prefix: str) -> Arrays:
-    """`usage_states` and `usage_directions` [usage space d_model]: words of two senses, and their sentences."""
+    """Words of two senses, and their sentences."""
     states, directions = word_states(
         model, prefix, [usage.sentence for usage in USAGES], [usage.word for usage in USAGES]
     )
@@ -107,12 +99,7 @@ def _usage_states(model: HookedEncoderDecoder, prefix: str) -> Arrays:
 
 
 def _translation_states(model: HookedEncoderDecoder, prefix: str) -> Arrays:
-    """States of words and their translations, [side pair space d_model], English first.
-
-    Returns:
-        `translation_{language}` of aligned words in parallel sentences, and `translation_alone_{language}` of listed words, each
-        alone behind the prefix.
-    """
+    """Words and their translations, English first: aligned words in parallel sentences, listed words each behind the prefix."""
 
     def read(sentences: Sequence[str], words: Sequence[str]) -> np.ndarray:
         return word_states(model, prefix, sentences, words)[0].astype(np.float32)

@@ -17,7 +17,7 @@ from interp.errors import InputError
 from interp.geometry.isotropy import cosine_matrix
 from interp.geometry.nearest_neighbors import nearest
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from interp.text.vocabulary import Candidates, Vocabulary, spell
 
 Space = Literal["input", "output"]
@@ -49,9 +49,9 @@ class Lookup:
         lists = [(word, ", ".join(rows["near"])) for word, rows in near.groupby("word", sort=False)]
         cosines = [(word, *map(float, row)) for word, row in zip(self.cosines, self.cosines.to_numpy(), strict=True)]
         return "".join([
-            displays.table(f"Words in {space}", list(map(str, self.words)), self.words.itertuples(index=False)),
-            displays.table("Nearest pieces", ("word", "pieces"), lists),
-            displays.table("Cosines", ("word", *self.cosines), cosines),
+            notebook_html.table(f"Words in {space}", list(map(str, self.words)), self.words.itertuples(index=False)),
+            notebook_html.table("Nearest pieces", ("word", "pieces"), lists),
+            notebook_html.table("Cosines", ("word", *self.cosines), cosines),
         ])
 
 

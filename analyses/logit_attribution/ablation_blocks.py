@@ -102,13 +102,11 @@ def ablation_frame(check: AblationCheck) -> pd.DataFrame:
             ("direct, norm anew", check.recomputed),
             ("self-repair", check.repair),
         ):
-            for column, values in estimate_columns(f"{name}: {what}", estimate).items():
+            for column, values in estimate_columns(f"{name}: {what}", estimate, twins_range=False).items():
                 columns[column] = np.asarray(values)[mode].reshape(-1)
         columns[f"{name}: disagrees"] = np.where(check.disagree(mode).reshape(-1), "yes", "no")
     order = falling_order(-check.total.point[ZERO].reshape(-1))
-    frame = pd.DataFrame(columns).iloc[order].reset_index(drop=True)
-    # One control model has no range.
-    return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
+    return pd.DataFrame(columns).iloc[order].reset_index(drop=True)
 
 
 def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Block, ...]:

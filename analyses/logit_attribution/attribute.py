@@ -26,8 +26,7 @@ from interp.attribution.source_attribution import encoder_attribution
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, visible
-from interp.report import notebook_html as displays
+from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
 from interp.report.numbers import number
 from interp.statistics import falling_order
 from interp.text.tokenized_text import Text
@@ -77,7 +76,7 @@ class Explanation:
             "By source token, through cross-attention": self.sources,
         }
         return "".join(
-            displays.table(caption, tuple(frame.columns), frame.itertuples(index=False, name=None))
+            notebook_html.table(caption, tuple(frame.columns), frame.itertuples(index=False, name=None))
             for caption, frame in frames.items()
         )
 

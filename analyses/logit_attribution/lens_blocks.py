@@ -88,23 +88,25 @@ def _figure(curves: LensCurves) -> Figure:
 
 def lens_frame(curves: LensCurves) -> pd.DataFrame:
     """One row a depth of a stack."""
-    decoder = pd.DataFrame({
-        "stack": "decoder",
-        "depth": depth_names(len(curves.log_probability.point)),
-        **estimate_columns("first choice", curves.first_choice),
-        **estimate_columns("rank", curves.rank),
-        **estimate_columns("log-probability", curves.log_probability),
-        **estimate_columns("accumulated difference", curves.accumulated),
-    })
-    encoder = pd.DataFrame({
-        "stack": "encoder",
-        "depth": depth_names(len(curves.encoder_log_probability.point)),
-        **estimate_columns("first choice", curves.encoder_first_choice),
-        **estimate_columns("rank", curves.encoder_rank),
-        **estimate_columns("log-probability", curves.encoder_log_probability),
-    })
-    frame = pd.concat([decoder, encoder], ignore_index=True)
-    return frame.drop(columns=[name for name in frame.columns if name.endswith((": twins low", ": twins high"))])
+    decoder = {
+        "first choice": curves.first_choice,
+        "rank": curves.rank,
+        "log-probability": curves.log_probability,
+        "accumulated difference": curves.accumulated,
+    }
+    encoder = {
+        "first choice": curves.encoder_first_choice,
+        "rank": curves.encoder_rank,
+        "log-probability": curves.encoder_log_probability,
+    }
+    return pd.concat([_stack_frame("decoder", decoder), _stack_frame("encoder", encoder)], ignore_index=True)
+
+
+def _stack_frame(stack: str, curves: dict[str, Estimate]) -> pd.DataFrame:
+    frame: dict[str, object] = {"stack": stack, "depth": depth_names(len(curves["rank"].point))}
+    for name, curve in curves.items():
+        frame |= estimate_columns(name, curve, twins_range=False)
+    return pd.DataFrame(frame)
 
 
 def _table(curves: LensCurves, reading: str) -> Table:
@@ -118,16 +120,7 @@ def _table(curves: LensCurves, reading: str) -> Table:
         frame=lens_frame(curves),
         rows_shown=None,
         columns_shown=(
-            "stack",
-            "depth",
-            "first choice",
-            "first choice: low",
-            "first choice: high",
-            "first choice: twins",
-            "rank",
-            "rank: twins",
-            "log-probability",
-            "log-probability: twins",
-            "accumulated difference",
+            *("stack", "depth", "first choice", "first choice: low", "first choice: high", "first choice: twins"),
+            *("rank", "rank: twins", "log-probability", "log-probability: twins", "accumulated difference"),
         ),
     )

@@ -203,7 +203,7 @@ def _encoder(result: LogitAttribution) -> str:
 
 
 def _exactness(result: LogitAttribution) -> str:
-    worst = result.completeness.worst
+    worst = result.worst_gap
     sentence = (
         "The components add up to the logits, source tokens to their heads, and encoder components to their source "
         "tokens, with a largest gap of "

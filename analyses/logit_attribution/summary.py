@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence, Example
@@ -23,31 +24,13 @@ from interp.hooks.names import HeadId
 from interp.statistics import Estimate, Interval, SignFlipTest, bootstrap_ranks, estimate_mean, max_statistic_test
 from interp.text.words import CATEGORIES, PAD
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Completeness:
-    """How exact the decompositions of every prompt are, as shares of the prompt's largest |logit|.
-
-    Attributes:
-        prompt_ids: the prompts.
-        rows: decoder rows that predict a label.
-        difference: gap of the split of the logit difference over components.
-        label: gap of the split of the label's logit.
-        source: gap of the split of cross heads over source tokens.
-        memory: gap of the split of source tokens over encoder components, as means over rows.
-    """
-
-    prompt_ids: tuple[str, ...]
-    rows: Float[np.ndarray, " prompt"]
-    difference: Float[np.ndarray, " prompt"]
-    label: Float[np.ndarray, " prompt"]
-    source: Float[np.ndarray, " prompt"]
-    memory: Float[np.ndarray, " prompt"]
-
-    @property
-    def worst(self) -> float:
-        """The largest gap of all."""
-        return float(max(gaps.max() for gaps in (self.difference, self.label, self.source, self.memory)))
+GAPS = {
+    "gap: logit difference": "difference.gap",
+    "gap: label": "label.gap",
+    "gap: source tokens": "difference.source_gap",
+    "gap: encoder components": "difference.memory_gap",
+}
+"""What is split, and the array with the gaps of its sum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +56,7 @@ class LogitAttribution:
         encoder_components: of the encoder, and the bias of the values where there is one.
         through_strongest: what each of them adds to the difference through the strongest cross head.
         through_all: the same through all cross heads.
-        completeness: gaps of every prompt.
+        completeness: `prompt`, `rows`, and the gaps of `GAPS` as shares of the prompt's largest |logit|.
         example: one prompt in full.
         target_origin: `given` or `generated`.
         n_twins: number of untrained twins.
@@ -101,7 +84,7 @@ class LogitAttribution:
     encoder_components: tuple[Component, ...]
     through_strongest: Estimate
     through_all: Estimate
-    completeness: Completeness
+    completeness: pd.DataFrame
     example: Example
     target_origin: str
     n_twins: int
@@ -109,6 +92,11 @@ class LogitAttribution:
     lens_curves: LensCurves | None = None
     neurons: Neurons | None = None
     patching: Patching | NoPatching | None = None
+
+    @property
+    def worst_gap(self) -> float:
+        """The largest gap of all."""
+        return float(self.completeness[list(GAPS)].to_numpy().max())
 
     @property
     def order(self) -> np.ndarray:
@@ -168,7 +156,11 @@ def summarize(evidence: Evidence) -> LogitAttribution:
         encoder_components=source_components(cfg),
         through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
         through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
-        completeness=_completeness(evidence),
+        completeness=pd.DataFrame({
+            "prompt": evidence.prompt_ids,
+            "rows": observed["rows"].astype(int),
+            **{title: observed[name] for title, name in GAPS.items()},
+        }),
         example=evidence.example,
         target_origin=evidence.target_origin,
         n_twins=len(evidence.twins),
@@ -219,15 +211,3 @@ def _categories(
     shares = (real / real.sum(1, keepdims=True)).mean(0)
     present = np.flatnonzero(shares > 0)
     return tuple(CATEGORIES[index] for index in present), present, shares[present]
-
-
-def _completeness(evidence: Evidence) -> Completeness:
-    observed = evidence.model.prompts
-    return Completeness(
-        prompt_ids=evidence.prompt_ids,
-        rows=observed["rows"],
-        difference=observed["difference.gap"],
-        label=observed["label.gap"],
-        source=observed["difference.source_gap"],
-        memory=observed["difference.memory_gap"],
-    )

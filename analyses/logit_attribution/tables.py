@@ -12,9 +12,10 @@ from interp.report import Table
 from interp.statistics import Estimate, falling_order
 
 
-def estimate_columns(name: str, estimate: Estimate) -> dict[str, Any]:
-    """An estimate as columns: mean, interval, mean and range of the twins."""
-    return estimate.columns(name, f"{name}: ", ("low", "high", "twins", "twins low", "twins high"))
+def estimate_columns(name: str, estimate: Estimate, twins_range: bool = True) -> dict[str, Any]:
+    """An estimate as columns: mean, interval, mean and range of the twins; a single twin has no range."""
+    columns = estimate.columns(name, f"{name}: ", ("low", "high", "twins", "twins low", "twins high"))
+    return columns if twins_range else dict(list(columns.items())[:-2])
 
 
 def component_frame(result: LogitAttribution) -> pd.DataFrame:
@@ -50,16 +51,9 @@ def component_table(result: LogitAttribution) -> Table:
         rows_shown=16,
         columns_shown=(
             "component",
-            "difference",
-            "difference: low",
-            "difference: high",
-            "difference: twins",
-            "family-wise p",
-            "rank: low",
-            "rank: high",
-            "label against mean",
-            "squared length",
-            "squared length: twins",
+            *(f"difference{end}" for end in ("", ": low", ": high", ": twins")),
+            *("family-wise p", "rank: low", "rank: high", "label against mean"),
+            *("squared length", "squared length: twins"),
         ),
     )
 
@@ -129,21 +123,12 @@ def encoder_table(result: LogitAttribution) -> Table:
 
 def completeness_table(result: LogitAttribution) -> Table:
     """The gaps of every prompt, in the order of the prompts: which of several roundings is largest is no finding."""
-    gaps = result.completeness
-    frame = pd.DataFrame({
-        "prompt": gaps.prompt_ids,
-        "rows": gaps.rows.astype(int),
-        "gap: logit difference": gaps.difference,
-        "gap: label": gaps.label,
-        "gap: source tokens": gaps.source,
-        "gap: encoder components": gaps.memory,
-    })
     return Table(
         name="logit-attribution-completeness",
         caption=(
             "Completeness of every prompt: the largest difference over decoder rows between a "
             "sum of contributions and the number it explains, as a share of the prompt's largest |logit|."
         ),
-        frame=frame,
+        frame=result.completeness,
         rows_shown=5,
     )

@@ -77,10 +77,16 @@ def _values(where: str, one: Any, two: Any) -> Iterator[Difference]:
 
 
 def _tables(name: str, one: Path, two: Path, rtol: float, atol: float) -> Iterator[Difference]:
-    if not (one.is_file() and two.is_file()):
+    if one.is_file() and two.is_file():
+        yield from compare_frames(name, pd.read_csv(one), pd.read_csv(two), rtol, atol)
+    else:
         yield Difference(name, _only_in(one.is_file()))
-        return
-    left, right = pd.read_csv(one), pd.read_csv(two)
+
+
+def compare_frames(
+    name: str, left: pd.DataFrame, right: pd.DataFrame, rtol: float, atol: float
+) -> Iterator[Difference]:
+    """Differences between two tables, column by column; arguments as for `compare_runs`."""
     if list(left.columns) != list(right.columns) or len(left) != len(right):
         yield Difference(name, f"{left.shape[0]} x {left.shape[1]} cells against {right.shape[0]} x {right.shape[1]}")
         return

@@ -5,6 +5,7 @@ from .hubness import csls as csls
 from .hubness import occurrences as occurrences
 from .hubness import skewness as skewness
 from .intrinsic_dimension import two_nn as two_nn
+from .intrinsic_dimension import two_nn_at_sizes as two_nn_at_sizes
 from .isotropy import cosine_matrix as cosine_matrix
 from .isotropy import iso_score as iso_score
 from .isotropy import mean_cosine as mean_cosine

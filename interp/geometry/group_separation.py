@@ -21,8 +21,10 @@ from interp.statistics.ties import shares_of_largest
 _BLOCK = 2**20
 """Numbers held at once per array of labelings or resamples."""
 
-# Equal labelings must count as equal in spite of another order of summation.
+# Equal labelings must count as equal in spite of another order of summation, and in spite of near-ties that are shared out a
+# little otherwise: hits are all but whole numbers.
 _EQUAL = 1e-12
+_EQUAL_HITS = 0.01
 
 
 class Separation(NamedTuple):
@@ -129,10 +131,10 @@ def _exceeding(
     everyone = np.ones((1, len(groups)))
     nearest = _nearest(cosines, everyone)
     exceeding = np.zeros(len(observed), dtype=np.int64)
+    bar = np.array(observed) - [*[_EQUAL] * (len(observed) - 1), _EQUAL_HITS / len(groups)]
     for size in _blocks(permutations, len(groups)):
         shuffled = generator.permuted(np.tile(groups, (size, 1)), axis=1)
-        reached = _statistics(cosines, shuffled, everyone, nearest) >= np.array(observed) - _EQUAL
-        exceeding += reached.sum(axis=0)
+        exceeding += (_statistics(cosines, shuffled, everyone, nearest) >= bar).sum(axis=0)
     return exceeding
 
 

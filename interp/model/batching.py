@@ -22,14 +22,7 @@ from interp.text.tokenized_text import Text, describe_generated, tokenize_all
 
 @dataclass(frozen=True, slots=True)
 class Batcher:
-    """Makes the batches of one model.
-
-    Attributes:
-        tokenizer: the model's; None for models without text.
-        cfg: the model's facts.
-        decoder_inputs: how decoder inputs follow from labels in its family.
-        max_length: most tokens a source or target may have.
-    """
+    """Makes the batches of one model; `decoder_inputs` is its family's rule, `max_length` the most tokens a side may have."""
 
     tokenizer: PreTrainedTokenizerBase | None
     cfg: ModelConfig

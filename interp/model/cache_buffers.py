@@ -1,8 +1,7 @@
 """Buffers: memory that one cache after another is kept in, for loops over many batches.
 
-Keeping every activation of a forward pass takes fresh memory for all of them, and on a processor most of a full cache's price is
-the operating system handing out and clearing its pages. Copying into memory that is there already costs a fraction of it, because
-an activation is copied just after it was written. The price is that a cache lives only until the next one of the same buffers.
+On a processor most of a full cache's price is the operating system handing out and clearing fresh pages; copying into memory that
+is there already costs a fraction of it. The price is that a cache lives only until the next one of the same buffers.
 """
 
 from collections.abc import Iterator, Mapping

@@ -105,13 +105,7 @@ def composition(first: FactoredMatrix, second: FactoredMatrix) -> Float[Tensor, 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MlpWeights:
-    """The matrices of one feed-forward layer.
-
-    Attributes:
-        W_in: reads the normed stream.
-        W_gate: reads it too, and its activation multiplies; None in layers without a gate.
-        W_out: writes the neurons' values to the stream.
-    """
+    """The matrices of one feed-forward layer; the activation of what `W_gate` reads multiplies, where there is a gate."""
 
     W_in: Float[Tensor, "d_model d_mlp"]
     W_gate: Float[Tensor, "d_model d_mlp"] | None

@@ -231,14 +231,7 @@ def _pad_keys(name: str, step: Tensor, width: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
-    """What the host wrote.
-
-    Attributes:
-        tokens: the ids of every prompt up to and including its end of sentence, start token excluded.
-        rows: the row that every token came from, -1 after a text's end.
-        logits: what the model gave at every step; zero after a text's end.
-        unfinished: indices of prompts that met the length limit.
-    """
+    """What the host wrote, ends of sentence included; `rows`: where every token came from, -1 (and logits 0) after a text's end."""
 
     tokens: list[list[int]]
     rows: Int[Tensor, "batch step"]

@@ -22,14 +22,7 @@ from interp.hooks.names import HeadId, attention_path
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualStack:
-    """Several vectors of one residual stream, each with a name.
-
-    Attributes:
-        values: the vectors.
-        labels: what each is, along the first axis.
-        stack: whose stream it is.
-        scaled: whether the values were divided by the final norm's scale.
-    """
+    """Several vectors of one residual stream, each with a label; `scaled` if they were divided by the final norm's scale."""
 
     values: Float[Tensor, "component batch pos d_model"]
     labels: tuple[str, ...]

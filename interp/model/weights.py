@@ -18,14 +18,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionWeights:
-    """The four matrices of one attention layer.
-
-    Attributes:
-        W_Q: makes queries from the normed stream of the attending stack.
-        W_K: makes keys from the normed stream (cross-attention: from the encoder memory).
-        W_V: makes values from the same.
-        W_O: writes every head's z to the stream of the attending stack.
-    """
+    """The four matrices of one attention layer; keys and values are made from the attended stream, which is normed."""
 
     W_Q: Float[Tensor, "head d_model d_head"]
     W_K: Float[Tensor, "head d_model d_head"]

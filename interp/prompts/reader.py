@@ -66,10 +66,10 @@ def parse_prompts(content: bytes, kind: Format, name: str, limit: int | None = N
     if limit is not None and limit < 1:
         raise PromptError(f"Prompt limit is {limit}; it must be 1 or more, or left out to keep all prompts.")
     text = _decoded(content, name)
-    readers = {"txt": _txt_records, "jsonl": _jsonl_records, "csv": _csv_records}
+    records: Iterator[_Record] = _csv_records(text, name) if kind == "csv" else _line_records(text, name, kind)
     lines: dict[str, int] = {}
     prompts: list[Prompt] = []
-    for number, (line, values) in enumerate(readers[kind](text, name), start=1):
+    for number, (line, values) in enumerate(records, start=1):
         prompt = _prompt(values, str(number), f"{name}, line {line}")
         if prompt.id in lines:
             raise PromptError(
@@ -122,8 +122,8 @@ def _decoded(content: bytes, name: str) -> str:
         ) from None
 
 
-def _lines(text: str, name: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines; only LF and CRLF end a line, since texts may hold U+2028 and the like."""
+def _line_records(text: str, name: str, kind: Format) -> Iterator[_Record]:
+    """One source or one JSON object a line; only LF and CRLF end a line, since texts may hold U+2028 and the like."""
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
@@ -133,20 +133,9 @@ def _lines(text: str, name: str) -> Iterator[tuple[int, str]]:
             raise PromptError(f"{name}, line {number} is empty; every line must hold one prompt, so remove the line.")
         if "\r" in line:
             raise PromptError(
-                f"{name}, line {number} has a carriage return inside; lines must end in LF or CRLF, so "
-                "convert the file."
+                f"{name}, line {number} has a carriage return inside; lines must end in LF or CRLF, so convert the file."
             )
-        yield number, line
-
-
-def _txt_records(text: str, name: str) -> Iterator[_Record]:
-    """One source a line."""
-    return ((number, {"source": line}) for number, line in _lines(text, name))
-
-
-def _jsonl_records(text: str, name: str) -> Iterator[_Record]:
-    """One JSON object a line."""
-    return ((number, _json_object(line, f"{name}, line {number}")) for number, line in _lines(text, name))
+        yield number, {"source": line} if kind == "txt" else _json_object(line, f"{name}, line {number}")
 
 
 def _json_object(line: str, place: str) -> dict[str, object]:

@@ -26,7 +26,6 @@ PROMPTS_SHOWN = 8
 
 HF_FIELDS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "labels")
 
-
 TargetOrigin = Literal["given", "generated"]
 
 

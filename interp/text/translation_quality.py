@@ -1,11 +1,10 @@
 """Does a model do its task: translation scores by corpus and language, and whether the task prefix decides the language.
 
-Scores are BLEU (Papineni et al. 2002) and chrF (Popović 2015) as sacreBLEU computes them (Post 2018), with
-the signatures that make them comparable. The prefix-swap rate is the share of sources that come out in the other language when
-the prefix asks for the other language: only if it is near 1 is the prefix something that heads must read. Language is told by
-multinomial naive Bayes over the 1- to 3-grams of characters (Cavnar and Trenkle 1994 use the same evidence), trained on the
-references of the same pairs; its own error, measured on the references by cross-validation, is part of the result, because the
-rate cannot be trusted beyond it.
+Scores are BLEU (Papineni et al. 2002) and chrF (Popović 2015) as sacreBLEU computes them (Post 2018), with the signatures that
+make them comparable. The prefix-swap rate is the share of sources that come out in another language when the prefix asks for
+it: only if it is near 1 is the prefix something that heads must read. Language is told by naive Bayes over the 1- to 3-grams of
+characters (Cavnar and Trenkle 1994 use the same evidence), trained on the references of the same pairs; its own error on them, by
+cross-validation, is part of the result, because the rate cannot be trusted beyond it.
 """
 
 from collections.abc import Sequence
@@ -161,13 +160,8 @@ def prefix_swap(
         InputError: if the pairs have fewer than two languages, too few pairs of one, or two prefixes for one language.
     """
     prefixes = _prefixes(pairs)
-    swapped = [
-        (prefixes[language] + pair.sentence, language)
-        for pair in pairs
-        for language in sorted(prefixes)
-        if language != pair.language
-    ]
-    sources, wanted = [source for source, _ in swapped], [language for _, language in swapped]
+    asked = [(pair, language) for pair in pairs for language in sorted(prefixes) if language != pair.language]
+    sources, wanted = [prefixes[to] + pair.sentence for pair, to in asked], [language for _, language in asked]
     translations = translate(model, tokenizer, sources, beams, batch_size)
     classifier = language_classifier()
     references, languages = [pair.target for pair in pairs], [pair.language for pair in pairs]
@@ -175,7 +169,7 @@ def prefix_swap(
     told = classifier.fit(references, languages).predict(list(translations))
     hits = told == np.array(wanted)
     missed = [(sources[index], translations[index]) for index in np.flatnonzero(~hits)[:20]]
-    return PrefixSwap(len(swapped), float(hits.mean()), error, tuple(missed))
+    return PrefixSwap(len(sources), float(hits.mean()), error, tuple(missed))
 
 
 def language_classifier() -> Pipeline:

@@ -16,12 +16,7 @@ _LINK = re.compile(r"(\d+)([-p])(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """The gold links of one sentence pair.
-
-    Attributes:
-        sure: links that must be found.
-        possible: links that may be found; the sure ones are among them.
-    """
+    """The gold links of one sentence pair: those that must be found, and those that may be, the sure ones among them."""
 
     sure: Links
     possible: Links

@@ -1,19 +1,18 @@
 """Does merging two directions of translation align better than either alone?
 
 One model reads source to target, another (or the same one under another prefix) target to source. In each direction the aligner
-with the lowest AER on the first half of the sentences is taken, and the links of the two are merged (`symmetrise`). The baselines
-are merged in the same way: a straight diagonal drawn from both sides, and random links of both sides.
+with the lowest AER on the first half of the sentences is taken, and the links of the two are merged (`symmetrization`). The
+baselines are merged in the same way: a straight diagonal drawn from both sides, and random links of both sides.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links
-from analyses.cross_attention_focus.alignment.error_rate import corpus_counts
+from analyses.cross_attention_focus.alignment.error_rate import corpus_counts, error_rate
 from analyses.cross_attention_focus.alignment.evaluation import (
     Alignment,
     SystemScore,
-    error_rate,
     evaluate,
     merit,
     random_corpora,

@@ -46,13 +46,19 @@ def score(table: Int[np.ndarray, "sentence count"], seed: int = 0) -> Score:
     errors = per_sentence[:, 2] + per_sentence[:, 3] - per_sentence[:, 0] - per_sentence[:, 1]
     rate = bootstrap_ratio(errors, per_sentence[:, 2] + per_sentence[:, 3], seed)
     return Score(
-        aer=1 - (hits_sure + hits_possible) / (given + sure) if given + sure else np.nan,
+        aer=error_rate(table),
         low=float(rate.low),
         high=float(rate.high),
         precision=hits_possible / given if given else np.nan,
         recall=hits_sure / sure if sure else np.nan,
         n_links=given,
     )
+
+
+def error_rate(table: np.ndarray) -> float:
+    """AER from counts, without an interval."""
+    hits_sure, hits_possible, given, sure = table.sum(axis=0).tolist()
+    return 1 - (hits_sure + hits_possible) / (given + sure) if given + sure else np.nan
 
 
 def corpus_counts(links: Sequence[Links], gold: Sequence[Gold]) -> Int[np.ndarray, "sentence count"]:

@@ -8,7 +8,7 @@ import torch
 
 from analyses.core.contract import Pass, Settings
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
-from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, score
+from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
 from analyses.cross_attention_focus.measure.flow import alti, rollout
@@ -17,7 +17,7 @@ from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from interp.statistics import Estimate, Interval, controlled
 from interp.text.word_links import Gold, Links
 
@@ -162,7 +162,7 @@ def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
 
 def scores_table(caption: str, rows: Iterable[SystemScore]) -> str:
     """Scores as a small table for a notebook."""
-    return displays.table(
+    return notebook_html.table(
         caption,
         ("links", "conventions", "AER", "low", "high", "precision", "recall", "first half", "second half"),
         [
@@ -187,12 +187,6 @@ def scored(name: str, how: str, table: np.ndarray, half: int, seed: int, twins: 
     )
 
 
-def error_rate(table: np.ndarray) -> float:
-    """AER from counts, without an interval."""
-    hits_sure, hits_possible, given, sure = table.sum(axis=0).tolist()
-    return 1 - (hits_sure + hits_possible) / (given + sure) if given + sure else np.nan
-
-
 def random_corpora(sizes: Sequence[tuple[int, int]], seed: int) -> list[list[Links]]:
     """Random links for a corpus of (source words, target words), drawn several times."""
     generator = np.random.default_rng(seed)
@@ -207,7 +201,7 @@ def summed_counts(corpora: Sequence[Sequence[Links]], gold: Sequence[Gold]) -> n
 def system_links(
     model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]
 ) -> dict[tuple[str, Conventions], list[Links]]:
-    """(system, conventions) -> the links of every pair, without any gold; for two directions, see `symmetrise`."""
+    """(system, conventions) -> the links of every pair, without any gold; for two directions, see `symmetrization`."""
     assert model.tokenizer is not None
     found: dict[tuple[str, Conventions], list[Links]] = {}
     for start in range(0, len(pairs), _BATCH):

@@ -44,12 +44,7 @@ class Gradients:
 
 
 def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: FocusSettings) -> Arrays:
-    """Relevance on evenly spaced prompts, the first one among them.
-
-    Returns:
-        `source` [prompt], `mass` and `base_rate` [prompt category], and of the first prompt `example_source` [target source]
-        and `example_target` [target prefix]; nothing if the settings ask for no prompts.
-    """
+    """Relevance on evenly spaced prompts, the first one among them (see `arrays`); nothing if the settings ask for none."""
     places = [(batch, row) for batch in batches for row in range(len(batch))]
     count = min(settings.relevance_prompts, len(places))
     if count == 0:

@@ -84,13 +84,7 @@ def _check_padding(pattern: Tensor, batch: Batch, layer: int) -> None:
 
 
 def observe(run: Pass) -> Arrays:
-    """Numbers per prompt of every reading and of the flow.
-
-    Returns:
-        `{reading}.{statistic}`, [prompt layer head] or [prompt layer], with a last axis of categories for masses; `base_rate`
-        [prompt category], the share of each category among the source tokens; the key of the `sentence`; those of
-        `flow.observe`; and, unless the settings forbid the two more forward passes, those of `swaps`.
-    """
+    """Numbers per prompt of every reading, of the flow and, unless settings forbid two more passes, of swaps; see `arrays`."""
     arrays = observe_readings(run) | observe_flow(run.model, run.batch, run.cache)
     assert isinstance(run.settings, FocusSettings)
     if run.settings.swaps:

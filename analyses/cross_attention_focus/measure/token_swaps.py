@@ -34,26 +34,10 @@ SwapKind = Literal["language", "word"]
 SWAP_KINDS: tuple[SwapKind, ...] = get_args(SwapKind)
 SWAP_STATISTICS = ("moved", "gained", "start")
 
-_PAIRS: Mapping[SwapKind, tuple[tuple[str, str], ...]] = {
-    "language": (("German", "French"),),
-    "word": (
-        *(
-            ("man", "woman"),
-            ("boy", "girl"),
-            ("dog", "cat"),
-            ("horse", "cow"),
-            ("chair", "table"),
-            ("street", "garden"),
-        ),
-        *(
-            ("car", "train"),
-            ("book", "newspaper"),
-            ("white", "black"),
-            ("red", "blue"),
-            ("old", "young"),
-            ("big", "small"),
-        ),
-    ),
+_PAIRS: Mapping[SwapKind, str] = {
+    "language": "German French",
+    "word": "man woman boy girl dog cat horse cow chair table street garden car train book newspaper white black red blue "
+    "old young big small",
 }
 _CATEGORY: Mapping[SwapKind, int] = {"language": PREFIX, "word": CONTENT}
 _PATTERNS = "decoder.*.cross_attn.hook_pattern"
@@ -94,8 +78,8 @@ def exchanges(tokenizer: PreTrainedTokenizerBase | None, kind: SwapKind) -> dict
     if tokenizer is None:
         return {}
     found: dict[int, int] = {}
-    for pair in _PAIRS[kind]:
-        first, second = (tokenizer.convert_tokens_to_ids(f"▁{word}") for word in pair)
+    ids = tokenizer.convert_tokens_to_ids([f"▁{word}" for word in _PAIRS[kind].split()])
+    for first, second in zip(ids[::2], ids[1::2], strict=True):
         if tokenizer.unk_token_id not in (first, second) and None not in (first, second):
             found |= {first: second, second: first}
     return found

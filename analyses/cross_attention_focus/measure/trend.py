@@ -14,7 +14,7 @@ differences too. So a trend is called one only if all of these hold ([ours]; the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -41,9 +41,6 @@ class Trend:
         rank_correlation: mean over prompts of Spearman's correlation of mass with layer; NaN if it is not testable.
         p_rising: Page's p against "rises", adjusted.
         p_falling: Page's p against "falls", adjusted.
-        chance_low: lower end of the untrained twins' 95 % prediction interval for the change.
-        chance_high: upper end.
-        verdict: see the module.
     """
 
     category: str
@@ -52,18 +49,31 @@ class Trend:
     rank_correlation: float
     p_rising: float
     p_falling: float
-    chance_low: float
-    chance_high: float
-    verdict: Verdict
 
     @property
     def p_value(self) -> float:
         """The smaller of the two p-values."""
         return float(np.fmin(self.p_rising, self.p_falling))
 
+    @property
+    def chance(self) -> tuple[float, float]:
+        """Where 95 % of untrained models would lie: the prediction interval of the twins' changes."""
+        return prediction_interval(self.change.controls)
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Course:
+    @property
+    def verdict(self) -> Verdict:
+        """See the module."""
+        change, (low, high) = self.change, self.chance
+        if np.isnan(self.p_rising):
+            return "not testable"
+        if self.p_rising < ALPHA and change.point >= LEAST_CHANGE and change.low > 0 and change.point > high:
+            return "rises"
+        if self.p_falling < ALPHA and change.point <= -LEAST_CHANGE and change.high < 0 and change.point < low:
+            return "falls"
+        return "no trend"
+
+
+class Course(NamedTuple):
     """A mass per prompt and layer, of the model and of its twins, before it is tested."""
 
     category: str
@@ -75,38 +85,19 @@ class Course:
 def assess(courses: Sequence[Course], seed: int) -> tuple[Trend, ...]:
     """Test all courses as one family; the order is kept."""
     tests = [
-        (page_trend_test(course.model, "increasing"), page_trend_test(course.model, "decreasing")) for course in courses
+        [page_trend_test(one.model, "increasing").p_value, page_trend_test(one.model, "decreasing").p_value]
+        for one in courses
     ]
-    adjusted = false_discovery(np.array([[rising.p_value, falling.p_value] for rising, falling in tests]))
-    return tuple(_judge(course, p_values, seed) for course, p_values in zip(courses, adjusted, strict=True))
-
-
-def _judge(course: Course, p_values: np.ndarray, seed: int) -> Trend:
-    p_rising, p_falling = map(float, p_values)
-    change = estimate_mean(fitted_change(course.model), [fitted_change(twin) for twin in course.twins], seed)
-    low, high = prediction_interval(change.controls)
-    correlation = float(mean_over_prompts(rank_correlations(course.model)))
-    return Trend(
-        category=course.category,
-        version=course.version,
-        change=change,
-        rank_correlation=correlation,
-        p_rising=p_rising,
-        p_falling=p_falling,
-        chance_low=low,
-        chance_high=high,
-        verdict=_verdict(change, p_rising, p_falling, low, high),
+    return tuple(
+        Trend(
+            one.category,
+            one.version,
+            estimate_mean(fitted_change(one.model), [fitted_change(twin) for twin in one.twins], seed),
+            float(mean_over_prompts(rank_correlations(one.model))),
+            *adjusted,
+        )
+        for one, adjusted in zip(courses, false_discovery(np.array(tests)).tolist(), strict=True)
     )
-
-
-def _verdict(change: Estimate, p_rising: float, p_falling: float, chance_low: float, chance_high: float) -> Verdict:
-    if np.isnan(p_rising):
-        return "not testable"
-    if p_rising < ALPHA and change.point >= LEAST_CHANGE and change.low > 0 and change.point > chance_high:
-        return "rises"
-    if p_falling < ALPHA and change.point <= -LEAST_CHANGE and change.high < 0 and change.point < chance_low:
-        return "falls"
-    return "no trend"
 
 
 def fitted_change(masses: Float[np.ndarray, "prompt layer"]) -> Float[np.ndarray, " prompt"]:

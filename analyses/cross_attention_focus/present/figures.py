@@ -6,14 +6,13 @@ import numpy as np
 
 from analyses.core.contract import Example
 from analyses.cross_attention_focus.measure.category_mass import VERSIONS, Version
-from analyses.cross_attention_focus.present.hypothesis import category_name
+from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES
 from analyses.cross_attention_focus.present.prompt_matrices import example_matrices
 from analyses.cross_attention_focus.summary import Focus
 from interp.report import Figure, Heatmap, LinePlot, Panel
 from interp.report.estimate_lines import estimate_lines
 from interp.report.numbers import between, control_range, fixed, with_interval
 from interp.statistics import Estimate, largest
-from interp.text.words import CATEGORIES
 
 CAVEAT = "Attention is not importance: a claim needs its norm-weighted version or an intervention beside it (see the limits)."
 """Printed beside every figure of cross-attention (Jain and Wallace 2019)."""
@@ -49,7 +48,7 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
             f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_sentences} "
             f"sentences, grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
         ),
-        alt="; ".join(alt_text(_in_words(name), cells) for name, cells in drawn.items()) + ".",
+        alt="; ".join(alt_text(CATEGORY_NAMES.get(name, name), cells) for name, cells in drawn.items()) + ".",
         chart=layer_lines(drawn, "mass", focus.n_layers),
     )
 
@@ -104,7 +103,8 @@ def head_figure(focus: Focus, version: Version) -> Figure:
         for column, name in enumerate(masses.categories)
     )
     most = [
-        f"{_in_words(name)} {_extremes(masses.head[:, :, column])}" for column, name in enumerate(masses.categories)
+        f"{CATEGORY_NAMES[name]} {_extremes(masses.head[:, :, column])}"
+        for column, name in enumerate(masses.categories)
     ]
     return Figure(
         name=f"cross-focus-heads-{version}",
@@ -146,10 +146,6 @@ def layer_lines(drawn: Mapping[str, Estimate], axis: str, n_layers: int) -> Line
     """One line over the layers for each estimate, and its control."""
     curves = [(name, cells, f"{name}, untrained") for name, cells in drawn.items()]
     return estimate_lines(curves, "decoder layer", axis, tuple(map(str, range(n_layers))))
-
-
-def _in_words(name: str) -> str:
-    return category_name(name) if name in CATEGORIES else name
 
 
 def alt_text(name: str, cells: Estimate, place: str = "layer") -> str:

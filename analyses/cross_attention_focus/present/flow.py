@@ -7,12 +7,12 @@ from analyses.core.contract import Example
 from analyses.cross_attention_focus.measure.gradients import Gradients
 from analyses.cross_attention_focus.measure.trend import prediction_interval
 from analyses.cross_attention_focus.present.figures import alt_text, layer_lines
-from analyses.cross_attention_focus.present.hypothesis import category_name
+from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES
 from analyses.cross_attention_focus.summary import Focus
 from interp.report import Figure, Table
 from interp.report.estimate_lines import estimate_lines
 from interp.report.numbers import between, control_range, fixed, with_interval
-from interp.statistics import Estimate, largest
+from interp.statistics import largest
 from interp.text.words import CATEGORIES
 
 _QUARTERS = ("first", "second", "third", "last")
@@ -31,7 +31,7 @@ def flow_sentence(focus: Focus) -> str:
     masses = focus.masses["raw"].categories
     target = focus.flow["alti.target"][focus.n_layers - 1]
     parts = ", ".join(
-        f"{with_interval(cell)} from {category_name(name)} (untrained twins {control_range(cell)})"
+        f"{with_interval(cell)} from {CATEGORY_NAMES[name]} (untrained twins {control_range(cell)})"
         for name in ("prefix", "content")
         if name in masses
         for cell in [focus.flow["alti.mass"][focus.n_layers - 1, CATEGORIES.index(name)]]
@@ -96,46 +96,40 @@ def flow_tables(focus: Focus) -> tuple[Table, ...]:
 
 
 def _share_table(focus: Focus) -> Table:
-    rows = []
-    for layer in range(focus.n_layers):
-        cells = {("alti", "target prefix"): focus.flow["alti.target"][layer]}
-        for name in focus.masses["raw"].categories:
-            for method in ("alti", "rollout"):
-                cells[method, name] = focus.flow[f"{method}.mass"][layer, CATEGORIES.index(name)]
-        rows += [
-            {"layer": layer, "method": method, "tokens": name, **cell.columns("share", prefix="")}
-            for (method, name), cell in cells.items()
-        ]
+    cells = {("alti", "target prefix"): focus.flow["alti.target"]} | {
+        (method, name): focus.flow[f"{method}.mass"][:, CATEGORIES.index(name)]
+        for method in ("alti", "rollout")
+        for name in focus.masses["raw"].categories
+    }
+    rows = [
+        {"layer": layer, "method": method, "tokens": name, **shares[layer].columns("share", prefix="")}
+        for layer in reversed(range(focus.n_layers))
+        for (method, name), shares in cells.items()
+    ]
     return Table(
         name="cross-focus-flow",
         caption=(
             "Shares of input tokens in the decoder stream after every layer. ALTI+ shares of source and target prefix sum to 1. "
             "Attention rollout fixes the source share by its construction, so its shares are given within the source."
         ),
-        frame=pd.DataFrame(rows).sort_values(
-            ["layer", "method"], ascending=[False, True], kind="stable", ignore_index=True
-        ),
+        frame=pd.DataFrame(rows),
     )
 
 
 def gradient_sentence(found: Gradients) -> str:
     """How much of the relevance lies on the source, and of that on prefix, content and end of sentence."""
     parts = ", ".join(
-        f"{with_interval(cell)} on {category_name(name)} (base rate {fixed(found.base_rate[column])}, twin {_twin(cell)})"
+        f"{with_interval(cell)} on {CATEGORY_NAMES[name]} (base rate {fixed(found.base_rate[column])}, twin "
+        f"{fixed(cell.control_mean)})"
         for column, name in enumerate(found.categories)
         if name in _SAID
         for cell in [found.mass[column]]
     )
     return (
         f"By the gradient of the predicted token's logit (Chefer's rules, {found.n_prompts} prompts), "
-        f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {_twin(found.source)}); "
+        f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {fixed(found.source.control_mean)}); "
         f"of that, {parts}."
     )
-
-
-def _twin(cell: Estimate) -> str:
-    """What the one twin gave that was run on the sample."""
-    return fixed(float(cell.control_mean))
 
 
 def gradient_table(found: Gradients) -> Table:

@@ -14,7 +14,7 @@ from interp.report.numbers import between, fixed, p_value, signed, with_interval
 
 Answer = Literal["confirmed", "confirmed in direction", "opposite", "half", "no trend", "not testable"]
 
-_NAMES = {
+CATEGORY_NAMES = {
     "prefix": "the task prefix",
     "content": "content words",
     "function": "function words",
@@ -22,23 +22,22 @@ _NAMES = {
     "eos": "the end-of-sentence token",
     "sentinel": "sentinels",
 }
-
-
-def category_name(category: str) -> str:
-    """A category as it is called in a sentence."""
-    return _NAMES[category]
+"""Categories as they are called in sentences."""
 
 
 def answer(focus: Focus, version: Version) -> Answer:
     """Which part of the claim holds in one version (raw or norm)."""
-    prefix, content = focus.trend("prefix", version), focus.trend("content", version)
-    if prefix is None or content is None or "not testable" in (prefix.verdict, content.verdict):
-        return "not testable"
-    if (prefix.verdict, content.verdict) == ("falls", "rises"):
-        return "confirmed" if _prefix_is_favored(focus, version) else "confirmed in direction"
-    if (prefix.verdict, content.verdict) == ("rises", "falls"):
-        return "opposite"
-    return "no trend" if (prefix.verdict, content.verdict) == ("no trend", "no trend") else "half"
+    trends = (focus.trend("prefix", version), focus.trend("content", version))
+    match tuple("not testable" if trend is None else trend.verdict for trend in trends):
+        case ("not testable", _) | (_, "not testable"):
+            return "not testable"
+        case ("falls", "rises"):
+            return "confirmed" if _prefix_is_favored(focus, version) else "confirmed in direction"
+        case ("rises", "falls"):
+            return "opposite"
+        case ("no trend", "no trend"):
+            return "no trend"
+    return "half"
 
 
 def _prefix_is_favored(focus: Focus, version: Version) -> bool:
@@ -101,9 +100,9 @@ def trend_clause(focus: Focus, trend: Trend) -> str:
     first, last = (with_interval(masses.layer[layer, column]) for layer in (0, focus.n_layers - 1))
     moves = {"rises": "rises from", "falls": "falls from"}.get(trend.verdict, "shows no trend,")
     return (
-        f"mass on {category_name(trend.category)} {moves} {first} in layer 0 to {last} in layer {focus.n_layers - 1} "
+        f"mass on {CATEGORY_NAMES[trend.category]} {moves} {first} in layer 0 to {last} in layer {focus.n_layers - 1} "
         f"(base rate {fixed(masses.base_rate[column])}; fitted change {with_interval(trend.change, write=signed)}, of an "
         f"untrained model "
-        f"{between(trend.chance_low, trend.chance_high)}; Page's test {p_value(trend.p_value)}, "
+        f"{between(*trend.chance)}; Page's test {p_value(trend.p_value)}, "
         f"mean rank correlation {fixed(trend.rank_correlation)})"
     )

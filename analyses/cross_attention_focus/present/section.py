@@ -6,7 +6,7 @@ from analyses.cross_attention_focus.measure.category_mass import VERSIONS
 from analyses.cross_attention_focus.present.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.present.figures import example_figure, head_figure, mass_figure, shape_figures
 from analyses.cross_attention_focus.present.flow import flow_figures, flow_sentence, flow_tables, gradient_sentence
-from analyses.cross_attention_focus.present.hypothesis import category_name, claim_sentence, norm_sentence
+from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.present.tables import tables
 from analyses.cross_attention_focus.present.token_swaps import swap_figure, swap_sentences, swap_table
 from analyses.cross_attention_focus.summary import Focus
@@ -102,7 +102,7 @@ def _span_sentence(focus: Focus) -> str | None:
 
 
 def _head_sentence(best: BestHead) -> str:
-    does = "reads most steadily forward" if best.what == "forward" else f"reads {category_name(best.what)} most"
+    does = "reads most steadily forward" if best.what == "forward" else f"reads {CATEGORY_NAMES[best.what]} most"
     twins = f"the best heads of untrained twins {control_range(best.value)}"
     if best.base_rate is None:
         numbers = f"Kendall's tau of its centre with the decoder row {with_interval(best.value)}; {twins}"

@@ -29,13 +29,9 @@ CORRECTIONS = ("raw", "centred", "all but the top")
 
 
 def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary: Vocabulary) -> Arrays:
-    """The chosen words, and single-piece controls, in every static space.
+    """The chosen words, and single-piece controls, in every static space (see `arrays`).
 
-    Returns:
-        `vectors` [space correction word d_model], `neighbour_cosines` and `neighbour_pieces` [space correction word neighbour],
-        `norms` [space word] of the raw vectors, `word_pieces` [word] with blanks between pieces, `n_pieces` [word],
-        `log_probabilities` [word] (NaN for words of several pieces), `rows_of_kind` [kind], and of the controls
-        `control_words` [control], `control_vectors` [space correction control d_model], `control_log_probabilities` [control].
+    Lengths are of the raw vectors; words of several pieces have no log probability (NaN).
 
     Raises:
         InputError: if the tokenizer cannot spell a word.

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interp.geometry.hubness import occurrences, skewness
-from interp.geometry.intrinsic_dimension import two_nn_at_sizes
 from interp.geometry.isotropy import (
     eigenvalues,
     iso_score,
@@ -127,13 +126,6 @@ def table_geometry(
         **_frequency(pieces, norms[rows], vocabulary.log_probabilities[rows], spread),
         **_hub_numbers(hubs, norms, vocabulary),
     )
-
-
-def dimensions(
-    table: Float[np.ndarray, "vocab d_model"], vocabulary: Vocabulary, sizes: tuple[int, ...], seed: int
-) -> Float[np.ndarray, " size"]:
-    """Intrinsic dimension of the pieces at several sample sizes."""
-    return two_nn_at_sizes(table[vocabulary.ordinary], sizes, seed)
 
 
 def _mean_norm(norms: np.ndarray, mask: np.ndarray) -> float:

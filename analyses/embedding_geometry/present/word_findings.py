@@ -3,14 +3,7 @@
 import numpy as np
 
 from analyses.embedding_geometry.summary import EmbeddingGeometry, StaticTable
-from interp.report.numbers import (
-    between,
-    control_range,
-    fixed,
-    significant,
-    untrained_twins,
-    with_interval,
-)
+from interp.report.numbers import between, control_range, fixed, significant, untrained_twins, with_interval
 
 SIGNIFICANT = 0.05
 

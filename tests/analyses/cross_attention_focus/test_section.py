@@ -56,12 +56,10 @@ def test_a_reader_of_the_prefix_first_and_the_content_last_confirms_the_claim(cl
     focus = summarize(claimed)
     sentence = claim_sentence(focus)
     assert answer(focus, "raw") == answer(focus, "norm") == "confirmed"
-    assert sentence.startswith(
-        "Early decoder layers look at the task prefix and later ones at the content (raw attention):"
-    )
-    assert "mass on the task prefix falls from 1.00 [1.00, 1.00] in layer 0 to 0.00 [0.00, 0.00] in layer 2" in sentence
-    assert "mass on content words rises from 0.00 [0.00, 0.00] in layer 0 to 1.00 [1.00, 1.00] in layer 2" in sentence
-    assert "fitted change −1.00 [−1.00, −1.00]" in sentence
+    assert "raw attention" in sentence
+    assert re.search(r"prefix falls from 1\.00 \[1\.00, 1\.00\].* to 0\.00 \[0\.00, 0\.00\] in layer 2", sentence)
+    assert re.search(r"content \w+ rises from 0\.00 \[0\.00, 0\.00\].* to 1\.00 \[1\.00, 1\.00\] in layer 2", sentence)
+    assert "−1.00 [−1.00, −1.00]" in sentence
     assert "p < 0.001" in sentence
     assert (norm_sentence(focus) or "").split(":")[0].endswith("the trend says the same")
 
@@ -70,9 +68,9 @@ def test_the_model_planted_the_other_way_round_gives_the_opposite(reversed_claim
     focus = summarize(reversed_claim)
     sentence = claim_sentence(focus)
     assert answer(focus, "raw") == answer(focus, "norm") == "opposite"
-    assert sentence.startswith("The opposite of the usual claim")
-    assert "mass on the task prefix rises from 0.00 [0.00, 0.00] in layer 0 to 1.00 [1.00, 1.00] in layer 2" in sentence
-    assert "mass on content words falls from 1.00 [1.00, 1.00] in layer 0 to 0.00 [0.00, 0.00] in layer 2" in sentence
+    assert "opposite" in sentence
+    assert re.search(r"prefix rises from 0\.00 \[0\.00, 0\.00\].* to 1\.00 \[1\.00, 1\.00\] in layer 2", sentence)
+    assert re.search(r"content \w+ falls from 1\.00 \[1\.00, 1\.00\].* to 0\.00 \[0\.00, 0\.00\] in layer 2", sentence)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -80,14 +78,14 @@ def test_an_untrained_model_shows_no_trend(seed: int) -> None:
     model = untrained_twin(tiny("t5"), seed)
     focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "no trend"
-    assert claim_sentence(focus).startswith("There is no trend from the task prefix to the content, nor back")
+    assert "no trend" in claim_sentence(focus)
 
 
 def test_reading_that_leaves_the_prefix_without_ever_favouring_it_is_not_reading_it_early() -> None:
     model = planted([None, None, "content"])
     focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "confirmed in direction"
-    assert "no early layer looks at the prefix more than an even spread would" in claim_sentence(focus)
+    assert "even spread" in claim_sentence(focus)
 
 
 def test_half_of_the_claim_is_called_half() -> None:

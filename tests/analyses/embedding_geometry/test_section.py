@@ -167,7 +167,7 @@ def test_planted_groups_are_found_and_sentinels_are_no_neighbors(tiny_byt5: Hook
 def test_unplanted_groups_are_said_not_to_lie_apart(tiny_byt5: HookedEncoderDecoder) -> None:
     batch = tiny_byt5.batch(["one two", "three four"], ["eins zwei", "drei"])
     section = present(summarize(evidence(tiny_byt5, [batch], LETTERS)))
-    assert section.findings[0].startswith("Groups do not lie apart beyond chance")
+    assert section.findings[0].startswith("Groups do not lie apart")
 
 
 @pytest.mark.parametrize("sources", [["one two three"], ["b: one two", "one two"], ["one"]])

@@ -26,9 +26,9 @@ from interp.report import (
     TokenStrip,
     View,
     display_block,
+    notebook_html,
     render,
 )
-from interp.report import notebook_html as displays
 from interp.report.card_parts import Part
 from interp.report.escaping import TEMPLATES, fill
 from interp.report.notebook_blocks import section_html
@@ -94,9 +94,9 @@ def test_displays_of_blocks_obey_no_text(block):
 
 def test_displays_of_objects_obey_no_text():
     shown = [
-        displays.table(TEXTS[0], TEXTS, [TEXTS]),
-        displays.tokens(TEXTS, TEXTS),
-        displays.lines([(text, text) for text in TEXTS]),
+        notebook_html.table(TEXTS[0], TEXTS, [TEXTS]),
+        notebook_html.tokens(TEXTS, TEXTS),
+        notebook_html.lines([(text, text) for text in TEXTS]),
         section_html(section(findings=TEXTS, limits=TEXTS), dict.fromkeys(TEXTS, TEXTS[0])),
     ]
     assert intruders("".join(shown)) == []

@@ -5,27 +5,27 @@ import torch
 
 from analyses.logit_attribution.attribute import explain
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import notebook_html as displays
+from interp.report import notebook_html
 from tests.support.hostile import TEXTS
 from tests.support.models import random_batch
 from tests.support.parsed_html import Parsed
 
 
 def test_tables_have_headings_and_a_caption() -> None:
-    parsed = Parsed(displays.table("Heads", ("head", "mass"), [("XL0H1", 0.123456), ("XL0H2", 2)]))
+    parsed = Parsed(notebook_html.table("Heads", ("head", "mass"), [("XL0H1", 0.123456), ("XL0H2", 2)]))
     assert parsed.texts == ["Heads", "head", "mass", "XL0H1", "0.1235", "XL0H2", "2"]
     assert (parsed.tags.count("th"), parsed.tags.count("td"), parsed.tags.count("caption")) == (4, 2, 1)
 
 
 def test_hostile_texts_are_shown_and_not_obeyed() -> None:
-    parsed = Parsed(displays.table(TEXTS[0], TEXTS, [TEXTS]) + displays.tokens(TEXTS, TEXTS))
+    parsed = Parsed(notebook_html.table(TEXTS[0], TEXTS, [TEXTS]) + notebook_html.tokens(TEXTS, TEXTS))
     assert set(parsed.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "span"}
     assert not any("\u202e" in text for text in parsed.texts)
     assert max(map(len, parsed.texts)) <= 80
 
 
 def test_tokens_are_tinted_by_category() -> None:
-    markup = displays.tokens(("▁a", "b"), ("content", "eos"))
+    markup = notebook_html.tokens(("▁a", "b"), ("content", "eos"))
     assert Parsed(markup).texts == ["·a", "b"]
     assert markup.count("transparent") == 0
     assert markup.count('title="content"') == 1

@@ -132,15 +132,15 @@ def test_layers_beyond_the_budget_are_left_out_and_named():
     patterns = attention(encoder_layers=6, source=WORDS)
     html = model_view(patterns, "encoder", line_budget=5 * 25 * 2)
     assert Fragment(html).params["include_layers"] == [0, 5]
-    assert "To keep the page light, this view holds 2 of 6 layers: 0, 5." in Fragment(html).words
-    assert "To keep the page light" not in model_view(patterns, "encoder", line_budget=5 * 25 * 6)
+    assert "2 of 6 layers: 0, 5" in Fragment(html).words
+    assert "of 6 layers" not in Fragment(model_view(patterns, "encoder", line_budget=5 * 25 * 6)).words
 
 
 def test_a_view_beyond_the_budget_is_a_sentence():
     patterns = attention(source=WORDS)
     for html in (head_view(patterns, "encoder", line_budget=124), model_view(patterns, "encoder", line_budget=124)):
         assert Fragment(html).tags == ["p"]
-        assert "encoder self-attention is left out: one layer would draw 125 lines, and more than 124" in html
+        assert re.search(r"encoder self-attention .*\b125 lines.*\b124\b", html)
     assert Fragment(head_view(patterns, "encoder", line_budget=125)).scripts
 
 
