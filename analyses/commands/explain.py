@@ -45,7 +45,7 @@ def attribute(
         typer.echo(f"target ({told.target_origin}): {told.target}")
         typer.echo(
             f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
-            f"gap of the sum {told.gap:.1e} of the largest logit"
+            f"gap of the sum {told.gap:.1e} of the contributions' size"
         )
         for warning in inexact(told):
             typer.echo(warning)

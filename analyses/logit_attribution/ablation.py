@@ -52,7 +52,7 @@ def ablate(model: HookedEncoderDecoder, batch: Batch, draws: int) -> Arrays:
     with torch.no_grad():
         clean = record_pass(model, batch, effect_hooks(model))
         logits, tokens = clean.logits(), label_tokens(batch)
-        foils = runner_up(logits, tokens)
+        foils = runner_up(model, logits, tokens)
         readout = logit_difference(model, logits, tokens, foils)
         read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=foils)
         donors = [draw_donors(batch, batch, SEED + draw) for draw in range(draws)]

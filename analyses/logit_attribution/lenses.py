@@ -49,7 +49,7 @@ def read_lenses(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
         hooks = (*lens_hooks(model, "decoder"), *lens_hooks(model, "encoder"), *decomposition_hooks(model.cfg))
         logits, cache = model.run_with_cache(batch, hooks)
         tokens = label_tokens(batch)
-        difference = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+        difference = logit_difference(model, logits, tokens, runner_up(model, logits, tokens))
         curves = {
             "accumulated": accumulated_attribution(model, cache, difference),
             **_named("lens", logit_lens(model, cache, tokens)),

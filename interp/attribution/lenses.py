@@ -41,7 +41,7 @@ class Trajectory:
     Attributes:
         logit: its logit.
         log_probability: its log-probability.
-        rank: how many tokens have a larger logit; 0 is the first choice.
+        rank: how many tokens have a larger logit, rows that stand for nothing left out; 0 is the first choice.
     """
 
     logit: Float[Tensor, "batch depth target"]
@@ -100,7 +100,7 @@ def logit_lens(model: HookedEncoderDecoder, cache: ActivationCache, tokens: Int[
         cache: with the activations of `lens_hooks(model, "decoder")`.
         tokens: the token to follow in every row, e.g. its label.
     """
-    return _trajectory((read_out(model, stream) for stream in streams(model, cache, "decoder")), tokens)
+    return _trajectory(model, (read_out(model, stream) for stream in streams(model, cache, "decoder")), tokens)
 
 
 def accumulated_attribution(
@@ -135,7 +135,7 @@ def decoder_lens(
         cache: with the activations of `lens_hooks(model, "encoder")`.
         tokens: the token to follow in every row.
     """
-    return _trajectory((_decode(model, batch, memory) for memory in encoder_outputs(model, cache)), tokens)
+    return _trajectory(model, (_decode(model, batch, memory) for memory in encoder_outputs(model, cache)), tokens)
 
 
 def encoder_outputs(model: HookedEncoderDecoder, cache: ActivationCache) -> Iterator[Residual]:
@@ -192,11 +192,13 @@ def decoder_lens_texts(
     return tuple(depths)
 
 
-def _trajectory(per_depth: Iterator[Logits], tokens: Int[Tensor, "batch target"]) -> Trajectory:
+def _trajectory(
+    model: HookedEncoderDecoder, per_depth: Iterator[Logits], tokens: Int[Tensor, "batch target"]
+) -> Trajectory:
     logit, log_probability, rank = [], [], []
     for logits in per_depth:
         chosen = logits.gather(-1, tokens.unsqueeze(-1))
         logit.append(chosen.squeeze(-1))
         log_probability.append((chosen - logits.logsumexp(-1, keepdim=True)).squeeze(-1))
-        rank.append((logits > chosen).sum(-1))
+        rank.append(((logits > chosen) & model.named_rows).sum(-1))
     return Trajectory(torch.stack(logit, 1), torch.stack(log_probability, 1), torch.stack(rank, 1))

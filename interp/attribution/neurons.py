@@ -5,7 +5,7 @@ logit scale, a value is a vector of logits
 
     value_n[w] = <v_n, direction_w>,       direction_w = s * gain * W_U[w]      (before the positive scale r_t of a row)
 
-LayerNorm also takes the value's mean off. In post-norm families the norm that reads it is the one behind its own layer's MLP.
+Rows of the table that stand for nothing are left out. LayerNorm also takes the value's mean off. In post-norm families the norm that reads it is the one behind its own layer's MLP.
 
 A gated layer's post may be negative, so both ends of that vector are shown. Whether the vector says anything is judged against
 random directions of the same length in the span of the layer's values: a value that is no more extreme over the vocabulary than
@@ -140,11 +140,12 @@ def _read(model: HookedEncoderDecoder, layer: int, vectors: Tensor, top: int) ->
     if model.cfg.norm == "layer":
         vectors = vectors - vectors.mean(-1, keepdim=True)
     gain = norm_gain(model, norm_behind(model.cfg, "decoder", layer))
-    logits = (vectors * gain * model.cfg.logit_scale) @ unembedding(model).t()
+    rows = model.named_rows.nonzero().squeeze(-1)
+    logits = ((vectors * gain * model.cfg.logit_scale) @ unembedding(model).t())[:, rows]
     standard = (logits - logits.mean(-1, keepdim=True)) / logits.std(-1, keepdim=True, unbiased=False)
     raised, lowered = logits.topk(top), (-logits).topk(top)
     largest_z, kurtosis = standard.abs().amax(-1), standard.pow(4).mean(-1) - 3
-    return raised.indices, raised.values, lowered.indices, -lowered.values, largest_z, kurtosis
+    return rows[raised.indices], raised.values, rows[lowered.indices], -lowered.values, largest_z, kurtosis
 
 
 def top_triggers(

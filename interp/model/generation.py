@@ -27,6 +27,7 @@ from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.model.activation_cache import ActivationCache
 from interp.report import notebook_html
 from interp.text.batch import PROMPTS_SHOWN, Batch
+from interp.text.pieces import pieces_of
 
 Method = Literal["greedy", "beam", "sampling"]
 
@@ -157,7 +158,7 @@ class Generation:
                         "step": step,
                         "rank": int((order == token).nonzero()) + 1,
                         "token_id": token,
-                        "token": tokenizer.convert_ids_to_tokens(token),
+                        "token": pieces_of(tokenizer, [token])[0],
                         "probability": float(probabilities[token]),
                         "chosen": token == own[step],
                         "true": token == answer,

@@ -7,10 +7,11 @@ The forward pass is the host's own; the wrapper only sets the attention implemen
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from types import MappingProxyType
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -29,6 +30,7 @@ from interp.model.cache_buffers import CacheBuffers
 from interp.model.generation import Decoding, Generation, StepRecorder, write
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
+from interp.text.pieces import named_rows
 from interp.text.tokenized_text import length_limit
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
@@ -91,6 +93,11 @@ class HookedEncoderDecoder:
         """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
         unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
         return bool(unembed.data_ptr() == embed.data_ptr())
+
+    @cached_property
+    def named_rows(self) -> Bool[Tensor, " vocab"]:
+        """True at rows of the embedding that stand for something; tables are longer than the tokenizer's vocabulary."""
+        return torch.from_numpy(named_rows(self.tokenizer, self.cfg.d_vocab)).to(self.device)
 
     def hook_points(self) -> Mapping[str, HookPoint]:
         """Hook name -> hook point, in forward order."""

@@ -12,6 +12,7 @@ from typing import Literal
 from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
 
 from interp.errors import InputError
+from interp.text.pieces import pieces_of
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
 Side = Literal["source", "target"]
@@ -79,7 +80,7 @@ def _describe(
     eos_token_id: int,
     prefix_length: int,
 ) -> Text:
-    pieces = tuple(tokenizer.convert_ids_to_tokens(list(ids)))
+    pieces = pieces_of(tokenizer, ids)
     words = Words.of(text)
     special = {index: EOS for index, token in enumerate(ids) if token == eos_token_id}
     special |= {index: SENTINEL for index, piece in enumerate(pieces) if SENTINEL_PIECE.fullmatch(piece)}
@@ -106,7 +107,7 @@ def _ids_and_spans(text: str, tokenizer: PreTrainedTokenizerBase, side: Side) ->
         encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
     ids = list(tokenizer(**given, truncation=False).input_ids)
-    pieces = tokenizer.convert_ids_to_tokens(ids)
+    pieces = pieces_of(tokenizer, ids)
     return ids, _byte_spans(text, pieces) if isinstance(tokenizer, ByT5Tokenizer) else piece_spans(text, pieces)
 
 

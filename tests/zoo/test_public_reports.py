@@ -294,4 +294,4 @@ def test_a_runner_up_is_never_a_row_without_a_piece(load: Callable) -> None:
     with torch.no_grad():
         logits = model(batch)
     assert (logits.argmax(-1) >= len(model.tokenizer)).any(), "the animal must tempt"
-    assert (runner_up(logits, label_tokens(batch)) < len(model.tokenizer)).all()
+    assert (runner_up(model, logits, label_tokens(batch)) < len(model.tokenizer)).all()
