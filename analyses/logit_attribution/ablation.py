@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.logit_readout import (
     Readout,
     label_tokens,
@@ -79,7 +80,7 @@ def _site(
     replaced = torch.cat(versions)
     direct = direct_effects(clean.model, clean.cache, readout, kind, layer, replaced)
     total = total_effects(clean, read, kind, layer, replaced)
-    weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+    weights = row_weights(batch)
     effects = {"total": total, "frozen": direct.frozen, "recomputed": direct.recomputed}
     # Padded rows may see rows without a replacement.
     of_rows = {

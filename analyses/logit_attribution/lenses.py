@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from analyses.core.contract import Arrays
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.direct_logit_attribution import decomposition_hooks
 from interp.attribution.lenses import (
     Trajectory,
@@ -55,7 +56,7 @@ def read_lenses(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
             **_named("lens", logit_lens(model, cache, tokens)),
             **_named("decoder_lens", decoder_lens(model, batch, cache, tokens)),
         }
-    weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+    weights = row_weights(batch)
     return {name: torch.einsum("bdt,bt->bd", curve.float(), weights).cpu().numpy() for name, curve in curves.items()}
 
 

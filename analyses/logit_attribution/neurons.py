@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
 from interp.attribution.neurons import (
@@ -60,7 +61,7 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         directions = sublayer_directions(
             model, cache, logit_difference(model, logits, tokens, runner_up(model, logits, tokens))
         )
-        weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+        weights = row_weights(batch)
         means = [
             _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in layers
         ]

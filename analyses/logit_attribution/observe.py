@@ -69,8 +69,8 @@ def observe(run: Pass) -> Arrays:
     by_head = (by_component.sum(-1) - by_source).abs().amax((1, 2, 3))
     arrays["difference.memory_gap"] = by_head / _mean_over_rows(size, rows)
     arrays["tokens"] = category_counts(batch)
-    arrays["rows"] = batch.target_mask.sum(1)
-    arrays["first_choice"] = (logits.argmax(-1) == batch.labels).sum(1) / arrays["rows"]
+    arrays["rows"] = batch.chosen_mask.sum(1)
+    arrays["first_choice"] = _mean_over_rows((logits.argmax(-1) == batch.labels).float(), rows)
     return {name: values.float().cpu().numpy() for name, values in arrays.items()}
 
 
@@ -86,8 +86,8 @@ def readouts_of(run: Pass) -> dict[str, Readout]:
 
 
 def row_weights(batch: Batch) -> Float[Tensor, "batch target"]:
-    """1 / number of labels at rows that predict one, 0 at padding."""
-    mask = batch.target_mask.float()
+    """1 / number of rows that choose a label, 0 at padding and at forced tokens."""
+    mask = batch.chosen_mask.float()
     return mask / mask.sum(1, keepdim=True)
 
 

@@ -33,8 +33,9 @@ from analyses.runs.run_folder import check_place
 from analyses.runs.runner import run_inputs, threads_for
 from analyses.runs.verify import read_manifest
 from interp.errors import InputError
+from interp.model.checkpoint import find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import find_checkpoint, load_checkpoint
+from interp.model.loading import load_checkpoint
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import PromptSet
 from interp.report import render

@@ -14,7 +14,7 @@ from analyses.runs.config import RunConfig
 from analyses.runs.manifest import file_hashes, package_version, plug_in_records, versions
 from analyses.runs.settings_check import choose
 from interp import prompts as prompt_sets
-from interp.model.loading import Checkpoint, find_checkpoint
+from interp.model.checkpoint import Checkpoint, find_checkpoint
 from interp.prompts import Prompt, PromptSet
 
 

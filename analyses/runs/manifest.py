@@ -153,9 +153,9 @@ def file_hash(path: Path) -> str:
         return file_digest(stream, "sha256").hexdigest()
 
 
-def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
+def file_hashes(files: Mapping[str, Path]) -> dict[str, str]:
     """File name -> SHA-256."""
-    return {path.name: file_hash(path) for path in paths}
+    return {name: file_hash(path) for name, path in files.items()}
 
 
 def content_hashes(files: Mapping[str, bytes]) -> dict[str, str]:

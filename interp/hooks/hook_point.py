@@ -7,11 +7,27 @@ Functions are attached by a context manager only and are removed when it ends, w
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
+
+
+@dataclass(slots=True)
+class Step:
+    """What the host computes now.
+
+    Attributes:
+        first: the first decoder row of this step.
+        rows: decoder rows of this step: one, but for the first step of a text that was begun.
+        copies: rows of the host's batch for every prompt (beams).
+    """
+
+    first: int = 0
+    rows: int = 1
+    copies: int = 1
 
 
 class HookPoint:
@@ -21,16 +37,18 @@ class HookPoint:
         name: canonical name, for example `encoder.0.attn.hook_pattern`.
         axes: axis names of its tensor, for example `("batch", "head", "query", "key")`.
         ctx: a dict for hook functions to keep notes in, as in TransformerLens; never touched by this package.
+        step: which rows of the decoder are computed, while the host generates (`interp.hooks.steps`); else None.
         refresh: called when functions have come or gone; puts torch's hook on the host module or takes it off. None for points
             that are fired by hand (attention).
     """
 
-    __slots__ = ("_functions", "axes", "ctx", "name", "refresh")
+    __slots__ = ("_functions", "axes", "ctx", "name", "refresh", "step")
 
     def __init__(self, name: str, axes: tuple[str, ...]) -> None:
         self.name = name
         self.axes = axes
         self.ctx: dict[str, Any] = {}
+        self.step: Step | None = None
         self.refresh: Callable[[], None] | None = None
         self._functions: list[HookFunction] = []
 

@@ -1,5 +1,7 @@
 from .activation_cache import ActivationCache as ActivationCache
 from .cache_buffers import CacheBuffers as CacheBuffers
+from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import find_checkpoint as find_checkpoint
 from .factored_matrix import FactoredMatrix as FactoredMatrix
 from .factored_matrix import MlpWeights as MlpWeights
 from .factored_matrix import composition as composition
@@ -9,8 +11,6 @@ from .factored_matrix import qk_circuit as qk_circuit
 from .generation import Decoding as Decoding
 from .generation import Generation as Generation
 from .hooked_model import HookedEncoderDecoder as HookedEncoderDecoder
-from .loading import Checkpoint as Checkpoint
-from .loading import find_checkpoint as find_checkpoint
 from .loading import load as load
 from .loading import load_checkpoint as load_checkpoint
 from .residual_stack import ResidualStack as ResidualStack

@@ -1,144 +1,103 @@
 """Loading: from a name to a hooked model, with one clear sentence for everything that can go wrong.
 
-The bundled checkpoint needs no network. A folder is read as it is. Anything else is a hub id: its files are fetched as one
-snapshot first (configuration, safetensors and tokenizer only), so that model and tokenizer come from one commit and the
-commit's hash is known. Weights are read from safetensors only, and no code from a checkpoint is ever run.
+Weights are read from safetensors only, and no code from a checkpoint is ever run. What the host would fill with random numbers,
+drop, or leave unmerged is refused.
 """
 
-import json
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from safetensors import SafetensorError
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
-from interp.families.table import family_of
+from interp.model.adapters import check_adapter, merged, without_adapter
+from interp.model.checkpoint import BUNDLED, Checkpoint, find_checkpoint, first_line, read_host_config
+from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
-
-BUNDLED = "bundled"
-"""The name of the checkpoint that ships with the package."""
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
 
 _TOKENIZER_FILES = ("tokenizer*", "*.model", "*.spm", "vocab*")
-_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "tokenizer*", "vocab*", "merges.txt"]
-_LAYER_WEIGHT = re.compile(r"\.(block|layers)\.\d+\.")
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A checkpoint on disk.
-
-    Attributes:
-        name: what the user asked for: `bundled`, a folder's name, or a hub id.
-        folder: where its files are.
-        revision: the resolved commit of a hub checkpoint, else None.
-    """
-
-    name: str
-    folder: Path
-    revision: str | None = None
-
-    def files(self) -> tuple[Path, ...]:
-        """The files that define the model, sorted by name: configuration, tokenizer and weights."""
-        kinds = ("*.json", "*.safetensors", "*.model", "*.spm")
-        return tuple(sorted(path for kind in kinds for path in self.folder.glob(kind)))
+_COMPUTED = re.compile(r"(^|\.)(version|_float_tensor|embed_positions\.weights?)$")
+"""What old files carry and nothing reads: version marks, and sinusoidal positions, which are computed."""
 
 
 def load(
-    model: str | Path = BUNDLED, revision: str | None = None, device: Device = "auto", dtype: DType = "float32"
+    model: str | Path = BUNDLED,
+    revision: str | None = None,
+    device: Device = "auto",
+    dtype: DType = "float32",
+    max_length: int | None = None,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
 ) -> HookedEncoderDecoder:
     """A hooked encoder-decoder in eval mode, its weights frozen; gradients can still flow to activations.
 
     Args:
-        model: `bundled`, a folder with `config.json` and safetensors, or a hub id such as `google-t5/t5-small`.
+        model: `bundled`, a folder with `config.json` and safetensors or with an adapter, or a hub id such as
+            `google-t5/t5-small`.
         revision: branch, tag or commit of a hub id.
         device: `auto` takes the first available of cuda, mps and cpu.
         dtype: type of the weights; exact decompositions need float32.
+        max_length: most tokens of a text; by default what the tokenizer states, or 512.
+        source_lang: code of the sources' language, in models that mark it.
+        target_lang: the same of the targets.
 
     Raises:
         InputError: if the checkpoint cannot be found or read, or is of no supported family; the message says what to do.
     """
-    return load_checkpoint(find_checkpoint(model, revision), device, dtype)
+    return load_checkpoint(find_checkpoint(model, revision), device, dtype, max_length, source_lang, target_lang)
 
 
-def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) -> Checkpoint:
-    """A checkpoint on disk, fetched first if the name is a hub id.
-
-    Args:
-        model: as for `load`.
-        revision: as for `load`.
-
-    Raises:
-        InputError: if there is no such folder, or the hub cannot give it.
-    """
-    if str(model) == BUNDLED:
-        return Checkpoint(BUNDLED, Path(str(files("interp") / "checkpoints" / "translator")))
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        return Checkpoint(folder.resolve().name, folder)
-    name = str(model)
-    is_path = isinstance(model, Path) or folder.is_absolute() or name.startswith((".", "~"))
-    if is_path or name.count("/") > 1 or folder.exists():
-        hint = "that is a file" if folder.is_file() else "there is no such folder"
-        raise InputError(
-            f"Cannot load {name!r}: {hint}. Give `{BUNDLED}`, a folder with config.json and model.safetensors, or a hub id "
-            "such as google-t5/t5-small."
-        )
-    return _fetch(name, revision)
-
-
-def _fetch(name: str, revision: str | None) -> Checkpoint:
-    try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
-        raise InputError(
-            f"Cannot fetch {name!r}: no folder of that name is here, it is not in the local Hugging Face cache, and the hub "
-            f"cannot be reached. Connect once, give a local folder, or use `{BUNDLED}`."
-        ) from error
-    except (HfHubHTTPError, HFValidationError) as error:
-        at = f" at revision {revision!r}" if revision else ""
-        raise InputError(
-            f"The hub has no readable model {name!r}{at}: {_first_line(error)} "
-            "Check the spelling and your access, or give a folder."
-        ) from error
-    return Checkpoint(name, folder, revision=folder.name)
-
-
-def load_checkpoint(checkpoint: Checkpoint, device: Device = "auto", dtype: DType = "float32") -> HookedEncoderDecoder:
+def load_checkpoint(
+    checkpoint: Checkpoint,
+    device: Device = "auto",
+    dtype: DType = "float32",
+    max_length: int | None = None,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+) -> HookedEncoderDecoder:
     """The hooked model of a checkpoint that has been found; see `load`.
 
     Args:
         checkpoint: where its files are.
         device: as for `load`.
         dtype: as for `load`.
+        max_length: as for `load`.
+        source_lang: as for `load`.
+        target_lang: as for `load`.
 
     Raises:
         InputError: as for `load`.
     """
-    _check_family(checkpoint)
-    _check_weights(checkpoint)
+    config = read_host_config(checkpoint)
+    _check_files(checkpoint)
+    check_adapter(checkpoint)
     where = pick_device(device)
-    hf = _read_model(checkpoint, getattr(torch, dtype))
-    tokenizer = _read_tokenizer(checkpoint)
+    hf = _read_model(checkpoint, config, getattr(torch, dtype))
+    check_weights(hf, checkpoint.name)
+    tokenizer = _read_tokenizer(checkpoint, config)
     rows = hf.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise InputError(
             f"The tokenizer of {checkpoint.name!r} has {len(tokenizer)} tokens and its model only {rows} embeddings; "
             "check that the files belong together."
         )
-    return HookedEncoderDecoder(hf.requires_grad_(False).to(where), tokenizer)
+    return HookedEncoderDecoder(hf.requires_grad_(False).to(where), tokenizer, max_length, source_lang, target_lang)
 
 
 def pick_device(device: Device) -> torch.device:
@@ -159,26 +118,7 @@ def pick_device(device: Device) -> torch.device:
     return torch.device(device)
 
 
-def _check_family(checkpoint: Checkpoint) -> None:
-    path = checkpoint.folder / "config.json"
-    if not path.is_file():
-        raise InputError(
-            f"{checkpoint.name!r} has no config.json, so it is no checkpoint; give the folder that `save_pretrained` wrote."
-        )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The config.json of {checkpoint.name!r} is no JSON ({_first_line(error)}); fetch it again."
-        ) from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise InputError(
-            f"The config.json of {checkpoint.name!r} names no model_type; is it a transformers checkpoint?"
-        )
-    family_of(config["model_type"], bool(config.get("is_encoder_decoder")))
-
-
-def _check_weights(checkpoint: Checkpoint) -> None:
+def _check_files(checkpoint: Checkpoint) -> None:
     if any(checkpoint.folder.glob("*.safetensors")):
         return
     pickled = sorted(path.name for kind in ("*.bin", "*.pt", "*.ckpt") for path in checkpoint.folder.glob(kind))
@@ -190,11 +130,12 @@ def _check_weights(checkpoint: Checkpoint) -> None:
     raise InputError(f"{checkpoint.name!r} has no weights: no *.safetensors file is there. Give the complete folder.")
 
 
-def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
+def _read_model(checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     try:
-        with _quiet_host():
+        with _quiet_host(), without_adapter(checkpoint) as folder:
             model, report = AutoModelForSeq2SeqLM.from_pretrained(
-                checkpoint.folder,
+                folder,
+                config=config,
                 dtype=dtype,
                 use_safetensors=True,
                 local_files_only=True,
@@ -203,19 +144,22 @@ def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
             )
     except SafetensorError as error:
         raise InputError(
-            f"The weights of {checkpoint.name!r} are damaged or cut short ({_first_line(error)}); fetch the file again."
+            f"The weights of {checkpoint.name!r} are damaged or cut short ({first_line(error)}); fetch the file again."
         ) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{checkpoint.name!r} cannot be loaded: {_first_line(error)} Check that its files belong together."
+            f"{checkpoint.name!r} cannot be loaded: {first_line(error)} Check that its files belong together."
         ) from error
     _check_complete(checkpoint, report["missing_keys"], report["unexpected_keys"])
-    return model
+    if checkpoint.adapter is None:
+        return model
+    with _quiet_host():
+        return merged(model, checkpoint)
 
 
 def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Refuse what the host would fill with random weights or drop: the layers in the file must be those of config.json."""
-    surplus = (name for name in unexpected if _LAYER_WEIGHT.search(name))
+    """Refuse what the host would fill with random weights or drop: the weights in the file must be those of config.json."""
+    surplus = (name for name in unexpected if not _COMPUTED.search(name))
     for verb, names in (("lacks", sorted(missing)), ("has in surplus", sorted(surplus))):
         if names:
             raise InputError(
@@ -231,26 +175,26 @@ def _quiet_host() -> Iterator[None]:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")
+            yield
     finally:
         transformers_logging.set_verbosity(verbosity)
 
 
-def _read_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    if not any(any(checkpoint.folder.glob(kind)) for kind in _TOKENIZER_FILES):
+def _read_tokenizer(checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
+    folder = checkpoint.tokenizer_folder()
+    if not any(any(folder.glob(kind)) for kind in _TOKENIZER_FILES):
         # The host would build an empty tokenizer without a word.
         raise InputError(f"{checkpoint.name!r} has no tokenizer files; put tokenizer.json beside the weights.")
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
+        with _quiet_host():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder, config=config, local_files_only=True
+            )
     except (OSError, ValueError, ImportError) as error:
         raise InputError(
-            f"{checkpoint.name!r} has no tokenizer that can be read ({_first_line(error)}); "
+            f"{checkpoint.name!r} has no tokenizer that can be read ({first_line(error)}); "
             "put tokenizer.json beside the weights."
         ) from error
     return tokenizer
-
-
-def _first_line(error: Exception) -> str:
-    """The first line of a host's message, ended as a sentence."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".") + "."

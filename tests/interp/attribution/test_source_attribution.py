@@ -199,7 +199,6 @@ def test_runner_up_is_the_best_other_token() -> None:
     assert runner_up(model, logits, torch.tensor([[1, 0, 2]])).tolist() == [[2, 1, 0]]
 
 
-
 def test_gap_ignores_padded_rows(run: Decomposed) -> None:
     spoiled = run.readout.values.masked_fill(~run.mask, 1e6)
     assert (~run.mask).any()

@@ -9,7 +9,8 @@ import torch
 
 import interp
 from interp.errors import InputError
-from interp.model.loading import Checkpoint, find_checkpoint, load, pick_device
+from interp.model.checkpoint import Checkpoint, find_checkpoint
+from interp.model.loading import load, pick_device
 from tests.support.models import random_batch, tiny, tiny_hf
 
 
@@ -43,11 +44,11 @@ def test_the_types_of_weights(folder: Path) -> None:
 
 
 def test_the_bundled_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp.model.loading.snapshot_download", None)
+    monkeypatch.setattr("interp.model.checkpoint.snapshot_download", None)
     checkpoint = find_checkpoint()
     assert checkpoint.name == "bundled"
     assert checkpoint.revision is None
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in checkpoint.files()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(checkpoint.files())
 
 
 def test_the_bundled_model_translates(bundled: interp.HookedEncoderDecoder) -> None:
@@ -204,7 +205,7 @@ def test_a_device_that_is_not_there() -> None:
 
 def test_a_checkpoint_lists_the_files_that_define_it(folder: Path) -> None:
     (folder / "notes.txt").write_text("x")
-    names = [path.name for path in Checkpoint("x", folder).files()]
+    names = list(Checkpoint("x", folder).files())
     assert names == sorted(names)
     assert "model.safetensors" in names
     assert "notes.txt" not in names

@@ -1,0 +1,223 @@
+"""Checkpoints: from a name to files on disk whose configuration says that they are a model of a supported family.
+
+The bundled checkpoint needs no network. A folder is read as it is. Anything else is a hub id: its files are fetched as one
+snapshot first (configuration, safetensors and tokenizer only), so that model and tokenizer come from one commit and the
+commit's hash is known. A folder with an adapter stands for its base with the adapter merged into it.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from transformers import PreTrainedConfig
+
+from interp.errors import InputError
+from interp.families.table import FAMILIES, Family, family_of
+
+BUNDLED = "bundled"
+"""The name of the checkpoint that ships with the package."""
+
+ADAPTER_SETTINGS = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "tokenizer*", "vocab*", "merges.txt"]
+_DEFINING = ("*.json", "*.safetensors", "*.model", "*.spm")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint on disk.
+
+    Attributes:
+        name: what the user asked for: `bundled`, a folder's name, or a hub id.
+        folder: where its files are; of an adapter, those of its base.
+        revision: the resolved commit of a hub checkpoint, else None.
+        adapter: the folder of an adapter that is merged into it, else None.
+    """
+
+    name: str
+    folder: Path
+    revision: str | None = None
+    adapter: Path | None = None
+
+    def files(self) -> dict[str, Path]:
+        """The files that define the model, by name: configuration, tokenizer and weights, and those of its adapter."""
+        own = {path.name: path for path in _defining(self.folder) if not _of_adapter(path)}
+        if self.adapter is None:
+            return own
+        apart = self.adapter != self.folder
+        return own | {f"adapter/{path.name}": path for path in _defining(self.adapter) if apart or _of_adapter(path)}
+
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer is: beside the adapter, if it brings one, as it does when it was trained with added tokens."""
+        own = self.adapter is not None and (self.adapter / "tokenizer_config.json").is_file()
+        return self.adapter if own and self.adapter is not None else self.folder
+
+
+def _defining(folder: Path) -> list[Path]:
+    return sorted(path for kind in _DEFINING for path in folder.glob(kind))
+
+
+def _of_adapter(path: Path) -> bool:
+    return path.name in (ADAPTER_SETTINGS, ADAPTER_WEIGHTS)
+
+
+def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) -> Checkpoint:
+    """A checkpoint on disk, fetched first if the name is a hub id.
+
+    Args:
+        model: `bundled`, a folder, or a hub id.
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        InputError: if there is no such folder, the hub cannot give it, or a revision is asked for of what has none.
+    """
+    folder = Path(model).expanduser()
+    if revision is not None and (str(model) == BUNDLED or folder.is_dir()):
+        raise InputError(
+            f"A revision ({revision!r}) is a branch, tag or commit of a hub id; {str(model)!r} is none. Leave it out."
+        )
+    if str(model) == BUNDLED:
+        return Checkpoint(BUNDLED, Path(str(files("interp") / "checkpoints" / "translator")))
+    if folder.is_dir():
+        return _with_base(_in_folder(folder))
+    name = str(model)
+    is_path = isinstance(model, Path) or folder.is_absolute() or name.startswith((".", "~"))
+    if is_path or name.count("/") > 1 or folder.exists():
+        hint = "that is a file" if folder.is_file() else "there is no such folder"
+        raise InputError(
+            f"Cannot load {name!r}: {hint}. Give `{BUNDLED}`, a folder with config.json and model.safetensors, or a hub id "
+            "such as google-t5/t5-small."
+        )
+    return _with_base(_fetch(name, revision))
+
+
+def _in_folder(folder: Path) -> Checkpoint:
+    """A folder by its name; a snapshot in the hub's cache by the name of its repository."""
+    resolved = folder.resolve()
+    kind, _, repository = resolved.parent.parent.name.partition("--")
+    if resolved.parent.name == "snapshots" and kind == "models":
+        return Checkpoint(repository.replace("--", "/"), folder)
+    return Checkpoint(resolved.name, folder)
+
+
+def _fetch(name: str, revision: str | None) -> Checkpoint:
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
+        raise InputError(
+            f"Cannot fetch {name!r}: no folder of that name is here, it is not in the local Hugging Face cache, and the hub "
+            f"cannot be reached. Connect once, give a local folder, or use `{BUNDLED}`."
+        ) from error
+    except (HfHubHTTPError, HFValidationError) as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise InputError(
+            f"The hub has no readable model {name!r}{at}: {first_line(error)} "
+            "Check the spelling and your access, or give a folder."
+        ) from error
+    return Checkpoint(name, folder, revision=folder.name)
+
+
+def _with_base(found: Checkpoint) -> Checkpoint:
+    """The checkpoint with the base of its adapter: the weights beside it, else the base that its settings name."""
+    settings = found.folder / ADAPTER_SETTINGS
+    if not settings.is_file():
+        return found
+    if (found.folder / "config.json").is_file():
+        return replace(found, adapter=found.folder)
+    base = read_json(settings, found.name).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise InputError(
+            f"The adapter {found.name!r} names no base model (base_model_name_or_path in {ADAPTER_SETTINGS}); merge it with "
+            "PEFT's merge_and_unload() and save the whole model."
+        )
+    try:
+        below = find_checkpoint(base)
+    except InputError as error:
+        raise InputError(f"The adapter {found.name!r} needs its base model {base!r}: {error}") from error
+    if below.adapter is not None:
+        raise InputError(
+            f"The base {base!r} of the adapter {found.name!r} is an adapter itself; merge that one first with PEFT's "
+            "merge_and_unload() and save the whole model."
+        )
+    return replace(found, folder=below.folder, adapter=found.folder)
+
+
+def read_host_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The host's configuration of a checkpoint, whose model is of a supported family and has the head of one.
+
+    Args:
+        checkpoint: the checkpoint.
+
+    Raises:
+        InputError: if there is no configuration, it cannot be read, or the model is of another kind.
+    """
+    path = checkpoint.folder / "config.json"
+    if not path.is_file():
+        raise InputError(
+            f"{checkpoint.name!r} has no config.json, so it is no checkpoint; give the folder that `save_pretrained` wrote."
+        )
+    config = read_json(path, checkpoint.name)
+    architectures = config.get("architectures") or []
+    kind = config.get("model_type") or _type_of(architectures)
+    if not isinstance(kind, str):
+        raise InputError(
+            f"The config.json of {checkpoint.name!r} names no model_type; is it a transformers checkpoint?"
+        )
+    family = family_of(kind, bool(config.get("is_encoder_decoder")))
+    _check_head(checkpoint, family, architectures)
+    try:
+        return transformers.CONFIG_MAPPING[kind].from_pretrained(checkpoint.folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"The config.json of {checkpoint.name!r} cannot be used ({first_line(error)})") from error
+
+
+def _type_of(architectures: list[str]) -> str | None:
+    """The model type that the host's class of this name has; some public UMT5 publish the class alone."""
+    configs = (getattr(getattr(transformers, str(name), None), "config_class", None) for name in architectures)
+    return next((str(config.model_type) for config in configs if config is not None), None)
+
+
+def _check_head(checkpoint: Checkpoint, family: Family, architectures: list[str]) -> None:
+    """Refuse other heads, which the host would replace by a random unembedding, or by the embedding, without a word."""
+    heads = {head for one in FAMILIES.values() for head in one.heads}
+    other = [name for name in architectures if name not in heads]
+    if other:
+        raise InputError(
+            f"{checkpoint.name!r} is a {other[0]}, which writes no text: its own head would be left out. Supported are models "
+            f"that write: {', '.join(family.heads)}."
+        )
+
+
+def read_json(path: Path, name: str) -> dict[str, Any]:
+    """The mapping that a checkpoint's JSON file holds.
+
+    Args:
+        path: the file.
+        name: of the checkpoint.
+
+    Raises:
+        InputError: if it holds none.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"The {path.name} of {name!r} is no JSON ({first_line(error)}); fetch it again.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"The {path.name} of {name!r} holds no settings; is it a transformers checkpoint?")
+    return found
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a host's message, ended as a sentence.
+
+    Args:
+        error: what the host raised.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".") + "."

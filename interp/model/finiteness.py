@@ -1,0 +1,55 @@
+"""Numbers that are none: weights and logits that are not finite, and the first module that is to blame."""
+
+from collections.abc import Callable, Mapping
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from interp.errors import InputError
+from interp.hooks.hook_point import HookPoint, attached
+
+_ADVICE = "Load the weights in another type (--dtype float32), or fetch the files again."
+
+
+def check_weights(hf: nn.Module, name: str) -> None:
+    """Refuse weights that are not finite.
+
+    Args:
+        hf: the host model.
+        name: of the checkpoint.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for weight, values in chain(hf.named_parameters(), hf.named_buffers()):
+        if not bool(torch.isfinite(values).all()):
+            raise InputError(f"The weights of {name!r} are not finite, first of all {weight}. {_ADVICE}")
+
+
+def check_logits(logits: Tensor, points: Mapping[str, HookPoint], again: Callable[[], object]) -> None:
+    """Refuse logits that are not finite.
+
+    Args:
+        logits: of a forward pass.
+        points: the model's hook points.
+        again: makes the same forward pass, to see where it began.
+
+    Raises:
+        InputError: naming the first hook point whose activation is not finite.
+    """
+    if bool(torch.isfinite(logits).all()):
+        return
+    seen: list[str] = []
+
+    def look(tensor: Tensor, hook: HookPoint) -> None:
+        if not seen and not bool(torch.isfinite(tensor).all()):
+            seen.append(hook.name)
+
+    with (
+        torch.no_grad(),
+        attached([(point, look) for name, point in points.items() if not name.endswith("hook_result")]),
+    ):
+        again()
+    first = seen[0] if seen else "the bias of the unembedding"
+    raise InputError(f"This model's logits are not finite; the first activation that is not is {first}. {_ADVICE}")
