@@ -43,6 +43,9 @@ def align(
     seed: options.Seed = 0,
     top: Annotated[int, typer.Option(min=1, help="Aligners shown.")] = 15,
     model: options.Model = "bundled",
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
 ) -> None:
     """Score word alignments of every head, layer and flow against gold links, beside diagonal and random links.
 
@@ -63,12 +66,13 @@ def align(
         wanted = alignment.read_gold(
             read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first
         )
-        loaded = interp.load(model)
+        loaded = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         if reverse_model is None and reverse_prefix is None:
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
             section, chosen = alignment.alignment_section(found), found.links
         else:
-            other = loaded if reverse_model is None else interp.load(reverse_model)
+            turned = {"max_length": max_length, "source_lang": target_lang, "target_lang": source_lang}
+            other = loaded if reverse_model is None else interp.load(reverse_model, **turned)
             both = alignment.evaluate_directions(loaded, other, pairs, wanted, reverse_prefix, twins, seed)
             section, chosen = alignment.directions_section(both), both.links["grow-diag"]
         _print(section, top)

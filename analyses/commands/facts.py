@@ -90,12 +90,19 @@ def _analyses() -> list[tuple[str, str]]:
 
 
 def _settings() -> list[tuple[str, str]]:
-    from analyses.core.registry import get, loadable
+    """Settings with their defaults, shortened, and what they mean."""
+    import reprlib
+
+    from analyses.core.registry import loadable, settings_of
 
     return [
-        (f"{name}.{setting}", f"default {field.get_default(call_default_factory=True)!r}")
+        (
+            f"{name}.{setting}",
+            f"default {reprlib.repr(field.get_default(call_default_factory=True))}. {meaning}".rstrip(),
+        )
         for name in loadable()[0]
-        for setting, field in get(name).settings.model_fields.items()
+        for kind in (settings_of(name),)
+        for (setting, field), meaning in zip(kind.model_fields.items(), kind.meanings().values(), strict=True)
     ]
 
 
@@ -106,6 +113,16 @@ def _prompt_sets() -> list[tuple[str, str]]:
 
 
 def _hooks(model: str) -> list[tuple[str, str]]:
-    from interp.model.loading import load
+    """Hook points with their axes; from the configuration alone where it says all that decides them."""
+    from interp.families.point_names import hook_names, says_all
+    from interp.hooks.names import axes_of
+    from interp.model.checkpoints import find_checkpoint, read_host_config
 
-    return [(point.name, f"[{' '.join(point.axes)}]") for point in load(model).hook_points().values()]
+    config = read_host_config(find_checkpoint(model))
+    if says_all(config):
+        names = list(hook_names(config))
+    else:
+        from interp.model.loading import load
+
+        names = list(load(model).hook_points())
+    return [(name, f"[{' '.join(axes_of(name))}]") for name in names]

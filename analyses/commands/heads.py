@@ -50,6 +50,9 @@ def heads(
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
     limit: options.Limit = None,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     twins: options.Twins = 5,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
@@ -85,7 +88,14 @@ def heads(
         read = read_prompt_set(prompts, limit).prompts
         given = [read[place] for place in reading_order(read)]
         settings = _settings(read, importance, similarity, gold, conllu, prefix, sample)
-        hooked = interp.load(model, revision=revision, device=device)
+        hooked = interp.load(
+            model,
+            revision=revision,
+            device=device,
+            max_length=max_length,
+            source_lang=source_lang,
+            target_lang=target_lang,
+        )
         atlas = survey(hooked, given, settings, twins, seed, batch_size, progress)
         asked = {
             "position": position,
@@ -152,7 +162,7 @@ def _tables(atlas: "HeadAtlas", kind: Kind, every: bool, asked: list[str]) -> "d
         frame = makers[name](atlas)
         if kind == "all" or "head" not in frame:
             return frame
-        return frame[[HeadId.parse(head).kind == kind for head in frame["head"]]].reset_index(drop=True)
+        return frame[[HeadId.parse(str(head)).kind == kind for head in frame["head"]]].reset_index(drop=True)
 
     roles = of_kind("roles")
     names = [] if len(roles) else ["nearest"]
@@ -182,5 +192,5 @@ def _print(atlas: "HeadAtlas", name: str, frame: "pd.DataFrame") -> None:
     if name == "nearest":
         shown = shown.head(_NEAREST)
     if "rule" in shown:  # without its source, which has no room on a terminal
-        shown = shown.assign(rule=shown["rule"].str.replace(r" [(\[].*", "", regex=True))
+        shown = shown.assign(rule=shown["rule"].astype(str).str.replace(r" [(\[].*", "", regex=True))
     print_frame(_TITLES[name], shown)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from interp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from analyses.core.contract import Analysis
+    from analyses.core.contract import Analysis, Settings
 
 ANALYSES: dict[str, str] = {
     "head_specialization": "what each attention head does: position, content, sinks",
@@ -133,6 +133,23 @@ def get(name: str) -> "Analysis":
         analysis: Analysis = import_module(f"analyses.{name}").ANALYSIS
         return analysis
     return plug_ins()[name].load()
+
+
+def settings_of(name: str) -> "type[Settings]":
+    """What a user may choose for an analysis; of ours, read without importing the analysis itself.
+
+    Raises:
+        InputError: as for `get`.
+    """
+    check(name)
+    if name not in ANALYSES:
+        return get(name).settings
+    from analyses.core.contract import Settings
+
+    found = vars(import_module(f"analyses.{name}.settings")).values()
+    return next(
+        kind for kind in found if isinstance(kind, type) and issubclass(kind, Settings) and kind is not Settings
+    )
 
 
 def source_of(name: str) -> str:

@@ -6,27 +6,6 @@ the tokens of the prompts in every layer of both stacks, words in sentences of o
 translations. Everything beside untrained twins.
 """
 
-from analyses.core.contract import Analysis
-from analyses.embedding_geometry.arrays import ARRAYS
-from analyses.embedding_geometry.examine import examine
-from analyses.embedding_geometry.measure.observe import observe
-from analyses.embedding_geometry.measure.spaces import HOOKS
-from analyses.embedding_geometry.present.section import QUESTION, TITLE
-from analyses.embedding_geometry.present.section import present as _present
-from analyses.embedding_geometry.settings import GeometrySettings
-from analyses.embedding_geometry.summary import EmbeddingGeometry, summarize
+import lazy_loader
 
-ANALYSIS = Analysis(
-    name="embedding_geometry",
-    title=TITLE,
-    question=QUESTION,
-    hooks=HOOKS,
-    observe=observe,
-    arrays=ARRAYS,
-    summarize=summarize,
-    present=_present,
-    examine=examine,
-    settings=GeometrySettings,
-)
-
-__all__ = ["ANALYSIS", "EmbeddingGeometry", "GeometrySettings", "examine", "observe", "summarize"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

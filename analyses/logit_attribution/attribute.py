@@ -97,14 +97,14 @@ def explain(
         target: the target text; generated if missing.
         foil: without a position, another target text, whose first piece that differs from the target's is the foil at that
             position; with a position, a text of one piece. If missing, the model's best other token.
-        position: decoder row, from 0; by default that of the foil, or the first.
+        position: decoder row, from 0; by default that of the foil, or the first whose token the model chooses.
 
     Raises:
         InputError: if the position is not in the target, or the foil does not differ from it.
     """
     batch = model.batch([source], None if target is None else [target])
     text = batch.target_texts[0]
-    row, foil_token = _row_and_foil(model, text, foil, position)
+    row, foil_token = _row_and_foil(model, source, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
@@ -129,7 +129,7 @@ def explain(
 
 
 def _row_and_foil(
-    model: HookedEncoderDecoder, text: Text, foil: str | None, position: int | None
+    model: HookedEncoderDecoder, source: str, text: Text, foil: str | None, position: int | None
 ) -> tuple[int, int | None]:
     last = len(text.ids) - 1
     if position is not None and not 0 <= position <= last:
@@ -137,14 +137,14 @@ def _row_and_foil(
             f"Position {position} is not in the target; its pieces are 0 to {last}: {' '.join(text.pieces)}."
         )
     if foil is None:
-        return position or 0, None
+        chosen = (row for row in range(last + 1) if row not in text.forced)
+        return next(chosen, 0) if position is None else position, None
     if position is not None:
         token = one_token(model, foil)
         if token == text.ids[position]:
             raise InputError(f"The foil {foil!r} is the target's own piece at position {position}; give another one.")
         return position, token
-    assert model.tokenizer is not None
-    other = model.tokenizer(foil).input_ids
+    other = model.batch([source], [foil]).target_texts[0].ids
     for row, (own, others) in enumerate(zip(text.ids, other, strict=False)):
         if own != others:
             return row, int(others)

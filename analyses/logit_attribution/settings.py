@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from analyses.core.contract import Settings
-from interp.patching.activation_patching import SiteFamily
+from interp.patching.site_families import SiteFamily
 
 
 class AttributionSettings(Settings):

@@ -27,15 +27,14 @@ from analyses.runs.compare_models_report import (
     without_prefix,
 )
 from analyses.runs.config import RunConfig
-from analyses.runs.inputs import choose_analyses, read_inputs, read_prompt_set, reading_order
+from analyses.runs.inputs import choose_analyses, load_for, read_inputs, read_prompt_set, reading_order
 from analyses.runs.manifest import canonical_json, content_hashes
 from analyses.runs.run_folder import check_place
 from analyses.runs.runner import run_inputs, threads_for
 from analyses.runs.verify import read_manifest
 from interp.errors import InputError
-from interp.model.checkpoint import find_checkpoint
+from interp.model.checkpoints import find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import PromptSet
 from interp.report import render
@@ -111,7 +110,7 @@ def _models(asked: tuple[str, str], config: RunConfig, desk: Path) -> tuple[_Mod
         match, name = drawn[index], asked[index]
         if match is None:
             checkpoint = find_checkpoint(name)
-            found[index] = _Model(checkpoint.name, name, load_checkpoint(checkpoint, config.device, config.dtype))
+            found[index] = _Model(checkpoint.name, name, load_for(config, checkpoint))
         else:
             twin = untrained_twin(found[1 - index].model, int(match[1]))
             place = desk / name.replace(":", "-")

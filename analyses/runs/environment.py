@@ -5,7 +5,7 @@ import platform
 import torch
 
 from analyses.runs.manifest import package_version, versions
-from interp.model.checkpoint import find_checkpoint
+from interp.model.checkpoints import find_checkpoint
 
 
 def describe() -> dict[str, str]:

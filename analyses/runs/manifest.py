@@ -41,6 +41,8 @@ class ModelRecord(_Record):
         attention: name of the attention implementation.
         logit_scale: factor of the decoder output before the unembedding.
         tied_embeddings: whether the unembedding is the input embedding.
+        source_lang: code of the sources' language; None in models that mark none.
+        target_lang: the same of the targets.
     """
 
     name: str
@@ -52,6 +54,8 @@ class ModelRecord(_Record):
     attention: str
     logit_scale: float
     tied_embeddings: bool
+    source_lang: str | None = None
+    target_lang: str | None = None
 
 
 class PromptRecord(_Record):

@@ -15,7 +15,7 @@ from analyses.runs.runner import run_inputs
 from analyses.runs.verify import read_manifest
 from interp import prompts as prompt_sets
 from interp.errors import InputError
-from interp.model.checkpoint import BUNDLED, Checkpoint, find_checkpoint
+from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint
 from interp.prompts import PromptSet
 
 

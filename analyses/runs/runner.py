@@ -17,7 +17,7 @@ from analyses.core.evidence import gather, twin_seeds
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
-from analyses.runs.inputs import Inputs, read_inputs, reading_order
+from analyses.runs.inputs import Inputs, load_for, read_inputs, reading_order
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
@@ -37,7 +37,6 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.report import FigureRenderer, Section, render
 from interp.text.batch import Batch
 
@@ -90,7 +89,7 @@ def run_inputs(
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
         torch.use_deterministic_algorithms(True, warn_only=True)
-        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype) if loaded is None else loaded
+        model = load_for(config, inputs.checkpoint) if loaded is None else loaded
         _check_analysable(model.cfg, inputs.analyses)
         with threads_for(model):
             files = _build(inputs, model, store, progress, keep)
@@ -203,6 +202,8 @@ def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[
             attention=IMPLEMENTATION,
             logit_scale=model.cfg.logit_scale,
             tied_embeddings=model.tied_embeddings,
+            source_lang=model.languages.source,
+            target_lang=model.languages.target,
         ),
         prompts=PromptRecord(
             name=prompts.name,

@@ -35,6 +35,19 @@ def placed_sites(family: Family, depths: "Mapping[Stack, int]", gated: bool) -> 
     yield "unembed.hook_out", Site(family.host.unembed, "output")
 
 
+def says_all(config: Mapping[str, Any]) -> bool:
+    """Whether a `config.json` says all that decides which hook points its model has; the host fills in what it leaves out.
+
+    Args:
+        config: its content.
+    """
+    family = FAMILIES.get(str(config.get("model_type")))
+    if family is None:
+        return False
+    host = family.host
+    return {host.attributes["n_encoder_layers"], host.attributes["n_decoder_layers"], host.activation} <= set(config)
+
+
 def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
     """Names of all hook points of a model, in forward order.
 

@@ -21,10 +21,12 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from interp.axes import AttentionKind
 from interp.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from interp.axes import AttentionKind
 
 NamesFilter = str | re.Pattern[str] | Sequence[str | re.Pattern[str]] | Callable[[str], bool] | None
 """Which hook points: None for all, a name or glob, a compiled regular expression, several of them, or a predicate."""
@@ -170,7 +172,7 @@ def axes_of(name: str) -> tuple[str, ...]:
     return _AXES_OF_LEAF.get(name.rpartition(".")[2].removeprefix("hook_"), ("batch", "pos", "d_model"))
 
 
-def attention_path(kind: AttentionKind, layer: int) -> str:
+def attention_path(kind: "AttentionKind", layer: int) -> str:
     """The name of an attention block: `encoder.0.attn`, `decoder.0.attn` or `decoder.0.cross_attn`.
 
     Args:
@@ -180,7 +182,7 @@ def attention_path(kind: AttentionKind, layer: int) -> str:
     return f"decoder.{layer}.cross_attn" if kind == "cross" else f"{kind}.{layer}.attn"
 
 
-def attention_kind(name: str) -> AttentionKind:
+def attention_kind(name: str) -> "AttentionKind":
     """The kind of attention that a hook name is about: the reverse of `attention_path`.
 
     Args:
@@ -192,7 +194,7 @@ def attention_kind(name: str) -> AttentionKind:
 
 
 _HEAD_LABEL = re.compile(r"^([EDX])L(\d+)H(\d+)$")
-_KIND_OF_LETTER: dict[str, AttentionKind] = {"E": "encoder", "D": "decoder", "X": "cross"}
+_KIND_OF_LETTER: "dict[str, AttentionKind]" = {"E": "encoder", "D": "decoder", "X": "cross"}
 _LETTER_OF_KIND = {kind: letter for letter, kind in _KIND_OF_LETTER.items()}
 
 
@@ -209,7 +211,7 @@ def _near_labels(label: str) -> tuple[str, ...]:
 class HeadId:
     """One attention head; its label is `EL0H3` (encoder), `DL2H1` (decoder self) or `XL2H1` (cross)."""
 
-    kind: AttentionKind
+    kind: "AttentionKind"
     layer: int
     head: int
 

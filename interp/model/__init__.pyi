@@ -1,7 +1,7 @@
 from .activation_cache import ActivationCache as ActivationCache
 from .cache_buffers import CacheBuffers as CacheBuffers
-from .checkpoint import Checkpoint as Checkpoint
-from .checkpoint import find_checkpoint as find_checkpoint
+from .checkpoints import Checkpoint as Checkpoint
+from .checkpoints import find_checkpoint as find_checkpoint
 from .factored_matrix import FactoredMatrix as FactoredMatrix
 from .factored_matrix import MlpWeights as MlpWeights
 from .factored_matrix import composition as composition

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from transformers import PreTrainedModel
 
 from interp.errors import InputError
-from interp.model.checkpoint import ADAPTER_SETTINGS, ADAPTER_WEIGHTS, Checkpoint, first_line
+from interp.model.checkpoints import ADAPTER_SETTINGS, ADAPTER_WEIGHTS, Checkpoint, first_line
 
 
 def check_adapter(checkpoint: Checkpoint) -> None:

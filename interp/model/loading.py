@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    CONFIG_MAPPING,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
@@ -24,7 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
 from interp.model.adapters import check_adapter, merged, without_adapter
-from interp.model.checkpoint import BUNDLED, Checkpoint, find_checkpoint, first_line, read_host_config
+from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint, first_line, read_host_config
 from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 
@@ -84,13 +85,13 @@ def load_checkpoint(
     Raises:
         InputError: as for `load`.
     """
-    config = read_host_config(checkpoint)
+    config = host_config(checkpoint)
     _check_files(checkpoint)
     check_adapter(checkpoint)
     where = pick_device(device)
     hf = _read_model(checkpoint, config, getattr(torch, dtype))
     check_weights(hf, checkpoint.name)
-    tokenizer = _read_tokenizer(checkpoint, config)
+    tokenizer = read_tokenizer(checkpoint, config)
     rows = hf.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise InputError(
@@ -182,7 +183,33 @@ def _quiet_host() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
 
 
-def _read_tokenizer(checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
+def host_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The host's configuration of a checkpoint.
+
+    Args:
+        checkpoint: where its files are.
+
+    Raises:
+        InputError: if it cannot be read, or the model is of another kind.
+    """
+    kind = read_host_config(checkpoint)["model_type"]
+    try:
+        config: PreTrainedConfig = CONFIG_MAPPING[kind].from_pretrained(checkpoint.folder, local_files_only=True)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"The config.json of {checkpoint.name!r} cannot be used: {first_line(error)}") from error
+    return config
+
+
+def read_tokenizer(checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, of the class that its files name.
+
+    Args:
+        checkpoint: where its files are.
+        config: the host's configuration.
+
+    Raises:
+        InputError: if it has no tokenizer files, or they cannot be read.
+    """
     folder = checkpoint.tokenizer_folder()
     if not any(any(folder.glob(kind)) for kind in _TOKENIZER_FILES):
         # The host would build an empty tokenizer without a word.

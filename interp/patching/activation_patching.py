@@ -30,13 +30,9 @@ from interp.patching.minimal_pairs import PairBatch
 from interp.patching.partial_forward import record_pass
 from interp.patching.patching_sites import Site as Site
 from interp.patching.patching_sites import activations_needed, patched_outputs
+from interp.patching.site_families import SiteFamily
 
 Direction = Literal["denoise", "noise"]
-
-SiteFamily = Literal[
-    "encoder_resid", "decoder_resid", "encoder_z", "decoder_z", "cross_z", "cross_pattern", "cross_k", "cross_v"
-]
-
 
 _HEAD_SITES: dict[str, str] = {
     "encoder_z": "encoder.{}.attn.hook_z",

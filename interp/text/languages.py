@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from interp.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 _CODE = re.compile(r"[a-z]{2,3}_([A-Z]{2}|[A-Z][a-z]{3})")
 """en_XX, eng_Latn: how fairseq's models name languages among their special tokens."""
@@ -67,7 +69,7 @@ class Languages:
         return replace(self, source=source or self.source, target=target or self.target)
 
     @contextmanager
-    def spoken(self, tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    def spoken(self, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
         """Lets a tokenizer mark texts with these languages; it keeps its own afterwards.
 
         Args:
@@ -98,7 +100,7 @@ class Languages:
 
 
 def languages_of(
-    tokenizer: PreTrainedTokenizerBase | None, generation: GenerationConfig | None, starts_with: int
+    tokenizer: "PreTrainedTokenizerBase | None", generation: "GenerationConfig | None", starts_with: int
 ) -> Languages:
     """The languages that a checkpoint names: its tokenizer's files, else what its settings force texts to begin with.
 

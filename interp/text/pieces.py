@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool
-from transformers import PreTrainedTokenizerBase
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 _FILLER = re.compile(r"madeupword\d{4}")
 """What fairseq calls rows that only round the size of a table up."""
 
 
-def pieces_of(tokenizer: PreTrainedTokenizerBase | None, ids: Sequence[int]) -> tuple[str, ...]:
+def pieces_of(tokenizer: "PreTrainedTokenizerBase | None", ids: Sequence[int]) -> tuple[str, ...]:
     """What tokens are called: their pieces, `<row 32100>` for rows that no piece has, numbers for models without a tokenizer.
 
     Args:
@@ -24,7 +26,7 @@ def pieces_of(tokenizer: PreTrainedTokenizerBase | None, ids: Sequence[int]) -> 
     return tuple(f"<row {row}>" if piece is None else piece for row, piece in zip(ids, own, strict=True))
 
 
-def own_pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str | None]:
+def own_pieces(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> list[str | None]:
     """The piece of every row; None where there is none.
 
     Tables are longer than vocabularies. Some tokenizers say None of such a row, some `<unk>`, some a piece of another row
@@ -46,7 +48,7 @@ def own_pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[s
     return [listed.get(row) if piece is None else piece for row, piece in zip(rows, own, strict=True)]
 
 
-def named_rows(tokenizer: PreTrainedTokenizerBase | None, n_rows: int) -> Bool[np.ndarray, " vocab"]:
+def named_rows(tokenizer: "PreTrainedTokenizerBase | None", n_rows: int) -> Bool[np.ndarray, " vocab"]:
     """True at rows that stand for something; False where no piece has the row, and where it only fills the table up.
 
     Args:

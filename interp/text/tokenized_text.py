@@ -7,13 +7,14 @@ cut: a text longer than the model was made for is refused.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
-
-from transformers import ByT5Tokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
 from interp.text.pieces import pieces_of
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Side = Literal["source", "target"]
 
@@ -50,7 +51,7 @@ class Text:
 
 
 def tokenize(
-    text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, prefix: str | None = None, side: Side = "source"
+    text: str, tokenizer: "PreTrainedTokenizerBase", eos_token_id: int, prefix: str | None = None, side: Side = "source"
 ) -> Text:
     """One text, tokenized, with the word and the category of every token.
 
@@ -78,7 +79,7 @@ def _describe(
     text: str,
     ids: Sequence[int],
     spans: Sequence[Span],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     eos_token_id: int,
     prefix_length: int,
 ) -> Text:
@@ -103,11 +104,14 @@ def _describe(
     )
 
 
-def _ids_and_spans(text: str, tokenizer: PreTrainedTokenizerBase, side: Side) -> tuple[list[int], list[Span]]:
+def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:
     given = {"text": text} if side == "source" else {"text_target": text}
     if tokenizer.is_fast:
         encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False, verbose=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
+    # Imported where it is needed: commands about tokens alone must answer at once.
+    from transformers import ByT5Tokenizer
+
     ids = list(tokenizer(**given, truncation=False, verbose=False).input_ids)
     pieces = pieces_of(tokenizer, ids)
     return ids, _byte_spans(text, pieces) if isinstance(tokenizer, ByT5Tokenizer) else piece_spans(text, pieces)
@@ -153,7 +157,7 @@ def _byte_spans(text: str, pieces: Sequence[str]) -> list[Span]:
     return spans
 
 
-def describe_generated(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase | None, eos_token_id: int) -> Text:
+def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase | None", eos_token_id: int) -> Text:
     """A `Text` from generated ids; words are found in the decoded text, piece by piece.
 
     Args:
@@ -185,7 +189,7 @@ def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
     )
 
 
-def length_limit(tokenizer: PreTrainedTokenizerBase | None, positions: int | None, asked: int | None) -> int:
+def length_limit(tokenizer: "PreTrainedTokenizerBase | None", positions: int | None, asked: int | None) -> int:
     """Most tokens a text may have: what was asked for, else what the tokenizer states, else 512, within the model's positions.
 
     Args:
@@ -210,7 +214,7 @@ def length_limit(tokenizer: PreTrainedTokenizerBase | None, positions: int | Non
 
 def tokenize_all(
     texts: Sequence[str],
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "PreTrainedTokenizerBase",
     eos_token_id: int,
     limit: int,
     side: Side,

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
-from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, observe, summarize
+from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, summarize
+from analyses.logit_attribution.observe import observe
 from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
 from interp.attribution.logit_readout import (
     Readout,

@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from analyses.core.contract import Pass
-from analyses.embedding_geometry import ANALYSIS, EmbeddingGeometry, GeometrySettings, examine, summarize
+from analyses.embedding_geometry import ANALYSIS, EmbeddingGeometry, GeometrySettings, summarize
+from analyses.embedding_geometry.examine import examine
 from analyses.embedding_geometry.lookup import look_up
 from analyses.embedding_geometry.measure.spaces import (
     INPUT,

@@ -8,8 +8,10 @@ import torch
 from pydantic import ValidationError
 
 from analyses.core.contract import Observed, Pass
-from analyses.embedding_geometry import ANALYSIS, GeometrySettings, examine, observe, summarize
+from analyses.embedding_geometry import ANALYSIS, GeometrySettings, summarize
+from analyses.embedding_geometry.examine import examine
 from analyses.embedding_geometry.measure.layers import cross_cosine, layer_curves
+from analyses.embedding_geometry.measure.observe import observe
 from analyses.embedding_geometry.measure.spaces import INPUT, OUTPUT, decoder_spaces, encoder_spaces, static_table
 from analyses.embedding_geometry.present.section import present
 from interp.errors import InputError

@@ -10,10 +10,11 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from analyses.logit_attribution import ANALYSIS, AttributionSettings, LogitAttribution, illustrate, observe, present
+from analyses.logit_attribution import ANALYSIS, AttributionSettings, LogitAttribution, illustrate, present
 from analyses.logit_attribution.activation_patching import Patching, patch, patching
 from analyses.logit_attribution.assumptions import side_by_side_limits
 from analyses.logit_attribution.experiment import experiment, sample
+from analyses.logit_attribution.observe import observe
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.summary import with_experiments
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analyses.logit_attribution import LogitAttribution, illustrate, observe, present
+from analyses.logit_attribution import LogitAttribution, illustrate, present
+from analyses.logit_attribution.observe import observe
 from analyses.logit_attribution.section import findings
 from analyses.logit_attribution.tables import category_frame, component_frame, encoder_frame
 from interp.attribution.components import components_of

@@ -152,7 +152,7 @@ def test_prompts_that_change_between_two_runs_make_another_run(tmp_path: Path) -
 
 
 def test_truncated_weights_are_one_sentence(tmp_path: Path) -> None:
-    from interp.model.checkpoint import find_checkpoint
+    from interp.model.checkpoints import find_checkpoint
 
     (tmp_path / "model").mkdir()
     for path in find_checkpoint().folder.iterdir():

@@ -14,7 +14,7 @@ from analyses.runs.diff import compare_runs
 from analyses.runs.manifest import MANIFEST, canonical_json
 from analyses.runs.runner import run
 from analyses.runs.verify import read_manifest
-from interp.model.checkpoint import find_checkpoint
+from interp.model.checkpoints import find_checkpoint
 
 pytestmark = pytest.mark.slow
 

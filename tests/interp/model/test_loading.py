@@ -9,7 +9,7 @@ import torch
 
 import interp
 from interp.errors import InputError
-from interp.model.checkpoint import Checkpoint, find_checkpoint
+from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.model.loading import load, pick_device
 from tests.support.models import random_batch, tiny, tiny_hf
 
@@ -44,7 +44,7 @@ def test_the_types_of_weights(folder: Path) -> None:
 
 
 def test_the_bundled_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("interp.model.checkpoint.snapshot_download", None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
     checkpoint = find_checkpoint()
     assert checkpoint.name == "bundled"
     assert checkpoint.revision is None

@@ -2,7 +2,8 @@
 
 The bundled checkpoint needs no network. A folder is read as it is. Anything else is a hub id: its files are fetched as one
 snapshot first (configuration, safetensors and tokenizer only), so that model and tokenizer come from one commit and the
-commit's hash is known. A folder with an adapter stands for its base with the adapter merged into it.
+commit's hash is known. A folder with an adapter stands for its base with the adapter merged into it. No model is built here, so
+nothing of torch is imported.
 """
 
 import json
@@ -10,11 +11,6 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import transformers
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from transformers import PreTrainedConfig
 
 from interp.errors import InputError
 from interp.families.table import FAMILIES, Family, family_of
@@ -107,6 +103,10 @@ def _in_folder(folder: Path) -> Checkpoint:
 
 
 def _fetch(name: str, revision: str | None) -> Checkpoint:
+    # Only names of the hub need its client, which takes long to import.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
@@ -148,11 +148,11 @@ def _with_base(found: Checkpoint) -> Checkpoint:
     return replace(found, folder=below.folder, adapter=found.folder)
 
 
-def read_host_config(checkpoint: Checkpoint) -> PreTrainedConfig:
-    """The host's configuration of a checkpoint, whose model is of a supported family and has the head of one.
+def read_host_config(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The content of a checkpoint's config.json, whose model is of a supported family and writes text; it has a `model_type`.
 
     Args:
-        checkpoint: the checkpoint.
+        checkpoint: where its files are.
 
     Raises:
         InputError: if there is no configuration, it cannot be read, or the model is of another kind.
@@ -171,16 +171,13 @@ def read_host_config(checkpoint: Checkpoint) -> PreTrainedConfig:
         )
     family = family_of(kind, bool(config.get("is_encoder_decoder")))
     _check_head(checkpoint, family, architectures)
-    try:
-        return transformers.CONFIG_MAPPING[kind].from_pretrained(checkpoint.folder, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"The config.json of {checkpoint.name!r} cannot be used ({first_line(error)})") from error
+    return config | {"model_type": kind}
 
 
 def _type_of(architectures: list[str]) -> str | None:
-    """The model type that the host's class of this name has; some public UMT5 publish the class alone."""
-    configs = (getattr(getattr(transformers, str(name), None), "config_class", None) for name in architectures)
-    return next((str(config.model_type) for config in configs if config is not None), None)
+    """The model type whose models have a head of this name; some public UMT5 publish the class alone."""
+    owners = (kind for name in architectures for kind, family in FAMILIES.items() if name in family.heads)
+    return next(owners, None)
 
 
 def _check_head(checkpoint: Checkpoint, family: Family, architectures: list[str]) -> None:
