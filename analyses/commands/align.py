@@ -1,5 +1,6 @@
 """The command that scores word alignments: heads, layers and flows against links drawn by people, in one direction or two."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,20 @@ from analyses.commands import options
 from analyses.commands.messages import messages, print_frame, read_text
 
 if TYPE_CHECKING:
+    from interp.model.hooked_model import HookedEncoderDecoder
     from interp.report import Section
 
-_DIRECTIONS = "Two directions"
+_reverse = partial(typer.Option, rich_help_panel="Two directions", show_default=False)
+_ReverseModel = Annotated[
+    str | None,
+    _reverse(
+        help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model."
+    ),
+]
+_ReversePrefix = Annotated[
+    str | None,
+    _reverse(help="Task prefix of the other direction; by default that of the prompts, its languages exchanged."),
+]
 
 
 def align(
@@ -19,22 +31,8 @@ def align(
     gold: Annotated[Path, typer.Option(help="Links, one sentence a line: s-t sure, spt possible.")],
     one_based: Annotated[bool, typer.Option("--one-based", help="Words are counted from 1.")] = False,
     target_first: Annotated[bool, typer.Option("--target-first", help="Links name the target word first.")] = False,
-    reverse_model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
-    reverse_prefix: Annotated[
-        str | None,
-        typer.Option(
-            help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
+    reverse_model: _ReverseModel = None,
+    reverse_prefix: _ReversePrefix = None,
     links: Annotated[
         Path | None,
         typer.Option(help="Write the chosen links there, in the format of the gold file; two directions: grow-diag."),
@@ -71,13 +69,22 @@ def align(
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
             section, chosen = alignment.alignment_section(found), found.links
         else:
-            turned = {"max_length": max_length, "source_lang": target_lang, "target_lang": source_lang}
-            other = loaded if reverse_model is None else interp.load(reverse_model, **turned)
+            other = _other_way(loaded, reverse_model)
             both = alignment.evaluate_directions(loaded, other, pairs, wanted, reverse_prefix, twins, seed)
             section, chosen = alignment.directions_section(both), both.links["grow-diag"]
         _print(section, top)
         if links is not None:
             _write(links, alignment.write_links(chosen, 1 if one_based else 0, target_first))
+
+
+def _other_way(loaded: "HookedEncoderDecoder", name: str | None) -> "HookedEncoderDecoder":
+    """The model of the other direction, its languages exchanged where models mark them; without a name, the same model."""
+    import interp
+
+    target, source = loaded.languages.source, loaded.languages.target
+    if name is None:
+        return interp.HookedEncoderDecoder(loaded.hf, loaded.tokenizer, loaded.max_length, source, target)
+    return interp.load(name, max_length=loaded.max_length, source_lang=source, target_lang=target)
 
 
 def _write(path: Path, text: str) -> None:

@@ -37,6 +37,9 @@ _ONLY_IN_FILES = {"best of", "passes", "twins mean", "twins min", "p above null"
 
 _NEAREST = 10
 
+_ASKED = ("position", "importance", "similarity", "copying", "syntax")
+"""Tables that have an option each."""
+
 Kind = Literal["all", "encoder", "decoder", "cross"]
 
 _evidence, _output = options.evidence_option, options.output_option
@@ -88,23 +91,10 @@ def heads(
         read = read_prompt_set(prompts, limit).prompts
         given = [read[place] for place in reading_order(read)]
         settings = _settings(read, importance, similarity, gold, conllu, prefix, sample)
-        hooked = interp.load(
-            model,
-            revision=revision,
-            device=device,
-            max_length=max_length,
-            source_lang=source_lang,
-            target_lang=target_lang,
-        )
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         atlas = survey(hooked, given, settings, twins, seed, batch_size, progress)
-        asked = {
-            "position": position,
-            "importance": importance,
-            "similarity": similarity,
-            "copying": copying,
-            "syntax": conllu is not None,
-        }
-        tables = _tables(atlas, kind, every, [name for name, wanted in asked.items() if wanted])
+        asked = zip(_ASKED, (position, importance, similarity, copying, conllu is not None), strict=True)
+        tables = _tables(atlas, kind, every, [name for name, wanted in asked if wanted])
         if links:
             tables["links"] = _links(hooked, given, batch_size)
         if out is not None:

@@ -27,10 +27,10 @@ from analyses.runs.compare_models_report import (
     without_prefix,
 )
 from analyses.runs.config import RunConfig
-from analyses.runs.inputs import choose_analyses, load_for, read_inputs, read_prompt_set, reading_order
+from analyses.runs.inputs import choose_analyses, read_inputs, read_prompt_set, reading_order
 from analyses.runs.manifest import canonical_json, content_hashes
 from analyses.runs.run_folder import check_place
-from analyses.runs.runner import run_inputs, threads_for
+from analyses.runs.runner import load_for, run_inputs, threads_for
 from analyses.runs.verify import read_manifest
 from interp.errors import InputError
 from interp.model.checkpoints import find_checkpoint

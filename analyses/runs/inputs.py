@@ -15,8 +15,6 @@ from analyses.runs.manifest import file_hashes, package_version, plug_in_records
 from analyses.runs.settings_check import choose
 from interp import prompts as prompt_sets
 from interp.model.checkpoints import Checkpoint, find_checkpoint
-from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.prompts import Prompt, PromptSet
 
 
@@ -67,17 +65,6 @@ def read_inputs(config: RunConfig) -> Inputs:
         prompts=read_prompt_set(config.prompts, config.limit),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
-    )
-
-
-def load_for(config: RunConfig, checkpoint: Checkpoint) -> HookedEncoderDecoder:
-    """The model of a checkpoint as a configuration asks for it.
-
-    Raises:
-        InputError: as for `interp.load`.
-    """
-    return load_checkpoint(
-        checkpoint, config.device, config.dtype, config.max_length, config.source_lang, config.target_lang
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from platform import machine, python_version
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from analyses.core.registry import plug_ins
 
@@ -56,6 +56,13 @@ class ModelRecord(_Record):
     tied_embeddings: bool
     source_lang: str | None = None
     target_lang: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _languages_where_there_are(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of models that mark no languages stay as they were before languages were recorded."""
+        record: dict[str, Any] = whole(self)
+        unmarked = {name for name in ("source_lang", "target_lang") if record[name] is None}
+        return {name: value for name, value in record.items() if name not in unmarked}
 
 
 class PromptRecord(_Record):

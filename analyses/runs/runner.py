@@ -17,7 +17,7 @@ from analyses.core.evidence import gather, twin_seeds
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
-from analyses.runs.inputs import Inputs, load_for, read_inputs, reading_order
+from analyses.runs.inputs import Inputs, read_inputs, reading_order
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
@@ -36,7 +36,9 @@ from analyses.runs.run_folder import Staging, check_place, staging
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
+from interp.model.checkpoints import Checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.loading import load_checkpoint
 from interp.report import FigureRenderer, Section, render
 from interp.text.batch import Batch
 
@@ -97,6 +99,17 @@ def run_inputs(
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
+
+
+def load_for(config: RunConfig, checkpoint: Checkpoint) -> HookedEncoderDecoder:
+    """The model of a checkpoint as a configuration asks for it.
+
+    Raises:
+        InputError: as for `interp.load`.
+    """
+    return load_checkpoint(
+        checkpoint, config.device, config.dtype, config.max_length, config.source_lang, config.target_lang
+    )
 
 
 def _check_analysable(cfg: ModelConfig, analyses: Sequence[ConfiguredAnalysis]) -> None:

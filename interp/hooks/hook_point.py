@@ -87,8 +87,8 @@ class HookPoint:
             tensor = replacement
         return tensor
 
-    def _attach(self, function: HookFunction) -> None:
-        self._functions.append(function)
+    def _attach(self, function: HookFunction, ahead: bool) -> None:
+        self._functions.insert(0 if ahead else len(self._functions), function)
 
     def _detach(self, function: HookFunction) -> None:
         """Remove the most recent occurrence of a function, found by identity."""
@@ -97,17 +97,18 @@ class HookPoint:
 
 
 @contextmanager
-def attached(functions: Sequence[tuple[HookPoint, HookFunction]]) -> Iterator[None]:
+def attached(functions: Sequence[tuple[HookPoint, HookFunction]], ahead: bool = False) -> Iterator[None]:
     """Attach functions to points for the duration of a `with` block, and remove exactly those at its end.
 
     Args:
         functions: pairs of a point and a function; those of one point run in this order. A torch hook that serves several of
             the points is refreshed once, when all have their functions or have lost them.
+        ahead: whether they run before those that are there, and so see what the host computed.
     """
     functions = tuple(functions)
     refreshes = dict.fromkeys(point.refresh for point, _ in functions if point.refresh is not None)
     for point, function in functions:
-        point._attach(function)
+        point._attach(function, ahead)
     try:
         for refresh in refreshes:
             refresh()

@@ -192,7 +192,7 @@ def _check_head(checkpoint: Checkpoint, family: Family, architectures: list[str]
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
-    """The mapping that a checkpoint's JSON file holds.
+    """What a checkpoint's JSON file holds: name -> value.
 
     Args:
         path: the file.

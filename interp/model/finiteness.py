@@ -28,7 +28,7 @@ def check_weights(hf: nn.Module, name: str) -> None:
 
 
 def check_logits(logits: Tensor, points: Mapping[str, HookPoint], again: Callable[[], object]) -> None:
-    """Refuse logits that are not finite.
+    """Refuse logits that are not finite, unless an edit made them so.
 
     Args:
         logits: of a forward pass.
@@ -36,15 +36,18 @@ def check_logits(logits: Tensor, points: Mapping[str, HookPoint], again: Callabl
         again: makes the same forward pass, to see where it began.
 
     Raises:
-        InputError: naming the first hook point whose activation is not finite.
+        InputError: naming the first hook point whose activation, as the host computed it, is not finite.
     """
     if bool(torch.isfinite(logits).all()):
         return
-    seen: list[str] = []
+    seen: list[tuple[str, bool]] = []
 
-    def look(tensor: Tensor, hook: HookPoint) -> None:
+    def look(tensor: Tensor, hook: HookPoint, edited: bool) -> None:
         if not seen and not bool(torch.isfinite(tensor).all()):
-            seen.append(hook.name)
+            seen.append((hook.name, edited))
+
+    every = [point for name, point in points.items() if not name.endswith("hook_result")]
+    before, behind = ([(point, partial(look, edited=edited)) for point in every] for edited in (False, True))
 
     with (
         torch.no_grad(),

@@ -62,7 +62,7 @@ class RawTokenizer:
         return [vocabulary.get(piece, self.unk_token_id) for piece in pieces]
 
     def get_vocab(self) -> dict[str, int]:
-        """All pieces with their ids."""
+        """All pieces: piece -> id."""
         return self._raw.get_vocab()
 
 

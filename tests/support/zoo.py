@@ -40,6 +40,10 @@ TRANSLITERATION = SHARED / "models" / "transliteration"
 """A real model by others: Arabic names to Latin letters, 6+6 layers, Pegasus class; only some machines have it."""
 
 
+Home = Callable[[str], Path]
+"""From an animal's name to its folder."""
+
+
 @dataclass(frozen=True)
 class Animal:
     """A checkpoint.

@@ -1,16 +1,13 @@
 """The animals of the zoo, built when they are first asked for and once a session."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from transformers.utils import is_protobuf_available
 
-from tests.support.zoo import ANIMALS, TRANSLITERATION
-
-Home = Callable[[str], Path]
-"""From an animal's name to its folder."""
+from tests.support.zoo import ANIMALS, TRANSLITERATION, Home
 
 
 @pytest.fixture(scope="session")

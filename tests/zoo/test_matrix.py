@@ -20,8 +20,7 @@ from analyses.cli import app
 from analyses.core.registry import ANALYSES
 from analyses.runs.study import analyse
 from interp import prompts as prompt_sets
-from tests.support.zoo import ANIMALS, GENERATORS, OTHERS, Animal
-from tests.zoo.conftest import Home
+from tests.support.zoo import ANIMALS, GENERATORS, OTHERS, Animal, Home
 
 pytestmark = [
     pytest.mark.slow,

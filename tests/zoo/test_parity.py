@@ -19,8 +19,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching import zero
 from interp.text.tokenized_text import describe_generated
 from tests.support.parity import relative_gap
-from tests.support.zoo import ANIMALS, GENERATORS, Animal, reference
-from tests.zoo.conftest import Home
+from tests.support.zoo import ANIMALS, GENERATORS, Animal, Home, reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")]
 

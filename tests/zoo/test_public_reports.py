@@ -21,8 +21,7 @@ from interp.text.token_sets import last
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES
 from tests.support.parity import relative_gap
-from tests.support.zoo import ANIMALS, ENGLISH, GERMAN, reference
-from tests.zoo.conftest import Home
+from tests.support.zoo import ANIMALS, ENGLISH, GERMAN, Home, reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")]
 

@@ -14,8 +14,7 @@ from interp.attribution.logit_readout import label_tokens
 from interp.attribution.neurons import project_values, values
 from interp.text.pieces import named_rows, pieces_of
 from interp.text.vocabulary import Vocabulary
-from tests.support.zoo import ANIMALS, GENERATORS
-from tests.zoo.conftest import Home
+from tests.support.zoo import ANIMALS, GENERATORS, Home
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 

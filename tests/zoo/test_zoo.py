@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from tests.support.zoo import ANIMALS, GENERATORS, OTHERS, reference
-from tests.zoo.conftest import Home
+from tests.support.zoo import ANIMALS, GENERATORS, OTHERS, Home, reference
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 
