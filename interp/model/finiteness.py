@@ -1,6 +1,7 @@
 """Numbers that are none: weights and logits that are not finite, and the first module that is to blame."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 
 import torch
@@ -48,11 +49,8 @@ def check_logits(logits: Tensor, points: Mapping[str, HookPoint], again: Callabl
 
     every = [point for name, point in points.items() if not name.endswith("hook_result")]
     before, behind = ([(point, partial(look, edited=edited)) for point in every] for edited in (False, True))
-
-    with (
-        torch.no_grad(),
-        attached([(point, look) for name, point in points.items() if not name.endswith("hook_result")]),
-    ):
+    with torch.no_grad(), attached(before, ahead=True), attached(behind):
         again()
-    first = seen[0] if seen else "the bias of the unembedding"
-    raise InputError(f"This model's logits are not finite; the first activation that is not is {first}. {_ADVICE}")
+    first, edited = seen[0] if seen else ("the bias of the unembedding", False)
+    if not edited:
+        raise InputError(f"This model's logits are not finite; the first activation that is not is {first}. {_ADVICE}")
