@@ -5,14 +5,14 @@ manifest, byte for byte. What does depend on them goes to `run.log.json`, which 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import file_digest, sha256
 from importlib.metadata import version
 from pathlib import Path
 from platform import machine, python_version
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, model_serializer
 
 from analyses.core.registry import plug_ins
 
@@ -58,9 +58,9 @@ class ModelRecord(_Record):
     target_lang: str | None = None
 
     @model_serializer(mode="wrap")
-    def _languages_where_there_are(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _languages_where_there_are(self, whole: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """Records of models that mark no languages stay as they were before languages were recorded."""
-        record: dict[str, Any] = whole(self)
+        record = whole(self)
         unmarked = {name for name in ("source_lang", "target_lang") if record[name] is None}
         return {name: value for name, value in record.items() if name not in unmarked}
 

@@ -63,7 +63,7 @@ class HookedEncoderDecoder(TextMethods):
 
     def __init__(
         self,
-        hf: PreTrainedModel,
+        hf: nn.Module,
         tokenizer: PreTrainedTokenizerBase | None = None,
         max_length: int | None = None,
         source_lang: str | None = None,
@@ -71,6 +71,8 @@ class HookedEncoderDecoder(TextMethods):
     ) -> None:
         register()
         hf = plain(hf)
+        if not isinstance(hf, PreTrainedModel):
+            raise InputError(f"Wrapped are models of transformers; got a {type(hf).__name__}.")
         self.family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
         self.hf = hf.eval()
         self.tokenizer = tokenizer
