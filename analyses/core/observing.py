@@ -6,7 +6,7 @@ number. The model goes over all prompts first; then each untrained twin does, on
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -171,10 +171,10 @@ def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) ->
 
 
 def _run(
-    model: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis]
+    model: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis], more_hooks: Sequence[str] = ()
 ) -> tuple[torch.Tensor, ActivationCache]:
     """One forward pass that keeps what any analysis needs."""
-    hooks = sorted({hook for item in analyses for hook in item.analysis.hooks_on(model.cfg)})
+    hooks = sorted({hook for item in analyses for hook in item.analysis.hooks_on(model.cfg)} | {*more_hooks})
     return model.run_with_cache(batch, names_filter=hooks)
 
 
@@ -213,19 +213,43 @@ def illustrate(
         prompt: its place in the prompt set, from 1, and its id.
         analyses: the analyses with their settings.
     """
+    return examples_of(run_alone(model, batch, row, analyses), prompt, analyses)
+
+
+def run_alone(
+    model: HookedEncoderDecoder,
+    batch: Batch,
+    row: int,
+    analyses: Sequence[ConfiguredAnalysis] = (),
+    more_hooks: Sequence[str] = (),
+) -> Pass:
+    """The forward pass of one prompt of a batch by itself.
+
+    Args:
+        model: the model.
+        batch: a batch that holds the prompt.
+        row: its row there.
+        analyses: whose activations are kept.
+        more_hooks: names or globs of activations that are kept besides.
+    """
     single = batch.select(row)
-    examples = {}
     with torch.no_grad():
-        logits, cache = _run(model, single, analyses)
-        for item in analyses:
-            with item.named():
-                arrays = item.analysis.illustrate(Pass(model, single, logits, cache, item.settings))
-            examples[item.name] = Example(
-                id=prompt[1],
-                number=prompt[0],
-                source_pieces=single.source_texts[0].pieces,
-                decoder_pieces=single.decoder_pieces(0),
-                label_pieces=single.target_texts[0].pieces,
-                arrays=arrays,
-            )
+        logits, cache = _run(model, single, analyses, more_hooks)
+    return Pass(model, single, logits, cache, Settings())
+
+
+def examples_of(run: Pass, prompt: tuple[int, str], analyses: Sequence[ConfiguredAnalysis]) -> Mapping[str, Example]:
+    """What every analysis shows of a prompt that was run alone; arguments as in `illustrate`."""
+    examples, text = {}, run.batch
+    for item in analyses:
+        with torch.no_grad(), item.named():
+            arrays = item.analysis.illustrate(replace(run, settings=item.settings))
+        examples[item.name] = Example(
+            id=prompt[1],
+            number=prompt[0],
+            source_pieces=text.source_texts[0].pieces,
+            decoder_pieces=text.decoder_pieces(0),
+            label_pieces=text.target_texts[0].pieces,
+            arrays=arrays,
+        )
     return examples

@@ -6,7 +6,6 @@ commit's hash is known. A folder with an adapter stands for its base with the ad
 nothing of torch is imported.
 """
 
-import json
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from interp.errors import InputError
 from interp.families.table import FAMILIES, Family, family_of
+from interp.model.checkpoint_files import check_settings, defining_files, read_settings
 
 BUNDLED = "bundled"
 """The name of the checkpoint that ships with the package."""
@@ -22,7 +22,6 @@ ADAPTER_SETTINGS = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "tokenizer*", "vocab*", "merges.txt"]
-_DEFINING = ("*.json", "*.safetensors", "*.model", "*.spm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +41,19 @@ class Checkpoint:
     adapter: Path | None = None
 
     def files(self) -> dict[str, Path]:
-        """The files that define the model, by name: configuration, tokenizer and weights, and those of its adapter."""
-        own = {path.name: path for path in _defining(self.folder) if not _of_adapter(path)}
+        """The files that loading may open, by name: configuration, tokenizer and weights, and those of its adapter."""
+        own = defining_files(self.folder, self.name)
         if self.adapter is None:
             return own
+        found = {name: path for name, path in own.items() if not _of_adapter(path)}
+        beside = own if self.adapter == self.folder else defining_files(self.adapter, self.name)
         apart = self.adapter != self.folder
-        return own | {f"adapter/{path.name}": path for path in _defining(self.adapter) if apart or _of_adapter(path)}
+        return found | {f"adapter/{name}": path for name, path in beside.items() if apart or _of_adapter(path)}
 
     def tokenizer_folder(self) -> Path:
         """Where the tokenizer is: beside the adapter, if it brings one, as it does when it was trained with added tokens."""
         own = self.adapter is not None and (self.adapter / "tokenizer_config.json").is_file()
         return self.adapter if own and self.adapter is not None else self.folder
-
-
-def _defining(folder: Path) -> list[Path]:
-    return sorted(path for kind in _DEFINING for path in folder.glob(kind))
 
 
 def _of_adapter(path: Path) -> bool:
@@ -130,7 +127,7 @@ def _with_base(found: Checkpoint) -> Checkpoint:
         return found
     if (found.folder / "config.json").is_file():
         return replace(found, adapter=found.folder)
-    base = read_json(settings, found.name).get("base_model_name_or_path")
+    base = read_settings(settings, found.name).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise InputError(
             f"The adapter {found.name!r} names no base model (base_model_name_or_path in {ADAPTER_SETTINGS}); merge it with "
@@ -162,8 +159,8 @@ def read_host_config(checkpoint: Checkpoint) -> dict[str, Any]:
         raise InputError(
             f"{checkpoint.name!r} has no config.json, so it is no checkpoint; give the folder that `save_pretrained` wrote."
         )
-    config = read_json(path, checkpoint.name)
-    architectures = config.get("architectures") or []
+    config = read_settings(path, checkpoint.name)
+    architectures = [str(name) for name in config.get("architectures") or []]
     kind = config.get("model_type") or _type_of(architectures)
     if not isinstance(kind, str):
         raise InputError(
@@ -171,6 +168,7 @@ def read_host_config(checkpoint: Checkpoint) -> dict[str, Any]:
         )
     family = family_of(kind, bool(config.get("is_encoder_decoder")))
     _check_head(checkpoint, family, architectures)
+    check_settings(checkpoint.folder, checkpoint.name)
     return config | {"model_type": kind}
 
 
@@ -189,25 +187,6 @@ def _check_head(checkpoint: Checkpoint, family: Family, architectures: list[str]
             f"{checkpoint.name!r} is a {other[0]}, which writes no text: its own head would be left out. Supported are models "
             f"that write: {', '.join(family.heads)}."
         )
-
-
-def read_json(path: Path, name: str) -> dict[str, Any]:
-    """What a checkpoint's JSON file holds: name -> value.
-
-    Args:
-        path: the file.
-        name: of the checkpoint.
-
-    Raises:
-        InputError: if it holds none.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"The {path.name} of {name!r} is no JSON ({first_line(error)}); fetch it again.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"The {path.name} of {name!r} holds no settings; is it a transformers checkpoint?")
-    return found
 
 
 def first_line(error: Exception) -> str:

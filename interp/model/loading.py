@@ -120,7 +120,7 @@ def pick_device(device: Device) -> torch.device:
 
 
 def _check_files(checkpoint: Checkpoint) -> None:
-    if any(checkpoint.folder.glob("*.safetensors")):
+    if any(name.endswith(".safetensors") and not name.startswith("adapter") for name in checkpoint.files()):
         return
     pickled = sorted(path.name for kind in ("*.bin", "*.pt", "*.ckpt") for path in checkpoint.folder.glob(kind))
     if pickled:
@@ -133,7 +133,7 @@ def _check_files(checkpoint: Checkpoint) -> None:
 
 def _read_model(checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     try:
-        with _quiet_host(), without_adapter(checkpoint) as folder:
+        with quiet_host(), without_adapter(checkpoint) as folder:
             model, report = AutoModelForSeq2SeqLM.from_pretrained(
                 folder,
                 config=config,
@@ -147,14 +147,15 @@ def _read_model(checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.d
         raise InputError(
             f"The weights of {checkpoint.name!r} are damaged or cut short ({first_line(error)}); fetch the file again."
         ) from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # on files that others wrote the host may raise anything
         raise InputError(
             f"{checkpoint.name!r} cannot be loaded: {first_line(error)} Check that its files belong together."
         ) from error
     _check_complete(checkpoint, report["missing_keys"], report["unexpected_keys"])
+    _check_spread(checkpoint, model)
     if checkpoint.adapter is None:
         return model
-    with _quiet_host():
+    with quiet_host():
         return merged(model, checkpoint)
 
 
@@ -169,9 +170,21 @@ def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: 
             )
 
 
+def _check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
+    """Refuse weights that hold nothing: an embedding in which all words are one, or matrices most of which are constant."""
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    constant = sum(bool((weight == weight.flatten()[0]).all()) for weight in matrices)
+    embedding = model.get_input_embeddings().weight
+    if 2 * constant > len(matrices) or bool((embedding == embedding[0]).all()):
+        raise InputError(
+            f"The weights of {checkpoint.name!r} hold nothing: {constant} of {len(matrices)} matrices are one number throughout, "
+            "or all words have one embedding. Fetch the file again."
+        )
+
+
 @contextmanager
-def _quiet_host() -> Iterator[None]:
-    """Keep the host from printing while it loads: what matters is checked here and said in one sentence."""
+def quiet_host() -> Iterator[None]:
+    """Keep the host from printing while it loads or saves: what matters is checked here and said in one sentence."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -195,7 +208,7 @@ def host_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     kind = read_host_config(checkpoint)["model_type"]
     try:
         config: PreTrainedConfig = CONFIG_MAPPING[kind].from_pretrained(checkpoint.folder, local_files_only=True)
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # on files that others wrote the host may raise anything
         raise InputError(f"The config.json of {checkpoint.name!r} cannot be used: {first_line(error)}") from error
     return config
 
@@ -215,11 +228,11 @@ def read_tokenizer(checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrain
         # The host would build an empty tokenizer without a word.
         raise InputError(f"{checkpoint.name!r} has no tokenizer files; put tokenizer.json beside the weights.")
     try:
-        with _quiet_host():
+        with quiet_host():
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 folder, config=config, local_files_only=True
             )
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # on files that others wrote the host may raise anything
         raise InputError(
             f"{checkpoint.name!r} has no tokenizer that can be read ({first_line(error)}); "
             "put tokenizer.json beside the weights."

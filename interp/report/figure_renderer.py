@@ -10,9 +10,13 @@ may hold a renderer too.
 
 import base64
 import io
+import os
+import time
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
+from multiprocessing import parent_process
+from threading import Thread
 
 from loky import cpu_count, get_reusable_executor
 from PIL import Image
@@ -25,6 +29,7 @@ _LARGE = 40_000
 """Bytes of a figure's outlines beyond which the page shows pixels instead."""
 
 _DOTS_PER_INCH = 144.0
+_SMALL_DOTS = 110.0
 _LONGEST_SIDE = 16_000
 """Pixels; WebP ends at 16,383."""
 
@@ -68,9 +73,9 @@ def render_figure(chart: Chart) -> RenderedFigure:
     return RenderedFigure(svg, wide, _pixels(ChartImage(chart, "narrow")))
 
 
-def _pixels(image: ChartImage) -> EmbeddedImage:
+def _pixels(image: ChartImage, dots_per_inch: float = _DOTS_PER_INCH) -> EmbeddedImage:
     # A heatmap of a long text can be longer than the format allows; then its pixels are coarser.
-    dots = min(_DOTS_PER_INCH, _LONGEST_SIDE / max(image.inches))
+    dots = min(dots_per_inch, _LONGEST_SIDE / max(image.inches))
     webp = image.webp(dots)
     with Image.open(io.BytesIO(webp)) as opened:
         return _embedded("webp", webp, (round(side * 96 / dots) for side in opened.size))
@@ -122,10 +127,34 @@ class FigureRenderer:
         except BrokenExecutor:
             return render_figure(figure.chart)
 
+    def small(self, figure: Figure) -> EmbeddedImage:
+        """The figure as a card shows it: the narrow layout, no finer than a screen.
+
+        Args:
+            figure: a figure of the report.
+        """
+        return _pixels(ChartImage(figure.chart, "narrow"), _SMALL_DOTS)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Have this process end when its parent has, however that ended; it would wait for more figures for an hour."""
+
+    def watch() -> None:
+        above = parent_process()
+        if os.name == "nt" and above is not None:
+            above.join()  # the number of a parent that is gone does not change there
+        while os.name != "nt" and os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
 
 def _worker() -> Executor | None:
     try:
-        worker: Executor = get_reusable_executor(max_workers=1, timeout=_IDLE_SECONDS)
+        worker: Executor = get_reusable_executor(
+            max_workers=1, timeout=_IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
+        )
     except (OSError, ImportError, NotImplementedError):
         return None
     return worker

@@ -1,17 +1,18 @@
 """The section: sentences first, then the evidence, then what the evidence does not support."""
 
 from analyses.core.contract import Example
-from analyses.cross_attention_focus.measure.best_heads import BestHead
 from analyses.cross_attention_focus.measure.category_mass import VERSIONS
+from analyses.cross_attention_focus.present.best_heads import head_sentence, told
 from analyses.cross_attention_focus.present.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.present.figures import example_figure, head_figure, mass_figure, shape_figures
 from analyses.cross_attention_focus.present.flow import flow_figures, flow_sentence, flow_tables, gradient_sentence
-from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES, claim_sentence, norm_sentence
+from analyses.cross_attention_focus.present.glance import headline, highlights
+from analyses.cross_attention_focus.present.hypothesis import claim_sentence, norm_sentence
 from analyses.cross_attention_focus.present.tables import tables
 from analyses.cross_attention_focus.present.token_swaps import swap_figure, swap_sentences, swap_table
 from analyses.cross_attention_focus.summary import Focus
-from interp.report import Block, Paragraph, Section, View
-from interp.report.numbers import between, control_range, fixed, with_interval
+from interp.report import Block, Section, View
+from interp.report.numbers import between, control_range, with_interval
 from interp.report.views import head_view
 
 TITLE = "Cross-attention focus"
@@ -38,14 +39,23 @@ LIMITS = (
 
 def present(focus: Focus) -> Section:
     """The section of a summary."""
-    blocks: list[Block] = [Paragraph(_how_to_read(focus))]
-    blocks += [mass_figure(focus, version) for version in VERSIONS]
+    blocks: list[Block] = [mass_figure(focus, version) for version in VERSIONS]
     blocks += [head_figure(focus, version) for version in VERSIONS]
     blocks += [*shape_figures(focus), *flow_figures(focus)]
     blocks += [*tables(focus), *flow_tables(focus)]
     blocks += [swap_figure(focus), swap_table(focus)] if focus.swaps else []
     blocks += [example_figure(focus.example), *views(focus.example)]
-    return Section("cross-attention-focus", TITLE, QUESTION, findings(focus), tuple(blocks), LIMITS)
+    return Section(
+        name="cross-attention-focus",
+        title=TITLE,
+        question=QUESTION,
+        findings=findings(focus),
+        blocks=tuple(blocks),
+        limits=LIMITS,
+        headline=headline(focus),
+        highlights=highlights(focus),
+        methods=(_how_to_read(focus),),
+    )
 
 
 def views(example: Example) -> tuple[View, View]:
@@ -66,7 +76,7 @@ def findings(focus: Focus) -> tuple[str, ...]:
     """What was found, the answer to the usual claim first."""
     sentences = [claim_sentence(focus), norm_sentence(focus), _span_sentence(focus), flow_sentence(focus)]
     sentences += [gradient_sentence(focus.gradients)] if focus.gradients else []
-    sentences += [_head_sentence(best) for best in focus.heads if best.what in ("prefix", "content", "eos", "forward")]
+    sentences += [head_sentence(best) for best in focus.heads if told(best)]
     return (*(sentence for sentence in sentences if sentence is not None), *swap_sentences(focus))
 
 
@@ -98,19 +108,4 @@ def _span_sentence(focus: Focus) -> str | None:
         f"{with_interval(retained[last])} (untrained twins {chance}); "
         f"there the normalised entropy of the last layer's heads runs from {between(heads.min(), heads.max())} "
         f"(twins {between(twins.min(), twins.max())})."
-    )
-
-
-def _head_sentence(best: BestHead) -> str:
-    does = "reads most steadily forward" if best.what == "forward" else f"reads {CATEGORY_NAMES[best.what]} most"
-    twins = f"the best heads of untrained twins {control_range(best.value)}"
-    if best.base_rate is None:
-        numbers = f"Kendall's tau of its centre with the decoder row {with_interval(best.value)}; {twins}"
-    else:
-        numbers = f"{with_interval(best.value)} of its attention; base rate {fixed(best.base_rate)}; {twins}"
-    norm = "" if best.norm is None else f"; weighted by the length of what it writes {with_interval(best.norm)}"
-    verdict = "" if best.value.low > best.value.control_high else ", so no head stands out in this"
-    return (
-        f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the sentences, measured on the second): "
-        f"{numbers}{verdict}{norm}."
     )

@@ -13,16 +13,17 @@ from interp.statistics import largest
 def layer_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
     """Clouds of tokens, words in sentences, agreement of spaces, translations."""
     return (
-        *_clouds(result),
+        *clouds_sentences(result),
         *_groups_in_sentences(result),
-        _context(result),
-        _senses(result),
+        context_sentence(result),
+        senses_sentence(result),
         _agreement(result),
         *(sentence for found in result.translation for sentence in translation_findings(found)),
     )
 
 
-def _clouds(result: EmbeddingGeometry) -> tuple[str, ...]:
+def clouds_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
+    """Where anisotropy and similarity inside sentences start, peak and end in both stacks."""
     stacks = (slice(0, result.n_encoder_spaces), slice(result.n_encoder_spaces, len(result.layers.spaces)))
     return tuple(_stack(result, stack, quantity) for quantity in (0, 2) for stack in stacks)
 
@@ -55,7 +56,8 @@ def _groups_in_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
     )
 
 
-def _context(result: EmbeddingGeometry) -> str:
+def context_sentence(result: EmbeddingGeometry) -> str:
+    """How alike the occurrences of a word are in the last space, and how far they have drifted."""
     alike, drift = result.contexts.curves[0, -1], result.contexts.curves[1, -1]
     return (
         f"In {result.contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of "
@@ -64,7 +66,8 @@ def _context(result: EmbeddingGeometry) -> str:
     )
 
 
-def _senses(result: EmbeddingGeometry) -> str:
+def senses_sentence(result: EmbeddingGeometry) -> str:
+    """Where the senses of words split."""
     contexts = result.contexts
 
     def at(place: int) -> str:

@@ -9,6 +9,7 @@ from analyses.embedding_geometry.present.assumptions import (
     memory,
     position_limits,
 )
+from analyses.embedding_geometry.present.glance import headline, highlights
 from analyses.embedding_geometry.present.layer_figures import (
     agreement_figure,
     context_figure,
@@ -36,7 +37,7 @@ from analyses.embedding_geometry.present.word_tables import (
     word_table,
 )
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from interp.report import Block, Paragraph, Section, View
+from interp.report import Block, Section, View
 from interp.report.numbers import between, fixed
 from interp.report.views import MapPoint, map_view
 from interp.text.vocabulary import KINDS
@@ -54,12 +55,14 @@ def present(result: EmbeddingGeometry) -> Section:
         findings=(*word_findings(result), *layer_findings(result)),
         blocks=(*_word_blocks(result), *_layer_blocks(result)),
         limits=_limits(result),
+        headline=headline(result),
+        highlights=highlights(result),
+        methods=(_static_definitions(result), *_contextual_definitions(result).split("\n\n")),
     )
 
 
 def _word_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
     return (
-        Paragraph(_static_definitions(result)),
         map_figure(result),
         _interactive_map(result),
         cosine_figure(result),
@@ -76,7 +79,6 @@ def _layer_blocks(result: EmbeddingGeometry) -> tuple[Block, ...]:
     groups, agreement = group_figure(result), result.agreement
     compared = (agreement_figure(agreement), agreement_table(result, agreement)) if agreement else ()
     return (
-        Paragraph(_contextual_definitions(result)),
         *prompt_figures(result),
         layer_table(result),
         *((groups,) if groups else ()),

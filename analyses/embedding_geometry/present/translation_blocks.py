@@ -3,13 +3,13 @@
 import pandas as pd
 
 from analyses.embedding_geometry.measure.translation import ALIGNED, LANGUAGES, SCORES, TranslationRetrieval
-from analyses.embedding_geometry.present.layer_tables import TITLES
-from interp.report import Figure, Table
+from analyses.embedding_geometry.present.layer_tables import CONTROLS, TITLES
+from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
 from interp.report.numbers import fixed, significant, untrained_twins, with_interval
 from interp.statistics import falling_order, largest
 
-_CSLS = SCORES.index("CSLS")
+CSLS = SCORES.index("CSLS")
 
 
 def translation_findings(found: TranslationRetrieval) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def _sentence(found: TranslationRetrieval, language: int) -> str:
         if found.evidence == ALIGNED
         else f"{n_words} words alone"
     )
-    top, first = _best(found, language), found.meeting(language)
+    top, first = most_hits(found, language), found.meeting(language)
     start = f"the nearest {name} word translates the English one in a share of {_at(found, language, 0)}"
     if first is None:
         best = "" if top == 0 else f", at best {_at(found, language, top)}"
@@ -35,15 +35,15 @@ def _sentence(found: TranslationRetrieval, language: int) -> str:
     return f"English and {name} meet in the encoder: of {words}, {start}, {met}{best} (CSLS; chance {chance})."
 
 
-def _best(found: TranslationRetrieval, language: int) -> int:
+def most_hits(found: TranslationRetrieval, language: int) -> int:
     """The space with the most hits."""
-    return largest(found.accuracy.point[language, _CSLS])[0]
+    return largest(found.accuracy.point[language, CSLS])[0]
 
 
 def _at(found: TranslationRetrieval, language: int, space: int) -> str:
-    accuracy = found.accuracy[language, _CSLS, space]
+    accuracy = found.accuracy[language, CSLS, space]
     return (
-        f"{with_interval(accuracy)} in {found.spaces[space]} (p = {significant(found.p_values[language, _CSLS, space])} over "
+        f"{with_interval(accuracy)} in {found.spaces[space]} (p = {significant(found.p_values[language, CSLS, space])} over "
         f"all spaces; {untrained_twins(accuracy)})"
     )
 
@@ -51,12 +51,12 @@ def _at(found: TranslationRetrieval, language: int, space: int) -> str:
 def translation_figure(found: TranslationRetrieval) -> Figure:
     """Retrieval by CSLS over the encoder's spaces."""
     curves = [
-        (f"English to {language}", found.accuracy[place, _CSLS], f"untrained twins, {language}")
+        (f"English to {language}", found.accuracy[place, CSLS], f"untrained twins, {language}")
         for place, language in enumerate(LANGUAGES)
     ]
     parts = []
     for place, language in enumerate(LANGUAGES):
-        accuracy, best = found.accuracy[place, _CSLS], _best(found, place)
+        accuracy, best = found.accuracy[place, CSLS], most_hits(found, place)
         parts.append(
             f"{language} {fixed(accuracy.point[0])} in {found.spaces[0]} and at most {fixed(accuracy.point[best])} in "
             f"{found.spaces[best]}, untrained twins {fixed(accuracy.control_mean[best])} there"
@@ -106,8 +106,6 @@ def translation_table(kinds: tuple[TranslationRetrieval, ...]) -> Table:
             "spaces; chance: an arbitrary word of the other language. Control: untrained twins. The highest of either kind first."
         ),
         frame=frame,
-        columns_shown=(
-            "evidence", "space", "language", "score", "words", "accuracy", "low", "high", "p", "chance", "twins lowest",
-            "twins highest",
-        ),
-    )  # fmt: skip
+        columns_shown=("evidence", "space", "language", "score", "words", "accuracy", "p", "chance"),
+        spans=(Span.of("accuracy", "", CONTROLS),),
+    )

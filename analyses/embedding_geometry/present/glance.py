@@ -1,0 +1,89 @@
+"""What the geometry of embeddings says at a glance and in five sentences."""
+
+import numpy as np
+
+from analyses.embedding_geometry.measure.translation import LANGUAGES
+from analyses.embedding_geometry.present.layer_findings import clouds_sentences, context_sentence, senses_sentence
+from analyses.embedding_geometry.present.translation_blocks import CSLS, most_hits, translation_findings
+from analyses.embedding_geometry.present.word_figures import map_figure
+from analyses.embedding_geometry.present.word_findings import (
+    SIGNIFICANT,
+    groups_sentences,
+    matched_sentences,
+    neighbors_sentence,
+)
+from analyses.embedding_geometry.summary import EmbeddingGeometry
+from interp.report import Finding, Headline, judge
+from interp.report.numbers import fixed, percent, with_interval
+
+_TOO_FEW = "The groups of words cannot be compared: too few of them are one piece."
+
+
+def headline(result: EmbeddingGeometry) -> Headline:
+    """Whether words lie nearer to their own group than to others."""
+    primary = result.comparisons[0]
+    if primary.test is None:
+        return Headline(
+            "The groups of words cannot be compared: too few of them are one piece.",
+            "not judged",
+            map_figure(result).name,
+        )
+    holds = primary.test.p_values["effect"] <= SIGNIFICANT
+    sentence = f"{_verdict(result)}: the difference in mean cosine is {fixed(primary['effect'].point, 3)}."
+    return Headline(sentence, judge(primary["effect"], holds), map_figure(result).name)
+
+
+def highlights(result: EmbeddingGeometry) -> tuple[Finding, ...]:
+    """Groups, neighbors, the cloud of tokens, context, translations."""
+    return (*_groups(result), _neighbors(result), *_cloud(result), _context(result), _translation(result))
+
+
+def _verdict(result: EmbeddingGeometry) -> str:
+    primary = result.comparisons[0]
+    apart = primary.test is not None and primary.test.p_values["effect"] <= SIGNIFICANT and primary["effect"].point > 0
+    return "Words lie nearer to their own group than to others" if apart else "Groups do not lie apart beyond chance"
+
+
+def _groups(result: EmbeddingGeometry) -> tuple[Finding, ...]:
+    behind = (*groups_sentences(result), *matched_sentences(result))
+    if result.comparisons[0].test is None:
+        return (Finding(_TOO_FEW, behind),)
+    difference = with_interval(result.comparisons[0]["effect"], 3)
+    return (Finding(f"{_verdict(result)}: the difference in mean cosine is {difference}.", behind),)
+
+
+def _neighbors(result: EmbeddingGeometry) -> Finding:
+    nearest = [word.nearest["raw"] for word in result.words]
+    share = np.mean([bool(found.point > found.control_high) for found in nearest])
+    words = f"For {percent(share)} of the words the nearest piece is nearer than in any untrained twin."
+    return Finding(words, (neighbors_sentence(result),))
+
+
+def _cloud(result: EmbeddingGeometry) -> tuple[Finding, ...]:
+    """How narrow the last decoder space is; nothing where a run has too few sentences."""
+    curve = result.layers.curves[0]
+    if not np.isfinite(curve.point[-1]):
+        return ()
+    value = with_interval(curve[len(curve.point) - 1], 3)
+    words = f"Tokens of different sentences have a mean cosine of {value} in {result.layers.spaces[-1]}."
+    return (Finding(words, clouds_sentences(result)),)
+
+
+def _context(result: EmbeddingGeometry) -> Finding:
+    alike = with_interval(result.contexts.curves[0, -1])
+    words = (
+        f"A word in different sentences keeps a cosine of {alike} beyond anisotropy in {result.contexts.spaces[-1]}."
+    )
+    return Finding(words, (context_sentence(result), senses_sentence(result)))
+
+
+def _translation(result: EmbeddingGeometry) -> Finding:
+    """The language whose words are found most often, where they are."""
+    found = result.translation[0]
+    places = [most_hits(found, language) for language in range(len(LANGUAGES))]
+    best = max(
+        range(len(LANGUAGES)), key=lambda language: float(found.accuracy.point[language, CSLS, places[language]])
+    )
+    share, space = with_interval(found.accuracy[best, CSLS, places[best]]), found.spaces[places[best]]
+    words = f"In {space} the nearest {LANGUAGES[best]} word translates the English one in {share} of the cases."
+    return Finding(words, tuple(sentence for one in result.translation for sentence in translation_findings(one)))
