@@ -45,6 +45,7 @@ from analyses.runs.run_place import check_place
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
+from interp.model.checkpoints import Checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
 from interp.prompts import PromptSet
@@ -112,7 +113,7 @@ def run_inputs(
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
-        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
+        model = load_for(config, inputs.checkpoint)
         progress = store.status.told(progress)
         files = build_files(inputs, model, store, progress)
         files |= signer(files[MANIFEST])
@@ -120,6 +121,17 @@ def run_inputs(
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
+
+
+def load_for(config: RunConfig, checkpoint: Checkpoint) -> HookedEncoderDecoder:
+    """The model of a checkpoint as a configuration asks for it.
+
+    Raises:
+        InputError: as for `interp.load`.
+    """
+    return load_checkpoint(
+        checkpoint, config.device, config.dtype, config.max_length, config.source_lang, config.target_lang
+    )
 
 
 def signer_of(key: Path | None) -> Signer:
@@ -262,6 +274,8 @@ def _manifest(
             attention=IMPLEMENTATION,
             logit_scale=model.cfg.logit_scale,
             tied_embeddings=model.tied_embeddings,
+            source_lang=model.languages.source,
+            target_lang=model.languages.target,
         ),
         prompts=PromptRecord(
             name=prompts.name,
