@@ -14,7 +14,6 @@ from analyses.runs.manifest import (
     versions,
 )
 from analyses.runs.origin import origin
-from analyses.runs.run_record import record_of
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch
