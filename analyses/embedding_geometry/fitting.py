@@ -46,7 +46,7 @@ def fit(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: Geometr
     sources = [text for batch in batches for text in batch.source_texts]
     targets = [text for batch in batches for text in batch.target_texts]
     unfit = _unfit(sources, settings.words, tokenizer)
-    tasks = set(translation_tasks(sources, tokenizer))
+    tasks = set(translation_tasks(sources, tokenizer, model.languages))
     translated = tuple(language for language in LANGUAGES if (_ENGLISH, language.lower()) in tasks)
     left_open = "groups" not in settings.model_fields_set
     groups = _groups([*sources, *targets], tokenizer) if unfit and left_open else settings.groups

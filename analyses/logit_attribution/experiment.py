@@ -39,7 +39,8 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
 
 def translated(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> bool:
     """Whether some prompt is to be translated out of English into German or French, as the minimal pairs are."""
-    tasks = translation_tasks([text for batch in batches for text in batch.source_texts], model.tokenizer)
+    texts = [text for batch in batches for text in batch.source_texts]
+    tasks = translation_tasks(texts, model.tokenizer, model.languages)
     return any(task in (("english", "german"), ("english", "french")) for task in tasks)
 
 

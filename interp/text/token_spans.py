@@ -14,6 +14,7 @@ from itertools import groupby
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
+from interp.text.pieces import own_pieces
 from interp.text.words import Span
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def token_spans(
         tokenizer: the model's tokenizer.
         special: places of special tokens, which have no characters unless the text names them.
     """
-    pieces = tokenizer.convert_ids_to_tokens(list(ids))
-    silent = {place for place in special if pieces[place] is None or pieces[place].removeprefix("▁") not in text}
+    pieces = own_pieces(tokenizer, ids)
+    silent = {place for place in special if (pieces[place] or "").removeprefix("▁") not in text}
     unspelled = silent | {p for p, token in enumerate(ids) if token == tokenizer.unk_token_id or pieces[p] is None}
     owners: list[range] = []
     spelled = ""
@@ -61,7 +62,7 @@ def token_spans(
 
 
 def _surfaces(
-    pieces: Sequence[str], tokenizer: "PreTrainedTokenizerBase", unspelled: Collection[int]
+    pieces: Sequence[str | None], tokenizer: "PreTrainedTokenizerBase", unspelled: Collection[int]
 ) -> Iterator[tuple[range, str]]:
     """What tokens spell, and which they are: bytes of one character go together, and so do a blank and what follows."""
     start = 0

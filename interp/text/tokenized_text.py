@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
 from interp.text.function_words import FunctionWords
+from interp.text.pieces import pieces_of
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
@@ -44,6 +45,7 @@ class Text:
         words: the words of the text.
         word_of_token: index into `words` for every token, or -1.
         category_of_token: index into `CATEGORIES` for every token.
+        forced: indices of tokens that the model does not choose: forced first and last tokens, what a text was begun with.
         languages: whose lists of function words told these from content words; none where the language is not known or has no
             list, several where the words leave it open.
         prefix: the task prefix.
@@ -55,6 +57,7 @@ class Text:
     words: tuple[str, ...]
     word_of_token: tuple[int, ...]
     category_of_token: tuple[int, ...]
+    forced: tuple[int, ...] = ()
     languages: tuple[str, ...] = ()
     prefix: str = ""
 
@@ -96,9 +99,9 @@ def tokenize(
 def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:
     given = {"text": text} if side == "source" else {"text_target": text}
     if tokenizer.is_fast:
-        encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False)
+        encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False, verbose=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
-    ids = list(tokenizer(**given, truncation=False).input_ids)
+    ids = list(tokenizer(**given, truncation=False, verbose=False).input_ids)
     return ids, token_spans(text, ids, tokenizer, _special(ids, tokenizer, tokenizer.eos_token_id))
 
 
@@ -129,12 +132,12 @@ def _special(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase", eos_token
     for table in ("id_to_lang_token", "id_to_lang_code"):
         marks |= set(getattr(tokenizer, table, ()))
     special: dict[int, int] = {}
-    for place, (token, piece) in enumerate(zip(ids, tokenizer.convert_ids_to_tokens(list(ids)), strict=True)):
+    for place, (token, piece) in enumerate(zip(ids, pieces_of(tokenizer, ids), strict=True)):
         if token == eos_token_id:
             special[place] = EOS
-        elif piece is not None and SENTINEL_PIECE.fullmatch(piece):
+        elif SENTINEL_PIECE.fullmatch(piece):
             special[place] = SENTINEL
-        elif token in marks or (piece is not None and _LANGUAGE_PIECE.fullmatch(piece)):
+        elif token in marks or _LANGUAGE_PIECE.fullmatch(piece):
             special[place] = PREFIX
     return special
 
@@ -158,7 +161,7 @@ def _describe(
     return Text(
         text=text,
         ids=tuple(ids),
-        pieces=tuple(tokenizer.convert_ids_to_tokens(list(ids))),
+        pieces=pieces_of(tokenizer, ids),
         words=words.texts,
         word_of_token=tuple(NO_WORD if index in special else word[index] for index in range(len(ids))),
         category_of_token=tuple(special.get(index, category[index]) for index in range(len(ids))),
@@ -187,14 +190,27 @@ def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
     )
 
 
-def length_limit(tokenizer: "PreTrainedTokenizerBase | None") -> int:
-    """Most tokens a text may have: what the tokenizer states, or 512 where it states none.
+def length_limit(tokenizer: "PreTrainedTokenizerBase | None", positions: int | None, asked: int | None) -> int:
+    """Most tokens a text may have: what was asked for, else what the tokenizer states, else 512, within the model's positions.
 
     Args:
         tokenizer: the model's, or None.
+        positions: most positions of the model; None where nothing bounds them.
+        asked: what the caller asked for, or None.
+
+    Raises:
+        InputError: if more is asked for than there are positions.
     """
-    limit: int = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
-    return _TRAINED_LENGTH if limit >= _UNBOUNDED else limit
+    if asked is not None:
+        if asked < 1 or (positions is not None and asked > positions):
+            bound = "" if positions is None else f" and at most {positions}, the positions that this model has"
+            raise InputError(
+                f"The most tokens of a text (--max-length, max_length) are at least 1{bound}; got {asked}."
+            )
+        return asked
+    stated: int = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
+    limit = _TRAINED_LENGTH if stated >= _UNBOUNDED else stated
+    return limit if positions is None else min(limit, positions)
 
 
 def tokenize_all(
@@ -226,7 +242,8 @@ def tokenize_all(
     for index, text in enumerate(done):
         if len(text.ids) > limit:
             raise InputError(
-                f"The {side} of prompt {index + 1} has {len(text.ids)} tokens and the model was made for at most {limit}; "
-                f"shorten or split it (it begins {text.text[:50]!r})."
+                f"The {side} of prompt {index + 1} has {len(text.ids)} tokens and the limit is {limit} (it begins "
+                f"{text.text[:50]!r}); shorten or split it, or raise the limit with --max-length (max_length of `load`) if the "
+                "model has relative positions, as T5 does, or more of its own."
             )
     return done

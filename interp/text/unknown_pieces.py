@@ -43,20 +43,20 @@ def unknown_notes(share: float) -> tuple[str, ...]:
     if share <= NOTED_UNKNOWN:
         return ()
     return (
-        f"The tokenizer does not know {share:.0%} of the pieces of these texts: there the numbers are about its unknown token, not "
+        f"The tokenizer does not know {share:.0%} of the pieces of these texts: there numbers are about its unknown token, not "
         "about the words.",
     )
 
 
-def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> None:
-    """Refuse texts of which a tokenizer does not know more than half.
+def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> float:
+    """The share of unknown pieces of some texts, which is at most a half.
 
     Args:
         texts: the texts.
         tokenizer: the model's.
 
     Raises:
-        InputError: with the share, and the text that has most unknown pieces.
+        InputError: if it is more, with the text that has most unknown pieces.
     """
     share = unknown_share(texts, tokenizer)
     if share > MOST_UNKNOWN:
@@ -65,3 +65,4 @@ def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | Non
             f"This model's tokenizer does not know {share:.0%} of the pieces of these texts (at most {MOST_UNKNOWN:.0%} may be "
             f"unknown), for example in {worst.text[:50]!r}; give texts in the model's own language and script."
         )
+    return share
