@@ -18,7 +18,7 @@ from analyses.core.contract import Analysis, Evidence, Observed
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import gather
 from analyses.core.exploring import explorer_of
-from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches, rows_of
 from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
@@ -43,6 +43,7 @@ from interp.model.loading import load_checkpoint
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Headline, Section, render
 from interp.report.explorer import explorer_page
+from interp.text.unknown_pieces import unknown_share
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
@@ -202,7 +203,8 @@ def _build(
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = record_of(inputs, model, rows, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
+    texts = prompt_section(prompts, rows, pages, unknown_share(given_texts(batches), model.tokenizer))
+    report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
     heads = {name: note for section in sections for name, note in section.heads.items()}
