@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence, Example
-from analyses.core.effective_n import TextCounts
 from analyses.core.sentence_means import by_sentence
+from analyses.core.text_counts import TextCounts
 from analyses.logit_attribution.ablation import AblationCheck, ablation_check
 from analyses.logit_attribution.activation_patching import NoPatching, Patching, patching
 from analyses.logit_attribution.arrays import ARRAYS

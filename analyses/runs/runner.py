@@ -15,11 +15,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
-from analyses.core.effective_n import TextCounts, count_texts
+from analyses.core.effective_n import count_texts
 from analyses.core.evidence import gather, twin_seeds
 from analyses.core.exploring import explorer_of
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
 from analyses.core.shards import Shards
+from analyses.core.text_counts import TextCounts
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
