@@ -23,6 +23,7 @@ from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
+from analyses.runs.loading import load_for
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
@@ -37,9 +38,7 @@ from analyses.runs.run_place import check_place
 from analyses.runs.run_record import record_of
 from interp.errors import InputError
 from interp.families.config import ModelConfig
-from interp.model.checkpoints import Checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Headline, Section, render
 from interp.report.explorer import explorer_page
@@ -113,17 +112,6 @@ def run_inputs(
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
-
-
-def load_for(config: RunConfig, checkpoint: Checkpoint) -> HookedEncoderDecoder:
-    """The model of a checkpoint as a configuration asks for it.
-
-    Raises:
-        InputError: as for `interp.load`.
-    """
-    return load_checkpoint(
-        checkpoint, config.device, config.dtype, config.max_length, config.source_lang, config.target_lang
-    )
 
 
 def signer_of(key: Path | None) -> Signer:
