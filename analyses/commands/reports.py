@@ -22,6 +22,7 @@ def run(
     batch_size: options.BatchSize = 16,
     twins: options.Twins = 5,
     pages: options.Pages = 100,
+    figures: options.Figures = "svg",
     config: options.RunFile = None,
     dry_run: options.DryRun = False,
     out: options.Out = None,

@@ -34,6 +34,7 @@ class RunConfig(BaseModel):
         dtype: type of the weights; exact decompositions need float32.
         twins: how many untrained control models.
         pages: most prompts that get a page of their own, the first ones.
+        figures: the format of the figures' files; text is text in all but PNG.
         settings: analysis name -> its settings.
     """
 
@@ -50,6 +51,7 @@ class RunConfig(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     twins: Annotated[int, Field(ge=2, le=100)] = 5
     pages: Annotated[int, Field(ge=0)] = 100
+    figures: Literal["svg", "pdf", "png"] = "svg"
     settings: dict[str, dict[str, Any]] = {}
 
     @field_validator("settings")

@@ -148,7 +148,7 @@ def _build(
     rows = [computed[place] for place in range(len(prompts))]
     ids = [prompt.id for prompt in read]
     found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, example=order[0] + 1)
-    renderer = FigureRenderer()
+    renderer = FigureRenderer(kind=config.figures)
     made: dict[str, Section] = {}
     for item, evidence in zip(analyses, found, strict=True):
         progress(f"summarising {item.name}", len(made), len(analyses))

@@ -162,7 +162,7 @@ class Figure(Checked):
     """A chart with its words.
 
     Attributes:
-        name: slug; the file is `figures/<name>.svg`.
+        name: slug; the file is `figures/<name>.svg`, or of another format.
         caption: how to read it.
         alt: one sentence with the finding's numbers, for those who do not see the figure.
         chart: the data of the figure.

@@ -37,7 +37,7 @@ def render(report: Report, renderer: FigureRenderer | None = None) -> dict[str, 
         renderer: what draws the figures, perhaps begun before; by default they are drawn here and now.
 
     Returns:
-        Path to content: `index.html`, `pages/<name>.html`, `tables/<name>.csv` and `figures/<name>.svg`.
+        Path to content: `index.html`, `pages/<name>.html`, `tables/<name>.csv` and `figures/<name>.svg` (or .pdf, .png).
 
     Raises:
         ValueError: if two blocks share a name, a view names a figure that is not on its page, or a view would load
@@ -73,7 +73,7 @@ def _document(
             files[f"tables/{block.name}.csv"] = csv_bytes(block.frame)
         elif isinstance(block, Figure):
             images[block.name] = renderer.rendered(block)
-            files[f"figures/{block.name}.svg"] = images[block.name].svg
+            files[f"figures/{block.name}.{renderer.kind}"] = images[block.name].file
     scripts, bertviz = read_scripts(blocks)
     libraries = tuple(map(_text, _LIBRARIES)) if bertviz else ()
     if not base and any(isinstance(block, Table) for block in blocks):
@@ -88,6 +88,7 @@ def _document(
         numbers=_number(blocks),
         grid=grid,
         packed=_packed,
+        figure_kind=renderer.kind,
         card_html=card_html,
         small=renderer.small,
         glance=any(section.headline for section in report.sections),

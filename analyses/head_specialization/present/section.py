@@ -23,7 +23,7 @@ from analyses.head_specialization.present.wording import findings
 from analyses.head_specialization.summary import HeadAtlas
 from interp.attribution.components import VALUE_BIAS, source_components
 from interp.axes import ATTENTION_KINDS
-from interp.report import Block, Hue, Paragraph, Section, Table, View
+from interp.report import Block, Hue, Page, Paragraph, Section, Table, View
 from interp.report.views import KIND_NAMES, AttentionPatterns, head_view, model_view
 
 LIMITS = (
@@ -68,10 +68,9 @@ def present(atlas: HeadAtlas) -> Section:
             *bias_figures(atlas),
             *(map_figure(atlas, kind) for kind in atlas.maps),
             *_head_tables(atlas),
-            *_views(atlas),
         ),
         limits=_limits(atlas),
-        pages=() if cards is None else (cards,),
+        pages=(*(() if cards is None else (cards,)), _views_page(atlas)),
         heads=head_notes(atlas),
         headline=headline(atlas),
         highlights=highlights(atlas),
@@ -209,6 +208,15 @@ def _head_tables(atlas: HeadAtlas) -> Iterator[Block]:
             columns_shown=shown_columns(atlas, kind),
             hues=hues_of_texts(atlas.labels, list(frame["role"])),
         )
+
+
+def _views_page(atlas: HeadAtlas) -> Page:
+    return Page(
+        "head-views",
+        f"BertViz views of prompt {atlas.example_id}",
+        "All heads of one prompt as BertViz draws them (Vig 2019); the page to explore shows every prompt.",
+        tuple(_views(atlas)),
+    )
 
 
 def _views(atlas: HeadAtlas) -> Iterator[Block]:
