@@ -1,4 +1,4 @@
-"""The page to explore in a real browser, by clicks and keys: what it shows is what it was given, and every state is an address."""
+"""The page to explore in a real browser, by clicks and keys: it shows what it was given, and every state is an address."""
 
 from dataclasses import replace
 
