@@ -10,12 +10,14 @@ import typer
 
 from analyses.commands.align import align
 from analyses.commands.compare_models import compare_models
+from analyses.commands.compiled import compiled
 from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
+from analyses.commands.show import show
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -25,6 +27,7 @@ Examples:
 \b
   interp run
   interp open
+  interp show "translate English to German: The dog is running."
   interp tokens "translate English to German: The cat sleeps."
   interp list hooks
 """
@@ -48,13 +51,15 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "compare-models": compare_models,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"attribute": attribute, "heads": heads, "align": align},
+    "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 
 for _panel, _commands in _PANELS.items():
     for _name, _function in _commands.items():
         app.command(_name, context_settings=HELP, rich_help_panel=_panel)(_function)
+
+app.add_typer(compiled, name="compiled", context_settings=HELP, rich_help_panel="Check")
 
 
 def _print_version(wanted: bool) -> bool:

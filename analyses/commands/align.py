@@ -12,6 +12,35 @@ if TYPE_CHECKING:
     from interp.report import Section
 
 _DIRECTIONS = "Two directions"
+_ELSEWHERE = "Links from elsewhere"
+
+_ReverseModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
+        rich_help_panel=_DIRECTIONS,
+        show_default=False,
+    ),
+]
+_ReversePrefix = Annotated[
+    str | None,
+    typer.Option(
+        help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
+        rich_help_panel=_DIRECTIONS,
+        show_default=False,
+    ),
+]
+_Hypotheses = Annotated[
+    Path | None,
+    typer.Option(
+        help="Score these links from elsewhere instead of a model's; PROMPTS may be lines `source ||| target`.",
+        rich_help_panel=_ELSEWHERE,
+    ),
+]
+_FromOne = Annotated[
+    bool,
+    typer.Option("--hypotheses-one-based", help="Their words are counted from 1.", rich_help_panel=_ELSEWHERE),
+]
 
 
 def align(
@@ -19,26 +48,21 @@ def align(
     gold: Annotated[Path, typer.Option(help="Links, one sentence a line: s-t sure, spt possible.")],
     one_based: Annotated[bool, typer.Option("--one-based", help="Words are counted from 1.")] = False,
     target_first: Annotated[bool, typer.Option("--target-first", help="Links name the target word first.")] = False,
-    reverse_model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
-    reverse_prefix: Annotated[
-        str | None,
-        typer.Option(
-            help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
+    reverse_model: _ReverseModel = None,
+    reverse_prefix: _ReversePrefix = None,
     links: Annotated[
         Path | None,
         typer.Option(help="Write the chosen links there, in the format of the gold file; two directions: grow-diag."),
     ] = None,
+    hypotheses: Annotated[
+        Path | None,
+        typer.Option(
+            help="Score these links from elsewhere instead of a model's; PROMPTS may be `source ||| target` lines."
+        ),
+    ] = None,
+    hypotheses_one_based: Annotated[
+        bool, typer.Option("--hypotheses-one-based", help="Words of the hypotheses are counted from 1.")
+    ] = False,
     twins: options.Twins = 5,
     seed: options.Seed = 0,
     top: Annotated[int, typer.Option(min=1, help="Aligners shown.")] = 15,
@@ -46,19 +70,23 @@ def align(
 ) -> None:
     """Score word alignments of every head, layer and flow against gold links, beside diagonal and random links.
 
-    With a reverse model or prefix the pairs are also read the other way, and the best links of both directions are merged:
-    intersection, union, grow-diag, grow-diag-final.
+    Links of two directions are merged by intersection, union, grow-diag(-final), both words of a new link free as in published
+    tables, and grow-diag(-final)-either (Koehn et al. 2003).
 
     Examples:
     \b
       interp align sentences.jsonl --gold links.txt --one-based
       interp align sentences.jsonl --gold links.txt --reverse-model german-english --links merged.txt
+      interp align corpus.de-en.txt --gold links.txt --one-based --hypotheses fast-align.txt
     """
     with messages():
         import interp
         from analyses.cross_attention_focus import alignment
         from analyses.runs.inputs import read_prompt_set
 
+        if hypotheses is not None:
+            _score_hypotheses(prompts, gold, one_based, target_first, hypotheses, hypotheses_one_based, seed)
+            return
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
         wanted = alignment.read_gold(
             read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first
@@ -74,6 +102,38 @@ def align(
         _print(section, top)
         if links is not None:
             _write(links, alignment.write_links(chosen, 1 if one_based else 0, target_first))
+
+
+def _score_hypotheses(
+    prompts: str, gold: Path, one_based: bool, target_first: bool, hypotheses: Path, from_one: bool, seed: int
+) -> None:
+    import pandas as pd
+
+    from analyses.cross_attention_focus import alignment
+    from analyses.runs.inputs import read_prompt_set
+
+    sizes = alignment.read_sizes(read_text(Path(prompts), "pairs")) if Path(prompts).is_file() else None
+    if sizes is None:
+        pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
+        sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
+    wanted = alignment.read_gold(read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first)
+    given = alignment.read_gold(
+        read_text(hypotheses, "file of hypotheses"), first=1 if from_one else 0, target_first=target_first
+    )
+    found = alignment.score_hypotheses([links.possible for links in given], wanted, sizes, seed)
+    rows = {hypotheses.name: found.given, "straight diagonal": found.diagonal, "random links": found.random}
+    frame = pd.DataFrame([
+        {
+            "links": name,
+            "AER": one.aer,
+            "low": one.low,
+            "high": one.high,
+            "precision": one.precision,
+            "recall": one.recall,
+        }
+        for name, one in rows.items()
+    ])
+    print_frame(f"Links against gold, {found.n_sentences} sentence pairs", frame)
 
 
 def _write(path: Path, text: str) -> None:

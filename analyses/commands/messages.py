@@ -118,3 +118,16 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
         raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
     if out.exists() and not overwrite:
         raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")
+
+
+def open_in_browser(page: Path, state: str = "", only_print: bool = False) -> None:
+    """Print the path of a page and open it in a state of its address; say on standard error where there is no browser."""
+    import webbrowser
+
+    typer.echo(page)
+    try:
+        shown = only_print or webbrowser.open(page.absolute().as_uri() + state)
+    except webbrowser.Error:
+        shown = False
+    if not shown:
+        typer.echo("No browser was found here; open the file above in one.", err=True)

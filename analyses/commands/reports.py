@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, progress_bar
+from analyses.commands.messages import messages, open_in_browser, progress_bar
 
 
 def run(
@@ -79,18 +79,9 @@ def open_report(
       interp open --print
     """
     with messages():
-        import webbrowser
-
         from analyses.runs.find_runs import report_of
 
-        report = report_of(run)
-        typer.echo(report)
-        try:
-            shown = print_only or webbrowser.open(report.as_uri())
-        except webbrowser.Error:
-            shown = False
-        if not shown:
-            typer.echo("No browser was found here; open the file above in one.", err=True)
+        open_in_browser(report_of(run), only_print=print_only)
 
 
 def rerun(

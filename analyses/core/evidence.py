@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from analyses.core.contract import Evidence
+from analyses.core.effective_n import count_texts
 from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no_progress, observe
 from analyses.core.shards import Shards
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -47,6 +48,7 @@ def gather(
         for number, drawn in enumerate(twin_seeds(seed, twins))
     ]
     examples = illustrate(model, batches[0], 0, (example, ids[0]), analyses)
+    texts = count_texts(batches)
     for item in analyses:
         yield Evidence(
             cfg=model.cfg,
@@ -57,6 +59,7 @@ def gather(
             example=examples[item.name],
             settings=item.settings,
             seed=seed,
+            texts=texts,
         )
 
 

@@ -171,7 +171,7 @@ def token_neighbors(model: HookedEncoderDecoder, prompts: Iterable[ExplorerPromp
     return {token: _named(candidates, found.rows[at], found.cosines[at]) for at, token in enumerate(known)}
 
 
-def _named(candidates: Candidates, rows: Sequence[int], cosines: Sequence[float]) -> Said:
+def _named(candidates: Candidates, rows: np.ndarray, cosines: np.ndarray) -> Said:
     return tuple(
         (str(candidates.pieces[row]), float(cosine)) for row, cosine in zip(rows, cosines, strict=True) if row >= 0
     )

@@ -23,6 +23,10 @@ class HeadSettings(Settings):
         argmax_share: share of rows whose strongest key is at one offset (Voita et al. 2019: 0.90).
         mass: mean mass at one offset must exceed this (Clark et al. 2019: 0.50); of sinks and content roles too [ours].
         lift: mass over base rate that a sink needs [ours]; for categories with a large base rate, the same for odds.
+        effect: attention behind a role, as a share of the way from chance to all of it, that a threshold needs besides [ours].
+        monotone: Kendall's tau of the place that is read with the row, of a head that reads the source in its order [ours].
+        tendency: share of the way from chance to the threshold that makes a clear tendency [ours].
+        tendency_effect: the same floor as `effect` for a tendency [ours].
         false_discovery_rate: q of Benjamini and Hochberg over heads and roles.
         stability: share of bootstrap resamples in which a label must hold.
         resamples: bootstrap resamples of the prompts.
@@ -44,6 +48,10 @@ class HeadSettings(Settings):
     argmax_share: Share = 0.90
     mass: Share = 0.50
     lift: Annotated[float, Field(gt=1.0)] = 5.0
+    effect: Share = 0.25
+    monotone: Share = 0.80
+    tendency: Share = 0.50
+    tendency_effect: Share = 0.15
     false_discovery_rate: Share = 0.05
     stability: Share = 0.90
     resamples: Annotated[int, Field(ge=100)] = 10_000

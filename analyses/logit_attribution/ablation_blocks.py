@@ -54,14 +54,14 @@ def _agreement(check: AblationCheck) -> str:
             f"sign{twin}{_left_out(check, having)})"
         )
     return (
-        f"Ablating every decoder head on {check.prompts} of the prompts, the rank correlation of direct effect "
+        f"Ablating every decoder head on {check.sentences} of the sentences, the rank correlation of direct effect "
         f"(what attribution says) and total effect (what happens) over heads is {', '.join(parts)}."
     )
 
 
 def _left_out(check: AblationCheck, having: int) -> str:
-    missing = check.prompts - having
-    return f"; without {missing} prompts whose task prefix no other sentence of the sample has" if missing else ""
+    missing = check.sentences - having
+    return f"; without {missing} sentences whose task prefix no other sentence of the sample has" if missing else ""
 
 
 def _repair(check: AblationCheck, norms: str) -> str:
@@ -122,7 +122,7 @@ def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Bloc
     table = Table(
         name="logit-attribution-causal",
         caption=(
-            f"Every decoder head ablated on {check.prompts} prompts, the most missed first: change of the logit "
+            f"Every decoder head ablated on {check.sentences} sentences, the most missed first: change of the logit "
             f"difference in total, its direct part with {norms} held (minus the attribution) and taken "
             "anew, and the difference of total and direct part (self-repair, positive where later components make "
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "

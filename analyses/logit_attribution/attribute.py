@@ -103,7 +103,7 @@ def explain(
     """
     batch = model.batch([source], None if target is None else [target])
     text = batch.target_texts[0]
-    row, foil_token = _row_and_foil(model, text, foil, position)
+    row, foil_token = row_and_foil(model, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
@@ -128,9 +128,20 @@ def explain(
     )
 
 
-def _row_and_foil(
+def row_and_foil(
     model: HookedEncoderDecoder, text: Text, foil: str | None, position: int | None
 ) -> tuple[int, int | None]:
+    """The decoder row that is explained and the token it is compared with, None for the model's best other.
+
+    Args:
+        model: the model, with a tokenizer.
+        text: the target.
+        foil: as for `explain`.
+        position: as for `explain`.
+
+    Raises:
+        InputError: as for `explain`.
+    """
     last = len(text.ids) - 1
     if position is not None and not 0 <= position <= last:
         raise InputError(

@@ -82,7 +82,7 @@ def _figure(curves: LensCurves) -> Figure:
     return Figure(
         name="logit-attribution-depths",
         caption=(
-            "Log-probability of the label by depth: mean over the sample's prompts with 95 % bootstrap interval. "
+            "Log-probability of the label by depth: mean over the sample's sentences with 95 % bootstrap interval. "
             "The logit lens reads the decoder's stream, DecoderLens lets the decoder read the encoder's. Each "
             "curve's last point is the model itself."
         ),
@@ -126,7 +126,7 @@ def _table(curves: LensCurves, reading: str) -> Table:
         caption=(
             f"The label by depth. Decoder rows: {reading} "
             "Encoder rows: DecoderLens. Share of first choices, rank (1 is the first) "
-            "and log-probability are means over the sample's prompts."
+            "and log-probability are means over the sample's sentences."
         ),
         frame=lens_frame(curves),
         rows_shown=None,

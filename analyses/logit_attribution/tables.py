@@ -42,7 +42,7 @@ def component_table(result: LogitAttribution) -> Table:
         name="logit-attribution-components",
         caption=(
             "Components of the decoder, the largest contribution to the logit difference (label less runner-up) "
-            "first, in logits: mean over prompts, 95 % bootstrap interval, mean of the untrained twins. Rank is "
+            "first, in logits: mean over sentences, 95 % bootstrap interval, mean of the untrained twins. Rank is "
             f"by size; low and high are its 95 % range under resampling. {lengths(result.cfg)} "
             "The CSV also has the label's own logit, the label against "
             "the vocabulary's mean, and the range of the twins."
@@ -79,7 +79,7 @@ def category_table(result: LogitAttribution) -> Table:
         name="logit-attribution-sources",
         caption=(
             "Cross-attention heads over the kinds of source token they take their contribution from (logit "
-            "difference, mean over prompts): a row's categories add up to the head. Base rates, as shares of the "
+            "difference, mean over sentences): a row's categories add up to the head. Base rates, as shares of the "
             f"source tokens: {shares}. Intervals and the range of the untrained twins are in the CSV."
         ),
         frame=category_frame(result),
@@ -108,7 +108,7 @@ def encoder_table(result: LogitAttribution) -> Table:
         caption=(
             f"{encoder_writers(result.cfg)} by what they add to the logit difference through the values "
             f"that {result.strongest_cross} reads (largest first) and through those of all cross-attention heads: "
-            "mean over prompts in logits, 95 % bootstrap interval, mean of the untrained twins. The column of a "
+            "mean over sentences in logits, 95 % bootstrap interval, mean of the untrained twins. The column of a "
             "head adds up to the head."
         ),
         frame=encoder_frame(result),

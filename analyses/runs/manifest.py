@@ -61,6 +61,9 @@ class PromptRecord(_Record):
         name: of the set or file.
         sha256: of its bytes.
         count: prompts used.
+        sentences: different sentences among them, whatever their task prefix.
+        targets: different decoder inputs among them.
+        fault: why the targets say nothing of decoder and cross-attention heads; empty if they do.
         target_origin: whether decoder inputs were given or generated greedily by the model.
         unfinished: ids of prompts whose generated target met the length limit.
     """
@@ -68,6 +71,9 @@ class PromptRecord(_Record):
     name: str
     sha256: str
     count: int
+    sentences: int
+    targets: int
+    fault: str
     target_origin: str
     unfinished: tuple[str, ...]
 

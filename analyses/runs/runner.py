@@ -14,6 +14,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
+from analyses.core.effective_n import TextCounts, count_texts
 from analyses.core.evidence import gather, twin_seeds
 from analyses.core.exploring import explorer_of
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
@@ -157,8 +158,8 @@ def _build(
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
-    manifest = _manifest(inputs, model, rows)
-    facts = glance_facts(manifest, model, prompts, inputs.slug().rpartition("-")[2])
+    manifest = _manifest(inputs, model, rows, count_texts(batches))
+    facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
     report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
@@ -202,7 +203,9 @@ def refusal(analysis: Analysis, why: str) -> Section:
     )
 
 
-def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]]) -> Manifest:
+def _manifest(
+    inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]], counts: TextCounts
+) -> Manifest:
     """What made the run, its files not yet known."""
     config, prompts, checkpoint = inputs.config, inputs.prompts, inputs.checkpoint
     pairs = zip(prompts.prompts, rows, strict=True)
@@ -225,6 +228,9 @@ def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[
             name=prompts.name,
             sha256=prompts.sha256,
             count=len(prompts),
+            sentences=counts.sentences,
+            targets=counts.targets,
+            fault=counts.fault,
             target_origin=rows[0][0].target_origin,
             unfinished=tuple(prompt.id for prompt, (batch, row) in pairs if row in batch.unfinished),
         ),

@@ -101,7 +101,7 @@ def _check_weights(checkpoint: Checkpoint) -> None:
 
 def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
     try:
-        with _quiet_host():
+        with quiet_host():
             model, report = AutoModelForSeq2SeqLM.from_pretrained(
                 checkpoint.folder,
                 dtype=dtype,
@@ -134,8 +134,8 @@ def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: 
 
 
 @contextmanager
-def _quiet_host() -> Iterator[None]:
-    """Keep the host from printing while it loads: what matters is checked here and said in one sentence."""
+def quiet_host() -> Iterator[None]:
+    """Keep the host from printing while it loads or saves: what matters is checked here and said in one sentence."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

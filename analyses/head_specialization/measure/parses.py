@@ -135,6 +135,13 @@ def _parse(sentence: Any) -> Parse:
         covered = last
         text += token["form"] + ("" if (token["misc"] or {}).get("SpaceAfter") == "No" else " ")
     place = {token["id"]: index for index, token in enumerate(words)}
+    for token in words:
+        head = token["head"]
+        if head == token["id"] or (head != 0 and head not in place):
+            raise InputError(
+                f"Word {token['id']} ({token['form']!r}) of the sentence {text.strip()[:60]!r} has the head {head}; a head is "
+                f"another word of its sentence, 1 to {len(words)}, or 0 for the root."
+            )
     return Parse(
         text=text.rstrip(),
         spans=tuple(spans[token["id"]] for token in words),

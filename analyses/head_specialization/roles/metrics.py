@@ -127,6 +127,8 @@ _PLAIN = {
     "divergence from content alone": "content_divergence",
     "position share of score variance": "position_share",
     "covariance share of score variance": "covariance_share",
+    "reading order": "monotone",
+    "reading sharpness": "sharpness",
     "words linked at the output": "linked_output",
     "words linked at the input step": "linked_input",
     "rarity correlation": "rarity_correlation",
