@@ -160,7 +160,9 @@ def _build(
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = _manifest(inputs, model, rows, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
+    report = make_report(
+        manifest, model.cfg, prompt_section(prompts, rows, pages, explored), sections, facts, EXPLORER_PAGE
+    )
     progress("drawing", 0, 1)
     files = render(report, renderer)
     heads = {name: note for section in sections for name, note in section.heads.items()}

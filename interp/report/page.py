@@ -16,6 +16,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from interp.report.bibliography import bibtex
 from interp.report.blocks import Block, Card, Figure, Table, View, is_slug
 from interp.report.cards import card_html
 from interp.report.escaping import fill
@@ -88,6 +89,8 @@ def _document(
         numbers=_number(blocks),
         grid=grid,
         packed=_packed,
+        unlinked=_unlinked,
+        bibtex=bibtex,
         figure_kind=renderer.kind,
         card_html=card_html,
         small=renderer.small,
@@ -111,6 +114,12 @@ def _evidence(section: Section) -> list[Block]:
 def _in_order(section: Section) -> list[Block]:
     """All blocks of a section in the order in which the page shows them."""
     return [*filter(None, [section.main_figure]), *_evidence(section)]
+
+
+def _unlinked(section: Section) -> list[Page]:
+    """The pages of a section to which no row of its tables leads."""
+    linked = {address for block in section.blocks if isinstance(block, Table) for address in block.addresses}
+    return [page for page in section.pages if f"pages/{page.name}.html" not in linked]
 
 
 def _packed(rows: Markup) -> Markup:

@@ -57,6 +57,7 @@ def present(focus: Focus) -> Section:
         pages=(_heads_page(focus.example),),
         headline=headline(focus),
         highlights=highlights(focus),
+        cites=("kobayashi2020", "abnar2020", "ferrando2022", "chefer2021", "page1963"),
         methods=(_how_to_read(focus),),
     )
 

@@ -72,6 +72,7 @@ def present(atlas: HeadAtlas) -> Section:
         ),
         limits=_limits(atlas),
         pages=tuple(page for page in (cards_page(atlas), decision_page(atlas), _views_page(atlas)) if page is not None),
+        cites=("voita2019", "clark2019", "vigbelinkov2019", "michel2019", "elhage2021", "olsson2022"),
         heads=head_notes(atlas),
         headline=headline(atlas),
         highlights=highlights(atlas),
