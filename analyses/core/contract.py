@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from analyses.core.effective_n import TextCounts
+from analyses.core.text_counts import TextCounts
 from interp.report import Block, Section
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class ArraySpec:
 
 
 class Settings(BaseModel):
-    """What a user may choose for one analysis; the base has no choices. Unknown names are refused."""
+    """What a user may choose for one analysis; the base has no choices. Unknown names and what is no number are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def meanings(cls) -> dict[str, str]:

@@ -10,6 +10,7 @@ from interp.prompts import Prompt
 from interp.report import Page, Section, Span, Table
 from interp.report.explorer import ExplorerPrompt
 from interp.report.numbers import fixed
+from interp.report.visible_text import shown_token
 from interp.statistics import largest
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
@@ -93,7 +94,7 @@ def _summaries(explored: Sequence[ExplorerPrompt]) -> dict[str, list[object]]:
         columns["lead"].append(float(one.lead.mean()))
         columns["strongest head"].append(str(HeadId("cross", layer, head)))
         token = largest(one.sources.sum((0, 1, 2)))[0]
-        columns["from"].append(one.patterns.source_tokens[token])
+        columns["from"].append(shown_token(one.patterns.source_tokens[token]))
     return columns
 
 

@@ -4,6 +4,7 @@ configuration -> prompts, model -> batches -> observations (shards) -> results -
 """
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,16 +15,19 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
-from analyses.core.effective_n import TextCounts, count_texts
+from analyses.core.effective_n import count_texts
 from analyses.core.evidence import gather, twin_seeds
 from analyses.core.exploring import explorer_of
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.shards import Shards
+from analyses.core.text_counts import TextCounts
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
+    SIGNATURE,
     Manifest,
     ModelRecord,
     PromptRecord,
@@ -32,15 +36,19 @@ from analyses.runs.manifest import (
     plug_in_records,
     versions,
 )
+from analyses.runs.origin import origin
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import glance_facts, make_report
-from analyses.runs.run_folder import Staging, check_place, staging
+from analyses.runs.run_folder import staging
+from analyses.runs.run_place import check_place
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
+from interp.model.checkpoints import Checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
+from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Headline, Section, render
 from interp.report.explorer import explorer_page
 from interp.text.batch import Batch
@@ -53,8 +61,18 @@ EXPLORER_PAGE = "explorer.html"
 Keep = Callable[[ConfiguredAnalysis, Observed], None]
 """Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
 
+Signer = Callable[[bytes], dict[str, bytes]]
+"""Gives the file that signs a manifest, or none."""
 
-def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress) -> Path:
+
+def run(
+    config: RunConfig,
+    out: Path | None,
+    overwrite: bool,
+    progress: Progress,
+    sign: Path | None = None,
+    prompts: PromptSet | None = None,
+) -> Path:
     """Run analyses and write their report.
 
     Args:
@@ -62,6 +80,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
         out: the run's folder; by default one below `reports/`, named after the configuration.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
+        sign: an SSH key that signs the manifest.
+        prompts: those of the configuration, by whoever has read them already.
 
     Returns:
         The path of the report's `index.html`.
@@ -71,8 +91,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
     """
     if out is not None:
         check_place(out, overwrite)
-    inputs = read_inputs(config)
-    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress)
+    signer, inputs = signer_of(sign), read_inputs(config, prompts)
+    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress, signer)
 
 
 def run_inputs(
@@ -80,8 +100,7 @@ def run_inputs(
     final: Path,
     overwrite: bool,
     progress: Progress,
-    loaded: HookedEncoderDecoder | None = None,
-    keep: Keep | None = None,
+    signer: Signer = lambda manifest: {},
 ) -> Path:
     """Run analyses on what was read, and write their report; see `run`.
 
@@ -90,20 +109,43 @@ def run_inputs(
         final: the run's folder.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
-        loaded: the model, by whoever has loaded it from the same files already.
-        keep: see `Keep`.
+        signer: see `Signer`.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype) if loaded is None else loaded
-        _check_analysable(model.cfg, inputs.analyses)
-        with threads_for(model):
-            files = _build(inputs, model, store, progress, keep)
-        files[LOG] = _log(time.monotonic() - started, model)
+        model = load_for(config, inputs.checkpoint)
+        progress = store.status.told(progress)
+        files = build_files(inputs, model, store, progress)
+        files |= signer(files[MANIFEST])
+        files[LOG] = make_log(time.monotonic() - started, model)
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
+
+
+def load_for(config: RunConfig, checkpoint: Checkpoint) -> HookedEncoderDecoder:
+    """The model of a checkpoint as a configuration asks for it.
+
+    Raises:
+        InputError: as for `interp.load`.
+    """
+    return load_checkpoint(
+        checkpoint, config.device, config.dtype, config.max_length, config.source_lang, config.target_lang
+    )
+
+
+def signer_of(key: Path | None) -> Signer:
+    """What signs with a key, which is read now, so that one that cannot be used is refused before the work.
+
+    Raises:
+        InputError: if the key cannot be used.
+    """
+    if key is None:
+        return lambda manifest: {}
+    from analyses.runs.signing import read_private_key, signature_of
+
+    private = read_private_key(key)
+    return lambda manifest: {SIGNATURE: signature_of(manifest, private)}
 
 
 def _check_analysable(cfg: ModelConfig, analyses: Sequence[ConfiguredAnalysis]) -> None:
@@ -135,10 +177,19 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _build(
-    inputs: Inputs, model: HookedEncoderDecoder, store: Staging, progress: Progress, keep: Keep | None
+def build_files(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None = None
 ) -> dict[str, bytes]:
-    """Observe, summarize and present; the files of the run, by relative path."""
+    """Observe, summarize and present; the files of the run but its log, by relative path."""
+    _check_analysable(model.cfg, inputs.analyses)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    with threads_for(model):
+        return _build(inputs, model, store, progress, keep)
+
+
+def _build(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None
+) -> dict[str, bytes]:
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
     analyses = [item for item in inputs.analyses if why_not[item.name] is None]
@@ -180,7 +231,7 @@ def _build(
         }
         for name, section in zip(config.analyses, sections, strict=True)
     })
-    files[MANIFEST] = canonical_json(manifest.with_files(files).model_dump(mode="json"))
+    files[MANIFEST] = manifest.with_files(files).to_json()
     return files
 
 
@@ -225,6 +276,8 @@ def _manifest(
             attention=IMPLEMENTATION,
             logit_scale=model.cfg.logit_scale,
             tied_embeddings=model.tied_embeddings,
+            source_lang=model.languages.source,
+            target_lang=model.languages.target,
         ),
         prompts=PromptRecord(
             name=prompts.name,
@@ -240,12 +293,14 @@ def _manifest(
         plugins=plug_in_records(config.analyses),
         versions=versions(),
         files={},
+        origin=origin(),
     )
 
 
-def _log(seconds: float, model: HookedEncoderDecoder) -> bytes:
-    """What depends on the machine and the moment; not part of the manifest."""
+def make_log(seconds: float, model: HookedEncoderDecoder) -> bytes:
+    """What depends on the machine, the moment and how the run was started; not part of the manifest."""
     return canonical_json({
+        "arguments": sys.argv[1:] if Path(sys.argv[0]).stem in ("interp", "cli") else None,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
         "platform": platform.platform(),

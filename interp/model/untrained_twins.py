@@ -27,10 +27,12 @@ def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         twin = type(model.hf)(copy.deepcopy(model.hf.config))
+        twin.generation_config = copy.deepcopy(model.hf.generation_config)
         if not model.tied_embeddings:
             _untie(twin, model.cfg.logit_scale)
     twin = twin.requires_grad_(False).to(device=model.device, dtype=model.dtype)
-    return HookedEncoderDecoder(twin, model.tokenizer, model.max_length)
+    spoken = model.languages
+    return HookedEncoderDecoder(twin, model.tokenizer, model.max_length, spoken.source, spoken.target)
 
 
 def _untie(twin: nn.Module, logit_scale: float) -> None:

@@ -1,4 +1,4 @@
-"""Where do the methods of a section come from? BibTeX entries of `docs/references.bib`, which the wheel carries beside this file."""
+"""Where do the methods of a section come from? BibTeX of `docs/references.bib`, which the wheel carries beside this file."""
 
 import functools
 import re

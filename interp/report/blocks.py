@@ -164,6 +164,14 @@ class Table(Checked):
         object.__setattr__(self, "frame", frame.set_axis(names, axis="columns").copy())
 
     @property
+    def legend(self) -> str:
+        """What is drawn in its cells; empty if nothing is."""
+        if not self.spans:
+            return ""
+        line = "its interval" if any(span.low for span in self.spans) else "its size"
+        return f"Drawn under a number: {line}{', and its controls in gray' if any(s.control_low for s in self.spans) else ''}."
+
+    @property
     def title(self) -> str:
         """The first sentence of the caption, or as much of it as a line holds."""
         first = re.split(r"(?<=[.?!:;])\s", self.caption, maxsplit=1)[0]

@@ -10,9 +10,13 @@ may hold a renderer too.
 
 import base64
 import io
+import os
+import time
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
+from multiprocessing import parent_process
+from threading import Thread
 
 from loky import cpu_count, get_reusable_executor
 from PIL import Image
@@ -141,9 +145,25 @@ class FigureRenderer:
         return _pixels(ChartImage(figure.chart, "narrow"), _SMALL_DOTS)
 
 
+def _end_with_parent(parent: int) -> None:
+    """Have this process end when its parent has, however that ended; it would wait for more figures for an hour."""
+
+    def watch() -> None:
+        above = parent_process()
+        if os.name == "nt" and above is not None:
+            above.join()  # the number of a parent that is gone does not change there
+        while os.name != "nt" and os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def _worker() -> Executor | None:
     try:
-        worker: Executor = get_reusable_executor(max_workers=1, timeout=_IDLE_SECONDS)
+        worker: Executor = get_reusable_executor(
+            max_workers=1, timeout=_IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
+        )
     except (OSError, ImportError, NotImplementedError):
         return None
     return worker

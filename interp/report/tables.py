@@ -15,10 +15,18 @@ import pandas as pd
 
 from interp.report.blocks import Span, Table
 from interp.report.numbers import decimals_for, fixed, print_number
+from interp.report.visible_text import visible
 
 # Full-width signs are read as formulas by some spreadsheets too.
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠\t\r]")
-_CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"}
+
+_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_OBEYED = {
+    ord(sign): visible(sign)
+    for sign in (*map(chr, (*range(0x20), *range(0x7F, 0xA0))), *_DIRECTIONS)
+    if sign not in "\t\n"
+}
+"""What a terminal obeys in a file that is printed to it: control characters (ECMA-48) and marks of direction."""
 
 Kind = Literal["text", "number", "missing"]
 
@@ -79,7 +87,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
         frame: the table; its index is not written.
 
     Returns:
-        The file. Control characters in texts, which would break rows, appear as control pictures.
+        The file. Control characters and marks of direction in texts are spelled out.
     """
     safe = pd.DataFrame(
         {position: _safe_column(frame.iloc[:, position]) for position in range(frame.shape[1])}, index=frame.index
@@ -105,7 +113,7 @@ def _safe_value(value: object) -> object:
 
 def _safe_text(text: str) -> str:
     text = ("'" + text) if _FORMULA.match(text) else text
-    return text.translate(_CONTROLS)
+    return text.translate(_OBEYED)
 
 
 def _is_missing(value: Any) -> bool:
