@@ -8,13 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from analyses.core.contract import Analysis, Evidence, Observed
+from analyses.core.contract import Evidence, Observed
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import gather, twin_seeds
 from analyses.core.exploring import explorer_of
@@ -40,6 +39,7 @@ from analyses.runs.origin import origin
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import glance_facts, make_report
+from analyses.runs.results import refusal, results_json
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
 from interp.errors import InputError
@@ -49,7 +49,7 @@ from interp.model.checkpoints import Checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
 from interp.prompts import PromptSet
-from interp.report import FigureRenderer, Headline, Section, render
+from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
 from interp.text.batch import Batch
 
@@ -221,16 +221,7 @@ def _build(
         explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
     )
     files["config.yaml"] = config.to_yaml().encode()
-    files["results.json"] = canonical_json({
-        name: {
-            "question": section.question,
-            "headline": None if section.headline is None else asdict(section.headline),
-            "highlights": [highlight.sentence for highlight in section.highlights],
-            "findings": section.findings,
-            "limits": section.limits,
-        }
-        for name, section in zip(config.analyses, sections, strict=True)
-    })
+    files["results.json"] = results_json(config.analyses, sections)
     files[MANIFEST] = manifest.with_files(files).to_json()
     return files
 
@@ -241,19 +232,6 @@ def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRende
         section = item.analysis.present(item.analysis.summarize(evidence))
     renderer.begin([*section.blocks, *(block for page in section.pages for block in page.blocks)])
     return section
-
-
-def refusal(analysis: Analysis, why: str) -> Section:
-    """The section of an analysis that cannot be made on this model."""
-    return Section(
-        name=analysis.name.replace("_", "-"),
-        title=analysis.title,
-        question=analysis.question,
-        findings=(f"Not answered for this model: {why}.",),
-        blocks=(),
-        headline=Headline("Not answered for this model.", "not judged"),
-        limits=("Nothing follows from an analysis that was not made.",),
-    )
 
 
 def _manifest(
