@@ -49,15 +49,8 @@ def align(
         Path | None,
         typer.Option(help="Write the chosen links there, in the format of the gold file; two directions: grow-diag."),
     ] = None,
-    hypotheses: Annotated[
-        Path | None,
-        typer.Option(
-            help="Score these links from elsewhere instead of a model's; PROMPTS may be `source ||| target` lines."
-        ),
-    ] = None,
-    hypotheses_one_based: Annotated[
-        bool, typer.Option("--hypotheses-one-based", help="Words of the hypotheses are counted from 1.")
-    ] = False,
+    hypotheses: _Hypotheses = None,
+    hypotheses_one_based: _FromOne = False,
     twins: options.Twins = 5,
     seed: options.Seed = 0,
     top: Annotated[int, typer.Option(min=1, help="Aligners shown.")] = 15,
