@@ -1,59 +1,21 @@
 """What made a run, as its manifest says it."""
 
-from a configuration to a finished folder. All input and output of a run happens here or below.
+from collections.abc import Sequence
 
-configuration -> prompts, model -> batches -> observations (shards) -> results -> sections -> report -> folder
-"""
-
-import platform
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
-
-import torch
-from threadpoolctl import threadpool_limits
-
-from analyses.core.contract import Analysis, Evidence, Observed
-from analyses.core.effective_n import count_texts
-from analyses.core.evidence import gather, twin_seeds
-from analyses.core.exploring import explorer_of
-from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
-from analyses.core.shards import Shards
+from analyses.core.evidence import twin_seeds
 from analyses.core.text_counts import TextCounts
-from analyses.runs.config import RunConfig
-from analyses.runs.find_runs import DEFAULT_FOLDER
-from analyses.runs.inputs import Inputs, read_inputs, reading_order
+from analyses.runs.inputs import Inputs
 from analyses.runs.manifest import (
-    LOG,
-    MANIFEST,
-    SIGNATURE,
     Manifest,
     ModelRecord,
     PromptRecord,
-    canonical_json,
     package_version,
     plug_in_records,
     versions,
 )
 from analyses.runs.origin import origin
-from analyses.runs.prompt_pages import make_prompt_pages
-from analyses.runs.prompt_section import prompt_section
-from analyses.runs.provenance import glance_facts, make_report
-from analyses.runs.run_folder import staging
-from analyses.runs.run_record import record_of
-from analyses.runs.run_place import check_place
-from interp.errors import InputError
-from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
-from interp.model.checkpoints import Checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
-from interp.prompts import PromptSet
-from interp.report import FigureRenderer, Headline, Section, render
-from interp.report.explorer import explorer_page
 from interp.text.batch import Batch
 
 
