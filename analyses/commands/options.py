@@ -67,6 +67,9 @@ RunFile = Annotated[
 DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
 
 Pages = Annotated[int, output_option(help="Most prompts with a page of their own.")]
+Figures = Annotated[
+    Literal["svg", "pdf", "png"], output_option(help="Format of the figures' files; text is text in SVG and PDF.")
+]
 Out = Annotated[Path | None, output_option("--out", "-o", help="Folder of the run; by default one below reports/.")]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace a run that is there.")]
 Sign = Annotated[Path | None, output_option("--sign", help="SSH key (Ed25519) that signs the manifest.")]

@@ -26,6 +26,7 @@ def run(
     batch_size: options.BatchSize = 16,
     twins: options.Twins = 5,
     pages: options.Pages = 100,
+    figures: options.Figures = "svg",
     config: options.RunFile = None,
     dry_run: options.DryRun = False,
     out: options.Out = None,
@@ -65,7 +66,20 @@ def run(
         from analyses.runs.runner import run as run_analyses
 
         path = run_analyses(chosen, out, overwrite, progress, sign, read)
+        glance = () if quiet else _glance(path.parent)
+    for line in glance:
+        say(line, err=True)
     say(path)
+
+
+def _glance(run: Path) -> list[str]:
+    """What the report says at a glance, a line for every analysis."""
+    import json
+
+    from interp.report.headline import Headline
+
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    return [str(Headline(**found["headline"])) for found in results.values() if found["headline"]]
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:

@@ -120,7 +120,7 @@ class Hypothesis:
     score: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Generation:
     """Generated texts and how they came about.
 
