@@ -1,6 +1,6 @@
 """Every head, layer and flow as a word aligner, scored against gold links, with baselines and untrained twins."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -202,19 +202,25 @@ def system_links(
     model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]
 ) -> dict[tuple[str, Conventions], list[Links]]:
     """(system, conventions) -> the links of every pair, without any gold; for two directions, see `symmetrization`."""
-    assert model.tokenizer is not None
     found: dict[tuple[str, Conventions], list[Links]] = {}
+    for matrices, source, target in matrices_of(model, pairs):
+        stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
+        for how in ALL_CONVENTIONS:
+            for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
+                found.setdefault((name, how), []).append(links)
+    return found
+
+
+def matrices_of(
+    model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]
+) -> Iterator[tuple[Mapping[str, np.ndarray], tuple[int, ...], tuple[int, ...]]]:
+    """For every pair: aligner -> [target source], still padded, and the words of its source and target tokens."""
+    assert model.tokenizer is not None
     for start in range(0, len(pairs), _BATCH):
         part = pairs[start : start + _BATCH]
         for pair, matrices in zip(part, _matrices(model, part), strict=True):
-            prefix = len(pair.prefix)
-            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, prefix)
-            target = words_of_tokens(pair.target, pair.target_words, model.tokenizer)
-            stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
-            for how in ALL_CONVENTIONS:
-                for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
-                    found.setdefault((name, how), []).append(links)
-    return found
+            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, len(pair.prefix))
+            yield matrices, source, words_of_tokens(pair.target, pair.target_words, model.tokenizer)
 
 
 def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list[Mapping[str, np.ndarray]]:
