@@ -73,8 +73,9 @@ def align(
 ) -> None:
     """Write word links of one head, layer or flow; with gold links, score those of all beside diagonal and random links.
 
-    Links count the words of the fields source_words and target_words where prompts have them, and else ours. With a reverse model or prefix the pairs are also read the other way, and the best links of both directions are merged:
-    intersection, union, grow-diag, grow-diag-final.
+    Links count the words of the fields source_words and target_words where prompts have them, and else ours. With a reverse
+    model or prefix the pairs are also read the other way, and the best links of both directions are merged: intersection,
+    union, grow-diag, grow-diag-final.
 
     Examples:
     \b

@@ -1,4 +1,4 @@
-"""Word links of one aligner that the caller chose, with how much of each target word's reading lies on the link: no gold needed."""
+"""Word links of one aligner that the caller chose, with the share of each target word's reading that lies on the link."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +26,7 @@ def chosen_links(
     Args:
         model: the model; targets are given to its decoder.
         pairs: sentence pairs; links count their words.
-        aligner: a head (`XL2H4`, `XL2H4 norm`), a layer (`layer 2`, `layer 2 norm`), or a flow (`alti layer 3`, `rollout layer 3`).
+        aligner: a head (`XL2H4`, `XL2H4 norm`), a layer (`layer 2`), or a flow (`alti layer 3`, `rollout layer 3`).
         conventions: how links are read.
 
     Raises:
@@ -57,8 +57,8 @@ def _resolve(aligner: str, known: tuple[str, ...]) -> str:
         if name.startswith(("X", "E", "D")):
             HeadId.parse(name.split()[0])
         raise InputError(
-            f"No aligner is called {aligner!r}{did_you_mean(name, known)}; give a cross-attention head (XL2H4), a layer (layer 2), "
-            "either followed by `norm`, or a flow (alti layer 3, rollout layer 3) of this model."
+            f"No aligner is called {aligner!r}{did_you_mean(name, known)}; give a cross-attention head (XL2H4), a layer "
+            "(layer 2), either followed by `norm`, or a flow (alti layer 3, rollout layer 3) of this model."
         )
     return found
 

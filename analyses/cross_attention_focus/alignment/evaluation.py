@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from analyses.core.contract import Pass, Settings
@@ -52,7 +53,7 @@ class SystemScore:
         return controlled(Interval(point, low, high, np.array(self.score.n_links)), self.twins)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Alignment:
     """All aligners on one corpus.
 
@@ -78,6 +79,24 @@ class Alignment:
     def best(self) -> SystemScore:
         """The aligner with the lowest AER on the first half; its honest number is `held_out`."""
         return min(self.systems, key=lambda system: merit(system.chosen, system.system, system.conventions))
+
+    def __repr__(self) -> str:
+        return f"Alignment({self.n_sentences} sentences, best {self.best.system}: AER {self.best.score.aer:.3f})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an aligner and convention, the baselines first: its scores, shares from 0 to 1."""
+        return pd.DataFrame([
+            {
+                "aligner": row.system,
+                "conventions": row.conventions,
+                "AER": row.score.aer,
+                "low": row.score.low,
+                "high": row.score.high,
+                "precision": row.score.precision,
+                "recall": row.score.recall,
+            }
+            for row in (*self.baselines, *self.systems)
+        ])
 
     def _repr_html_(self) -> str:
         """Baselines and the best aligners, for a notebook."""
