@@ -3,17 +3,21 @@
 Heavy libraries are imported inside the commands, so that `interp --help` answers at once.
 """
 
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from analyses.commands.align import align
 from analyses.commands.compare_models import compare_models
+from analyses.commands.compiled import compiled
 from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
+from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 from analyses.commands.show import show
@@ -30,6 +34,7 @@ Examples:
   interp tokens "translate English to German: The cat sleeps."
   interp list hooks
 """
+
 
 app = typer.Typer(
     name="interp",
@@ -58,12 +63,14 @@ for _panel, _commands in _PANELS.items():
     for _name, _function in _commands.items():
         app.command(_name, context_settings=HELP, rich_help_panel=_panel)(_function)
 
+app.add_typer(compiled, name="compiled", context_settings=HELP, rich_help_panel="Check")
+
 
 def _print_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"t5-interp {version('t5-interp')}")
+        say(f"t5-interp {version('t5-interp')}")
         raise typer.Exit
     return wanted
 
@@ -79,6 +86,13 @@ def _interp(
 
 def main() -> None:
     """Entry point of the `interp` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character gets its number
+    # What is quoted of a value is spelled out by whoever quotes it; an option that is none is quoted by typer, as it is.
+    if wrong := [word for word in sys.argv[1:] if word.startswith("-") and not word.split("=")[0].isprintable()]:
+        say(f"Error: No option is called {wrong[0]}.", err=True)
+        sys.exit(BAD_INPUT)
     app()
 
 

@@ -7,65 +7,87 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, print_frame, read_text
+from analyses.commands.messages import messages, print_frame, read_text, say
 
 if TYPE_CHECKING:
     from interp.report import Section
 
 _DIRECTIONS = "Two directions"
 _LINKS = "Links without gold"
+_ELSEWHERE = "Links from elsewhere"
+
+_ReverseModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
+        rich_help_panel=_DIRECTIONS,
+        show_default=False,
+    ),
+]
+_ReversePrefix = Annotated[
+    str | None,
+    typer.Option(
+        help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
+        rich_help_panel=_DIRECTIONS,
+        show_default=False,
+    ),
+]
+_Hypotheses = Annotated[
+    Path | None,
+    typer.Option(
+        help="Score these links from elsewhere instead of a model's; PROMPTS may be lines `source ||| target`.",
+        rich_help_panel=_ELSEWHERE,
+    ),
+]
+_FromOne = Annotated[
+    bool,
+    typer.Option("--hypotheses-one-based", help="Their words are counted from 1.", rich_help_panel=_ELSEWHERE),
+]
+_Gold = Annotated[
+    Path | None,
+    typer.Option(
+        help="Links by people, one sentence a line: s-t sure, spt possible. Without them links are written, not scored."
+    ),
+]
+_LinksFile = Annotated[
+    Path | None, typer.Option(help="Write links there, in the format of the gold file; of two directions: grow-diag.")
+]
+_By = Annotated[
+    str | None,
+    typer.Option(
+        help="Who aligns: XL2H4, layer 2, either with norm, alti layer 3, rollout layer 3.",
+        rich_help_panel=_LINKS,
+        show_default="the layer before the last",
+    ),
+]
+_Step = Annotated[
+    Literal["output", "input"],
+    typer.Option(help="A word's row: the one that predicts it, or the one that reads it.", rich_help_panel=_LINKS),
+]
+_Masked = Annotated[
+    bool,
+    typer.Option("--masked", help="Link every target word: prefix and end do not compete.", rich_help_panel=_LINKS),
+]
+_Scores = Annotated[
+    bool,
+    typer.Option("--scores", help="Follow every link with the share of the reading on it.", rich_help_panel=_LINKS),
+]
 
 
 def align(
     prompts: Annotated[str, typer.Argument(help="Prompts with targets: a bundled set, a file, or -.")],
-    gold: Annotated[
-        Path | None,
-        typer.Option(
-            help="Links by people, one sentence a line: s-t sure, spt possible. Without them links are written, not scored."
-        ),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            help="Who aligns: XL2H4, layer 2, either with norm, alti layer 3, rollout layer 3.",
-            rich_help_panel=_LINKS,
-            show_default="the layer before the last",
-        ),
-    ] = None,
-    step: Annotated[
-        Literal["output", "input"],
-        typer.Option(help="A word's row: the one that predicts it, or the one that reads it.", rich_help_panel=_LINKS),
-    ] = "output",
-    masked: Annotated[
-        bool,
-        typer.Option("--masked", help="Link every target word: prefix and end do not compete.", rich_help_panel=_LINKS),
-    ] = False,
-    scores: Annotated[
-        bool,
-        typer.Option("--scores", help="Follow every link with the share of the reading on it.", rich_help_panel=_LINKS),
-    ] = False,
+    gold: _Gold = None,
+    by: _By = None,
+    step: _Step = "output",
+    masked: _Masked = False,
+    scores: _Scores = False,
     one_based: Annotated[bool, typer.Option("--one-based", help="Words are counted from 1.")] = False,
     target_first: Annotated[bool, typer.Option("--target-first", help="Links name the target word first.")] = False,
-    reverse_model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
-    reverse_prefix: Annotated[
-        str | None,
-        typer.Option(
-            help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
-            rich_help_panel=_DIRECTIONS,
-            show_default=False,
-        ),
-    ] = None,
-    links: Annotated[
-        Path | None,
-        typer.Option(help="Write links there, in the format of the gold file; of two directions: grow-diag."),
-    ] = None,
+    reverse_model: _ReverseModel = None,
+    reverse_prefix: _ReversePrefix = None,
+    links: _LinksFile = None,
+    hypotheses: _Hypotheses = None,
+    hypotheses_one_based: _FromOne = False,
     twins: options.Twins = 5,
     seed: options.Seed = 0,
     top: Annotated[int, typer.Option(min=1, help="Aligners shown.")] = 15,
@@ -73,34 +95,34 @@ def align(
 ) -> None:
     """Write word links of one head, layer or flow; with gold links, score those of all beside diagonal and random links.
 
-    Links count the words of the fields source_words and target_words where prompts have them, and else ours. With a reverse
-    model or prefix the pairs are also read the other way, and the best links of both directions are merged: intersection,
-    union, grow-diag, grow-diag-final.
+    Links count the words of the fields source_words and target_words, else ours. Those of two directions are merged by
+    intersection, union, grow-diag(-final), both words of a new link free, and grow-diag(-final)-either (Koehn et al. 2003).
 
     Examples:
     \b
-      interp align sentences.jsonl --scores
-      interp align sentences.jsonl --by XL2H4 --links links.txt
+      interp align sentences.jsonl --by XL2H4 --scores
       interp align sentences.jsonl --gold links.txt --one-based
       interp align sentences.jsonl --gold links.txt --reverse-model german-english --links merged.txt
+      interp align corpus.de-en.txt --gold links.txt --one-based --hypotheses fast-align.txt
     """
     with messages():
         import interp
         from analyses.cross_attention_focus import alignment
         from analyses.runs.inputs import read_prompt_set
 
-        _check_choices(gold, {"--by": by, "--scores": scores, "--masked": masked}, (reverse_model, reverse_prefix))
+        of_links = {"--by": by, "--scores": scores, "--masked": masked}
+        _check_choices(gold, of_links, (reverse_model, reverse_prefix), hypotheses)
+        first: Literal[0, 1] = 1 if one_based else 0
+        if hypotheses is not None and gold is not None:
+            _score_hypotheses(prompts, gold, one_based, target_first, hypotheses, hypotheses_one_based, seed)
+            return
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
         if gold is None:
-            loaded = interp.load(model)
-            how = alignment.Conventions(step, "words", masked)
+            loaded, how = interp.load(model), alignment.Conventions(step, "words", masked)
             given = alignment.chosen_links(loaded, pairs, by or alignment.default_aligner(loaded.cfg), how)
-            text = alignment.write_scored(given, 1 if one_based else 0, target_first, scores)
-            typer.echo(text, nl=False) if links is None else _write(links, text)
+            _write(links, alignment.write_scored(given, first, target_first, scores))
             return
-        wanted = alignment.read_gold(
-            read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first
-        )
+        wanted = alignment.read_gold(read_text(gold, "gold file"), first, target_first)
         loaded = interp.load(model)
         if reverse_model is None and reverse_prefix is None:
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
@@ -111,10 +133,12 @@ def align(
             section, chosen = alignment.directions_section(both), both.links["grow-diag"]
         _print(section, top)
         if links is not None:
-            _write(links, alignment.write_links(chosen, 1 if one_based else 0, target_first))
+            _write(links, alignment.write_links(chosen, first, target_first))
 
 
-def _check_choices(gold: Path | None, of_links: Mapping[str, object], reverse: Sequence[object]) -> None:
+def _check_choices(
+    gold: Path | None, of_links: Mapping[str, object], reverse: Sequence[object], hypotheses: Path | None
+) -> None:
     """Refuse choices that would be ignored: some are about links that are written, some about scores.
 
     Raises:
@@ -126,6 +150,8 @@ def _check_choices(gold: Path | None, of_links: Mapping[str, object], reverse: S
         raise InputError(
             "--reverse-model and --reverse-prefix merge the best links by gold ones; give --gold LINKS with them."
         )
+    if gold is None and hypotheses is not None:
+        raise InputError("--hypotheses are scored against links by people; give --gold LINKS with them.")
     unused = [name for name, value in of_links.items() if value]
     if gold is not None and unused:
         raise InputError(
@@ -133,23 +159,63 @@ def _check_choices(gold: Path | None, of_links: Mapping[str, object], reverse: S
         )
 
 
-def _write(path: Path, text: str) -> None:
+def _score_hypotheses(
+    prompts: str, gold: Path, one_based: bool, target_first: bool, hypotheses: Path, from_one: bool, seed: int
+) -> None:
+    import pandas as pd
+
+    from analyses.cross_attention_focus import alignment
+    from analyses.runs.inputs import read_prompt_set
+
+    sizes = alignment.read_sizes(read_text(Path(prompts), "pairs")) if Path(prompts).is_file() else None
+    if sizes is None:
+        pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
+        sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
+    wanted = alignment.read_gold(read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first)
+    given = alignment.read_gold(
+        read_text(hypotheses, "file of hypotheses"), first=1 if from_one else 0, target_first=target_first
+    )
+    found = alignment.score_hypotheses([links.possible for links in given], wanted, sizes, seed)
+    rows = {hypotheses.name: found.given, "straight diagonal": found.diagonal, "random links": found.random}
+    frame = pd.DataFrame([
+        {
+            "links": name,
+            "AER": one.aer,
+            "low": one.low,
+            "high": one.high,
+            "precision": one.precision,
+            "recall": one.recall,
+        }
+        for name, one in rows.items()
+    ])
+    print_frame(f"Links against gold, {found.n_sentences} sentence pairs", frame)
+
+
+def _write(path: Path | None, text: str) -> None:
+    """Write links to a file, or print them.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     from interp.errors import InputError
 
+    if path is None:
+        say(text, nl=False)
+        return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"The links cannot be written to {str(path)!r} ({error}); name a file in a folder that exists."
         ) from error
-    typer.echo(f"Links written to {path}.")
+    say(f"Links written to {path}.")
 
 
 def _print(section: "Section", top: int) -> None:
     from interp.report import Table
 
     for sentence in section.findings:
-        typer.echo(sentence)
+        say(sentence)
     for block in section.blocks:
         if isinstance(block, Table):
             print_frame(block.name.replace("-", " ").capitalize(), block.frame.head(top))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import check_output, messages, print_frame
+from analyses.commands.messages import check_output, messages, print_frame, say
 
 
 def attribute(
@@ -42,13 +42,13 @@ def attribute(
 
         check_output(out, ".html", overwrite)
         told = explain(interp.load(model, dtype=dtype), source, target, foil, position)
-        typer.echo(f"target ({told.target_origin}): {told.target}")
-        typer.echo(
+        say(f"target ({told.target_origin}): {told.target}")
+        say(
             f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
             f"gap of the sum {told.gap:.1e} of the largest logit"
         )
         for warning in inexact(told):
-            typer.echo(warning)
+            say(warning)
         print_frame("Components", told.components.head(top))
         print_frame("Source tokens", told.sources)
         if out is not None:
@@ -59,7 +59,7 @@ def attribute(
                 place = out if path == "index.html" else out.parent / path
                 place.parent.mkdir(exist_ok=True)
                 place.write_bytes(content)
-            typer.echo(f"page: {out}")
+            say(f"page: {out}")
 
 
 def _command(source: str, choices: Mapping[str, object]) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_hooks
-from analyses.commands.messages import messages, print_frame, print_pairs, print_table
+from analyses.commands.messages import messages, print_frame, print_pairs, print_table, say
 
 Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each in quotes.", show_default=False)]
 Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_default=False)]
@@ -102,7 +102,7 @@ def generate(
         decoding = Decoding(method=method, beams=beams, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
         written = hooked.generate(texts, names_filter="unembed.hook_out", decoding=decoding)
         for text in written.texts:
-            typer.echo(text)
+            say(text)
         if top > 0:
             assert hooked.tokenizer is not None
             table = written.step_table(hooked.tokenizer, top)
@@ -133,7 +133,7 @@ def words(
 
         named: dict[str, Correction] = {"raw": "raw", "centred": "centred", "all-but-the-top": "all but the top"}
         found = look_up(interp.load(model), words, space, named[correction], neighbours)
-        typer.echo(f"{found.space.capitalize()}, {found.correction}.")
+        say(f"{found.space.capitalize()}, {found.correction}.")
         print_frame("Words", found.words)
         print_frame("Nearest neighbours", found.neighbours)
         print_frame("Cosines", found.cosines.rename_axis("word").reset_index())

@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from analyses.commands import options
-from analyses.commands.messages import check_output, messages, print_frame, progress_bar, read_text
+from analyses.commands.messages import check_output, messages, print_frame, progress_bar, read_text, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +99,7 @@ def heads(
             for name, frame in tables.items():
                 path = out if name == "roles" else out.with_name(f"{out.stem}-{name}.csv")
                 frame.to_csv(path, index=False, lineterminator="\n")
-    typer.echo(atlas)
+    say(atlas)
     for name, frame in tables.items():
         _print(atlas, name, frame)
 

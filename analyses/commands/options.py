@@ -53,6 +53,7 @@ DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as Y
 Pages = Annotated[int, output_option(help="Most prompts with a page of their own.")]
 Out = Annotated[Path | None, output_option("--out", "-o", help="Folder of the run; by default one below reports/.")]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace a run that is there.")]
+Sign = Annotated[Path | None, output_option("--sign", help="SSH key (Ed25519) that signs the manifest.")]
 Quiet = Annotated[bool, output_option("--quiet", "-q", help="No progress.")]
 Debug = Annotated[bool, output_option("--debug", help="Show the traceback of a failure.")]
 AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]

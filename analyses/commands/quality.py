@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, print_table
+from analyses.commands.messages import messages, print_table, say
 
 
 def eval_model(
@@ -34,10 +34,10 @@ def eval_model(
         scores = score_texts(rows, translate(hooked.hf, hooked.tokenizer, sources, beams, batch_size))
         table = [(s.corpus, s.language, s.sentences, round(s.bleu, 1), round(s.chrf, 1)) for s in scores]
         print_table("Translation quality", ("corpus", "language", "sentences", "BLEU", "chrF"), table)
-        typer.echo(f"BLEU {scores[0].bleu_signature}; chrF {scores[0].chrf_signature}")
+        say(f"BLEU {scores[0].bleu_signature}; chrF {scores[0].chrf_signature}")
         if swap:
             swapped = prefix_swap(hooked.hf, hooked.tokenizer, rows, beams, batch_size)
-            typer.echo(
+            say(
                 f"Another prefix language gives another output language for {swapped.switched:.1%} of {swapped.sources} sources "
                 f"(the language classifier is wrong on {swapped.reference_error:.1%} of the references)."
             )

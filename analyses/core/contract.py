@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from analyses.core.effective_n import TextCounts
 from interp.report import Block, Section
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ class ArraySpec:
 
 
 class Settings(BaseModel):
-    """What a user may choose for one analysis; the base has no choices. Unknown names are refused."""
+    """What a user may choose for one analysis; the base has no choices. Unknown names and what is no number are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def meanings(cls) -> dict[str, str]:
@@ -161,6 +162,7 @@ class Evidence:
         example: the prompt shown in full.
         settings: this analysis' settings.
         seed: for resampling.
+        texts: what is independent among the prompts.
     """
 
     cfg: "ModelConfig"
@@ -171,6 +173,7 @@ class Evidence:
     example: Example
     settings: Settings
     seed: int
+    texts: TextCounts
 
 
 def _no_arrays(*_: Any) -> Arrays:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from analyses.core.contract import Evidence
+from analyses.core.effective_n import count_texts
 from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no_progress, observe
 from analyses.core.shards import Shards
 from analyses.core.twin_observations import begin_twins
@@ -45,6 +46,7 @@ def gather(
         observed = observe(model, batches, analyses, kept, progress)
         controls = others.finish(progress)
     examples = illustrate(model, batches[0], 0, (example, ids[0]), analyses)
+    texts = count_texts(batches)
     for item in analyses:
         yield Evidence(
             cfg=model.cfg,
@@ -55,6 +57,7 @@ def gather(
             example=examples[item.name],
             settings=item.settings,
             seed=seed,
+            texts=texts,
         )
 
 

@@ -1,5 +1,7 @@
 """What a user may choose: which words are compared, how many neighbours are listed, and what stands before our sentences."""
 
+from typing import Annotated
+
 from pydantic import Field, field_validator
 
 from analyses.core.contract import Settings
@@ -26,12 +28,12 @@ class GeometrySettings(Settings):
 
     groups: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(GROUPS))
     n_neighbours: int = Field(default=5, ge=1, le=100)
-    permutations: int = Field(default=10_000, ge=99)
-    resamples: int = Field(default=2_000, ge=99)
+    permutations: int = Field(default=10_000, ge=99, le=1_000_000)
+    resamples: int = Field(default=2_000, ge=99, le=1_000_000)
     prefix: str = _PREFIX
-    dimension_sizes: tuple[int, ...] = (500, 1000, 2000)
+    dimension_sizes: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = (500, 1000, 2000)
     most_compared: int | None = Field(default=8_000, ge=100)
-    sampling_seed: int = 0
+    sampling_seed: int = Field(default=0, ge=0, lt=2**32)
 
     @property
     def words(self) -> tuple[str, ...]:

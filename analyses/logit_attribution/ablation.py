@@ -110,7 +110,7 @@ class AblationCheck:
     """Ablation beside attribution; every estimate has cells [mode layer kind head].
 
     Attributes:
-        prompts: prompts of the sample.
+        sentences: sentences of the sample.
         total: what ablation does to the logit difference.
         frozen: its direct part with the final norm held.
         recomputed: its direct part with the final norm taken anew.
@@ -119,7 +119,7 @@ class AblationCheck:
         twin_agreement: of the control, None without one.
     """
 
-    prompts: int
+    sentences: int
     total: Estimate
     frozen: Estimate
     recomputed: Estimate
@@ -147,7 +147,7 @@ def ablation_check(model: Arrays, twin: Arrays | None, seed: int) -> AblationChe
         return estimate_mean(_effect(model, name), [] if twin is None else [_effect(twin, name)], seed)
 
     return AblationCheck(
-        prompts=len(model["total"]),
+        sentences=len(model["total"]),
         total=of("total"),
         frozen=of("frozen"),
         recomputed=of("recomputed"),

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analyses.logit_attribution.activation_patching import NoPatching, Patching
 from interp.axes import AttentionKind
-from interp.report import Block, Figure, Heatmap, Page, Panel, Table
+from interp.report import Block, Figure, Heatmap, Page, Panel, Span, Table
 from interp.report.numbers import interval, number, with_interval
 from interp.statistics import Interval, falling_order, largest
 
@@ -78,7 +78,7 @@ def patching_frame(found: Patching) -> pd.DataFrame:
 
 
 def _table(found: Patching) -> Table:
-    shown = [f"{name}{end}" for name in ("denoising", "noising") for end in ("", ": low", ": high")]
+    drawn = ("denoising", "noising", "another pair", "attribution patching", "integrated")
     return Table(
         name="logit-attribution-patching",
         caption=(
@@ -90,7 +90,8 @@ def _table(found: Patching) -> Table:
         ),
         frame=patching_frame(found),
         rows_shown=12,
-        columns_shown=("site", *shown, "another pair", "attribution patching", "integrated"),
+        columns_shown=("site", *drawn),
+        spans=tuple(Span.of(name, f"{name}: ", controls=()) for name in drawn),
     )
 
 

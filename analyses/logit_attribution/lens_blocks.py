@@ -5,7 +5,7 @@ import pandas as pd
 
 from analyses.logit_attribution.lenses import LensCurves
 from analyses.logit_attribution.tables import estimate_columns
-from interp.report import Block, Figure, LinePlot, Series, Table
+from interp.report import Block, Figure, LinePlot, Series, Span, Table
 from interp.report.numbers import number, percent, untrained_twins, with_interval
 from interp.statistics import Estimate
 
@@ -82,7 +82,7 @@ def _figure(curves: LensCurves) -> Figure:
     return Figure(
         name="logit-attribution-depths",
         caption=(
-            "Log-probability of the label by depth: mean over the sample's prompts with 95 % bootstrap interval. "
+            "Log-probability of the label by depth: mean over the sample's sentences with 95 % bootstrap interval. "
             "The logit lens reads the decoder's stream, DecoderLens lets the decoder read the encoder's. Each "
             "curve's last point is the model itself."
         ),
@@ -120,17 +120,16 @@ def _stack_frame(stack: str, curves: dict[str, Estimate]) -> pd.DataFrame:
 
 
 def _table(curves: LensCurves, reading: str) -> Table:
+    drawn = ("first choice", "rank", "log-probability", "accumulated difference")
     return Table(
         name="logit-attribution-depths",
         caption=(
             f"The label by depth. Decoder rows: {reading} "
             "Encoder rows: DecoderLens. Share of first choices, rank (1 is the first) "
-            "and log-probability are means over the sample's prompts."
+            "and log-probability are means over the sample's sentences."
         ),
         frame=lens_frame(curves),
         rows_shown=None,
-        columns_shown=(
-            *("stack", "depth", "first choice", "first choice: low", "first choice: high", "first choice: twins"),
-            *("rank", "rank: twins", "log-probability", "log-probability: twins", "accumulated difference"),
-        ),
+        columns_shown=("stack", "depth", *drawn),
+        spans=tuple(Span.of(name, f"{name}: ", controls=()) for name in drawn),
     )

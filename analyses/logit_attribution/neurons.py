@@ -1,6 +1,6 @@
 """Neurons: which of the decoder's write the answers, when they are active, and what their values say by themselves.
 
-Neurons are chosen by their mean |contribution| to the logit difference on one half of the sample's prompts, and their
+Neurons are chosen by their mean |contribution| to the logit difference on one half of the sample's sentences, and their
 contributions are estimated on the other half. A value's reading of the vocabulary is set against random directions of its length
 (`interp.attribution.neurons`; Geva et al. 2021).
 """
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
+from analyses.core.keys import rows_by_key, sentence_keys
 from analyses.logit_attribution.observe import pieces
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
@@ -64,19 +65,25 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         means = [
             _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in layers
         ]
-        by_prompt = torch.stack(means, 1)
-        best = by_prompt[::2].mean(0).abs().flatten().topk(min(count, by_prompt[0].numel())).indices
+        by_sentence = _sentence_means(torch.stack(means, 1), batch)
+        best = by_sentence[::2].mean(0).abs().flatten().topk(min(count, by_sentence[0].numel())).indices
         width = model.cfg.d_decoder_mlp
         place = torch.stack([best // width, best % width], 1)
         described = [_describe(model, cache, batch, int(layer), neuron) for layer, neuron in place]
         active = torch.stack([active_share(cache, batch, layer) for layer in layers], 1)
     arrays = {
         "place": place.cpu().numpy(),
-        "contribution": by_prompt[1::2].flatten(1)[:, best].float().cpu().numpy(),
+        "contribution": by_sentence[1::2].flatten(1)[:, best].float().cpu().numpy(),
         "active": active.float().cpu().numpy(),
     }
     arrays |= {name: np.array([one[name] for one in described]) for name in described[0]}
     return {f"neurons.{name}": values for name, values in arrays.items()}
+
+
+def _sentence_means(values: Tensor, batch: Batch) -> Tensor:
+    """Means over the prompts of one sentence, so that no sentence both chooses and is estimated; of a single one, its prompts."""
+    rows = rows_by_key(sentence_keys(batch))
+    return values if len(rows) < 2 else torch.stack([values[torch.as_tensor(shared)].mean(0) for shared in rows])
 
 
 def _mean_contributions(

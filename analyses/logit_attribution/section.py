@@ -49,7 +49,7 @@ LIMITS = (
 
 SAMPLED_LIMITS = (
     "Ablations and depths are measured on a sample of the prompts, on the decoder's heads only, and against one "
-    "untrained twin; with few prompts the intervals are too narrow rather than too wide. Zeroing z removes "
+    "untrained twin; with fewer than six sentences the range of the sentences stands for an interval. Zeroing z removes "
     "exactly the head's write, but leaves the range of activations that later components know; mean and resample "
     "ablation stay nearer to it.",
     "An encoder layer from which the decoder cannot yet read the answer may still hold it: intermediate memories "
@@ -148,7 +148,7 @@ def _significant(result: LogitAttribution) -> str:
     outside = " and an interval outside the range of the untrained twins" if result.n_twins else ""
     return (
         f"{int(both.sum())} of {total} {components} have a mean that differs from 0 (family-wise p < 0.05, sign "
-        f"flips of prompts){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
+        f"flips of sentences){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
     )
 
 

@@ -22,7 +22,7 @@ def strongest_sentences(result: LogitAttribution) -> tuple[str, ...]:
     """The three components that contribute most, one sentence each."""
     sentences = []
     for position, index in enumerate(map(int, result.order[:3])):
-        rank = f"rank {int(result.ranks.low[index])} to {int(result.ranks.high[index])} under resampling of prompts"
+        rank = f"rank {int(result.ranks.low[index])} to {int(result.ranks.high[index])} under resampling of sentences"
         found = result.difference[index]
         side = "for the label" if found.point > 0 else "against the label"
         which = "The largest contribution is" if position == 0 else "Next is"

@@ -1,4 +1,4 @@
-"""Summarising: from numbers per prompt, of the model and its twins, to estimates with intervals and controls."""
+"""From numbers per prompt, of the model and its twins, to estimates over sentences with intervals and controls."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +8,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence, Example
+from analyses.core.effective_n import TextCounts
+from analyses.core.sentence_means import by_sentence
 from analyses.logit_attribution.ablation import AblationCheck, ablation_check
 from analyses.logit_attribution.activation_patching import NoPatching, Patching, patching
+from analyses.logit_attribution.arrays import ARRAYS
 from analyses.logit_attribution.lenses import LensCurves, lens_curves
 from analyses.logit_attribution.neurons import Neurons, neurons
 from interp.attribution.components import (
@@ -59,6 +62,7 @@ class LogitAttribution:
         completeness: `prompt`, `rows`, and the gaps of `GAPS` as shares of the prompt's largest |logit|.
         example: one prompt in full.
         target_origin: `given` or `generated`.
+        counts: how many of the prompts are independent; sentences are what is resampled.
         n_twins: number of untrained twins.
         ablation: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
         lens_curves: the label by depth, on the same sample.
@@ -87,6 +91,7 @@ class LogitAttribution:
     completeness: pd.DataFrame
     example: Example
     target_origin: str
+    counts: TextCounts
     n_twins: int
     ablation: AblationCheck | None = None
     lens_curves: LensCurves | None = None
@@ -119,7 +124,8 @@ class LogitAttribution:
 
 def summarize(evidence: Evidence) -> LogitAttribution:
     """From observations to estimates."""
-    seed, cfg = evidence.seed, evidence.cfg
+    seed, cfg, by_prompt = evidence.seed, evidence.cfg, evidence.model.prompts
+    prompt_ids, evidence = evidence.prompt_ids, by_sentence(evidence, ARRAYS)
     observed = evidence.model.prompts
     components = components_of(cfg, "decoder")
     kinds = tuple(kind for kind in COMPONENT_KINDS if _of_kind(components, kind).any())
@@ -157,12 +163,13 @@ def summarize(evidence: Evidence) -> LogitAttribution:
         through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
         through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
         completeness=pd.DataFrame({
-            "prompt": evidence.prompt_ids,
-            "rows": observed["rows"].astype(int),
-            **{title: observed[name] for title, name in GAPS.items()},
+            "prompt": prompt_ids,
+            "rows": by_prompt["rows"].astype(int),
+            **{title: by_prompt[name] for title, name in GAPS.items()},
         }),
         example=evidence.example,
         target_origin=evidence.target_origin,
+        counts=evidence.texts,
         n_twins=len(evidence.twins),
     )
     controls = [twin.experiment for twin in evidence.twins if "total" in twin.experiment]

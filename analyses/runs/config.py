@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from analyses.core.registry import ANALYSES, check, names
 from analyses.runs.settings_check import choose
 from interp.errors import InputError
+from interp.report.visible_text import visible_lines
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -57,6 +58,7 @@ class RunConfig(BaseModel):
     def _settings_of_known_analyses(cls, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name in settings:
             check(name)
+        _check_plain(settings)
         return settings
 
     @field_validator("analyses", mode="before")
@@ -76,14 +78,16 @@ class RunConfig(BaseModel):
     def portable(self) -> dict[str, Any]:
         """The configuration as plain data, folders and files by their name alone, so that no path of a machine is kept."""
         data = self.model_dump(mode="json")
-        data["prompts"] = _portable(self.prompts)
-        data["model"] = _portable(self.model)
+        data["prompts"] = portable_name(self.prompts)
+        data["model"] = portable_name(self.model)
         return data
 
     def to_yaml(self, as_given: bool = False) -> str:
         """`portable`, or with paths as they were given, as YAML, keys in the order of the class."""
         data = self.model_dump(mode="json") if as_given else self.portable()
-        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        text = str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        # What a terminal would obey is written as an escape.
+        return text if visible_lines(text) == text else str(yaml.safe_dump(data, sort_keys=False))
 
     def command(self, *words: str) -> str:
         """The command line that asks for this run again, defaults left out; or other words with the same options but the model's.
@@ -108,6 +112,40 @@ class RunConfig(BaseModel):
         return f"{readable}-{digest}"
 
 
+_LARGEST = 2**32
+"""Of the numbers in settings: the seeds of 32 bits."""
+_MOST_ENTRIES = 100_000
+
+
+def _check_plain(settings: Any) -> None:
+    """Refuse settings that `config.yaml` would not give back as they are, or that no analysis could mean.
+
+    Raises:
+        InputError: naming the value.
+    """
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), settings)]
+    seen = 0
+    while waiting:
+        place, value = waiting.pop()
+        name, seen = ".".join(map(str, place)), seen + 1
+        if seen > _MOST_ENTRIES or len(place) > 10:
+            raise InputError(
+                f"Settings hold more than {_MOST_ENTRIES:,} values, or lists in lists in lists; give fewer."
+            )
+        if isinstance(value, dict):
+            waiting += [((*place, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(place, inner) for inner in value]
+        elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
+            raise InputError(
+                f"{name} = {value:.6g} is not allowed as setting; give a finite number up to {_LARGEST:,}."
+            )
+        elif value is not None and not isinstance(value, str | int | float):
+            raise InputError(
+                f"{name} is a {type(value).__name__}, which is no setting; give a text, number, list or mapping."
+            )
+
+
 def make_config(**choices: Any) -> RunConfig:
     """A configuration from choices, known ones that are None left at their defaults.
 
@@ -118,7 +156,7 @@ def make_config(**choices: Any) -> RunConfig:
     return choose(RunConfig, given, "choice")
 
 
-def _portable(name: str) -> str:
+def portable_name(name: str) -> str:
     """A hub id or bundled name as it is; a path by its last part."""
     path = PurePath(name)
     is_path = (

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from analyses.core.keys import text_key
 from analyses.runs.manifest import Manifest
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.prompts import Prompt
 from interp.report import Report, Section
 
 
@@ -32,7 +30,10 @@ def make_report(
     return Report(
         title=f"What {model} does with {manifest.prompts.count} prompts",
         question=" ".join(section.question for section in sections),
-        findings=tuple(f"{section.title}: {section.headline or section.findings[0]}" for section in sections),
+        findings=(
+            *_fault(manifest),
+            *(f"{section.title}: {section.headline or section.findings[0]}" for section in sections),
+        ),
         command=manifest.command,
         sections=(*sections, prompts),
         provenance=_provenance(manifest, cfg),
@@ -42,15 +43,18 @@ def make_report(
     )
 
 
-def glance_facts(
-    manifest: Manifest, model: HookedEncoderDecoder, prompts: Sequence[Prompt], digest: str
-) -> tuple[tuple[str, str], ...]:
+def _fault(manifest: Manifest) -> tuple[str, ...]:
+    """What makes the targets say nothing of decoder and cross-attention, before all findings."""
+    fault = manifest.prompts.fault
+    return (f"Mind the targets: {fault}, so decoder and cross-attention heads are not judged.",) if fault else ()
+
+
+def glance_facts(manifest: Manifest, model: HookedEncoderDecoder, digest: str) -> tuple[tuple[str, str], ...]:
     """What was looked at, in seven short pairs of name and value.
 
     Args:
         manifest: of the run.
         model: the model.
-        prompts: what it read.
         digest: of what decides the numbers.
     """
     cfg = model.cfg
@@ -58,8 +62,8 @@ def glance_facts(
         ("Model", manifest.model.name),
         ("Layers × heads", f"{cfg.n_encoder_layers} + {cfg.n_decoder_layers} × {cfg.n_decoder_heads}"),
         ("Parameters", _short_count(model.hf.num_parameters())),
-        ("Prompts", str(len(prompts))),
-        ("Distinct sentences", str(len({text_key(prompt.sentence) for prompt in prompts}))),
+        ("Prompts", str(manifest.prompts.count)),
+        ("Distinct sentences", str(manifest.prompts.sentences)),
         ("Untrained twins", str(len(manifest.twin_seeds))),
         ("Digest", digest),
     )
@@ -81,8 +85,9 @@ def _notes(manifest: Manifest) -> tuple[str, ...]:
         origin = "The decoder was fed the given targets (teacher forcing)"
     notes = [
         f"{origin}; the untrained twins were fed the same tokens.",
-        "The unit of evidence is the prompt: every number is a mean over prompts of a number computed within one prompt, and "
-        "every interval [low, high] is a 95 % bootstrap interval over prompts.",
+        f"The unit of evidence is the sentence: {prompts.count} prompts hold {prompts.sentences} distinct sentences and "
+        f"{prompts.targets} distinct targets. Numbers are computed within a prompt and averaged over the prompts of a sentence; "
+        "every interval [low, high] is a 95 % bootstrap-t interval over sentences, their range where there are fewer than six.",
         f"Controls are {len(manifest.twin_seeds)} untrained twins: the same architecture, weights drawn anew.",
         "Head names: EL0H3 is encoder self-attention layer 0 head 3, DL is decoder self-attention, XL is cross-attention.",
     ]

@@ -4,6 +4,7 @@ configuration -> prompts, model -> batches -> observations (shards) -> results -
 """
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,15 +15,18 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Analysis, Evidence, Observed
+from analyses.core.effective_n import TextCounts, count_texts
 from analyses.core.evidence import gather, twin_seeds
 from analyses.core.exploring import explorer_of
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
+    SIGNATURE,
     Manifest,
     ModelRecord,
     PromptRecord,
@@ -31,15 +35,18 @@ from analyses.runs.manifest import (
     plug_in_records,
     versions,
 )
+from analyses.runs.origin import origin
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import glance_facts, make_report
-from analyses.runs.run_folder import Staging, check_place, staging
+from analyses.runs.run_folder import staging
+from analyses.runs.run_place import check_place
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import load_checkpoint
+from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Headline, Section, render
 from interp.report.explorer import explorer_page
 from interp.text.batch import Batch
@@ -52,8 +59,18 @@ EXPLORER_PAGE = "explorer.html"
 Keep = Callable[[ConfiguredAnalysis, Observed], None]
 """Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
 
+Signer = Callable[[bytes], dict[str, bytes]]
+"""Gives the file that signs a manifest, or none."""
 
-def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress) -> Path:
+
+def run(
+    config: RunConfig,
+    out: Path | None,
+    overwrite: bool,
+    progress: Progress,
+    sign: Path | None = None,
+    prompts: PromptSet | None = None,
+) -> Path:
     """Run analyses and write their report.
 
     Args:
@@ -61,6 +78,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
         out: the run's folder; by default one below `reports/`, named after the configuration.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
+        sign: an SSH key that signs the manifest.
+        prompts: those of the configuration, by whoever has read them already.
 
     Returns:
         The path of the report's `index.html`.
@@ -70,8 +89,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
     """
     if out is not None:
         check_place(out, overwrite)
-    inputs = read_inputs(config)
-    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress)
+    signer, inputs = signer_of(sign), read_inputs(config, prompts)
+    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress, signer)
 
 
 def run_inputs(
@@ -79,8 +98,7 @@ def run_inputs(
     final: Path,
     overwrite: bool,
     progress: Progress,
-    loaded: HookedEncoderDecoder | None = None,
-    keep: Keep | None = None,
+    signer: Signer = lambda manifest: {},
 ) -> Path:
     """Run analyses on what was read, and write their report; see `run`.
 
@@ -89,20 +107,32 @@ def run_inputs(
         final: the run's folder.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
-        loaded: the model, by whoever has loaded it from the same files already.
-        keep: see `Keep`.
+        signer: see `Signer`.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype) if loaded is None else loaded
-        _check_analysable(model.cfg, inputs.analyses)
-        with threads_for(model):
-            files = _build(inputs, model, store, progress, keep)
-        files[LOG] = _log(time.monotonic() - started, model)
+        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype)
+        progress = store.status.told(progress)
+        files = build_files(inputs, model, store, progress)
+        files |= signer(files[MANIFEST])
+        files[LOG] = make_log(time.monotonic() - started, model)
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
+
+
+def signer_of(key: Path | None) -> Signer:
+    """What signs with a key, which is read now, so that one that cannot be used is refused before the work.
+
+    Raises:
+        InputError: if the key cannot be used.
+    """
+    if key is None:
+        return lambda manifest: {}
+    from analyses.runs.signing import read_private_key, signature_of
+
+    private = read_private_key(key)
+    return lambda manifest: {SIGNATURE: signature_of(manifest, private)}
 
 
 def _check_analysable(cfg: ModelConfig, analyses: Sequence[ConfiguredAnalysis]) -> None:
@@ -134,10 +164,19 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _build(
-    inputs: Inputs, model: HookedEncoderDecoder, store: Staging, progress: Progress, keep: Keep | None
+def build_files(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None = None
 ) -> dict[str, bytes]:
-    """Observe, summarize and present; the files of the run, by relative path."""
+    """Observe, summarize and present; the files of the run but its log, by relative path."""
+    _check_analysable(model.cfg, inputs.analyses)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    with threads_for(model):
+        return _build(inputs, model, store, progress, keep)
+
+
+def _build(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None
+) -> dict[str, bytes]:
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
     analyses = [item for item in inputs.analyses if why_not[item.name] is None]
@@ -157,8 +196,8 @@ def _build(
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
-    manifest = _manifest(inputs, model, rows)
-    facts = glance_facts(manifest, model, prompts, inputs.slug().rpartition("-")[2])
+    manifest = _manifest(inputs, model, rows, count_texts(batches))
+    facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
     report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
@@ -177,7 +216,7 @@ def _build(
         }
         for name, section in zip(config.analyses, sections, strict=True)
     })
-    files[MANIFEST] = canonical_json(manifest.with_files(files).model_dump(mode="json"))
+    files[MANIFEST] = manifest.with_files(files).to_json()
     return files
 
 
@@ -202,7 +241,9 @@ def refusal(analysis: Analysis, why: str) -> Section:
     )
 
 
-def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]]) -> Manifest:
+def _manifest(
+    inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]], counts: TextCounts
+) -> Manifest:
     """What made the run, its files not yet known."""
     config, prompts, checkpoint = inputs.config, inputs.prompts, inputs.checkpoint
     pairs = zip(prompts.prompts, rows, strict=True)
@@ -225,6 +266,9 @@ def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[
             name=prompts.name,
             sha256=prompts.sha256,
             count=len(prompts),
+            sentences=counts.sentences,
+            targets=counts.targets,
+            fault=counts.fault,
             target_origin=rows[0][0].target_origin,
             unfinished=tuple(prompt.id for prompt, (batch, row) in pairs if row in batch.unfinished),
         ),
@@ -232,12 +276,14 @@ def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[
         plugins=plug_in_records(config.analyses),
         versions=versions(),
         files={},
+        origin=origin(),
     )
 
 
-def _log(seconds: float, model: HookedEncoderDecoder) -> bytes:
-    """What depends on the machine and the moment; not part of the manifest."""
+def make_log(seconds: float, model: HookedEncoderDecoder) -> bytes:
+    """What depends on the machine, the moment and how the run was started; not part of the manifest."""
     return canonical_json({
+        "arguments": sys.argv[1:] if Path(sys.argv[0]).stem in ("interp", "cli") else None,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
         "platform": platform.platform(),

@@ -28,9 +28,12 @@ WIDTH = {"TERMINAL_WIDTH": "100", "COLUMNS": "100", "NO_COLOR": "1", "TERM": "du
 
 def command_line() -> str:
     """One page with the help of every command."""
-    names = [command.name for command in commands.registered_commands]
+    names = [command.name for command in commands.registered_commands if command.name]
+    for group in commands.registered_groups:
+        inner = group.typer_instance.registered_commands if group.typer_instance else []
+        names += [f"{group.name} {command.name or command.callback.__name__}" for command in inner if command.callback]
     parts = ["# The command line\n", "What `interp COMMAND --help` prints.\n", _help([])]
-    parts += [f"## interp {name}\n\n{_help([name])}" for name in names if name]
+    parts += [f"## interp {name}\n\n{_help(name.split())}" for name in names]
     return "\n".join(parts)
 
 

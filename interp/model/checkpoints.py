@@ -1,6 +1,5 @@
 """Checkpoints on disk: from a name to a folder with its files. No model is built here, so nothing of torch is imported."""
 
-import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from interp.errors import InputError
 from interp.families.table import family_of
+from interp.model.checkpoint_files import check_settings, defining_files, read_settings
 
 BUNDLED = "bundled"
 """The name of the checkpoint that ships with the package."""
@@ -29,10 +29,9 @@ class Checkpoint:
     folder: Path
     revision: str | None = None
 
-    def files(self) -> tuple[Path, ...]:
-        """The files that define the model, sorted by name: configuration, tokenizer and weights."""
-        kinds = ("*.json", "*.safetensors", "*.model", "*.spm")
-        return tuple(sorted(path for kind in kinds for path in self.folder.glob(kind)))
+    def files(self) -> dict[str, Path]:
+        """The files that loading may open, by their name in the folder: configuration, tokenizer and weights."""
+        return defining_files(self.folder, self.name)
 
 
 def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) -> Checkpoint:
@@ -96,17 +95,13 @@ def read_host_config(checkpoint: Checkpoint) -> dict[str, Any]:
         raise InputError(
             f"{checkpoint.name!r} has no config.json, so it is no checkpoint; give the folder that `save_pretrained` wrote."
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The config.json of {checkpoint.name!r} is no JSON ({first_line(error)}); fetch it again."
-        ) from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+    config = read_settings(path, checkpoint.name)
+    if not isinstance(config.get("model_type"), str):
         raise InputError(
             f"The config.json of {checkpoint.name!r} names no model_type; is it a transformers checkpoint?"
         )
     family_of(config["model_type"], bool(config.get("is_encoder_decoder")))
+    check_settings(checkpoint.folder, checkpoint.name)
     return config
 
 

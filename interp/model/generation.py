@@ -243,7 +243,7 @@ def _pad_keys(name: str, step: Tensor, width: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Written:
-    """What the host wrote, ends of sentence included; `rows`: where every token came from, -1 (and logits 0) after a text's end."""
+    """What the host wrote, ends of sentence included; `rows`: where each token came from, -1 (and logits 0) after its end."""
 
     tokens: list[list[int]]
     rows: Int[Tensor, "batch step"]

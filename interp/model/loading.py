@@ -88,7 +88,7 @@ def pick_device(device: Device) -> torch.device:
 
 
 def _check_weights(checkpoint: Checkpoint) -> None:
-    if any(checkpoint.folder.glob("*.safetensors")):
+    if any(name.endswith(".safetensors") for name in checkpoint.files()):
         return
     pickled = sorted(path.name for kind in ("*.bin", "*.pt", "*.ckpt") for path in checkpoint.folder.glob(kind))
     if pickled:
@@ -101,7 +101,7 @@ def _check_weights(checkpoint: Checkpoint) -> None:
 
 def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
     try:
-        with _quiet_host():
+        with quiet_host():
             model, report = AutoModelForSeq2SeqLM.from_pretrained(
                 checkpoint.folder,
                 dtype=dtype,
@@ -114,11 +114,12 @@ def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
         raise InputError(
             f"The weights of {checkpoint.name!r} are damaged or cut short ({first_line(error)}); fetch the file again."
         ) from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # on files that others wrote the host may raise anything
         raise InputError(
             f"{checkpoint.name!r} cannot be loaded: {first_line(error)} Check that its files belong together."
         ) from error
     _check_complete(checkpoint, report["missing_keys"], report["unexpected_keys"])
+    _check_spread(checkpoint, model)
     return model
 
 
@@ -133,9 +134,21 @@ def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: 
             )
 
 
+def _check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
+    """Refuse weights that hold nothing: an embedding in which all words are one, or matrices most of which are constant."""
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    constant = sum(bool((weight == weight.flatten()[0]).all()) for weight in matrices)
+    embedding = model.get_input_embeddings().weight
+    if 2 * constant > len(matrices) or bool((embedding == embedding[0]).all()):
+        raise InputError(
+            f"The weights of {checkpoint.name!r} hold nothing: {constant} of {len(matrices)} matrices are one number throughout, "
+            "or all words have one embedding. Fetch the file again."
+        )
+
+
 @contextmanager
-def _quiet_host() -> Iterator[None]:
-    """Keep the host from printing while it loads: what matters is checked here and said in one sentence."""
+def quiet_host() -> Iterator[None]:
+    """Keep the host from printing while it loads or saves: what matters is checked here and said in one sentence."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -159,7 +172,7 @@ def read_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         raise InputError(f"{checkpoint.name!r} has no tokenizer files; put tokenizer.json beside the weights.")
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # on files that others wrote the host may raise anything
         raise InputError(
             f"{checkpoint.name!r} has no tokenizer that can be read ({first_line(error)}); "
             "put tokenizer.json beside the weights."

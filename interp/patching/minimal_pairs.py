@@ -2,9 +2,10 @@
 
 A clean and a corrupted source have equally many tokens, so that every position of one has its counterpart in the other. Both are
 decoded after the same prefix, the tokens that their targets share; the answer is the first token of the clean target that the
-corrupted target does not share, the foil is the corrupted target's token there. What is measured is one number a source: the
-logit of the answer less that of the foil, at the row after the prefix. A pair is of use for a model only if that number changes
-its sign, which depends on the model: `verify_pairs` looks, and says which pairs are left out and why.
+corrupted target does not share, the foil is the corrupted target's token there. A pair may also corrupt what the decoder has
+written: it then says at which token it answers, and each side is decoded after its own prefix. What is measured is one number a
+side: the logit of the answer less that of the foil, at the row after the prefix. A pair is of use for a model only if that
+number changes its sign, which depends on the model: `verify_pairs` looks, and says which pairs are left out and why.
 """
 
 import json
@@ -39,6 +40,7 @@ class PromptPair:
         corrupted: the corrupted source.
         clean_target: how the clean source's target begins, up to the answer at least.
         corrupted_target: how the corrupted source's target begins.
+        row: which target token answers, from 0, where it is not the first one that differs; what comes before may differ too.
     """
 
     id: str
@@ -47,16 +49,17 @@ class PromptPair:
     corrupted: str
     clean_target: str
     corrupted_target: str
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairBatch:
-    """Minimal pairs as two batches with the same decoder inputs.
+    """Minimal pairs as two batches, with the same decoder inputs unless a pair says its row.
 
     Attributes:
         pairs: the texts.
         clean: the clean sources.
-        corrupted: the corrupted sources.
+        corrupted: the corrupted ones.
         rows: the decoder row that predicts the answer.
         answers: the clean answers.
         foils: the corrupted answers.
@@ -201,17 +204,26 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
         (tokenize(pair.clean_target, tokenizer, eos, ""), tokenize(pair.corrupted_target, tokenizer, eos, ""))
         for pair in pairs
     ]
-    rows = [_divergence(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]
-    # Nothing after the answer matters to it, so the decoder is not run there.
-    prefixes = [_until(texts[0], row + 1) for texts, row in zip(targets, rows, strict=True)]
-    shift, device = _shift(model, [texts[0] for texts in targets]), model.device
+    rows = [_row(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]
+
+    def side(sources: Sequence[Text], own: int) -> Batch:
+        """One side's batch; nothing after the answer matters to it, so the decoder is not run there."""
+        of_pair = [
+            texts[own if texts[0].ids[:row] != texts[1].ids[:row] else 0]
+            for texts, row in zip(targets, rows, strict=True)
+        ]
+        prefixes = [_until(text, row + 1) for text, row in zip(of_pair, rows, strict=True)]
+        return collate(sources, prefixes, model.cfg, _shift(model, of_pair), "given").to(model.device)
+
     return PairBatch(
         pairs=tuple(pairs),
-        clean=collate(clean, prefixes, model.cfg, shift, "given").to(device),
-        corrupted=collate(corrupted, prefixes, model.cfg, shift, "given").to(device),
-        rows=torch.tensor(rows, device=device),
-        answers=torch.tensor([texts[0].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
-        foils=torch.tensor([texts[1].ids[row] for texts, row in zip(targets, rows, strict=True)], device=device),
+        clean=side(clean, 0),
+        corrupted=side(corrupted, 1),
+        rows=torch.tensor(rows, device=model.device),
+        answers=torch.tensor(
+            [texts[0].ids[row] for texts, row in zip(targets, rows, strict=True)], device=model.device
+        ),
+        foils=torch.tensor([texts[1].ids[row] for texts, row in zip(targets, rows, strict=True)], device=model.device),
     )
 
 
@@ -237,8 +249,18 @@ def _check_counts(pair: PromptPair, clean: Text, corrupted: Text) -> None:
         )
 
 
-def _divergence(pair: PromptPair, clean: Text, corrupted: Text) -> int:
-    """The first position at which two targets differ."""
+def _row(pair: PromptPair, clean: Text, corrupted: Text) -> int:
+    """The target token that answers: the one that the pair names, or the first at which its targets differ."""
+    if pair.row is not None:
+        if (
+            not 0 <= pair.row < min(len(clean.ids), len(corrupted.ids))
+            or clean.ids[pair.row] == corrupted.ids[pair.row]
+        ):
+            raise InputError(
+                f"Pair {pair.id!r} answers at target token {pair.row}, where its targets do not differ "
+                f"({' '.join(clean.pieces)} | {' '.join(corrupted.pieces)}); give the number of a token, from 0, that does."
+            )
+        return pair.row
     for row, (one, other) in enumerate(zip(clean.ids, corrupted.ids, strict=False)):
         if one != other:
             return row

@@ -3,6 +3,7 @@ from .blocks import Card as Card
 from .blocks import Figure as Figure
 from .blocks import Heading as Heading
 from .blocks import Paragraph as Paragraph
+from .blocks import Span as Span
 from .blocks import Table as Table
 from .blocks import View as View
 from .card_parts import Beside as Beside

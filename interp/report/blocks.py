@@ -15,6 +15,7 @@ from markupsafe import Markup
 from interp.report.card_parts import Part
 from interp.report.charts import Chart
 from interp.report.palette import Hue
+from interp.report.visible_text import shorten
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -67,6 +68,44 @@ class Paragraph(Checked):
         return [" ".join(part.split()) for part in re.split(r"\n\s*\n", self.text) if part.strip()]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A column whose numbers are drawn in their cells, as a bar, or as a point with its interval and its controls.
+
+    Attributes:
+        value: the column of the numbers.
+        low: the column of the lower ends of their intervals; empty where there are none.
+        high: that of the upper ends.
+        control_low: the column of the lowest controls; empty where there are none.
+        control_high: that of the highest.
+    """
+
+    value: str
+    low: str = ""
+    high: str = ""
+    control_low: str = ""
+    control_high: str = ""
+
+    @classmethod
+    def of(
+        cls, value: str, before: str | None = None, controls: tuple[str, ...] = ("twins low", "twins high")
+    ) -> "Span":
+        """The span of columns that are called as `Estimate.columns` calls them.
+
+        Args:
+            value: the column of the numbers.
+            before: what precedes the other titles; by default the value and a blank.
+            controls: titles of the lowest and the highest control; none where the table has no such columns.
+        """
+        start = f"{value} " if before is None else before
+        return cls(value, *(f"{start}{end}" for end in ("low", "high", *controls)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it draws, the value's first."""
+        return tuple(filter(None, (self.value, self.low, self.high, self.control_low, self.control_high)))
+
+
 @dataclass(frozen=True, eq=False)
 class Table(Checked):
     """A table, whole as CSV and in part on the page.
@@ -75,14 +114,13 @@ class Table(Checked):
         name: slug; the file is `tables/<name>.csv`, with every row and column.
         caption: one or two sentences that say what a row is and what the columns mean.
         frame: the table; an index that is not 0, 1, 2, ... becomes the first columns.
-        rows_shown: rows on the page, from the top; None shows all.
-        columns_shown: columns on the page; None shows all.
-        sortable: whether a reader may order the rows by a column; such a table shows them all, and without scripts it
-            stays as it is.
+        rows_shown: rows that stand on the page, from the top; None shows all. With scripts a reader calls the others.
+        columns_shown: columns on the page, at most eight; None shows the first ones.
+        spans: values that are drawn in their cell with what belongs to them; those columns are not printed again.
         hues: texts of cells that carry the colour which stands for them elsewhere in the report.
 
     Raises:
-        ValueError: if columns are repeated or unknown, or a sortable table is cut.
+        ValueError: if columns are repeated or unknown.
     """
 
     name: str
@@ -90,13 +128,11 @@ class Table(Checked):
     frame: pd.DataFrame
     rows_shown: int | None = 12
     columns_shown: tuple[str, ...] | None = None
-    sortable: bool = False
+    spans: tuple[Span, ...] = ()
     hues: Mapping[str, Hue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.sortable and self.rows_shown is not None:
-            raise ValueError(f"Table {self.name!r} is sortable and must show all rows: set rows_shown to None.")
         frame = self.frame if isinstance(self.frame.index, pd.RangeIndex) else self.frame.reset_index()
         names = [str(column) for column in frame.columns]
         if not names or isinstance(frame.columns, pd.MultiIndex) or len(set(names)) < len(names):
@@ -105,13 +141,20 @@ class Table(Checked):
             )
         if self.rows_shown is not None and self.rows_shown < 1:
             raise ValueError(f"Table.rows_shown must be at least 1 or None for all, got {self.rows_shown}.")
-        unknown = [column for column in self.columns_shown or names if column not in names]
+        wanted = [*(self.columns_shown or names), *(column for span in self.spans for column in span.columns)]
+        unknown = [column for column in wanted if column not in names]
         if unknown or self.columns_shown == ():
             raise ValueError(
                 f"Table {self.name!r} cannot show the columns {unknown}; its columns are {', '.join(names)}."
             )
         # A copy, so that a frame changed later does not change the block.
         object.__setattr__(self, "frame", frame.set_axis(names, axis="columns").copy())
+
+    @property
+    def title(self) -> str:
+        """The first sentence of the caption, or as much of it as a line holds."""
+        first = re.split(r"(?<=[.?!:;])\s", self.caption, maxsplit=1)[0]
+        return shorten(first.rstrip(":;"), 110)
 
 
 @dataclass(frozen=True)

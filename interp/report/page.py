@@ -9,6 +9,7 @@ even if it were printed unescaped. There is no clock and no chance in it: the sa
 import base64
 import functools
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -75,8 +76,8 @@ def _document(
             files[f"figures/{block.name}.svg"] = images[block.name].svg
     scripts, bertviz = read_scripts(blocks)
     libraries = tuple(map(_text, _LIBRARIES)) if bertviz else ()
-    if any(isinstance(block, Table) and block.sortable for block in blocks):
-        libraries = (*libraries, _text("templates/sort.js"))
+    if not base and any(isinstance(block, Table) for block in blocks):
+        libraries = (*libraries, _text("templates/tables.js"))
     html = fill(
         template,
         report=report,
@@ -85,7 +86,8 @@ def _document(
         level=2 if base else 3,
         images=images,
         numbers=_number(blocks),
-        grid=lambda table: grid(table.frame, table.rows_shown, table.columns_shown),
+        grid=grid,
+        packed=_packed,
         card_html=card_html,
         small=renderer.small,
         glance=any(section.headline for section in report.sections),
@@ -108,6 +110,11 @@ def _evidence(section: Section) -> list[Block]:
 def _in_order(section: Section) -> list[Block]:
     """All blocks of a section in the order in which the page shows them."""
     return [*filter(None, [section.main_figure]), *_evidence(section)]
+
+
+def _packed(rows: Markup) -> Markup:
+    """Rows of a table as deflated text in base 64, which a script puts into the page when a reader opens the table."""
+    return Markup(base64.b64encode(zlib.compress(rows.encode("utf-8", errors="replace"), 9)).decode("ascii"))
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from interp.errors import InputError
+from interp.input_files import open_regular, read_at_most
 
 _FORM = "corpus<TAB>language<TAB>source with prefix<TAB>target"
 _PREFIX_END = ": "
@@ -57,7 +58,7 @@ def read_pairs(path: Path) -> tuple[TranslationPair, ...]:
         lines = _lines(path)
     except FileNotFoundError as error:
         raise InputError(f"There is no pair file {str(path)!r}. Give a file with lines {_FORM}.") from error
-    except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
+    except (OSError, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise InputError(
             f"The pair file {str(path)!r} cannot be read ({error}). Give UTF-8 text, gzipped if its name ends in .gz."
         ) from error
@@ -67,9 +68,12 @@ def read_pairs(path: Path) -> tuple[TranslationPair, ...]:
 
 
 def _lines(path: Path) -> list[str]:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        content = gzip.decompress(content)
+    with open_regular(path) as file:
+        if path.suffix == ".gz":
+            with gzip.open(file) as unpacked:
+                content = read_at_most(unpacked)
+        else:
+            content = read_at_most(file)
     return content.decode("utf-8").removesuffix("\n").split("\n") if content else []
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
+from analyses.core.effective_n import count_texts
 from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, summarize
 from analyses.logit_attribution.observe import observe
 from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
@@ -85,5 +86,6 @@ def analyzed(
         example=example,
         settings=Settings(),
         seed=0,
+        texts=count_texts(batches),
     )
     return summarize(evidence)

@@ -19,6 +19,9 @@ from .extract import Step as Step
 from .extract import read_links as read_links
 from .gold import read_gold as read_gold
 from .gold import write_links as write_links
+from .hypotheses import HypothesisScores as HypothesisScores
+from .hypotheses import read_sizes as read_sizes
+from .hypotheses import score_hypotheses as score_hypotheses
 from .page import alignment_section as alignment_section
 from .page import directions_section as directions_section
 from .symmetrization import MERGES as MERGES

@@ -169,13 +169,27 @@ def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
         raise InputError(
             f"Got {len(pairs)} sentence pairs and {len(gold)} lines of gold links; give one line for each pair, at least two."
         )
-    for number, (pair, links) in enumerate(zip(pairs, gold, strict=True), start=1):
+    check_links(gold, [(len(pair.source_words), len(pair.target_words)) for pair in pairs], "gold file")
+
+
+def check_links(gold: Sequence[Gold], sizes: Sequence[tuple[int, int]], file: str) -> None:
+    """Refuse links that name a word which is not there.
+
+    Args:
+        gold: links of every pair.
+        sizes: how many words its source and its target have.
+        file: where the links come from, for the message.
+
+    Raises:
+        InputError: naming line, link and the numbers of words.
+    """
+    for number, (size, links) in enumerate(zip(sizes, gold, strict=True), start=1):
         for source, target in sorted(links.possible):
-            if source >= len(pair.source_words) or target >= len(pair.target_words):
+            if source >= size[0] or target >= size[1]:
                 raise InputError(
-                    f"Line {number} of the gold file links source word {source} with target word {target} (counted from 0), but "
-                    f"the pair has {len(pair.source_words)} and {len(pair.target_words)} words. Check whether words count "
-                    "from 0 or 1 and which side comes first."
+                    f"Line {number} of the {file} links source word {source} with target word {target} (counted from 0), but "
+                    f"the pair has {size[0]} and {size[1]} words. Check whether words count from 0 or 1 and which side comes "
+                    "first."
                 )
 
 

@@ -9,7 +9,7 @@ from analyses.cross_attention_focus.measure.trend import prediction_interval
 from analyses.cross_attention_focus.present.figures import alt_text, layer_lines
 from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES
 from analyses.cross_attention_focus.summary import Focus
-from interp.report import Figure, Table
+from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
 from interp.report.numbers import between, control_range, fixed, with_interval
 from interp.statistics import largest
@@ -151,7 +151,8 @@ def gradient_table(found: Gradients) -> Table:
             for name, whole, cell, rate in rows
         ]),
         rows_shown=None,
-        columns_shown=("tokens", "within", "share", "low", "high", "base rate", "twins mean"),
+        columns_shown=("tokens", "within", "share", "base rate"),
+        spans=(Span.of("share", ""),),
     )
 
 

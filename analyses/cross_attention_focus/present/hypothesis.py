@@ -7,12 +7,16 @@ share of the tokens, without which "looks at the prefix" would only mean "looks 
 
 from typing import Literal
 
+import numpy as np
+
 from analyses.cross_attention_focus.measure.category_mass import Version
 from analyses.cross_attention_focus.measure.trend import Trend, prediction_interval
 from analyses.cross_attention_focus.summary import Focus
 from interp.report.numbers import between, fixed, p_value, signed, with_interval
 
-Answer = Literal["confirmed", "confirmed in direction", "opposite", "half", "no trend", "not testable"]
+Answer = Literal[
+    "confirmed", "confirmed in direction", "opposite", "half", "one step", "within twins", "no trend", "not testable"
+]
 
 CATEGORY_NAMES = {
     "prefix": "the task prefix",
@@ -35,9 +39,13 @@ def answer(focus: Focus, version: Version) -> Answer:
             return "confirmed" if _prefix_is_favored(focus, version) else "confirmed in direction"
         case ("rises", "falls"):
             return "opposite"
-        case ("no trend", "no trend"):
-            return "no trend"
-    return "half"
+        case ("falls", _) | (_, "rises"):
+            return "half"
+        case ("drops" | "jumps", _) | (_, "drops" | "jumps"):
+            return "one step"
+        case ("within twins", _) | (_, "within twins"):
+            return "within twins"
+    return "no trend"
 
 
 def _prefix_is_favored(focus: Focus, version: Version) -> bool:
@@ -55,6 +63,8 @@ LEADS: dict[Answer, str] = {
     ),
     "opposite": "The opposite of the usual claim: early decoder layers look at the content and later ones at the task prefix",
     "half": "Only half of the usual claim (early layers read the prefix, later ones the content) holds",
+    "one step": "Reading does not move with depth: what changes changes in one step between two layers",
+    "within twins": "Reading changes with depth, but not beyond what untrained models show",
     "no trend": "There is no trend from the task prefix to the content, nor back, over the decoder layers",
     "not testable": "Whether early layers look at the prefix and later ones at the content cannot be tested here",
 }
@@ -99,7 +109,15 @@ def trend_clause(focus: Focus, trend: Trend) -> str:
     masses = focus.masses[trend.version]
     column = masses.categories.index(trend.category)
     first, last = (with_interval(masses.layer[layer, column]) for layer in (0, focus.n_layers - 1))
-    moves = {"rises": "rises from", "falls": "falls from"}.get(trend.verdict, "shows no trend,")
+    moves = {
+        "rises": "rises from",
+        "falls": "falls from",
+        "jumps": f"jumps after layer {trend.step}, from",
+        "drops": f"drops after layer {trend.step}, from",
+        "within twins": "changes no more than in untrained models, from"
+        if np.isfinite(trend.chance).all()
+        else "changes (two untrained twins would say whether more than theirs), from",
+    }.get(trend.verdict, "shows no trend,")
     return (
         f"mass on {CATEGORY_NAMES[trend.category]} {moves} {first} in layer 0 to {last} in layer {focus.n_layers - 1} "
         f"(base rate {fixed(masses.base_rate[column])}; fitted change {with_interval(trend.change, write=signed)}, of an "

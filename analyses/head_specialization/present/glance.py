@@ -4,13 +4,14 @@ import numpy as np
 
 from analyses.head_specialization.present.tables import importance_frame
 from analyses.head_specialization.present.wording import count_sentence, entropy_sentence, importance_sentence, sentence
+from analyses.head_specialization.roles.definitions import Strength
 from analyses.head_specialization.roles.metrics import IMPORTANCE
 from analyses.head_specialization.summary import HeadAtlas
-from interp.axes import ATTENTION_KINDS
+from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import Finding, Headline
 from interp.report.headline import Sureness
-from interp.report.numbers import interval, percent, with_interval
+from interp.report.numbers import interval, with_interval
 from interp.statistics import largest
 
 _MOST_ROLES = 2
@@ -25,10 +26,12 @@ def headline(atlas: HeadAtlas) -> Headline:
 
 def highlights(atlas: HeadAtlas) -> tuple[Finding, ...]:
     """The count, the clearest roles, the sharpest head and the one that matters most."""
-    clearest = sorted(atlas.labels, key=lambda label: (label.null - label.score, label.head))[:_MOST_ROLES]
+    clearest = sorted(
+        atlas.labels, key=lambda label: (label.strength != "threshold", label.null - label.score, label.head)
+    )[:_MOST_ROLES]
     roles = [
         Finding(
-            f"{label.head} is {label}, with a score of {interval(label.score, label.low, label.high)}.",
+            f"{label.head} {_IS[label.strength]} {label}, with a score of {interval(label.score, label.low, label.high)}.",
             (sentence(label),),
         )
         for label in clearest
@@ -36,21 +39,34 @@ def highlights(atlas: HeadAtlas) -> tuple[Finding, ...]:
     return (Finding(_count(atlas), (count_sentence(atlas),)), *roles, _sharpest(atlas), *_most_important(atlas))
 
 
+_IS: dict[Strength, str] = {"threshold": "is", "tendency": "has a clear tendency to be"}
+
+
 def _count(atlas: HeadAtlas) -> str:
-    labeled = len({label.head for label in atlas.labels})
-    if not labeled:
-        return "No head has a role that passes its rule, its test and the bootstrap."
-    return (
-        f"{percent(labeled / atlas.heads)} of the heads have a role that passes its rule, its test and the bootstrap."
-    )
+    """What most heads with a role do, those at a threshold before tendencies."""
+    if atlas.counts.fault:
+        return "Only encoder heads are judged: the targets say nothing of the others."
+    strength: Strength = "threshold" if any(label.strength == "threshold" for label in atlas.labels) else "tendency"
+    heads: dict[tuple[AttentionKind, str], set[HeadId]] = {}
+    for label in atlas.labels:
+        if label.strength == strength:
+            heads.setdefault((label.head.kind, label.role), set()).add(label.head)
+    if not heads:
+        return f"None of {atlas.heads} heads has a role, nor a clear tendency to one."
+    (kind, role), found = max(heads.items(), key=lambda item: len(item[1]))
+    number = atlas.cfg.layers_of(kind) * atlas.cfg.heads_of(kind)
+    what = "have the role" if strength == "threshold" else "have a clear tendency to the role"
+    return f"{len(found)} of {number} {_KINDS[kind]} heads {what} {role!r}."
+
+
+_KINDS: dict[AttentionKind, str] = {"encoder": "encoder", "decoder": "decoder", "cross": "cross-attention"}
 
 
 def _sureness(atlas: HeadAtlas, labeled: int) -> Sureness:
-    """Whether more heads have a role than in any control."""
-    controls = [*atlas.twin_labels, *([] if atlas.permuted_labels is None else [atlas.permuted_labels])]
-    if not controls:
+    """Whether more heads have a role than in any untrained twin; with permuted weights position bias alone gives roles too."""
+    if not atlas.twin_labels or atlas.counts.fault:
         return "not judged"
-    return "beyond all controls" if labeled > max(controls) else "within the controls"
+    return "beyond all controls" if labeled > max(atlas.twin_labels) else "within the controls"
 
 
 def _sharpest(atlas: HeadAtlas) -> Finding:

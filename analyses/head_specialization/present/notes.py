@@ -6,7 +6,7 @@ from analyses.head_specialization.present.cards import PAGE
 from analyses.head_specialization.present.figures import NEAR
 from analyses.head_specialization.present.legend import code_of, hue_of
 from analyses.head_specialization.roles.metrics import IMPORTANCE
-from analyses.head_specialization.roles.nearest import strength_of
+from analyses.head_specialization.roles.rules import strength_of
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
@@ -33,12 +33,12 @@ def _note(atlas: HeadAtlas, head: HeadId) -> HeadNote:
     if own is not None:
         score = ("score of the role", interval(own.score, own.low, own.high))
         strength = float(strength_of(np.array(own.score), np.array(own.null)))
-        code = code_of(own.role, own.detail)
-        return HeadNote(str(own), code, hue_of(own.role), strength, True, (score, *lines), address)
+        code = code_of(own.leading, "" if own.parts else own.detail) + ("+" if own.parts else "")
+        return HeadNote(str(own), code, hue_of(own.leading), strength, True, (score, *lines), address)
     found, cell = atlas.nearest[head.kind], (head.layer, head.head)
     role, detail = found.role[head.layer][head.head], found.detail[head.layer][head.head]
     near = bool(found.progress[cell] >= NEAR)
-    words = f"nearest to {role} {detail}".rstrip()
+    words = f"none; nearest to {role} {detail}".rstrip()
     hue, code = (hue_of(role), code_of(role, detail)) if near else ("gray", "")
     return HeadNote(words, code, hue, float(np.nan_to_num(found.strength[cell])), False, lines, address)
 

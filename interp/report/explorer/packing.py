@@ -14,7 +14,7 @@ import numpy as np
 from interp.report.explorer.contents import Explorer, ExplorerPrompt, Said
 from interp.report.palette import HUES, readable_ink, tint
 from interp.report.views.patterns import AttentionKind
-from interp.report.visible_text import shorten, shown_token
+from interp.report.visible_text import shorten, shown_token, visible
 
 MOST_BYTES = 5_500_000
 """Bytes of prompts that one page holds, as text."""
@@ -71,7 +71,7 @@ def packed_index(explorer: Explorer, titles: tuple[str, ...]) -> str:
     """
     index = {
         "model": explorer.model,
-        "titles": [shorten(title, _LONGEST_TITLE) for title in titles],
+        "titles": [shorten(visible(title), _LONGEST_TITLE) for title in titles],
         "components": explorer.components,
         "encoderComponents": explorer.encoder_components,
         "depths": explorer.depths,

@@ -154,7 +154,7 @@
   function cell(kind, layer, head) {
     var own = name(kind, layer, head), note = index.heads[own], chosen = own === current();
     var button = make("button", note ? note.code : "", {
-      type: "button", "data-head": own, "aria-pressed": chosen, "aria-label": own + (note ? ", " + note.role : ""), title: own, tabindex: chosen ? 0 : -1
+      type: "button", "data-head": own, "aria-pressed": chosen, "aria-label": own + (note ? " " + note.code + ", " + note.role : ""), title: own, tabindex: chosen ? 0 : -1
     });
     if (note) {
       button.style.background = note.color;
@@ -273,7 +273,7 @@
     var note = index.heads[current()], numbers = prompt.numbers[state.kind], lines = [];
     find("card-title").textContent = "Head " + current();
     if (numbers) { lines.push(["mean of each row's largest weight on this prompt", fixed(sharpness(state.kind, state.layer, state.head))]); }
-    if (note) { lines = [["role", note.role + (note.certain ? "" : " (nearest; it does not have the role)")]].concat(note.lines, lines); }
+    if (note) { lines = [["role", note.role]].concat(note.lines, lines); }
     var list = make("dl");
     lines.forEach(function (line) { list.append(make("dt", line[0]), make("dd", line[1])); });
     find("card").replaceChildren(list);

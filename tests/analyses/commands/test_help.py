@@ -20,7 +20,10 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import BART_FAMILIES, FAMILIES, tiny
 from tests.support.paths import ROOT
 
-COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+WALKED = dict(get_command(app).commands)  # type: ignore[attr-defined]
+for group, inner in [(name, vars(command).get("commands", {})) for name, command in WALKED.items()]:
+    WALKED |= {f"{group} {name}": command for name, command in inner.items()}
+COMMANDS = sorted(WALKED)
 runner = CliRunner(env={"TERMINAL_WIDTH": "200", "COLUMNS": "200"})
 
 
@@ -44,7 +47,7 @@ def test_every_help_page_has_examples_of_its_own_command(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_examples_use_options_that_exist(command: str) -> None:
-    page = help_of(command)
+    page = help_of(*command.split())
     known = set(re.findall(r"--[a-z][a-z-]*", page.split("Options", 1)[1]))
     for line in page.split("Examples:")[1].splitlines():
         if f"interp {command}" in line:
@@ -54,7 +57,7 @@ def test_the_examples_use_options_that_exist(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_says_what_it_is_for(command: str) -> None:
-    for parameter in get_command(app).commands[command].params:  # type: ignore[attr-defined]
+    for parameter in WALKED[command].params:
         assert parameter.help, parameter.name
 
 

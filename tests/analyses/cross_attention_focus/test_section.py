@@ -26,7 +26,7 @@ from interp.attention_metrics import lift
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import bundled as bundled_prompts
-from interp.report import Figure, Paragraph, Report, Table, csv_bytes, render
+from interp.report import Figure, Report, Table, csv_bytes, render
 from interp.report.numbers import with_interval
 from interp.text.words import CATEGORIES
 from tests.support.cross_focus import class_batch, evidence, planted
@@ -163,7 +163,19 @@ def test_a_trend_needs_size_and_must_lie_beyond_untrained_models() -> None:
     assert verdict(0.1, still) == "rises"
     assert verdict(-0.1, still) == "falls"
     assert verdict(0.04, still) == "no trend"  # steady and highly significant, but small
-    assert verdict(0.1, drifting) == "no trend"  # untrained models drift as far
+    assert verdict(0.1, drifting) == "within twins"  # untrained models drift as far
+
+
+def test_one_drop_is_no_movement_with_depth() -> None:
+    """The four layers of the review: nearly all of the change is the step behind layer 0."""
+    generator = np.random.default_rng(0)
+    still = tuple(0.3 + 0.001 * generator.standard_normal((20, 4)) for _ in range(5))
+    noise = 0.001 * generator.standard_normal((20, 4))
+    dropped, steady = (
+        np.array(masses) + noise for masses in ([0.311, 0.231, 0.221, 0.223], [0.311, 0.281, 0.251, 0.221])
+    )
+    trends = assess([Course("prefix", "raw", values, still) for values in (dropped, steady)], seed=0)
+    assert [(trend.verdict, trend.step) for trend in trends] == [("drops", 0), ("falls", None)]
 
 
 def test_the_prediction_interval_is_that_of_one_more_draw() -> None:
@@ -226,9 +238,8 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
     assert panels == [f"layer {layer}, {version}" for layer in (0, 2) for version in ("raw", "masked", "norm")]
     assert "layer 0, masked reads nothing of the content span" in figures["cross-focus-example"].alt
     assert "The targets were given" in page["index.html"].decode()
-    how_to_read = present(dataclasses.replace(focus, target_origin="generated")).blocks[0]
-    assert isinstance(how_to_read, Paragraph)
-    assert "own greedy output" in how_to_read.text
+    (how_to_read,) = present(dataclasses.replace(focus, target_origin="generated")).methods
+    assert "own greedy output" in how_to_read
 
 
 def test_every_table_has_its_control_columns(claimed: Evidence) -> None:

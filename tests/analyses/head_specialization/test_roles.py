@@ -11,7 +11,7 @@ from analyses.head_specialization import ANALYSIS, HeadSettings
 from analyses.head_specialization.measure.observe import frame_of, observe
 from analyses.head_specialization.present.section import present
 from analyses.head_specialization.present.tables import candidates_frame, heads_frame, labels_frame
-from analyses.head_specialization.summary import judge_all
+from analyses.head_specialization.roles.comparison import judge_all
 from interp.model.untrained_twins import untrained_twin
 from interp.report import Figure, Report, Table, View, render
 from tests.support.models import random_batch

@@ -41,6 +41,13 @@ def test_line_ends_and_controls_cannot_break_a_row():
     assert b"\r" not in csv_bytes(pd.DataFrame({"token": [hostile]}))
 
 
+@pytest.mark.parametrize("sign", ["\x1b", "\x9b", "\x7f", "\x08", "\u202e", "\u2066", "\u200f", "\u061c"])
+def test_what_a_terminal_would_obey_is_spelled_out(sign):
+    written = csv_bytes(pd.DataFrame({f"a{sign}b": [f"c{sign}d"]})).decode()
+    assert sign not in written
+    assert len(written) > len("ab\ncd\n")
+
+
 def test_a_csv_survives_a_round_trip():
     frame = pd.DataFrame({
         "token": ["</script>", "مرحبا", "a\u200bb", "x" * 10_000],

@@ -16,10 +16,10 @@ from torch import Tensor
 from analyses.cross_attention_focus.measure.flow.attention_rollout import rollout
 from analyses.cross_attention_focus.measure.flow.compose import Flow
 from analyses.cross_attention_focus.measure.flow.contributions import alti
-from analyses.cross_attention_focus.measure.monotonicity import monotonicity
 from interp import attention_metrics as measures
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.monotonicity import monotonicity
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
 
