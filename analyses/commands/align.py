@@ -1,6 +1,7 @@
 """The command about word alignments: links of one head, layer or flow; or all of them against links drawn by people."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,27 +11,21 @@ from analyses.commands import options
 from analyses.commands.messages import messages, print_frame, read_text, say
 
 if TYPE_CHECKING:
+    from interp.model.hooked_model import HookedEncoderDecoder
     from interp.report import Section
 
-_DIRECTIONS = "Two directions"
 _LINKS = "Links without gold"
 _ELSEWHERE = "Links from elsewhere"
-
+_reverse = partial(typer.Option, rich_help_panel="Two directions", show_default=False)
 _ReverseModel = Annotated[
     str | None,
-    typer.Option(
-        help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model.",
-        rich_help_panel=_DIRECTIONS,
-        show_default=False,
+    _reverse(
+        help="Model that translates the other way, a folder or a hub id; with only a prefix given, the same model."
     ),
 ]
 _ReversePrefix = Annotated[
     str | None,
-    typer.Option(
-        help="Task prefix of the other direction; by default that of the prompts, its languages exchanged.",
-        rich_help_panel=_DIRECTIONS,
-        show_default=False,
-    ),
+    _reverse(help="Task prefix of the other direction; by default that of the prompts, its languages exchanged."),
 ]
 _Hypotheses = Annotated[
     Path | None,
@@ -92,6 +87,9 @@ def align(
     seed: options.Seed = 0,
     top: Annotated[int, typer.Option(min=1, help="Aligners shown.")] = 15,
     model: options.Model = "bundled",
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
 ) -> None:
     """Write word links of one head, layer or flow; with gold links, score those of all beside diagonal and random links.
 
@@ -117,18 +115,19 @@ def align(
             _score_hypotheses(prompts, gold, one_based, target_first, hypotheses, hypotheses_one_based, seed)
             return
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
+        load = partial(interp.load, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         if gold is None:
-            loaded, how = interp.load(model), alignment.Conventions(step, "words", masked)
+            loaded, how = load(model), alignment.Conventions(step, "words", masked)
             given = alignment.chosen_links(loaded, pairs, by or alignment.default_aligner(loaded.cfg), how)
             _write(links, alignment.write_scored(given, first, target_first, scores))
             return
         wanted = alignment.read_gold(read_text(gold, "gold file"), first, target_first)
-        loaded = interp.load(model)
+        loaded = load(model)
         if reverse_model is None and reverse_prefix is None:
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
             section, chosen = alignment.alignment_section(found), found.links
         else:
-            other = loaded if reverse_model is None else interp.load(reverse_model)
+            other = _other_way(loaded, reverse_model)
             both = alignment.evaluate_directions(loaded, other, pairs, wanted, reverse_prefix, twins, seed)
             section, chosen = alignment.directions_section(both), both.links["grow-diag"]
         _print(section, top)
@@ -157,6 +156,16 @@ def _check_choices(
         raise InputError(
             f"{unused[0]} is about links of one aligner, and --gold scores all of them; leave one of the two out."
         )
+
+
+def _other_way(loaded: "HookedEncoderDecoder", name: str | None) -> "HookedEncoderDecoder":
+    """The model of the other direction, its languages exchanged where models mark them; without a name, the same model."""
+    import interp
+
+    target, source = loaded.languages.source, loaded.languages.target
+    if name is None:
+        return interp.HookedEncoderDecoder(loaded.hf, loaded.tokenizer, loaded.max_length, source, target)
+    return interp.load(name, max_length=loaded.max_length, source_lang=source, target_lang=target)
 
 
 def _score_hypotheses(

@@ -1,5 +1,7 @@
 """What the command line says: results on standard output, progress and what went wrong on standard error."""
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,10 @@ def messages(debug: bool | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:
+        # Whoever reads has enough (`| head`); Python must not complain when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
     except KeyboardInterrupt:
         say("Interrupted. The same command goes on where it stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None

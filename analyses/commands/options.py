@@ -24,6 +24,21 @@ Revision = Annotated[str | None, _model(help="Branch, tag or commit of a hub id.
 Device = Annotated[DeviceName, _model("--device", "-d", help="Where to run.")]
 DType = Annotated[TypeName, _model(help="Type of the weights; exact sums need float32.")]
 
+SourceLang = Annotated[
+    str | None,
+    _input(
+        "--source-lang",
+        help="Code of the sources' language, in models that mark it.",
+        show_default="the tokenizer's",
+    ),
+]
+TargetLang = Annotated[
+    str | None, _input("--target-lang", help="Code of the targets' language.", show_default="the tokenizer's")
+]
+MaxLength = Annotated[
+    int | None, _input("--max-length", min=1, help="Most tokens of a text.", show_default="the tokenizer's, or 512")
+]
+
 _PROMPTS_HELP = "A bundled set, a .txt, .jsonl or .csv file, or - for stdin."
 Prompts = Annotated[str, _input("--prompts", "-p", help=_PROMPTS_HELP, autocompletion=complete_prompts)]
 Limit = Annotated[int | None, _input(help="Only the first so many prompts.")]

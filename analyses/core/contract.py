@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from analyses.core.effective_n import TextCounts
+from analyses.core.text_counts import TextCounts
 from interp.report import Block, Section
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from interp.attribution.direct_logit_attribution import Decomposition, decompose
 from interp.attribution.logit_readout import (
     FLOAT32_GAP,
     label_tokens,
-    largest_logit,
     logit_difference,
     one_token,
     runner_up,
+    size_of_parts,
 )
 from interp.attribution.source_attribution import encoder_attribution
 from interp.errors import InputError
@@ -29,6 +29,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
 from interp.report.numbers import number
 from interp.statistics import falling_order
+from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES
 
@@ -48,7 +49,7 @@ class Explanation:
         label: the piece that is predicted there.
         foil: the piece it is compared with.
         difference: logit of the label less that of the foil.
-        gap: |sum of contributions - difference|, as a share of the prompt's largest |logit|.
+        gap: |sum of contributions - difference|, as a share of the root of their summed squares.
         components: `component`, `contribution`, largest first; they add up to the difference.
         sources: `source token`, `category`, `contribution` through all cross heads, and its parts by `embedding`, `heads` and
             `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Families with biases have a
@@ -76,7 +77,7 @@ class Explanation:
     def _repr_html_(self) -> str:
         lead = (
             f"{self.label} leads {self.foil} by {number(self.difference)} logits at position {self.position}: the largest "
-            f"contributions (all add up, with a gap of {number(self.gap, 1)} of the largest |logit|)"
+            f"contributions (all add up, with a gap of {number(self.gap, 1)} of their size)"
         )
         frames = {
             lead: self.components.head(_COMPONENTS_SHOWN),
@@ -103,45 +104,45 @@ def explain(
         target: the target text; generated if missing.
         foil: without a position, another target text, whose first piece that differs from the target's is the foil at that
             position; with a position, a text of one piece. If missing, the model's best other token.
-        position: decoder row, from 0; by default that of the foil, or the first.
+        position: decoder row, from 0; by default that of the foil, or the first whose token the model chooses.
 
     Raises:
         InputError: if the position is not in the target, or the foil does not differ from it.
     """
     batch = model.batch([source], None if target is None else [target])
     text = batch.target_texts[0]
-    row, foil_token = row_and_foil(model, text, foil, position)
+    row, foil_token = row_and_foil(model, source, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
-        foils = runner_up(logits, tokens) if foil_token is None else torch.full_like(tokens, foil_token)
+        foils = runner_up(model, logits, tokens) if foil_token is None else torch.full_like(tokens, foil_token)
         readout = logit_difference(model, logits, tokens, foils)
         found = decompose(model, cache, readout)
         by_source = encoder_attribution(model, cache, found)[0, row].float().cpu().numpy()
     difference = float(readout.values[0, row])
-    largest = float(largest_logit(logits, batch)[0])
-    assert model.tokenizer is not None
+    parts = found.values[0, row]
     return Explanation(
         source=source,
         target=text.text,
         target_origin=batch.target_origin,
         position=row,
         label=text.pieces[row],
-        foil=model.tokenizer.convert_ids_to_tokens([int(foils[0, row])])[0],
+        foil=pieces_of(model.tokenizer, [int(foils[0, row])])[0],
         difference=difference,
-        gap=abs(float(found.values[0, row].sum()) - difference) / largest,
+        gap=abs(float(parts.sum()) - difference) / float(size_of_parts(parts)),
         components=_component_frame(found, row),
         sources=_source_frame(batch.source_texts[0], model.cfg, by_source),
     )
 
 
 def row_and_foil(
-    model: HookedEncoderDecoder, text: Text, foil: str | None, position: int | None
+    model: HookedEncoderDecoder, source: str, text: Text, foil: str | None, position: int | None
 ) -> tuple[int, int | None]:
     """The decoder row that is explained and the token it is compared with, None for the model's best other.
 
     Args:
         model: the model, with a tokenizer.
+        source: the source text.
         text: the target.
         foil: as for `explain`.
         position: as for `explain`.
@@ -155,14 +156,14 @@ def row_and_foil(
             f"Position {position} is not in the target; its pieces are 0 to {last}: {' '.join(text.pieces)}."
         )
     if foil is None:
-        return position or 0, None
+        chosen = (row for row in range(last + 1) if row not in text.forced)
+        return next(chosen, 0) if position is None else position, None
     if position is not None:
         token = one_token(model, foil)
         if token == text.ids[position]:
             raise InputError(f"The foil {foil!r} is the target's own piece at position {position}; give another one.")
         return position, token
-    assert model.tokenizer is not None
-    other = model.tokenizer(foil).input_ids
+    other = model.batch([source], [foil]).target_texts[0].ids
     for row, (own, others) in enumerate(zip(text.ids, other, strict=False)):
         if own != others:
             return row, int(others)
@@ -214,7 +215,7 @@ def inexact(explanation: Explanation) -> tuple[str, ...]:
     if explanation.gap <= FLOAT32_GAP:
         return ()
     return (
-        f"The gap is {number(explanation.gap, 1)} of the prompt's largest |logit|, more than the {FLOAT32_GAP:g} that float32 "
+        f"The gap is {number(explanation.gap, 1)} of the contributions' size, more than the {FLOAT32_GAP:g} that float32 "
         "reaches: read contributions of that size as noise, or load the model with dtype float32.",
     )
 
@@ -236,7 +237,7 @@ def explanation_section(explanation: Explanation, name: str = "attribution") -> 
         f"{number(float(top['contribution']))}.",
         f"Cross-attention adds {number(cross)}, most of it at {visible(str(strongest['source token']))!r} "
         f"({number(float(strongest['contribution']))}).",
-        f"The contributions add up with a gap of {number(explanation.gap, 1)} of the prompt's largest |logit|.",
+        f"The contributions add up with a gap of {number(explanation.gap, 1)} of their size (root of the summed squares).",
         *inexact(explanation),
     )
     return Section(

@@ -30,11 +30,10 @@ from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashe
 from analyses.runs.origin import origin
 from analyses.runs.run_folder import Staging, staging
 from analyses.runs.run_place import check_place
-from analyses.runs.runner import build_files, make_log, signer_of, threads_for
+from analyses.runs.runner import build_files, load_for, make_log, signer_of, threads_for
 from interp.errors import InputError
 from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import PromptSet, parse_prompts
 from interp.report import render
@@ -168,8 +167,7 @@ def _models(
         match, name = drawn[index], asked[index]
         if match is None:
             checkpoint = checkpoints[name]
-            model = load_checkpoint(checkpoint, config.device, config.dtype)
-            found[index] = _Model(checkpoint.name, name, model, checkpoint)
+            found[index] = _Model(checkpoint.name, name, load_for(config, checkpoint), checkpoint)
         else:
             twin = untrained_twin(found[1 - index].model, int(match[1]))
             place = desk / name.replace(":", "-")

@@ -35,6 +35,9 @@ class RunConfig(BaseModel):
         dtype: type of the weights; exact decompositions need float32.
         twins: how many untrained control models.
         pages: most prompts that get a page of their own, the first ones.
+        max_length: most tokens of a text; by default what the tokenizer states.
+        source_lang: code of the sources' language, in models that mark it.
+        target_lang: the same of the targets.
         settings: analysis name -> its settings.
     """
 
@@ -51,6 +54,9 @@ class RunConfig(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     twins: Annotated[int, Field(ge=2, le=100)] = 5
     pages: Annotated[int, Field(ge=0)] = 100
+    max_length: Count | None = None
+    source_lang: str | None = None
+    target_lang: str | None = None
     settings: dict[str, dict[str, Any]] = {}
 
     @field_validator("settings")

@@ -77,10 +77,10 @@ def read_sentence(
     """
     batch = model.batch([source], None if target is None else [target])
     words_of = None if words is None else _words_of_tokens(model, source, words)
-    chosen, foil_token = row_and_foil(model, batch.target_texts[0], foil, row)
+    chosen, foil_token = row_and_foil(model, source, batch.target_texts[0], foil, row)
     run = run_alone(model, batch, 0, more_hooks=explorer_hooks(model.cfg))
     labels = label_tokens(run.batch)
-    foils = runner_up(run.logits, labels)
+    foils = runner_up(model, run.logits, labels)
     if foil_token is not None:
         foils[0, chosen] = foil_token
     prompt = explorer_prompt(run, "1", foils)

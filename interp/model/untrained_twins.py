@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.hooks.attention import register
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -30,6 +30,9 @@ class Architecture:
         dtype: type of their weights.
         tokenizer: the model's, or None.
         max_length: most tokens a side.
+        source_lang: the language of sources, as given to the model.
+        target_lang: the language of targets.
+        generation_config: how the host writes.
     """
 
     host: type[PreTrainedModel]
@@ -40,6 +43,9 @@ class Architecture:
     dtype: torch.dtype
     tokenizer: PreTrainedTokenizerBase | None
     max_length: int
+    source_lang: str | None
+    target_lang: str | None
+    generation_config: GenerationConfig
 
     @classmethod
     def of(cls, model: HookedEncoderDecoder) -> "Architecture":
@@ -48,8 +54,19 @@ class Architecture:
         Args:
             model: the model; it is not changed.
         """
-        facts = (model.tied_embeddings, model.cfg.logit_scale, model.device, model.dtype)
-        return cls(type(model.hf), copy.deepcopy(model.hf.config), *facts, model.tokenizer, model.max_length)
+        return cls(
+            host=type(model.hf),
+            config=copy.deepcopy(model.hf.config),
+            tied=model.tied_embeddings,
+            logit_scale=model.cfg.logit_scale,
+            device=model.device,
+            dtype=model.dtype,
+            tokenizer=model.tokenizer,
+            max_length=model.max_length,
+            source_lang=model.languages.source,
+            target_lang=model.languages.target,
+            generation_config=copy.deepcopy(model.hf.generation_config),
+        )
 
     def twin(self, seed: int) -> HookedEncoderDecoder:
         """A model with weights drawn anew by the host's own initialisation; see `untrained_twin`.
@@ -61,10 +78,11 @@ class Architecture:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             twin = self.host(copy.deepcopy(self.config))
+            twin.generation_config = copy.deepcopy(self.generation_config)
             if not self.tied:
                 _untie(twin, self.logit_scale)
         twin = twin.requires_grad_(False).to(device=self.device, dtype=self.dtype)
-        return HookedEncoderDecoder(twin, self.tokenizer, self.max_length)
+        return HookedEncoderDecoder(twin, self.tokenizer, self.max_length, self.source_lang, self.target_lang)
 
 
 def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:

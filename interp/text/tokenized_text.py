@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
+from interp.text.pieces import pieces_of
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Text:
         words: the words of the text.
         word_of_token: index into `words` for every token, or -1.
         category_of_token: index into `CATEGORIES` for every token.
+        forced: indices of tokens that the model does not choose: forced first and last tokens, what a text was begun with.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Text:
     words: tuple[str, ...]
     word_of_token: tuple[int, ...]
     category_of_token: tuple[int, ...]
+    forced: tuple[int, ...] = ()
 
 
 def tokenize(
@@ -80,7 +83,7 @@ def _describe(
     eos_token_id: int,
     prefix_length: int,
 ) -> Text:
-    pieces = tuple(tokenizer.convert_ids_to_tokens(list(ids)))
+    pieces = pieces_of(tokenizer, ids)
     words = Words.of(text)
     special = {index: EOS for index, token in enumerate(ids) if token == eos_token_id}
     special |= {index: SENTINEL for index, piece in enumerate(pieces) if SENTINEL_PIECE.fullmatch(piece)}
@@ -104,13 +107,13 @@ def _describe(
 def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:
     given = {"text": text} if side == "source" else {"text_target": text}
     if tokenizer.is_fast:
-        encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False)
+        encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False, verbose=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
     # Imported where it is needed: commands about tokens alone must answer at once.
     from transformers import ByT5Tokenizer
 
-    ids = list(tokenizer(**given, truncation=False).input_ids)
-    pieces = tokenizer.convert_ids_to_tokens(ids)
+    ids = list(tokenizer(**given, truncation=False, verbose=False).input_ids)
+    pieces = pieces_of(tokenizer, ids)
     return ids, _byte_spans(text, pieces) if isinstance(tokenizer, ByT5Tokenizer) else piece_spans(text, pieces)
 
 
@@ -186,14 +189,27 @@ def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
     )
 
 
-def length_limit(tokenizer: "PreTrainedTokenizerBase | None") -> int:
-    """Most tokens a text may have: what the tokenizer states, or 512 where it states none.
+def length_limit(tokenizer: "PreTrainedTokenizerBase | None", positions: int | None, asked: int | None) -> int:
+    """Most tokens a text may have: what was asked for, else what the tokenizer states, else 512, within the model's positions.
 
     Args:
         tokenizer: the model's, or None.
+        positions: most positions of the model; None where nothing bounds them.
+        asked: what the caller asked for, or None.
+
+    Raises:
+        InputError: if more is asked for than there are positions.
     """
-    limit: int = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
-    return _TRAINED_LENGTH if limit >= _UNBOUNDED else limit
+    if asked is not None:
+        if asked < 1 or (positions is not None and asked > positions):
+            bound = "" if positions is None else f" and at most {positions}, the positions that this model has"
+            raise InputError(
+                f"The most tokens of a text (--max-length, max_length) are at least 1{bound}; got {asked}."
+            )
+        return asked
+    stated: int = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
+    limit = _TRAINED_LENGTH if stated >= _UNBOUNDED else stated
+    return limit if positions is None else min(limit, positions)
 
 
 def tokenize_all(
@@ -225,7 +241,8 @@ def tokenize_all(
     for index, text in enumerate(done):
         if len(text.ids) > limit:
             raise InputError(
-                f"The {side} of prompt {index + 1} has {len(text.ids)} tokens and the model was made for at most {limit}; "
-                f"shorten or split it (it begins {text.text[:50]!r})."
+                f"The {side} of prompt {index + 1} has {len(text.ids)} tokens and the limit is {limit} (it begins "
+                f"{text.text[:50]!r}); shorten or split it, or raise the limit with --max-length (max_length of `load`) if the "
+                "model has relative positions, as T5 does, or more of its own."
             )
     return done

@@ -1,8 +1,8 @@
 """Translation pairs: which sentences a model is trained on or measured with.
 
 A pair file is tab-separated text, one pair a line, gzipped where its name ends in `.gz`: corpus, target language, source with
-its task prefix, target. The prefix is everything up to the first colon and space ("translate English to German: "), as T5 was
-taught its tasks (Raffel et al. 2020).
+its task prefix, if the model reads any, target. The prefix is everything up to the first colon and space ("translate English to
+German: "), as T5 was taught its tasks (Raffel et al. 2020).
 """
 
 import gzip
@@ -35,8 +35,9 @@ class TranslationPair:
 
     @property
     def prefix(self) -> str:
-        """The task prefix, its colon and space included."""
-        return self.source[: self.source.index(_PREFIX_END) + len(_PREFIX_END)]
+        """The task prefix, its colon and space included; empty in a source without."""
+        prefix, found, _ = self.source.partition(_PREFIX_END)
+        return prefix + found if found else ""
 
     @property
     def sentence(self) -> str:
@@ -87,9 +88,9 @@ def _parse(line: str, path: Path, number: int) -> TranslationPair:
         if not value.strip():
             raise InputError(f"{where} has an empty {name}; every field of {_FORM} must be filled. Mend the line.")
     prefix, found, sentence = source.partition(_PREFIX_END)
-    if not (prefix.strip() and found and sentence.strip()):
+    if not (sentence if found else prefix).strip() or (found and not prefix.strip()):
         raise InputError(
-            f"{where} has the source {source!r}, which is not a prefix, a colon, a space and a sentence, as in "
-            "'translate English to German: Good morning.' Mend the line."
+            f"{where} has the source {source!r}, which is neither a sentence nor a prefix, a colon, a space and a sentence, as "
+            "in 'translate English to German: Good morning.' Mend the line."
         )
     return TranslationPair(corpus, language, source, target)

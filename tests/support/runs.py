@@ -28,7 +28,9 @@ def manifest_of(files: Mapping[str, bytes], **changes: object) -> Manifest:
             logit_scale=1.0,
             tied_embeddings=True,
         ),
-        "prompts": PromptRecord(name="mine", sha256=_SHA, count=1, target_origin="given", unfinished=()),
+        "prompts": PromptRecord(
+            name="mine", sha256=_SHA, count=1, sentences=1, targets=1, fault="", target_origin="given", unfinished=()
+        ),
         "twin_seeds": (1000, 1001),
         "versions": {"python": "3"},
         "files": {},

@@ -112,7 +112,7 @@ def test_attribute_adds_up_in_the_terminal() -> None:
     assert len(written) == 40
     gap = re.search(r"gap of the sum (\S+) of", out)
     assert gap is not None
-    assert float(gap[1]) < 2e-6
+    assert float(gap[1]) < 2e-5
     assert abs(difference) > 0
     assert invoke("attribute", "translate English to German: A dog runs.", "--position", "99")[0] == 2
 

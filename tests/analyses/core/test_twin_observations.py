@@ -13,6 +13,7 @@ from analyses.core.registry import get
 from analyses.core.shards import Observations
 from analyses.core.twin_observations import begin_twins
 from analyses.runs.run_folder import Staging
+from analyses.runs.run_status import Status
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.second_process import second_process
@@ -65,7 +66,7 @@ def test_two_processes_give_the_numbers_of_one(
     monkeypatch.setattr(twin_observations, "_WORTH_A_PROCESS", 1)
     same(alone, observed(tiny_byt5, FOCUS, {}))
     (tmp_path / "run").mkdir()
-    staging = Staging(tmp_path / "final", tmp_path / "run")
+    staging = Staging(tmp_path / "final", tmp_path / "run", b"key", Status(tmp_path / "run"))
     same(alone, observed(tiny_byt5, FOCUS, staging))
     assert len(list((tmp_path / "run").rglob("twin-*"))) >= len(SEEDS)
     assert torch.are_deterministic_algorithms_enabled() == deterministic

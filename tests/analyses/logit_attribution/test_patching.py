@@ -108,7 +108,7 @@ def test_neurons_are_chosen_on_one_half_and_measured_on_the_other() -> None:
     assert read["neurons.place"][0].tolist() == [2, 7]
     logits, cache = model.run_with_cache(batch)
     tokens = label_tokens(batch)
-    readout = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+    readout = logit_difference(model, logits, tokens, runner_up(model, logits, tokens))
     direction = sublayer_directions(model, cache, readout)["decoder.2.mlp"]
     values = neuron_contributions(model, cache, 2, direction)[..., 7]
     means = [float(values[prompt, :length].mean()) for prompt, length in ((1, 17), (3, 15))]

@@ -138,7 +138,9 @@ def test_a_text_longer_than_the_model_was_made_for_is_refused(bundled: HookedEnc
     texts = {"sources": [short, long], "targets": [short, short]}
     if side == "target":
         texts = {"sources": [short, short], "targets": [short, long]}
-    with pytest.raises(InputError, match=rf"The {side} of prompt 2 has 201 tokens .* at most 128; shorten or split it"):
+    with pytest.raises(
+        InputError, match=rf"The {side} of prompt 2 has 201 tokens and the limit is 128 .*; shorten or split it"
+    ):
         bundled.batch(**texts)
 
 
