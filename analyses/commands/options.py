@@ -41,6 +41,7 @@ MaxLength = Annotated[
 
 _PROMPTS_HELP = "A bundled set, a .txt, .jsonl or .csv file, or - for stdin."
 Prompts = Annotated[str, _input("--prompts", "-p", help=_PROMPTS_HELP, autocompletion=complete_prompts)]
+Prefix = Annotated[str | None, _input(help="Task prefix that every source starts with, if it is none of T5's own.")]
 Limit = Annotated[int | None, _input(help="Only the first so many prompts.")]
 WordGroups = Annotated[
     Path | None, _input("--words", help="Groups of words for the embedding geometry, .json or .yaml.")

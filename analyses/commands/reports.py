@@ -15,6 +15,7 @@ def run(
     device: options.Device = "auto",
     dtype: options.DType = "float32",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: options.Limit = None,
     source_lang: options.SourceLang = None,
     target_lang: options.TargetLang = None,
@@ -43,6 +44,7 @@ def run(
       interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
+      interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --config reports/mine/config.yaml --seed 1
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """

@@ -27,6 +27,7 @@ class RunConfig(BaseModel):
         model: `bundled`, a folder, or a hub id.
         revision: branch, tag or commit of a hub id.
         prompts: a bundled prompt set, a file, or `-`.
+        prefix: the task prefix that every source starts with, where it is none of T5's own and the file names none.
         analyses: names, in report order; by default those of this package. A text with commas is read as several names.
         seed: of resampling; untrained twins take seeds derived from it.
         batch_size: prompts in one forward pass; changes no number beyond rounding.
@@ -47,6 +48,7 @@ class RunConfig(BaseModel):
     model: str = "bundled"
     revision: str | None = None
     prompts: str = "translation"
+    prefix: str | None = None
     analyses: tuple[str, ...] = tuple(ANALYSES)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     batch_size: Count = 16

@@ -1,5 +1,6 @@
 """The first section of a report: which texts its numbers are about."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from interp.report.visible_text import shown_token
 from interp.statistics import largest
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
+from interp.text.unknown_pieces import unknown_notes
 from interp.text.words import CATEGORIES, PAD
 
 
@@ -22,6 +24,7 @@ def prompt_section(
     rows: Sequence[tuple[Batch, int]],
     pages: tuple[Page, ...] = (),
     explored: Sequence[ExplorerPrompt] = (),
+    unknown: float = 0.0,
 ) -> Section:
     """The texts, what the decoder was fed, what happened in each, and how many tokens of each kind the sources have.
 
@@ -30,6 +33,7 @@ def prompt_section(
         rows: batch and row of each.
         pages: of single prompts, called `prompt-<number>`.
         explored: the first prompts in full.
+        unknown: share of the texts' pieces that the tokenizer does not know.
     """
     sources = [batch.source_texts[row] for batch, row in rows]
     targets = [batch.target_texts[row] for batch, row in rows]
@@ -54,6 +58,7 @@ def prompt_section(
             f"{len(prompts)} prompts with {_range(sources)} source tokens and {_range(targets)} target tokens; "
             f"targets were {made}.",
             f"Source tokens by kind, mean share of a prompt: {_shares(sources)}.",
+            *unknown_notes(unknown),
         ),
         blocks=(
             Table(
@@ -73,10 +78,21 @@ def prompt_section(
         ),
         limits=(
             "What holds for these texts may not hold for others: a finding about a head is a finding on these prompts.",
-            "Content and function words are told apart by a closed list of English words, not by a tagger.",
+            f"Content and function words are told apart by lists of function words, not by a tagger: {_lists(sources)}.",
         ),
         pages=pages,
     )
+
+
+def _lists(sources: Sequence[Text]) -> str:
+    """Whose lists of function words told the words of how many sources apart."""
+    counts = Counter(" or ".join(map(str.capitalize, text.languages)) for text in sources)
+    named = [f"{language} in {count} of {len(sources)} sources" for language, count in counts.most_common() if language]
+    unknown = counts[""]
+    left = (
+        f"in {unknown} of {len(sources)} the words tell no language that has a list, and all of them count as content"
+    )
+    return "; ".join([*named, *([left] if unknown else [])])
 
 
 _TEXTS = ("strongest head", "from")

@@ -17,11 +17,12 @@ from analyses.core.contract import Evidence, Observed
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import gather
 from analyses.core.exploring import explorer_of
-from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches, rows_of
 from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
+from analyses.runs.loading import load_for
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
@@ -37,12 +38,11 @@ from analyses.runs.run_place import check_place
 from analyses.runs.run_record import record_of
 from interp.errors import InputError
 from interp.families.config import ModelConfig
-from interp.model.checkpoints import Checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
+from interp.text.unknown_pieces import unknown_share
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
@@ -112,17 +112,6 @@ def run_inputs(
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
-
-
-def load_for(config: RunConfig, checkpoint: Checkpoint) -> HookedEncoderDecoder:
-    """The model of a checkpoint as a configuration asks for it.
-
-    Raises:
-        InputError: as for `interp.load`.
-    """
-    return load_checkpoint(
-        checkpoint, config.device, config.dtype, config.max_length, config.source_lang, config.target_lang
-    )
 
 
 def signer_of(key: Path | None) -> Signer:
@@ -202,9 +191,9 @@ def _build(
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = record_of(inputs, model, rows, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
-    report = make_report(
-        manifest, model.cfg, prompt_section(prompts, rows, pages, explored), sections, facts, EXPLORER_PAGE
-    )
+    unknown = unknown_share(given_texts(batches), model.tokenizer)
+    texts = prompt_section(prompts, rows, pages, explored, unknown)
+    report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
     heads = {name: note for section in sections for name, note in section.heads.items()}

@@ -3,27 +3,20 @@
 A renderer takes figures as soon as they are known and draws them in a second process while the caller computes on; the
 images are collected when the page is written. The bytes are those of drawing here: both ways call `render_figure`. Where no
 second process can be had (one core, a system without semaphores, a worker that was killed), figures are drawn in this one.
-
-`loky` starts the process without importing the caller's script again, so a notebook or a script without a main guard
-may hold a renderer too.
 """
 
 import base64
 import io
-import os
-import time
 from collections.abc import Iterable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from threading import Thread
 
-from loky import cpu_count, get_reusable_executor
 from PIL import Image
 
 from interp.report.blocks import Block, Figure
 from interp.report.chart_images import ChartImage, FigureFormat
 from interp.report.charts import Chart
+from interp.report.second_process import second_process
 
 _SMALL = 15_000
 """Bytes of vectors up to which pixels are not even tried."""
@@ -32,8 +25,6 @@ _DOTS_PER_INCH = 144.0
 _SMALL_DOTS = 110.0
 _LONGEST_SIDE = 16_000
 """Pixels; WebP ends at 16,383."""
-
-_IDLE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -96,14 +87,13 @@ class FigureRenderer:
     """Draws the figures of a report.
 
     Args:
-        second_process: whether to draw in one; by default where the machine has a second core.
+        in_this_process: draw here, even where the machine has a second core.
         kind: the format of the figures' files.
     """
 
-    def __init__(self, second_process: bool | None = None, kind: FigureFormat = "svg") -> None:
+    def __init__(self, in_this_process: bool = False, kind: FigureFormat = "svg") -> None:
         self.kind = kind
-        wanted = cpu_count() > 1 if second_process is None else second_process
-        self._worker = _worker() if wanted else None
+        self._worker = None if in_this_process else second_process()
         self._begun: dict[str, tuple[Chart, Future[RenderedFigure]]] = {}
 
     def begin(self, blocks: Iterable[Block]) -> None:
@@ -143,27 +133,3 @@ class FigureRenderer:
             figure: a figure of the report.
         """
         return _pixels(ChartImage(figure.chart, "narrow"), _SMALL_DOTS)
-
-
-def _end_with_parent(parent: int) -> None:
-    """Have this process end when its parent has, however that ended; it would wait for more figures for an hour."""
-
-    def watch() -> None:
-        above = parent_process()
-        if os.name == "nt" and above is not None:
-            above.join()  # the number of a parent that is gone does not change there
-        while os.name != "nt" and os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
-
-
-def _worker() -> Executor | None:
-    try:
-        worker: Executor = get_reusable_executor(
-            max_workers=1, timeout=_IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
-        )
-    except (OSError, ImportError, NotImplementedError):
-        return None
-    return worker

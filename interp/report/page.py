@@ -44,7 +44,7 @@ def render(report: Report, renderer: FigureRenderer | None = None) -> dict[str, 
         ValueError: if two blocks share a name, a view names a figure that is not on its page, or a view would load
             something from outside.
     """
-    renderer = renderer or FigureRenderer(second_process=False)
+    renderer = renderer or FigureRenderer(in_this_process=True)
     pages = [page for section in report.sections for page in section.pages]
     index = [block for section in report.sections for block in _in_order(section)]
     _check_names(report, pages)

@@ -19,7 +19,7 @@ MAP = Figure("map", "c", "a", Heatmap((PANEL,), "weight"))
 
 
 def test_a_second_process_draws_the_same_bytes():
-    renderer = FigureRenderer(second_process=True)
+    renderer = FigureRenderer()
     renderer.begin([BARS, Paragraph("Text."), MAP])
     assert [renderer.rendered(figure) for figure in (MAP, BARS)] == [
         render_figure(figure.chart) for figure in (MAP, BARS)
@@ -27,7 +27,7 @@ def test_a_second_process_draws_the_same_bytes():
 
 
 def test_a_renderer_without_a_second_process_draws_here():
-    renderer = FigureRenderer(second_process=False)
+    renderer = FigureRenderer(in_this_process=True)
     renderer.begin([BARS])
     assert renderer.rendered(BARS) == render_figure(BARS.chart)
     assert renderer.rendered(BARS).wide.uri.startswith("data:image/svg")
@@ -38,9 +38,9 @@ def test_a_renderer_without_a_second_process_draws_here():
 
 @pytest.mark.parametrize(("kind", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
 def test_files_come_in_the_format_that_was_asked_for_with_text_as_text(kind, start):
-    file = FigureRenderer(second_process=False, kind=kind).rendered(BARS).file
+    file = FigureRenderer(in_this_process=True, kind=kind).rendered(BARS).file
     assert file.startswith(start)
-    assert file == FigureRenderer(second_process=False, kind=kind).rendered(BARS).file
+    assert file == FigureRenderer(in_this_process=True, kind=kind).rendered(BARS).file
     if kind == "svg":
         assert ">logits</text>" in file.decode()
     if kind == "pdf":
@@ -58,13 +58,13 @@ def test_a_chart_longer_than_the_format_allows_has_coarser_pixels():
 
 
 def test_another_chart_under_a_name_begun_before_is_drawn_itself():
-    renderer = FigureRenderer(second_process=True)
+    renderer = FigureRenderer()
     renderer.begin([BARS])
     assert renderer.rendered(Figure("bars", "c", "a", MAP.chart)) == render_figure(MAP.chart)
 
 
 def test_a_killed_worker_costs_time_and_no_figure():
-    renderer = FigureRenderer(second_process=True)
+    renderer = FigureRenderer()
     renderer.begin([BARS])
     renderer.rendered(BARS)
     (worker,) = renderer._worker._processes.values()
