@@ -106,7 +106,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     table = Table(title=Text(visible(title)), title_justify="left")
-    kept = [tuple(row) for row in rows]
+    kept = [tuple("" if cell != cell else cell for cell in row) for row in rows]  # what is undefined stays empty
     for index, name in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in kept)
         table.add_column(visible(name), justify="right" if numbers else "left", overflow="fold")
@@ -118,9 +118,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def print_frame(title: str, frame: "pd.DataFrame") -> None:
-    """Print a frame as a table, undefined cells empty."""
-    rows = [["" if cell != cell else cell for cell in row] for row in frame.itertuples(index=False)]
-    print_table(title, list(map(str, frame.columns)), rows)
+    """Print a frame as a table."""
+    print_table(title, list(map(str, frame.columns)), frame.itertuples(index=False))
 
 
 def read_text(path: Path, what: str) -> str:

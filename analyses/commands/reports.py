@@ -23,6 +23,7 @@ def run(
     prompts: options.Prompts = "translation",
     source_column: options.SourceColumn = None,
     target_column: options.TargetColumn = None,
+    prefix: options.Prefix = None,
     limit: options.Limit = None,
     source_lang: options.SourceLang = None,
     target_lang: options.TargetLang = None,
@@ -33,6 +34,7 @@ def run(
     batch_size: options.BatchSize = 16,
     twins: options.Twins = 5,
     pages: options.Pages = 100,
+    figures: options.Figures = "svg",
     config: options.RunFile = None,
     set_settings: options.Set = None,
     dry_run: options.DryRun = False,
@@ -51,6 +53,7 @@ def run(
       interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
+      interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --config reports/mine/config.yaml --seed 1
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
@@ -66,6 +69,9 @@ def run(
 
         told = progress if quiet else _saying_first(expected, progress)
         path = run_analyses(chosen, out, overwrite, told, sign, read)
+        glance = () if quiet else _glance(path.parent)
+    for line in glance:
+        say(line, err=True)
     say(path)
 
 
@@ -92,6 +98,16 @@ def _saying_first(sentence: str, progress: Callable[[str, int, int], None]) -> C
         progress(what, done, total)
 
     return tell
+
+
+def _glance(run: Path) -> list[str]:
+    """What the report says at a glance, a line for every analysis."""
+    import json
+
+    from interp.report.headline import Headline
+
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    return [str(Headline(**found["headline"])) for found in results.values() if found["headline"]]
 
 
 def _settings(words: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]]:

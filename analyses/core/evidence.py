@@ -42,6 +42,7 @@ def gather(
         example: the number of the first prompt in its set, from 1.
     """
     kept: Shards = {} if store is None else store
+    analyses = [item.fitted(model, batches) for item in analyses]
     with begin_twins(model, batches, analyses, kept, twin_seeds(seed, twins)) as others:
         observed = observe(model, batches, analyses, kept, progress)
         controls = others.finish(progress)

@@ -26,12 +26,13 @@ from analyses.runs.compare_models_report import (
 )
 from analyses.runs.config import RunConfig, portable_name
 from analyses.runs.inputs import Inputs, choose_analyses, reading_order
+from analyses.runs.loading import load_for
 from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashes, package_version, versions
 from analyses.runs.origin import origin
 from analyses.runs.prompt_set import prompts_of
 from analyses.runs.run_folder import Staging, staging
 from analyses.runs.run_place import check_place
-from analyses.runs.runner import build_files, load_for, make_log, signer_of, threads_for
+from analyses.runs.runner import build_files, make_log, signer_of, threads_for
 from interp.errors import InputError
 from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder

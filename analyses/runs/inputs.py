@@ -68,7 +68,7 @@ def read_inputs(config: RunConfig, prompts: PromptSet | None = None) -> Inputs:
     return Inputs(
         config=config,
         analyses=choose_analyses(config),
-        prompts=prompts or prompts_of(config),
+        prompts=(prompts or prompts_of(config)).behind(config.prefix),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
     )

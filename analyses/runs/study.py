@@ -17,6 +17,7 @@ import pandas as pd
 
 from analyses.core.contract import Analysis
 from analyses.core.evidence import gather
+from analyses.core.observing import given_texts
 from analyses.core.registry import get
 from analyses.runs.config import make_config
 from analyses.runs.inputs import configured
@@ -25,6 +26,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Block, Heading, Paragraph, Section, Table
 from interp.report.notebook_blocks import BlockDisplay, display_block, section_html
 from interp.text.batch import Batch
+from interp.text.unknown_pieces import check_known
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -105,12 +107,14 @@ def analyse(
         settings: of the analysis; its defaults where left out.
 
     Raises:
-        InputError: if there is no such analysis, or a setting, the seed or the number of twins is not allowed.
+        InputError: if there is no such analysis, a setting, the seed or the number of twins is not allowed, or the tokenizer does
+            not know most of the texts.
     """
     found = get(analysis) if isinstance(analysis, str) else analysis
     item = configured(found, settings or {})
     config = make_config(seed=seed, twins=twins)
     batch = batch if isinstance(batch, Batch) else model.batch(batch)
+    check_known(given_texts([batch]), model.tokenizer)
     ids = [str(number) for number in range(1, len(batch) + 1)]
     result = found.summarize(*gather([item], model, ids, [batch], config.twins, config.seed))
     return Study(found, result, found.present(result))

@@ -140,9 +140,9 @@ def _library(name: str, path: Path) -> Any:
         ) from error
 
 
-def _record(row: Mapping[str, Any], columns: Columns, name: str) -> dict[str, str | None]:
+def _record(row: Mapping[str, Any], columns: Columns, name: str) -> dict[str, Any]:
     """Source, target and further texts of a row; numbers are taken for ids alone."""
-    record: dict[str, str | None] = {"source": _cell(row, columns.source, name)}
+    record: dict[str, Any] = {"source": _cell(row, columns.source, name)}
     if columns.target is not None or row.get("target") is not None:
         record["target"] = _cell(row, columns.target or "target", name)
     used = {columns.source.split(".")[0], str(columns.target).split(".")[0], *record}
@@ -151,7 +151,12 @@ def _record(row: Mapping[str, Any], columns: Columns, name: str) -> dict[str, st
     return {key: value for key, value in row.items() if isinstance(value, str) and key not in used} | record
 
 
-def _cell(row: Mapping[str, Any], column: str, name: str) -> str | None:
+def _cell(row: Mapping[str, Any], column: str, name: str) -> str | list[str] | None:
+    """A text, or the list of its words.
+
+    Raises:
+        PromptError: if there is no such column, or it holds something else.
+    """
     value: Any = row
     for part in [column] if column in row else column.split("."):
         if not isinstance(value, Mapping) or part not in value:
@@ -161,6 +166,8 @@ def _cell(row: Mapping[str, Any], column: str, name: str) -> str | None:
                 "Name them with --source-column and --target-column."
             )
         value = value[part]
+    if isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return value
     if value is not None and not isinstance(value, str):
         raise PromptError(f"{name}: the column {column!r} holds a {type(value).__name__}, not text; name another one.")
     return value

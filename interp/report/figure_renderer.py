@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from PIL import Image
 
 from interp.report.blocks import Block, Figure
-from interp.report.chart_images import ChartImage
+from interp.report.chart_images import ChartImage, FigureFormat
 from interp.report.charts import Chart
 from interp.report.second_process import second_process
 
-_LARGE = 40_000
-"""Bytes of a figure's outlines beyond which the page shows pixels instead."""
+_SMALL = 15_000
+"""Bytes of vectors up to which pixels are not even tried."""
 
 _DOTS_PER_INCH = 144.0
 _SMALL_DOTS = 110.0
@@ -41,27 +41,34 @@ class RenderedFigure:
     """All images of one chart.
 
     Attributes:
-        svg: the SVG file.
+        file: the figure as a file of its own.
         wide: for a desk.
         narrow: for a phone.
     """
 
-    svg: bytes
+    file: bytes
     wide: EmbeddedImage
     narrow: EmbeddedImage
 
 
-def render_figure(chart: Chart) -> RenderedFigure:
-    """A chart in both widths: outlines where they are small, else pixels finer than a screen's.
+def render_figure(chart: Chart, kind: FigureFormat = "svg") -> RenderedFigure:
+    """A chart as a file and in both widths of the page.
 
     Args:
         chart: what to draw.
+        kind: the format of the file.
     """
     desk = ChartImage(chart, "wide")
-    svg = desk.svg()
-    small = len(svg) <= _LARGE
-    wide = _embedded("svg+xml", svg, (round(side * 96) for side in desk.inches)) if small else _pixels(desk)
-    return RenderedFigure(svg, wide, _pixels(ChartImage(chart, "narrow")))
+    return RenderedFigure(desk.file(kind), _lightest(desk), _lightest(ChartImage(chart, "narrow")))
+
+
+def _lightest(image: ChartImage) -> EmbeddedImage:
+    """Vectors where they are small or smaller than pixels finer than a screen's."""
+    svg = image.svg()
+    vectors = _embedded("svg+xml", svg, (round(side * 96) for side in image.inches))
+    if len(svg) <= _SMALL:
+        return vectors
+    return min(vectors, _pixels(image), key=lambda one: len(one.uri))
 
 
 def _pixels(image: ChartImage, dots_per_inch: float = _DOTS_PER_INCH) -> EmbeddedImage:
@@ -81,9 +88,11 @@ class FigureRenderer:
 
     Args:
         in_this_process: draw here, even where the machine has a second core.
+        kind: the format of the figures' files.
     """
 
-    def __init__(self, in_this_process: bool = False) -> None:
+    def __init__(self, in_this_process: bool = False, kind: FigureFormat = "svg") -> None:
+        self.kind = kind
         self._worker = None if in_this_process else second_process()
         self._begun: dict[str, tuple[Chart, Future[RenderedFigure]]] = {}
 
@@ -98,7 +107,7 @@ class FigureRenderer:
         try:
             for block in blocks:
                 if isinstance(block, Figure):
-                    self._begun[block.name] = block.chart, self._worker.submit(render_figure, block.chart)
+                    self._begun[block.name] = block.chart, self._worker.submit(render_figure, block.chart, self.kind)
         except BrokenExecutor:
             self._worker = None
 
@@ -111,11 +120,11 @@ class FigureRenderer:
         chart, begun = self._begun.pop(figure.name, (None, None))
         # What still waits is drawn here: two draw the rest faster than one.
         if begun is None or chart is not figure.chart or begun.cancel():
-            return render_figure(figure.chart)
+            return render_figure(figure.chart, self.kind)
         try:
             return begun.result()
         except BrokenExecutor:
-            return render_figure(figure.chart)
+            return render_figure(figure.chart, self.kind)
 
     def small(self, figure: Figure) -> EmbeddedImage:
         """The figure as a card shows it: the narrow layout, no finer than a screen.

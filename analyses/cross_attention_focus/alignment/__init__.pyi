@@ -32,4 +32,3 @@ from .symmetrization import grow_diagonal_final as grow_diagonal_final
 from .texts import AlignedPair as AlignedPair
 from .texts import pairs_from_prompts as pairs_from_prompts
 from .texts import reversed_pairs as reversed_pairs
-from .texts import word_spans as word_spans
