@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from analyses.core.contract import Settings
+from analyses.core.settings import Settings
 from analyses.embedding_geometry.measure.word_lists import GROUPS
 from interp.families.config import ModelConfig
 
