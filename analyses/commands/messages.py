@@ -1,5 +1,7 @@
 """What the command line says: results on standard output, progress and what went wrong on standard error."""
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,10 @@ def messages(debug: bool | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:
+        # Whoever reads has enough (`| head`); Python must not complain when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
     except KeyboardInterrupt:
         say("Interrupted. The same command goes on where it stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -81,7 +87,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     table = Table(title=Text(visible(title)), title_justify="left")
-    kept = [tuple(row) for row in rows]
+    kept = [tuple("" if cell != cell else cell for cell in row) for row in rows]  # what is undefined stays empty
     for index, name in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in kept)
         table.add_column(visible(name), justify="right" if numbers else "left", overflow="fold")
@@ -93,9 +99,8 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def print_frame(title: str, frame: "pd.DataFrame") -> None:
-    """Print a frame as a table, undefined cells empty."""
-    rows = [["" if cell != cell else cell for cell in row] for row in frame.itertuples(index=False)]
-    print_table(title, list(map(str, frame.columns)), rows)
+    """Print a frame as a table."""
+    print_table(title, list(map(str, frame.columns)), frame.itertuples(index=False))
 
 
 def read_text(path: Path, what: str) -> str:

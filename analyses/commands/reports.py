@@ -15,13 +15,18 @@ def run(
     device: options.Device = "auto",
     dtype: options.DType = "float32",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: options.Limit = None,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     words: options.WordGroups = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
     twins: options.Twins = 5,
     pages: options.Pages = 100,
+    figures: options.Figures = "svg",
     config: options.RunFile = None,
     dry_run: options.DryRun = False,
     out: options.Out = None,
@@ -39,6 +44,7 @@ def run(
       interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
+      interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --config reports/mine/config.yaml --seed 1
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
@@ -60,7 +66,20 @@ def run(
         from analyses.runs.runner import run as run_analyses
 
         path = run_analyses(chosen, out, overwrite, progress, sign, read)
+        glance = () if quiet else _glance(path.parent)
+    for line in glance:
+        say(line, err=True)
     say(path)
+
+
+def _glance(run: Path) -> list[str]:
+    """What the report says at a glance, a line for every analysis."""
+    import json
+
+    from interp.report.headline import Headline
+
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    return [str(Headline(**found["headline"])) for found in results.values() if found["headline"]]
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:

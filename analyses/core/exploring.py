@@ -25,6 +25,7 @@ from interp.model.weights import embedding
 from interp.report.explorer.contents import Explorer, ExplorerPrompt, HeadNote, Said
 from interp.report.views import AttentionPatterns
 from interp.text.batch import Batch
+from interp.text.pieces import pieces_of
 from interp.text.vocabulary import Candidates, Vocabulary
 
 SAID = 5
@@ -70,7 +71,7 @@ def explorer_prompt(run: Pass, name: str, foils: Int[Tensor, "one target"] | Non
         foils: what each label is compared with; by default the model's best other token.
     """
     model, batch, tokens = run.model, run.batch, label_tokens(run.batch)
-    foils = runner_up(run.logits, tokens) if foils is None else foils
+    foils = runner_up(model, run.logits, tokens) if foils is None else foils
     readout = logit_difference(model, run.logits, tokens, foils)
     found = decompose(model, run.cache, readout)
     sources = [
@@ -86,7 +87,7 @@ def explorer_prompt(run: Pass, name: str, foils: Int[Tensor, "one target"] | Non
             target_tokens=batch.decoder_pieces(0),
         ),
         labels=batch.target_texts[0].pieces,
-        foils=tuple(_pieces(model, foils[0])),
+        foils=_pieces(model, foils[0]),
         lead=_numbers(readout.values[0]),
         components=_numbers(found.values[0]),
         sources=_numbers(torch.stack(sources)),
@@ -116,9 +117,8 @@ def _lens(run: Pass) -> tuple[tuple[Said, ...], ...]:
     )
 
 
-def _pieces(model: HookedEncoderDecoder, tokens: Tensor) -> list[str]:
-    ids = tokens.tolist()
-    return list(map(str, ids)) if model.tokenizer is None else list(model.tokenizer.convert_ids_to_tokens(ids))
+def _pieces(model: HookedEncoderDecoder, tokens: Tensor) -> tuple[str, ...]:
+    return pieces_of(model.tokenizer, tokens.tolist())
 
 
 def explorer_of(

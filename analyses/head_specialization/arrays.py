@@ -111,6 +111,8 @@ def of_null(null: str, spec: ArraySpec) -> ArraySpec:
     return replace(spec, name=f"{null}/{spec.stage}/{spec.name}", axes=axes, stage="experiment")
 
 
+_PARALLEL = "parallel language cross_layer cross_head"
+
 SENTENCE = array_specs("sentence", "prompt byte", content="key")
 """Which prompts read one sentence under different task prefixes."""
 
@@ -118,6 +120,26 @@ ARRAYS = (
     *SENTENCE,
     *(spec for kind in ATTENTION_KINDS for spec in OBSERVED[kind]),
     *EXAMINED,
+    *array_specs("parallel.likelier", "parallel language", "share", stage="examine"),
+    *array_specs(
+        "parallel_output parallel_input parallel_base", _PARALLEL, "1 - AER", "links", stage="examine", prefix="cross."
+    ),
+    *array_specs(
+        "translation translation_other translation_copy",
+        _PARALLEL,
+        "share",
+        "words",
+        stage="experiment",
+        prefix="cross.",
+    ),
+    *array_specs(
+        "translation_cost_read translation_cost_other",
+        "parallel cross_layer cross_head",
+        "nats",
+        "words",
+        stage="experiment",
+        prefix="cross.",
+    ),
     *array_specs("bias.encoder", "encoder_table encoder_head encoder_distance", "score", stage="examine"),
     *array_specs("bias.decoder", "decoder_table decoder_head decoder_distance", "score", stage="examine"),
     *(spec for kind in ATTENTION_KINDS for spec in _experiment(kind)),

@@ -24,6 +24,7 @@ class Criterion:
         n_candidates: how many scores this one was chosen from, head by head; p-values are multiplied by it.
         eligible: heads that may have the role, where other evidence decided that first; they alone are tested.
         p_values: p of a second claim that must hold too, if there is one; the larger p of the two counts.
+        on_parallel: whether it was judged on the bundled sentences, not on the prompts.
     """
 
     role: str
@@ -36,3 +37,4 @@ class Criterion:
     n_candidates: int = 1
     eligible: Bool[np.ndarray, "layer head"] | None = None
     p_values: Float[np.ndarray, "layer head"] | None = None
+    on_parallel: bool = False

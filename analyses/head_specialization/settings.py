@@ -38,6 +38,7 @@ class HeadSettings(Settings):
         sample: prompts on which importance, copying and the controls of `nulls` are measured; whole batches are taken.
         importance: measures of how much a head matters (see `importance`); ablations cost more than all else together.
         copying: whether copying heads are looked for (see `copy_hits`).
+        parallel: whether alignment and translation heads are looked for on the bundled sentences (see `parallel`).
         draws: random turns of a head that might copy.
         nulls: the controls beside untrained twins (see `nulls`).
         similarity: whether heads are compared with each other, on a sample of the prompts or on all (see `similarity`).
@@ -63,6 +64,7 @@ class HeadSettings(Settings):
     sample: Annotated[int, Field(ge=2, le=1_000_000)] = 16
     importance: tuple[Measure, ...] = ("gradient",)
     copying: Literal["none", "all"] = "all"
+    parallel: Literal["none", "all"] = "all"
     draws: Annotated[int, Field(ge=20, le=100_000)] = 200
     nulls: tuple[Null, ...] = ("permuted", "shuffled")
     similarity: Literal["none", "sample", "all"] = "sample"

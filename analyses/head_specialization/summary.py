@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from analyses.core.arrays import axis_sizes, specs_of
 from analyses.core.contract import Arrays, Evidence, Observed
-from analyses.core.effective_n import TextCounts
+from analyses.core.text_counts import TextCounts
 from analyses.head_specialization.arrays import ARRAYS
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.copy_hits import CopyEvidence, copy_evidence

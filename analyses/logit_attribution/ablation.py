@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.logit_readout import (
     Readout,
     label_tokens,
@@ -52,7 +53,7 @@ def ablate(model: HookedEncoderDecoder, batch: Batch, draws: int) -> Arrays:
     with torch.no_grad():
         clean = record_pass(model, batch, effect_hooks(model))
         logits, tokens = clean.logits(), label_tokens(batch)
-        foils = runner_up(logits, tokens)
+        foils = runner_up(model, logits, tokens)
         readout = logit_difference(model, logits, tokens, foils)
         read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=foils)
         donors = [draw_donors(batch, batch, SEED + draw) for draw in range(draws)]
@@ -79,7 +80,7 @@ def _site(
     replaced = torch.cat(versions)
     direct = direct_effects(clean.model, clean.cache, readout, kind, layer, replaced)
     total = total_effects(clean, read, kind, layer, replaced)
-    weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+    weights = row_weights(batch)
     effects = {"total": total, "frozen": direct.frozen, "recomputed": direct.recomputed}
     # Padded rows may see rows without a replacement.
     of_rows = {

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from analyses.core.contract import Arrays
 from analyses.core.keys import rows_by_key, sentence_keys
-from analyses.logit_attribution.observe import pieces
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
 from interp.attribution.neurons import (
@@ -30,6 +30,7 @@ from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.statistics import Interval, bootstrap_mean
 from interp.text.batch import Batch
+from interp.text.pieces import pieces_of
 
 TOKENS_SHOWN = 5
 NULL_DIRECTIONS = 20
@@ -59,9 +60,9 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         logits, cache = model.run_with_cache(batch, [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), *scales])
         tokens = label_tokens(batch)
         directions = sublayer_directions(
-            model, cache, logit_difference(model, logits, tokens, runner_up(logits, tokens))
+            model, cache, logit_difference(model, logits, tokens, runner_up(model, logits, tokens))
         )
-        weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+        weights = row_weights(batch)
         means = [
             _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in layers
         ]
@@ -110,8 +111,8 @@ def _describe(
         "kurtosis": float(own.kurtosis[0]),
         "null_z": null.largest_z.float().cpu().numpy(),
         "null_kurtosis": null.kurtosis.float().cpu().numpy(),
-        "raised": "  ".join(pieces(model, own.raised[0])),
-        "lowered": "  ".join(pieces(model, own.lowered[0])),
+        "raised": "  ".join(pieces_of(model.tokenizer, own.raised[0].tolist())),
+        "lowered": "  ".join(pieces_of(model.tokenizer, own.lowered[0].tolist())),
         "triggers": "  ".join(triggers),
     }
 

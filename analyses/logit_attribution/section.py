@@ -1,6 +1,7 @@
 """Presenting: findings in sentences, the evidence, and what it does not support."""
 
 from analyses.logit_attribution.ablation_blocks import ablation_blocks, ablation_findings
+from analyses.logit_attribution.activation_patching import Patching
 from analyses.logit_attribution.activation_patching_blocks import (
     PATCHING_LIMITS,
     patching_blocks,
@@ -79,14 +80,26 @@ def present(result: LogitAttribution) -> Section:
             DIRECT_LIMIT,
             norm_limit(result.cfg),
             *LIMITS,
+            *_unnamed_rows(result.unnamed_rows),
             *family_limits(result.cfg),
             *((*SAMPLED_LIMITS, *sampled_limits(result.cfg)) if result.ablation else ()),
             *(NEURON_LIMITS if result.neurons else ()),
-            *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if result.patching else ()),
+            *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if isinstance(result.patching, Patching) else ()),
         ),
         pages=patching_pages(result.patching) if result.patching else (),
+        cites=("elhage2021", "nostalgebraist2020", "langedijk2023", "mcgrath2023", "nanda2023"),
         headline=headline(result),
         highlights=highlights(result),
+    )
+
+
+def _unnamed_rows(count: int) -> tuple[str, ...]:
+    """What is left out because it stands for nothing, if there is anything."""
+    if not count:
+        return ()
+    return (
+        f"The tokenizer has no piece for {count} rows of the embedding: they are left out of runner-ups, of ranks and of the "
+        "readings of neurons; the model's probabilities count them.",
     )
 
 
@@ -157,7 +170,7 @@ def _exactness(result: LogitAttribution) -> str:
     sentence = (
         "The components add up to the logits, source tokens to their heads, and encoder components to their source "
         "tokens, with a largest gap of "
-        f"{number(worst, 1)} of the prompt's largest |logit|"
+        f"{number(worst, 1)} of the size of a row's contributions (root of their summed squares)"
     )
     if worst <= FLOAT32_GAP:
         return f"{sentence}."

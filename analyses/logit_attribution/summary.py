@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence, Example
-from analyses.core.effective_n import TextCounts
 from analyses.core.sentence_means import by_sentence
+from analyses.core.text_counts import TextCounts
 from analyses.logit_attribution.ablation import AblationCheck, ablation_check
 from analyses.logit_attribution.activation_patching import NoPatching, Patching, patching
 from analyses.logit_attribution.arrays import ARRAYS
@@ -59,11 +59,12 @@ class LogitAttribution:
         encoder_components: of the encoder, and the bias of the values where there is one.
         through_strongest: what each of them adds to the difference through the strongest cross head.
         through_all: the same through all cross heads.
-        completeness: `prompt`, `rows`, and the gaps of `GAPS` as shares of the prompt's largest |logit|.
+        completeness: `prompt`, `rows`, and the gaps of `GAPS` as shares of the contributions' size.
         example: one prompt in full.
         target_origin: `given` or `generated`.
         counts: how many of the prompts are independent; sentences are what is resampled.
         n_twins: number of untrained twins.
+        unnamed_rows: rows of the embedding that stand for nothing.
         ablation: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
         lens_curves: the label by depth, on the same sample.
         neurons: the decoder neurons that contribute most, on the same sample.
@@ -93,6 +94,7 @@ class LogitAttribution:
     target_origin: str
     counts: TextCounts
     n_twins: int
+    unnamed_rows: int
     ablation: AblationCheck | None = None
     lens_curves: LensCurves | None = None
     neurons: Neurons | None = None
@@ -171,6 +173,7 @@ def summarize(evidence: Evidence) -> LogitAttribution:
         target_origin=evidence.target_origin,
         counts=evidence.texts,
         n_twins=len(evidence.twins),
+        unnamed_rows=int(evidence.model.weights["rows_without_a_piece"][0]),
     )
     controls = [twin.experiment for twin in evidence.twins if "total" in twin.experiment]
     return with_experiments(result, evidence.model.experiment, controls, seed)

@@ -124,7 +124,7 @@ def completeness_table(result: LogitAttribution) -> Table:
         name="logit-attribution-completeness",
         caption=(
             "Completeness of every prompt: the largest difference over decoder rows between a "
-            "sum of contributions and the number it explains, as a share of the prompt's largest |logit|."
+            "sum of contributions and the number it explains, as a share of the root of the contributions' summed squares."
         ),
         frame=result.completeness,
         rows_shown=5,

@@ -26,6 +26,7 @@ from analyses.runs.compare_models_report import (
 )
 from analyses.runs.config import RunConfig, portable_name
 from analyses.runs.inputs import Inputs, choose_analyses, read_prompt_set, reading_order
+from analyses.runs.loading import load_for
 from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashes, package_version, versions
 from analyses.runs.origin import origin
 from analyses.runs.run_folder import Staging, staging
@@ -34,7 +35,6 @@ from analyses.runs.runner import build_files, make_log, signer_of, threads_for
 from interp.errors import InputError
 from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import PromptSet, parse_prompts
 from interp.report import render
@@ -168,8 +168,7 @@ def _models(
         match, name = drawn[index], asked[index]
         if match is None:
             checkpoint = checkpoints[name]
-            model = load_checkpoint(checkpoint, config.device, config.dtype)
-            found[index] = _Model(checkpoint.name, name, model, checkpoint)
+            found[index] = _Model(checkpoint.name, name, load_for(config, checkpoint), checkpoint)
         else:
             twin = untrained_twin(found[1 - index].model, int(match[1]))
             place = desk / name.replace(":", "-")

@@ -67,7 +67,7 @@ def read_inputs(config: RunConfig, prompts: PromptSet | None = None) -> Inputs:
     return Inputs(
         config=config,
         analyses=choose_analyses(config),
-        prompts=prompts or read_prompt_set(config.prompts, config.limit),
+        prompts=(prompts or read_prompt_set(config.prompts, config.limit)).behind(config.prefix),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
     )

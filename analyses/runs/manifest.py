@@ -8,7 +8,7 @@ same manifest, byte for byte. What does depend on them goes to `run.log.json`, w
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import file_digest, sha256
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ from platform import machine, python_version
 from typing import Annotated, Any, Literal, TypeVar
 from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
 
 from analyses.core.registry import plug_ins
 from analyses.runs.origin import Origin
@@ -69,6 +69,8 @@ class ModelRecord(_Record):
         attention: name of the attention implementation.
         logit_scale: factor of the decoder output before the unembedding.
         tied_embeddings: whether the unembedding is the input embedding.
+        source_lang: code of the sources' language; None in models that mark none.
+        target_lang: the same of the targets.
     """
 
     name: str
@@ -80,6 +82,15 @@ class ModelRecord(_Record):
     attention: str
     logit_scale: float
     tied_embeddings: bool
+    source_lang: str | None = None
+    target_lang: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _languages_where_there_are(self, whole: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Records of models that mark no languages stay as they were before languages were recorded."""
+        record = whole(self)
+        unmarked = {name for name in ("source_lang", "target_lang") if record[name] is None}
+        return {name: value for name, value in record.items() if name not in unmarked}
 
 
 class PromptRecord(_Record):

@@ -1,8 +1,9 @@
 """How do the user's texts become prompts?
 
 Three formats are read: `.txt` (one source a line), `.jsonl` (one JSON object a line) and `.csv` (with a header). Texts are taken
-as they stand: nothing is trimmed, cut, skipped or repaired. What cannot be read as it stands is refused with one sentence that
-names the line. A whole file is checked even when only its first prompts are wanted, so that no error hides behind a limit.
+as they stand: nothing is trimmed, cut, skipped or repaired. In `.jsonl` a text may be given as the list of its words. What cannot
+be read as it stands is refused with one sentence that names the line. A whole file is checked even when only its first prompts
+are wanted, so that no error hides behind a limit.
 """
 
 import csv
@@ -18,6 +19,7 @@ from typing import Literal, cast
 
 from interp.input_files import read_at_most, read_regular
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
+from interp.text.words import Words, task_prefix
 
 Format = Literal["txt", "jsonl", "csv"]
 
@@ -227,6 +229,7 @@ def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
         raise PromptError(
             f"{place} has {len(values):,} fields; a prompt has at most {_MOST_FIELDS}, so leave some out."
         )
+    values = _texts_of_words(values, place)
     for key, value in values.items():
         if key == "target" and value is None:
             continue
@@ -245,6 +248,20 @@ def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
     texts = cast(dict[str, str], values)
     fields = {key: text for key, text in texts.items() if key not in _OWN_KEYS}
     return Prompt(texts.get("id", number), texts["source"], texts.get("target"), fields)
+
+
+def _texts_of_words(values: dict[str, object], place: str) -> dict[str, object]:
+    """The values, with lists of words joined into texts; the words of the text itself stand in a field of their own."""
+    found = dict(values)
+    for key in ("source", "target"):
+        if not isinstance(words := values.get(key), list):
+            continue
+        if not words or not all(isinstance(word, str) and len(word.split()) == 1 for word in words):
+            raise PromptError(f"{place}: {key!r} is a list, but not of words without spaces; give a text or its words.")
+        text, _ = Words.joined(words)
+        prefix = str(values.get("prefix", task_prefix(text))) if key == "source" else ""
+        found |= {key: text, f"{key}_words": " ".join(words[len(prefix.split()) :])}
+    return found
 
 
 _JSON_TYPES: dict[type, str] = {

@@ -103,7 +103,7 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
     """All statistics of one reading [batch layer *head target source]."""
     between = (None,) * (weights.ndim - 3)
     one_row, one_key = (slice(None), *between, None, slice(None)), (slice(None), *between, slice(None))
-    tokens, rows = content_span(batch)[one_row], batch.target_mask[one_key]
+    tokens, rows = content_span(batch)[one_row], batch.chosen_mask[one_key]
     source = batch.source_mask[one_row].expand(*(-1 for _ in between), -1, weights.shape[-2], -1)
     span = tokens.expand(source.shape)
     categories = batch.source_categories[one_key]

@@ -93,7 +93,7 @@ class Frame:
 
 def frame_of(kind: AttentionKind, batch: Batch) -> Frame:
     """Legal keys and key categories of one kind of attention."""
-    queries = batch.source_mask if kind == "encoder" else batch.target_mask
+    queries = batch.source_mask if kind == "encoder" else batch.chosen_mask
     keys = batch.target_mask if kind == "decoder" else batch.source_mask
     legal = legal_keys(queries, keys, causal=kind == "decoder")
     legal &= (legal.sum(-1) >= 2)[..., None]

@@ -49,7 +49,12 @@ FAMILIES = (
     Family(
         "alignment",
         "purple",
-        {"alignment at the output": "al-o", "alignment at the input step": "al-i", "monotone": "mono"},
+        {
+            "alignment at the output": "al-o",
+            "alignment at the input step": "al-i",
+            "monotone": "mono",
+            "translation": "tran",
+        },
     ),
     Family("rarity", "gold", {"rare token": "rare"}),
     Family("syntax", "sky", {"syntactic": "syn"}),

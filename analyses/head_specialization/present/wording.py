@@ -26,6 +26,7 @@ _PHRASES = {
     "margin": "has an agreement (1 - AER) of {score} with the gold links",
     "syntax": "finds the right word in {score} of the pairs of the sentences that did not choose it",
     "copying": "has the token it reads among the five that it raises most in {score} of the cases",
+    "translation": "has the aligned word among the five that it raises most in {score} of the cases",
     "monotone": "reads the source in its order, with Kendall's tau of {score} between place and row",
     "lift": "puts {score} of its attention there",
     "odds": "puts {score} of its attention there",

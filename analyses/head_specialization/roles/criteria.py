@@ -35,6 +35,7 @@ from analyses.head_specialization.measure.alignment import ROLES
 from analyses.head_specialization.measure.copy_hits import copying_criteria
 from analyses.head_specialization.measure.observe import offsets
 from analyses.head_specialization.measure.relations import syntax_criteria
+from analyses.head_specialization.roles.parallel_criteria import parallel_criteria
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.statistics import mean_over_prompts, merge_ties
@@ -61,7 +62,9 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
     if kind == "encoder":
         return found + syntax_criteria(observed.experiment, settings)
     found += copying_criteria(kind, observed, settings)
-    return found + ([_monotone(prompts), *_alignment(prompts, settings)] if kind == "cross" else [])
+    if kind == "cross":
+        found += [_monotone(prompts), *_alignment(prompts, settings), *parallel_criteria(observed)]
+    return found
 
 
 def independent_texts(observed: Observed) -> Observed:
@@ -81,7 +84,7 @@ def independent_texts(observed: Observed) -> Observed:
 
 
 def judged(kind: AttentionKind, criteria: list[Criterion], targets_tell: bool) -> list[Criterion]:
-    """The criteria with the scores that may be judged: where the targets say nothing, those of random sequences alone.
+    """The criteria with the scores that may be judged: where the targets say nothing, those of other material.
 
     Args:
         kind: which attention.
@@ -90,9 +93,10 @@ def judged(kind: AttentionKind, criteria: list[Criterion], targets_tell: bool) -
     """
     if targets_tell or kind == "encoder":
         return criteria
+    elsewhere = [one.on_parallel or one.rule == "content" for one in criteria]
     return [
-        one if one.rule == "content" else dataclasses.replace(one, score=np.full_like(one.score, np.nan))
-        for one in criteria
+        one if kept else dataclasses.replace(one, score=np.full_like(one.score, np.nan))
+        for one, kept in zip(criteria, elsewhere, strict=True)
     ]
 
 

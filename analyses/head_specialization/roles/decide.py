@@ -41,7 +41,8 @@ EXPLAINED_BY = {
     "current token": ("duplicate token",),
     "next token": ("induction",),
     "previous token": ("token before a copy",),
-    "monotone": ("alignment at the output", "alignment at the input step"),
+    "alignment at the output": ("translation",),
+    "monotone": ("translation", "alignment at the output", "alignment at the input step"),
 }
 """Role -> roles that entail it; a head with one of these does not get it."""
 

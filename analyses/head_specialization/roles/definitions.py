@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds", "monotone"]
+Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds", "monotone", "translation"]
 Strength = Literal["threshold", "tendency"]
 """Whether a role meets its published threshold, or is half of the way there."""
 
@@ -52,6 +52,12 @@ RULES: Mapping[Rule, Definition] = MappingProxyType({
     "margin": Definition("alignment", "1 - AER >= diagonal's + {margin:g}", "the diagonal", "[ours]"),
     "monotone": Definition(
         "monotone", "Kendall's tau of place read and row >= {monotone:g}", "rows in any order", "[ours]"
+    ),
+    "translation": Definition(
+        "translation",
+        "aligned word among the 5 most raised in >= {mass:g} of the cases",
+        "words of other pairs",
+        "[ours]",
     ),
     "syntax": Definition(
         "syntactic", "accuracy >= best offset's + {margin:g}", "best fixed offset", "Voita et al. 2019"

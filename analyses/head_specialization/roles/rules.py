@@ -46,7 +46,7 @@ def holds(
     if rule in ("margin", "syntax"):
         return np.asarray(score >= null + settings.margin - _ROUNDING)
     enough = score >= settings.mass - _ROUNDING
-    if rule == "copying":
+    if rule in ("copying", "translation"):
         return np.asarray(enough)
     odds = enough & _odds(score, null, settings.lift)
     if rule == "odds":
