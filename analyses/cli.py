@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from analyses.commands.align import align
+from analyses.commands.circuit import circuit
 from analyses.commands.compare_models import compare_models
 from analyses.commands.compiled import compiled
 from analyses.commands.explain import attribute
@@ -49,7 +50,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "compare-models": compare_models,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"attribute": attribute, "heads": heads, "align": align},
+    "Explain": {"attribute": attribute, "heads": heads, "align": align, "circuit": circuit},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 
