@@ -3,7 +3,9 @@
 Heavy libraries are imported inside the commands, so that `interp --help` answers at once.
 """
 
+import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -16,8 +18,10 @@ from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
+from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
+from analyses.commands.show import show
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -27,9 +31,11 @@ Examples:
 \b
   interp run
   interp open
+  interp show "translate English to German: The dog is running."
   interp tokens "translate English to German: The cat sleeps."
   interp list hooks
 """
+
 
 app = typer.Typer(
     name="interp",
@@ -50,7 +56,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "compare-models": compare_models,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"attribute": attribute, "heads": heads, "align": align, "circuit": circuit},
+    "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align, "circuit": circuit},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 
@@ -65,7 +71,7 @@ def _print_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"t5-interp {version('t5-interp')}")
+        say(f"t5-interp {version('t5-interp')}")
         raise typer.Exit
     return wanted
 
@@ -81,6 +87,13 @@ def _interp(
 
 def main() -> None:
     """Entry point of the `interp` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character gets its number
+    # What is quoted of a value is spelled out by whoever quotes it; an option that is none is quoted by typer, as it is.
+    if wrong := [word for word in sys.argv[1:] if word.startswith("-") and not word.split("=")[0].isprintable()]:
+        say(f"Error: No option is called {wrong[0]}.", err=True)
+        sys.exit(BAD_INPUT)
     app()
 
 

@@ -1,12 +1,15 @@
-"""How long commands take that need no model, beside importing torch and transformers: run `python -m benchmarks.command_start`.
+"""How long commands take beside importing what a model needs: run `python -m benchmarks.command_start`.
 
-What is printed is the median wall time of the whole command, and that as a share of importing what a model needs.
+Commands about files and names need no model; `show` loads one, runs it and writes its page. What is printed is the median time of
+the whole command, processor and wall, and the processor's as a share of importing torch and the host's model class.
 """
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
@@ -20,17 +23,22 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("diff", "reports/example", "reports/example"),
     ("open", "reports/example", "--print"),
 )
-FLOOR = (sys.executable, "-c", "import torch, transformers; transformers.AutoModelForSeq2SeqLM")
+IMPORTS = (
+    "import torch, transformers",
+    "import torch; from transformers import AutoTokenizer, T5ForConditionalGeneration",
+)
 
 
-def seconds(command: tuple[str, ...], rounds: int) -> float:
-    """Median wall time of a command, after one start that is not counted."""
+def seconds(command: tuple[str, ...], rounds: int) -> tuple[float, float]:
+    """Median processor and wall time of a command, after one start that is not counted."""
     times = []
     for _ in range(rounds + 1):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, capture_output=True, check=True)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        processor = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+        times.append((processor, time.perf_counter() - started))
+    return statistics.median(one for one, _ in times[1:]), statistics.median(one for _, one in times[1:])
 
 
 def main() -> None:
@@ -38,11 +46,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    floor = seconds(FLOOR, rounds)
-    print(f"importing torch and transformers: {floor:.2f} s")
-    for command in COMMANDS:
-        taken = seconds((sys.executable, "-m", "analyses.cli", *command), rounds)
-        print(f"interp {' '.join(command)}: {taken:.2f} s, {taken / floor:.2f} of it")
+    floor = 0.0
+    for code in IMPORTS:
+        floor, wall = seconds((sys.executable, "-c", code), rounds)
+        print(f"{code}: {floor:.2f} s of the processor, {wall:.2f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        show = (
+            "show",
+            "translate English to German: The dog is running.",
+            "--out",
+            f"{folder}/page.html",
+            "--overwrite",
+        )
+        for command in (*COMMANDS, show):
+            taken, wall = seconds((sys.executable, "-m", "analyses.cli", *command), rounds)
+            print(f"interp {' '.join(command)}: {taken:.2f} s of the processor, {wall:.2f} s; {taken / floor:.2f}")
 
 
 if __name__ == "__main__":

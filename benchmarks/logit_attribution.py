@@ -92,7 +92,7 @@ def attribution_ratios(rounds: int, prompts: int) -> dict[str, float]:
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, [*decomposition_hooks(model.cfg), *own])
         tokens = label_tokens(batch)
-        readout = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+        readout = logit_difference(model, logits, tokens, runner_up(model, logits, tokens))
     timed = {
         PASS: lambda: model(batch),
         TWO_LEVELS: lambda: two_levels(model, cache, readout),

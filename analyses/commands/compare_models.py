@@ -7,7 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_models
-from analyses.commands.messages import messages, progress_bar
+from analyses.commands.messages import messages, progress_bar, say
 
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
 
@@ -20,6 +20,9 @@ def compare_models(
     second: Annotated[str, typer.Argument(help="As the first.", show_default=False, autocompletion=complete_models)],
     prompts: options.Prompts = "translation",
     limit: options.Limit = None,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
@@ -29,6 +32,7 @@ def compare_models(
     dtype: options.DType = "float32",
     out: Annotated[Path, options.output_option("--out", "-o", help="Folder of the comparison.")] = _FOLDER,
     overwrite: options.Overwrite = False,
+    sign: options.Sign = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -44,9 +48,15 @@ def compare_models(
       interp compare-models bundled untrained:1 --analyses cross_attention_focus --limit 16
     """
     with messages(debug), progress_bar(quiet) as progress:
-        from analyses.runs.compare_models import compare_two_models
         from analyses.runs.config import make_config
+        from analyses.runs.prompt_set import read_prompt_set
+        from analyses.runs.run_place import check_place
 
         config = make_config(**options.given_choices())
-        path = compare_two_models(first, second, config, out, overwrite, progress)
-    typer.echo(path)
+        check_place(out, overwrite)
+        read = read_prompt_set(config.prompts, config.limit)
+
+        from analyses.runs.compare_models import compare_two_models
+
+        path = compare_two_models(first, second, config, out, overwrite, progress, read, sign=sign)
+    say(path)

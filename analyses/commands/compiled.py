@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from analyses.commands.messages import check_output, messages, print_pairs
+from analyses.commands.messages import check_output, messages, print_pairs, say
 
 _HELP = """List programs that are compiled to T5 checkpoints, whose circuits are known, and write them.
 
@@ -66,11 +66,11 @@ def make(
         (folder / "circuit.json").write_text(
             json.dumps({"program": name, "edges": edges}, indent=1) + "\n", encoding="utf-8"
         )
-        typer.echo(f"{folder}: {plan.program.task}")
-        typer.echo("circuit:")
+        say(f"{folder}: {plan.program.task}")
+        say("circuit:")
         for edge in edges:
-            typer.echo(f"  {edge}")
+            say(f"  {edge}")
         if pairs is not None:
             lines = [json.dumps(asdict(pair), ensure_ascii=False) for pair in made]
             pairs.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            typer.echo(f"pairs: {pairs}")
+            say(f"pairs: {pairs}")

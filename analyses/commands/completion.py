@@ -1,11 +1,12 @@
 """Completion: what the shell offers after TAB. It must come at once, so nothing heavy is imported and no model is loaded."""
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from interp.input_files import parse_json, read_regular
 
 
 def complete_analyses(incomplete: str) -> list[str]:
@@ -55,7 +56,7 @@ def _config(model: str) -> dict[str, Any]:
         Path(str(files("interp") / "checkpoints" / "translator")) if model == "bundled" else Path(model).expanduser()
     )
     try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        found = parse_json(read_regular(folder / "config.json"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import check_output, messages, print_frame
+from analyses.commands.messages import check_output, messages, print_frame, say
 
 
 def attribute(
     source: Annotated[str, typer.Argument(help="Source text with its task prefix.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
+    prefix: options.Prefix = None,
     foil: Annotated[
         str | None,
         typer.Option(
@@ -27,6 +28,9 @@ def attribute(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it is there.")] = False,
     model: options.Model = "bundled",
     dtype: options.DType = "float32",
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
 ) -> None:
     """Show what wrote a predicted token: decoder components, then source tokens through cross-attention. Exact.
 
@@ -41,25 +45,34 @@ def attribute(
         from interp.report import render
 
         check_output(out, ".html", overwrite)
-        told = explain(interp.load(model, dtype=dtype), source, target, foil, position)
-        typer.echo(f"target ({told.target_origin}): {told.target}")
-        typer.echo(
+        hooked = interp.load(
+            model, dtype=dtype, max_length=max_length, source_lang=source_lang, target_lang=target_lang
+        )
+        told = explain(hooked, source, target, foil, position, prefix)
+        say(f"target ({told.target_origin}): {told.target}")
+        say(
             f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
-            f"gap of the sum {told.gap:.1e} of the largest logit"
+            f"gap of the sum {told.gap:.1e} of the contributions' size"
         )
         for warning in inexact(told):
-            typer.echo(warning)
+            say(warning)
         print_frame("Components", told.components.head(top))
         print_frame("Source tokens", told.sources)
         if out is not None:
             name = PurePath(model).name
-            choices = {"target": target, "foil": foil, "position": position, "model": name, "dtype": dtype}
+            choices = {"target": target, "prefix": prefix, "foil": foil, "position": position, "model": name}
+            choices |= {
+                "dtype": dtype,
+                "source-lang": source_lang,
+                "target-lang": target_lang,
+                "max-length": max_length,
+            }
             report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
             for path, content in render(report).items():
                 place = out if path == "index.html" else out.parent / path
                 place.parent.mkdir(exist_ok=True)
                 place.write_bytes(content)
-            typer.echo(f"page: {out}")
+            say(f"page: {out}")
 
 
 def _command(source: str, choices: Mapping[str, object]) -> str:

@@ -6,13 +6,20 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_hooks
-from analyses.commands.messages import messages, print_frame, print_pairs, print_table
+from analyses.commands.messages import messages, print_frame, print_pairs, print_table, say
 
 Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each in quotes.", show_default=False)]
 Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_default=False)]
 
 
-def tokens(texts: Texts, model: options.Model = "bundled") -> None:
+def tokens(
+    texts: Texts,
+    prefix: options.Prefix = None,
+    model: options.Model = "bundled",
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
+) -> None:
     """Show how texts become tokens: pieces, ids, words, categories, and the padding of a batch.
 
     Examples:
@@ -25,8 +32,8 @@ def tokens(texts: Texts, model: options.Model = "bundled") -> None:
         from interp.model.text_reader import text_reader
         from interp.text.words import CATEGORIES
 
-        reader = text_reader(find_checkpoint(model))
-        read = reader.read(texts)
+        reader = text_reader(find_checkpoint(model), max_length, source_lang, target_lang)
+        read = reader.read(texts, prefix)
         longest = max(len(text.ids) for text in read)
         for text in read:
             rows = [
@@ -48,6 +55,9 @@ def model(
             help="Trace these hook points only: a name, or a pattern with * in quotes.", autocompletion=complete_hooks
         ),
     ] = None,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
 ) -> None:
     """Describe a model: configuration, parameters by layer and kind, and, for a text, the shape of every hook point.
 
@@ -66,9 +76,11 @@ def model(
 
         if hooks is not None and shapes is None:
             raise InputError("--hooks says which shapes to trace; give --shapes TEXT with it.")
-        hooked = interp.load(model)
+        hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         trace = None if shapes is None else shape_trace(hooked, shapes, hooks)
-        print_pairs([(name, str(value)) for name, value in asdict(hooked.cfg).items()])
+        print_pairs([
+            (name, "unbounded" if value is None else str(value)) for name, value in asdict(hooked.cfg).items()
+        ])
         print_pairs([("tied_embeddings", str(hooked.tied_embeddings)), ("max_length", str(hooked.max_length))])
         print_frame("Parameters", parameter_counts(hooked))
         if trace is not None:
@@ -85,6 +97,12 @@ def generate(
     top_p: Annotated[float, typer.Option(help="Sampling draws from the likeliest tokens with this share.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
     top: Annotated[int, typer.Option(help="Candidates shown at every step; 0 shows the texts only.")] = 3,
+    target_prefix: Annotated[
+        str | None, typer.Option(help="How every target begins; the model goes on from there.", show_default=False)
+    ] = None,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
 ) -> None:
     """Let a model write, and show what else it could have written at every step.
 
@@ -92,17 +110,20 @@ def generate(
     \b
       interp generate "translate English to German: The weather is beautiful today."
       interp generate --method beam --top 0 "translate English to French: The cat sleeps."
+      interp generate --target-prefix "Das Wetter" "translate English to German: The weather is beautiful today."
       interp generate --method sampling --top-k 20 --top-p 0.9 --seed 3 "translate English to French: The cat sleeps."
     """
     with messages():
         import interp
         from interp.model.generation import Decoding
 
-        hooked = interp.load(model)
+        hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         decoding = Decoding(method=method, beams=beams, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-        written = hooked.generate(texts, names_filter="unembed.hook_out", decoding=decoding)
-        for text in written.texts:
-            typer.echo(text)
+        written = hooked.generate(texts, "unembed.hook_out", decoding, target_prefix=target_prefix)
+        for prompt, text in enumerate(written.texts):
+            say(text)
+            for kept in written.hypotheses[prompt] if written.hypotheses else ():
+                say(f"  {kept.score:+.3f}  {kept.text.text}")
         if top > 0:
             assert hooked.tokenizer is not None
             table = written.step_table(hooked.tokenizer, top)
@@ -133,7 +154,7 @@ def words(
 
         named: dict[str, Correction] = {"raw": "raw", "centred": "centred", "all-but-the-top": "all but the top"}
         found = look_up(interp.load(model), words, space, named[correction], neighbours)
-        typer.echo(f"{found.space.capitalize()}, {found.correction}.")
+        say(f"{found.space.capitalize()}, {found.correction}.")
         print_frame("Words", found.words)
         print_frame("Nearest neighbours", found.neighbours)
         print_frame("Cosines", found.cosines.rename_axis("word").reset_index())

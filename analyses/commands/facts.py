@@ -6,9 +6,9 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_hooks
-from analyses.commands.messages import messages, print_pairs
+from analyses.commands.messages import messages, print_pairs, say
 
-Kind = Literal["analyses", "hooks", "prompts", "settings"]
+Kind = Literal["analyses", "hooks", "prompts", "runs", "settings"]
 Only = Annotated[
     str | None,
     typer.Argument(
@@ -22,17 +22,28 @@ def list_things(
     only: Only = None,
     model: options.Model = "bundled",
 ) -> None:
-    """List analyses with those of plug-ins, their settings, the hook points of a model with their axes, or prompt sets.
+    """List analyses with those of plug-ins, their settings, the hook points of a model with their axes, prompt sets, or runs.
+
+    Of runs, those below `reports/` or the folder that is given, with those that failed, were killed or are running.
 
     Examples:
     \b
       interp list analyses
       interp list settings head_specialization.*
+      interp list runs
       interp list hooks
       interp list hooks "decoder.*.cross_attn.*" --model path/to/t5
     """
     with messages():
-        makers = {"analyses": _analyses, "prompts": _prompt_sets, "settings": _settings, "hooks": lambda: _hooks(model)}
+        if what == "runs":
+            _print_runs(only)
+            return
+        makers = {
+            "analyses": _analyses,
+            "prompts": _prompt_sets,
+            "settings": lambda: _settings(only),
+            "hooks": lambda: _hooks(model),
+        }
         rows = makers[what]()
         if only is not None:
             chosen = _matching(only, [row[0] for row in rows], what)
@@ -70,40 +81,46 @@ def env(as_json: options.AsJson = False) -> None:
 
         facts = describe()
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        say(json.dumps(facts, indent=2))
     else:
         print_pairs(list(facts.items()))
 
 
 def _analyses() -> list[tuple[str, str]]:
-    """Analyses with a line each; plug-ins that cannot be loaded are named on standard error and left out."""
-    from analyses.core.registry import ANALYSES, loadable, plug_ins
+    """Analyses with a line each; of plug-ins, what their distribution says of itself, for nothing of theirs is imported."""
+    from analyses.core.registry import ANALYSES, plug_ins
 
-    usable, complaints = loadable()
-    for complaint in complaints:
-        typer.echo(complaint, err=True)
-    offered = [plug_ins()[name] for name in usable if name not in ANALYSES]
-    return [
-        *ANALYSES.items(),
-        *((one.name, f"{one.load().question} ({one.distribution} {one.version})") for one in offered),
-    ]
+    return [*ANALYSES.items(), *((one.name, one.describe()) for one in plug_ins().values())]
 
 
-def _settings() -> list[tuple[str, str]]:
-    """Settings with their defaults, shortened, and what they mean."""
+def _settings(only: str | None) -> list[tuple[str, str]]:
+    """Settings with their defaults, shortened, and what they mean; a plug-in has to be named, for it is imported."""
     import reprlib
 
-    from analyses.core.registry import loadable, settings_of
+    from analyses.core.registry import ANALYSES, plug_ins, settings_of
+
+    named = (only or "").partition(".")[0]
 
     return [
         (
             f"{name}.{setting}",
             f"default {reprlib.repr(field.get_default(call_default_factory=True))}. {meaning}".rstrip(),
         )
-        for name in loadable()[0]
+        for name in (*ANALYSES, *([named] if named in plug_ins() else ()))
         for kind in (settings_of(name),)
         for (setting, field), meaning in zip(kind.model_fields.items(), kind.meanings().values(), strict=True)
     ]
+
+
+def _print_runs(folder: str | None) -> None:
+    from pathlib import Path
+
+    from analyses.runs.find_runs import DEFAULT_FOLDER, run_records
+
+    if folder is None and not DEFAULT_FOLDER.is_dir():
+        return
+    for record in run_records(DEFAULT_FOLDER if folder is None else Path(folder)):
+        say(f"{record.folder}  {record.status}  {record.when}  {record.what}")
 
 
 def _prompt_sets() -> list[tuple[str, str]]:

@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from analyses.commands import options
-from analyses.commands.messages import check_output, messages, print_frame, progress_bar, read_text
+from analyses.commands.messages import check_output, messages, print_frame, progress_bar, read_text, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +35,9 @@ _ONLY_IN_FILES = {"best of", "passes", "twins mean", "twins min", "p above null"
 
 _NEAREST = 10
 
+_ASKED = ("position", "importance", "similarity", "copying", "syntax")
+"""Tables that have an option each."""
+
 Kind = Literal["all", "encoder", "decoder", "cross"]
 
 _evidence, _output = options.evidence_option, options.output_option
@@ -50,6 +51,9 @@ def heads(
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
     limit: options.Limit = None,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     twins: options.Twins = 5,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
@@ -85,23 +89,17 @@ def heads(
         read = read_prompt_set(prompts, limit).prompts
         given = [read[place] for place in reading_order(read)]
         settings = _settings(read, importance, similarity, gold, conllu, prefix, sample)
-        hooked = interp.load(model, revision=revision, device=device)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         atlas = survey(hooked, given, settings, twins, seed, batch_size, progress)
-        asked = {
-            "position": position,
-            "importance": importance,
-            "similarity": similarity,
-            "copying": copying,
-            "syntax": conllu is not None,
-        }
-        tables = _tables(atlas, kind, every, [name for name, wanted in asked.items() if wanted])
+        asked = zip(_ASKED, (position, importance, similarity, copying, conllu is not None), strict=True)
+        tables = _tables(atlas, kind, every, [name for name, wanted in asked if wanted])
         if links:
             tables["links"] = _links(hooked, given, batch_size)
         if out is not None:
             for name, frame in tables.items():
                 path = out if name == "roles" else out.with_name(f"{out.stem}-{name}.csv")
                 frame.to_csv(path, index=False, lineterminator="\n")
-    typer.echo(atlas)
+    say(atlas)
     for name, frame in tables.items():
         _print(atlas, name, frame)
 
@@ -152,7 +150,7 @@ def _tables(atlas: "HeadAtlas", kind: Kind, every: bool, asked: list[str]) -> "d
         frame = makers[name](atlas)
         if kind == "all" or "head" not in frame:
             return frame
-        return frame[[HeadId.parse(head).kind == kind for head in frame["head"]]].reset_index(drop=True)
+        return frame[[HeadId.parse(str(head)).kind == kind for head in frame["head"]]].reset_index(drop=True)
 
     roles = of_kind("roles")
     names = [] if len(roles) else ["nearest"]
@@ -182,5 +180,5 @@ def _print(atlas: "HeadAtlas", name: str, frame: "pd.DataFrame") -> None:
     if name == "nearest":
         shown = shown.head(_NEAREST)
     if "rule" in shown:  # without its source, which has no room on a terminal
-        shown = shown.assign(rule=shown["rule"].str.replace(r" [(\[].*", "", regex=True))
+        shown = shown.assign(rule=shown["rule"].astype(str).str.replace(r" [(\[].*", "", regex=True))
     print_frame(_TITLES[name], shown)

@@ -1,5 +1,7 @@
 """What the command line says: results on standard output, progress and what went wrong on standard error."""
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,10 +9,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from interp.input_files import read_regular
+from interp.report.visible_text import shorten, visible, visible_lines
+
 if TYPE_CHECKING:
     import pandas as pd
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_LONGEST = 2_000
+"""Characters of a message, which may quote what it is about."""
+
+
+def say(text: object, err: bool = False, nl: bool = True) -> None:
+    """Print a text; characters that a terminal would obey (escapes, direction, half letters) are spelled out."""
+    typer.echo(visible_lines(str(text)), err=err, nl=nl)
 
 
 @contextmanager
@@ -22,8 +34,12 @@ def messages(debug: bool | None = None) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:
+        # Whoever reads has enough (`| head`); Python must not complain when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
     except KeyboardInterrupt:
-        typer.echo("Interrupted. The same command goes on where it stopped.", err=True)
+        say("Interrupted. The same command goes on where it stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:  # the one place where any failure becomes an exit code
         if debug:
@@ -34,12 +50,12 @@ def messages(debug: bool | None = None) -> Iterator[None]:
 def _explain(error: Exception, hint: str) -> int:
     from interp.errors import InputError
 
-    text = " ".join(str(error).split())
+    text = shorten(" ".join(str(error).split()), _LONGEST)
     if isinstance(error, InputError):
-        typer.echo(f"Error: {text}", err=True)
+        say(f"Error: {text}", err=True)
         return BAD_INPUT
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-    typer.echo(f"Failed: {type(error).__name__}: {text or 'no message'}{notes}{hint}", err=True)
+    say(f"Failed: {type(error).__name__}: {text or 'no message'}{notes}{hint}", err=True)
     return FAILED
 
 
@@ -54,14 +70,14 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
 
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+        yield lambda what, done, total: bar.update(task, description=visible(what), completed=done, total=total)
 
 
 def print_pairs(rows: list[tuple[str, str]]) -> None:
     """Print names and descriptions in two columns."""
     width = max(len(name) for name, _ in rows)
     for name, description in rows:
-        typer.echo(f"{name:<{width}}  {description}")
+        say(f"{name:<{width}}  {description}")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -70,22 +86,21 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")
-    kept = [tuple(row) for row in rows]
+    table = Table(title=Text(visible(title)), title_justify="left")
+    kept = [tuple("" if cell != cell else cell for cell in row) for row in rows]  # what is undefined stays empty
     for index, name in enumerate(columns):
         numbers = all(isinstance(row[index], int | float) for row in kept)
-        table.add_column(name, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(visible(name), justify="right" if numbers else "left", overflow="fold")
     for row in kept:
         # As text, so that brackets in tokens are not read as styles.
-        table.add_row(*(Text(f"{cell:.3f}" if isinstance(cell, float) else str(cell)) for cell in row))
+        table.add_row(*(Text(f"{cell:.3f}" if isinstance(cell, float) else visible(str(cell))) for cell in row))
     console = Console()
     Console(width=console.width if console.is_terminal else 160).print(table)
 
 
 def print_frame(title: str, frame: "pd.DataFrame") -> None:
-    """Print a frame as a table, undefined cells empty."""
-    rows = [["" if cell != cell else cell for cell in row] for row in frame.itertuples(index=False)]
-    print_table(title, list(map(str, frame.columns)), rows)
+    """Print a frame as a table."""
+    print_table(title, list(map(str, frame.columns)), frame.itertuples(index=False))
 
 
 def read_text(path: Path, what: str) -> str:
@@ -97,7 +112,7 @@ def read_text(path: Path, what: str) -> str:
     from interp.errors import InputError
 
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The {what} {str(path)!r} cannot be read ({error}); give UTF-8 text.") from error
 
@@ -118,3 +133,16 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
         raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
     if out.exists() and not overwrite:
         raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")
+
+
+def open_in_browser(page: Path, state: str = "", only_print: bool = False) -> None:
+    """Print the path of a page and open it in a state of its address; say on standard error where there is no browser."""
+    import webbrowser
+
+    say(page)
+    try:
+        shown = only_print or webbrowser.open(page.absolute().as_uri() + state)
+    except webbrowser.Error:
+        shown = False
+    if not shown:
+        say("No browser was found here; open the file above in one.", err=True)

@@ -24,8 +24,24 @@ Revision = Annotated[str | None, _model(help="Branch, tag or commit of a hub id.
 Device = Annotated[DeviceName, _model("--device", "-d", help="Where to run.")]
 DType = Annotated[TypeName, _model(help="Type of the weights; exact sums need float32.")]
 
+SourceLang = Annotated[
+    str | None,
+    _input(
+        "--source-lang",
+        help="Code of the sources' language, in models that mark it.",
+        show_default="the tokenizer's",
+    ),
+]
+TargetLang = Annotated[
+    str | None, _input("--target-lang", help="Code of the targets' language.", show_default="the tokenizer's")
+]
+MaxLength = Annotated[
+    int | None, _input("--max-length", min=1, help="Most tokens of a text.", show_default="the tokenizer's, or 512")
+]
+
 _PROMPTS_HELP = "A bundled set, a .txt, .jsonl or .csv file, or - for stdin."
 Prompts = Annotated[str, _input("--prompts", "-p", help=_PROMPTS_HELP, autocompletion=complete_prompts)]
+Prefix = Annotated[str | None, _input(help="Task prefix that every source starts with, if it is none of T5's own.")]
 Limit = Annotated[int | None, _input(help="Only the first so many prompts.")]
 WordGroups = Annotated[
     Path | None, _input("--words", help="Groups of words for the embedding geometry, .json or .yaml.")
@@ -51,8 +67,12 @@ RunFile = Annotated[
 DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
 
 Pages = Annotated[int, output_option(help="Most prompts with a page of their own.")]
+Figures = Annotated[
+    Literal["svg", "pdf", "png"], output_option(help="Format of the figures' files; text is text in SVG and PDF.")
+]
 Out = Annotated[Path | None, output_option("--out", "-o", help="Folder of the run; by default one below reports/.")]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace a run that is there.")]
+Sign = Annotated[Path | None, output_option("--sign", help="SSH key (Ed25519) that signs the manifest.")]
 Quiet = Annotated[bool, output_option("--quiet", "-q", help="No progress.")]
 Debug = Annotated[bool, output_option("--debug", help="Show the traceback of a failure.")]
 AsJson = Annotated[bool, output_option("--json", help="Print JSON.")]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, progress_bar
+from analyses.commands.messages import messages, open_in_browser, progress_bar, say
 
 
 def run(
@@ -15,17 +15,23 @@ def run(
     device: options.Device = "auto",
     dtype: options.DType = "float32",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: options.Limit = None,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     words: options.WordGroups = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
     twins: options.Twins = 5,
     pages: options.Pages = 100,
+    figures: options.Figures = "svg",
     config: options.RunFile = None,
     dry_run: options.DryRun = False,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
+    sign: options.Sign = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -38,22 +44,42 @@ def run(
       interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
+      interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --config reports/mine/config.yaml --seed 1
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_file import resolve
 
-        chosen = resolve(
-            config, options.given_choices(), _settings(words), lambda sentence: typer.echo(sentence, err=True)
-        )
+        chosen = resolve(config, options.given_choices(), _settings(words), lambda sentence: say(sentence, err=True))
         if dry_run:
-            typer.echo(chosen.to_yaml(as_given=True), nl=False)
+            say(chosen.to_yaml(as_given=True), nl=False)
             return
+        from analyses.runs.prompt_set import read_prompt_set
+        from analyses.runs.run_place import check_place
+
+        # What is refused at a glance is refused before anything heavy is imported.
+        if out is not None:
+            check_place(out, overwrite)
+        read = read_prompt_set(chosen.prompts, chosen.limit)
+
         from analyses.runs.runner import run as run_analyses
 
-        path = run_analyses(chosen, out, overwrite, progress)
-    typer.echo(path)
+        path = run_analyses(chosen, out, overwrite, progress, sign, read)
+        glance = () if quiet else _glance(path.parent)
+    for line in glance:
+        say(line, err=True)
+    say(path)
+
+
+def _glance(run: Path) -> list[str]:
+    """What the report says at a glance, a line for every analysis."""
+    import json
+
+    from interp.report.headline import Headline
+
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    return [str(Headline(**found["headline"])) for found in results.values() if found["headline"]]
 
 
 def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
@@ -78,18 +104,9 @@ def open_report(
       interp open --print
     """
     with messages():
-        import webbrowser
-
         from analyses.runs.find_runs import report_of
 
-        report = report_of(run)
-        typer.echo(report)
-        try:
-            shown = print_only or webbrowser.open(report.as_uri())
-        except webbrowser.Error:
-            shown = False
-        if not shown:
-            typer.echo("No browser was found here; open the file above in one.", err=True)
+        open_in_browser(report_of(run), only_print=print_only)
 
 
 def rerun(
@@ -99,6 +116,9 @@ def rerun(
     ] = None,
     prompts: Annotated[
         str | None, typer.Option("--prompts", "-p", help="The prompts' file, where the run read one or stdin.")
+    ] = None,
+    second: Annotated[
+        str | None, typer.Option("--second", help="The second model's folder, where two were compared.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the new run in this folder.")] = None,
     quiet: options.Quiet = False,
@@ -114,36 +134,51 @@ def rerun(
       interp rerun reports/mine --prompts mine.txt --model path/to/t5 --out reports/again
     """
     with messages(debug), progress_bar(quiet) as progress:
-        from tempfile import TemporaryDirectory
+        import shutil
 
         from analyses.runs.diff import compare_runs
         from analyses.runs.rerun import repeat_run
-        from analyses.runs.verify import read_manifest
+        from analyses.runs.run_place import check_place
+        from analyses.runs.verify import open_run
 
-        digest = read_manifest(run).digest
-        with TemporaryDirectory(prefix="interp-rerun-") as elsewhere:
-            again = repeat_run(run, out or Path(elsewhere) / "run", model, prompts, progress)
-            differences = compare_runs(run, again)
+        digest = open_run(run).manifest.digest
+        # Beside the run and hidden: what an interruption leaves there is found by the next try.
+        place = out or run.absolute().with_name(f".{run.absolute().name}.rerun")
+        if out is not None:
+            check_place(out, overwrite=False)
+        again = repeat_run(run, place, model, prompts, progress, second, overwrite=out is None)
+        differences = compare_runs(run, again)
+        if out is None:
+            shutil.rmtree(again)
     for difference in differences:
-        typer.echo(difference)
-    typer.echo("Another digest than before." if differences else f"The same digest: {digest}.")
+        say(difference)
+    say("Another digest than before." if differences else f"The same digest: {digest}.")
     raise typer.Exit(1 if differences else 0)
 
 
-def verify(run: options.RunFolder) -> None:
-    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed, 2 trouble.
+def verify(
+    run: options.RunFolder,
+    key: Annotated[Path | None, typer.Option("--key", help="Public SSH key that must have signed it.")] = None,
+) -> None:
+    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed or not signed so, 2 trouble.
+
+    Hashes show that files belong together, not who made them: only a signature does (`interp run --sign`).
 
     Examples:
     \b
       interp verify reports/mine
+      interp verify reports/mine --key id_ed25519.pub
     """
     with messages():
-        from analyses.runs.verify import verify_run
+        from analyses.runs.verify import is_signed_by, verify_run
 
+        signed = None if key is None else is_signed_by(run, key)
         verdict = verify_run(run)
     for sentence in verdict.sentences():
-        typer.echo(sentence)
-    raise typer.Exit(0 if verdict.whole else 1)
+        say(sentence)
+    if signed is not None:
+        say(f"{'Signed' if signed else 'Not signed'} with the key {key}.")
+    raise typer.Exit(0 if verdict.whole and signed is not False else 1)
 
 
 def diff(
@@ -165,5 +200,5 @@ def diff(
 
         differences = compare_runs(first, second, rtol, atol, "tables" if tables else "all")
     for difference in differences:
-        typer.echo(difference)
+        say(difference)
     raise typer.Exit(1 if differences else 0)

@@ -3,6 +3,7 @@
     observe(Pass) -> Arrays        once per batch: numbers per prompt, leading axis prompt, no token axis
     examine(model, settings)       once per model: numbers read from the weights alone
     experiment(model, batches, settings) -> Arrays   once for the model and one twin: interventions on a sample of the prompts
+    fit(model, batches, settings) -> Settings        once per run, before all else: choices left open, made for these prompts
     illustrate(Pass) -> Arrays     once per run, for one example prompt: token axes allowed, shown and never averaged
     summarize(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
     present(<Noun>) -> Section     sentences with the numbers in them, tables, figures, views
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from analyses.core.text_counts import TextCounts
 from interp.report import Block, Section
 
 if TYPE_CHECKING:
@@ -74,9 +76,9 @@ class ArraySpec:
 
 
 class Settings(BaseModel):
-    """What a user may choose for one analysis; the base has no choices. Unknown names are refused."""
+    """What a user may choose for one analysis; the base has no choices. Unknown names and what is no number are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def meanings(cls) -> dict[str, str]:
@@ -161,6 +163,7 @@ class Evidence:
         example: the prompt shown in full.
         settings: this analysis' settings.
         seed: for resampling.
+        texts: what is independent among the prompts.
     """
 
     cfg: "ModelConfig"
@@ -171,6 +174,7 @@ class Evidence:
     example: Example
     settings: Settings
     seed: int
+    texts: TextCounts
 
 
 def _no_arrays(*_: Any) -> Arrays:
@@ -179,6 +183,10 @@ def _no_arrays(*_: Any) -> Arrays:
 
 def _nothing(*_: Any) -> tuple[()]:
     return ()
+
+
+def _as_given(model: Any, batches: Any, settings: Any) -> Any:
+    return settings
 
 
 def _everywhere(cfg: "ModelConfig") -> None:
@@ -204,6 +212,7 @@ class Analysis:
         arrays: all arrays that `observe`, `examine` and `experiment` may give; they are held to it. Where none is declared,
             observations are held to the prompt axis alone.
         settings: its settings class.
+        fit: the settings as they are used on some prompts: what the user left open is chosen for the model and the prompts.
         applies: why the analysis cannot be made on a model of these facts, naming the attribute; None where it can. Its section
             then says so, and nothing else of it is run.
         more_hooks: names or globs that it needs besides on models of some facts, such as those of position biases.
@@ -223,6 +232,7 @@ class Analysis:
     prompt_page: Callable[[Example], tuple[Block, ...]] = _nothing
     arrays: tuple[ArraySpec, ...] = ()
     settings: type[Settings] = Settings
+    fit: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Any] = _as_given
     applies: Callable[["ModelConfig"], str | None] = _everywhere
     more_hooks: Callable[["ModelConfig"], tuple[str, ...]] = _nothing
     not_comparable: Callable[["ModelConfig", "ModelConfig"], tuple[str, ...]] = _nothing

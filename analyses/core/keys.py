@@ -45,10 +45,22 @@ def sentence_keys(batch: Batch) -> Keys:
     return keys_of(sentences)
 
 
-def rows_by_key(keys: Keys) -> list[Int[np.ndarray, " _"]]:
-    """For every different key, in the order of their first prompts, the rows of the prompts that have it."""
-    _, first, numbers = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return [np.flatnonzero(numbers == number) for number in np.argsort(first)]
+def rows_by_key(*keys: Keys) -> list[Int[np.ndarray, " _"]]:
+    """The rows of prompts that share a key, directly or through others, in the order of their first prompts.
+
+    Args:
+        *keys: one or several keys of every prompt, such as of its text and of its sentence.
+    """
+    groups = np.arange(len(keys[0]))
+    numbers = [np.unique(one, axis=0, return_inverse=True)[1].ravel() for one in keys]
+    while True:
+        before = groups
+        for one in numbers:
+            smallest = np.full(one.max(initial=-1) + 1, len(groups))
+            np.minimum.at(smallest, one, groups)
+            groups = smallest[one]
+        if np.array_equal(before, groups):
+            return [np.flatnonzero(groups == first) for first in np.unique(groups)]
 
 
 def means_by_key(

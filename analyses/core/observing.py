@@ -6,7 +6,7 @@ number. The model goes over all prompts first; then each untrained twin does, on
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,8 @@ from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
+from interp.text.unknown_pieces import check_known
 
 SHARD_PROMPTS = 64
 """Prompts in one shard; part of what decides the files, not of what the user chooses."""
@@ -48,6 +50,11 @@ class ConfiguredAnalysis:
     def name(self) -> str:
         """The analysis' name."""
         return self.analysis.name
+
+    def fitted(self, model: HookedEncoderDecoder, batches: Sequence[Batch]) -> "ConfiguredAnalysis":
+        """The analysis with what the user left open chosen for a model and its prompts."""
+        with self.named():
+            return ConfiguredAnalysis(self.analysis, self.analysis.fit(model, batches, self.settings))
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -79,17 +86,18 @@ def make_batches(
     """Tokenise all prompts and generate missing targets.
 
     Raises:
-        InputError: naming the prompt that cannot be used.
+        InputError: naming the prompt that cannot be used, or if the tokenizer does not know most of the texts.
     """
     batches = []
     for start in range(0, len(prompts), batch_size):
         progress("reading prompts", start, len(prompts))
         part = prompts[start : start + batch_size]
-        targets = [prompt.target for prompt in part if prompt.target is not None]
+        given = [prompt.given for prompt in part]
+        targets = [target for _, target in given if target is not None]
         try:
             batches.append(
                 model.batch(
-                    [prompt.source for prompt in part],
+                    [source for source, _ in given],
                     targets if len(targets) == len(part) else None,
                     prefixes=[prompt.prefix for prompt in part],
                 )
@@ -97,7 +105,14 @@ def make_batches(
         except InputError as error:
             raise InputError(f"Prompts {part[0].id} to {part[-1].id}: {error}") from error
     progress("reading prompts", len(prompts), len(prompts))
+    check_known(given_texts(batches), model.tokenizer)
     return batches
+
+
+def given_texts(batches: Sequence[Batch]) -> list[Text]:
+    """The texts that the user gave: sources, and targets that were not generated."""
+    texts = [text for batch in batches for text in batch.source_texts]
+    return texts + [text for batch in batches if batch.target_origin == "given" for text in batch.target_texts]
 
 
 def rows_of(batches: Sequence[Batch]) -> list[tuple[Batch, int]]:
@@ -171,10 +186,10 @@ def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) ->
 
 
 def _run(
-    model: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis]
+    model: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis], more_hooks: Sequence[str] = ()
 ) -> tuple[torch.Tensor, ActivationCache]:
     """One forward pass that keeps what any analysis needs."""
-    hooks = sorted({hook for item in analyses for hook in item.analysis.hooks_on(model.cfg)})
+    hooks = sorted({hook for item in analyses for hook in item.analysis.hooks_on(model.cfg)} | {*more_hooks})
     return model.run_with_cache(batch, names_filter=hooks)
 
 
@@ -213,19 +228,43 @@ def illustrate(
         prompt: its place in the prompt set, from 1, and its id.
         analyses: the analyses with their settings.
     """
+    return examples_of(run_alone(model, batch, row, analyses), prompt, analyses)
+
+
+def run_alone(
+    model: HookedEncoderDecoder,
+    batch: Batch,
+    row: int,
+    analyses: Sequence[ConfiguredAnalysis] = (),
+    more_hooks: Sequence[str] = (),
+) -> Pass:
+    """The forward pass of one prompt of a batch by itself.
+
+    Args:
+        model: the model.
+        batch: a batch that holds the prompt.
+        row: its row there.
+        analyses: whose activations are kept.
+        more_hooks: names or globs of activations that are kept besides.
+    """
     single = batch.select(row)
-    examples = {}
     with torch.no_grad():
-        logits, cache = _run(model, single, analyses)
-        for item in analyses:
-            with item.named():
-                arrays = item.analysis.illustrate(Pass(model, single, logits, cache, item.settings))
-            examples[item.name] = Example(
-                id=prompt[1],
-                number=prompt[0],
-                source_pieces=single.source_texts[0].pieces,
-                decoder_pieces=single.decoder_pieces(0),
-                label_pieces=single.target_texts[0].pieces,
-                arrays=arrays,
-            )
+        logits, cache = _run(model, single, analyses, more_hooks)
+    return Pass(model, single, logits, cache, Settings())
+
+
+def examples_of(run: Pass, prompt: tuple[int, str], analyses: Sequence[ConfiguredAnalysis]) -> Mapping[str, Example]:
+    """What every analysis shows of a prompt that was run alone; arguments as in `illustrate`."""
+    examples, text = {}, run.batch
+    for item in analyses:
+        with torch.no_grad(), item.named():
+            arrays = item.analysis.illustrate(replace(run, settings=item.settings))
+        examples[item.name] = Example(
+            id=prompt[1],
+            number=prompt[0],
+            source_pieces=text.source_texts[0].pieces,
+            decoder_pieces=text.decoder_pieces(0),
+            label_pieces=text.target_texts[0].pieces,
+            arrays=arrays,
+        )
     return examples

@@ -54,6 +54,11 @@ class PlugIn:
     def __str__(self) -> str:
         return f"{self.name!r} of {self.distribution} {self.version}"
 
+    def describe(self) -> str:
+        """One line, from the distribution's metadata alone."""
+        summary = None if self.entry.dist is None else self.entry.dist.metadata["Summary"]
+        return f"{summary or 'plug-in'} ({self.distribution} {self.version})"
+
     def load(self) -> "Analysis":
         """Import the analysis.
 

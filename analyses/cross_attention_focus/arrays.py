@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from analyses.core.arrays import array_specs
 from analyses.core.contract import ArraySpec
-from analyses.cross_attention_focus.measure.sentence_means import SENTENCE
 from analyses.cross_attention_focus.measure.token_swaps import SWAP_KINDS
 
 _LAYERS, _HEADS = "prompt cross_layer", "prompt cross_layer cross_head"
@@ -35,7 +34,6 @@ ARRAYS = (
     *array_specs("alti.quarters", "prompt quarter", "share", "rows"),
     *array_specs("alti.decline", "prompt", "Kendall's tau", "rows"),
     *(spec for kind in SWAP_KINDS for spec in _swap(kind)),
-    *array_specs(SENTENCE, "prompt byte", content="key"),
     *array_specs("source", "sample", "share", "rows", stage="experiment"),
     *array_specs("mass", "sample category", "share", "rows", stage="experiment"),
     *array_specs("base_rate", "sample category", "share", "source tokens", stage="experiment"),

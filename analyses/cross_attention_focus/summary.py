@@ -10,6 +10,8 @@ import numpy as np
 
 from analyses.core.contract import Evidence, Example
 from analyses.core.evidence import observed_estimate
+from analyses.core.sentence_means import by_sentence
+from analyses.cross_attention_focus.arrays import ARRAYS
 from analyses.cross_attention_focus.measure.best_heads import BestHead, best_head, best_heads
 from analyses.cross_attention_focus.measure.category_mass import (
     VERSIONS,
@@ -20,7 +22,6 @@ from analyses.cross_attention_focus.measure.category_mass import (
     summarize_masses,
 )
 from analyses.cross_attention_focus.measure.gradients import Gradients, summarize_gradients
-from analyses.cross_attention_focus.measure.sentence_means import by_sentence
 from analyses.cross_attention_focus.measure.token_swaps import SWAP_KINDS, SWAP_STATISTICS, SwapKind
 from analyses.cross_attention_focus.measure.trend import Course, Trend, assess
 from interp.statistics import Estimate, estimate_mean
@@ -98,7 +99,7 @@ class Focus:
 def summarize(evidence: Evidence) -> Focus:
     """Summarise the observations of a model and its untrained twins."""
     n_prompts = len(evidence.prompt_ids)
-    evidence = by_sentence(evidence)
+    evidence = by_sentence(evidence, ARRAYS)
     readings = ("raw.head", "norm.head", "raw.layer", "norm.layer")
     masses = {version: summarize_masses(evidence, version) for version in VERSIONS}
     return Focus(

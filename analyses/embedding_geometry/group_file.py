@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from analyses.embedding_geometry.settings import GeometrySettings
 from interp.errors import InputError
+from interp.input_files import MOST_SETTINGS_BYTES, parse_json, parse_yaml, read_regular
 
 _FORM = (
     'a mapping from group names to lists of words, such as {"colours": ["red", "green"], "tools": ["hammer", "saw"]}'
@@ -52,16 +53,19 @@ def _parse(path: Path) -> object:
     if path.suffix.lower() not in {".json", ".yaml", ".yml"}:
         raise InputError(f"A word file ends in .json, .yaml or .yml; got {str(path)!r}.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = read_regular(path, MOST_SETTINGS_BYTES).removeprefix(b"\xef\xbb\xbf")
+        return parse_json(content) if path.suffix.lower() == ".json" else parse_yaml(content)
     except FileNotFoundError as error:
         raise InputError(f"There is no word file {str(path)!r}; give the path of {_FORM}.") from error
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"The word file {str(path)!r} cannot be read as UTF-8 text ({error}).") from error
-    try:
-        return json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except json.JSONDecodeError as error:
         raise InputError(f"Line {error.lineno} of {str(path)!r} is no JSON ({error.msg}); give {_FORM}.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"Line {mark.line + 1}" if mark else "A line"
-        raise InputError(f"{where} of {str(path)!r} is no YAML; give {_FORM}.") from error
+        raise InputError(
+            f"{where} of {str(path)!r} is no YAML ({getattr(error, 'problem', error)}); give {_FORM}."
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is no JSON ({error}); give {_FORM}.") from error

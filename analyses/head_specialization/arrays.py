@@ -5,11 +5,14 @@
     retained, *_ordinary          mass on ordinary keys, and numbers of the pattern renormalised on them
     vertical                      largest mean weight on one key: how far a pattern is one column [ours]
     <category>_mass, _base        Σ a on the first key, eos, prefix, punctuation, sentinel; what an even spread would give
+    <category>_apart, *_apart_base   the same on rows without such a key within one step; NaN without any
+    deciding_*                    share, chance, mass, base and coverage on rows whose key at an offset is no sink
     <category>_norm               norm of what is written from these keys, over all keys' (see `measure.values`)
     distance, share, chance, mass, coverage, tied      self-attention (Vig and Belinkov 2019; see `measure.offsets`)
     near_share                    argmax at -1, 0, +1 among ordinary keys, self-attention
     position_*, content_*, covariance_*                self-attention with position biases (see `measure.position`)
     rarest_*, two_rarest_*, *_correlation              encoder and cross (see `measure.rarity`)
+    monotone, sharpness           Kendall's tau of the center of mass with the row, and how sharply the source is read, cross
     linked_*, align_*             share of target words with a link, agreement with gold links, cross (see `measure.alignment`)
     text                          what the queries and keys were made from: a text given twice is one observation
 
@@ -39,17 +42,22 @@ def _observed(kind: AttentionKind) -> Iterator[ArraySpec]:
     yield from of("entropy entropy_smoothed entropy_ordinary", heads, "share of the largest entropy", "rows")
     yield from of("confidence retained vertical first_mass", heads, *_SHARE)
     yield from of("first_norm", heads, "share of the norm", "keys")
-    yield from of("first_base", "prompt", *_SHARE)
+    yield from of("first_base first_apart_base", "prompt", *_SHARE)
+    yield from of("first_apart", heads, *_SHARE)
     yield from of("text", "prompt byte", content="key")
     pairs = f"prompt {kind}_heads_together {kind}_heads_together"
     yield from of("similarity", pairs, "nats", "rows")
     if kind != "decoder":
         yield from of(_each(SOURCE_CATEGORIES, "mass"), heads, *_SHARE)
+        yield from of(_each(SOURCE_CATEGORIES, "apart"), heads, *_SHARE)
+        yield from of(_each(SOURCE_CATEGORIES, "apart_base"), "prompt", *_SHARE)
         yield from of(_each(SOURCE_CATEGORIES, "norm"), heads, "share of the norm", "keys")
         yield from of("rarest_share two_rarest_share", heads, *_SHARE)
         yield from of("rarity_correlation place_correlation norm_correlation", heads, "correlation", "keys")
         yield from of(_each((*SOURCE_CATEGORIES, "rarest", "two_rarest"), "base"), "prompt", *_SHARE)
     if kind == "cross":
+        yield from of("monotone", heads, "Kendall's tau", "rows")
+        yield from of("sharpness", heads, "share of the largest entropy", "rows")
         yield from of("linked_output linked_input", heads, "share", "target words")
         yield from of("align_output align_input align_base", heads, "1 - AER", "links")
         return
@@ -58,7 +66,8 @@ def _observed(kind: AttentionKind) -> Iterator[ArraySpec]:
     yield from of("share chance mass", f"{heads} offset", *_SHARE)
     yield from of("tied", heads, *_SHARE)
     yield from of("near_share", f"{heads} near_offset", *_SHARE)
-    yield from of("coverage offset_base", "prompt offset", *_SHARE)
+    yield from of("deciding_share deciding_chance deciding_mass", f"{heads} offset", *_SHARE)
+    yield from of("coverage offset_base deciding_coverage deciding_base", "prompt offset", *_SHARE)
     yield from of("position_divergence content_divergence", heads, "nats", "rows")
     yield from of("position_share covariance_share", heads, "share of the variance", "rows")
 
@@ -102,9 +111,35 @@ def of_null(null: str, spec: ArraySpec) -> ArraySpec:
     return replace(spec, name=f"{null}/{spec.stage}/{spec.name}", axes=axes, stage="experiment")
 
 
+_PARALLEL = "parallel language cross_layer cross_head"
+
+SENTENCE = array_specs("sentence", "prompt byte", content="key")
+"""Which prompts read one sentence under different task prefixes."""
+
 ARRAYS = (
+    *SENTENCE,
     *(spec for kind in ATTENTION_KINDS for spec in OBSERVED[kind]),
     *EXAMINED,
+    *array_specs("parallel.likelier", "parallel language", "share", stage="examine"),
+    *array_specs(
+        "parallel_output parallel_input parallel_base", _PARALLEL, "1 - AER", "links", stage="examine", prefix="cross."
+    ),
+    *array_specs(
+        "translation translation_other translation_copy",
+        _PARALLEL,
+        "share",
+        "words",
+        stage="experiment",
+        prefix="cross.",
+    ),
+    *array_specs(
+        "translation_cost_read translation_cost_other",
+        "parallel cross_layer cross_head",
+        "nats",
+        "words",
+        stage="experiment",
+        prefix="cross.",
+    ),
     *array_specs("bias.encoder", "encoder_table encoder_head encoder_distance", "score", stage="examine"),
     *array_specs("bias.decoder", "decoder_table decoder_head decoder_distance", "score", stage="examine"),
     *(spec for kind in ATTENTION_KINDS for spec in _experiment(kind)),
@@ -116,7 +151,7 @@ ARRAYS = (
     *(
         of_null(null, spec)
         for null in ("permuted", "shuffled")
-        for spec in (*(spec for kind in ATTENTION_KINDS for spec in OBSERVED[kind]), *EXAMINED)
+        for spec in (*SENTENCE, *(spec for kind in ATTENTION_KINDS for spec in OBSERVED[kind]), *EXAMINED)
     ),
 )
 """All arrays of this analysis."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-Rule = Literal["share", "mass", "content", "margin", "syntax", "copying", "lift", "odds"]
+from analyses.head_specialization.roles.definitions import Rule as Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,9 +19,12 @@ class Criterion:
         score: per prompt (or random sequence) and head.
         null: what the score would be without the role.
         detail: for every head what exactly was found, such as the offset.
+        mass: of attention that the score stands for, per prompt and head; the score itself where there is no other.
+        mass_null: what an even spread gives of it.
         n_candidates: how many scores this one was chosen from, head by head; p-values are multiplied by it.
         eligible: heads that may have the role, where other evidence decided that first; they alone are tested.
         p_values: p of a second claim that must hold too, if there is one; the larger p of the two counts.
+        on_parallel: whether it was judged on the bundled sentences, not on the prompts.
     """
 
     role: str
@@ -30,6 +32,9 @@ class Criterion:
     score: Float[np.ndarray, "prompt layer head"]
     null: Float[np.ndarray, "prompt layer head"]
     detail: Sequence[Sequence[str]] | None = None
+    mass: Float[np.ndarray, "prompt layer head"] | None = None
+    mass_null: Float[np.ndarray, "prompt layer head"] | None = None
     n_candidates: int = 1
     eligible: Bool[np.ndarray, "layer head"] | None = None
     p_values: Float[np.ndarray, "layer head"] | None = None
+    on_parallel: bool = False

@@ -16,6 +16,7 @@ from analyses.head_specialization.measure.nulls import observe_nulls
 from analyses.head_specialization.measure.observe import frame_of
 from analyses.head_specialization.measure.similarity import head_distances
 from analyses.head_specialization.measure.syntax import examine_syntax
+from analyses.head_specialization.measure.translation import examine_translation
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import attention_path
@@ -27,11 +28,13 @@ _PAIRS = 16 * 32**2
 
 
 def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:
-    """The arrays of `importance`, `copy_hits`, `nulls`, `syntax` and `specimens`, and `<kind>.similarity` of a sample."""
+    """The arrays of `importance`, `copy_hits`, `translation`, `nulls`, `syntax`, `specimens`; `<kind>.similarity` of a sample."""
     sample = _sample(batches, settings.sample)
     found = {**measure_importance(model, sample, settings), **observe_specimens(model, batches)}
     if settings.copying == "all":
         found.update(examine_copying(model, sample, settings))
+    if settings.parallel == "all":
+        found |= examine_translation(model)
     if settings.similarity == "sample":
         found |= _similarity(model, sample[0])
     return {**found, **observe_nulls(model, sample, settings), **examine_syntax(model, settings)}

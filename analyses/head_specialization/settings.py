@@ -23,6 +23,10 @@ class HeadSettings(Settings):
         argmax_share: share of rows whose strongest key is at one offset (Voita et al. 2019: 0.90).
         mass: mean mass at one offset must exceed this (Clark et al. 2019: 0.50); of sinks and content roles too [ours].
         lift: mass over base rate that a sink needs [ours]; for categories with a large base rate, the same for odds.
+        effect: attention behind a role, as a share of the way from chance to all of it, that a threshold needs besides [ours].
+        monotone: Kendall's tau of the place that is read with the row, of a head that reads the source in its order [ours].
+        tendency: share of the way from chance to the threshold that makes a clear tendency [ours].
+        tendency_effect: the same floor as `effect` for a tendency [ours].
         false_discovery_rate: q of Benjamini and Hochberg over heads and roles.
         stability: share of bootstrap resamples in which a label must hold.
         resamples: bootstrap resamples of the prompts.
@@ -34,6 +38,7 @@ class HeadSettings(Settings):
         sample: prompts on which importance, copying and the controls of `nulls` are measured; whole batches are taken.
         importance: measures of how much a head matters (see `importance`); ablations cost more than all else together.
         copying: whether copying heads are looked for (see `copy_hits`).
+        parallel: whether alignment and translation heads are looked for on the bundled sentences (see `parallel`).
         draws: random turns of a head that might copy.
         nulls: the controls beside untrained twins (see `nulls`).
         similarity: whether heads are compared with each other, on a sample of the prompts or on all (see `similarity`).
@@ -44,18 +49,23 @@ class HeadSettings(Settings):
     argmax_share: Share = 0.90
     mass: Share = 0.50
     lift: Annotated[float, Field(gt=1.0)] = 5.0
+    effect: Share = 0.25
+    monotone: Share = 0.80
+    tendency: Share = 0.50
+    tendency_effect: Share = 0.15
     false_discovery_rate: Share = 0.05
     stability: Share = 0.90
-    resamples: Annotated[int, Field(ge=100)] = 10_000
-    samples: Annotated[int, Field(ge=4)] = 16
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    samples: Annotated[int, Field(ge=4, le=10_000)] = 16
     links: dict[str, str] = Field(default_factory=dict)
     conllu: str = ""
     prefix: str = ""
     margin: Share = 0.10
-    sample: Annotated[int, Field(ge=2)] = 16
+    sample: Annotated[int, Field(ge=2, le=1_000_000)] = 16
     importance: tuple[Measure, ...] = ("gradient",)
     copying: Literal["none", "all"] = "all"
-    draws: Annotated[int, Field(ge=20)] = 200
+    parallel: Literal["none", "all"] = "all"
+    draws: Annotated[int, Field(ge=20, le=100_000)] = 200
     nulls: tuple[Null, ...] = ("permuted", "shuffled")
     similarity: Literal["none", "sample", "all"] = "sample"
-    probe_seed: Annotated[int, Field(ge=0)] = 0
+    probe_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from analyses.core.arrays import axis_sizes, specs_of
 from analyses.core.contract import Arrays, Evidence, Observed
+from analyses.core.text_counts import TextCounts
 from analyses.head_specialization.arrays import ARRAYS
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.copy_hits import CopyEvidence, copy_evidence
@@ -21,14 +22,16 @@ from analyses.head_specialization.measure.parses import parse_conllu
 from analyses.head_specialization.measure.relations import SyntacticRelation, read_scores, syntactic_relations
 from analyses.head_specialization.measure.similarity import HeadMap, head_map
 from analyses.head_specialization.roles.best_examples import Specimen, specimens_of
-from analyses.head_specialization.roles.criteria import criteria_of
-from analyses.head_specialization.roles.decide import Controls, RoleLabel, Verdict, judge
+from analyses.head_specialization.roles.comparison import Comparison, judge_all
+from analyses.head_specialization.roles.criteria import criteria_of, independent_texts, judged
+from analyses.head_specialization.roles.decide import RoleLabel, Verdict
 from analyses.head_specialization.roles.evidence_table import evidence_frame
 from analyses.head_specialization.roles.metrics import IMPORTANCE as IMPORTANCE
 from analyses.head_specialization.roles.metrics import Metric as Metric
 from analyses.head_specialization.roles.metrics import columns_of, metrics_of
 from analyses.head_specialization.roles.nearest import NearestRoles, nearest_roles
-from analyses.head_specialization.roles.significance import adjusted_p_values, existence_p_value
+from analyses.head_specialization.roles.significance import existence_p_value
+from analyses.head_specialization.roles.walkthrough import Walkthrough, walk_through
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.families.config import ModelConfig
@@ -50,6 +53,7 @@ class HeadAtlas:
         candidates: for every criterion the head that comes nearest.
         nearest: kind -> the role every head is nearest to, and how near.
         specimens: the heads that get a card, each with its best prompt; empty if no patterns were kept.
+        walkthrough: one verdict with all that it was made from; None where nothing was judged.
         existence: (kind, role, rule) -> family-wise p of the claim that such a head exists, by the largest statistic.
         twin_labels: for every untrained twin the number of heads with a role.
         permuted_labels: number of heads with a role in the model with permuted weights, on the sample; None if it was not run.
@@ -59,7 +63,8 @@ class HeadAtlas:
         values: kind -> metric name -> numbers per prompt (or random sequence) and head.
         prompt_ids: ids of the prompts, in the order of the prompt axis.
         heads: number of heads of all kinds.
-        prompts: number of prompts.
+        counts: how many of the prompts are independent.
+        texts: kind -> independent texts that its heads read; the n of every interval and test.
         example: arrays of the example prompt, see `observe.illustrate`.
         source_pieces: its encoder tokens.
         decoder_pieces: its decoder input tokens.
@@ -78,6 +83,7 @@ class HeadAtlas:
     candidates: tuple[RoleLabel, ...]
     nearest: Mapping[AttentionKind, NearestRoles]
     specimens: Mapping[HeadId, Specimen]
+    walkthrough: Walkthrough | None
     existence: Mapping[tuple[AttentionKind, str, Rule], float]
     twin_labels: tuple[int, ...]
     permuted_labels: int | None
@@ -87,7 +93,8 @@ class HeadAtlas:
     values: Mapping[AttentionKind, Mapping[str, Float[np.ndarray, "prompt layer head"]]]
     prompt_ids: tuple[str, ...]
     heads: int
-    prompts: int
+    counts: TextCounts
+    texts: Mapping[AttentionKind, int]
     example: Arrays
     source_pieces: tuple[str, ...]
     decoder_pieces: tuple[str, ...]
@@ -101,10 +108,11 @@ class HeadAtlas:
 
     def __str__(self) -> str:
         labeled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
+        faulty = f" Decoder and cross-attention were not judged: {self.counts.fault}." if self.counts.fault else ""
         permuted = f", with permuted weights (on {self.sample} prompts) {self.permuted_labels}"
         return (
-            f"{labeled or 'None'} of {self.heads} heads {'have' if labeled > 1 else 'has'} a role on {self.prompts} prompts; "
-            f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}."
+            f"{labeled or 'None'} of {self.heads} heads {'have' if labeled > 1 else 'has'} a role on {self.counts}; "
+            f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}.{faulty}"
         )
 
     def _repr_html_(self) -> str:
@@ -114,7 +122,10 @@ class HeadAtlas:
 
     def labels_frame(self) -> pd.DataFrame:
         """One row for every role of every head, the strongest first."""
-        return evidence_frame(sorted(self.labels, key=lambda label: (-label.score, label.head)), self.settings)
+        return evidence_frame(
+            sorted(self.labels, key=lambda label: (label.strength != "threshold", -label.score, label.head)),
+            self.settings,
+        )
 
     def metric(self, kind: AttentionKind, name: str) -> Metric:
         """One metric by name.
@@ -134,12 +145,21 @@ def summarize(evidence: Evidence) -> HeadAtlas:
     """The atlas of all heads; see the module's docstring."""
     settings = evidence.settings
     assert isinstance(settings, HeadSettings)
+    own = independent_texts(evidence.model)
+    twins = tuple(map(independent_texts, evidence.twins))
     permuted, shuffled = (read_null(evidence.model.experiment, null) for null in ("permuted", "shuffled"))
-    verdict = judge_all(evidence.model, settings, evidence.seed, Comparison(evidence.twins, permuted, shuffled))
-    untrained = [judge_all(twin, settings, evidence.seed) for twin in evidence.twins]
+    told = not evidence.texts.fault
+    verdict = judge_all(own, settings, evidence.seed, Comparison(twins, permuted, shuffled), told)
+    untrained = [
+        judge_all(twin, settings, evidence.seed, Comparison(tuple(other for other in twins if other is not twin)), told)
+        for twin in twins
+    ]
     cfg, weights = evidence.cfg, evidence.model.weights
-    metrics = {kind: metrics_of(kind, evidence, settings) for kind in ATTENTION_KINDS}
-    criteria = {kind: criteria_of(kind, evidence.model, settings) for kind in ATTENTION_KINDS}
+    metrics = {kind: metrics_of(kind, replace(evidence, model=own, twins=twins), settings) for kind in ATTENTION_KINDS}
+    criteria, by_prompt = (
+        {kind: judged(kind, criteria_of(kind, observed, settings), told) for kind in ATTENTION_KINDS}
+        for observed in (own, evidence.model)
+    )
     nearest = {kind: nearest_roles(found, settings) for kind, found in criteria.items()}
     return HeadAtlas(
         metrics=metrics,
@@ -147,10 +167,13 @@ def summarize(evidence: Evidence) -> HeadAtlas:
         uncertain=verdict.uncertain,
         candidates=verdict.candidates,
         nearest=nearest,
-        specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, criteria),
+        specimens=specimens_of(evidence, verdict.labels, verdict.uncertain, nearest, by_prompt),
+        walkthrough=walk_through(verdict, criteria, settings),
         existence=_existence(criteria, evidence.seed),
         twin_labels=tuple(_labeled(twin) for twin in untrained),
-        permuted_labels=None if permuted is None else _labeled(judge_all(permuted, settings, evidence.seed)),
+        permuted_labels=None
+        if permuted is None
+        else _labeled(judge_all(permuted, settings, evidence.seed, Comparison(twins), told)),
         copying=_copying(evidence),
         syntax=_syntax(evidence, settings),
         sample=axis_sizes(evidence.model.experiment, specs_of(ARRAYS, "experiment")).get("sample", 0),
@@ -160,7 +183,8 @@ def summarize(evidence: Evidence) -> HeadAtlas:
         },
         prompt_ids=evidence.prompt_ids,
         heads=sum(cfg.layers_of(kind) * cfg.heads_of(kind) for kind in ATTENTION_KINDS),
-        prompts=len(evidence.prompt_ids),
+        counts=evidence.texts,
+        texts={kind: len(own.prompts[f"{kind}.entropy"]) for kind in ATTENTION_KINDS},
         example=evidence.example.arrays,
         source_pieces=evidence.example.source_pieces,
         decoder_pieces=evidence.example.decoder_pieces,
@@ -232,57 +256,3 @@ def _agreement(metrics: Mapping[AttentionKind, tuple[Metric, ...]]) -> dict[str,
     }
     gradient = columns.pop(IMPORTANCE["importance_gradient"], None)
     return {} if gradient is None else agreement(gradient, columns)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
-    """The models that one model is compared with.
-
-    Attributes:
-        twins: what its untrained twins gave.
-        permuted: what it gave with permuted weights, if that was run.
-        shuffled: what it gave on shuffled texts, if that was run.
-    """
-
-    twins: tuple[Observed, ...] = ()
-    permuted: Observed | None = None
-    shuffled: Observed | None = None
-
-
-def judge_all(observed: Observed, settings: HeadSettings, seed: int, against: Comparison | None = None) -> Verdict:
-    """Roles of all heads of one model, with one correction for all heads, kinds and criteria; beside every label its controls."""
-    criteria = {kind: criteria_of(kind, observed, settings) for kind in ATTENTION_KINDS}
-    adjusted = iter(adjusted_p_values([criterion for kind in ATTENTION_KINDS for criterion in criteria[kind]]))
-    verdicts = []
-    for kind in ATTENTION_KINDS:
-        p_values = [next(adjusted) for _ in criteria[kind]]
-        controls = _controls(kind, criteria[kind], settings, against or Comparison())
-        verdicts.append(judge(kind, criteria[kind], p_values, settings, seed, controls))
-    return Verdict(
-        labels=tuple(label for verdict in verdicts for label in verdict.labels),
-        uncertain=tuple(label for verdict in verdicts for label in verdict.uncertain),
-        candidates=tuple(label for verdict in verdicts for label in verdict.candidates),
-    )
-
-
-def _controls(
-    kind: AttentionKind, criteria: Sequence[Criterion], settings: HeadSettings, against: Comparison
-) -> list[Controls]:
-    """For every criterion its mean scores in the models beside."""
-    twins: tuple[Observed | None, ...] = against.twins or (None,)
-    models = (*twins, against.permuted, against.shuffled)
-    found = [[] if model is None else criteria_of(kind, model, settings) for model in models]
-    controls = []
-    for criterion in criteria:
-        scores = np.stack([_matching(others, criterion) for others in found])
-        controls.append(Controls(scores[:-2], permuted=scores[-2], shuffled=scores[-1]))
-    return controls
-
-
-def _matching(criteria: Sequence[Criterion], wanted: Criterion) -> Float[np.ndarray, "layer head"]:
-    """The mean score of the same criterion in another model; NaN if it has none."""
-    for criterion in criteria:
-        same_relation = wanted.rule != "syntax" or criterion.detail == wanted.detail
-        if (criterion.role, criterion.rule) == (wanted.role, wanted.rule) and same_relation:
-            return mean_over_prompts(criterion.score)
-    return np.full(wanted.score.shape[1:], np.nan)

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.logit_readout import (
     Readout,
     label_tokens,
@@ -52,7 +53,7 @@ def ablate(model: HookedEncoderDecoder, batch: Batch, draws: int) -> Arrays:
     with torch.no_grad():
         clean = record_pass(model, batch, effect_hooks(model))
         logits, tokens = clean.logits(), label_tokens(batch)
-        foils = runner_up(logits, tokens)
+        foils = runner_up(model, logits, tokens)
         readout = logit_difference(model, logits, tokens, foils)
         read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=foils)
         donors = [draw_donors(batch, batch, SEED + draw) for draw in range(draws)]
@@ -79,7 +80,7 @@ def _site(
     replaced = torch.cat(versions)
     direct = direct_effects(clean.model, clean.cache, readout, kind, layer, replaced)
     total = total_effects(clean, read, kind, layer, replaced)
-    weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+    weights = row_weights(batch)
     effects = {"total": total, "frozen": direct.frozen, "recomputed": direct.recomputed}
     # Padded rows may see rows without a replacement.
     of_rows = {
@@ -110,7 +111,7 @@ class AblationCheck:
     """Ablation beside attribution; every estimate has cells [mode layer kind head].
 
     Attributes:
-        prompts: prompts of the sample.
+        sentences: sentences of the sample.
         total: what ablation does to the logit difference.
         frozen: its direct part with the final norm held.
         recomputed: its direct part with the final norm taken anew.
@@ -119,7 +120,7 @@ class AblationCheck:
         twin_agreement: of the control, None without one.
     """
 
-    prompts: int
+    sentences: int
     total: Estimate
     frozen: Estimate
     recomputed: Estimate
@@ -147,7 +148,7 @@ def ablation_check(model: Arrays, twin: Arrays | None, seed: int) -> AblationChe
         return estimate_mean(_effect(model, name), [] if twin is None else [_effect(twin, name)], seed)
 
     return AblationCheck(
-        prompts=len(model["total"]),
+        sentences=len(model["total"]),
         total=of("total"),
         frozen=of("frozen"),
         recomputed=of("recomputed"),

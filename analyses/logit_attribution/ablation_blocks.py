@@ -8,7 +8,7 @@ from analyses.logit_attribution.assumptions import FINAL_NORM
 from analyses.logit_attribution.tables import estimate_columns
 from interp.hooks.names import HeadId
 from interp.patching.replacements import ABLATIONS
-from interp.report import Block, Figure, PointGroup, ScatterPlot, Table
+from interp.report import Block, Figure, PointGroup, ScatterPlot, Span, Table
 from interp.report.numbers import number, percent, with_interval
 from interp.statistics import falling_order, largest
 
@@ -54,14 +54,14 @@ def _agreement(check: AblationCheck) -> str:
             f"sign{twin}{_left_out(check, having)})"
         )
     return (
-        f"Ablating every decoder head on {check.prompts} of the prompts, the rank correlation of direct effect "
+        f"Ablating every decoder head on {check.sentences} of the sentences, the rank correlation of direct effect "
         f"(what attribution says) and total effect (what happens) over heads is {', '.join(parts)}."
     )
 
 
 def _left_out(check: AblationCheck, having: int) -> str:
-    missing = check.prompts - having
-    return f"; without {missing} prompts whose task prefix no other sentence of the sample has" if missing else ""
+    missing = check.sentences - having
+    return f"; without {missing} sentences whose task prefix no other sentence of the sample has" if missing else ""
 
 
 def _repair(check: AblationCheck, norms: str) -> str:
@@ -111,14 +111,18 @@ def ablation_frame(check: AblationCheck) -> pd.DataFrame:
 
 def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Block, ...]:
     """Scatter and table; `norms` as for `ablation_findings`."""
-    shown = [
-        "head", "zero: total", "zero: total: low", "zero: total: high", "zero: total: twins", "zero: direct",
-        "zero: direct, norm anew", "zero: self-repair", "mean: total", "resample: total", "zero: disagrees",
-    ]  # fmt: skip
+    drawn = (
+        "zero: total",
+        "zero: direct",
+        "zero: direct, norm anew",
+        "zero: self-repair",
+        "mean: total",
+        "resample: total",
+    )
     table = Table(
         name="logit-attribution-causal",
         caption=(
-            f"Every decoder head ablated on {check.prompts} prompts, the most missed first: change of the logit "
+            f"Every decoder head ablated on {check.sentences} sentences, the most missed first: change of the logit "
             f"difference in total, its direct part with {norms} held (minus the attribution) and taken "
             "anew, and the difference of total and direct part (self-repair, positive where later components make "
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "
@@ -126,7 +130,8 @@ def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Bloc
         ),
         frame=ablation_frame(check),
         rows_shown=12,
-        columns_shown=tuple(shown),
+        columns_shown=("head", *drawn, "zero: disagrees"),
+        spans=tuple(Span.of(name, f"{name}: ", controls=()) for name in drawn),
     )
     return _scatter(check), table
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analyses.logit_attribution.activation_patching import NoPatching, Patching
 from interp.axes import AttentionKind
-from interp.report import Block, Figure, Heatmap, Page, Panel, Table
+from interp.report import Block, Figure, Heatmap, Page, Panel, Span, Table
 from interp.report.numbers import interval, number, with_interval
 from interp.statistics import Interval, falling_order, largest
 
@@ -24,6 +24,11 @@ _KINDS: dict[AttentionKind, str] = {
 
 def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
     """How many pairs flip, which head restores and which is needed most, and how good the approximations are."""
+    if isinstance(found, NoPatching) and not found.candidates:
+        return (
+            "Minimal pairs are not asked of this model: the bundled ones are to be translated, and none of the prompts asks for "
+            "a translation out of and into their languages.",
+        )
     if isinstance(found, NoPatching):
         return (
             f"Of {found.candidates} bundled minimal pairs only {found.flipping} flip this model's answer, too few to patch on.",
@@ -78,7 +83,7 @@ def patching_frame(found: Patching) -> pd.DataFrame:
 
 
 def _table(found: Patching) -> Table:
-    shown = [f"{name}{end}" for name in ("denoising", "noising") for end in ("", ": low", ": high")]
+    drawn = ("denoising", "noising", "another pair", "attribution patching", "integrated")
     return Table(
         name="logit-attribution-patching",
         caption=(
@@ -90,7 +95,8 @@ def _table(found: Patching) -> Table:
         ),
         frame=patching_frame(found),
         rows_shown=12,
-        columns_shown=("site", *shown, "another pair", "attribution patching", "integrated"),
+        columns_shown=("site", *drawn),
+        spans=tuple(Span.of(name, f"{name}: ", controls=()) for name in drawn),
     )
 
 

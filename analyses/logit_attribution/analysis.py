@@ -4,7 +4,7 @@ from analyses.core.contract import Analysis
 from analyses.logit_attribution.arrays import ARRAYS
 from analyses.logit_attribution.assumptions import side_by_side_limits
 from analyses.logit_attribution.experiment import experiment
-from analyses.logit_attribution.observe import hooks_on, illustrate, observe
+from analyses.logit_attribution.observe import examine, hooks_on, illustrate, observe
 from analyses.logit_attribution.prompt_page import prompt_blocks
 from analyses.logit_attribution.section import present
 from analyses.logit_attribution.settings import AttributionSettings
@@ -16,6 +16,7 @@ ANALYSIS = Analysis(
     question="Which heads and layers wrote the predicted logit, and from which source tokens?",
     hooks=(),
     observe=observe,
+    examine=examine,
     arrays=ARRAYS,
     experiment=experiment,
     illustrate=illustrate,

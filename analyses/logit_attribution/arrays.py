@@ -13,17 +13,18 @@ ARRAYS = (
     *array_specs(" ".join(f"{name}.components" for name in READOUTS), "prompt component", "logits", "rows"),
     *array_specs(" ".join(f"{name}.value" for name in READOUTS), "prompt", "logits", "rows"),
     *array_specs(
-        " ".join(f"{name}.gap" for name in READOUTS), "prompt", "share of the largest logit", content="rounding"
+        " ".join(f"{name}.gap" for name in READOUTS), "prompt", "share of the contributions' size", content="rounding"
     ),
     *array_specs("share.components", "prompt component", "share", "rows"),
     *array_specs("difference.categories", "prompt cross_layer cross_head category", "logits", "rows"),
     *array_specs("difference.memory", "prompt cross_layer cross_head encoder_component", "logits", "rows"),
     *array_specs(
-        "difference.source_gap difference.memory_gap", "prompt", "share of the largest logit", content="rounding"
+        "difference.source_gap difference.memory_gap", "prompt", "share of the contributions' size", content="rounding"
     ),
     *array_specs("tokens", "prompt category", "tokens"),
     *array_specs("rows", "prompt", "rows"),
     *array_specs("first_choice", "prompt", "share", "rows"),
+    *array_specs("rows_without_a_piece", "one", "rows", content="label", stage="examine"),
     *_experiment("total frozen recomputed", "sample mode decoder_layer kind decoder_head", "logits", "rows"),
     *_experiment("accumulated", "sample decoder_depth", "logits", "rows"),
     *_experiment("lens.log_probability", "sample decoder_depth", "nats", "rows"),

@@ -17,10 +17,10 @@ from interp.attribution.direct_logit_attribution import Decomposition, decompose
 from interp.attribution.logit_readout import (
     FLOAT32_GAP,
     label_tokens,
-    largest_logit,
     logit_difference,
     one_token,
     runner_up,
+    size_of_parts,
 )
 from interp.attribution.source_attribution import encoder_attribution
 from interp.errors import InputError
@@ -29,14 +29,16 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Line, Report, Section, Table, Token, TokenStrip, notebook_html, visible
 from interp.report.numbers import number
 from interp.statistics import falling_order
+from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
+from interp.text.unknown_pieces import check_known, unknown_notes
 from interp.text.words import CATEGORIES
 
 _COMPONENTS_SHOWN = 10
 """Components that an explanation shows in a notebook."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explanation:
     """One prediction and what wrote it.
 
@@ -48,11 +50,12 @@ class Explanation:
         label: the piece that is predicted there.
         foil: the piece it is compared with.
         difference: logit of the label less that of the foil.
-        gap: |sum of contributions - difference|, as a share of the prompt's largest |logit|.
+        gap: |sum of contributions - difference|, as a share of the root of their summed squares.
         components: `component`, `contribution`, largest first; they add up to the difference.
         sources: `source token`, `category`, `contribution` through all cross heads, and its parts by `embedding`, `heads` and
             `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Families with biases have a
             column `biases`, and a last row for the bias of the values.
+        unknown: share of the given texts' pieces that the tokenizer does not know.
     """
 
     source: str
@@ -65,11 +68,19 @@ class Explanation:
     gap: float
     components: pd.DataFrame
     sources: pd.DataFrame
+    unknown: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.label} rather than {self.foil} at row {self.position}: {number(self.difference)} logits)"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a component, the largest contribution first."""
+        return self.components.rename(columns={"contribution": "contribution (logits)"})
 
     def _repr_html_(self) -> str:
         lead = (
             f"{self.label} leads {self.foil} by {number(self.difference)} logits at position {self.position}: the largest "
-            f"contributions (all add up, with a gap of {number(self.gap, 1)} of the largest |logit|)"
+            f"contributions (all add up, with a gap of {number(self.gap, 1)} of their size)"
         )
         frames = {
             lead: self.components.head(_COMPONENTS_SHOWN),
@@ -87,6 +98,7 @@ def explain(
     target: str | None = None,
     foil: str | None = None,
     position: int | None = None,
+    prefix: str | None = None,
 ) -> Explanation:
     """One prediction and what wrote it.
 
@@ -96,55 +108,69 @@ def explain(
         target: the target text; generated if missing.
         foil: without a position, another target text, whose first piece that differs from the target's is the foil at that
             position; with a position, a text of one piece. If missing, the model's best other token.
-        position: decoder row, from 0; by default that of the foil, or the first.
+        position: decoder row, from 0; by default that of the foil, or the first whose token the model chooses.
+        prefix: the task prefix, where it is not one T5 was trained with.
 
     Raises:
-        InputError: if the position is not in the target, or the foil does not differ from it.
+        InputError: if the position is not in the target, the foil does not differ from it, or most of the texts is unknown.
     """
-    batch = model.batch([source], None if target is None else [target])
+    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    unknown = check_known([*batch.source_texts, *([] if target is None else batch.target_texts)], model.tokenizer)
     text = batch.target_texts[0]
-    row, foil_token = _row_and_foil(model, text, foil, position)
+    row, foil_token = row_and_foil(model, source, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
-        foils = runner_up(logits, tokens) if foil_token is None else torch.full_like(tokens, foil_token)
+        foils = runner_up(model, logits, tokens) if foil_token is None else torch.full_like(tokens, foil_token)
         readout = logit_difference(model, logits, tokens, foils)
         found = decompose(model, cache, readout)
         by_source = encoder_attribution(model, cache, found)[0, row].float().cpu().numpy()
     difference = float(readout.values[0, row])
-    largest = float(largest_logit(logits, batch)[0])
-    assert model.tokenizer is not None
+    parts = found.values[0, row]
     return Explanation(
         source=source,
         target=text.text,
         target_origin=batch.target_origin,
         position=row,
         label=text.pieces[row],
-        foil=model.tokenizer.convert_ids_to_tokens([int(foils[0, row])])[0],
+        foil=pieces_of(model.tokenizer, [int(foils[0, row])])[0],
         difference=difference,
-        gap=abs(float(found.values[0, row].sum()) - difference) / largest,
+        gap=abs(float(parts.sum()) - difference) / float(size_of_parts(parts)),
         components=_component_frame(found, row),
         sources=_source_frame(batch.source_texts[0], model.cfg, by_source),
+        unknown=unknown,
     )
 
 
-def _row_and_foil(
-    model: HookedEncoderDecoder, text: Text, foil: str | None, position: int | None
+def row_and_foil(
+    model: HookedEncoderDecoder, source: str, text: Text, foil: str | None, position: int | None
 ) -> tuple[int, int | None]:
+    """The decoder row that is explained and the token it is compared with, None for the model's best other.
+
+    Args:
+        model: the model, with a tokenizer.
+        source: the source text.
+        text: the target.
+        foil: as for `explain`.
+        position: as for `explain`.
+
+    Raises:
+        InputError: as for `explain`.
+    """
     last = len(text.ids) - 1
     if position is not None and not 0 <= position <= last:
         raise InputError(
             f"Position {position} is not in the target; its pieces are 0 to {last}: {' '.join(text.pieces)}."
         )
     if foil is None:
-        return position or 0, None
+        chosen = (row for row in range(last + 1) if row not in text.forced)
+        return next(chosen, 0) if position is None else position, None
     if position is not None:
         token = one_token(model, foil)
         if token == text.ids[position]:
             raise InputError(f"The foil {foil!r} is the target's own piece at position {position}; give another one.")
         return position, token
-    assert model.tokenizer is not None
-    other = model.tokenizer(foil).input_ids
+    other = model.batch([source], [foil]).target_texts[0].ids
     for row, (own, others) in enumerate(zip(text.ids, other, strict=False)):
         if own != others:
             return row, int(others)
@@ -192,11 +218,12 @@ _VALUE_BIAS_ROW = "(bias of the values)"
 
 
 def inexact(explanation: Explanation) -> tuple[str, ...]:
-    """A warning where the sum is further from the logits than float32 explains, as after half-precision weights."""
+    """Warnings: a sum further from the logits than float32 explains, texts that are partly unknown."""
     if explanation.gap <= FLOAT32_GAP:
-        return ()
+        return unknown_notes(explanation.unknown)
     return (
-        f"The gap is {number(explanation.gap, 1)} of the prompt's largest |logit|, more than the {FLOAT32_GAP:g} that float32 "
+        *unknown_notes(explanation.unknown),
+        f"The gap is {number(explanation.gap, 1)} of the contributions' size, more than the {FLOAT32_GAP:g} that float32 "
         "reaches: read contributions of that size as noise, or load the model with dtype float32.",
     )
 
@@ -218,7 +245,7 @@ def explanation_section(explanation: Explanation, name: str = "attribution") -> 
         f"{number(float(top['contribution']))}.",
         f"Cross-attention adds {number(cross)}, most of it at {visible(str(strongest['source token']))!r} "
         f"({number(float(strongest['contribution']))}).",
-        f"The contributions add up with a gap of {number(explanation.gap, 1)} of the prompt's largest |logit|.",
+        f"The contributions add up with a gap of {number(explanation.gap, 1)} of their size (root of the summed squares).",
         *inexact(explanation),
     )
     return Section(

@@ -23,7 +23,7 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
     return Figure(
         name="logit-attribution-components",
         caption=(
-            "Contributions to the logit difference of label and runner-up, in logits: mean over prompts with 95 % "
+            "Contributions to the logit difference of label and runner-up, in logits: mean over sentences with 95 % "
             "bootstrap interval; diamonds are the mean of the untrained twins. The bars above the last add up to "
             "the last."
         ),

@@ -5,7 +5,7 @@ import pandas as pd
 
 from analyses.logit_attribution.lenses import LensCurves
 from analyses.logit_attribution.tables import estimate_columns
-from interp.report import Block, Figure, LinePlot, Series, Table
+from interp.report import Block, Figure, LinePlot, Series, Span, Table
 from interp.report.numbers import number, percent, untrained_twins, with_interval
 from interp.statistics import Estimate
 
@@ -18,7 +18,7 @@ def depth_names(depths: int) -> tuple[str, ...]:
 def lens_findings(curves: LensCurves) -> tuple[str, ...]:
     """Where the answer appears in the decoder, and which encoder layers it needs."""
     first = curves.first_choice.point
-    halfway = int(np.argmax(first >= first[-1] / 2))
+    halfway = half_of_the_last(curves)
     name = depth_names(len(first))[halfway]
     encoder = curves.encoder_first_choice
     half, before, bare = curves.first_choice[halfway], encoder[len(encoder.point) - 2], encoder[0]
@@ -30,6 +30,16 @@ def lens_findings(curves: LensCurves) -> tuple[str, ...]:
         f"{with_interval(before, write=number)} of the rows ({untrained_twins(before, write=number)}), and at "
         f"{with_interval(bare, write=number)} when it reads the bare source embeddings.",
     )
+
+
+def half_of_the_last(curves: LensCurves) -> int:
+    """The first depth after which the label is the first choice half as often as at the end.
+
+    Args:
+        curves: what was found.
+    """
+    first = curves.first_choice.point
+    return int(np.argmax(first >= first[-1] / 2))
 
 
 def lens_blocks(curves: LensCurves, reading: str) -> tuple[Block, ...]:
@@ -72,7 +82,7 @@ def _figure(curves: LensCurves) -> Figure:
     return Figure(
         name="logit-attribution-depths",
         caption=(
-            "Log-probability of the label by depth: mean over the sample's prompts with 95 % bootstrap interval. "
+            "Log-probability of the label by depth: mean over the sample's sentences with 95 % bootstrap interval. "
             "The logit lens reads the decoder's stream, DecoderLens lets the decoder read the encoder's. Each "
             "curve's last point is the model itself."
         ),
@@ -110,17 +120,16 @@ def _stack_frame(stack: str, curves: dict[str, Estimate]) -> pd.DataFrame:
 
 
 def _table(curves: LensCurves, reading: str) -> Table:
+    drawn = ("first choice", "rank", "log-probability", "accumulated difference")
     return Table(
         name="logit-attribution-depths",
         caption=(
             f"The label by depth. Decoder rows: {reading} "
             "Encoder rows: DecoderLens. Share of first choices, rank (1 is the first) "
-            "and log-probability are means over the sample's prompts."
+            "and log-probability are means over the sample's sentences."
         ),
         frame=lens_frame(curves),
         rows_shown=None,
-        columns_shown=(
-            *("stack", "depth", "first choice", "first choice: low", "first choice: high", "first choice: twins"),
-            *("rank", "rank: twins", "log-probability", "log-probability: twins", "accumulated difference"),
-        ),
+        columns_shown=("stack", "depth", *drawn),
+        spans=tuple(Span.of(name, f"{name}: ", controls=()) for name in drawn),
     )

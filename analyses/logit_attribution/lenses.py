@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from analyses.core.contract import Arrays
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.direct_logit_attribution import decomposition_hooks
 from interp.attribution.lenses import (
     Trajectory,
@@ -49,13 +50,13 @@ def read_lenses(model: HookedEncoderDecoder, batch: Batch) -> Arrays:
         hooks = (*lens_hooks(model, "decoder"), *lens_hooks(model, "encoder"), *decomposition_hooks(model.cfg))
         logits, cache = model.run_with_cache(batch, hooks)
         tokens = label_tokens(batch)
-        difference = logit_difference(model, logits, tokens, runner_up(logits, tokens))
+        difference = logit_difference(model, logits, tokens, runner_up(model, logits, tokens))
         curves = {
             "accumulated": accumulated_attribution(model, cache, difference),
             **_named("lens", logit_lens(model, cache, tokens)),
             **_named("decoder_lens", decoder_lens(model, batch, cache, tokens)),
         }
-    weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+    weights = row_weights(batch)
     return {name: torch.einsum("bdt,bt->bd", curve.float(), weights).cpu().numpy() for name, curve in curves.items()}
 
 

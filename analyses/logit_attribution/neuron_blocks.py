@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.logit_attribution.neurons import NULL_DIRECTIONS, Neurons
-from interp.report import Block, Table, visible
+from interp.report import Block, Span, Table, visible
 from interp.report.numbers import number, percent, with_interval
 from interp.statistics import largest
 
@@ -56,12 +56,13 @@ def neuron_blocks(found: Neurons) -> tuple[Block, ...]:
             name="logit-attribution-neurons",
             caption=(
                 "Decoder neurons (DL2N117: layer 2, neuron 117) with the largest contribution to the logit difference on one "
-                "half of the sample; contribution: mean over the prompts of the other half in logits, 95 % bootstrap interval. "
+                "half of the sample; contribution: mean over the sentences of the other half in logits, 95 % bootstrap interval. "
                 "Value raises, lowers: the tokens at both ends of the value's reading by the unembedding; largest |z| and excess "
                 "kurtosis of that reading stand beside those of random directions of equal length in the span of the layer's "
                 "values. Most active: the predicted tokens of the rows with the largest |activation|, which is given."
             ),
             frame=neuron_frame(found),
             rows_shown=None,
+            spans=(Span.of("contribution", "contribution: ", controls=()),),
         ),
     )

@@ -1,6 +1,6 @@
 """Neurons: which of the decoder's write the answers, when they are active, and what their values say by themselves.
 
-Neurons are chosen by their mean |contribution| to the logit difference on one half of the sample's prompts, and their
+Neurons are chosen by their mean |contribution| to the logit difference on one half of the sample's sentences, and their
 contributions are estimated on the other half. A value's reading of the vocabulary is set against random directions of its length
 (`interp.attribution.neurons`; Geva et al. 2021).
 """
@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays
-from analyses.logit_attribution.observe import pieces
+from analyses.core.keys import rows_by_key, sentence_keys
+from analyses.logit_attribution.observe import row_weights
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
 from interp.attribution.neurons import (
@@ -29,6 +30,7 @@ from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.statistics import Interval, bootstrap_mean
 from interp.text.batch import Batch
+from interp.text.pieces import pieces_of
 
 TOKENS_SHOWN = 5
 NULL_DIRECTIONS = 20
@@ -58,25 +60,31 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         logits, cache = model.run_with_cache(batch, [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), *scales])
         tokens = label_tokens(batch)
         directions = sublayer_directions(
-            model, cache, logit_difference(model, logits, tokens, runner_up(logits, tokens))
+            model, cache, logit_difference(model, logits, tokens, runner_up(model, logits, tokens))
         )
-        weights = batch.target_mask / batch.target_mask.sum(1, keepdim=True)
+        weights = row_weights(batch)
         means = [
             _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in layers
         ]
-        by_prompt = torch.stack(means, 1)
-        best = by_prompt[::2].mean(0).abs().flatten().topk(min(count, by_prompt[0].numel())).indices
+        by_sentence = _sentence_means(torch.stack(means, 1), batch)
+        best = by_sentence[::2].mean(0).abs().flatten().topk(min(count, by_sentence[0].numel())).indices
         width = model.cfg.d_decoder_mlp
         place = torch.stack([best // width, best % width], 1)
         described = [_describe(model, cache, batch, int(layer), neuron) for layer, neuron in place]
         active = torch.stack([active_share(cache, batch, layer) for layer in layers], 1)
     arrays = {
         "place": place.cpu().numpy(),
-        "contribution": by_prompt[1::2].flatten(1)[:, best].float().cpu().numpy(),
+        "contribution": by_sentence[1::2].flatten(1)[:, best].float().cpu().numpy(),
         "active": active.float().cpu().numpy(),
     }
     arrays |= {name: np.array([one[name] for one in described]) for name in described[0]}
     return {f"neurons.{name}": values for name, values in arrays.items()}
+
+
+def _sentence_means(values: Tensor, batch: Batch) -> Tensor:
+    """Means over the prompts of one sentence, so that no sentence both chooses and is estimated; of a single one, its prompts."""
+    rows = rows_by_key(sentence_keys(batch))
+    return values if len(rows) < 2 else torch.stack([values[torch.as_tensor(shared)].mean(0) for shared in rows])
 
 
 def _mean_contributions(
@@ -103,8 +111,8 @@ def _describe(
         "kurtosis": float(own.kurtosis[0]),
         "null_z": null.largest_z.float().cpu().numpy(),
         "null_kurtosis": null.kurtosis.float().cpu().numpy(),
-        "raised": "  ".join(pieces(model, own.raised[0])),
-        "lowered": "  ".join(pieces(model, own.lowered[0])),
+        "raised": "  ".join(pieces_of(model.tokenizer, own.raised[0].tolist())),
+        "lowered": "  ".join(pieces_of(model.tokenizer, own.lowered[0].tolist())),
         "triggers": "  ".join(triggers),
     }
 

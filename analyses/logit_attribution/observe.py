@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analyses.core.contract import Arrays, Pass
+from analyses.core.contract import Arrays, Pass, Settings
 from interp.attribution.components import Component
 from interp.attribution.direct_logit_attribution import Decomposition, decompose, decomposition_hooks
 from interp.attribution.frozen_norms import squared_norm_shares
@@ -17,10 +17,10 @@ from interp.attribution.logit_readout import (
     Readout,
     completeness_gap,
     label_tokens,
-    largest_logit,
     logit_against_mean,
     logit_difference,
     runner_up,
+    size_of_parts,
     token_logit,
 )
 from interp.attribution.source_attribution import (
@@ -32,6 +32,7 @@ from interp.attribution.source_attribution import (
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, category_counts
+from interp.text.pieces import pieces_of
 
 READOUTS = ("difference", "label", "centred")
 """Label less runner-up; the label's logit; the label less the mean of the vocabulary."""
@@ -42,35 +43,41 @@ def hooks_on(cfg: ModelConfig) -> tuple[str, ...]:
     return decomposition_hooks(cfg)
 
 
+def examine(model: HookedEncoderDecoder, _: Settings) -> Arrays:
+    """How many rows of the embedding stand for nothing; they are no runner-up, no rank and no reading of a neuron."""
+    return {"rows_without_a_piece": (~model.named_rows).sum(0, keepdim=True).cpu().numpy()}
+
+
 def observe(run: Pass) -> Arrays:
     """Per prompt: contributions for each read-out, their gaps, shares of the stream, and cross heads by source category."""
     model, batch, logits, cache = run.model, run.batch, run.logits, run.cache
-    rows, largest = row_weights(batch), largest_logit(logits, batch)
-    readouts = readouts_of(run)
+    rows, readouts = row_weights(batch), readouts_of(run)
     arrays = {}
     contributions = {name: decompose(model, cache, one) for name, one in readouts.items()}
     for name, readout in readouts.items():
         components = contributions[name].values
         arrays[f"{name}.components"] = _mean_over_rows(components, rows)
         arrays[f"{name}.value"] = _mean_over_rows(readout.values, rows)
-        arrays[f"{name}.gap"] = completeness_gap(components.sum(-1), readout, largest, batch)
+        arrays[f"{name}.gap"] = completeness_gap(components.sum(-1), readout, size_of_parts(components), batch)
     arrays["share.components"] = _mean_over_rows(squared_norm_shares(model, cache), rows)
     by_source, error = source_split(run, contributions["difference"])
     arrays["difference.categories"] = by_category(by_source, batch.source_categories)
-    arrays["difference.source_gap"] = error / largest
+    size = size_of_parts(contributions["difference"].values)
+    arrays["difference.source_gap"] = (error / size).masked_fill(~batch.target_mask, 0.0).amax(-1)
     by_component = encoder_attribution_by_head(model, cache, contributions["difference"], rows)
     arrays["difference.memory"] = by_component.sum(-2)
-    arrays["difference.memory_gap"] = (by_component.sum(-1) - by_source).abs().amax((1, 2, 3)) / largest
+    by_head = (by_component.sum(-1) - by_source).abs().amax((1, 2, 3))
+    arrays["difference.memory_gap"] = by_head / _mean_over_rows(size, rows)
     arrays["tokens"] = category_counts(batch)
-    arrays["rows"] = batch.target_mask.sum(1)
-    arrays["first_choice"] = (logits.argmax(-1) == batch.labels).sum(1) / arrays["rows"]
+    arrays["rows"] = batch.chosen_mask.sum(1)
+    arrays["first_choice"] = _mean_over_rows((logits.argmax(-1) == batch.labels).float(), rows)
     return {name: values.float().cpu().numpy() for name, values in arrays.items()}
 
 
 def readouts_of(run: Pass) -> dict[str, Readout]:
     """The three numbers that are explained, for every decoder row."""
     tokens = label_tokens(run.batch)
-    foils = runner_up(run.logits, tokens)
+    foils = runner_up(run.model, run.logits, tokens)
     return {
         "difference": logit_difference(run.model, run.logits, tokens, foils),
         "label": token_logit(run.model, run.logits, tokens),
@@ -79,21 +86,20 @@ def readouts_of(run: Pass) -> dict[str, Readout]:
 
 
 def row_weights(batch: Batch) -> Float[Tensor, "batch target"]:
-    """1 / number of labels at rows that predict one, 0 at padding."""
-    mask = batch.target_mask.float()
+    """1 / number of rows that choose a label, 0 at padding and at forced tokens."""
+    mask = batch.chosen_mask.float()
     return mask / mask.sum(1, keepdim=True)
 
 
 def source_split(
     run: Pass, decomposition: Decomposition
-) -> tuple[Float[Tensor, "batch layer head source"], Float[Tensor, " batch"]]:
-    """Cross heads over source tokens, averaged over decoder rows; and the largest |sum over source tokens - head|."""
+) -> tuple[Float[Tensor, "batch layer head source"], Float[Tensor, "batch target"]]:
+    """Cross heads over source tokens, averaged over decoder rows; and by row the largest |sum over source tokens - head|."""
     rows, averaged, errors = row_weights(run.batch), [], []
     for layer, direction in enumerate(decomposition.cross_directions):
         split = source_contributions(run.model, run.cache, "cross", layer, direction)
         heads = [place for place, one in enumerate(decomposition.components) if _is_cross(one, layer)]
-        error = (split.sum(-1).transpose(1, 2) - decomposition.values[..., heads]).abs()
-        errors.append((error * run.batch.target_mask.unsqueeze(-1)).amax((1, 2)))
+        errors.append((split.sum(-1).transpose(1, 2) - decomposition.values[..., heads]).abs().amax(-1))
         averaged.append(torch.einsum("bhts,bt->bhs", split, rows))
     return torch.stack(averaged, 1), torch.stack(errors).amax(0)
 
@@ -119,7 +125,7 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
         source_contributions(run.model, run.cache, "cross", layer, direction)[0]
         for layer, direction in enumerate(found.cross_directions)
     ]
-    foils = runner_up(run.logits, label_tokens(run.batch))[0]
+    foils = runner_up(run.model, run.logits, label_tokens(run.batch))[0]
     shown = {
         "components": found.values[0],
         "sources": torch.stack(sources),
@@ -128,12 +134,6 @@ def illustrate(run: Pass) -> dict[str, np.ndarray]:
     }
     arrays = {name: values.float().cpu().numpy() for name, values in shown.items()}
     return arrays | {
-        "runner_up": np.array(pieces(run.model, foils)),
+        "runner_up": np.array(pieces_of(run.model.tokenizer, foils.tolist())),
         "component_names": np.array([one.label for one in found.components]),
     }
-
-
-def pieces(model: HookedEncoderDecoder, tokens: Tensor) -> list[str]:
-    """Tokens as the tokenizer writes them; as numbers for models without one."""
-    ids = tokens.tolist()
-    return list(map(str, ids)) if model.tokenizer is None else list(model.tokenizer.convert_ids_to_tokens(ids))

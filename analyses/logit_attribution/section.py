@@ -1,8 +1,7 @@
 """Presenting: findings in sentences, the evidence, and what it does not support."""
 
-import numpy as np
-
 from analyses.logit_attribution.ablation_blocks import ablation_blocks, ablation_findings
+from analyses.logit_attribution.activation_patching import Patching
 from analyses.logit_attribution.activation_patching_blocks import (
     PATCHING_LIMITS,
     patching_blocks,
@@ -19,15 +18,16 @@ from analyses.logit_attribution.assumptions import (
 )
 from analyses.logit_attribution.example import example_blocks
 from analyses.logit_attribution.figures import heads_figure, waterfall_figure
+from analyses.logit_attribution.glance import headline, highlights
 from analyses.logit_attribution.lens_blocks import lens_blocks, lens_findings
 from analyses.logit_attribution.neuron_blocks import NEURON_LIMITS, neuron_blocks, neuron_findings
+from analyses.logit_attribution.sentences import encoder_sentence, source_sentence, strongest_sentences, value_sentence
 from analyses.logit_attribution.summary import LogitAttribution
 from analyses.logit_attribution.tables import category_table, completeness_table, component_table, encoder_table
 from interp.attribution.components import ComponentKind
 from interp.attribution.logit_readout import FLOAT32_GAP
 from interp.report import Block, Section
-from interp.report.numbers import number, percent, untrained_twins, with_interval
-from interp.statistics import falling_order, largest
+from interp.report.numbers import number, with_interval
 
 DIRECT_LIMIT = (
     "Direct effects only: a contribution is what a component's own write adds to the logit. What later components "
@@ -50,7 +50,7 @@ LIMITS = (
 
 SAMPLED_LIMITS = (
     "Ablations and depths are measured on a sample of the prompts, on the decoder's heads only, and against one "
-    "untrained twin; with few prompts the intervals are too narrow rather than too wide. Zeroing z removes "
+    "untrained twin; with fewer than six sentences the range of the sentences stands for an interval. Zeroing z removes "
     "exactly the head's write, but leaves the range of activations that later components know; mean and resample "
     "ablation stay nearer to it.",
     "An encoder layer from which the decoder cannot yet read the answer may still hold it: intermediate memories "
@@ -80,24 +80,38 @@ def present(result: LogitAttribution) -> Section:
             DIRECT_LIMIT,
             norm_limit(result.cfg),
             *LIMITS,
+            *_unnamed_rows(result.unnamed_rows),
             *family_limits(result.cfg),
             *((*SAMPLED_LIMITS, *sampled_limits(result.cfg)) if result.ablation else ()),
             *(NEURON_LIMITS if result.neurons else ()),
-            *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if result.patching else ()),
+            *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if isinstance(result.patching, Patching) else ()),
         ),
         pages=patching_pages(result.patching) if result.patching else (),
+        cites=("elhage2021", "nostalgebraist2020", "langedijk2023", "mcgrath2023", "nanda2023"),
+        headline=headline(result),
+        highlights=highlights(result),
+    )
+
+
+def _unnamed_rows(count: int) -> tuple[str, ...]:
+    """What is left out because it stands for nothing, if there is anything."""
+    if not count:
+        return ()
+    return (
+        f"The tokenizer has no piece for {count} rows of the embedding: they are left out of runner-ups, of ranks and of the "
+        "readings of neurons; the model's probabilities count them.",
     )
 
 
 def findings(result: LogitAttribution) -> tuple[str, ...]:
     """What was found, most important first."""
     return (
-        _value(result),
-        *_strongest(result),
+        value_sentence(result),
+        *strongest_sentences(result),
         _kinds(result),
         _significant(result),
-        _source(result),
-        _encoder(result),
+        source_sentence(result),
+        encoder_sentence(result),
         *(ablation_findings(result.ablation, norms_held(result.cfg)) if result.ablation else ()),
         *(lens_findings(result.lens_curves) if result.lens_curves else ()),
         *(neuron_findings(result.neurons) if result.neurons else ()),
@@ -111,30 +125,6 @@ def _sampled_blocks(result: LogitAttribution) -> tuple[Block, ...]:
     depths = lens_blocks(result.lens_curves, lens_reading(result.cfg)) if result.lens_curves else ()
     neurons = neuron_blocks(result.neurons) if result.neurons else ()
     return (*ablated, *depths, *neurons, *(patching_blocks(result.patching) if result.patching else ()))
-
-
-def _value(result: LogitAttribution) -> str:
-    labels = "its own greedy outputs" if result.target_origin == "generated" else "the given targets"
-    value, first = result.value[0], result.first_choice[0]
-    return (
-        f"The label ({labels}) beats the model's best other token by {with_interval(value, write=number)} logits on average "
-        f"({untrained_twins(value, write=number)}) and is the first choice at {percent(first.point)} of the rows "
-        f"({untrained_twins(first, write=number)}); what follows divides this lead among the components that wrote it."
-    )
-
-
-def _strongest(result: LogitAttribution) -> tuple[str, ...]:
-    sentences = []
-    for position, index in enumerate(map(int, result.order[:3])):
-        rank = f"rank {int(result.ranks.low[index])} to {int(result.ranks.high[index])} under resampling of prompts"
-        found = result.difference[index]
-        side = "for the label" if found.point > 0 else "against the label"
-        which = "The largest contribution is" if position == 0 else "Next is"
-        sentences.append(
-            f"{which} {result.components[index]}, {with_interval(found, write=number)} logits {side} ({rank}; "
-            f"{untrained_twins(found, write=number)})."
-        )
-    return tuple(sentences)
 
 
 _OF_KIND: dict[ComponentKind, str] = {
@@ -171,34 +161,7 @@ def _significant(result: LogitAttribution) -> str:
     outside = " and an interval outside the range of the untrained twins" if result.n_twins else ""
     return (
         f"{int(both.sum())} of {total} {components} have a mean that differs from 0 (family-wise p < 0.05, sign "
-        f"flips of prompts){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
-    )
-
-
-def _source(result: LogitAttribution) -> str:
-    head = result.strongest_cross
-    order = falling_order(np.abs(result.categories.point[head.layer, head.head]))
-    parts = []
-    for category in order[:3]:
-        found = result.categories[head.layer, head.head, int(category)]
-        base, name = percent(result.category_share[category]), result.category_names[category]
-        value, twins = with_interval(found, write=number), untrained_twins(found, write=number)
-        parts.append(f"{value} from {name} tokens ({base} of the source; {twins})")
-    return f"{head}, the strongest cross-attention head, takes {', '.join(parts)}."
-
-
-def _encoder(result: LogitAttribution) -> str:
-    order = falling_order(np.abs(result.through_all.point))
-    names, through = result.encoder_components, result.through_strongest
-    heads = [index for index, one in enumerate(names) if one.head is not None]
-    best = heads[largest(np.abs(through.point[heads]))[0]]
-    first, second, strongest = (
-        f"{names[index]} ({with_interval(found[index], write=number)}; {untrained_twins(found[index], write=number)})"
-        for index, found in ((int(order[0]), result.through_all), (int(order[1]), result.through_all), (best, through))
-    )
-    return (
-        f"In the encoder, what all cross-attention heads carry over was written by {first} and {second} before all others; the "
-        f"encoder head that adds most through {result.strongest_cross} is {strongest}."
+        f"flips of sentences){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
     )
 
 
@@ -207,7 +170,7 @@ def _exactness(result: LogitAttribution) -> str:
     sentence = (
         "The components add up to the logits, source tokens to their heads, and encoder components to their source "
         "tokens, with a largest gap of "
-        f"{number(worst, 1)} of the prompt's largest |logit|"
+        f"{number(worst, 1)} of the size of a row's contributions (root of their summed squares)"
     )
     if worst <= FLOAT32_GAP:
         return f"{sentence}."

@@ -20,7 +20,7 @@ class AttributionSettings(Settings):
     """
 
     causal_prompts: int = Field(default=8, ge=0)
-    draws: int = Field(default=1, ge=1)
+    draws: int = Field(default=1, ge=1, le=1_000)
     patching_pairs: int = Field(default=6, ge=0)
     patching_sites: tuple[SiteFamily, ...] = Field(default=("encoder_z", "decoder_z", "cross_z"), min_length=1)
-    neurons: int = Field(default=8, ge=0)
+    neurons: int = Field(default=8, ge=0, le=10_000)

@@ -1,4 +1,4 @@
-"""Summarising: from numbers per prompt, of the model and its twins, to estimates with intervals and controls."""
+"""From numbers per prompt, of the model and its twins, to estimates over sentences with intervals and controls."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,8 +8,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence, Example
+from analyses.core.sentence_means import by_sentence
+from analyses.core.text_counts import TextCounts
 from analyses.logit_attribution.ablation import AblationCheck, ablation_check
 from analyses.logit_attribution.activation_patching import NoPatching, Patching, patching
+from analyses.logit_attribution.arrays import ARRAYS
 from analyses.logit_attribution.lenses import LensCurves, lens_curves
 from analyses.logit_attribution.neurons import Neurons, neurons
 from interp.attribution.components import (
@@ -56,10 +59,12 @@ class LogitAttribution:
         encoder_components: of the encoder, and the bias of the values where there is one.
         through_strongest: what each of them adds to the difference through the strongest cross head.
         through_all: the same through all cross heads.
-        completeness: `prompt`, `rows`, and the gaps of `GAPS` as shares of the prompt's largest |logit|.
+        completeness: `prompt`, `rows`, and the gaps of `GAPS` as shares of the contributions' size.
         example: one prompt in full.
         target_origin: `given` or `generated`.
+        counts: how many of the prompts are independent; sentences are what is resampled.
         n_twins: number of untrained twins.
+        unnamed_rows: rows of the embedding that stand for nothing.
         ablation: every decoder head ablated on a sample of the prompts; None where nothing was sampled.
         lens_curves: the label by depth, on the same sample.
         neurons: the decoder neurons that contribute most, on the same sample.
@@ -87,7 +92,9 @@ class LogitAttribution:
     completeness: pd.DataFrame
     example: Example
     target_origin: str
+    counts: TextCounts
     n_twins: int
+    unnamed_rows: int
     ablation: AblationCheck | None = None
     lens_curves: LensCurves | None = None
     neurons: Neurons | None = None
@@ -119,7 +126,8 @@ class LogitAttribution:
 
 def summarize(evidence: Evidence) -> LogitAttribution:
     """From observations to estimates."""
-    seed, cfg = evidence.seed, evidence.cfg
+    seed, cfg, by_prompt = evidence.seed, evidence.cfg, evidence.model.prompts
+    prompt_ids, evidence = evidence.prompt_ids, by_sentence(evidence, ARRAYS)
     observed = evidence.model.prompts
     components = components_of(cfg, "decoder")
     kinds = tuple(kind for kind in COMPONENT_KINDS if _of_kind(components, kind).any())
@@ -157,13 +165,15 @@ def summarize(evidence: Evidence) -> LogitAttribution:
         through_strongest=over(lambda values: values[:, head.layer, head.head], "difference.memory"),
         through_all=over(lambda values: values.sum((1, 2)), "difference.memory"),
         completeness=pd.DataFrame({
-            "prompt": evidence.prompt_ids,
-            "rows": observed["rows"].astype(int),
-            **{title: observed[name] for title, name in GAPS.items()},
+            "prompt": prompt_ids,
+            "rows": by_prompt["rows"].astype(int),
+            **{title: by_prompt[name] for title, name in GAPS.items()},
         }),
         example=evidence.example,
         target_origin=evidence.target_origin,
+        counts=evidence.texts,
         n_twins=len(evidence.twins),
+        unnamed_rows=int(evidence.model.weights["rows_without_a_piece"][0]),
     )
     controls = [twin.experiment for twin in evidence.twins if "total" in twin.experiment]
     return with_experiments(result, evidence.model.experiment, controls, seed)

@@ -8,7 +8,7 @@ import pandas as pd
 from analyses.logit_attribution.assumptions import encoder_writers, lengths
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.hooks.names import HeadId
-from interp.report import Table
+from interp.report import Span, Table
 from interp.statistics import Estimate, falling_order
 
 
@@ -42,7 +42,7 @@ def component_table(result: LogitAttribution) -> Table:
         name="logit-attribution-components",
         caption=(
             "Components of the decoder, the largest contribution to the logit difference (label less runner-up) "
-            "first, in logits: mean over prompts, 95 % bootstrap interval, mean of the untrained twins. Rank is "
+            "first, in logits: mean over sentences, 95 % bootstrap interval, mean of the untrained twins. Rank is "
             f"by size; low and high are its 95 % range under resampling. {lengths(result.cfg)} "
             "The CSV also has the label's own logit, the label against "
             "the vocabulary's mean, and the range of the twins."
@@ -50,11 +50,10 @@ def component_table(result: LogitAttribution) -> Table:
         frame=component_frame(result),
         rows_shown=16,
         columns_shown=(
-            "component",
-            *(f"difference{end}" for end in ("", ": low", ": high", ": twins")),
-            *("family-wise p", "rank: low", "rank: high", "label against mean"),
-            *("squared length", "squared length: twins"),
+            *("component", "difference", "family-wise p", "rank: low", "rank: high"),
+            *("label against mean", "squared length"),
         ),
+        spans=tuple(Span.of(name, f"{name}: ") for name in ("difference", "label against mean", "squared length")),
     )
 
 
@@ -76,17 +75,17 @@ def category_table(result: LogitAttribution) -> Table:
     shares = ", ".join(
         f"{name} {share:.0%}" for name, share in zip(result.category_names, result.category_share, strict=True)
     )
-    shown = [column for name in result.category_names for column in (name, f"{name}: twins")]
     return Table(
         name="logit-attribution-sources",
         caption=(
             "Cross-attention heads over the kinds of source token they take their contribution from (logit "
-            "difference, mean over prompts): a row's categories add up to the head. Base rates, as shares of the "
+            "difference, mean over sentences): a row's categories add up to the head. Base rates, as shares of the "
             f"source tokens: {shares}. Intervals and the range of the untrained twins are in the CSV."
         ),
         frame=category_frame(result),
         rows_shown=12,
-        columns_shown=("head", "all tokens", *shown),
+        columns_shown=("head", "all tokens", *result.category_names),
+        spans=tuple(Span.of(name, f"{name}: ") for name in result.category_names),
     )
 
 
@@ -109,15 +108,13 @@ def encoder_table(result: LogitAttribution) -> Table:
         caption=(
             f"{encoder_writers(result.cfg)} by what they add to the logit difference through the values "
             f"that {result.strongest_cross} reads (largest first) and through those of all cross-attention heads: "
-            "mean over prompts in logits, 95 % bootstrap interval, mean of the untrained twins. The column of a "
+            "mean over sentences in logits, 95 % bootstrap interval, mean of the untrained twins. The column of a "
             "head adds up to the head."
         ),
         frame=encoder_frame(result),
         rows_shown=12,
-        columns_shown=(
-            "encoder component",
-            *(f"{name}{end}" for name in names for end in ("", ": low", ": high", ": twins")),
-        ),
+        columns_shown=("encoder component", *names),
+        spans=tuple(Span.of(name, f"{name}: ") for name in names),
     )
 
 
@@ -127,7 +124,7 @@ def completeness_table(result: LogitAttribution) -> Table:
         name="logit-attribution-completeness",
         caption=(
             "Completeness of every prompt: the largest difference over decoder rows between a "
-            "sum of contributions and the number it explains, as a share of the prompt's largest |logit|."
+            "sum of contributions and the number it explains, as a share of the root of the contributions' summed squares."
         ),
         frame=result.completeness,
         rows_shown=5,

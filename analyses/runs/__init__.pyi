@@ -3,8 +3,8 @@ from .config import RunConfig as RunConfig
 from .config import make_config as make_config
 from .diff import Difference as Difference
 from .diff import compare_runs as compare_runs
-from .inputs import read_prompt_set as read_prompt_set
 from .manifest import Manifest as Manifest
+from .prompt_set import read_prompt_set as read_prompt_set
 from .rerun import repeat_run as repeat_run
 from .runner import run as run
 from .study import Study as Study

@@ -1,20 +1,18 @@
 """Two models on the same texts, both in full, and the page that compares them. All input and output is here.
 
     OUT/index.html, OUT/tables/      the comparison (`analyses.runs.compare_models_report`)
-    OUT/first/, OUT/second/          the two runs, as `interp run` writes them
-    OUT/comparison.json              hashes of the comparison's own files and the digests of the runs
+    OUT/first/, OUT/second/          the two runs, as `interp run` writes them, without a log of their own
+    OUT/manifest.json                hashes of all files of the comparison and of both runs
 
-The folder is built beside its place and renamed at the end, so a comparison is whole or not there.
+The folder is built, verified and gone on with as that of a run (`analyses.runs.run_folder`).
 """
 
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 
 from analyses.core.observing import Progress
 from analyses.runs.compare_models_report import (
@@ -26,27 +24,34 @@ from analyses.runs.compare_models_report import (
     numbers_by_prompt,
     without_prefix,
 )
-from analyses.runs.config import RunConfig
-from analyses.runs.inputs import choose_analyses, read_inputs, read_prompt_set, reading_order
-from analyses.runs.manifest import canonical_json, content_hashes
-from analyses.runs.run_folder import check_place
-from analyses.runs.runner import run_inputs, threads_for
-from analyses.runs.verify import read_manifest
+from analyses.runs.config import RunConfig, portable_name
+from analyses.runs.inputs import Inputs, choose_analyses, read_prompt_set, reading_order
+from analyses.runs.loading import load_for
+from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashes, package_version, versions
+from analyses.runs.origin import origin
+from analyses.runs.run_folder import Staging, staging
+from analyses.runs.run_place import check_place
+from analyses.runs.runner import build_files, make_log, signer_of, threads_for
 from interp.errors import InputError
-from interp.model.checkpoints import find_checkpoint
+from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
 from interp.model.untrained_twins import untrained_twin
-from interp.prompts import PromptSet
+from interp.prompts import PromptSet, parse_prompts
 from interp.report import render
-
-RECORD = "comparison.json"
 
 _UNTRAINED = re.compile(r"untrained:(\d{1,9})")
 
 
 def compare_two_models(
-    first: str, second: str, config: RunConfig, out: Path, overwrite: bool, progress: Progress
+    first: str,
+    second: str,
+    config: RunConfig,
+    out: Path,
+    overwrite: bool,
+    progress: Progress,
+    prompts: PromptSet | None = None,
+    places: Mapping[str, str] | None = None,
+    sign: Path | None = None,
 ) -> Path:
     """Run both models in full and write the page that compares them.
 
@@ -57,6 +62,9 @@ def compare_two_models(
         out: the comparison's folder.
         overwrite: replace a comparison that is already there.
         progress: called as the work goes on.
+        prompts: those of the configuration, by whoever has read them already.
+        places: name of a model -> where it is, if not there.
+        sign: an SSH key that signs the manifest.
 
     Returns:
         The path of the comparison's `index.html`.
@@ -64,29 +72,78 @@ def compare_two_models(
     Raises:
         InputError: if a model, the prompts or the folder cannot be used; nothing is left behind.
     """
-    if not (overwrite and (out / RECORD).is_file()):
-        check_place(out, overwrite=False)
-    prompts = read_prompt_set(config.prompts, config.limit)
-    with tempfile.TemporaryDirectory(prefix="interp-compare-") as desk, _built(out) as folder:
-        models = _models((first, second), config, Path(desk))
+    check_place(out, overwrite)
+    signer = signer_of(sign)
+    started, prompts = time.monotonic(), prompts or read_prompt_set(config.prompts, config.limit)
+    found = {name: _find(name, places or {}) for name in (first, second) if not is_untrained(name)}
+    with staging(out, _identity((first, second), config, prompts, found), overwrite) as store:
+        progress = store.status.told(progress)
+        models = _models((first, second), config, found, store.desk())
         alike = models[0].name == models[1].name
         names = [f"{one.name} ({place})" if alike else one.name for one, place in zip(models, PLACES, strict=True)]
-        sides = [
-            _run(models[index], names[index], place, prompts, config, Path(desk), folder, progress)
-            for index, place in enumerate(PLACES)
-        ]
+        sides: list[ComparedModel] = []
+        files: dict[str, bytes] = {}
+        for model, name, place in zip(models, names, PLACES, strict=True):
+            inputs = _inputs(model, prompts, config)
+            side, built = _run(inputs, model, name, place, store.for_part(place), progress)
+            sides.append(replace(side, config=config.model_copy(update={"model": model.asked})))
+            files |= {f"{place}/{path}": content for path, content in built.items()}
         analyses = [item.analysis for item in choose_analyses(config)]
         with threads_for(sides[0].model):
-            files = render(comparison_report(sides[0], sides[1], analyses))
-        record = {
-            "files": content_hashes(files),
-            **{side.folder: read_manifest(folder / side.folder).digest for side in sides},
-        }
-        for name, content in {**files, RECORD: canonical_json(record)}.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            files |= render(comparison_report(sides[0], sides[1], analyses))
+        manifest = _manifest((first, second), config, prompts, sides, files)
+        files[MANIFEST] = manifest.with_files(files).to_json()
+        files |= signer(files[MANIFEST])
+        files[LOG] = make_log(time.monotonic() - started, sides[0].model)
+        store.publish(files, overwrite)
     return out / "index.html"
+
+
+def is_untrained(name: str) -> bool:
+    """Whether a name stands for the other model with weights drawn anew."""
+    return _UNTRAINED.fullmatch(name) is not None
+
+
+def _find(name: str, places: Mapping[str, str]) -> Checkpoint:
+    """A model by the name it was asked for, wherever it is."""
+    if name.startswith("untrained"):
+        raise InputError(f"{name!r} names no untrained model; write `untrained:` and a seed, such as untrained:0.")
+    found = find_checkpoint(places.get(name, name))
+    return replace(found, name=PurePath(name).name) if places.get(name, name) != name else found
+
+
+def _identity(asked: tuple[str, str], config: RunConfig, prompts: PromptSet, found: Mapping[str, Checkpoint]) -> str:
+    """Everything that decides the numbers of both runs, as text."""
+    analyses = choose_analyses(config)
+    parts = [
+        Inputs(config, analyses, prompts, found[name], file_hashes(found[name].files())).identity()
+        if name in found
+        else name
+        for name in asked
+    ]
+    return json.dumps([asked, parts])
+
+
+def _manifest(
+    asked: tuple[str, str],
+    config: RunConfig,
+    prompts: PromptSet,
+    sides: Sequence[ComparedModel],
+    files: Mapping[str, bytes],
+) -> ComparisonManifest:
+    """What made the comparison, its files not yet hashed."""
+    digests = {side.folder: json.loads(files[f"{side.folder}/{MANIFEST}"])["digest"] for side in sides}
+    return ComparisonManifest(
+        package=package_version(),
+        command=sides[0].config.command("compare-models", *(side.name for side in sides)),
+        config={name: value for name, value in config.portable().items() if name not in ("model", "revision")},
+        models=(portable_name(asked[0]), portable_name(asked[1])),
+        prompts=prompts.sha256,
+        runs=digests,
+        versions=versions(),
+        files={},
+        origin=origin(),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,82 +151,60 @@ class _Model:
     name: str
     asked: str
     model: HookedEncoderDecoder
+    checkpoint: Checkpoint
 
 
-def _models(asked: tuple[str, str], config: RunConfig, desk: Path) -> tuple[_Model, _Model]:
+def _models(
+    asked: tuple[str, str], config: RunConfig, checkpoints: Mapping[str, Checkpoint], desk: Path
+) -> tuple[_Model, _Model]:
     """Both models, an untrained one as a checkpoint in a folder of its own."""
     drawn = [_UNTRAINED.fullmatch(name) for name in asked]
     if all(drawn):
         raise InputError(
             "Both models are untrained; name a checkpoint beside `untrained:SEED`, which takes its architecture."
         )
-    wrong = [name for name, match in zip(asked, drawn, strict=True) if name.startswith("untrained") and match is None]
-    if wrong:
-        raise InputError(f"{wrong[0]!r} names no untrained model; write `untrained:` and a seed, such as untrained:0.")
     found: dict[int, _Model] = {}
     for index in sorted(range(2), key=lambda place: drawn[place] is not None):
         match, name = drawn[index], asked[index]
         if match is None:
-            checkpoint = find_checkpoint(name)
-            found[index] = _Model(checkpoint.name, name, load_checkpoint(checkpoint, config.device, config.dtype))
+            checkpoint = checkpoints[name]
+            found[index] = _Model(checkpoint.name, name, load_for(config, checkpoint), checkpoint)
         else:
             twin = untrained_twin(found[1 - index].model, int(match[1]))
             place = desk / name.replace(":", "-")
             twin.hf.save_pretrained(place)
             assert twin.tokenizer is not None
             twin.tokenizer.save_pretrained(place)
-            found[index] = _Model(name, str(place), twin)
+            found[index] = _Model(name, str(place), twin, find_checkpoint(place))
     return found[0], found[1]
 
 
-def _run(
-    model: _Model,
-    name: str,
-    place: str,
-    prompts: PromptSet,
-    config: RunConfig,
-    desk: Path,
-    folder: Path,
-    progress: Progress,
-) -> ComparedModel:
-    """One model's full run, on prompts as it reads them."""
-    own = prompts.prompts
-    source = config.prompts
+def _inputs(model: _Model, prompts: PromptSet, config: RunConfig) -> Inputs:
+    """What one model's run reads: its own files, and the prompts as it reads them."""
+    own, source = prompts.prompts, config.prompts
     if not model.model.cfg.reads_prefixes:
         own = tuple(without_prefix(prompt) for prompt in own)
-        source = str(desk / f"{Path(prompts.name).stem}-without-prefixes.jsonl")
+        source = f"{Path(prompts.name).stem}-without-prefixes.jsonl"
     elif config.prompts == "-":
-        source = str(desk / "stdin.jsonl")
+        source = "stdin.jsonl"
     if source != config.prompts:
-        Path(source).write_text(as_lines(own), encoding="utf-8")
+        prompts = parse_prompts(as_lines(own).encode(), "jsonl", source)
     asked = config.model_copy(update={"model": model.asked, "prompts": source})
-    inputs = read_inputs(asked)
-    order = reading_order(inputs.prompts.prompts)
-    found: dict[str, Numbers] = {}
-    run_inputs(
+    return Inputs(asked, choose_analyses(asked), prompts, model.checkpoint, file_hashes(model.checkpoint.files()))
+
+
+def _run(
+    inputs: Inputs, model: _Model, name: str, place: str, store: Staging, progress: Progress
+) -> tuple[ComparedModel, dict[str, bytes]]:
+    """One model's full run: what the comparison needs of it, and its files."""
+    prompts = inputs.prompts.prompts
+    order, found = reading_order(prompts), dict[str, Numbers]()
+    files = build_files(
         inputs,
-        folder / place,
-        overwrite=False,
-        progress=lambda what, done, total: progress(f"{name}: {what}", done, total),
-        loaded=model.model,
-        keep=lambda item, observed: found.update({item.name: numbers_by_prompt(observed, item.analysis.arrays, order)}),
+        model.model,
+        store,
+        lambda what, done, total: progress(f"{name}: {what}", done, total),
+        lambda item, observed: found.update({item.name: numbers_by_prompt(observed, item.analysis.arrays, order)}),
     )
-    results = json.loads((folder / place / "results.json").read_text(encoding="utf-8"))
-    findings = {name: section["findings"] for name, section in results.items()}
-    config = asked.model_copy(update={"prompts": config.prompts})
-    return ComparedModel(name, place, model.model, config, own, findings, found)
-
-
-@contextmanager
-def _built(out: Path) -> Iterator[Path]:
-    """A folder beside its place, renamed when the work is done and removed when it fails."""
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.absolute().parent))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        if out.is_dir():
-            shutil.rmtree(out)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    findings = {name: section["findings"] for name, section in json.loads(files["results.json"]).items()}
+    return ComparedModel(name, place, model.model, inputs.config, prompts, findings, found), files

@@ -194,7 +194,7 @@ def _section(analysis: Analysis, first: ComparedModel, second: ComparedModel) ->
             "Numbers of both models, averaged over layers, heads and categories within each prompt and then over prompts; the "
             "difference is second minus first."
         )
-        blocks.append(Table(f"{slug}-numbers", caption, frame, rows_shown=None, sortable=True))
+        blocks.append(Table(f"{slug}-numbers", caption, frame, rows_shown=None))
     return Section(
         name=slug,
         title=analysis.title,

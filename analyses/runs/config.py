@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from analyses.core.registry import ANALYSES, check, names
 from analyses.runs.settings_check import choose
 from interp.errors import InputError
+from interp.report.visible_text import visible_lines
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -26,6 +27,7 @@ class RunConfig(BaseModel):
         model: `bundled`, a folder, or a hub id.
         revision: branch, tag or commit of a hub id.
         prompts: a bundled prompt set, a file, or `-`.
+        prefix: the task prefix that every source starts with, where it is none of T5's own and the file names none.
         analyses: names, in report order; by default those of this package. A text with commas is read as several names.
         seed: of resampling; untrained twins take seeds derived from it.
         batch_size: prompts in one forward pass; changes no number beyond rounding.
@@ -34,6 +36,10 @@ class RunConfig(BaseModel):
         dtype: type of the weights; exact decompositions need float32.
         twins: how many untrained control models.
         pages: most prompts that get a page of their own, the first ones.
+        figures: the format of the figures' files; text is text in all but PNG.
+        max_length: most tokens of a text; by default what the tokenizer states.
+        source_lang: code of the sources' language, in models that mark it.
+        target_lang: the same of the targets.
         settings: analysis name -> its settings.
     """
 
@@ -42,6 +48,7 @@ class RunConfig(BaseModel):
     model: str = "bundled"
     revision: str | None = None
     prompts: str = "translation"
+    prefix: str | None = None
     analyses: tuple[str, ...] = tuple(ANALYSES)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     batch_size: Count = 16
@@ -50,6 +57,10 @@ class RunConfig(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     twins: Annotated[int, Field(ge=2, le=100)] = 5
     pages: Annotated[int, Field(ge=0)] = 100
+    figures: Literal["svg", "pdf", "png"] = "svg"
+    max_length: Count | None = None
+    source_lang: str | None = None
+    target_lang: str | None = None
     settings: dict[str, dict[str, Any]] = {}
 
     @field_validator("settings")
@@ -57,6 +68,7 @@ class RunConfig(BaseModel):
     def _settings_of_known_analyses(cls, settings: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name in settings:
             check(name)
+        _check_plain(settings)
         return settings
 
     @field_validator("analyses", mode="before")
@@ -76,14 +88,16 @@ class RunConfig(BaseModel):
     def portable(self) -> dict[str, Any]:
         """The configuration as plain data, folders and files by their name alone, so that no path of a machine is kept."""
         data = self.model_dump(mode="json")
-        data["prompts"] = _portable(self.prompts)
-        data["model"] = _portable(self.model)
+        data["prompts"] = portable_name(self.prompts)
+        data["model"] = portable_name(self.model)
         return data
 
     def to_yaml(self, as_given: bool = False) -> str:
         """`portable`, or with paths as they were given, as YAML, keys in the order of the class."""
         data = self.model_dump(mode="json") if as_given else self.portable()
-        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        text = str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        # What a terminal would obey is written as an escape.
+        return text if visible_lines(text) == text else str(yaml.safe_dump(data, sort_keys=False))
 
     def command(self, *words: str) -> str:
         """The command line that asks for this run again, defaults left out; or other words with the same options but the model's.
@@ -108,6 +122,40 @@ class RunConfig(BaseModel):
         return f"{readable}-{digest}"
 
 
+_LARGEST = 2**32
+"""Of the numbers in settings: the seeds of 32 bits."""
+_MOST_ENTRIES = 100_000
+
+
+def _check_plain(settings: Any) -> None:
+    """Refuse settings that `config.yaml` would not give back as they are, or that no analysis could mean.
+
+    Raises:
+        InputError: naming the value.
+    """
+    waiting: list[tuple[tuple[Any, ...], Any]] = [((), settings)]
+    seen = 0
+    while waiting:
+        place, value = waiting.pop()
+        name, seen = ".".join(map(str, place)), seen + 1
+        if seen > _MOST_ENTRIES or len(place) > 10:
+            raise InputError(
+                f"Settings hold more than {_MOST_ENTRIES:,} values, or lists in lists in lists; give fewer."
+            )
+        if isinstance(value, dict):
+            waiting += [((*place, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(place, inner) for inner in value]
+        elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
+            raise InputError(
+                f"{name} = {value:.6g} is not allowed as setting; give a finite number up to {_LARGEST:,}."
+            )
+        elif value is not None and not isinstance(value, str | int | float):
+            raise InputError(
+                f"{name} is a {type(value).__name__}, which is no setting; give a text, number, list or mapping."
+            )
+
+
 def make_config(**choices: Any) -> RunConfig:
     """A configuration from choices, known ones that are None left at their defaults.
 
@@ -118,7 +166,7 @@ def make_config(**choices: Any) -> RunConfig:
     return choose(RunConfig, given, "choice")
 
 
-def _portable(name: str) -> str:
+def portable_name(name: str) -> str:
     """A hub id or bundled name as it is; a path by its last part."""
     path = PurePath(name)
     is_path = (

@@ -1,14 +1,19 @@
-"""Comparison: what differs between two runs? First how they were made, then every table, cell by cell."""
+"""Comparison: what differs between two runs? First how they were made, then every table, cell by cell.
+
+Both runs are verified first: what a manifest only says is not compared.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from analyses.runs.verify import read_manifest
+from analyses.runs.verify import OpenedRun, open_run
+from interp.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Difference:
         return f"{self.where}: {self.what}"
 
 
-_MADE = ("package", "config", "model", "prompts", "twin_seeds", "plugins", "versions")
+_MADE = ("package", "config", "model", "models", "prompts", "twin_seeds", "plugins", "runs", "versions")
 
 
 def compare_runs(
@@ -44,14 +49,15 @@ def compare_runs(
             by byte, and only where nothing is tolerated.
 
     Raises:
-        InputError: if a folder is no run.
+        InputError: if a folder is no run, or not what its manifest says, or a table cannot be read.
     """
-    one, two = read_manifest(first), read_manifest(second)
+    runs = open_run(first), open_run(second)
+    one, two = (run.manifest for run in runs)
     if one.digest == two.digest:
         return ()
-    made = [item for part in _MADE for item in _values(part, one.model_dump()[part], two.model_dump()[part])]
-    names = sorted(name for name in {*one.files, *two.files} if name.startswith("tables/"))
-    results = [item for name in names for item in _tables(name, first / name, second / name, rtol, atol)]
+    made = [item for part in _MADE for item in _values(part, *(run.manifest.model_dump().get(part) for run in runs))]
+    names = sorted(name for name in {*one.files, *two.files} if _is_table(name))
+    results = [item for name in names for item in _tables(name, *runs, rtol, atol)]
     if scope == "tables":
         return tuple(results)
     exact = rtol == atol == 0
@@ -60,8 +66,12 @@ def compare_runs(
 
 def _other_files(one: Mapping[str, str], two: Mapping[str, str]) -> Iterator[Difference]:
     for name in sorted({*one, *two}):
-        if one.get(name) != two.get(name) and not name.startswith("tables/"):
+        if one.get(name) != two.get(name) and not _is_table(name):
             yield Difference(name, _only_in(name in one) if (name in one) != (name in two) else "other bytes")
+
+
+def _is_table(name: str) -> bool:
+    return name.startswith(("tables/", "first/tables/", "second/tables/"))
 
 
 def _only_in(first: bool) -> str:
@@ -76,11 +86,22 @@ def _values(where: str, one: Any, two: Any) -> Iterator[Difference]:
         yield Difference(where, f"{one!r} against {two!r}")
 
 
-def _tables(name: str, one: Path, two: Path, rtol: float, atol: float) -> Iterator[Difference]:
-    if one.is_file() and two.is_file():
-        yield from compare_frames(name, pd.read_csv(one), pd.read_csv(two), rtol, atol)
+def _tables(name: str, one: OpenedRun, two: OpenedRun, rtol: float, atol: float) -> Iterator[Difference]:
+    if name in one.manifest.files and name in two.manifest.files:
+        yield from compare_frames(name, _frame(one, name), _frame(two, name), rtol, atol)
     else:
-        yield Difference(name, _only_in(one.is_file()))
+        yield Difference(name, _only_in(name in one.manifest.files))
+
+
+def _frame(run: OpenedRun, name: str) -> pd.DataFrame:
+    content = run.read(name)
+    try:
+        if b"\0" in content:
+            raise ValueError("it holds a NUL")
+        return pd.read_csv(BytesIO(content))
+    except (ValueError, pd.errors.ParserError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{name} of {str(run.folder)!r} is no table that can be read ({reason}).") from error
 
 
 def compare_frames(

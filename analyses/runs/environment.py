@@ -11,7 +11,7 @@ from interp.model.checkpoints import find_checkpoint
 def describe() -> dict[str, str]:
     """Facts about this installation, name -> value, in reading order."""
     checkpoint = find_checkpoint()
-    size = sum(path.stat().st_size for path in checkpoint.files()) / 2**20
+    size = sum(path.stat().st_size for path in checkpoint.files().values()) / 2**20
     accelerators = {"cuda": torch.cuda, "mps": torch.backends.mps}
     devices = ["cpu", *(name for name, backend in accelerators.items() if backend.is_available())]
     return {

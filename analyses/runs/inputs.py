@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from analyses.core.contract import Analysis
@@ -12,8 +11,9 @@ from analyses.core.observing import ConfiguredAnalysis
 from analyses.core.registry import get
 from analyses.runs.config import RunConfig
 from analyses.runs.manifest import file_hashes, package_version, plug_in_records, versions
+from analyses.runs.origin import source_hash
+from analyses.runs.prompt_set import read_prompt_set as read_prompt_set
 from analyses.runs.settings_check import choose
-from interp import prompts as prompt_sets
 from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.prompts import Prompt, PromptSet
 
@@ -43,6 +43,7 @@ class Inputs:
             "prompts": self.prompts.sha256,
             "model": self.hashes,
             "package": package_version(),
+            "source": source_hash(),
             "plugins": {name: record.model_dump() for name, record in plug_in_records(self.config.analyses).items()},
             "versions": versions(),
         }
@@ -53,8 +54,12 @@ class Inputs:
         return self.config.slug(self.prompts.sha256, json.dumps(self.hashes, sort_keys=True))
 
 
-def read_inputs(config: RunConfig) -> Inputs:
+def read_inputs(config: RunConfig, prompts: PromptSet | None = None) -> Inputs:
     """Read prompts and settings and find the model, so that every error of the input shows before the work.
+
+    Args:
+        config: what to run.
+        prompts: those of the configuration, by whoever has read them already.
 
     Raises:
         InputError: in one sentence.
@@ -62,7 +67,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     return Inputs(
         config=config,
         analyses=choose_analyses(config),
-        prompts=read_prompt_set(config.prompts, config.limit),
+        prompts=(prompts or read_prompt_set(config.prompts, config.limit)).behind(config.prefix),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
     )
@@ -84,17 +89,6 @@ def configured(analysis: Analysis, settings: Mapping[str, Any]) -> ConfiguredAna
         InputError: if a setting is not allowed.
     """
     return ConfiguredAnalysis(analysis, choose(analysis.settings, settings, f"setting of {analysis.name}"))
-
-
-def read_prompt_set(name: str, limit: int | None) -> PromptSet:
-    """A bundled prompt set by name, or a file, or `-`.
-
-    Raises:
-        InputError: if it cannot be read.
-    """
-    looks_like_a_file = name == "-" or Path(name).suffix or Path(name).exists() or "/" in name
-    is_file = name not in prompt_sets.names() and looks_like_a_file
-    return (prompt_sets.read_prompts if is_file else prompt_sets.bundled)(name, limit)
 
 
 def reading_order(prompts: Sequence[Prompt]) -> tuple[int, ...]:

@@ -1,20 +1,26 @@
 """The manifest of a run: what made it, and the hash of every file in it.
 
-Nothing here depends on the clock, the user or the machine's name: the same inputs and the same versions give the same
-manifest, byte for byte. What does depend on them goes to `run.log.json`, which is not hashed.
+Nothing here depends on the clock, the user or the machine's name: the same inputs, the same versions and the same code give the
+same manifest, byte for byte. What does depend on them goes to `run.log.json`, which is not hashed.
+
+    digest    over what decides the results, and the results: equal for equal runs
+    seal      over all of the manifest, with where the code came from and what else was installed
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import file_digest, sha256
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from platform import machine, python_version
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
+from unicodedata import category
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
 
 from analyses.core.registry import plug_ins
+from analyses.runs.origin import Origin
+from interp.input_files import open_regular
 
 _LIBRARIES = (
     "torch transformers tokenizers safetensors numpy scipy scikit-learn pandas matplotlib bertviz einops"
@@ -22,10 +28,32 @@ _LIBRARIES = (
 
 LOG = "run.log.json"
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
+"""Where `ssh-keygen -Y sign` puts the signature of a manifest too."""
+
+
+def _inside(name: str) -> str:
+    """A file's name, if it stays in the folder whatever system reads it."""
+    path = PurePosixPath(name)
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or path.as_posix() != name
+        or set(name) & set("\\:")
+        or not name.isprintable()
+    ):
+        raise ValueError(f"{name!r} is no name of a file in a run")
+    return name
+
+
+Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_inside)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Files = dict[Name, Sha256]
+Kind = TypeVar("Kind", bound="SealedRecord")
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelRecord(_Record):
@@ -34,24 +62,35 @@ class ModelRecord(_Record):
     Attributes:
         name: bundled name, folder name or hub id.
         revision: the resolved commit of a hub model.
-        files: name -> sha256 of configuration, tokenizer and weights.
+        files: name -> sha256 of every file that loading may open: configuration, tokenizer and weights.
         family: model type.
         dtype: type of the weights.
         device: kind of device.
         attention: name of the attention implementation.
         logit_scale: factor of the decoder output before the unembedding.
         tied_embeddings: whether the unembedding is the input embedding.
+        source_lang: code of the sources' language; None in models that mark none.
+        target_lang: the same of the targets.
     """
 
     name: str
     revision: str | None
-    files: dict[str, str]
+    files: dict[str, Sha256]
     family: str
     dtype: str
     device: str
     attention: str
     logit_scale: float
     tied_embeddings: bool
+    source_lang: str | None = None
+    target_lang: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _languages_where_there_are(self, whole: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Records of models that mark no languages stay as they were before languages were recorded."""
+        record = whole(self)
+        unmarked = {name for name in ("source_lang", "target_lang") if record[name] is None}
+        return {name: value for name, value in record.items() if name not in unmarked}
 
 
 class PromptRecord(_Record):
@@ -61,6 +100,9 @@ class PromptRecord(_Record):
         name: of the set or file.
         sha256: of its bytes.
         count: prompts used.
+        sentences: different sentences among them, whatever their task prefix.
+        targets: different decoder inputs among them.
+        fault: why the targets say nothing of decoder and cross-attention heads; empty if they do.
         target_origin: whether decoder inputs were given or generated greedily by the model.
         unfinished: ids of prompts whose generated target met the length limit.
     """
@@ -68,6 +110,9 @@ class PromptRecord(_Record):
     name: str
     sha256: str
     count: int
+    sentences: int
+    targets: int
+    fault: str
     target_origin: str
     unfinished: tuple[str, ...]
 
@@ -86,43 +131,79 @@ class PlugInRecord(_Record):
     sha256: str
 
 
-class Manifest(_Record):
-    """See the module's docstring.
+class SealedRecord(_Record):
+    """What the manifests of runs and of comparisons share.
 
     Attributes:
         schema_version: of this file.
         package: name and version of this package.
         command: that asks for the run again.
         config: the resolved configuration.
+        versions: library -> version.
+        files: relative path -> sha256, of every file but this one and the log.
+        digest: sha256 over all of the above.
+        origin: where the code came from and what was installed; no part of the digest. None in runs made before it was kept.
+        seal: sha256 over all but itself.
+    """
+
+    schema_version: Literal[1] = 1
+    package: str
+    command: str
+    config: dict[str, Any]
+    versions: dict[str, str]
+    files: Files
+    digest: Sha256 | Literal[""] = ""
+    origin: Origin | None = None
+    seal: Sha256 | Literal[""] = ""
+
+    def sealed(self: Kind) -> Kind:
+        """The same manifest with its digest and its seal filled in."""
+        content = self.model_dump(mode="json", exclude={"digest", "origin", "seal"})
+        found = self.model_copy(update={"digest": sha256(canonical_json(content)).hexdigest()})
+        if self.origin is None:
+            return found.model_copy(update={"seal": ""})
+        whole = canonical_json(found.model_dump(mode="json", exclude={"seal"}))
+        return found.model_copy(update={"seal": sha256(whole).hexdigest()})
+
+    def with_files(self: Kind, files: Mapping[str, bytes]) -> Kind:
+        """The same manifest with the hashes of a run's files, sealed."""
+        return self.model_copy(update={"files": content_hashes(files)}).sealed()
+
+    def to_json(self) -> bytes:
+        """The file's content."""
+        return canonical_json(
+            self.model_dump(mode="json", exclude={"origin", "seal"} if self.origin is None else set())
+        )
+
+
+class Manifest(SealedRecord):
+    """The manifest of one run; see the module's docstring.
+
+    Attributes:
         model: the model's record.
         prompts: the prompts' record.
         twin_seeds: seeds of the untrained control models.
         plugins: analysis -> record, of analyses of other packages.
-        versions: library -> version.
-        files: relative path -> sha256, of every file but this one and the log.
-        digest: sha256 over all of the above.
     """
 
-    schema_version: int = 1
-    package: str
-    command: str
-    config: dict[str, Any]
     model: ModelRecord
     prompts: PromptRecord
     twin_seeds: tuple[int, ...]
     plugins: dict[str, PlugInRecord] = {}
-    versions: dict[str, str]
-    files: dict[str, str]
-    digest: str = ""
 
-    def sealed(self) -> "Manifest":
-        """The same manifest with its digest filled in."""
-        content = canonical_json(self.model_dump(mode="json", exclude={"digest"}))
-        return self.model_copy(update={"digest": sha256(content).hexdigest()})
 
-    def with_files(self, files: Mapping[str, bytes]) -> "Manifest":
-        """The same manifest with the hashes of a run's files, sealed."""
-        return self.model_copy(update={"files": content_hashes(files)}).sealed()
+class ComparisonManifest(SealedRecord):
+    """The manifest of two runs side by side; its files are those of both runs, with their manifests, and its own.
+
+    Attributes:
+        models: what was asked for: name or folder of the first and of the second model.
+        prompts: sha256 of the prompts that both read.
+        runs: folder of a run -> its digest.
+    """
+
+    models: tuple[str, str]
+    prompts: Sha256
+    runs: dict[str, Sha256]
 
 
 def package_version() -> str:
@@ -147,15 +228,15 @@ def versions() -> dict[str, str]:
     return {"python": python_version(), "machine": machine()} | {name: version(name) for name in _LIBRARIES}
 
 
-def file_hash(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in blocks."""
-    with path.open("rb") as stream:
+def file_hash(path: Path, follow_links: bool = True) -> str:
+    """Hexadecimal SHA-256 of a regular file, read in blocks."""
+    with open_regular(path, follow_links) as stream:
         return file_digest(stream, "sha256").hexdigest()
 
 
-def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """File name -> SHA-256."""
-    return {path.name: file_hash(path) for path in paths}
+def file_hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    """Name -> SHA-256 of the file behind it."""
+    return {name: file_hash(path) for name, path in files.items()}
 
 
 def content_hashes(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -164,5 +245,11 @@ def content_hashes(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def canonical_json(data: Any) -> bytes:
-    """JSON with sorted keys and no NaN: equal data gives equal bytes."""
-    return (json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2) + "\n").encode()
+    """JSON with sorted keys and no NaN: equal data gives equal bytes. Characters that a terminal would obey are spelled out."""
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=2)
+    return ("".join(map(_spelled, text)) + "\n").encode()
+
+
+def _spelled(character: str) -> str:
+    harmless = character == "\n" or character.isprintable() or category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return character if harmless else json.dumps(character)[1:-1]

@@ -4,21 +4,77 @@ from collections.abc import Sequence
 
 from analyses.runs.manifest import Manifest
 from interp.families.config import ModelConfig
+from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Report, Section
 
 
-def make_report(manifest: Manifest, cfg: ModelConfig, prompts: Section, sections: Sequence[Section]) -> Report:
-    """One report: the prompts, then the analyses, whose questions and first findings are the report's."""
+def make_report(
+    manifest: Manifest,
+    cfg: ModelConfig,
+    prompts: Section,
+    sections: Sequence[Section],
+    facts: Sequence[tuple[str, str]],
+    explorer: str,
+) -> Report:
+    """One report: facts and what the analyses say at a glance, the analyses, then the prompts.
+
+    Args:
+        manifest: of the run.
+        cfg: the model's facts.
+        prompts: the section on the prompts.
+        sections: those of the analyses.
+        facts: what was looked at, as pairs of name and value.
+        explorer: address of the page to explore, beside the report.
+    """
     model = "the bundled T5" if manifest.model.name == "bundled" else manifest.model.name
     return Report(
         title=f"What {model} does with {manifest.prompts.count} prompts",
         question=" ".join(section.question for section in sections),
-        findings=tuple(f"{section.title}: {section.findings[0]}" for section in sections),
+        findings=(
+            *_fault(manifest),
+            *(f"{section.title}: {section.headline or section.findings[0]}" for section in sections),
+        ),
         command=manifest.command,
-        sections=(prompts, *sections),
+        sections=(*sections, prompts),
         provenance=_provenance(manifest, cfg),
         notes=_notes(manifest),
+        facts=tuple(facts),
+        explorer=explorer,
     )
+
+
+def _fault(manifest: Manifest) -> tuple[str, ...]:
+    """What makes the targets say nothing of decoder and cross-attention, before all findings."""
+    fault = manifest.prompts.fault
+    return (f"Mind the targets: {fault}, so decoder and cross-attention heads are not judged.",) if fault else ()
+
+
+def glance_facts(manifest: Manifest, model: HookedEncoderDecoder, digest: str) -> tuple[tuple[str, str], ...]:
+    """What was looked at, in seven short pairs of name and value.
+
+    Args:
+        manifest: of the run.
+        model: the model.
+        digest: of what decides the numbers.
+    """
+    cfg = model.cfg
+    return (
+        ("Model", manifest.model.name),
+        ("Layers × heads", f"{cfg.n_encoder_layers} + {cfg.n_decoder_layers} × {cfg.n_decoder_heads}"),
+        ("Parameters", _short_count(model.hf.num_parameters())),
+        ("Prompts", str(manifest.prompts.count)),
+        ("Distinct sentences", str(manifest.prompts.sentences)),
+        ("Untrained twins", str(len(manifest.twin_seeds))),
+        ("Digest", digest),
+    )
+
+
+def _short_count(count: int) -> str:
+    """A count with three significant digits, such as `60.5 million`."""
+    for size, word in ((10**9, "billion"), (10**6, "million")):
+        if count >= size:
+            return f"{count / size:.3g} {word}"
+    return f"{count:,}"
 
 
 def _notes(manifest: Manifest) -> tuple[str, ...]:
@@ -29,8 +85,9 @@ def _notes(manifest: Manifest) -> tuple[str, ...]:
         origin = "The decoder was fed the given targets (teacher forcing)"
     notes = [
         f"{origin}; the untrained twins were fed the same tokens.",
-        "The unit of evidence is the prompt: every number is a mean over prompts of a number computed within one prompt, and "
-        "every interval [low, high] is a 95 % bootstrap interval over prompts.",
+        f"The unit of evidence is the sentence: {prompts.count} prompts hold {prompts.sentences} distinct sentences and "
+        f"{prompts.targets} distinct targets. Numbers are computed within a prompt and averaged over the prompts of a sentence; "
+        "every interval [low, high] is a 95 % bootstrap-t interval over sentences, their range where there are fewer than six.",
         f"Controls are {len(manifest.twin_seeds)} untrained twins: the same architecture, weights drawn anew.",
         "Head names: EL0H3 is encoder self-attention layer 0 head 3, DL is decoder self-attention, XL is cross-attention.",
     ]
@@ -59,6 +116,7 @@ def _provenance(manifest: Manifest, cfg: ModelConfig) -> tuple[tuple[str, str], 
             f"{'tied' if model.tied_embeddings else 'untied'}, decoder output scaled by {model.logit_scale:.6g}",
         ),
         ("Numbers", f"{model.dtype} on {model.device}, attention implementation {model.attention!r}"),
+        *([("Languages", f"{model.source_lang} to {model.target_lang}")] if model.target_lang else []),
         ("Prompts", f"{prompts.name}, {prompts.count} prompts, sha256 {prompts.sha256}"),
         ("Decoder inputs", prompts.target_origin),
         ("Seed", f"{manifest.config['seed']}; untrained twins {', '.join(map(str, manifest.twin_seeds))}"),

@@ -1,4 +1,4 @@
-"""Make a finished run again from what its manifest says, on the same prompts and weights or not at all.
+"""Make a finished run, or two runs side by side, again from the manifest, on the same prompts and weights or not at all.
 
 A run keeps files and folders by name only, so those that came from the user's disk have to be given again; their hashes must be
 those of the manifest before any work is done.
@@ -8,48 +8,90 @@ from dataclasses import replace
 from pathlib import Path
 
 from analyses.core.observing import Progress
-from analyses.runs.config import make_config
+from analyses.runs.compare_models import compare_two_models, is_untrained
+from analyses.runs.compare_models_report import PLACES
+from analyses.runs.config import RunConfig, make_config
 from analyses.runs.inputs import Inputs, choose_analyses, read_prompt_set
-from analyses.runs.manifest import Manifest, file_hashes
+from analyses.runs.manifest import MANIFEST, ComparisonManifest, Manifest, ModelRecord, file_hashes
 from analyses.runs.runner import run_inputs
-from analyses.runs.verify import read_manifest
+from analyses.runs.verify import OpenedRun, open_run
 from interp import prompts as prompt_sets
 from interp.errors import InputError
+from interp.input_files import parse_json
 from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint
 from interp.prompts import PromptSet
 
 
-def repeat_run(run: Path, out: Path, model: str | None, prompts: str | None, progress: Progress) -> Path:
+def repeat_run(
+    run: Path,
+    out: Path,
+    model: str | None,
+    prompts: str | None,
+    progress: Progress,
+    second: str | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Make a run again.
 
     Args:
         run: its folder.
         out: where the new run goes.
-        model: the model's folder, where the run's was one.
+        model: the model's folder, where the run's was one; of two models, the first.
         prompts: the prompts' file, where the run's was one or standard input.
         progress: called as the work goes on.
+        second: the second model's folder, where two were compared.
+        overwrite: replace a run that is already there.
 
     Returns:
         The folder of the new run.
 
     Raises:
-        InputError: if the manifest was changed, or prompts or model are missing or not those of the run.
+        InputError: if the run is not whole, or prompts or model are missing or not those of the run.
     """
-    manifest = read_manifest(run)
-    if manifest.sealed().digest != manifest.digest:
-        raise InputError(
-            f"The manifest of {str(run)!r} was changed after the run, so a new run cannot be compared with it; use a copy that "
-            "`interp verify` finds whole."
-        )
+    opened = open_run(run)
+    if isinstance(opened.manifest, ComparisonManifest):
+        return _repeat_comparison(opened, opened.manifest, out, (model, second), prompts, progress, overwrite)
+    manifest = opened.manifest
+    if second is not None:
+        raise InputError(f"{str(run)!r} is the run of one model; --second is for what `interp compare-models` made.")
     config = make_config(**manifest.config)
-    found = _prompts(manifest, config.prompts, prompts, config.limit)
-    checkpoint = _checkpoint(manifest, config.model, model)
-    inputs = Inputs(config, choose_analyses(config), found, checkpoint, manifest.model.files)
-    return run_inputs(inputs, out, False, progress).parent
+    found = _prompts(config, manifest.prompts.sha256, prompts)
+    was = manifest.model
+    checkpoint = _checkpoint(was, manifest.package, config.model, model, "--model")
+    inputs = Inputs(
+        config,
+        choose_analyses(config),
+        replace(found, name=manifest.prompts.name),
+        replace(checkpoint, name=was.name, revision=was.revision),
+        was.files,
+    )
+    return run_inputs(inputs, out, overwrite, progress).parent
 
 
-def _prompts(manifest: Manifest, recorded: str, given: str | None, limit: int | None) -> PromptSet:
-    """The run's prompts under the name that the run gave them."""
+def _repeat_comparison(
+    opened: OpenedRun,
+    manifest: ComparisonManifest,
+    out: Path,
+    given: tuple[str | None, str | None],
+    prompts: str | None,
+    progress: Progress,
+    overwrite: bool,
+) -> Path:
+    """Compare the same two models on the same prompts again, wherever they are by now."""
+    config = make_config(**manifest.config)
+    found = _prompts(config, manifest.prompts, prompts)
+    places: dict[str, str] = {}
+    for name, place, folder, option in zip(manifest.models, PLACES, given, ("--model", "--second"), strict=True):
+        if not is_untrained(name):
+            was = Manifest(**parse_json(opened.read(f"{place}/{MANIFEST}"))).model
+            _checkpoint(was, manifest.package, name, folder, option)
+            places[name] = folder or name
+    return compare_two_models(*manifest.models, config, out, overwrite, progress, found, places).parent
+
+
+def _prompts(config: RunConfig, sha256: str, given: str | None) -> PromptSet:
+    """The run's prompts."""
+    recorded = config.prompts
     place = given or recorded
     if given is None and recorded == "-":
         raise InputError(
@@ -59,27 +101,26 @@ def _prompts(manifest: Manifest, recorded: str, given: str | None, limit: int | 
         raise InputError(
             f"The run read its prompts from a file called {recorded!r}, which is not here; give --prompts FILE."
         )
-    found = read_prompt_set(place, limit)
-    if found.sha256 != manifest.prompts.sha256:
+    found = read_prompt_set(place, config.limit)
+    if found.sha256 != sha256:
         raise InputError(
             f"The prompts in {place!r} are not those of the run: their sha256 is {found.sha256[:12]}…, the run's was "
-            f"{manifest.prompts.sha256[:12]}…; give the file as it was."
+            f"{sha256[:12]}…; give the file as it was."
         )
-    return replace(found, name=manifest.prompts.name)
+    return found
 
 
-def _checkpoint(manifest: Manifest, recorded: str, given: str | None) -> Checkpoint:
-    """The run's model under the name that the run gave it."""
-    was_folder = recorded != BUNDLED and manifest.model.revision is None
+def _checkpoint(was: ModelRecord, package: str, recorded: str, given: str | None, option: str) -> Checkpoint:
+    """The run's model, if its files are as they were."""
+    was_folder = recorded != BUNDLED and was.revision is None
     if given is None and was_folder and not Path(recorded).is_dir():
-        raise InputError(f"The run's model was a folder called {recorded!r}, which is not here; give --model FOLDER.")
-    found = find_checkpoint(given or recorded, None if given or was_folder else manifest.model.revision)
+        raise InputError(f"The run's model was a folder called {recorded!r}, which is not here; give {option} FOLDER.")
+    found = find_checkpoint(given or recorded, None if given or was_folder else was.revision)
     hashes = file_hashes(found.files())
-    wanted = manifest.model.files
-    changed = sorted(name for name in {*hashes, *wanted} if hashes.get(name) != wanted.get(name))
+    changed = sorted(name for name in {*hashes, *was.files} if hashes.get(name) != was.files.get(name))
     if changed:
         raise InputError(
             f"The model {given or recorded!r} is not that of the run: {', '.join(changed)} is not what the manifest lists; give "
-            f"--model FOLDER with the files as they were (the run was made with {manifest.package})."
+            f"{option} FOLDER with the files as they were (the run was made with {package})."
         )
-    return replace(found, name=manifest.model.name, revision=manifest.model.revision)
+    return found

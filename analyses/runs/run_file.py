@@ -10,27 +10,17 @@ Its keys are the fields of `RunConfig`, and the `config.yaml` of a finished run 
 is run.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from analyses.core.registry import get, loadable
+from analyses.core.registry import loadable, settings_of
 from analyses.runs.config import RunConfig, make_config
 from analyses.runs.settings_check import choose
 from interp.errors import InputError
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain data only, and no key twice: PyYAML would keep the last value and say nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} appears twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+from interp.input_files import MOST_SETTINGS_BYTES, parse_yaml, read_regular
 
 
 def read_choices(path: Path) -> dict[str, Any]:
@@ -40,12 +30,10 @@ def read_choices(path: Path) -> dict[str, Any]:
         InputError: if the file cannot be read or is no YAML mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        found = parse_yaml(read_regular(path, MOST_SETTINGS_BYTES))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InputError(f"The run file {str(path)!r} cannot be read ({reason}); give a YAML file.") from error
-    try:
-        found = yaml.load(text, _Loader)  # a safe loader, with one more refusal
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = "" if mark is None else f", line {mark.line + 1}"
@@ -83,5 +71,5 @@ def resolve(
         name: {**config.settings.get(name, {}), **settings.get(name, {})} for name in {**config.settings, **settings}
     }
     for name, chosen in merged.items():
-        choose(get(name).settings, chosen, f"setting of {name}")
+        choose(settings_of(name), chosen, f"setting of {name}")
     return config.model_copy(update={"settings": merged})

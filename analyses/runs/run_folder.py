@@ -3,14 +3,21 @@
 A run is written into a hidden folder beside its place and renamed at the end, so a folder that can be seen is complete.
 Shards of observations are kept there while the run is going on; a run that was interrupted finds them again if, and only
 if, everything that decides the numbers is the same. One run at a time may build one folder.
+
+Every shard carries a code (HMAC-SHA256) under a key made of the run's identity and of a secret that is drawn when the hidden
+folder is made: a shard that was edited, renamed or brought from another run is computed again.
 """
 
 import errno
+import hmac
 import os
+import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +25,27 @@ from filelock import FileLock, Timeout
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from analyses.runs.manifest import file_hash
+from analyses.runs.run_place import (
+    CONTENT,
+    DESK,
+    IDENTITY,
+    LOCK,
+    MARK,
+    REPLACED,
+    SHARDS,
+    check_place,
+    damage_of,
+    hidden_folder,
+    kind_of,
+    remove_ours,
+)
+from analyses.runs.run_status import Status, write_whole
 from interp.errors import InputError
+from interp.input_files import read_regular
 
-_IDENTITY = "identity.txt"
-_REPLACED = "replaced"
-_MARK = ".sha256"
+_CODE = ".sha256"
+_MOST_SHARD_BYTES = 2**36
+_REFUSED = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -34,24 +56,52 @@ class Staging:
     Attributes:
         final: where the run will be seen.
         folder: where it is built.
+        key: of the codes of its shards.
+        status: what is noted of its progress.
+        part: what the names of shards begin with; not empty where several runs share a folder.
     """
 
     final: Path
     folder: Path
+    key: bytes
+    status: Status
+    part: str = ""
+
+    def for_part(self, part: str) -> "Staging":
+        """The same folder for one of several runs."""
+        return replace(self, part=f"{part}-")
+
+    def desk(self) -> Path:
+        """An empty folder for what is needed while the run is built, gone with it."""
+        place = self.folder / DESK
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        return place
 
     def _shard(self, name: str) -> Path:
-        return self.folder / "shards" / f"{name}.safetensors"
+        return self.folder / SHARDS / f"{self.part}{name}.safetensors"
+
+    def _code(self, path: Path, content: bytes) -> str:
+        return hmac.new(self.key, path.name.encode() + b"\0" + content, "sha256").hexdigest()
+
+    def _read(self, name: str) -> bytes | None:
+        """A shard of this run as it was written, or None."""
+        path = self._shard(name)
+        code = path.with_suffix(_CODE)
+        try:
+            content = read_regular(path, _MOST_SHARD_BYTES, follow_links=False)
+            if hmac.compare_digest(read_regular(code, 64, follow_links=False), self._code(path, content).encode()):
+                return content
+        except OSError:
+            pass
+        # Damaged on disk: computing it again costs time, believing it costs the result.
+        path.unlink(missing_ok=True)
+        code.unlink(missing_ok=True)
+        return None
 
     def __contains__(self, name: str, /) -> bool:
         """Whether a shard of this run, or of an earlier one of the same identity, is there and as it was written."""
-        path = self._shard(name)
-        mark = path.with_suffix(_MARK)
-        if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == file_hash(path):
-            return True
-        # Damaged on disk: computing it again costs time, believing it costs the result.
-        path.unlink(missing_ok=True)
-        mark.unlink(missing_ok=True)
-        return False
+        return self._read(name) is not None
 
     def __getitem__(self, name: str, /) -> Mapping[str, np.ndarray]:
         """The arrays of a shard.
@@ -59,59 +109,60 @@ class Staging:
         Raises:
             KeyError: if it is not there whole.
         """
-        if name not in self:
+        content = self._read(name)
+        if content is None:
             raise KeyError(f"the shard {name} was lost while the run was going on")
-        return load_arrays(self._shard(name).read_bytes())
+        return load_arrays(content)
 
     def __setitem__(self, name: str, arrays: Mapping[str, np.ndarray], /) -> None:
         """Keep a shard; it appears whole or not at all."""
         path = self._shard(name)
         path.parent.mkdir(exist_ok=True)
-        write_whole(path, save_arrays({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
-        write_whole(path.with_suffix(_MARK), file_hash(path).encode())
+        content = save_arrays({key: np.ascontiguousarray(value) for key, value in arrays.items()})
+        write_whole(path, content)
+        write_whole(path.with_suffix(_CODE), self._code(path, content).encode())
 
     def publish(self, files: Mapping[str, bytes], overwrite: bool) -> None:
-        """Write the run's files, by relative path, and show the folder; one that is already there may be replaced."""
-        content = self.folder / "content"
+        """Write the run's files, by relative path, and show the folder; one that is already there may be replaced.
+
+        All is on the disk before it is shown, so that a power cut leaves a whole run or none.
+
+        Raises:
+            FileExistsError: if what is there by now may not be replaced.
+        """
+        content = self.folder / CONTENT
         shutil.rmtree(content, ignore_errors=True)
         for name, data in files.items():
             path = content / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+        for folder in {
+            content,
+            *(parent for name in files for parent in (content / name).parents if content in parent.parents),
+        }:
+            _flush(folder)
+        for name in files:
+            _flush(content / name)
+        try:
+            check_place(self.final, overwrite)
+        except InputError as error:  # it was a place when the run began; what was computed is kept
+            raise FileExistsError(errno.EEXIST, str(error)) from error
         if overwrite and self.final.exists():
-            shutil.rmtree(self.folder / _REPLACED, ignore_errors=True)
-            self.final.rename(self.folder / _REPLACED)
+            shutil.rmtree(self.folder / REPLACED, ignore_errors=True)
+            self.final.rename(self.folder / REPLACED)
         content.rename(self.final)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _flush(self.final.absolute().parent)
+        remove_ours(self.folder)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it, so that a reader never sees half of it."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-
-
-def check_place(final: Path, overwrite: bool) -> None:
-    """Refuse a place where a run cannot or must not be written, before any work is done.
-
-    Raises:
-        InputError: if something is there and may not be replaced, or the place cannot be written.
-    """
-    if final.exists() and not final.is_dir():
-        raise InputError(f"{str(final)!r} is a file; give --out a folder that does not exist yet.")
-    if final.is_dir() and not overwrite and any(final.iterdir()):
-        raise InputError(f"The folder {str(final)!r} already exists; give --overwrite to replace it, or another --out.")
-    if final.is_dir() and any(final.iterdir()) and not (final / "manifest.json").is_file():
-        raise InputError(
-            f"The folder {str(final)!r} was not written by `interp run` (it has no manifest.json), so it is not replaced; "
-            "give another --out."
-        )
-    parent = final.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"Cannot write to {str(parent)!r}; give --out a folder that you may write to.")
+def _flush(path: Path) -> None:
+    """Have a file or folder written to the disk, where the system can be asked for it."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextmanager
@@ -127,46 +178,76 @@ def staging(final: Path, identity: str, overwrite: bool) -> Iterator[Staging]:
         InputError: if the place cannot be written, or another run is being written there.
     """
     check_place(final, overwrite)
-    folder = final.with_name(f".{final.name}.partial")
+    folder = hidden_folder(final)
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FileLock(folder / "lock").acquire(timeout=0)
-        except Timeout as error:
-            raise InputError(
-                f"Another run is being written to {str(final)!r}; wait for it or give another --out."
-            ) from error
-        with lock:
-            _restore(folder, final, overwrite)
+        if kind_of(folder) == "folder" and damage_of(folder):
+            _restore(folder, final)
+            remove_ours(folder)
+        with _hidden(folder, final) as secret:
+            if _restore(folder, final):
+                check_place(final, overwrite)
             _claim(folder, identity)
+            store = Staging(final, folder, sha256(secret + identity.encode()).digest(), Status(folder))
             try:
-                yield Staging(final, folder)
+                with store.status.following():
+                    yield store
             except InputError:
-                shutil.rmtree(folder, ignore_errors=True)
-                for parent in made:
-                    parent.rmdir()
+                remove_ours(folder)
                 raise
+        if os.name == "nt" and final.exists():  # where a lock that is held cannot be removed
+            remove_ours(folder)
+    except InputError:
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG):
+        if error.errno in _REFUSED:
             raise InputError(f"Cannot write {str(final)!r}: {error.strerror}; give another --out.") from error
         if error.errno in _NO_SPACE:
             error.add_note("make room and give the same command again: it goes on where it stopped")
         raise
 
 
-def _restore(folder: Path, final: Path, overwrite: bool) -> None:
+@contextmanager
+def _hidden(folder: Path, final: Path) -> Iterator[bytes]:
+    """The hidden folder, made with its mark if it is not there, and held; gives its secret."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if kind_of(folder) is None:
+            new = Path(tempfile.mkdtemp(prefix=".interp-", dir=folder.parent))
+            write_whole(new / MARK, secrets.token_hex(32).encode())
+            try:
+                new.rename(folder)
+            except OSError:  # another run was first
+                remove_ours(new)
+        lock = FileLock(folder / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"Another run is being written to {str(final)!r}; wait for it or give another --out."
+        ) from error
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise
+        raise InputError(f"Cannot write {str(final)!r}: {error.strerror}; give another --out.") from error
+    with lock:
+        yield read_regular(folder / MARK, 64, follow_links=False)
+
+
+def _restore(folder: Path, final: Path) -> bool:
     """Bring back a run that was being replaced when the replacing one was killed between two renames."""
-    replaced = folder / _REPLACED
-    if replaced.is_dir() and not final.exists():
-        replaced.rename(final)
-        check_place(final, overwrite)
+    lost = kind_of(folder / REPLACED) == "folder" and kind_of(final) is None
+    if lost:
+        (folder / REPLACED).rename(final)
+    return lost
 
 
 def _claim(folder: Path, identity: str) -> None:
     """Throw away what an interrupted run of another identity left."""
-    marker = folder / _IDENTITY
-    if marker.is_file() and marker.read_text(encoding="utf-8") == identity:
-        return
-    shutil.rmtree(folder / "shards", ignore_errors=True)
+    marker = folder / IDENTITY
+    with suppress(OSError):
+        if read_regular(marker, follow_links=False) == identity.encode():
+            return
+    shutil.rmtree(folder / SHARDS, ignore_errors=True)
     write_whole(marker, identity.encode())

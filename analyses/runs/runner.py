@@ -4,6 +4,7 @@ configuration -> prompts, model -> batches -> observations (shards) -> results -
 """
 
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,43 +13,57 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
-from analyses.core.contract import Analysis, Evidence, Observed
-from analyses.core.evidence import gather, twin_seeds
-from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.contract import Evidence, Observed
+from analyses.core.effective_n import count_texts
+from analyses.core.evidence import gather
+from analyses.core.exploring import explorer_of
+from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches, rows_of
+from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
+from analyses.runs.loading import load_for
 from analyses.runs.manifest import (
     LOG,
     MANIFEST,
-    Manifest,
-    ModelRecord,
-    PromptRecord,
+    SIGNATURE,
     canonical_json,
-    package_version,
-    plug_in_records,
-    versions,
 )
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
-from analyses.runs.provenance import make_report
-from analyses.runs.run_folder import Staging, check_place, staging
+from analyses.runs.provenance import glance_facts, make_report
+from analyses.runs.results import refusal, results_json
+from analyses.runs.run_folder import staging
+from analyses.runs.run_place import check_place
+from analyses.runs.run_record import record_of
 from interp.errors import InputError
 from interp.families.config import ModelConfig
-from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loading import load_checkpoint
+from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
-from interp.text.batch import Batch
+from interp.report.explorer import explorer_page
+from interp.text.unknown_pieces import unknown_share
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
 
+EXPLORER_PAGE = "explorer.html"
+
 Keep = Callable[[ConfiguredAnalysis, Observed], None]
 """Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
 
+Signer = Callable[[bytes], dict[str, bytes]]
+"""Gives the file that signs a manifest, or none."""
 
-def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress) -> Path:
+
+def run(
+    config: RunConfig,
+    out: Path | None,
+    overwrite: bool,
+    progress: Progress,
+    sign: Path | None = None,
+    prompts: PromptSet | None = None,
+) -> Path:
     """Run analyses and write their report.
 
     Args:
@@ -56,6 +71,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
         out: the run's folder; by default one below `reports/`, named after the configuration.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
+        sign: an SSH key that signs the manifest.
+        prompts: those of the configuration, by whoever has read them already.
 
     Returns:
         The path of the report's `index.html`.
@@ -65,8 +82,8 @@ def run(config: RunConfig, out: Path | None, overwrite: bool, progress: Progress
     """
     if out is not None:
         check_place(out, overwrite)
-    inputs = read_inputs(config)
-    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress)
+    signer, inputs = signer_of(sign), read_inputs(config, prompts)
+    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress, signer)
 
 
 def run_inputs(
@@ -74,8 +91,7 @@ def run_inputs(
     final: Path,
     overwrite: bool,
     progress: Progress,
-    loaded: HookedEncoderDecoder | None = None,
-    keep: Keep | None = None,
+    signer: Signer = lambda manifest: {},
 ) -> Path:
     """Run analyses on what was read, and write their report; see `run`.
 
@@ -84,20 +100,32 @@ def run_inputs(
         final: the run's folder.
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
-        loaded: the model, by whoever has loaded it from the same files already.
-        keep: see `Keep`.
+        signer: see `Signer`.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        model = load_checkpoint(inputs.checkpoint, config.device, config.dtype) if loaded is None else loaded
-        _check_analysable(model.cfg, inputs.analyses)
-        with threads_for(model):
-            files = _build(inputs, model, store, progress, keep)
-        files[LOG] = _log(time.monotonic() - started, model)
+        model = load_for(config, inputs.checkpoint)
+        progress = store.status.told(progress)
+        files = build_files(inputs, model, store, progress)
+        files |= signer(files[MANIFEST])
+        files[LOG] = make_log(time.monotonic() - started, model)
         progress("writing the report", 1, 1)
         store.publish(files, overwrite)
     return final / "index.html"
+
+
+def signer_of(key: Path | None) -> Signer:
+    """What signs with a key, which is read now, so that one that cannot be used is refused before the work.
+
+    Raises:
+        InputError: if the key cannot be used.
+    """
+    if key is None:
+        return lambda manifest: {}
+    from analyses.runs.signing import read_private_key, signature_of
+
+    private = read_private_key(key)
+    return lambda manifest: {SIGNATURE: signature_of(manifest, private)}
 
 
 def _check_analysable(cfg: ModelConfig, analyses: Sequence[ConfiguredAnalysis]) -> None:
@@ -129,10 +157,19 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _build(
-    inputs: Inputs, model: HookedEncoderDecoder, store: Staging, progress: Progress, keep: Keep | None
+def build_files(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None = None
 ) -> dict[str, bytes]:
-    """Observe, summarize and present; the files of the run, by relative path."""
+    """Observe, summarize and present; the files of the run but its log, by relative path."""
+    _check_analysable(model.cfg, inputs.analyses)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    with threads_for(model):
+        return _build(inputs, model, store, progress, keep)
+
+
+def _build(
+    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None
+) -> dict[str, bytes]:
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
     analyses = [item for item in inputs.analyses if why_not[item.name] is None]
@@ -143,7 +180,7 @@ def _build(
     rows = [computed[place] for place in range(len(prompts))]
     ids = [prompt.id for prompt in read]
     found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, example=order[0] + 1)
-    renderer = FigureRenderer()
+    renderer = FigureRenderer(kind=config.figures)
     made: dict[str, Section] = {}
     for item, evidence in zip(analyses, found, strict=True):
         progress(f"summarising {item.name}", len(made), len(analyses))
@@ -151,17 +188,21 @@ def _build(
             keep(item, evidence.model)
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
-    pages = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
-    manifest = _manifest(inputs, model, rows)
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections)
+    pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
+    manifest = record_of(inputs, model, rows, count_texts(batches))
+    facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
+    unknown = unknown_share(given_texts(batches), model.tokenizer)
+    texts = prompt_section(prompts, rows, pages, explored, unknown)
+    report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
+    heads = {name: note for section in sections for name, note in section.heads.items()}
+    files[EXPLORER_PAGE] = explorer_page(
+        explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
+    )
     files["config.yaml"] = config.to_yaml().encode()
-    files["results.json"] = canonical_json({
-        name: {"question": section.question, "findings": section.findings, "limits": section.limits}
-        for name, section in zip(config.analyses, sections, strict=True)
-    })
-    files[MANIFEST] = canonical_json(manifest.with_files(files).model_dump(mode="json"))
+    files["results.json"] = results_json(config.analyses, sections)
+    files[MANIFEST] = manifest.with_files(files).to_json()
     return files
 
 
@@ -173,54 +214,10 @@ def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRende
     return section
 
 
-def refusal(analysis: Analysis, why: str) -> Section:
-    """The section of an analysis that cannot be made on this model."""
-    return Section(
-        name=analysis.name.replace("_", "-"),
-        title=analysis.title,
-        question=analysis.question,
-        findings=(f"Not answered for this model: {why}.",),
-        blocks=(),
-        limits=("Nothing follows from an analysis that was not made.",),
-    )
-
-
-def _manifest(inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]]) -> Manifest:
-    """What made the run, its files not yet known."""
-    config, prompts, checkpoint = inputs.config, inputs.prompts, inputs.checkpoint
-    pairs = zip(prompts.prompts, rows, strict=True)
-    return Manifest(
-        package=package_version(),
-        command=config.command(),
-        config=config.portable(),
-        model=ModelRecord(
-            name=checkpoint.name,
-            revision=checkpoint.revision,
-            files=inputs.hashes,
-            family=model.cfg.model_type,
-            dtype=str(model.dtype).removeprefix("torch."),
-            device=model.device.type,
-            attention=IMPLEMENTATION,
-            logit_scale=model.cfg.logit_scale,
-            tied_embeddings=model.tied_embeddings,
-        ),
-        prompts=PromptRecord(
-            name=prompts.name,
-            sha256=prompts.sha256,
-            count=len(prompts),
-            target_origin=rows[0][0].target_origin,
-            unfinished=tuple(prompt.id for prompt, (batch, row) in pairs if row in batch.unfinished),
-        ),
-        twin_seeds=twin_seeds(config.seed, config.twins),
-        plugins=plug_in_records(config.analyses),
-        versions=versions(),
-        files={},
-    )
-
-
-def _log(seconds: float, model: HookedEncoderDecoder) -> bytes:
-    """What depends on the machine and the moment; not part of the manifest."""
+def make_log(seconds: float, model: HookedEncoderDecoder) -> bytes:
+    """What depends on the machine, the moment and how the run was started; not part of the manifest."""
     return canonical_json({
+        "arguments": sys.argv[1:] if Path(sys.argv[0]).stem in ("interp", "cli") else None,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
         "platform": platform.platform(),

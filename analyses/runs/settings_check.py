@@ -2,7 +2,7 @@
 
 import reprlib
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -23,6 +23,14 @@ def choose(kind: type[Choices], choices: Mapping[str, Any], what: str) -> Choice
     Raises:
         InputError: in one sentence, about the first choice that is not allowed.
     """
+    for name, value in choices.items():
+        # Python and YAML take true for 1.
+        if (
+            isinstance(value, bool)
+            and name in kind.model_fields
+            and not _may_be_bool(kind.model_fields[name].annotation)
+        ):
+            raise InputError(f"{name} = {value} is not allowed as {what}: a truth value is no number and no text.")
     try:
         return kind(**choices)
     except ValidationError as error:
@@ -31,6 +39,10 @@ def choose(kind: type[Choices], choices: Mapping[str, Any], what: str) -> Choice
         if isinstance(cause, InputError):
             raise cause from error
         raise InputError(_sentence(first, kind, what)) from error
+
+
+def _may_be_bool(annotation: Any) -> bool:
+    return annotation in (bool, Any) or any(_may_be_bool(part) for part in get_args(annotation))
 
 
 def _sentence(error: ErrorDetails, kind: type[BaseModel], what: str) -> str:

@@ -18,10 +18,11 @@ The unembedding is applied to one layer at a time; tokens are then scored, and n
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from interp.attribution.direct_logit_attribution import decompose
@@ -30,23 +31,33 @@ from interp.axes import Logits, Residual, Stack
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
+from interp.report.framed import Framed
 from interp.text.batch import Batch
-from interp.text.tokenized_text import Text, describe_generated
+from interp.text.tokenized_text import Text
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Trajectory(Framed):
     """One token followed through the layers; depth 0 is the embedding, depth l the stream after layer l - 1.
 
     Attributes:
         logit: its logit.
         log_probability: its log-probability.
-        rank: how many tokens have a larger logit; 0 is the first choice.
+        rank: how many tokens have a larger logit, rows that stand for nothing left out; 0 is the first choice.
     """
 
     logit: Float[Tensor, "batch depth target"]
     log_probability: Float[Tensor, "batch depth target"]
     rank: Int[Tensor, "batch depth target"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a prompt, depth and decoder row, padded rows with them; ranks count from 0."""
+        prompts, depths, rows = np.indices(self.rank.shape).reshape(3, -1)
+        numbers = {"logit": self.logit, "log-probability (nats)": self.log_probability, "rank": self.rank}
+        return pd.DataFrame(
+            {"prompt": prompts, "depth": depths, "row": rows}
+            | {name: values.detach().cpu().numpy().ravel() for name, values in numbers.items()}
+        )
 
 
 def lens_hooks(model: HookedEncoderDecoder, stack: Stack) -> tuple[str, ...]:
@@ -100,7 +111,7 @@ def logit_lens(model: HookedEncoderDecoder, cache: ActivationCache, tokens: Int[
         cache: with the activations of `lens_hooks(model, "decoder")`.
         tokens: the token to follow in every row, e.g. its label.
     """
-    return _trajectory((read_out(model, stream) for stream in streams(model, cache, "decoder")), tokens)
+    return _trajectory(model, (read_out(model, stream) for stream in streams(model, cache, "decoder")), tokens)
 
 
 def accumulated_attribution(
@@ -135,7 +146,7 @@ def decoder_lens(
         cache: with the activations of `lens_hooks(model, "encoder")`.
         tokens: the token to follow in every row.
     """
-    return _trajectory((_decode(model, batch, memory) for memory in encoder_outputs(model, cache)), tokens)
+    return _trajectory(model, (_decode(model, batch, memory) for memory in encoder_outputs(model, cache)), tokens)
 
 
 def encoder_outputs(model: HookedEncoderDecoder, cache: ActivationCache) -> Iterator[Residual]:
@@ -166,7 +177,7 @@ def decoder_lens_texts(
     """What the decoder writes, greedily and freely, when it reads each depth of the encoder.
 
     Args:
-        model: the model the cache came from; it needs a tokenizer.
+        model: the model the cache came from.
         batch: the prompts.
         cache: with the activations of `lens_hooks(model, "encoder")`.
         max_new_tokens: limit of every text.
@@ -174,29 +185,19 @@ def decoder_lens_texts(
     Returns:
         For every depth, the text of every prompt, cut after its first end of sentence.
     """
-    assert model.tokenizer is not None
-    eos = model.cfg.eos_token_id
-    depths = []
-    for memory in encoder_outputs(model, cache):
-        generated = model.hf.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=memory),
-            attention_mask=batch.attention_mask,
-            # Made here because the host would give its own as many layers as the encoder has.
-            past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
-            max_new_tokens=max_new_tokens,
-            num_beams=1,
-            do_sample=False,
-        )
-        rows = [row[: row.index(eos) + 1] if eos in row else row for row in generated[:, 1:].tolist()]
-        depths.append(tuple(describe_generated(row, model.tokenizer, eos) for row in rows))
-    return tuple(depths)
+    return tuple(
+        model.write(batch, max_new_tokens=max_new_tokens, memory=memory)[0].target_texts
+        for memory in encoder_outputs(model, cache)
+    )
 
 
-def _trajectory(per_depth: Iterator[Logits], tokens: Int[Tensor, "batch target"]) -> Trajectory:
+def _trajectory(
+    model: HookedEncoderDecoder, per_depth: Iterator[Logits], tokens: Int[Tensor, "batch target"]
+) -> Trajectory:
     logit, log_probability, rank = [], [], []
     for logits in per_depth:
         chosen = logits.gather(-1, tokens.unsqueeze(-1))
         logit.append(chosen.squeeze(-1))
         log_probability.append((chosen - logits.logsumexp(-1, keepdim=True)).squeeze(-1))
-        rank.append((logits > chosen).sum(-1))
+        rank.append(((logits > chosen) & model.named_rows).sum(-1))
     return Trajectory(torch.stack(logit, 1), torch.stack(log_probability, 1), torch.stack(rank, 1))

@@ -22,9 +22,10 @@ from interp.families.residual_stream import last_norm
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain, output_bias, unembedding, unembedding_bias
 from interp.text.batch import Batch
+from interp.text.pieces import pieces_of
 
-FLOAT32_GAP = 2e-6
-"""The completeness gap that float32 reaches."""
+FLOAT32_GAP = 2e-5
+"""The completeness gap that float32 reaches, a difference of two large logits included."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,14 +55,19 @@ def label_tokens(batch: Batch) -> Int[Tensor, "batch target"]:
     return batch.labels.masked_fill(~batch.target_mask, 0)
 
 
-def runner_up(logits: Logits, tokens: Int[Tensor, "batch target"]) -> Int[Tensor, "batch target"]:
+def runner_up(
+    model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]
+) -> Int[Tensor, "batch target"]:
     """The best token other than the given one: the model's second choice where the given token is its first.
 
+    Rows of the table that stand for nothing are no runner-up (`HookedEncoderDecoder.named_rows`).
+
     Args:
+        model: the model.
         logits: of one forward pass.
         tokens: the token of every row that must not be its own runner-up.
     """
-    best = logits.topk(2, dim=-1).indices
+    best = logits.masked_fill(~model.named_rows, -torch.inf).topk(2, dim=-1).indices
     return torch.where(best[..., 0] == tokens, best[..., 1], best[..., 0])
 
 
@@ -140,35 +146,36 @@ def logit_against_mean(model: HookedEncoderDecoder, logits: Logits, tokens: Int[
     return _difference(values, _token(model, tokens), _terms(model, *mean))
 
 
-def largest_logit(logits: Logits, batch: Batch) -> Float[Tensor, " batch"]:
-    """The largest |logit| of every prompt over its decoder rows: the scale in which completeness gaps are given.
+def size_of_parts(parts: Float[Tensor, "*rows component"]) -> Float[Tensor, "*rows"]:
+    """The root of the summed squares of contributions: the scale in which completeness gaps are given.
+
+    It knows the explained number's own parts alone: no logit of another token, and no constant that all logits share, can make
+    a sum look more exact than it is.
 
     Args:
-        logits: of one forward pass.
-        batch: its prompts.
+        parts: contributions to one number.
     """
-    low, high = logits.aminmax(dim=-1)
-    largest = torch.maximum(-low, high).masked_fill(~batch.target_mask, 0.0)
-    return at_least_float32(largest).amax(-1)
+    size: Tensor = parts.norm(dim=-1)
+    return size.clamp_min(torch.finfo(size.dtype).tiny)
 
 
 def completeness_gap(
-    total: Float[Tensor, "batch target"], readout: Readout, largest: Float[Tensor, " batch"], batch: Batch
+    total: Float[Tensor, "batch target"], readout: Readout, size: Float[Tensor, "batch target"], batch: Batch
 ) -> Float[Tensor, " batch"]:
-    """How far a decomposition is from the number it explains, as a share of the prompt's largest |logit|.
+    """How far a decomposition is from the number it explains, as a share of the size of its parts.
 
     Args:
         total: sum of the decomposition for every decoder row.
         readout: what was decomposed.
-        largest: `largest_logit` of the same forward pass.
+        size: `size_of_parts` of the contributions of its components.
         batch: its prompts; padded rows do not count.
 
     Returns:
-        max over rows of |total - value| / max |logit|. About 1e-7 to 1e-6 in float32; 1e-2 in bfloat16, where the stream
-        itself is rounded after every addition.
+        max over rows of |total - value| / size. About 1e-7 to 1e-5 in float32; 1e-2 in bfloat16, where the stream itself is
+        rounded after every addition.
     """
-    difference = (total - readout.values).abs().masked_fill(~batch.target_mask, 0.0)
-    return difference.amax(-1) / largest
+    difference = ((total - readout.values).abs() / size).masked_fill(~batch.target_mask, 0.0)
+    return difference.amax(-1)
 
 
 def one_token(model: HookedEncoderDecoder, text: str) -> int:
@@ -185,7 +192,7 @@ def one_token(model: HookedEncoderDecoder, text: str) -> int:
         raise InputError("This model was wrapped without a tokenizer; give token ids instead of texts.")
     ids = [i for i in model.tokenizer(text, add_special_tokens=False).input_ids if i != model.cfg.eos_token_id]
     if len(ids) != 1:
-        pieces = " ".join(model.tokenizer.convert_ids_to_tokens(ids)) or "none"
+        pieces = " ".join(pieces_of(model.tokenizer, ids)) or "none"
         raise InputError(
             f"{text!r} has {len(ids)} pieces for this model ({pieces}); give a text of exactly one, such as the first piece "
             "in which two answers differ."

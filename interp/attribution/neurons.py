@@ -6,6 +6,7 @@ logit scale, a value is a vector of logits
     value_n[w] = <v_n, direction_w>,       direction_w = s * gain * W_U[w]      (before the positive scale r_t of a row)
 
 LayerNorm also takes the value's mean off. In post-norm families the norm that reads it is the one behind its own layer's MLP.
+Rows of the table that stand for nothing are left out.
 
 A gated layer's post may be negative, so both ends of that vector are shown. Whether the vector says anything is judged against
 random directions of the same length in the span of the layer's values: a value that is no more extreme over the vocabulary than
@@ -18,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.attribution.logit_readout import at_least_float32
 from interp.families.residual_stream import norm_behind
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -137,14 +139,17 @@ def _project(model: HookedEncoderDecoder, layer: int, neurons: Tensor, vectors: 
 
 
 def _read(model: HookedEncoderDecoder, layer: int, vectors: Tensor, top: int) -> tuple[Tensor, ...]:
+    # Hosts keep some weights in float32 whatever the rest is in.
+    vectors, table = at_least_float32(vectors), at_least_float32(unembedding(model))
     if model.cfg.norm == "layer":
         vectors = vectors - vectors.mean(-1, keepdim=True)
     gain = norm_gain(model, norm_behind(model.cfg, "decoder", layer))
-    logits = (vectors * gain * model.cfg.logit_scale) @ unembedding(model).t()
+    rows = model.named_rows.nonzero().squeeze(-1)
+    logits = ((vectors * gain * model.cfg.logit_scale) @ table.t())[:, rows]
     standard = (logits - logits.mean(-1, keepdim=True)) / logits.std(-1, keepdim=True, unbiased=False)
     raised, lowered = logits.topk(top), (-logits).topk(top)
     largest_z, kurtosis = standard.abs().amax(-1), standard.pow(4).mean(-1) - 3
-    return raised.indices, raised.values, lowered.indices, -lowered.values, largest_z, kurtosis
+    return rows[raised.indices], raised.values, rows[lowered.indices], -lowered.values, largest_z, kurtosis
 
 
 def top_triggers(

@@ -18,7 +18,7 @@ With a metric that is smallest at the model itself (KL divergence) the clean gra
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Literal, get_args
@@ -153,7 +153,7 @@ def _doubled(steps: int, most: int) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class _Attribution:
-    """What all gradients of some pairs share: both runs' embeddings, and how their writes differ; plain EAP's own run says how."""
+    """What all gradients of some pairs share: both runs' embeddings, and how their writes differ (plain EAP's own run says)."""
 
     model: HookedEncoderDecoder
     pairs: PairBatch
@@ -235,7 +235,7 @@ class _Gathering:
         added: what steps added in this run.
         only: the step whose edges are scored; None for all.
         points: hook point -> the receivers' matrix there, of every port but the logits.
-        parts: port's slot -> gradient at what its receivers read, as far as it has come.
+        gradient: at what all receivers read, as far as it has come.
         missing: points that have not come.
         scores: of every receiver and writer, once all have come.
     """
@@ -246,14 +246,14 @@ class _Gathering:
     only: WriterStep | None
     points: dict[str, tuple[Port, Float[Tensor, "receiver d_model out"]]]
     missing: set[str]
-    parts: dict[str, Tensor] = field(default_factory=dict)
+    gradient: Float[Tensor, "batch receiver pos d_model"] | None = None
     scores: Float[Tensor, "batch receiver writer"] | None = None
 
     @classmethod
     def of(
         cls, work: _Attribution, ports: tuple[Port, ...], added: Mapping[str, Tensor], only: WriterStep | None
     ) -> "_Gathering":
-        points = {}
+        points: dict[str, tuple[Port, Tensor]] = {}
         for port in ports:
             if port.slot != LOGITS:
                 reader = Reader.of(work.model, port)
@@ -268,24 +268,28 @@ class _Gathering:
 
     @torch.no_grad()
     def _arrived(self, point: str, gradient: Tensor) -> None:
-        slot, part = LOGITS, gradient.unsqueeze(1)
+        port, part = self.ports[-1], gradient.unsqueeze(1)
         if point in self.points:
             port, weight = self.points[point]
-            slot, part = port.slot, gradient_read(gradient, weight)
-        self.parts[slot] = self.parts[slot] + part if slot in self.parts else part
+            part = gradient_read(gradient, weight)
+        if self.gradient is None:
+            receivers = sum(len(one.receivers) for one in self.ports)
+            self.gradient = part.new_zeros(part.shape[0], receivers, *part.shape[2:])
+        start = port.first - self.ports[0].first
+        self.gradient[:, start : start + len(port.receivers)] += part
         self.missing.discard(point)
         if not self.missing:
             self._score()
 
     def _score(self) -> None:
-        at_ports = torch.cat([self.parts[port.slot] for port in self.ports], 1)
-        self.parts.clear()
+        assert self.gradient is not None
         model, found = self.work.model, dict[str, Tensor]()
-        for step, gradient in gradients_at_writers(model, self.ports[0], self.added, at_ports):
+        for step, gradient in gradients_at_writers(model, self.ports[0], self.added, self.gradient):
             if self.only is None or step.name == self.only.name:
                 found[step.name] = products(model, step, self.work.changes[step.name], gradient)
             else:
                 found[step.name] = gradient.new_zeros(*gradient.shape[:2], len(step.writers))
+        self.gradient = None
         self.scores = torch.cat([found[step.name] for step in self.ports[0].writer_steps()], -1)
 
     def blocks(self, pairs: int) -> list[Float[Tensor, "pair edge"]]:

@@ -43,7 +43,7 @@ class ModelConfig:
         positions: how positions enter.
         embed_scale: factor of the token embeddings; `hook_embed` includes it.
         biases: whether projections and norms have biases.
-        max_positions: most tokens a side; unbounded where positions are relative.
+        max_positions: most tokens a side; None where positions are relative and nothing bounds them.
     """
 
     model_type: str
@@ -73,7 +73,7 @@ class ModelConfig:
     positions: Positions = "relative"
     embed_scale: float = 1.0
     biases: bool = False
-    max_positions: int = 10**9
+    max_positions: int | None = None
 
     def n_layers(self, stack: "Stack") -> int:
         """Depth of one stack.

@@ -1,6 +1,8 @@
 """From a host's configuration to the facts of one model; what the table does not describe is refused by its attribute's name."""
 
-from transformers import PreTrainedConfig
+from typing import Any
+
+from transformers import GenerationConfig, PreTrainedConfig
 
 from interp.errors import InputError
 from interp.families.config import ModelConfig
@@ -10,21 +12,19 @@ _TOKENS = ("decoder_start_token_id", "pad_token_id", "eos_token_id")
 _ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "swish")
 
 
-def read_config(config: PreTrainedConfig, family: Family) -> ModelConfig:
+def read_config(config: PreTrainedConfig, family: Family, generation: GenerationConfig | None = None) -> ModelConfig:
     """The facts of one model.
 
     Args:
         config: the host's configuration.
         family: its row of the table.
+        generation: the host's settings of generation, where some files keep special tokens alone.
 
     Raises:
         InputError: naming the first attribute that is missing or means something the table does not describe.
     """
     host = family.host
-    for attribute in _TOKENS:
-        token = getattr(config, attribute, None)
-        if not isinstance(token, int):
-            raise _refusal(attribute, token, "one token id")
+    tokens: dict[str, Any] = {attribute: _token(attribute, config, generation) for attribute in _TOKENS}
     facts = {fact: getattr(config, attribute) for fact, attribute in host.attributes.items()} | dict(host.constants)
     if facts["act_fn"] not in _ACTIVATIONS:
         kinds = "gated or plain " if "gated_mlp" in host.attributes else ""
@@ -45,9 +45,20 @@ def read_config(config: PreTrainedConfig, family: Family) -> ModelConfig:
         positions=family.positions,
         embed_scale=config.d_model**0.5 if getattr(config, "scale_embedding", False) else 1.0,
         biases=host.biases,
-        **{attribute: getattr(config, attribute) for attribute in _TOKENS},
+        **tokens,
         **facts,
     )
+
+
+def _token(attribute: str, *settings: PreTrainedConfig | GenerationConfig | None) -> int:
+    """The one token of that name; some files list it, a list of one."""
+    named = (getattr(one, attribute, None) for one in settings)
+    token = next((one for one in named if one is not None), None)
+    if isinstance(token, list | tuple) and len(token) == 1:
+        token = token[0]
+    if not isinstance(token, int) or isinstance(token, bool):
+        raise _refusal(attribute, token, "one token id")
+    return token
 
 
 def _logits_are_scaled(config: PreTrainedConfig, family: Family) -> bool:

@@ -33,6 +33,8 @@ class Family:
         norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
         positions: how positions enter: as a bias of scores (`relative`), or added to the embedding.
         decoder_inputs: made from labels by putting the start token first (`start`), or the last label (`last`).
+        heads: the host's classes that checkpoints of this family name, in `architectures`. A body alone is enough where nothing
+            else is trained: in BART's relatives the unembedding is the embedding.
     """
 
     model_type: str
@@ -43,10 +45,12 @@ class Family:
     norm_place: NormPlace = "pre"
     positions: Positions = "relative"
     decoder_inputs: DecoderInputs = "start"
+    heads: tuple[str, ...] = ()
 
 
 def _bart_like(
     model_type: str,
+    heads: tuple[str, ...],
     norm_place: NormPlace,
     positions: Positions,
     embedding_norm: bool,
@@ -55,21 +59,57 @@ def _bart_like(
 ) -> Family:
     stacks = bart_stacks(norm_place, embedding_norm, scaled_outside)
     return Family(
-        model_type, BART_HOST, stacks, norm_place=norm_place, positions=positions, decoder_inputs=decoder_inputs
+        model_type,
+        BART_HOST,
+        stacks,
+        norm_place=norm_place,
+        positions=positions,
+        decoder_inputs=decoder_inputs,
+        heads=heads,
     )
+
+
+_T5_HEADS = ("T5ForConditionalGeneration", "T5WithLMHeadModel")
+
+
+def _heads(stem: str) -> tuple[str, ...]:
+    return (f"{stem}ForConditionalGeneration", f"{stem}Model")
 
 
 FAMILIES: Mapping[str, Family] = {
     family.model_type: family
     for family in (
-        Family("t5", T5_HOST, t5_stacks(False), "scale_decoder_outputs"),
-        Family("mt5", T5_HOST, t5_stacks(False)),
-        Family("umt5", T5_HOST, t5_stacks(True), "always", bias_per_layer=True),
-        _bart_like("bart", "post", "learned", embedding_norm=True, scaled_outside=False),
-        _bart_like("marian", "post", "sinusoidal", embedding_norm=False, scaled_outside=True),
-        _bart_like("mbart", "pre", "learned", embedding_norm=True, scaled_outside=False, decoder_inputs="last"),
-        _bart_like("pegasus", "pre", "sinusoidal", embedding_norm=False, scaled_outside=True),
-        _bart_like("m2m_100", "pre", "sinusoidal", embedding_norm=False, scaled_outside=False),
+        Family(
+            "t5",
+            T5_HOST,
+            t5_stacks(False),
+            "scale_decoder_outputs",
+            heads=("T5ForConditionalGeneration", "T5WithLMHeadModel"),
+        ),
+        Family("mt5", T5_HOST, t5_stacks(False), heads=("MT5ForConditionalGeneration",)),
+        Family(
+            "umt5", T5_HOST, t5_stacks(True), "always", bias_per_layer=True, heads=("UMT5ForConditionalGeneration",)
+        ),
+        _bart_like("bart", _heads("Bart"), "post", "learned", embedding_norm=True, scaled_outside=False),
+        _bart_like(
+            "marian",
+            ("MarianMTModel", "MarianModel"),
+            "post",
+            "sinusoidal",
+            embedding_norm=False,
+            scaled_outside=True,
+        ),
+        _bart_like(
+            "mbart",
+            _heads("MBart"),
+            "pre",
+            "learned",
+            embedding_norm=True,
+            scaled_outside=False,
+            decoder_inputs="last",
+        ),
+        _bart_like("pegasus", _heads("Pegasus"), "pre", "sinusoidal", embedding_norm=False, scaled_outside=True),
+        _bart_like("m2m_100", _heads("M2M100"), "pre", "sinusoidal", embedding_norm=False, scaled_outside=False),
     )
 }
 

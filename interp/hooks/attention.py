@@ -8,6 +8,7 @@ matter: without the mask the decoder would lose its causality without a word.
     scores = q k^T * scaling + position bias + mask;  pattern = softmax(scores);  z = pattern v
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -16,9 +17,16 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
+from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
 
 IMPLEMENTATION = "interp"
+
+_WITHOUT_EFFECT = (
+    "output_attentions output_hidden_states use_cache cache_position position_ids past_key_values return_dict is_causal "
+    "num_items_in_batch"
+).split()
+"""What hosts hand on to every attention function, and eager attention does nothing with."""
 
 
 class AttentionPoints(NamedTuple):
@@ -52,6 +60,19 @@ def watch(module: nn.Module, points: AttentionPoints) -> AttentionPoints:
     return _POINTS.setdefault(module, points)
 
 
+def _check_kind(query: Tensor, key: Tensor, others: Mapping[str, Any]) -> None:
+    unknown = [name for name, value in others.items() if value is not None and name not in _WITHOUT_EFFECT]
+    if unknown:
+        raise InputError(
+            f"The host asks its attention for {unknown[0]}={others[unknown[0]]!r}, which is not in the attention with hook "
+            "points; use a release of transformers that this package was tested with."
+        )
+    if key.shape[1] != query.shape[1]:
+        raise InputError(
+            f"The host has {query.shape[1]} heads of queries and {key.shape[1]} of keys; supported is one of each for every head."
+        )
+
+
 def _fire_heads(point: HookPoint, tensor: Tensor) -> Tensor:
     """Fire a point on [batch head pos d_head] in our layout [batch pos head d_head]."""
     return point.fire(tensor.transpose(1, 2)).transpose(1, 2) if point.active else tensor
@@ -66,7 +87,7 @@ def attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     position_bias: Tensor | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[Tensor, Tensor]:
     """Eager attention with hook points; the signature is the one transformers calls.
 
@@ -79,10 +100,15 @@ def attention(
         scaling: factor of q k^T; 1 in T5, where it is part of the trained weights; 1/sqrt(d_head) if None.
         dropout: rate on the pattern, in training only.
         position_bias: additive, broadcast to [batch head query key]; None or zeros where there is none.
+        others: what the host hands on without a meaning for attention.
 
     Returns:
         z as [batch query head d_head] and the pattern as [batch head query key].
+
+    Raises:
+        InputError: if the host asks for a kind of attention that this is not.
     """
+    _check_kind(query, key, others)
     points = _POINTS.get(module)
     if points is not None:
         heads = zip((points.q, points.k, points.v), (query, key, value), strict=True)

@@ -1,5 +1,7 @@
 """All hook points of a model, built from its family's row in the table and connected to the host's modules."""
 
+import copy
+
 from torch import nn
 
 from interp.axes import Stack
@@ -39,26 +41,40 @@ def build_hook_points(
         several: `decoder.0.attn`, `encoder.2.ln1`, `decoder.ln_final`.
 
     Raises:
-        InputError: if a module of the table does not exist in the model, naming its path.
+        InputError: if a module of the table does not exist in the model, or is one with that of another place, naming its path.
     """
     points: dict[str, HookPoint] = {}
     modules: dict[str, nn.Module] = {}
+    paths: dict[nn.Module, str] = {}
     builder = _Builder(config)
     depths: dict[Stack, int] = {"encoder": config.n_encoder_layers, "decoder": config.n_decoder_layers}
     for name, site in placed_sites(family, depths, config.gated_mlp):
-        modules[name] = _module(model, site.module)
+        modules[name] = _module(model, site.module, paths)
         points.update(builder.points_of(name, site, modules[name]))
     return points, modules
 
 
-def _module(model: nn.Module, path: str) -> nn.Module:
+def _module(model: nn.Module, path: str, paths: dict[nn.Module, str]) -> nn.Module:
+    """The module of a path, which no other path has: a hook could not tell whose call it sees."""
     try:
-        return model.get_submodule(path)
+        module = model.get_submodule(path)
     except AttributeError as error:
         raise InputError(
             f"The model has no module {path!r}, which its family should have; it was probably built by other code than "
             "transformers' own class. Load it with transformers' class for its model type."
         ) from error
+    other = paths.setdefault(module, path)
+    if other == path:
+        return module
+    if not isinstance(module, nn.Embedding):
+        raise InputError(
+            f"The model has one and the same module at {other!r} and {path!r}; give each a module of its own."
+        )
+    # `resize_token_embeddings` leaves both stacks one module; the decoder gets its own, with the same weight.
+    own = copy.deepcopy(module, {id(module.weight): module.weight})
+    model.set_submodule(path, own)
+    paths[own] = path
+    return own
 
 
 class _Builder:
@@ -85,7 +101,7 @@ class _Builder:
         elif site.side == "norm_output":
             self.norms[module].hand_on(point)
         elif site.side == "heads":
-            assert isinstance(module, nn.Linear)
+            assert isinstance(module, nn.Linear)  # see `plain_modules`
             HeadResultHook(module, self.config.heads_of(attention_kind(name)), point)
         elif site.side == "input":
             InputHook(module, value=point)

@@ -7,11 +7,27 @@ Functions are attached by a context manager only and are removed when it ends, w
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
+
+
+@dataclass(slots=True)
+class Step:
+    """What the host computes now.
+
+    Attributes:
+        first: the first decoder row of this step.
+        rows: decoder rows of this step: one, but for the first step of a text that was begun.
+        copies: rows of the host's batch for every prompt (beams).
+    """
+
+    first: int = 0
+    rows: int = 1
+    copies: int = 1
 
 
 class HookPoint:
@@ -21,16 +37,18 @@ class HookPoint:
         name: canonical name, for example `encoder.0.attn.hook_pattern`.
         axes: axis names of its tensor, for example `("batch", "head", "query", "key")`.
         ctx: a dict for hook functions to keep notes in, as in TransformerLens; never touched by this package.
+        step: which rows of the decoder are computed, while the host generates (`interp.hooks.steps`); else None.
         refresh: called when functions have come or gone; puts torch's hook on the host module or takes it off. None for points
             that are fired by hand (attention).
     """
 
-    __slots__ = ("_functions", "axes", "ctx", "name", "refresh")
+    __slots__ = ("_functions", "axes", "ctx", "name", "refresh", "step")
 
     def __init__(self, name: str, axes: tuple[str, ...]) -> None:
         self.name = name
         self.axes = axes
         self.ctx: dict[str, Any] = {}
+        self.step: Step | None = None
         self.refresh: Callable[[], None] | None = None
         self._functions: list[HookFunction] = []
 
@@ -69,8 +87,8 @@ class HookPoint:
             tensor = replacement
         return tensor
 
-    def _attach(self, function: HookFunction) -> None:
-        self._functions.append(function)
+    def _attach(self, function: HookFunction, ahead: bool) -> None:
+        self._functions.insert(0 if ahead else len(self._functions), function)
 
     def _detach(self, function: HookFunction) -> None:
         """Remove the most recent occurrence of a function, found by identity."""
@@ -79,17 +97,18 @@ class HookPoint:
 
 
 @contextmanager
-def attached(functions: Sequence[tuple[HookPoint, HookFunction]]) -> Iterator[None]:
+def attached(functions: Sequence[tuple[HookPoint, HookFunction]], ahead: bool = False) -> Iterator[None]:
     """Attach functions to points for the duration of a `with` block, and remove exactly those at its end.
 
     Args:
         functions: pairs of a point and a function; those of one point run in this order. A torch hook that serves several of
             the points is refreshed once, when all have their functions or have lost them.
+        ahead: whether they run before those that are there, and so see what the host computed.
     """
     functions = tuple(functions)
     refreshes = dict.fromkeys(point.refresh for point, _ in functions if point.refresh is not None)
     for point, function in functions:
-        point._attach(function)
+        point._attach(function, ahead)
     try:
         for refresh in refreshes:
             refresh()

@@ -5,7 +5,7 @@ padded with masks on both sides. Nothing is guessed: how the decoder's inputs fo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -15,37 +15,51 @@ from interp.axes import TokenIds
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.families.table import DecoderInputs
-from interp.model.generation import Written
+from interp.model.generation import Hypothesis
+from interp.model.host_generation import Written
 from interp.text.batch import Batch, TargetOrigin, collate, shift_right
-from interp.text.tokenized_text import Text, describe_generated, tokenize_all
+from interp.text.languages import Languages
+from interp.text.tokenized_text import GivenText, Text, describe_generated, tokenize_all
 
 
 @dataclass(frozen=True, slots=True)
 class Batcher:
-    """Makes the batches of one model; `decoder_inputs` is its family's rule, `max_length` the most tokens a side may have."""
+    """Makes the batches of one model.
+
+    Attributes:
+        tokenizer: the model's, or None.
+        cfg: its facts.
+        decoder_inputs: its family's rule.
+        max_length: most tokens a side may have.
+        forced_first: the token that its settings force every text to begin with; None where there is none.
+    """
 
     tokenizer: PreTrainedTokenizerBase | None
     cfg: ModelConfig
     decoder_inputs: DecoderInputs
     max_length: int
+    forced_first: int | None = None
 
     def given(
         self,
-        sources: Sequence[str],
-        targets: Sequence[str] | None,
+        sources: Sequence[GivenText],
+        targets: Sequence[GivenText] | None,
         prefixes: Sequence[str] | None,
         device: torch.device,
+        languages: Languages,
     ) -> Batch:
         """The batch of given texts; without targets, one whose targets only stand in for those that will be written.
 
         Args:
-            sources: source texts with their task prefixes.
+            sources: source texts with their task prefixes, each whole or as its words.
             targets: as many target texts, or None.
             prefixes: the task prefix of every source, where it is not one T5 was trained with.
             device: where the tensors go.
+            languages: of the texts.
 
         Raises:
-            InputError: if a text is empty or too long, the numbers of texts differ, or there is no tokenizer.
+            InputError: if a text is empty or too long, the numbers of texts differ, a language is not named, or there is no
+                tokenizer.
         """
         if self.tokenizer is None:
             raise InputError("This model was wrapped without a tokenizer; pass one, or build the batch by hand.")
@@ -54,11 +68,33 @@ class Batcher:
         if targets is not None and len(targets) != len(sources):
             raise InputError(f"Got {len(sources)} sources and {len(targets)} targets; give one for each source.")
         eos = self.cfg.eos_token_id
-        read = tokenize_all(sources, self.tokenizer, eos, self.max_length, "source", prefixes)
-        if targets is None:
-            return self._collate(read, read).to(device)
-        written = tokenize_all(targets, self.tokenizer, eos, self.max_length, "target", [""] * len(targets))
-        return self._collate(read, written).to(device)
+        with languages.spoken(self.tokenizer):
+            read = tokenize_all(sources, self.tokenizer, eos, self.max_length, "source", prefixes)
+            if targets is None:
+                return self._collate(read, read).to(device)
+            written = tokenize_all(targets, self.tokenizer, eos, self.max_length, "target", [""] * len(targets))
+        first = self.forced_first if languages.first_token is None else languages.first_token
+        marked = [replace(text, forced=(0,)) if text.ids[0] == first else text for text in written]
+        return self._collate(read, marked).to(device)
+
+    def begun(self, texts: Sequence[str], languages: Languages) -> list[list[int]]:
+        """The tokens of texts that are to be gone on with: without what ends a text.
+
+        Args:
+            texts: how targets begin.
+            languages: of the texts.
+
+        Raises:
+            InputError: as for `given`.
+        """
+        if self.tokenizer is None:
+            raise InputError("This model was wrapped without a tokenizer, so targets cannot be begun with a text.")
+        with languages.spoken(self.tokenizer):
+            found = tokenize_all(
+                texts, self.tokenizer, self.cfg.eos_token_id, self.max_length, "target", [""] * len(texts)
+            )
+        eos = self.cfg.eos_token_id
+        return [list(text.ids[: text.ids.index(eos, 1)]) if eos in text.ids[1:] else list(text.ids) for text in found]
 
     def written(self, inputs: Batch, written: Written) -> Batch:
         """The batch of what was written; generation puts the start token first in every family.
@@ -67,10 +103,25 @@ class Batcher:
             inputs: the batch whose sources were read.
             written: what the host wrote.
         """
-        targets = [describe_generated(ids, self.tokenizer, self.cfg.eos_token_id) for ids in written.tokens]
+        targets = [
+            replace(describe_generated(ids, self.tokenizer, self.cfg.eos_token_id), forced=forced)
+            for ids, forced in zip(written.tokens, written.forced, strict=True)
+        ]
         shift = partial(self.shifted, origin="generated")
         made = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished)
         return made.to(inputs.input_ids.device)
+
+    def hypotheses(self, written: Written) -> tuple[tuple[Hypothesis, ...], ...]:
+        """Of every prompt the texts that beam search kept, best first.
+
+        Args:
+            written: what the host wrote.
+        """
+        eos = self.cfg.eos_token_id
+        return tuple(
+            tuple(Hypothesis(describe_generated(ids, self.tokenizer, eos), score) for ids, score in kept)
+            for kept in written.others
+        )
 
     def limit(self, batch: Batch, asked: int | None) -> int:
         """Most tokens to generate: what was asked for, or twice the longest source plus 20, within `max_length`.

@@ -1,16 +1,25 @@
-"""Checkpoints on disk: from a name to a folder with its files. No model is built here, so nothing of torch is imported."""
+"""Checkpoints: from a name to files on disk whose configuration says that they are a model of a supported family.
 
-import json
-from dataclasses import dataclass
+The bundled checkpoint needs no network. A folder is read as it is. Anything else is a hub id: its files are fetched as one
+snapshot first (configuration, safetensors and tokenizer only), so that model and tokenizer come from one commit and the
+commit's hash is known. A folder with an adapter stands for its base with the adapter merged into it. No model is built here, so
+nothing of torch is imported.
+"""
+
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from interp.errors import InputError
-from interp.families.table import family_of
+from interp.families.table import FAMILIES, Family, family_of
+from interp.model.checkpoint_files import check_settings, defining_files, read_settings
 
 BUNDLED = "bundled"
 """The name of the checkpoint that ships with the package."""
+
+ADAPTER_SETTINGS = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.spm", "tokenizer*", "vocab*", "merges.txt"]
 
@@ -21,35 +30,55 @@ class Checkpoint:
 
     Attributes:
         name: what the user asked for: `bundled`, a folder's name, or a hub id.
-        folder: where its files are.
+        folder: where its files are; of an adapter, those of its base.
         revision: the resolved commit of a hub checkpoint, else None.
+        adapter: the folder of an adapter that is merged into it, else None.
     """
 
     name: str
     folder: Path
     revision: str | None = None
+    adapter: Path | None = None
 
-    def files(self) -> tuple[Path, ...]:
-        """The files that define the model, sorted by name: configuration, tokenizer and weights."""
-        kinds = ("*.json", "*.safetensors", "*.model", "*.spm")
-        return tuple(sorted(path for kind in kinds for path in self.folder.glob(kind)))
+    def files(self) -> dict[str, Path]:
+        """The files that loading may open, by name: configuration, tokenizer and weights, and those of its adapter."""
+        own = defining_files(self.folder, self.name)
+        if self.adapter is None:
+            return own
+        found = {name: path for name, path in own.items() if not _of_adapter(path)}
+        beside = own if self.adapter == self.folder else defining_files(self.adapter, self.name)
+        apart = self.adapter != self.folder
+        return found | {f"adapter/{name}": path for name, path in beside.items() if apart or _of_adapter(path)}
+
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer is: beside the adapter, if it brings one, as it does when it was trained with added tokens."""
+        own = self.adapter is not None and (self.adapter / "tokenizer_config.json").is_file()
+        return self.adapter if own and self.adapter is not None else self.folder
+
+
+def _of_adapter(path: Path) -> bool:
+    return path.name in (ADAPTER_SETTINGS, ADAPTER_WEIGHTS)
 
 
 def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) -> Checkpoint:
     """A checkpoint on disk, fetched first if the name is a hub id.
 
     Args:
-        model: as for `load`.
-        revision: as for `load`.
+        model: `bundled`, a folder, or a hub id.
+        revision: branch, tag or commit of a hub id.
 
     Raises:
-        InputError: if there is no such folder, or the hub cannot give it.
+        InputError: if there is no such folder, the hub cannot give it, or a revision is asked for of what has none.
     """
+    folder = Path(model).expanduser()
+    if revision is not None and (str(model) == BUNDLED or folder.is_dir()):
+        raise InputError(
+            f"A revision ({revision!r}) is a branch, tag or commit of a hub id; {str(model)!r} is none. Leave it out."
+        )
     if str(model) == BUNDLED:
         return Checkpoint(BUNDLED, Path(str(files("interp") / "checkpoints" / "translator")))
-    folder = Path(model).expanduser()
     if folder.is_dir():
-        return Checkpoint(folder.resolve().name, folder)
+        return _with_base(_in_folder(folder))
     name = str(model)
     is_path = isinstance(model, Path) or folder.is_absolute() or name.startswith((".", "~"))
     if is_path or name.count("/") > 1 or folder.exists():
@@ -58,7 +87,16 @@ def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) ->
             f"Cannot load {name!r}: {hint}. Give `{BUNDLED}`, a folder with config.json and model.safetensors, or a hub id "
             "such as google-t5/t5-small."
         )
-    return _fetch(name, revision)
+    return _with_base(_fetch(name, revision))
+
+
+def _in_folder(folder: Path) -> Checkpoint:
+    """A folder by its name; a snapshot in the hub's cache by the name of its repository."""
+    resolved = folder.resolve()
+    kind, _, repository = resolved.parent.parent.name.partition("--")
+    if resolved.parent.name == "snapshots" and kind == "models":
+        return Checkpoint(repository.replace("--", "/"), folder)
+    return Checkpoint(resolved.name, folder)
 
 
 def _fetch(name: str, revision: str | None) -> Checkpoint:
@@ -82,32 +120,73 @@ def _fetch(name: str, revision: str | None) -> Checkpoint:
     return Checkpoint(name, folder, revision=folder.name)
 
 
+def _with_base(found: Checkpoint) -> Checkpoint:
+    """The checkpoint with the base of its adapter: the weights beside it, else the base that its settings name."""
+    settings = found.folder / ADAPTER_SETTINGS
+    if not settings.is_file():
+        return found
+    if (found.folder / "config.json").is_file():
+        return replace(found, adapter=found.folder)
+    base = read_settings(settings, found.name).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise InputError(
+            f"The adapter {found.name!r} names no base model (base_model_name_or_path in {ADAPTER_SETTINGS}); merge it with "
+            "PEFT's merge_and_unload() and save the whole model."
+        )
+    try:
+        below = find_checkpoint(base)
+    except InputError as error:
+        raise InputError(f"The adapter {found.name!r} needs its base model {base!r}: {error}") from error
+    if below.adapter is not None:
+        raise InputError(
+            f"The base {base!r} of the adapter {found.name!r} is an adapter itself; merge that one first with PEFT's "
+            "merge_and_unload() and save the whole model."
+        )
+    return replace(found, folder=below.folder, adapter=found.folder)
+
+
 def read_host_config(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The content of a checkpoint's config.json, whose family is in the table.
+    """The content of a checkpoint's config.json, whose model is of a supported family and writes text; it has a `model_type`.
 
     Args:
         checkpoint: where its files are.
 
     Raises:
-        InputError: if it cannot be read, or is of no supported family.
+        InputError: if there is no configuration, it cannot be read, or the model is of another kind.
     """
     path = checkpoint.folder / "config.json"
     if not path.is_file():
         raise InputError(
             f"{checkpoint.name!r} has no config.json, so it is no checkpoint; give the folder that `save_pretrained` wrote."
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"The config.json of {checkpoint.name!r} is no JSON ({first_line(error)}); fetch it again."
-        ) from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+    config = read_settings(path, checkpoint.name)
+    architectures = [str(name) for name in config.get("architectures") or []]
+    kind = config.get("model_type") or _type_of(architectures)
+    if not isinstance(kind, str):
         raise InputError(
             f"The config.json of {checkpoint.name!r} names no model_type; is it a transformers checkpoint?"
         )
-    family_of(config["model_type"], bool(config.get("is_encoder_decoder")))
-    return config
+    family = family_of(kind, bool(config.get("is_encoder_decoder")))
+    _check_head(checkpoint, family, architectures)
+    check_settings(checkpoint.folder, checkpoint.name)
+    return config | {"model_type": kind}
+
+
+def _type_of(architectures: list[str]) -> str | None:
+    """The model type whose models have a head of this name; some public UMT5 publish the class alone."""
+    owners = (kind for name in architectures for kind, family in FAMILIES.items() if name in family.heads)
+    return next(owners, None)
+
+
+def _check_head(checkpoint: Checkpoint, family: Family, architectures: list[str]) -> None:
+    """Refuse other heads, which the host would replace by a random unembedding, or by the embedding, without a word."""
+    heads = {head for one in FAMILIES.values() for head in one.heads}
+    other = [name for name in architectures if name not in heads]
+    if other:
+        raise InputError(
+            f"{checkpoint.name!r} is a {other[0]}, which writes no text: its own head would be left out. Supported are models "
+            f"that write: {', '.join(family.heads)}."
+        )
 
 
 def first_line(error: Exception) -> str:

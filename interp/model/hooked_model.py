@@ -7,10 +7,11 @@ The forward pass is the host's own; the wrapper only sets the attention implemen
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from types import MappingProxyType
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -23,19 +24,27 @@ from interp.hooks.build import build_hook_points
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
 from interp.hooks.module_hooks import head_results
 from interp.hooks.names import NamesFilter, matching, resolve
+from interp.hooks.plain_modules import plain
 from interp.model.activation_cache import RESULT, ActivationCache, in_order, keeper
 from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
-from interp.model.generation import Decoding, Generation, StepRecorder, write
+from interp.model.finiteness import check_logits
+from interp.model.host_access import HostAccess
+from interp.model.writing import TextMethods
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
+from interp.text.languages import languages_of
+from interp.text.pieces import named_rows
 from interp.text.tokenized_text import length_limit
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
 """Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
 
+Inputs = Batch | Mapping[str, Tensor] | str | Sequence[str]
+"""What a model runs on: a batch, Hugging Face's fields by name, or texts, whose targets it writes itself."""
 
-class HookedEncoderDecoder:
+
+class HookedEncoderDecoder(TextMethods, HostAccess):
     """A transformers encoder-decoder with named hook points.
 
     Args:
@@ -43,27 +52,42 @@ class HookedEncoderDecoder:
             and it is put into eval mode.
         tokenizer: its tokenizer; None for models without text, which then take ready-made batches only.
         max_length: most tokens a source or target may have; by default the tokenizer's limit, or 512 where it states none.
+        source_lang: code of the sources' language, in models that mark it; by default what the tokenizer's files name.
+        target_lang: the same of the targets; by default also what the checkpoint forces texts to begin with.
 
     Attributes:
         cfg: the model's facts, with two depths; `hf`, `tokenizer` and `max_length` are as given.
+        languages: those of its texts.
         family: its row of the family table.
 
     Raises:
-        InputError: if the model is of no supported family, or differs from what the family's row describes.
+        InputError: if the model is of no supported family, differs from what the family's row describes, has modules that compute
+            more than their weights, no such language, or fewer positions than `max_length`.
     """
 
     def __init__(
-        self, hf: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, max_length: int | None = None
+        self,
+        hf: nn.Module,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        max_length: int | None = None,
+        source_lang: str | None = None,
+        target_lang: str | None = None,
     ) -> None:
         register()
+        hf = plain(hf)
+        if not isinstance(hf, PreTrainedModel):
+            raise InputError(f"Wrapped are models of transformers; got a {type(hf).__name__}.")
         self.family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
         self.hf = hf.eval()
         self.tokenizer = tokenizer
-        self.cfg = read_config(hf.config, self.family)
+        self.cfg = read_config(hf.config, self.family, hf.generation_config)
         hf.set_attn_implementation(IMPLEMENTATION)
         self._points, self._modules = build_hook_points(hf, self.family, self.cfg)
-        self.max_length = max_length or min(length_limit(tokenizer), self.cfg.max_positions)
-        self._batcher = Batcher(tokenizer, self.cfg, self.family.decoder_inputs, self.max_length)
+        self.max_length = length_limit(tokenizer, self.cfg.max_positions, max_length)
+        named = languages_of(tokenizer, hf.generation_config, self.cfg.decoder_start_token_id)
+        self.languages = named.named(source_lang, target_lang)
+        forced = getattr(hf.generation_config, "forced_bos_token_id", None)
+        self._batcher = Batcher(tokenizer, self.cfg, self.family.decoder_inputs, self.max_length, forced)
 
     def __repr__(self) -> str:
         cfg = self.cfg
@@ -74,23 +98,10 @@ class HookedEncoderDecoder:
     def _repr_html_(self) -> str:
         return notebook_html.table(repr(self), ("fact", "value"), list(asdict(self.cfg).items()))
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.hf.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating-point type of the weights."""
-        dtype: torch.dtype = self.hf.dtype
-        return dtype
-
-    @property
-    def tied_embeddings(self) -> bool:
-        """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
-        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
-        return bool(unembed.data_ptr() == embed.data_ptr())
+    @cached_property
+    def named_rows(self) -> Bool[Tensor, " vocab"]:
+        """True at rows of the embedding that stand for something; tables are longer than the tokenizer's vocabulary."""
+        return torch.from_numpy(named_rows(self.tokenizer, self.cfg.d_vocab)).to(self.device)
 
     def hook_points(self) -> Mapping[str, HookPoint]:
         """Hook name -> hook point, in forward order."""
@@ -107,77 +118,31 @@ class HookedEncoderDecoder:
         """
         return self._modules[resolve(site, self._modules)]
 
-    def batch(
-        self,
-        sources: str | Sequence[str],
-        targets: str | Sequence[str] | None = None,
-        prefixes: Sequence[str] | None = None,
-        max_new_tokens: int | None = None,
-    ) -> Batch:
-        """A padded batch of texts, with masks on both sides.
+    def _inputs(self, given: Inputs) -> Batch | Mapping[str, Tensor]:
+        return given if isinstance(given, Batch | Mapping) else self.batch(given)
 
-        Args:
-            sources: one or more source texts, each with its task prefix.
-            targets: as many target texts; if missing, targets are generated greedily and used as teacher forcing, and the
-                batch says so in `target_origin`.
-            prefixes: the task prefix of every source, where it is not one T5 was trained with.
-            max_new_tokens: limit of generated targets; by default twice the longest source plus 20, within `max_length`.
+    def __call__(self, batch: Inputs) -> Logits:
+        """The logits [batch target vocab] of a batch, of texts, or of Hugging Face's fields by name.
 
         Raises:
-            InputError: if a text is empty or longer than `max_length`, or the numbers of texts differ.
+            InputError: if neither decoder inputs nor labels are given, which are never guessed from the source, or the logits are
+                not finite.
         """
-        sources = [sources] if isinstance(sources, str) else list(sources)
-        targets = [targets] if isinstance(targets, str) else targets
-        inputs = self._batcher.given(sources, targets, prefixes, self.device)
-        if targets is not None:
-            return inputs
-        limit = self._batcher.limit(inputs, max_new_tokens)
-        return self._batcher.written(inputs, write(self.hf, self.cfg, inputs, Decoding(), limit))
-
-    def generate(
-        self,
-        sources: str | Sequence[str] | Batch,
-        names_filter: NamesFilter = None,
-        decoding: Decoding | None = None,
-        max_new_tokens: int | None = None,
-    ) -> Generation:
-        """Targets written token by token with the key-value cache on, and the activations of every step.
-
-        Args:
-            sources: source texts, or a batch whose sources are taken.
-            names_filter: which activations; by default every hook point but `hook_result`.
-            decoding: how tokens are chosen; greedily by default.
-            max_new_tokens: as for `batch`.
-
-        Returns:
-            Texts, logits and a cache laid out like that of one teacher-forced pass over the same tokens, which it equals up
-            to rounding (rows behind a text's end are zero).
-
-        Raises:
-            InputError: as for `batch`.
-            KeyError: if the filter names no hook point.
-        """
-        decoding = decoding or Decoding()
-        inputs = sources if isinstance(sources, Batch) else self.batch(sources, sources)
-        recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
-        with attached(recorder.functions()):
-            written = write(self.hf, self.cfg, inputs, decoding, self._batcher.limit(inputs, max_new_tokens))
-        batch = self._batcher.written(inputs, written)
-        kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
-        return Generation(batch, written.logits, self._cache(kept, batch), decoding)
-
-    def __call__(self, batch: Batch | Mapping[str, Tensor]) -> Logits:
-        """The logits [batch target vocab] of a batch, or of Hugging Face's fields by name.
-
-        Raises:
-            InputError: if neither decoder inputs nor labels are given; they are never guessed from the source.
-        """
+        batch = self._inputs(batch)
         fields = {name: batch[name] for name in batch.keys()}  # noqa: SIM118 - a Batch is no dict
         if "decoder_input_ids" not in fields and "labels" not in fields:
             raise InputError(
                 "The decoder needs `decoder_input_ids` or `labels`; got neither. `model.batch(sources)` generates targets."
             )
-        logits: Logits = self.hf(**fields, use_cache=False).logits
+        if "decoder_input_ids" in fields:
+            fields.pop("labels", None)  # the host would compute a loss over the vocabulary that nobody reads
+
+        def run() -> Logits:
+            logits: Logits = self.hf(**fields, use_cache=False).logits
+            return logits
+
+        logits = run()
+        check_logits(logits, self._points, run)
         return logits
 
     @contextmanager
@@ -196,19 +161,20 @@ class HookedEncoderDecoder:
         with attached(chosen):
             yield self
 
-    def run_with_hooks(self, batch: Batch | Mapping[str, Tensor], fwd_hooks: Hooks) -> Logits:
+    def run_with_hooks(self, batch: Inputs, fwd_hooks: Hooks) -> Logits:
         """The logits [batch target vocab] with functions attached for this one forward pass.
 
         Args:
             batch: what to run.
             fwd_hooks: as for `hooks`.
         """
+        batch = self._inputs(batch)  # targets are written without the functions
         with self.hooks(fwd_hooks):
             return self(batch)
 
     def run_with_cache(
         self,
-        batch: Batch | Mapping[str, Tensor],
+        batch: Inputs,
         names_filter: NamesFilter = None,
         gradients: bool = False,
         device: torch.device | str | None = None,
@@ -234,6 +200,7 @@ class HookedEncoderDecoder:
             raise InputError(
                 "Gradients reach activations where they were computed; leave out `device`, `dtype` and `buffers`."
             )
+        batch = self._inputs(batch)
         names = self._names(names_filter)
         kept: dict[str, Tensor] = {}
         keep = keeper(kept, gradients, device, dtype, buffers)

@@ -1,11 +1,11 @@
 """Loading: from a name to a hooked model, with one clear sentence for everything that can go wrong.
 
-The bundled checkpoint needs no network. A folder is read as it is. Anything else is a hub id: its files are fetched as one
-snapshot first (configuration, safetensors and tokenizer only), so that model and tokenizer come from one commit and the
-commit's hash is known. Weights are read from safetensors only, and no code from a checkpoint is ever run.
+Weights are read from safetensors only, and no code from a checkpoint is ever run. What the host would fill with random numbers,
+drop, or leave unmerged is refused.
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,60 +13,92 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
+from interp.model.adapters import check_adapter, merged, without_adapter
 from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint, first_line, read_host_config
+from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
 
 _TOKENIZER_FILES = ("tokenizer*", "*.model", "*.spm", "vocab*")
-_LAYER_WEIGHT = re.compile(r"\.(block|layers)\.\d+\.")
+_COMPUTED = re.compile(r"(^|\.)(version|_float_tensor|embed_positions\.weights?)$")
+"""What old files carry and nothing reads: version marks, and sinusoidal positions, which are computed."""
 
 
 def load(
-    model: str | Path = BUNDLED, revision: str | None = None, device: Device = "auto", dtype: DType = "float32"
+    model: str | Path = BUNDLED,
+    revision: str | None = None,
+    device: Device = "auto",
+    dtype: DType = "float32",
+    max_length: int | None = None,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
 ) -> HookedEncoderDecoder:
     """A hooked encoder-decoder in eval mode, its weights frozen; gradients can still flow to activations.
 
     Args:
-        model: `bundled`, a folder with `config.json` and safetensors, or a hub id such as `google-t5/t5-small`.
+        model: `bundled`, a folder with `config.json` and safetensors or with an adapter, or a hub id such as
+            `google-t5/t5-small`.
         revision: branch, tag or commit of a hub id.
         device: `auto` takes the first available of cuda, mps and cpu.
         dtype: type of the weights; exact decompositions need float32.
+        max_length: most tokens of a text; by default what the tokenizer states, or 512.
+        source_lang: code of the sources' language, in models that mark it.
+        target_lang: the same of the targets.
 
     Raises:
         InputError: if the checkpoint cannot be found or read, or is of no supported family; the message says what to do.
     """
-    return load_checkpoint(find_checkpoint(model, revision), device, dtype)
+    return load_checkpoint(find_checkpoint(model, revision), device, dtype, max_length, source_lang, target_lang)
 
 
-def load_checkpoint(checkpoint: Checkpoint, device: Device = "auto", dtype: DType = "float32") -> HookedEncoderDecoder:
+def load_checkpoint(
+    checkpoint: Checkpoint,
+    device: Device = "auto",
+    dtype: DType = "float32",
+    max_length: int | None = None,
+    source_lang: str | None = None,
+    target_lang: str | None = None,
+) -> HookedEncoderDecoder:
     """The hooked model of a checkpoint that has been found; see `load`.
 
     Args:
         checkpoint: where its files are.
         device: as for `load`.
         dtype: as for `load`.
+        max_length: as for `load`.
+        source_lang: as for `load`.
+        target_lang: as for `load`.
 
     Raises:
         InputError: as for `load`.
     """
-    read_host_config(checkpoint)
-    _check_weights(checkpoint)
+    config = host_config(checkpoint)
+    _check_files(checkpoint)
+    check_adapter(checkpoint)
     where = pick_device(device)
-    hf = _read_model(checkpoint, getattr(torch, dtype))
-    tokenizer = read_tokenizer(checkpoint)
+    hf = _read_model(checkpoint, config, getattr(torch, dtype))
+    check_weights(hf, checkpoint.name)
+    tokenizer = read_tokenizer(checkpoint, config)
     rows = hf.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise InputError(
             f"The tokenizer of {checkpoint.name!r} has {len(tokenizer)} tokens and its model only {rows} embeddings; "
             "check that the files belong together."
         )
-    return HookedEncoderDecoder(hf.requires_grad_(False).to(where), tokenizer)
+    return HookedEncoderDecoder(hf.requires_grad_(False).to(where), tokenizer, max_length, source_lang, target_lang)
 
 
 def pick_device(device: Device) -> torch.device:
@@ -87,8 +119,8 @@ def pick_device(device: Device) -> torch.device:
     return torch.device(device)
 
 
-def _check_weights(checkpoint: Checkpoint) -> None:
-    if any(checkpoint.folder.glob("*.safetensors")):
+def _check_files(checkpoint: Checkpoint) -> None:
+    if any(name.endswith(".safetensors") and not name.startswith("adapter") for name in checkpoint.files()):
         return
     pickled = sorted(path.name for kind in ("*.bin", "*.pt", "*.ckpt") for path in checkpoint.folder.glob(kind))
     if pickled:
@@ -99,11 +131,12 @@ def _check_weights(checkpoint: Checkpoint) -> None:
     raise InputError(f"{checkpoint.name!r} has no weights: no *.safetensors file is there. Give the complete folder.")
 
 
-def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
+def _read_model(checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     try:
-        with quiet_host():
+        with quiet_host(), without_adapter(checkpoint) as folder:
             model, report = AutoModelForSeq2SeqLM.from_pretrained(
-                checkpoint.folder,
+                folder,
+                config=config,
                 dtype=dtype,
                 use_safetensors=True,
                 local_files_only=True,
@@ -114,23 +147,39 @@ def _read_model(checkpoint: Checkpoint, dtype: torch.dtype) -> PreTrainedModel:
         raise InputError(
             f"The weights of {checkpoint.name!r} are damaged or cut short ({first_line(error)}); fetch the file again."
         ) from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # on files that others wrote the host may raise anything
         raise InputError(
             f"{checkpoint.name!r} cannot be loaded: {first_line(error)} Check that its files belong together."
         ) from error
     _check_complete(checkpoint, report["missing_keys"], report["unexpected_keys"])
-    return model
+    _check_spread(checkpoint, model)
+    if checkpoint.adapter is None:
+        return model
+    with quiet_host():
+        return merged(model, checkpoint)
 
 
 def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Refuse what the host would fill with random weights or drop: the layers in the file must be those of config.json."""
-    surplus = (name for name in unexpected if _LAYER_WEIGHT.search(name))
+    """Refuse what the host would fill with random weights or drop: the weights in the file must be those of config.json."""
+    surplus = (name for name in unexpected if not _COMPUTED.search(name))
     for verb, names in (("lacks", sorted(missing)), ("has in surplus", sorted(surplus))):
         if names:
             raise InputError(
                 f"The weights of {checkpoint.name!r} do not fit its config.json: the file {verb} {len(names)} weights, the "
                 f"first is {names[0]}. Check that the files belong together and none is missing."
             )
+
+
+def _check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
+    """Refuse weights that hold nothing: an embedding in which all words are one, or matrices most of which are constant."""
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    constant = sum(bool((weight == weight.flatten()[0]).all()) for weight in matrices)
+    embedding = model.get_input_embeddings().weight
+    if 2 * constant > len(matrices) or bool((embedding == embedding[0]).all()):
+        raise InputError(
+            f"The weights of {checkpoint.name!r} hold nothing: {constant} of {len(matrices)} matrices are one number throughout, "
+            "or all words have one embedding. Fetch the file again."
+        )
 
 
 @contextmanager
@@ -140,26 +189,50 @@ def quiet_host() -> Iterator[None]:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Recommended: pip install sacremoses")
+            yield
     finally:
         transformers_logging.set_verbosity(verbosity)
 
 
-def read_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, of the class that its files name.
+def host_config(checkpoint: Checkpoint) -> PreTrainedConfig:
+    """The host's configuration of a checkpoint.
 
     Args:
         checkpoint: where its files are.
 
     Raises:
+        InputError: if it cannot be read, or the model is of another kind.
+    """
+    kind = read_host_config(checkpoint)["model_type"]
+    try:
+        config: PreTrainedConfig = CONFIG_MAPPING[kind].from_pretrained(checkpoint.folder, local_files_only=True)
+    except Exception as error:  # on files that others wrote the host may raise anything
+        raise InputError(f"The config.json of {checkpoint.name!r} cannot be used: {first_line(error)}") from error
+    return config
+
+
+def read_tokenizer(checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, of the class that its files name.
+
+    Args:
+        checkpoint: where its files are.
+        config: the host's configuration.
+
+    Raises:
         InputError: if it has no tokenizer files, or they cannot be read.
     """
-    if not any(any(checkpoint.folder.glob(kind)) for kind in _TOKENIZER_FILES):
+    folder = checkpoint.tokenizer_folder()
+    if not any(any(folder.glob(kind)) for kind in _TOKENIZER_FILES):
         # The host would build an empty tokenizer without a word.
         raise InputError(f"{checkpoint.name!r} has no tokenizer files; put tokenizer.json beside the weights.")
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
-    except (OSError, ValueError, ImportError) as error:
+        with quiet_host():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder, config=config, local_files_only=True
+            )
+    except Exception as error:  # on files that others wrote the host may raise anything
         raise InputError(
             f"{checkpoint.name!r} has no tokenizer that can be read ({first_line(error)}); "
             "put tokenizer.json beside the weights."

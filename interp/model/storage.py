@@ -13,8 +13,8 @@ and a corpus that was interrupted goes on where it stopped and refuses to go on 
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,10 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         "norm_place": cache.norm_place,
     }
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file(tensors, partial, metadata)
-        partial.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
+    # In a folder of its own, so that nothing of the user's is written over and no link is followed.
+    with tempfile.TemporaryDirectory(prefix=".interp-", dir=path.parent) as desk:
+        save_file(tensors, Path(desk) / path.name, metadata)
+        (Path(desk) / path.name).replace(path)
 
 
 def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> ActivationCache:

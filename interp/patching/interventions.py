@@ -8,11 +8,15 @@ with `+`:
     model.run_with_hooks(batch, patch(["EL0H3", "EL1H0"], other_cache))             two heads from another run
     model.run_with_hooks(batch, knock_out("cross", range(3), rows, tokens))         target rows cannot see source tokens
 
+While the model writes (`with model.hooks(edits): model.generate(...)`) positions of the target are taken step by step, once for
+every beam; positions that a text reaches behind the end of a mask are not in it, and None is all. What depends on a whole text is
+refused there: the mean or another sentence's value at target positions.
+
 A head stands for its z, the value before the output projection. What mean and resample ablation put there, and when there is
 nothing to put, is defined in `interp.patching.replacements`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -23,6 +27,7 @@ from interp.axes import AttentionKind
 from interp.errors import InputError
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import HeadId, attention_path
+from interp.hooks.steps import now, of_source
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.replacements import Means, draw_donors, side_of
@@ -60,7 +65,7 @@ def patch(targets: Iterable[Target], source: ActivationCache, at: Positions | No
     """
 
     def from_source(value: Tensor, hook: HookPoint) -> Tensor:
-        donor = source[hook.name]
+        donor = now(source[hook.name], hook)
         if donor.shape != value.shape:
             raise InputError(
                 f"Cannot patch {hook.name}: this run has shape {tuple(value.shape)} there and the other {tuple(donor.shape)}; "
@@ -103,7 +108,7 @@ def mean(targets: Iterable[Target], means: Means, batch: Batch, at: Positions | 
     """
 
     def from_means(value: Tensor, hook: HookPoint) -> Tensor:
-        return _some(means.replace(hook.name, value, batch), hook, batch)
+        return _whole_texts(value, hook, batch, lambda whole: means.replace(hook.name, whole, batch))
 
     return _edits(targets, from_means, at)
 
@@ -128,25 +133,34 @@ def resample(
     donors = draw_donors(batch, reference.batch, seed)
 
     def from_donor(value: Tensor, hook: HookPoint) -> Tensor:
-        return _some(donors.replace(hook.name, value, reference[hook.name]), hook, batch)
+        return _whole_texts(value, hook, batch, lambda whole: donors.replace(hook.name, whole, reference[hook.name]))
 
     return _edits(targets, from_donor, at)
 
 
-def _some(replaced: Tensor, hook: HookPoint, batch: Batch) -> Tensor:
-    """The replacement, if any prompt has one."""
+def _whole_texts(value: Tensor, hook: HookPoint, batch: Batch, replace: Callable[[Tensor], Tensor]) -> Tensor:
+    """The replacement of a value that depends on the classes of all positions, if any prompt has one; once for every beam."""
+    copies = 1
+    if hook.step is not None:
+        if not of_source(hook.name):
+            raise InputError(
+                f"The mean or another sentence's value at {hook.name} depends on which position is the last, which is not known "
+                "while the text is written; use zero, edit source positions, or give targets instead of generating."
+            )
+        copies = len(value) // len(batch)
+    replaced = replace(value[::copies])
     if bool(replaced[every(batch, side_of(hook.name))].isnan().all()):
         raise InputError(
             f"Nothing can stand in at {hook.name}: the reference has no other sentence with the task prefix of any prompt of "
             "this batch. Give more prompts of the same task."
         )
-    return replaced
+    return replaced.repeat_interleave(copies, 0) if copies > 1 else replaced
 
 
 def knock_out(
     kind: AttentionKind,
     layers: Iterable[int],
-    queries: Bool[Tensor, "batch query"],
+    queries: Bool[Tensor, "batch query"] | None,
     keys: Bool[Tensor, "batch key"],
     heads: Sequence[int] | None = None,
     remaining: Literal["renormalized", "unchanged"] = "renormalized",
@@ -156,15 +170,15 @@ def knock_out(
     Args:
         kind: which attention.
         layers: layers to cut.
-        queries: positions that shall not see `keys`, [batch query].
+        queries: positions that shall not see `keys`, [batch query]; None for all.
         keys: positions not to be seen, [batch key]; of the source in encoder and cross-attention.
         heads: heads to cut; all by default.
         remaining: `renormalized` divides what is left by its sum, as if the scores were minus infinity (a row with nothing
             left becomes zero); `unchanged` leaves the other weights as they were, so that rows no longer sum to 1.
     """
-    cut = queries[:, None, :, None] & keys[:, None, None, :]
 
     def without(pattern: Tensor, hook: HookPoint) -> Tensor:
+        cut = _cut(pattern, hook, kind, queries, keys)
         chosen = (
             cut.expand_as(pattern)
             if heads is None
@@ -178,6 +192,30 @@ def knock_out(
         return torch.where(chosen.any(-1, keepdim=True), left / total.where(total > 0, torch.ones_like(total)), left)
 
     return [(f"{attention_path(kind, layer)}.hook_pattern", without) for layer in layers]
+
+
+def _cut(
+    pattern: Tensor, hook: HookPoint, kind: AttentionKind, queries: Tensor | None, keys: Tensor
+) -> Bool[Tensor, "batch one query key"]:
+    """Which entries of a pattern are cut, of the rows that are computed now."""
+    copies, _, rows, width = pattern.shape
+    cut = torch.ones(copies, rows, dtype=torch.bool) if queries is None else now(queries, hook, beyond=False)
+    seen = keys
+    if hook.step is not None and kind != "encoder":
+        # Of the target, as many keys as there are by now; of the source all.
+        seen = torch.nn.functional.pad(keys, (0, max(width - keys.shape[1], 0)))[:, :width]
+        seen = seen.repeat_interleave(hook.step.copies, 0)
+    _check_size(cut, (copies, rows), hook)
+    _check_size(seen, (copies, width), hook)
+    return cut.to(pattern.device)[:, None, :, None] & seen.to(pattern.device)[:, None, None, :]
+
+
+def _check_size(positions: Tensor, wanted: tuple[int, ...], hook: HookPoint) -> None:
+    if tuple(positions.shape) != wanted:
+        raise InputError(
+            f"The positions to edit at {hook.name} are of {tuple(positions.shape)} prompts and tokens, and this pass has "
+            f"{wanted} there; make them from the batch that is run."
+        )
 
 
 def _by_name(targets: Iterable[Target]) -> dict[str, list[int] | None]:
@@ -205,7 +243,9 @@ def _edits(targets: Iterable[Target], replacement: HookFunction, at: Positions |
             if heads is not None:
                 mask = _chosen(heads, value.shape[2], hook).to(value.device).view(1, 1, -1, 1)
             if at is not None:
-                mask = mask & at.to(value.device).view(*at.shape, *[1] * (value.ndim - 2))
+                rows = now(at, hook, beyond=False).to(value.device)
+                _check_size(rows, tuple(value.shape[:2]), hook)
+                mask = mask & rows.view(*rows.shape, *[1] * (value.ndim - 2))
             return torch.where(mask, new, value)
 
         return apply

@@ -40,7 +40,8 @@ class HostCall:
             keywords: its keyword arguments.
         """
         bound = inspect.signature(module.forward).bind(*arguments, **keywords).arguments
-        return cls(module, {**bound, **bound.pop("kwargs", {})})
+        others = bound.pop("kwargs", {})
+        return cls(module, {**bound, **others})
 
     def parameter_of(self, value: Tensor) -> str:
         """The parameter that a tensor was given for; hosts name the memory differently.

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.hooks.steps import of_source
 from interp.text.batch import Batch
 from interp.text.token_sets import POSITION_CLASSES, classes
 from interp.text.tokenized_text import Side
@@ -190,8 +191,7 @@ def side_of(name: str) -> Side:
     Args:
         name: the hook point.
     """
-    of_memory = name.endswith(("cross_attn.hook_k", "cross_attn.hook_v"))
-    return "source" if name.startswith("encoder") or of_memory else "target"
+    return "source" if of_source(name) else "target"
 
 
 def _texts(batch: Batch) -> list[tuple[_Ids, _Ids]]:

@@ -1,8 +1,9 @@
 """How do the user's texts become prompts?
 
 Three formats are read: `.txt` (one source a line), `.jsonl` (one JSON object a line) and `.csv` (with a header). Texts are taken
-as they stand: nothing is trimmed, cut, skipped or repaired. What cannot be read as it stands is refused with one sentence that
-names the line. A whole file is checked even when only its first prompts are wanted, so that no error hides behind a limit.
+as they stand: nothing is trimmed, cut, skipped or repaired. In `.jsonl` a text may be given as the list of its words. What cannot
+be read as it stands is refused with one sentence that names the line. A whole file is checked even when only its first prompts
+are wanted, so that no error hides behind a limit.
 """
 
 import csv
@@ -16,7 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, cast
 
+from interp.input_files import read_at_most, read_regular
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
+from interp.text.words import Words, task_prefix
 
 Format = Literal["txt", "jsonl", "csv"]
 
@@ -25,6 +28,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # JSON escapes can spell these, but no tokenizer and no UTF-8 file can take them.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _OWN_KEYS = ("id", "source", "target")
+_LONGEST = 100_000
+"""Characters of a text: several times what the longest models read."""
+_MOST_FIELDS = 100
 
 _Record = tuple[int, dict[str, object]]
 """The line of a prompt and its values as found in the file, before they are checked."""
@@ -44,7 +50,10 @@ def read_prompts(path: str | Path, limit: int | None = None) -> PromptSet:
         PromptError: if the file cannot be read or holds something that is no prompt, or the limit is below 1.
     """
     if str(path) == "-":
-        name, content = "stdin", sys.stdin.buffer.read()
+        try:
+            name, content = "stdin", read_at_most(sys.stdin.buffer)
+        except OSError as error:
+            raise PromptError(f"Standard input cannot be read ({error.strerror}); give prompts, one a line.") from None
         kind: Format = "jsonl" if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{") else "txt"
     else:
         name, (kind, content) = Path(path).name, _opened(Path(path))
@@ -98,7 +107,7 @@ def _opened(path: Path) -> tuple[Format, bytes]:
             raise PromptError(
                 f"{path} ends in {path.suffix!r}, which is no prompt format; use .txt (one source a line), .jsonl or .csv."
             )
-        return _FORMAT_OF_SUFFIX[path.suffix.lower()], path.read_bytes()
+        return _FORMAT_OF_SUFFIX[path.suffix.lower()], read_regular(path)
     except FileNotFoundError:
         raise PromptError(f"{path} does not exist; give the path of a .txt, .jsonl or .csv file.") from None
     except OSError as error:
@@ -196,6 +205,10 @@ def _csv_records(text: str, name: str) -> Iterator[_Record]:
 def _checked_header(header: list[str], name: str) -> list[str]:
     """The header, if it names each column once and one of them `source`."""
     found = ", ".join(repr(column) for column in header)
+    if len(header) > _MOST_FIELDS:
+        raise PromptError(
+            f"{name}: the header names {len(header):,} columns; at most {_MOST_FIELDS} are read, so leave some out."
+        )
     if "source" not in header:
         raise PromptError(
             f"{name}: the first line must be a header with a column 'source', but has {found}; add the "
@@ -210,13 +223,23 @@ def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
     """The prompt of a record whose values are all of the right type."""
     if "source" not in values:
         raise PromptError(
-            f"{place} has no 'source', only {', '.join(map(repr, values)) or 'nothing'}; add the source text."
+            f"{place} has no 'source', only {', '.join(map(repr, list(values)[:10])) or 'nothing'}; add the source text."
         )
+    if len(values) > _MOST_FIELDS:
+        raise PromptError(
+            f"{place} has {len(values):,} fields; a prompt has at most {_MOST_FIELDS}, so leave some out."
+        )
+    values = _texts_of_words(values, place)
     for key, value in values.items():
         if key == "target" and value is None:
             continue
         if not isinstance(value, str):
             raise PromptError(f"{place}: {key!r} is a JSON {_json_type(value)}, not text; write it in double quotes.")
+        if max(len(key), len(value)) > _LONGEST:
+            raise PromptError(
+                f"{place}: {key[:20]!r} has {max(len(key), len(value)):,} characters; a text has at most {_LONGEST:,}, so split "
+                "it."
+            )
         if key in _OWN_KEYS and not value.strip():
             remedy = "add the text" if key == "source" else "add it or leave it out"
             raise PromptError(f"{place}: {key!r} is empty; {remedy}.")
@@ -225,6 +248,20 @@ def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
     texts = cast(dict[str, str], values)
     fields = {key: text for key, text in texts.items() if key not in _OWN_KEYS}
     return Prompt(texts.get("id", number), texts["source"], texts.get("target"), fields)
+
+
+def _texts_of_words(values: dict[str, object], place: str) -> dict[str, object]:
+    """The values, with lists of words joined into texts; the words of the text itself stand in a field of their own."""
+    found = dict(values)
+    for key in ("source", "target"):
+        if not isinstance(words := values.get(key), list):
+            continue
+        if not words or not all(isinstance(word, str) and len(word.split()) == 1 for word in words):
+            raise PromptError(f"{place}: {key!r} is a list, but not of words without spaces; give a text or its words.")
+        text, _ = Words.joined(words)
+        prefix = str(values.get("prefix", task_prefix(text))) if key == "source" else ""
+        found |= {key: text, f"{key}_words": " ".join(words[len(prefix.split()) :])}
+    return found
 
 
 _JSON_TYPES: dict[type, str] = {

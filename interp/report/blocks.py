@@ -1,8 +1,6 @@
 """What is a report made of?
 
-Frozen blocks that say what is shown and nothing about how it looks. A report is a title, a question, findings and
-sections; a section is a question, its findings, blocks, and the limits of what the findings support, and what is too
-long for it stands on pages of their own. `page.py` turns a report into files.
+Frozen blocks that say what is shown and nothing about how it looks; `report.py` puts them together, `page.py` makes files of it.
 
 Each of them refuses, with a `ValueError`, a name that cannot be a file's and a text or list of sentences that is empty.
 """
@@ -10,13 +8,15 @@ Each of them refuses, with a `ValueError`, a name that cannot be a file's and a 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pandas as pd
 from markupsafe import Markup
 
-from interp.report.card_parts import Part
+from interp.report.card_parts import Part, leads_beside
 from interp.report.charts import Chart
 from interp.report.palette import Hue
+from interp.report.visible_text import shorten
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -30,8 +30,10 @@ def is_slug(text: str) -> bool:
     return len(text) <= 80 and _SLUG.fullmatch(text) is not None
 
 
-class _Checked:
+class Checked:
     """Checks of what every kind of block has: a name that is a slug, texts, and tuples of sentences."""
+
+    may_be_empty: ClassVar[tuple[str, ...]] = ("explorer", "explored")
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -46,19 +48,19 @@ class _Checked:
                     raise ValueError(f"{kind}.{name} must be a tuple of sentences, got one text.")
                 if not value or not all(sentence.strip() for sentence in value):
                     raise ValueError(f"{kind}.{name} must hold at least one sentence and no empty one, got {value!r}.")
-            elif isinstance(value, str) and not value.strip():
+            elif isinstance(value, str) and not value.strip() and name not in self.may_be_empty:
                 raise ValueError(f"{kind}.{name} is empty; a reader needs it, so write a sentence.")
 
 
 @dataclass(frozen=True)
-class Heading(_Checked):
+class Heading(Checked):
     """A line above the blocks that follow, until the next one."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Paragraph(_Checked):
+class Paragraph(Checked):
     """Plain text; an empty line begins a new paragraph."""
 
     text: str
@@ -69,22 +71,61 @@ class Paragraph(_Checked):
         return [" ".join(part.split()) for part in re.split(r"\n\s*\n", self.text) if part.strip()]
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A column whose numbers are drawn in their cells, as a bar, or as a point with its interval and its controls.
+
+    Attributes:
+        value: the column of the numbers.
+        low: the column of the lower ends of their intervals; empty where there are none.
+        high: that of the upper ends.
+        control_low: the column of the lowest controls; empty where there are none.
+        control_high: that of the highest.
+    """
+
+    value: str
+    low: str = ""
+    high: str = ""
+    control_low: str = ""
+    control_high: str = ""
+
+    @classmethod
+    def of(
+        cls, value: str, before: str | None = None, controls: tuple[str, ...] = ("twins low", "twins high")
+    ) -> "Span":
+        """The span of columns that are called as `Estimate.columns` calls them.
+
+        Args:
+            value: the column of the numbers.
+            before: what precedes the other titles; by default the value and a blank.
+            controls: titles of the lowest and the highest control; none where the table has no such columns.
+        """
+        start = f"{value} " if before is None else before
+        return cls(value, *(f"{start}{end}" for end in ("low", "high", *controls)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it draws, the value's first."""
+        return tuple(filter(None, (self.value, self.low, self.high, self.control_low, self.control_high)))
+
+
 @dataclass(frozen=True, eq=False)
-class Table(_Checked):
+class Table(Checked):
     """A table, whole as CSV and in part on the page.
 
     Attributes:
         name: slug; the file is `tables/<name>.csv`, with every row and column.
         caption: one or two sentences that say what a row is and what the columns mean.
         frame: the table; an index that is not 0, 1, 2, ... becomes the first columns.
-        rows_shown: rows on the page, from the top; None shows all.
-        columns_shown: columns on the page; None shows all.
-        sortable: whether a reader may order the rows by a column; such a table shows them all, and without scripts it
-            stays as it is.
+        rows_shown: rows that stand on the page, from the top; None shows all. With scripts a reader calls the others.
+        columns_shown: columns on the page, at most eight; None shows the first ones.
+        spans: values that are drawn in their cell with what belongs to them; those columns are not printed again.
+        addresses: of the page that every row leads to, beside the report; none by default.
+        opened: whether it stands open on the page.
         hues: texts of cells that carry the colour which stands for them elsewhere in the report.
 
     Raises:
-        ValueError: if columns are repeated or unknown, or a sortable table is cut.
+        ValueError: if columns are repeated or unknown, or an address leads elsewhere or is missing.
     """
 
     name: str
@@ -92,13 +133,13 @@ class Table(_Checked):
     frame: pd.DataFrame
     rows_shown: int | None = 12
     columns_shown: tuple[str, ...] | None = None
-    sortable: bool = False
+    spans: tuple[Span, ...] = ()
+    addresses: tuple[str, ...] = ()
+    opened: bool = False
     hues: Mapping[str, Hue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.sortable and self.rows_shown is not None:
-            raise ValueError(f"Table {self.name!r} is sortable and must show all rows: set rows_shown to None.")
         frame = self.frame if isinstance(self.frame.index, pd.RangeIndex) else self.frame.reset_index()
         names = [str(column) for column in frame.columns]
         if not names or isinstance(frame.columns, pd.MultiIndex) or len(set(names)) < len(names):
@@ -107,7 +148,14 @@ class Table(_Checked):
             )
         if self.rows_shown is not None and self.rows_shown < 1:
             raise ValueError(f"Table.rows_shown must be at least 1 or None for all, got {self.rows_shown}.")
-        unknown = [column for column in self.columns_shown or names if column not in names]
+        if self.addresses and (
+            len(self.addresses) != len(frame) or not all(leads_beside(one) for one in self.addresses if one)
+        ):
+            raise ValueError(
+                f"Table {self.name!r} needs an address beside the report, or an empty text, for every row."
+            )
+        wanted = [*(self.columns_shown or names), *(column for span in self.spans for column in span.columns)]
+        unknown = [column for column in wanted if column not in names]
         if unknown or self.columns_shown == ():
             raise ValueError(
                 f"Table {self.name!r} cannot show the columns {unknown}; its columns are {', '.join(names)}."
@@ -115,13 +163,27 @@ class Table(_Checked):
         # A copy, so that a frame changed later does not change the block.
         object.__setattr__(self, "frame", frame.set_axis(names, axis="columns").copy())
 
+    @property
+    def legend(self) -> str:
+        """What is drawn in its cells; empty if nothing is."""
+        if not self.spans:
+            return ""
+        line = "its interval" if any(span.low for span in self.spans) else "its size"
+        return f"Drawn under a number: {line}{', and its controls in gray' if any(s.control_low for s in self.spans) else ''}."
+
+    @property
+    def title(self) -> str:
+        """The first sentence of the caption, or as much of it as a line holds."""
+        first = re.split(r"(?<=[.?!:;])\s", self.caption, maxsplit=1)[0]
+        return shorten(first.rstrip(":;"), 110)
+
 
 @dataclass(frozen=True)
-class Figure(_Checked):
+class Figure(Checked):
     """A chart with its words.
 
     Attributes:
-        name: slug; the file is `figures/<name>.svg`.
+        name: slug; the file is `figures/<name>.svg`, or of another format.
         caption: how to read it.
         alt: one sentence with the finding's numbers, for those who do not see the figure.
         chart: the data of the figure.
@@ -134,7 +196,7 @@ class Figure(_Checked):
 
 
 @dataclass(frozen=True)
-class View(_Checked):
+class View(Checked):
     """An interactive piece, closed until the reader opens it.
 
     Attributes:
@@ -162,7 +224,7 @@ class View(_Checked):
 
 
 @dataclass(frozen=True)
-class Card(_Checked):
+class Card(Checked):
     """Small pictures and tables made of real text, open, without mouse and script.
 
     Attributes:
@@ -187,82 +249,3 @@ class Card(_Checked):
 
 
 Block = Heading | Paragraph | Table | Figure | View | Card
-
-
-@dataclass(frozen=True)
-class Page(_Checked):
-    """A page of its own for what is too long for the report's: one prompt, or a card for every head.
-
-    Attributes:
-        name: slug; the file is `pages/<name>.html`.
-        title: heading, and the text of the link that leads there.
-        lead: what it shows, in a sentence or two.
-        blocks: what it shows.
-
-    Raises:
-        ValueError: if there is nothing to show.
-    """
-
-    name: str
-    title: str
-    lead: str
-    blocks: tuple[Block, ...]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.blocks:
-            raise ValueError(f"Page {self.name!r} has no blocks; leave it out or show something.")
-
-
-@dataclass(frozen=True)
-class Section(_Checked):
-    """The answer to one question.
-
-    Attributes:
-        name: slug, the anchor on the page.
-        title: heading.
-        question: the question in one sentence.
-        findings: what was found, as sentences with numbers.
-        blocks: the evidence.
-        limits: what the findings do not support; never empty.
-        pages: pages of their own, linked after the blocks.
-    """
-
-    name: str
-    title: str
-    question: str
-    findings: tuple[str, ...]
-    blocks: tuple[Block, ...]
-    limits: tuple[str, ...]
-    pages: tuple[Page, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report(_Checked):
-    """A whole page.
-
-    Attributes:
-        title: heading of the page.
-        question: the question in one or two sentences.
-        findings: the answer, as sentences.
-        command: the exact command that makes this page again.
-        sections: the parts.
-        provenance: pairs of name and value, such as versions and hashes.
-        notes: remarks on how to read the whole, possibly none.
-
-    Raises:
-        ValueError: if there is no section.
-    """
-
-    title: str
-    question: str
-    findings: tuple[str, ...]
-    command: str
-    sections: tuple[Section, ...]
-    provenance: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.sections:
-            raise ValueError("Report.sections is empty; give at least one Section.")

@@ -14,7 +14,7 @@ from interp.report.array_fields import ArrayFields
 from interp.report.palette import Hue
 
 Style = Literal["model", "control"]
-Mark = Literal["", "certain", "uncertain"]
+Mark = Literal["", "certain", "tendency", "uncertain"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,10 +228,10 @@ class CategoryHeatmap(ArrayFields):
         category: for each cell an index into `categories`; -1 is none.
         strength: from 0 to 1; NaN means "not defined" and is drawn as a cross.
         codes: what is written in each cell, a few letters: hue alone must not tell categories apart.
-        marks: "certain" cells get a solid frame, "uncertain" ones a broken frame.
+        marks: "certain" cells get a thick frame, a "tendency" a thin and "uncertain" ones a broken one.
         categories: name and hue of each category, in the order of the legend.
         strength_label: what a strength is.
-        mark_labels: what a certain and what an uncertain cell is.
+        mark_labels: what a certain cell, a tendency and an uncertain cell is.
         row_axis: what a row is, numbered from 0.
         column_axis: what a column is, numbered from 0.
 
@@ -245,7 +245,7 @@ class CategoryHeatmap(ArrayFields):
     marks: tuple[tuple[Mark, ...], ...]
     categories: tuple[tuple[str, Hue], ...]
     strength_label: str
-    mark_labels: tuple[str, str]
+    mark_labels: tuple[str, str, str]
     row_axis: str
     column_axis: str
 

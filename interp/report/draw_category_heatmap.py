@@ -1,8 +1,8 @@
 """How is a category heat map laid out and drawn?
 
 Hue is the category, lightness the strength, and a few letters in the cell say the same as the hue, so that no reader depends on
-colours. A solid frame marks a certain cell, a broken one an uncertain cell, a cross an undefined one. The legend names only
-what occurs. All sizes are in inches.
+colours. A thick frame marks a certain cell, a thin one a tendency, a broken one an uncertain cell, a cross an undefined one. The
+legend names only what occurs. All sizes are in inches.
 """
 
 from collections.abc import Iterator
@@ -26,6 +26,12 @@ _SMALLEST = 5.5  # points; letters that would have to be smaller are left out
 _PATCH, _PATCH_GAP, _ENTRY_GAP = 0.17, 0.06, 0.22
 _STEPS = 5  # patches of the scale of strengths
 _FRAME = 2.0
+_FRAMES: dict[str, tuple[Any, float]] = {
+    "certain": ("solid", 1.8),
+    "tendency": ("solid", 0.7),
+    "uncertain": ((0, (2.2, 1.4)), 1.2),
+}
+"""Mark -> style and width of its frame."""
 _LEGEND, _LEGEND_LINE = 6.4, 0.21  # width it may have where the cells need less; height of a line
 _LONGEST = 120
 _NO_PATCH = ("", "")
@@ -70,9 +76,9 @@ def _draw_cells(axes: Axes, heatmap: CategoryHeatmap, cell: float, tall: float) 
     axes.add_collection(PolyCollection(corners, facecolors=list(colors.values()), edgecolors="white", linewidths=0.8))
     undefined = np.argwhere(np.isnan(heatmap.strength))
     axes.plot(undefined[:, 1] + 0.5, undefined[:, 0] + 0.5, "x", color=MUTED, markersize=72 * 0.4 * min(cell, tall))
-    for style, mark in (("solid", "certain"), ((0, (2.2, 1.4)), "uncertain")):
+    for mark, (style, line) in _FRAMES.items():
         frames = [_frame(row, column, cell, tall) for row, column in cells if heatmap.marks[row][column] == mark]
-        axes.add_collection(LineCollection(frames, colors=INK, linewidths=1.5, linestyles=[style], capstyle="butt"))
+        axes.add_collection(LineCollection(frames, colors=INK, linewidths=line, linestyles=[style], capstyle="butt"))
     _write_cells(axes, heatmap, colors, cell, tall)
 
 
@@ -139,7 +145,7 @@ def _entries(heatmap: CategoryHeatmap) -> Iterator[_Entry]:
     scale = tuple((tint("gray", step / (_STEPS - 1)), "") for step in range(_STEPS))
     yield scale, drawable(f"0 to 1: {heatmap.strength_label}", _LONGEST)
     marks = {mark for row in heatmap.marks for mark in row}
-    for mark, label in zip(("certain", "uncertain"), heatmap.mark_labels, strict=True):
+    for mark, label in zip(_FRAMES, heatmap.mark_labels, strict=True):
         if mark in marks:
             yield (("#ffffff", mark),), drawable(label, _LONGEST)
     if np.isnan(heatmap.strength).any():
@@ -208,8 +214,8 @@ def _draw_patch(axes: Axes, x: float, y: float, color: str, mark: str) -> None:
     side, tall = _PATCH - 0.01, 0.13
     corners = [(x, y), (x + side, y), (x + side, y + tall), (x, y + tall)]
     axes.add_collection(PolyCollection([corners], facecolors=[color]))
-    if mark in ("certain", "uncertain"):
-        style = "solid" if mark == "certain" else (0, (2.2, 1.4))
-        axes.add_collection(LineCollection([[*corners, corners[0]]], colors=INK, linewidths=1.3, linestyles=[style]))
+    if mark in _FRAMES:
+        style, line = _FRAMES[mark]
+        axes.add_collection(LineCollection([[*corners, corners[0]]], colors=INK, linewidths=line, linestyles=[style]))
     elif mark == "cross":
         axes.plot([x + side / 2], [y + tall / 2], "x", color=MUTED, markersize=6)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
-from interp.report.blocks import Block, Card, Figure, Report, Section, Table, View
+from interp.report.blocks import Block, Card, Figure, Table, View
 from interp.report.cards import card_html
 from interp.report.chart_images import ChartImage
 from interp.report.escaping import fill
 from interp.report.notebook_html import table
 from interp.report.page import render
+from interp.report.report import Report, Section
 
 
 @dataclass(frozen=True, slots=True)

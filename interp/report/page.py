@@ -9,16 +9,19 @@ even if it were printed unescaped. There is no clock and no chance in it: the sa
 import base64
 import functools
 import hashlib
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
-from interp.report.blocks import Block, Card, Figure, Page, Report, Table, View, is_slug
+from interp.report.bibliography import bibtex
+from interp.report.blocks import Block, Card, Figure, Table, View, is_slug
 from interp.report.cards import card_html
 from interp.report.escaping import fill
 from interp.report.figure_renderer import FigureRenderer, RenderedFigure
+from interp.report.report import MOST_HIGHLIGHTS, Page, Report, Section
 from interp.report.tables import csv_bytes, grid
 from interp.report.view_scripts import read_scripts
 
@@ -35,15 +38,15 @@ def render(report: Report, renderer: FigureRenderer | None = None) -> dict[str, 
         renderer: what draws the figures, perhaps begun before; by default they are drawn here and now.
 
     Returns:
-        Path to content: `index.html`, `pages/<name>.html`, `tables/<name>.csv` and `figures/<name>.svg`.
+        Path to content: `index.html`, `pages/<name>.html`, `tables/<name>.csv` and `figures/<name>.svg` (or .pdf, .png).
 
     Raises:
         ValueError: if two blocks share a name, a view names a figure that is not on its page, or a view would load
             something from outside.
     """
-    renderer = renderer or FigureRenderer(second_process=False)
+    renderer = renderer or FigureRenderer(in_this_process=True)
     pages = [page for section in report.sections for page in section.pages]
-    index = [block for section in report.sections for block in section.blocks]
+    index = [block for section in report.sections for block in _in_order(section)]
     _check_names(report, pages)
     files: dict[str, bytes] = {}
     rendered = {"index.html": _document("page.html.jinja", index, files, renderer, base="", report=report)}
@@ -60,7 +63,8 @@ def _document(
     files: dict[str, bytes],
     renderer: FigureRenderer,
     base: str,
-    **content: Report | Page,
+    report: Report,
+    page: Page | None = None,
 ) -> bytes:
     """One page; what its blocks put beside it is added to `files`."""
     _check_fallbacks(blocks)
@@ -70,26 +74,57 @@ def _document(
             files[f"tables/{block.name}.csv"] = csv_bytes(block.frame)
         elif isinstance(block, Figure):
             images[block.name] = renderer.rendered(block)
-            files[f"figures/{block.name}.svg"] = images[block.name].svg
+            files[f"figures/{block.name}.{renderer.kind}"] = images[block.name].file
     scripts, bertviz = read_scripts(blocks)
     libraries = tuple(map(_text, _LIBRARIES)) if bertviz else ()
-    if any(isinstance(block, Table) and block.sortable for block in blocks):
-        libraries = (*libraries, _text("templates/sort.js"))
-    page = fill(
+    if not base and any(isinstance(block, Table) for block in blocks):
+        libraries = (*libraries, _text("templates/tables.js"))
+    html = fill(
         template,
-        **content,
+        report=report,
+        page=page,
         base=base,
         level=2 if base else 3,
         images=images,
         numbers=_number(blocks),
-        grid=lambda table: grid(table.frame, table.rows_shown, table.columns_shown),
+        grid=grid,
+        packed=_packed,
+        unlinked=_unlinked,
+        bibtex=bibtex,
+        figure_kind=renderer.kind,
         card_html=card_html,
+        small=renderer.small,
+        glance=any(section.headline for section in report.sections),
+        evidence=_evidence,
+        most=MOST_HIGHLIGHTS,
         # Our own files and hash sources hold no character that HTML would read.
         style=Markup(_text("templates/style.css")),
         libraries=[Markup(library) for library in libraries],
-        policy=_policy([*libraries, *scripts]),
+        policy=script_policy([*libraries, *scripts]),
     )
-    return page.encode("utf-8", errors="replace")
+    return html.encode("utf-8", errors="replace")
+
+
+def _evidence(section: Section) -> list[Block]:
+    """What follows the main figure and the findings: everything but tables in its order, then the tables."""
+    rest = [block for block in section.blocks if block is not section.main_figure]
+    return sorted(rest, key=lambda block: isinstance(block, Table))
+
+
+def _in_order(section: Section) -> list[Block]:
+    """All blocks of a section in the order in which the page shows them."""
+    return [*filter(None, [section.main_figure]), *_evidence(section)]
+
+
+def _unlinked(section: Section) -> list[Page]:
+    """The pages of a section to which no row of its tables leads."""
+    linked = {address for block in section.blocks if isinstance(block, Table) for address in block.addresses}
+    return [page for page in section.pages if f"pages/{page.name}.html" not in linked]
+
+
+def _packed(rows: Markup) -> Markup:
+    """Rows of a table as deflated text in base 64, which a script puts into the page when a reader opens the table."""
+    return Markup(base64.b64encode(zlib.compress(rows.encode("utf-8", errors="replace"), 9)).decode("ascii"))
 
 
 @functools.cache
@@ -97,7 +132,12 @@ def _text(path: str) -> str:
     return (_HERE / path).read_text(encoding="utf-8")
 
 
-def _policy(scripts: list[str]) -> str:
+def script_policy(scripts: list[str]) -> str:
+    """The Content-Security-Policy of a page: nothing from outside, and these scripts by their hashes.
+
+    Args:
+        scripts: the text of every script of the page.
+    """
     sources = [f"'sha256-{_digest(script)}'" for script in scripts]
     allowed = " ".join(dict.fromkeys(sources)) or "'none'"
     return (

@@ -27,6 +27,15 @@ def visible(text: str) -> str:
     return "".join(_visible_character(text, position) for position in range(len(text)))
 
 
+def visible_lines(text: str) -> str:
+    """A text for a terminal or a file: line breaks and tabs stay, everything else that would be obeyed is spelled out.
+
+    Args:
+        text: any text, also with lone surrogates.
+    """
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
+
+
 def _visible_character(text: str, position: int) -> str:
     character = text[position]
     if character.isascii() and character.isprintable():

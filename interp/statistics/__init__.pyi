@@ -2,6 +2,7 @@ from .estimate import Estimate as Estimate
 from .estimate import controlled as controlled
 from .estimate import estimate_mean as estimate_mean
 from .estimate import stack_estimates as stack_estimates
+from .intervals import LEAST as LEAST
 from .intervals import Interval as Interval
 from .intervals import bootstrap_difference as bootstrap_difference
 from .intervals import bootstrap_mean as bootstrap_mean

@@ -98,6 +98,20 @@ class Batch:
         """True at decoder rows that predict a label, False at padding: [batch target]."""
         return self.decoder_attention_mask.bool()
 
+    @property
+    def forced_mask(self) -> Tensor:
+        """True at decoder rows whose label is no choice of the model (`Text.forced`): [batch target]."""
+        mask = torch.zeros_like(self.target_mask)
+        for row, text in enumerate(self.target_texts):
+            mask[row, list(text.forced)] = True
+        return mask
+
+    @property
+    def chosen_mask(self) -> Tensor:
+        """True at decoder rows that are averaged, those whose label is a choice (all of a prompt without any): [batch target]."""
+        chosen = self.target_mask & ~self.forced_mask
+        return torch.where(chosen.any(1, keepdim=True), chosen, self.target_mask)
+
     def decoder_pieces(self, index: int) -> tuple[str, ...]:
         """The decoder's input tokens of one prompt: the start token, then its target without the last.
 

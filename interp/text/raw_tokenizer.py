@@ -35,7 +35,7 @@ class RawTokenizer:
 
     def __init__(self, raw: Tokenizer, unk_token: str, model_max_length: int) -> None:
         self._raw = raw
-        self.unk_token_id = raw.token_to_id(unk_token)
+        self.unk_token_id = raw.get_vocab()[unk_token]
         self.model_max_length = model_max_length
         self.all_special_ids = [token for token, added in raw.get_added_tokens_decoder().items() if added.special]
 
@@ -51,6 +51,19 @@ class RawTokenizer:
             ids: token ids.
         """
         return [str(self._raw.id_to_token(token)) for token in ids]
+
+    def convert_tokens_to_ids(self, pieces: Sequence[str]) -> list[int]:
+        """The ids of pieces, that of the unknown one where there is none.
+
+        Args:
+            pieces: the pieces.
+        """
+        vocabulary = self.get_vocab()
+        return [vocabulary.get(piece, self.unk_token_id) for piece in pieces]
+
+    def get_vocab(self) -> dict[str, int]:
+        """All pieces: piece -> id."""
+        return self._raw.get_vocab()
 
 
 def raw_tokenizer(folder: Path) -> RawTokenizer | None:

@@ -2,7 +2,7 @@
 
     last(batch, "source")                    the end-of-sentence token of every source
     of_word(batch, "source", "dog")          every token of that word
-    answer(batch)                            decoder rows that predict a token of the target, end of sentence excluded
+    answer(batch)                            decoder rows that choose a token of the target, end of sentence excluded
 
 A decoder row t reads token t of the decoder input and predicts label t; sets on the target side are rows, counted by what they
 predict.
@@ -17,7 +17,7 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Side
-from interp.text.words import CATEGORIES, NO_WORD
+from interp.text.words import CATEGORIES, EOS, NO_WORD
 
 Positions = Bool[Tensor, "batch pos"]
 """True at the positions that belong to the set; never at padding."""
@@ -59,12 +59,23 @@ def last(batch: Batch, side: Side) -> Positions:
 
 
 def answer(batch: Batch) -> Positions:
-    """The decoder rows that predict a token of the target text: all rows but the one that predicts end of sentence.
+    """The decoder rows that choose a token of the target text: all but those that predict end of sentence or a forced token.
 
     Args:
         batch: the prompts.
     """
-    return every(batch, "target") & ~last(batch, "target")
+    return every(batch, "target") & ~_ends(batch, "target") & ~batch.forced_mask
+
+
+def _ends(batch: Batch, side: Side) -> Positions:
+    """Where texts end with an end of sentence; not all do."""
+    if side == "source":
+        return batch.source_categories == EOS
+    mask = torch.zeros_like(batch.target_mask)
+    for row, text in enumerate(batch.target_texts):
+        for place, category in enumerate(text.category_of_token):
+            mask[row, place] = category == EOS
+    return mask
 
 
 def of_category(batch: Batch, *categories: str) -> Positions:
@@ -109,14 +120,14 @@ def classes(batch: Batch, side: Side) -> Int[Tensor, "batch pos"]:
     """For every position the index of its class in `POSITION_CLASSES`: first, ordinary or final; -1 at padding.
 
     The first decoder row and the end of sentence play roles of their own in T5 (sinks), so a mean over all positions would
-    describe none of them. A text of one token counts as first: its only decoder row reads the start token and sees nothing else,
-    as every first row does.
+    describe none of them; a text that ends without one has no final position. A text of one token counts as first: its only
+    decoder row reads the start token and sees nothing else, as every first row does.
 
     Args:
         batch: the prompts.
         side: whose positions.
     """
     found = torch.full_like(every(batch, side), -1, dtype=torch.long)
-    for index, mask in ((1, every(batch, side)), (2, last(batch, side)), (0, first(batch, side))):
+    for index, mask in ((1, every(batch, side)), (2, _ends(batch, side)), (0, first(batch, side))):
         found[mask] = index
     return found

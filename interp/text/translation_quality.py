@@ -7,6 +7,7 @@ characters (Cavnar and Trenkle 1994 use the same evidence), trained on the refer
 cross-validation, is part of the result, because the rate cannot be trusted beyond it.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,7 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import Pipeline, make_pipeline
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.errors import InputError
 from interp.text.translation_pairs import TranslationPair
@@ -74,6 +75,7 @@ def translate(
     sources: Sequence[str],
     beams: int = 4,
     batch_size: int = 64,
+    first_token: int | None = None,
 ) -> tuple[str, ...]:
     """Translations of texts, in their order, by beam search without sampling.
 
@@ -83,6 +85,7 @@ def translate(
         sources: texts with their task prefixes.
         beams: beam width; 1 is greedy search.
         batch_size: sources decoded together; batches are made of sources of like length.
+        first_token: the token of the target's language, in models that mark it.
     """
     order = sorted(range(len(sources)), key=lambda index: (len(sources[index]), index))
     translations = [""] * len(sources)
@@ -96,9 +99,7 @@ def translate(
                 ids = model.generate(
                     input_ids=inputs["input_ids"],
                     attention_mask=inputs["attention_mask"],
-                    num_beams=beams,
-                    do_sample=False,
-                    max_new_tokens=2 * inputs["input_ids"].shape[1] + 10,
+                    generation_config=_settings(model, beams, 2 * inputs["input_ids"].shape[1] + 10, first_token),
                 )
             texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
@@ -106,6 +107,17 @@ def translate(
     finally:
         model.train(was_training)
     return tuple(translations)
+
+
+def _settings(model: PreTrainedModel, beams: int, most: int, first_token: int | None) -> GenerationConfig:
+    """The checkpoint's own settings, as it was made to translate, with this beam width and length."""
+    settings = copy.deepcopy(model.generation_config)
+    settings.update(num_beams=beams, do_sample=False, max_new_tokens=most, max_length=None)
+    if beams == 1:
+        settings.update(early_stopping=False, length_penalty=1.0)
+    if first_token is not None:
+        settings.update(forced_bos_token_id=first_token)
+    return settings
 
 
 def score_texts(pairs: Sequence[TranslationPair], translations: Sequence[str]) -> tuple[Score, ...]:
@@ -159,7 +171,7 @@ def prefix_swap(
     Raises:
         InputError: if the pairs have fewer than two languages, too few pairs of one, or two prefixes for one language.
     """
-    prefixes = _prefixes(pairs)
+    prefixes = check_swap(pairs)
     asked = [(pair, language) for pair in pairs for language in sorted(prefixes) if language != pair.language]
     sources, wanted = [prefixes[to] + pair.sentence for pair, to in asked], [language for _, language in asked]
     translations = translate(model, tokenizer, sources, beams, batch_size)
@@ -193,7 +205,17 @@ def reference_error(texts: Sequence[str], languages: Sequence[str]) -> float:
     return float((told != np.array(languages)).mean())
 
 
-def _prefixes(pairs: Sequence[TranslationPair]) -> dict[str, str]:
+def check_swap(pairs: Sequence[TranslationPair]) -> dict[str, str]:
+    """The prefix of every language, where they can be swapped.
+
+    Args:
+        pairs: sources with prefixes, and references.
+
+    Raises:
+        InputError: if there are fewer than two languages, too few pairs of one, or two prefixes for one language.
+    """
+    if not all(pair.prefix for pair in pairs):
+        raise InputError("Swapping prefixes needs sources with a task prefix; leave it out with --no-swap.")
     found: dict[str, str] = {}
     for pair in pairs:
         if found.setdefault(pair.language, pair.prefix) != pair.prefix:

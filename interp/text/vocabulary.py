@@ -7,7 +7,6 @@ that needs no corpus.
 """
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,14 +15,13 @@ from jaxtyping import Bool, Float, Int
 from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
+from interp.text.pieces import is_filler, own_pieces, pieces_of
 from interp.text.tokenized_text import SENTINEL_PIECE
 
 RowKind = Literal["piece", "special", "sentinel", "unused"]
 
 KINDS: tuple[RowKind, ...] = get_args(RowKind)
 
-_FILLER = re.compile(r"madeupword\d{4}")
-"""What fairseq calls rows that only round the size of a table up."""
 _JOINED_SPACE = "Ġ"
 _WORD_STARTS = str.maketrans({"▁": " ", "Ġ": " "})
 
@@ -50,10 +48,7 @@ class Vocabulary:
             tokenizer: the model's tokenizer.
             n_rows: rows of the embedding table.
         """
-        pieces = [""] * n_rows
-        for piece, row in tokenizer.get_vocab().items():
-            if row < n_rows:
-                pieces[row] = piece
+        pieces = [piece or "" for piece in own_pieces(tokenizer, range(n_rows))]
         special = set(tokenizer.all_special_ids)
         kinds = [KINDS.index(_kind(piece, row in special)) for row, piece in enumerate(pieces)]
         return cls(tuple(pieces), np.array(kinds, dtype=np.int64), _scores(tokenizer, pieces))
@@ -152,7 +147,7 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
         raise InputError(
             f"This model's tokenizer cannot spell {word!r}; leave the word out or take a model that knows it."
         )
-    return Spelling(word, ids, tuple(tokenizer.convert_ids_to_tokens(list(ids))))
+    return Spelling(word, ids, pieces_of(tokenizer, ids))
 
 
 def kind_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -166,7 +161,7 @@ def kind_of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _kind(piece: str, special: bool) -> RowKind:
-    if not piece or _FILLER.fullmatch(piece):
+    if not piece or is_filler(piece):
         return "unused"
     if SENTINEL_PIECE.fullmatch(piece):
         return "sentinel"

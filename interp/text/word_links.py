@@ -1,4 +1,4 @@
-"""Word links between a text and its translation, and how gold ones are written: `3-4` is sure, `3p4` is possible.
+"""Word links between a text and its translation, and how gold ones are written: `3-4` is sure, `3p4` or `3?4` is possible.
 
 Links are (source word, target word). The sure links of a sentence are among its possible ones (Och and Ney 2003).
 """
@@ -11,7 +11,7 @@ Link = tuple[int, int]
 
 Links = frozenset[Link]
 
-_LINK = re.compile(r"(\d+)([-p])(\d+)")
+_LINK = re.compile(r"(\d+)([-p?])(\d+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def read_link(entry: str) -> tuple[int, int, bool] | None:
     """The two numbers of a written link, in the order written, and whether it is sure; None if this is no link.
 
     Args:
-        entry: for example `3-4` or `3p4`.
+        entry: for example `3-4`, `3p4` or `3?4`.
     """
     match = _LINK.fullmatch(entry)
     return None if match is None else (int(match[1]), int(match[3]), match[2] == "-")

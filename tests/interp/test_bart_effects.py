@@ -59,7 +59,7 @@ class Setup:
         with torch.no_grad():
             self.logits, self.cache = model.run_with_cache(self.batch)
             self.tokens = label_tokens(self.batch)
-            self.foils = runner_up(self.logits, self.tokens)
+            self.foils = runner_up(model, self.logits, self.tokens)
             self.readout = logit_difference(model, self.logits, self.tokens, self.foils)
         self.clean_pass = record_pass(model, self.batch, ())
         self.donors = [draw_donors(self.batch, self.batch, seed) for seed in range(2)]

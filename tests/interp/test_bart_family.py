@@ -276,5 +276,5 @@ def test_a_bart_checkpoint_is_loaded_and_run_on_texts(tmp_path: Path) -> None:
     written = model.generate(["The dog."], "decoder.*.hook_resid_post", max_new_tokens=6)
     assert written.batch.target_origin == "generated"
     assert model.max_length == 40
-    with pytest.raises(InputError, match="made for at most 40"):
+    with pytest.raises(InputError, match="the limit is 40"):
         model.batch("dog " * 50, "x")

@@ -18,8 +18,10 @@ ORDER = (
     "interp.report",
     "interp.errors",
     "interp.axes",
+    "interp.input_files",
     "interp.attention_metrics",
     "interp.statistics",
+    "interp.monotonicity",
     "interp.geometry",
     "interp.families",
     "interp.hooks",
@@ -35,6 +37,7 @@ ORDER = (
     "analyses.cross_attention_focus",
     "analyses.logit_attribution",
     "analyses.embedding_geometry",
+    "analyses.sentence",
     "analyses.runs",
     "analyses.commands",
     "analyses.cli",
@@ -178,6 +181,19 @@ def test_html_is_built_only_by_the_report() -> None:
             if "escape" in (getattr(node, "attr", ""), getattr(node, "name", "")):
                 wrong.append(f"{module}, line {getattr(node, 'lineno', 0)} escapes by hand")
     assert not wrong, wrong
+
+
+def test_the_command_line_speaks_through_one_gate() -> None:
+    """What is printed may quote what others wrote; `say` spells out what a terminal would obey of it."""
+    printed = re.compile(r"typer\.echo\(|(?<![\w.])print\(|console\.print\(")
+    found = [
+        f"{module}: {line.strip()}"
+        for module, path in MODULES.items()
+        if module.startswith("analyses.c")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if printed.search(line)
+    ]
+    assert found == ["analyses.commands.messages: typer.echo(visible_lines(str(text)), err=err, nl=nl)"]
 
 
 def test_only_the_table_names_the_hosts_modules() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
+from analyses.core.effective_n import count_texts
 from analyses.logit_attribution import ANALYSIS, LogitAttribution, illustrate, summarize
 from analyses.logit_attribution.observe import observe
 from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
@@ -14,10 +15,10 @@ from interp.attribution.logit_readout import (
     Readout,
     completeness_gap,
     label_tokens,
-    largest_logit,
     logit_against_mean,
     logit_difference,
     runner_up,
+    size_of_parts,
     token_logit,
 )
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -34,17 +35,19 @@ class Decomposed:
         tokens = label_tokens(self.batch)
         self.readouts: dict[str, Readout] = {
             "label": token_logit(model, self.logits, tokens),
-            "difference": logit_difference(model, self.logits, tokens, runner_up(self.logits, tokens)),
+            "difference": logit_difference(model, self.logits, tokens, runner_up(model, self.logits, tokens)),
             "mean": logit_against_mean(model, self.logits, tokens),
         }
         self.readout = self.readouts["difference"]
         self.found = decompose(model, self.cache, self.readout)
-        self.largest = largest_logit(self.logits, self.batch)
+        self.largest = self.logits.abs().amax(-1).masked_fill(~self.batch.target_mask, 0.0).float().amax(-1)
         self.mask = self.batch.target_mask
 
     def gap(self, total: Tensor, name: str = "difference") -> float:
-        """How far a sum is from a read-out, as a share of the prompt's largest |logit|."""
-        return float(completeness_gap(total, self.readouts[name], self.largest, self.batch).max())
+        """How far a sum is from a read-out, as a share of its contributions' size."""
+        readout = self.readouts[name]
+        size = size_of_parts(decompose(self.model, self.cache, readout).values)
+        return float(completeness_gap(total, readout, size, self.batch).max())
 
     def relative(self, first: Tensor, second: Tensor) -> float:
         """Largest difference of two arrays [batch target ...] at real rows, as a share of the largest |logit|."""
@@ -65,7 +68,8 @@ def analyzed(
 
     def observed(subject: HookedEncoderDecoder) -> Observed:
         parts = [observe(one_pass(subject, batch)) for batch in batches]
-        return Observed({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, {})
+        prompts = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return Observed(prompts, ANALYSIS.examine(subject, Settings()))
 
     single = batches[0].select(0)
     example = Example(
@@ -85,5 +89,6 @@ def analyzed(
         example=example,
         settings=Settings(),
         seed=0,
+        texts=count_texts(batches),
     )
     return summarize(evidence)

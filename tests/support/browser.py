@@ -67,13 +67,41 @@ class Browser:
     def command(self, name, **parameters):
         return self._ask("POST", f"{self.session}/goog/cdp/execute", {"cmd": name, "params": parameters})
 
-    def open(self, path, width):
+    def open(self, path, width, address=""):
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.log("performance")
-        self._ask("POST", f"{self.session}/url", {"url": path.as_uri()})
+        self._ask("POST", f"{self.session}/url", {"url": path.as_uri() + address})
 
     def run(self, script):
         return self._ask("POST", f"{self.session}/execute/sync", {"script": script, "args": []})
+
+    def point(self, selector):
+        """Moves the mouse onto the first element that a selector finds."""
+        place = self.run(
+            f"const found = document.querySelector({json.dumps(selector)}); found.scrollIntoView({{block: 'center'}});"
+            "const box = found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]"
+        )
+        self._mouse("mouseMoved", place)
+        return place
+
+    def click(self, selector):
+        """Presses the mouse on the first element that a selector finds."""
+        place = self.point(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            self._mouse(kind, place, button="left", clickCount=1)
+
+    def _mouse(self, kind, place, **more):
+        self.command("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **more)
+
+    def press(self, *keys):
+        """Presses keys one after another, named as in `KeyboardEvent.key`."""
+        codes = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, "Tab": 9, "Enter": 13, "End": 35}
+        for key in keys:
+            for kind in ("keyDown", "keyUp"):
+                text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+                self.command(
+                    "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key], **text
+                )
 
     def log(self, kind):
         return self._ask("POST", f"{self.session}/se/log", {"type": kind})

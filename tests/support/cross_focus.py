@@ -12,6 +12,7 @@ import torch
 
 from analyses import cross_attention_focus
 from analyses.core.contract import Evidence, Example, Observed, Pass, Settings
+from analyses.core.effective_n import count_texts
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.text.batch import Batch, collate
@@ -106,4 +107,5 @@ def evidence(model: HookedEncoderDecoder, batch: Batch, n_twins: int = 5, first_
         ),
         settings=settings,
         seed=0,
+        texts=count_texts([batch]),
     )

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from analyses.core.contract import Evidence, Example, Observed, Pass
+from analyses.core.effective_n import count_texts
 from analyses.embedding_geometry import ANALYSIS, GeometrySettings
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
@@ -31,6 +32,7 @@ def evidence(
     n_prompts = sum(len(batch) for batch in batches)
     ids = tuple(f"prompt-{index}" for index in range(n_prompts))
     example = Example("prompt-0", (), (), (), {})
+    own = observed(model, batches, settings)
     return Evidence(
-        model.cfg, ids, batches[0].target_origin, observed(model, batches, settings), twins, example, settings, seed=0
+        model.cfg, ids, batches[0].target_origin, own, twins, example, settings, seed=0, texts=count_texts(batches)
     )

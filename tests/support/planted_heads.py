@@ -12,9 +12,10 @@ from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
 from analyses.core.contract import Evidence, Example, Observed, Pass
+from analyses.core.effective_n import count_texts
 from analyses.head_specialization import ANALYSIS, HeadAtlas, HeadSettings
+from analyses.head_specialization.roles.comparison import judge_all
 from analyses.head_specialization.roles.decide import Verdict
-from analyses.head_specialization.summary import judge_all
 from interp.axes import AttentionKind
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
@@ -186,6 +187,7 @@ def atlas(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings | No
         example=example,
         settings=settings,
         seed=0,
+        texts=count_texts([batch]),
     )
     return ANALYSIS.summarize(evidence)
 

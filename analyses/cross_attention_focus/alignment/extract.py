@@ -5,7 +5,7 @@ step      output: y_t is aligned by the row that predicts it, t (AWO, "naive")
 unit      words:  weights summed over a source word's pieces, averaged over a target word's, then argmax (Kobayashi et al. 2020)
           pieces: argmax for every target piece, a word takes the links of all its pieces (Zenkel et al. 2019)
 masked    no:  prefix and end of sentence compete, token by token; a target word whose winner is one of them has no link
-          yes: they are left out and every target word has a link
+          yes: they are left out, rows renormalized over the words, and every target word has a link
 """
 
 from dataclasses import dataclass
@@ -60,6 +60,8 @@ def read_links(
     columns = np.array(source_word)
     if conventions.masked:
         rows, columns = rows[:, :, columns >= 0], columns[columns >= 0]
+        total = rows.sum(-1, keepdims=True)
+        rows = np.divide(rows, total, out=np.zeros_like(rows), where=total > 0)
     if columns.size == 0:
         return [frozenset() for _ in matrices]
     read = _by_words if conventions.unit == "words" else _by_pieces

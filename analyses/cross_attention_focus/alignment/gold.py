@@ -47,7 +47,7 @@ def _links(line: str, number: int, first: int, target_first: bool) -> Iterator[t
         found = read_link(entry)
         if found is None:
             raise InputError(
-                f"Line {number} of the gold file has {entry!r}; a link is written `3-4` (sure) or `3p4` (possible)."
+                f"Line {number} of the gold file has {entry!r}; a link is written `3-4` (sure), `3p4` or `3?4` (possible)."
             )
         left, right, sure = found[0] - first, found[1] - first, found[2]
         if left < 0 or right < 0:

@@ -21,16 +21,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays, Pass
-from analyses.core.keys import sentence_keys
 from analyses.cross_attention_focus.measure.flow import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
 from analyses.cross_attention_focus.measure.flow.observe import alti_or_undefined, observe_flow
-from analyses.cross_attention_focus.measure.monotonicity import coverage, diagonality, monotonicity
 from analyses.cross_attention_focus.measure.norms import head_norms, layer_norms, shares, source_vectors
-from analyses.cross_attention_focus.measure.sentence_means import SENTENCE
 from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp import attention_metrics as measures
 from interp.model.weights import attention_weights
+from interp.monotonicity import coverage, diagonality, monotonicity
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES, EOS, PAD, PREFIX
 
@@ -89,8 +87,7 @@ def observe(run: Pass) -> Arrays:
     assert isinstance(run.settings, FocusSettings)
     if run.settings.swaps:
         arrays |= observe_swaps(run)
-    numbers = {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
-    return numbers | {SENTENCE: sentence_keys(run.batch)}
+    return {name: values.to(torch.float32).cpu().numpy() for name, values in arrays.items()}
 
 
 def observe_readings(run: Pass) -> dict[str, Tensor]:
@@ -106,7 +103,7 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
     """All statistics of one reading [batch layer *head target source]."""
     between = (None,) * (weights.ndim - 3)
     one_row, one_key = (slice(None), *between, None, slice(None)), (slice(None), *between, slice(None))
-    tokens, rows = content_span(batch)[one_row], batch.target_mask[one_key]
+    tokens, rows = content_span(batch)[one_row], batch.chosen_mask[one_key]
     source = batch.source_mask[one_row].expand(*(-1 for _ in between), -1, weights.shape[-2], -1)
     span = tokens.expand(source.shape)
     categories = batch.source_categories[one_key]

@@ -102,7 +102,7 @@ def compare(run: Pass, swap: Swap) -> dict[str, Tensor]:
         return dict.fromkeys(SWAP_STATISTICS, undefined)
     _, cache = run.model.run_with_cache(swap.batch, _PATTERNS)
     after = cache.stack_activation("pattern", "cross_attn").transpose(0, 1).float()
-    rows = run.batch.target_mask[:, None, None]
+    rows = run.batch.chosen_mask[:, None, None]
     legal = run.batch.source_mask[:, None, None, None].expand(-1, 1, 1, before.shape[-2], -1)
     divergence = measures.jensen_shannon(before, after, legal) / math.log(2)
     gained = torch.where(swap.changed[:, None, None, None], after - before, 0.0).sum(-1)

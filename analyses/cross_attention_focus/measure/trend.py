@@ -10,6 +10,10 @@ differences too. So a trend is called one only if all of these hold ([ours]; the
     p, adjusted over all tests of the table (Benjamini and Hochberg 1995), is below 0.05
     the change is at least 0.05 and its interval over prompts excludes 0
     the change lies outside the 95 % prediction interval of the untrained twins' changes
+
+A change that is mostly the difference of the first layer, or of the last, from all others (of four or more; at least three
+quarters of the way is one step [ours]) is no movement with depth: it is a drop or a jump, and the layer is named. One that only
+the last condition denies is `within twins`.
 """
 
 from collections.abc import Sequence
@@ -23,11 +27,13 @@ from jaxtyping import Float
 from analyses.cross_attention_focus.measure.category_mass import Version
 from interp.statistics import Estimate, estimate_mean, false_discovery, mean_over_prompts, merge_ties, page_trend_test
 
-Verdict = Literal["rises", "falls", "no trend", "not testable"]
+Verdict = Literal["rises", "falls", "jumps", "drops", "within twins", "no trend", "not testable"]
 
 ALPHA = 0.05
 LEAST_CHANGE = 0.05
 FEWEST_LAYERS = 3
+ONE_STEP = 0.75
+"""Share of the way from the first to the last layer that one step makes where there is no movement with depth."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +47,7 @@ class Trend:
         rank_correlation: mean over prompts of Spearman's correlation of mass with layer; NaN if it is not testable.
         p_rising: Page's p against "rises", adjusted.
         p_falling: Page's p against "falls", adjusted.
+        by_layer: mean mass of every layer.
     """
 
     category: str
@@ -49,6 +56,18 @@ class Trend:
     rank_correlation: float
     p_rising: float
     p_falling: float
+    by_layer: Float[np.ndarray, " layer"]
+
+    @property
+    def step(self) -> int | None:
+        """The layer after which nearly all of the change happens, if one layer alone differs from all others; else None."""
+        steps = np.diff(self.by_layer)
+        way = self.by_layer[-1] - self.by_layer[0]
+        if len(steps) < FEWEST_LAYERS or way == 0:
+            return None
+        largest = int(np.argmax(steps * np.sign(way)))
+        alone = largest in (0, len(steps) - 1)
+        return largest if alone and steps[largest] / way >= ONE_STEP else None
 
     @property
     def p_value(self) -> float:
@@ -66,11 +85,15 @@ class Trend:
         change, (low, high) = self.change, self.chance
         if np.isnan(self.p_rising):
             return "not testable"
-        if self.p_rising < ALPHA and change.point >= LEAST_CHANGE and change.low > 0 and change.point > high:
-            return "rises"
-        if self.p_falling < ALPHA and change.point <= -LEAST_CHANGE and change.high < 0 and change.point < low:
-            return "falls"
-        return "no trend"
+        rising = self.p_rising < ALPHA and change.point >= LEAST_CHANGE and change.low > 0
+        falling = self.p_falling < ALPHA and change.point <= -LEAST_CHANGE and change.high < 0
+        if not (rising or falling):
+            return "no trend"
+        if low <= change.point <= high:
+            return "within twins"
+        if self.step is not None:
+            return "jumps" if rising else "drops"
+        return "rises" if rising else "falls"
 
 
 class Course(NamedTuple):
@@ -94,7 +117,9 @@ def assess(courses: Sequence[Course], seed: int) -> tuple[Trend, ...]:
             one.version,
             estimate_mean(fitted_change(one.model), [fitted_change(twin) for twin in one.twins], seed),
             float(mean_over_prompts(rank_correlations(one.model))),
-            *adjusted,
+            p_rising=adjusted[0],
+            p_falling=adjusted[1],
+            by_layer=mean_over_prompts(one.model),
         )
         for one, adjusted in zip(courses, false_discovery(np.array(tests)).tolist(), strict=True)
     )

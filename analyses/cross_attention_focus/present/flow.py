@@ -9,7 +9,7 @@ from analyses.cross_attention_focus.measure.trend import prediction_interval
 from analyses.cross_attention_focus.present.figures import alt_text, layer_lines
 from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES
 from analyses.cross_attention_focus.summary import Focus
-from interp.report import Figure, Table
+from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
 from interp.report.numbers import between, control_range, fixed, with_interval
 from interp.statistics import largest
@@ -36,9 +36,10 @@ def flow_sentence(focus: Focus) -> str:
         if name in masses
         for cell in [focus.flow["alti.mass"][focus.n_layers - 1, CATEGORIES.index(name)]]
     )
+    parts = f": {parts}" if len(masses) > 1 else ""
     return (
         f"Followed down to the input tokens (ALTI+), {with_interval(target)} of a prediction comes from the target so far "
-        f"(untrained twins {control_range(target)}) and the rest from the source: {parts}; {_decline_clause(focus)}."
+        f"(untrained twins {control_range(target)}) and the rest from the source{parts}; {_decline_clause(focus)}."
     )
 
 
@@ -127,8 +128,8 @@ def gradient_sentence(found: Gradients) -> str:
     )
     return (
         f"By the gradient of the predicted token's logit (Chefer's rules, {found.n_prompts} prompts), "
-        f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {fixed(found.source.control_mean)}); "
-        f"of that, {parts}."
+        f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {fixed(found.source.control_mean)})"
+        f"{f'; of that, {parts}' if len(found.categories) > 1 else ''}."
     )
 
 
@@ -151,7 +152,8 @@ def gradient_table(found: Gradients) -> Table:
             for name, whole, cell, rate in rows
         ]),
         rows_shown=None,
-        columns_shown=("tokens", "within", "share", "low", "high", "base rate", "twins mean"),
+        columns_shown=("tokens", "within", "share", "base rate"),
+        spans=(Span.of("share", ""),),
     )
 
 

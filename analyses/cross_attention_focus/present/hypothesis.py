@@ -7,12 +7,16 @@ share of the tokens, without which "looks at the prefix" would only mean "looks 
 
 from typing import Literal
 
-from analyses.cross_attention_focus.measure.category_mass import Version
-from analyses.cross_attention_focus.measure.trend import Trend, prediction_interval
-from analyses.cross_attention_focus.summary import Focus
-from interp.report.numbers import between, fixed, p_value, signed, with_interval
+import numpy as np
 
-Answer = Literal["confirmed", "confirmed in direction", "opposite", "half", "no trend", "not testable"]
+from analyses.cross_attention_focus.measure.category_mass import Version
+from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS, Trend, prediction_interval
+from analyses.cross_attention_focus.summary import Focus
+from interp.report.numbers import between, control_range, fixed, p_value, signed, with_interval
+
+Answer = Literal[
+    "confirmed", "confirmed in direction", "opposite", "half", "one step", "within twins", "no trend", "not testable"
+]
 
 CATEGORY_NAMES = {
     "prefix": "the task prefix",
@@ -35,9 +39,13 @@ def answer(focus: Focus, version: Version) -> Answer:
             return "confirmed" if _prefix_is_favored(focus, version) else "confirmed in direction"
         case ("rises", "falls"):
             return "opposite"
-        case ("no trend", "no trend"):
-            return "no trend"
-    return "half"
+        case ("falls", _) | (_, "rises"):
+            return "half"
+        case ("drops" | "jumps", _) | (_, "drops" | "jumps"):
+            return "one step"
+        case ("within twins", _) | (_, "within twins"):
+            return "within twins"
+    return "no trend"
 
 
 def _prefix_is_favored(focus: Focus, version: Version) -> bool:
@@ -47,7 +55,7 @@ def _prefix_is_favored(focus: Focus, version: Version) -> bool:
     return bool(lift.low > 1 and lift.point > prediction_interval(lift.controls)[1])
 
 
-_LEADS: dict[Answer, str] = {
+LEADS: dict[Answer, str] = {
     "confirmed": "Early decoder layers look at the task prefix and later ones at the content",
     "confirmed in direction": (
         "Reading moves from the task prefix to the content with depth, but no early layer looks at the prefix "
@@ -55,17 +63,24 @@ _LEADS: dict[Answer, str] = {
     ),
     "opposite": "The opposite of the usual claim: early decoder layers look at the content and later ones at the task prefix",
     "half": "Only half of the usual claim (early layers read the prefix, later ones the content) holds",
+    "one step": "Reading does not move with depth: what changes changes in one step between two layers",
+    "within twins": "Reading changes with depth, but not beyond what untrained models show",
     "no trend": "There is no trend from the task prefix to the content, nor back, over the decoder layers",
-    "not testable": "Whether early layers look at the prefix and later ones at the content cannot be tested here",
+    "not testable": "Whether early layers look at the prefix and later ones at the content is not tested",
 }
+"""What each answer says, without its numbers."""
 
 
 def claim_sentence(focus: Focus) -> str:
     """The answer for raw attention, with its numbers."""
     given = answer(focus, "raw")
+    if focus.trend("prefix", "raw") is None:
+        return "No prompt starts with a task prefix, so how early layers read it is not asked."
+    if focus.n_layers < FEWEST_LAYERS:
+        return _few_layers(focus)
     if given == "not testable":
-        return f"{_LEADS[given]}: {_why_not_testable(focus)}."
-    return f"{_LEADS[given]} (raw attention): {_both_halves(focus, 'raw')}."
+        return f"{LEADS[given]}: {_why_not_testable(focus)}."
+    return f"{LEADS[given]} (raw attention): {_both_halves(focus, 'raw')}."
 
 
 def norm_sentence(focus: Focus) -> str | None:
@@ -73,18 +88,33 @@ def norm_sentence(focus: Focus) -> str | None:
     raw, norm = answer(focus, "raw"), answer(focus, "norm")
     if "not testable" in (raw, norm):
         return None
-    lead = "says the same" if raw == norm else "says something else: " + _LEADS[norm][0].lower() + _LEADS[norm][1:]
+    lead = "says the same" if raw == norm else "says something else: " + LEADS[norm][0].lower() + LEADS[norm][1:]
     weighting = "Weighted by the length of what is written (norm of the sum over heads)"
     return f"{weighting}, the trend {lead}: {_both_halves(focus, 'norm')}."
 
 
+def _few_layers(focus: Focus) -> str:
+    """What one or two layers read, which make no trend."""
+    masses = focus.masses["raw"]
+
+    def at(layer: int) -> str:
+        return " and ".join(
+            f"{with_interval(cell)} to {CATEGORY_NAMES[name]} (untrained twins {control_range(cell)})"
+            for name in ("prefix", "content")
+            if name in masses.categories
+            for cell in [masses.layer[layer, masses.categories.index(name)]]
+        )
+
+    if focus.n_layers == 1:
+        return f"The only decoder layer gives {at(0)}."
+    return (
+        f"Of the two decoder layers, which make a difference and no trend, the first gives {at(0)}; the second {at(1)}."
+    )
+
+
 def _why_not_testable(focus: Focus) -> str:
-    if focus.trend("prefix", "raw") is None:
-        return "no prompt starts with a task prefix"
     if focus.trend("content", "raw") is None:
         return "no prompt has a content word"
-    if focus.n_layers < 3:
-        return f"a trend needs at least 3 decoder layers, and this model has {focus.n_layers}"
     return f"the test needs at least 2 different sentences, and this run has {focus.n_sentences}"
 
 
@@ -98,7 +128,15 @@ def trend_clause(focus: Focus, trend: Trend) -> str:
     masses = focus.masses[trend.version]
     column = masses.categories.index(trend.category)
     first, last = (with_interval(masses.layer[layer, column]) for layer in (0, focus.n_layers - 1))
-    moves = {"rises": "rises from", "falls": "falls from"}.get(trend.verdict, "shows no trend,")
+    moves = {
+        "rises": "rises from",
+        "falls": "falls from",
+        "jumps": f"jumps after layer {trend.step}, from",
+        "drops": f"drops after layer {trend.step}, from",
+        "within twins": "changes no more than in untrained models, from"
+        if np.isfinite(trend.chance).all()
+        else "changes (two untrained twins would say whether more than theirs), from",
+    }.get(trend.verdict, "shows no trend,")
     return (
         f"mass on {CATEGORY_NAMES[trend.category]} {moves} {first} in layer 0 to {last} in layer {focus.n_layers - 1} "
         f"(base rate {fixed(masses.base_rate[column])}; fitted change {with_interval(trend.change, write=signed)}, of an "

@@ -5,10 +5,11 @@ import pandas as pd
 
 from analyses.cross_attention_focus.summary import SHAPES, Focus
 from interp.hooks.names import HeadId
-from interp.report import Table
+from interp.report import Span, Table
 from interp.statistics import falling_order
 
-_SHOWN = ("category", "version", "mass", "low", "high", "base rate", "lift", "twins mean", "twins low", "twins high")
+_SHOWN = ("category", "version", "mass", "base rate", "lift")
+_MASS = Span.of("mass", "")
 
 
 def tables(focus: Focus) -> tuple[Table, ...]:
@@ -46,10 +47,8 @@ def _trend_table(focus: Focus) -> Table:
         ),
         frame=pd.DataFrame(rows),
         rows_shown=None,
-        columns_shown=(
-            *("category", "version", "change", "low", "high", "chance low", "chance high"),
-            *("rank correlation", "p rising", "p falling", "verdict"),
-        ),
+        columns_shown=("category", "version", "change", "rank correlation", "p rising", "p falling", "verdict"),
+        spans=(Span("change", "low", "high", "chance low", "chance high"),),
     )
 
 
@@ -78,6 +77,7 @@ def _layer_table(focus: Focus) -> Table:
         ),
         frame=most_telling_first(frame, frame["mass"] - frame["base rate"]),
         columns_shown=("layer", *_SHOWN),
+        spans=(_MASS,),
     )
 
 
@@ -105,6 +105,7 @@ def _head_table(focus: Focus) -> Table:
         ),
         frame=most_telling_first(frame, frame["mass"] - frame["base rate"]),
         columns_shown=("head", *_SHOWN),
+        spans=(_MASS,),
     )
 
 
@@ -132,4 +133,5 @@ def _shape_table(focus: Focus) -> Table:
             "evenness of coverage are taken on the renormalised span. Rows furthest from the untrained twins come first."
         ),
         frame=most_telling_first(frame, frame["value"] - frame["twins mean"]),
+        spans=(Span.of("value", ""),),
     )

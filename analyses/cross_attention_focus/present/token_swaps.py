@@ -8,7 +8,7 @@ from analyses.cross_attention_focus.present.figures import CAVEAT
 from analyses.cross_attention_focus.present.tables import most_telling_first
 from analyses.cross_attention_focus.summary import Focus, Moved
 from interp.hooks.names import HeadId
-from interp.report import Figure, Heatmap, Panel, Table
+from interp.report import Figure, Heatmap, Panel, Span, Table
 from interp.report.numbers import control_range, fixed, signed, with_interval
 from interp.statistics import largest
 
@@ -89,8 +89,6 @@ def swap_table(focus: Focus) -> Table:
             "furthest from the untrained twins come first, so the top flatters."
         ),
         frame=most_telling_first(frame, frame["moved"] - frame["twins mean"]),
-        columns_shown=(
-            *("head", "swap", "moved", "low", "high", "twins mean", "twins low", "twins high", "first row"),
-            *("gained", "gained low", "gained high", "gained twins low", "gained twins high"),
-        ),
+        columns_shown=("head", "swap", "moved", "first row", "gained"),
+        spans=(Span.of("moved", ""), Span.of("first row"), Span.of("gained")),
     )

@@ -5,15 +5,15 @@ kind: controls are drawn from them, matched in frequency. `TEMPLATES` put a word
 The rest is read from `texts/`:
 
     TRANSLATIONS   nouns with one usual translation each
-    WORD_PAIRS     the sentences of the prompt set `translation` in three languages, their words aligned by hand. German and
-                   French are our own translations, and where the prompt set `references` has one, that one. Links join one word
-                   with one word, content words only; what one language says with two (wooden chair, Holzstuhl) has no link
+    WORD_PAIRS     sentences in three languages, their words aligned by hand (`interp.prompts.aligned_words`)
     USAGES         sentences in which one English word means two things, four a sense; the word stands in the same form in all of
                    them. Senses may differ in grammar as well as in meaning (light: noun, adjective)
 """
 
 from importlib import resources
 from typing import NamedTuple
+
+from interp.prompts import aligned_words
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "furniture": tuple(
@@ -43,24 +43,6 @@ TEMPLATES: tuple[str, ...] = (
 )
 
 
-class WordPair(NamedTuple):
-    """Two words that translate each other in parallel sentences.
-
-    Attributes:
-        sentence: number of the English sentence, from 0.
-        english: the English word, as it stands there.
-        english_sentence: its sentence.
-        foreign: its translation, as it stands there.
-        foreign_sentence: that one's sentence.
-    """
-
-    sentence: int
-    english: str
-    english_sentence: str
-    foreign: str
-    foreign_sentence: str
-
-
 class Usage(NamedTuple):
     """A sentence with a word that has several senses.
 
@@ -85,19 +67,6 @@ def _text(name: str) -> str:
     )
 
 
-def _word_pairs() -> dict[str, tuple[WordPair, ...]]:
-    """A paragraph is an English sentence, then for each language a sentence and, behind a bar, its links."""
-    pairs: dict[str, list[WordPair]] = {"German": [], "French": []}
-    for number, paragraph in enumerate(_text("aligned_words.txt").split("\n\n")):
-        english, translations = paragraph.split("\n", 1)
-        fields = [field.strip() for field in translations.replace("\n|", " |").replace("\n", " | ").split("|")]
-        for language, sentence, links in zip(pairs, fields[::2], fields[1::2], strict=True):
-            for link in links.split(", "):
-                word, translation = link.split()
-                pairs[language].append(WordPair(number, word, english, translation, sentence))
-    return {language: tuple(found) for language, found in pairs.items()}
-
-
 def _usages() -> tuple[Usage, ...]:
     """A line with a bar names a word and a sense, and the next four are its sentences."""
     blocks = [block.splitlines() for block in _text("word_senses.txt").split("\n\n")]
@@ -114,8 +83,11 @@ _COLUMNS = tuple(zip(*(line.split() for line in _text("translations.txt").splitl
 TRANSLATIONS: dict[str, tuple[str, ...]] = {language: tuple(words) for language, *words in _COLUMNS}
 """Language -> words, the same things in the same order."""
 
-WORD_PAIRS = _word_pairs()
+WORD_PAIRS = aligned_words()
 """Language -> aligned words, sentence by sentence."""
+
+LANGUAGES = tuple(WORD_PAIRS)
+"""Those that English words are compared with."""
 
 USAGES = _usages()
 """All sentences of words with two senses, ordered by word and sense."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from analyses.embedding_geometry.measure.contexts import ContextCurves
 from analyses.embedding_geometry.measure.layers import QUANTITIES
 from analyses.embedding_geometry.measure.space_agreement import FEWEST
 from analyses.embedding_geometry.present.translation_blocks import translation_findings
@@ -13,16 +14,20 @@ from interp.statistics import largest
 def layer_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
     """Clouds of tokens, words in sentences, agreement of spaces, translations."""
     return (
-        *_clouds(result),
+        *clouds_sentences(result),
         *_groups_in_sentences(result),
-        _context(result),
-        _senses(result),
+        *(
+            (context_sentence(result.contexts, result.start), senses_sentence(result.contexts))
+            if result.contexts
+            else ()
+        ),
         _agreement(result),
         *(sentence for found in result.translation for sentence in translation_findings(found)),
     )
 
 
-def _clouds(result: EmbeddingGeometry) -> tuple[str, ...]:
+def clouds_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
+    """Where anisotropy and similarity inside sentences start, peak and end in both stacks."""
     stacks = (slice(0, result.n_encoder_spaces), slice(result.n_encoder_spaces, len(result.layers.spaces)))
     return tuple(_stack(result, stack, quantity) for quantity in (0, 2) for stack in stacks)
 
@@ -55,17 +60,18 @@ def _groups_in_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
     )
 
 
-def _context(result: EmbeddingGeometry) -> str:
-    alike, drift = result.contexts.curves[0, -1], result.contexts.curves[1, -1]
+def context_sentence(contexts: ContextCurves, start: str) -> str:
+    """How alike the occurrences of a word are in the last space, and how far they have drifted."""
+    alike, drift = contexts.curves[0, -1], contexts.curves[1, -1]
     return (
-        f"In {result.contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of "
+        f"In {contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of "
         f"{with_interval(alike)} beyond anisotropy ({untrained_twins(alike)}), and have drifted {with_interval(drift)} from "
-        f"{result.start} (twins {control_range(drift)})."
+        f"{start} (twins {control_range(drift)})."
     )
 
 
-def _senses(result: EmbeddingGeometry) -> str:
-    contexts = result.contexts
+def senses_sentence(contexts: ContextCurves) -> str:
+    """Where the senses of words split."""
 
     def at(place: int) -> str:
         split = contexts.curves[2, place]

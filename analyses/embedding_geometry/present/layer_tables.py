@@ -3,15 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from analyses.embedding_geometry.measure.contexts import CONTEXT_QUANTITIES
+from analyses.embedding_geometry.measure.contexts import CONTEXT_QUANTITIES, ContextCurves
 from analyses.embedding_geometry.measure.layers import QUANTITIES
 from analyses.embedding_geometry.measure.space_agreement import SpaceAgreement
 from analyses.embedding_geometry.summary import EmbeddingGeometry
-from interp.report import Table
+from interp.report import Span, Table
 from interp.statistics import Estimate, falling_order
 
 TITLES = ("low", "high", "twins mean", "twins lowest", "twins highest")
 """Of the columns of an estimate."""
+
+CONTROLS = TITLES[3:]
+_OF_TWINS = (Span("model", control_low=CONTROLS[0], control_high=CONTROLS[1]),)
 
 _SIZES = frozenset(
     "norm_mean norm_deviation norm_of_sentinels norm_of_unused participation_ratio participation_without_frequency".split()
@@ -54,6 +57,7 @@ def vocabulary_tables(result: EmbeddingGeometry) -> tuple[Table, Table]:
             ),
             frame=shares_frame,
             rows_shown=None,
+            spans=_OF_TWINS,
         ),
         Table(
             name="vocabulary-sizes",
@@ -63,6 +67,7 @@ def vocabulary_tables(result: EmbeddingGeometry) -> tuple[Table, Table]:
             ),
             frame=sizes_frame,
             rows_shown=None,
+            spans=_OF_TWINS,
         ),
     )
 
@@ -93,6 +98,7 @@ def layer_table(result: EmbeddingGeometry) -> Table:
     for index, name in enumerate(QUANTITIES):
         columns |= layers.curves[index].columns(_SHORT.get(name, name), titles=TITLES)
     columns["prompts"] = layers.curves.interval.count[0]
+    drawn = [_SHORT.get(name, name) for name in QUANTITIES]
     return Table(
         name="layer-geometry",
         caption=(
@@ -101,36 +107,35 @@ def layer_table(result: EmbeddingGeometry) -> Table:
         ),
         frame=pd.DataFrame(columns),
         rows_shown=None,
-        columns_shown=tuple(
-            title for title in columns if not title.endswith("twins mean") and not title.startswith("intra")
-        ),
+        columns_shown=("space", *drawn, "prompts"),
+        spans=tuple(Span.of(name, controls=CONTROLS) for name in drawn),
     )
 
 
-def context_table(result: EmbeddingGeometry) -> Table:
+def context_table(contexts: ContextCurves, start: str) -> Table:
     """Words in sentences, means over words."""
-    contexts = result.contexts
     columns: dict[str, object] = {"space": contexts.spaces}
     for index, name in enumerate(CONTEXT_QUANTITIES):
         found = contexts.curves[index].columns(_SHORT.get(name, name), titles=TITLES)
         columns |= {title: values for title, values in found.items() if not title.endswith("twins mean")}
     columns["split p"] = contexts.split_p
+    drawn = [_SHORT.get(name, name) for name in CONTEXT_QUANTITIES]
     return Table(
         name="words-in-context",
         caption=(
             f"{len(contexts.words)} words of two senses ({', '.join(contexts.words)}) in eight sentences each. "
-            f"Self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with {result.start}. "
+            f"Self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with {start}. "
             "Sense split: mean cosine within a sense minus between senses, with family-wise p over the spaces. 95 % intervals "
             "over words. Control: untrained twins."
         ),
         frame=pd.DataFrame(columns),
         rows_shown=None,
+        spans=tuple(Span.of(name, controls=CONTROLS) for name in drawn),
     )
 
 
-def sense_table(result: EmbeddingGeometry) -> Table:
+def sense_table(contexts: ContextCurves) -> Table:
     """The sense split of every word, those that split most first."""
-    contexts = result.contexts
     split = contexts.per_word[:, 2]
     order = falling_order(split[:, -1])
     frame = pd.DataFrame(
@@ -183,7 +188,8 @@ def agreement_table(result: EmbeddingGeometry, found: SpaceAgreement) -> Table:
         ),
         frame=frame,
         columns_shown=(
-            "first", "second", "CKA", "CKA low", "CKA high", "CKA p", "CKA without top dimensions", "RSA", "RSA p",
-            "inside twins highest", "model and twin highest",
+            *("first", "second", "CKA", "CKA p", "CKA without top dimensions", "RSA", "RSA p"),
+            "model and twin highest",
         ),
-    )  # fmt: skip
+        spans=(Span("CKA", "CKA low", "CKA high", "inside twins lowest", "inside twins highest"),),
+    )

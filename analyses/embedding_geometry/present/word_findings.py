@@ -13,10 +13,12 @@ _LARGE = 0.8
 
 def word_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
     """Groups, their rival explanation, neighbors, and the whole vocabulary."""
-    return (*_groups(result), *_matched(result), _neighbors(result), _vocabulary(result), _frequency(result))
+    words = (*groups_sentences(result), *matched_sentences(result), neighbors_sentence(result)) if result.words else ()
+    return (*words, _vocabulary(result), _frequency(result))
 
 
-def _groups(result: EmbeddingGeometry) -> tuple[str, ...]:
+def groups_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
+    """Whether words lie nearer to their own group, and how large and how steady that is."""
     primary = result.comparisons[0]
     test = primary.test
     if test is None:
@@ -54,7 +56,7 @@ def _groups(result: EmbeddingGeometry) -> tuple[str, ...]:
     )
 
 
-def _matched(result: EmbeddingGeometry) -> tuple[str, ...]:
+def matched_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
     """Whether frequency alone could place the words so."""
     matched, test = result.matched, result.comparisons[0].test
     if matched is None or test is None:
@@ -72,7 +74,8 @@ def _matched(result: EmbeddingGeometry) -> tuple[str, ...]:
     )
 
 
-def _neighbors(result: EmbeddingGeometry) -> str:
+def neighbors_sentence(result: EmbeddingGeometry) -> str:
+    """For how many words the nearest piece is nearer than in any twin."""
     nearest = [word.nearest["raw"] for word in result.words]
     nearer = sum(bool(found.point > found.control_high) for found in nearest)
     first = [(word.word, *word.neighbors["raw"][0]) for word in result.words[:3]]

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from analyses.embedding_geometry.measure.group_comparisons import ALL, SINGLE, Comparison
-from analyses.embedding_geometry.present.layer_tables import TITLES
+from analyses.embedding_geometry.present.layer_tables import CONTROLS, TITLES
 from analyses.embedding_geometry.summary import EmbeddingGeometry, Word
 from interp.geometry import Separation
-from interp.report import Table
+from interp.report import Span, Table
 from interp.report.numbers import control_range, fixed
 from interp.statistics import falling_order
 
@@ -100,11 +100,9 @@ def comparison_table(result: EmbeddingGeometry) -> Table:
             "same sentences. Control: untrained twins, mean, lowest and highest."
         ),
         frame=pd.DataFrame([_comparison_row(comparison) for comparison in (*result.comparisons, *result.in_sentences)]),
-        columns_shown=(
-            "space", "correction", "words", "n", "effect", "effect low", "effect high", "effect p", "silhouette",
-            "silhouette p", "leave one out", "effect twins lowest", "effect twins highest",
-        ),
-    )  # fmt: skip
+        columns_shown=("space", "correction", "words", "n", "effect", "effect p", "silhouette", "leave one out"),
+        spans=tuple(Span.of(name, controls=CONTROLS) for name in ("effect", "silhouette", "leave one out")),
+    )
 
 
 def _comparison_row(comparison: Comparison) -> dict[str, object]:

@@ -75,7 +75,7 @@ def label_difference(
     """The label at one row of every prompt against the model's best other token there."""
     clean = record_pass(model, batch, names, rows)
     tokens = batch.labels.gather(1, rows.unsqueeze(1))
-    read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=runner_up(clean.logits(), tokens))
+    read = partial(logit_difference_of_outputs, model, tokens=tokens, foils=runner_up(model, clean.logits(), tokens))
     return Outcome.of(clean, lambda outputs: read(outputs).squeeze(-1))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from analyses.core.contract import Pass
 from analyses.head_specialization.measure.links import STEPS, WordGrid, as_pairs, counts, diagonal_links, gold_links
 from analyses.head_specialization.settings import HeadSettings
+from interp.errors import InputError
 from interp.hooks.names import attention_path
 from interp.text.word_links import Gold
 
@@ -47,12 +48,23 @@ def observe_alignment(run: Pass) -> dict[str, np.ndarray]:
         if source.text not in written:
             continue
         gold = gold_links(written[source.text])
+        _check(gold, grid.size, source.text)
         if min(*grid.size, len(gold.sure)) < _LEAST:
             continue
         for step in STEPS:
             found[f"cross.align_{step}"][prompt] = _agreement(links[step], gold)
         found["cross.align_base"][prompt] = _baseline(grid.size, gold)
     return found
+
+
+def _check(gold: Gold, size: tuple[int, int], text: str) -> None:
+    """Refuse gold links of words that a prompt has not: they would count as links that no head can find."""
+    for source, target in sorted(gold.possible):
+        if source >= size[0] or target >= size[1]:
+            raise InputError(
+                f"The gold links of {text[:60]!r} hold {source}-{target}, but the prompt has {size[0]} source and {size[1]} "
+                "target words; count words from 0 behind the task prefix, source first, and give the target that belongs to them."
+            )
 
 
 def _pattern(layers: list[Tensor], prompt: int, rows: int, keys: int) -> Float[np.ndarray, "layer head row key"]:

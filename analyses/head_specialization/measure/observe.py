@@ -8,18 +8,27 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from analyses.core.contract import Arrays, Pass
-from analyses.core.keys import prompt_keys
+from analyses.core.keys import prompt_keys, sentence_keys
 from analyses.head_specialization.measure import position, values
 from analyses.head_specialization.measure.alignment import observe_alignment
 from analyses.head_specialization.measure.offsets import eligible_rows, offset_statistics
 from analyses.head_specialization.measure.rarity import rare_share, rarest_keys, rarity_correlations, rarity_ranks
 from analyses.head_specialization.measure.similarity import head_distances
 from analyses.head_specialization.settings import HeadSettings
-from interp.attention_metrics import attention_distance, entropy, legal_keys, masked_mean, restrict, strongest_key
+from interp.attention_metrics import (
+    Restricted,
+    attention_distance,
+    entropy,
+    legal_keys,
+    masked_mean,
+    restrict,
+    strongest_key,
+)
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
 from interp.families.config import ModelConfig
 from interp.hooks.names import attention_path
 from interp.model.weights import attention_weights
+from interp.monotonicity import monotonicity
 from interp.text.batch import Batch
 from interp.text.words import EOS, PREFIX, PUNCTUATION, SENTINEL
 
@@ -27,6 +36,8 @@ SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "
 """Categories of source tokens whose mass is measured."""
 
 _SMOOTHING = 1e-4
+_FEWEST = 4
+"""Rows and ordinary keys below which reading has no order."""
 
 HOOKS = (
     "encoder.*.attn.hook_pattern",
@@ -67,10 +78,22 @@ class Frame:
         """Rows that count."""
         return self.legal.any(-1)
 
+    @property
+    def deciding(self) -> Bool[Tensor, "batch query key"]:
+        """Legal keys at which a positional head is no sink: neither special nor the first."""
+        return self.ordinary & ~self.members["first"][:, None]
+
+    def rows_apart(self, keys: Bool[Tensor, "batch key"]) -> Bool[Tensor, "batch query"]:
+        """Rows at which a sink on some keys is no near positional head: none of the keys is within one step."""
+        if self.kind == "cross":
+            return self.rows
+        near = torch.nn.functional.max_pool1d(keys.float()[:, None], 3, 1, 1)[:, 0] > 0
+        return self.rows & ~near
+
 
 def frame_of(kind: AttentionKind, batch: Batch) -> Frame:
     """Legal keys and key categories of one kind of attention."""
-    queries = batch.source_mask if kind == "encoder" else batch.target_mask
+    queries = batch.source_mask if kind == "encoder" else batch.chosen_mask
     keys = batch.target_mask if kind == "decoder" else batch.source_mask
     legal = legal_keys(queries, keys, causal=kind == "decoder")
     legal &= (legal.sum(-1) >= 2)[..., None]
@@ -96,7 +119,7 @@ def _with_rare(frame: Frame, run: Pass) -> Frame:
 def observe(run: Pass) -> Arrays:
     """The numbers of every head of all three kinds, per prompt."""
     assert isinstance(run.settings, HeadSettings)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {"sentence": sentence_keys(run.batch)}
     for kind in ATTENTION_KINDS:
         frame = _with_rare(frame_of(kind, run.batch), run)
         depth = run.model.cfg.layers_of(kind)
@@ -137,12 +160,19 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
     received = (pattern * rows[..., None]).sum(-2) / rows.sum(-1, keepdim=True).clamp(min=1)
     found["vertical"] = received.amax(-1)
     found |= {f"{name}_mass": _mass(pattern, keys, rows) for name, keys in frame.members.items()}
+    found |= {
+        f"{name}_apart": _mass(pattern, keys, frame.rows_apart(keys)[:, None]) for name, keys in frame.members.items()
+    }
+    if frame.kind == "cross":
+        found |= _reading_order(inside, frame)
     if frame.kind != "cross":
         distances = attention_distance(pattern, legal)
         found["distance"] = masked_mean(distances.absolute, rows)
         found["signed_distance"] = masked_mean(distances.signed, rows)
         found["distance_ordinary"] = masked_mean(attention_distance(inside.pattern, ordinary).absolute, rows)
         found |= offset_statistics(pattern, frame.legal, window)._asdict()
+        telling = offset_statistics(pattern, frame.legal, window, frame.deciding)
+        found |= {f"deciding_{name}": getattr(telling, name) for name in ("share", "chance", "mass")}
         found["near_share"] = offset_statistics(pattern, frame.ordinary, 1).share
         if position.is_defined(run.model.cfg):
             found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
@@ -152,6 +182,19 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
     found |= {f"{name}_norm": values.relative_norm(norms, some, keys) for name, some in frame.members.items()}
     found |= {f"{name}_share": rare_share(pattern, frame.legal, some) for name, some in frame.rare.items()}
     return found if frame.rank is None else found | rarity_correlations(received, norms, frame.rank)
+
+
+def _reading_order(inside: Restricted, frame: Frame) -> dict[str, Tensor]:
+    """In which order a head reads the source, Kendall's tau of its center of mass with the row; and how sharply it reads."""
+    ordinary = frame.ordinary[:, None]
+    places = frame.ordinary.to(inside.pattern.dtype).cumsum(-1)[:, None]
+    centers = (inside.pattern * places).sum(-1)
+    rows = frame.rows[:, None]
+    keys = frame.ordinary.sum(-1).amax(-1)
+    enough = (frame.rows.sum(-1) >= _FEWEST) & (keys >= _FEWEST)
+    tau = torch.where(enough[:, None], monotonicity(centers, rows), torch.nan)
+    sharpness = inside.retained * (1 - entropy(inside.pattern, ordinary).nan_to_num(1.0))
+    return {"monotone": tau, "sharpness": masked_mean(sharpness, rows)}
 
 
 def _smoothed(pattern: Pattern, legal: Bool[Tensor, "batch one query key"]) -> Pattern:
@@ -173,10 +216,19 @@ def _baselines(frame: Frame, window: int) -> dict[str, Tensor]:
     even = frame.legal / frame.legal.sum(-1, keepdim=True).clamp(min=1)
     groups = frame.members | frame.rare
     found = {f"{name}_base": _mass(even[:, None], keys, frame.rows[:, None])[:, 0] for name, keys in groups.items()}
+    found |= {
+        f"{name}_apart_base": _mass(even[:, None], keys, frame.rows_apart(keys)[:, None])[:, 0]
+        for name, keys in frame.members.items()
+    }
     if frame.kind != "cross":
         found["distance_base"] = masked_mean(attention_distance(even, frame.legal).uniform, frame.rows)
         found["coverage"] = eligible_rows(frame.legal, window) / frame.rows.sum(-1, keepdim=True).clamp(min=1)
         found["offset_base"] = offset_statistics(even[:, None], frame.legal, window).mass[:, 0]
+        found["deciding_base"] = offset_statistics(even[:, None], frame.legal, window, frame.deciding).mass[:, 0]
+        deciding, reached = eligible_rows(frame.deciding, window), eligible_rows(frame.legal, window)
+        # Rows at the edge, which cannot reach so far, count against an offset; rows that cannot tell do not count.
+        counted = frame.rows.sum(-1, keepdim=True) - (reached - deciding)
+        found["deciding_coverage"] = torch.where(deciding > 0, deciding / counted.clamp(min=1), torch.nan)
     return found
 
 

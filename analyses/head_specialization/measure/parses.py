@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from interp.errors import InputError
+from interp.input_files import read_regular
 from interp.text.words import Span
 
 Direction = Literal["dependent to head", "head to dependent"]
@@ -69,11 +70,12 @@ def read_conllu(path: str | Path) -> tuple[Parse, ...]:
     Raises:
         InputError: if there is no such file, the `conllu` package is missing, or the file holds no parsed sentence.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"There is no CoNLL-U file {str(path)!r}; give the path of a file with gold parses.")
     try:
-        return parse_conllu(file.read_text(encoding="utf-8"))
+        return parse_conllu(read_regular(Path(path)).decode("utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"There is no CoNLL-U file {str(path)!r} ({error.strerror}); give the path of a file with gold parses."
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{str(path)!r} is no text in UTF-8 ({error}); give a CoNLL-U file.") from error
     except InputError as error:
@@ -135,6 +137,13 @@ def _parse(sentence: Any) -> Parse:
         covered = last
         text += token["form"] + ("" if (token["misc"] or {}).get("SpaceAfter") == "No" else " ")
     place = {token["id"]: index for index, token in enumerate(words)}
+    for token in words:
+        head = token["head"]
+        if head == token["id"] or (head != 0 and head not in place):
+            raise InputError(
+                f"Word {token['id']} ({token['form']!r}) of the sentence {text.strip()[:60]!r} has the head {head}; a head is "
+                f"another word of its sentence, 1 to {len(words)}, or 0 for the root."
+            )
     return Parse(
         text=text.rstrip(),
         spans=tuple(spans[token["id"]] for token in words),

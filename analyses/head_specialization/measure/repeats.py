@@ -68,7 +68,7 @@ class _Blind:
 
 def fits(cfg: ModelConfig) -> bool:
     """Whether the longest sequence has no more tokens than the model has positions."""
-    return cfg.max_positions >= LONGEST
+    return cfg.max_positions is None or cfg.max_positions >= LONGEST
 
 
 def examine_repeats(model: HookedEncoderDecoder, settings: Settings) -> Arrays:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from analyses.head_specialization.present.legend import hue_of
-from analyses.head_specialization.present.wording import count_sentence, rule_text, sentence
+from analyses.head_specialization.present.wording import count_sentence, sentence
 from analyses.head_specialization.roles.best_examples import Specimen
 from analyses.head_specialization.roles.decide import RoleLabel
+from analyses.head_specialization.roles.definitions import rule_text
 from analyses.head_specialization.roles.metrics import IMPORTANCE, Metric
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
@@ -48,7 +49,7 @@ def cards_page(atlas: HeadAtlas) -> Page | None:
 def _blocks(atlas: HeadAtlas) -> Iterator[Block]:
     yield Paragraph(
         "Each picture shows, of a sample of the prompts, the one on which the head scores highest: rows attend to columns, "
-        "darker is more, and a pointer on a cell shows its weight. Scores are means over prompts with 95 % bootstrap intervals."
+        "darker is more, and a pointer on a cell shows its weight. Scores are means over independent texts, with 95 % intervals."
     )
     for kind in ATTENTION_KINDS:
         heads = [head for head in atlas.specimens if head.kind == kind]
@@ -67,17 +68,19 @@ def card(atlas: HeadAtlas, head: HeadId) -> Card:
     specimen = atlas.specimens[head]
     own = [label for label in atlas.labels if label.head == head]
     near = [label for label in (*atlas.uncertain, *atlas.candidates) if label.head == head]
-    evidence = own or list({(label.role, label.rule, label.detail): label for label in near}.values())
-    role = evidence[0].role if evidence else atlas.nearest[head.kind].role[head.layer][head.head]
+    nearest = atlas.nearest[head.kind].role[head.layer][head.head]
+    shown = {(label.role, label.rule, label.detail): label for label in near if label.holds or label.role == nearest}
+    evidence = own or list(shown.values())
+    role = evidence[0].leading if evidence else nearest
     label = f"Attention of {head} on prompt {specimen.id}"
     picture = PatternPicture(specimen.pattern, specimen.queries, specimen.keys, hue_of(role), label)
-    roles = tuple((str(label), hue_of(label.role)) for label in own)
+    roles = tuple((str(label), hue_of(label.leading)) for label in own)
     parts = (
         Title(str(head), roles or (("no role", None),)),
         Line((_verdict(atlas, head, own, near),)),
-        _evidence_table(atlas, evidence),
         Line((_caption(specimen, role),), small=True),
         Beside(picture, (_importance_table(atlas, head), _measures_table(atlas, head))),
+        _evidence_table(atlas, evidence),
     )
     return Card(f"head-{str(head).lower()}", f"Card of {head}", parts)
 
@@ -107,7 +110,7 @@ def _caption(specimen: Specimen, role: str) -> str:
 def _evidence_table(atlas: HeadAtlas, labels: Sequence[RoleLabel]) -> SmallTable:
     rows = [
         (
-            f"{label}: {rule_text(label, atlas.settings)}",
+            f"{label}: {rule_text(label.rule, atlas.settings.model_dump())}",
             fixed(label.score),
             _span(label.low, label.high),
             _two(label.null),

@@ -8,7 +8,8 @@ from analyses.head_specialization.measure.position import distances
 from analyses.head_specialization.present.legend import FAMILIES, Family, code_of, family_of
 from analyses.head_specialization.present.tables import heads_of
 from analyses.head_specialization.roles.decide import RoleLabel
-from analyses.head_specialization.roles.nearest import strength_of
+from analyses.head_specialization.roles.definitions import Strength
+from analyses.head_specialization.roles.rules import strength_of
 from analyses.head_specialization.summary import HeadAtlas, Metric
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
@@ -25,8 +26,11 @@ _SHOWN: tuple[tuple[str, str, str], ...] = (
 """Metric, colour label, caption."""
 
 _MOST_TABLES = 3
-_NEAR = 0.25
+NEAR = 0.25
 """Progress towards a role from which a head without one is coloured and lettered for it."""
+
+
+_MARKS: dict[Strength, Mark] = {"threshold": "certain", "tendency": "tendency"}
 
 
 def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
@@ -38,7 +42,7 @@ def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
         panels = tuple(layer_head_panel(KIND_NAMES[kind], metric.point) for kind, metric in found.items())
         yield Figure(
             name=f"heads-{name.lower().replace(' ', '-')}",
-            caption=f"{caption}; rows are layers, columns are heads, means over {atlas.prompts} prompts.",
+            caption=f"{caption}; rows are layers, columns are heads, means over {atlas.counts}.",
             alt=f"{caption}. {' '.join(_extremes(kind, metric) for kind, metric in found.items())}",
             chart=Heatmap(panels, color, lower=0.0, upper=1.0 if name == "entropy" else None),
         )
@@ -53,23 +57,24 @@ def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
     category = np.full(strength.shape, -1)
     codes = [["" for _ in row] for row in nearest.role]
     marks: list[list[Mark]] = [["" for _ in row] for row in nearest.role]
-    for layer, head in np.argwhere(nearest.progress >= _NEAR):
+    for layer, head in np.argwhere(nearest.progress >= NEAR):
         role = nearest.role[layer][head]
         category[layer, head] = FAMILIES.index(family_of(role))
         codes[layer][head] = code_of(role, nearest.detail[layer][head])
     for label in (*doubtful, *sorted(labels, key=lambda label: label.score)):
         layer, head = label.head.layer, label.head.head
-        category[layer, head] = FAMILIES.index(family_of(label.role))
-        several = len({other.role for other in labels if other.head == label.head}) > 1
-        codes[layer][head] = code_of(label.role, label.detail) + ("+" if several else "")
-        marks[layer][head] = "certain" if label.passes else "uncertain"
+        category[layer, head] = FAMILIES.index(family_of(label.leading))
+        several = bool(label.parts) or len({other.role for other in labels if other.head == label.head}) > 1
+        codes[layer][head] = code_of(label.leading, "" if label.parts else label.detail) + ("+" if several else "")
+        marks[layer][head] = _MARKS[label.strength] if label.passes else "uncertain"
         strength[layer, head] = strength_of(np.array(label.score), np.array(label.null))
     return Figure(
         name=f"atlas-{kind}",
         caption=(
-            f"Atlas of {KIND_NAMES[kind]}. Hue and letters: the role a head has (solid frame), or the one it is nearest to; "
-            "none if it is not a quarter of the way to any. Lightness and number: how far its score lies from chance (0) to "
-            "always (1). Broken frame: the rule holds on average, but the test or the resamples do not confirm it."
+            f"Atlas of {KIND_NAMES[kind]}. Hue and letters: the role a head has (thick frame: it meets the published threshold; "
+            "thin frame: a clear tendency; +: several), or the one it is nearest to; none if it is not a quarter of the way to "
+            "any. Lightness and number: how far its score lies from chance (0) to always (1). Broken frame: the rule holds on "
+            "average, but the controls, the test or the resamples do not confirm it."
         ),
         alt=_atlas_in_words(atlas, kind, labels, doubtful),
         chart=CategoryHeatmap(
@@ -79,7 +84,7 @@ def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
             marks=tuple(map(tuple, marks)),
             categories=tuple((_legend(family, codes), family.hue) for family in FAMILIES),
             strength_label="from chance to always",
-            mark_labels=("has the role", "uncertain under resampling or test"),
+            mark_labels=("meets the threshold", "clear tendency", "uncertain: controls, test or resamples disagree"),
             row_axis="layer",
             column_axis="head",
         ),
@@ -157,7 +162,7 @@ def _family_index(atlas: HeadAtlas, head: HeadId) -> tuple[int, bool]:
     if own:
         return FAMILIES.index(family_of(max(own, key=lambda label: label.score).role)), True
     nearest = atlas.nearest[head.kind]
-    if nearest.progress[head.layer, head.head] >= _NEAR:
+    if nearest.progress[head.layer, head.head] >= NEAR:
         return FAMILIES.index(family_of(nearest.role[head.layer][head.head])), False
     return -1, False
 

@@ -46,7 +46,16 @@ FAMILIES = (
         "green",
         {"duplicate token": "dup", "induction": "ind", "token before a copy": "befo", "copying": "copy"},
     ),
-    Family("alignment", "purple", {"alignment at the output": "al-o", "alignment at the input step": "al-i"}),
+    Family(
+        "alignment",
+        "purple",
+        {
+            "alignment at the output": "al-o",
+            "alignment at the input step": "al-i",
+            "monotone": "mono",
+            "translation": "tran",
+        },
+    ),
     Family("rarity", "gold", {"rare token": "rare"}),
     Family("syntax", "sky", {"syntactic": "syn"}),
 )
@@ -81,5 +90,5 @@ def code_of(role: str, detail: str = "") -> str:
 
 def hues_of_texts(labels: tuple[RoleLabel, ...], texts: list[str]) -> dict[str, Hue]:
     """The hue of every text that names roles, as tables print them: that of the first role in it."""
-    hues = {str(label): hue_of(label.role) for label in labels}
+    hues = {str(label): hue_of(label.leading) for label in labels}
     return {text: hues[first] for text in texts if (first := text.split(", ")[0]) in hues}

@@ -7,8 +7,11 @@ import pandas as pd
 from analyses.head_specialization.measure.copy_hits import why_no_copying
 from analyses.head_specialization.measure.relations import syntax_frame
 from analyses.head_specialization.present.cards import cards_page
+from analyses.head_specialization.present.decision_page import decision_page
 from analyses.head_specialization.present.figures import atlas_figure, bias_figures, map_figure, metric_figures
+from analyses.head_specialization.present.glance import headline, highlights
 from analyses.head_specialization.present.legend import hue_of, hues_of_texts
+from analyses.head_specialization.present.notes import head_notes
 from analyses.head_specialization.present.tables import (
     candidates_frame,
     copying_frame,
@@ -18,10 +21,11 @@ from analyses.head_specialization.present.tables import (
     shown_columns,
 )
 from analyses.head_specialization.present.wording import findings
+from analyses.head_specialization.roles.definitions import decision_rows, rule_rows
 from analyses.head_specialization.summary import HeadAtlas
 from interp.attribution.components import VALUE_BIAS, source_components
 from interp.axes import ATTENTION_KINDS
-from interp.report import Block, Hue, Paragraph, Section, Table, View
+from interp.report import Block, Hue, Page, Paragraph, Section, Table, View
 from interp.report.views import KIND_NAMES, AttentionPatterns, head_view, model_view
 
 LIMITS = (
@@ -50,7 +54,6 @@ _VALUE_BIASES = (
 
 def present(atlas: HeadAtlas) -> Section:
     """The section of one run."""
-    cards = cards_page(atlas)
     return Section(
         name="head-specialization",
         title="What each attention head does",
@@ -59,7 +62,6 @@ def present(atlas: HeadAtlas) -> Section:
         ),
         findings=findings(atlas),
         blocks=(
-            Paragraph(_method(atlas)),
             *(atlas_figure(atlas, kind) for kind in ATTENTION_KINDS),
             *_role_tables(atlas),
             *_evidence_tables(atlas),
@@ -67,10 +69,14 @@ def present(atlas: HeadAtlas) -> Section:
             *bias_figures(atlas),
             *(map_figure(atlas, kind) for kind in atlas.maps),
             *_head_tables(atlas),
-            *_views(atlas),
         ),
         limits=_limits(atlas),
-        pages=() if cards is None else (cards,),
+        pages=tuple(page for page in (cards_page(atlas), decision_page(atlas), _views_page(atlas)) if page is not None),
+        cites=("voita2019", "clark2019", "vigbelinkov2019", "michel2019", "elhage2021", "olsson2022"),
+        heads=head_notes(atlas),
+        headline=headline(atlas),
+        highlights=highlights(atlas),
+        methods=tuple(_method(atlas).split("\n\n")),
     )
 
 
@@ -83,27 +89,21 @@ def _limits(atlas: HeadAtlas) -> tuple[str, ...]:
 
 
 def _method(atlas: HeadAtlas) -> str:
-    settings = atlas.settings
-    copying = ""
-    if why_no_copying(atlas.cfg) is None:
-        copying = (
-            "Copying heads [ours] if their OV circuit raises the token that it reads, in weights and on real words. "
-        )
+    settings = atlas.settings.model_dump()
+    texts = ", ".join(f"{KIND_NAMES[kind]} {count}" for kind, count in atlas.texts.items())
+    needed = "; ".join(f"{name}: {text}" for name, text in decision_rows(settings))
+    rules = "; ".join(
+        f"{roles}: {asks} over {chance} ({source})" for roles, asks, chance, source in rule_rows(settings)
+    )
+    copying = "" if why_no_copying(atlas.cfg) is None else " Copying is not judged on this model."
     return (
-        f"Numbers are means over {atlas.prompts} prompts of means over rows within a prompt; padding and the decoder's first "
-        f"row, which can only attend to the start token, are left out. Intervals are 95 % bootstrap intervals over prompts "
-        f"({settings.resamples} resamples). A base rate is what an even spread over the legal keys would give; lift is mass over "
-        f"base rate.\n\n"
-        f"Roles: positional if the strongest key lies at one offset in at least {settings.argmax_share:g} of the rows (Voita "
-        f"et al. 2019) or more than {settings.mass:g} of the mass does (Clark et al. 2019, for the previous and next token; "
-        f"extended to other offsets by us); sinks [ours] if at least {settings.mass:g} of the mass lies on the category and "
-        f"at least {settings.lift:g} times its base rate (of prefix and first token, whose base rates are large: "
-        f"{settings.lift:g} times its odds). Duplicate-token and induction heads [ours] if more than {settings.mass:g} of "
-        f"the mass, on random sequences repeated with random periods, lies on other copies of the token or on what followed "
-        f"them. {copying}Every "
-        f"role also needs a one-sided t-test against its null with false discovery rate "
-        f"{settings.false_discovery_rate:g} over all heads and roles, and the same verdict in {settings.stability:.0%} of the "
-        f"resamples (97.5 % for sinks)."
+        f"Numbers are means over rows within a prompt, then over independent texts: prompts of one sentence, or with one text "
+        f"to read, count once ({texts}). Padding and the decoder's first row, which can only attend to the start token, are left "
+        f"out. Intervals are 95 % bootstrap-t intervals over these texts ({settings['resamples']} resamples), below six texts "
+        f"their range. A base rate is what an even spread over the legal keys would give; lift is mass over base rate.\n\n"
+        f"A head has a role if all of this holds. {needed}.\n\nRules. {rules}.{copying} A role is judged on the rows that can "
+        f"tell it from its rivals: offsets where the key there is no sink, sinks where none is within one step. Several "
+        f"tendencies of one head are one mixture. One page shows how one verdict comes about."
     )
 
 
@@ -113,9 +113,11 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
         yield Table(
             name="head-roles",
             caption=(
-                "Every role that a head has, the strongest first. Score is what the rule speaks about, with its 95 % interval; "
-                "null is the exchange of rows (argmax share) or the base rate (mass); twins: the same head, untrained; permuted: "
-                "with the entries of its weights permuted; shuffled: on the same tokens in random order."
+                "Every role that a head has, those at the published threshold first. Strength: threshold, or clear tendency; "
+                "effect: the attention behind the score, from chance (0) to all of it (1). Score is what the rule speaks about, "
+                "with its 95 % interval; null is the exchange of rows (argmax share) or the base rate (mass); twins: the same "
+                "head, untrained; best twin: the best head of any twin, which the interval must exceed; permuted: with the "
+                "entries of its weights permuted; shuffled: on the same tokens in random order."
             ),
             frame=labels,
             rows_shown=20,
@@ -138,7 +140,6 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
         frame=overview,
         rows_shown=None,
         columns_shown=tuple(name for name in overview.columns if name != "progress"),
-        sortable=True,
         hues=_overview_hues(atlas, overview),
     )
 
@@ -163,7 +164,7 @@ def _evidence_tables(atlas: HeadAtlas) -> Iterator[Block]:
         caption=(
             "For every role and rule the head that comes nearest, whether it passes or not; stability is the share of bootstrap "
             "resamples of the prompts in which the rule holds; p above null is that of the claim that some head of this kind "
-            "scores above its null at all, by the largest statistic over heads under sign flips of prompts."
+            "scores above its null at all, by the largest statistic over heads under sign flips of texts."
         ),
         frame=candidates,
         columns_shown=(*shown, "stability", "p above null"),
@@ -205,6 +206,15 @@ def _head_tables(atlas: HeadAtlas) -> Iterator[Block]:
             columns_shown=shown_columns(atlas, kind),
             hues=hues_of_texts(atlas.labels, list(frame["role"])),
         )
+
+
+def _views_page(atlas: HeadAtlas) -> Page:
+    return Page(
+        "head-views",
+        f"BertViz views of prompt {atlas.example_id}",
+        "All heads of one prompt as BertViz draws them (Vig 2019); the page to explore shows every prompt.",
+        tuple(_views(atlas)),
+    )
 
 
 def _views(atlas: HeadAtlas) -> Iterator[Block]:

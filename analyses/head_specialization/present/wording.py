@@ -9,9 +9,8 @@ from analyses.head_specialization.measure.repeats import fits
 from analyses.head_specialization.measure.stimuli import LONGEST
 from analyses.head_specialization.present.tables import importance_frame
 from analyses.head_specialization.roles.decide import RoleLabel
-from analyses.head_specialization.roles.evidence_table import RULES
+from analyses.head_specialization.roles.definitions import rule_text
 from analyses.head_specialization.roles.metrics import IMPORTANCE
-from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
@@ -27,6 +26,8 @@ _PHRASES = {
     "margin": "has an agreement (1 - AER) of {score} with the gold links",
     "syntax": "finds the right word in {score} of the pairs of the sentences that did not choose it",
     "copying": "has the token it reads among the five that it raises most in {score} of the cases",
+    "translation": "has the aligned word among the five that it raises most in {score} of the cases",
+    "monotone": "reads the source in its order, with Kendall's tau of {score} between place and row",
     "lift": "puts {score} of its attention there",
     "odds": "puts {score} of its attention there",
 }
@@ -34,36 +35,44 @@ _PHRASES = {
 
 def findings(atlas: HeadAtlas) -> tuple[str, ...]:
     """What was found: a count first, then the strongest roles, the nearest miss, and what matters most."""
-    by_score = sorted(atlas.labels, key=lambda label: (-label.score, label.head))
+    by_score = sorted(atlas.labels, key=lambda label: (label.strength != "threshold", -label.score, label.head))
     strongest = _strongest_of_each(by_score)[:_MOST_SENTENCES]
-    sentences = [count_sentence(atlas), _counts(atlas), *(sentence(label) for label in strongest), _nearest_miss(atlas)]
+    sentences = [_fault(atlas), count_sentence(atlas), _counts(atlas), *map(sentence, strongest), _nearest_miss(atlas)]
     sentences += [
-        _entropy_sentence(atlas),
+        entropy_sentence(atlas),
         _position_sentence(atlas),
         _repeats_sentence(atlas),
         _copying_sentence(atlas),
         _syntax_sentence(atlas),
     ]
-    sentences += [_importance_sentence(atlas), _similarity_sentence(atlas)]
+    sentences += [importance_sentence(atlas), _similarity_sentence(atlas)]
     return tuple(text for text in sentences if text)
 
 
 def count_sentence(atlas: HeadAtlas) -> str:
-    """How many heads have a role, and how many of the controls'."""
-    labeled = len({label.head for label in atlas.labels})
-    untrained = sum(atlas.twin_labels)
-    count = atlas.heads * len(atlas.twin_labels)
-    verb = "have" if labeled > 1 else "has"
+    """How many heads have a role, how strong, on how many independent texts, and how many of the controls' heads."""
+    full = {label.head for label in atlas.labels if label.strength == "threshold"}
+    near = {label.head for label in atlas.labels} - full
+    untrained, count = sum(atlas.twin_labels), atlas.heads * len(atlas.twin_labels)
     permuted = ""
     if atlas.permuted_labels is not None:
         kept = " and its position bias kept" if atlas.bias else ""
-        permuted = (
-            f"; with its weights permuted{kept}, {atlas.permuted_labels or 'none'} of the model's heads would have one"
-        )
+        permuted = f"; with its weights permuted{kept}, {atlas.permuted_labels or 'none'} of the model's heads would"
     return (
-        f"{labeled or 'None'} of {atlas.heads} heads {verb} a role that passes its threshold, the "
-        f"correction for all heads and roles, and the bootstrap over {atlas.prompts} prompts; of {count} heads of "
-        f"{len(atlas.twin_labels)} untrained twins, {untrained or 'none'} {'does' if untrained == 1 else 'do'}{permuted}."
+        f"{len(full) + len(near) or 'None'} of {atlas.heads} heads {'has' if len(full) + len(near) < 2 else 'have'} a role: "
+        f"{len(full) or 'none'} at the published threshold, {len(near) or 'none'} as a clear tendency, on {atlas.counts}; of "
+        f"{count} heads of {len(atlas.twin_labels)} untrained twins, {untrained or 'none'} "
+        f"{'does' if untrained == 1 else 'do'}{permuted}."
+    )
+
+
+def _fault(atlas: HeadAtlas) -> str:
+    """Why decoder and cross-attention heads were not judged, if they were not."""
+    if not atlas.counts.fault:
+        return ""
+    return (
+        f"Decoder and cross-attention heads are not judged by what they read: {atlas.counts.fault}. Give targets "
+        "(source and target in the prompts' file) to judge them."
     )
 
 
@@ -90,11 +99,6 @@ def _counts(atlas: HeadAtlas) -> str:
     return f"Heads by role: {'; '.join(parts)}." if parts else ""
 
 
-def rule_text(label: RoleLabel, settings: HeadSettings) -> str:
-    """What a label's rule asks for."""
-    return RULES[label.rule].format(**settings.model_dump())
-
-
 def _nearest_miss(atlas: HeadAtlas) -> str:
     """The failing head with the largest positional share, of all criteria that no head passes."""
     passed = {(label.head.kind, label.role) for label in atlas.labels}
@@ -105,13 +109,14 @@ def _nearest_miss(atlas: HeadAtlas) -> str:
     return (
         f"Of the roles that no head has, {label.role} of {KIND_NAMES[label.head.kind]} comes nearest: {label.head} "
         f"{_phrase(label)} [{fixed(label.low)}, {fixed(label.high)}], where the rule asks for "
-        f"{rule_text(label, atlas.settings)}; {_controls(label)}."
+        f"{rule_text(label.rule, atlas.settings.model_dump())}; {_controls(label)}."
     )
 
 
 def sentence(label: RoleLabel) -> str:
     """One role as a sentence: score with interval, base rate, twins."""
-    return f"{label.head}, {label}: it {_phrase(label)} [{fixed(label.low)}, {fixed(label.high)}]; {_controls(label)}."
+    strength = "clear tendency: " if label.strength == "tendency" else ""
+    return f"{label.head}, {strength}{label}: it {_phrase(label)} [{fixed(label.low)}, {fixed(label.high)}]; {_controls(label)}."
 
 
 def _phrase(label: RoleLabel) -> str:
@@ -121,13 +126,13 @@ def _phrase(label: RoleLabel) -> str:
 def _controls(label: RoleLabel) -> str:
     parts = [f"chance {fixed(label.null)}"]
     if np.isfinite(label.control_low):
-        parts.append(untrained_twins(label))
+        parts.append(f"{untrained_twins(label)}, their best head {fixed(label.control_best)}")
     if np.isfinite(label.permuted):
         parts.append(f"permuted weights {fixed(label.permuted)}")
     return "; ".join(parts)
 
 
-def _entropy_sentence(atlas: HeadAtlas) -> str:
+def entropy_sentence(atlas: HeadAtlas) -> str:
     """The most focused head of all kinds, with its twins."""
     cells = [
         (float(metric.point[layer, head]), kind, layer, head)
@@ -234,7 +239,7 @@ def _syntax_sentence(atlas: HeadAtlas) -> str:
     )
 
 
-def _importance_sentence(atlas: HeadAtlas) -> str:
+def importance_sentence(atlas: HeadAtlas) -> str:
     """The head that matters most, and whether the measures agree."""
     frame = importance_frame(atlas)
     names = [name for name in frame.columns if name in IMPORTANCE.values()]

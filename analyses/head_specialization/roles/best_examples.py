@@ -21,7 +21,7 @@ from interp.hooks.names import HeadId
 from interp.statistics import largest
 
 _LEAST_CARDS, _MOST_CARDS = 6, 48
-_ON_PROMPTS: tuple[Rule, ...] = ("share", "mass", "margin", "lift", "odds", "copying")
+_ON_PROMPTS: tuple[Rule, ...] = ("share", "mass", "margin", "lift", "odds", "copying", "monotone")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

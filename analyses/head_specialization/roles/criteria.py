@@ -5,9 +5,12 @@
     duplicate token, induction       random repeats, see `repeats`: content [ours]
     rare token                       argmax on the rarest source token: share by the lift rule [ours], see `rarity`
     EOS, punctuation, sentinel sink  lift rule [ours]; first-token sink and prefix head: odds rule [ours]
+    monotone                         order in which the source is read [ours]
     copying                          hit rate and OV eigenvalues [ours], see `copy_hits`
     syntactic                        one criterion for each relation and direction, see `relations`
 
+Each is judged on the rows that can tell it from its rivals: offsets on rows whose key there is no sink (first token, end of
+sentence, prefix), sinks on rows without such a key within one step; a prompt without such rows says nothing.
 Offsets that fewer than two fifths of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
 mass the even spread over legal keys. The mass of an offset is summed over the rows that can reach it and divided by all rows:
 the first and the last row, with one neighbour, would lift a head that halves its mass between both above one half. Prompts
@@ -17,10 +20,12 @@ occur together. Where the baseline itself agrees with gold links better than 0.8
 tell it from a diagonal head.
 """
 
+import dataclasses
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from analyses.core.contract import Arrays, Observed
 from analyses.core.keys import means_by_key, rows_by_key
@@ -30,8 +35,9 @@ from analyses.head_specialization.measure.alignment import ROLES
 from analyses.head_specialization.measure.copy_hits import copying_criteria
 from analyses.head_specialization.measure.observe import offsets
 from analyses.head_specialization.measure.relations import syntax_criteria
+from analyses.head_specialization.roles.parallel_criteria import parallel_criteria
 from analyses.head_specialization.settings import HeadSettings
-from interp.axes import AttentionKind
+from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.statistics import mean_over_prompts, merge_ties
 
 NEAR_OFFSETS: Mapping[int, str] = {-1: "previous token", 0: "current token", 1: "next token"}
@@ -47,23 +53,60 @@ def criteria_of(kind: AttentionKind, observed: Observed, settings: HeadSettings)
 
     Args:
         kind: which attention.
-        observed: what `observe` gave over all prompts and `examine` on random sequences.
+        observed: what `observe` gave, see `independent_texts`, and `examine` on random sequences.
         settings: thresholds.
     """
-    prompts = distinct_texts(kind, observed.prompts)
+    prompts = observed.prompts
     found = [] if kind == "cross" else _positional(kind, prompts, settings)
     found += _sinks(kind, prompts) + _repeats(kind, observed.weights)
     if kind == "encoder":
         return found + syntax_criteria(observed.experiment, settings)
     found += copying_criteria(kind, observed, settings)
-    return found + (_alignment(prompts, settings) if kind == "cross" else [])
+    if kind == "cross":
+        found += [_monotone(prompts), *_alignment(prompts, settings), *parallel_criteria(observed)]
+    return found
 
 
-def distinct_texts(kind: AttentionKind, prompts: Arrays) -> Arrays:
-    """The arrays of one kind with equal texts averaged."""
-    rows = rows_by_key(prompts[f"{kind}.text"])
-    numbers = [spec.name for spec in OBSERVED[kind] if spec.content == "number" and spec.name in prompts]
-    return {name: means_by_key(prompts[name], rows) for name in numbers}
+def independent_texts(observed: Observed) -> Observed:
+    """The same observations with a row for every independent text of each kind of attention, means over its prompts.
+
+    Prompts that give a head the same text to read, or one sentence under several task prefixes, are one observation: repeating a
+    text makes nobody surer, and an untrained model writes the same target to every source.
+    """
+    if "sentence" not in observed.prompts:
+        return observed  # a row is a text already
+    prompts: dict[str, np.ndarray] = {}
+    for kind in ATTENTION_KINDS:
+        rows = rows_by_key(observed.prompts[f"{kind}.text"], observed.prompts["sentence"])
+        numbers = (spec.name for spec in OBSERVED[kind] if spec.content == "number" and spec.name in observed.prompts)
+        prompts |= {name: means_by_key(observed.prompts[name], rows) for name in numbers}
+    return dataclasses.replace(observed, prompts=prompts)
+
+
+def judged(kind: AttentionKind, criteria: list[Criterion], targets_tell: bool) -> list[Criterion]:
+    """The criteria with the scores that may be judged: where the targets say nothing, those of other material.
+
+    Args:
+        kind: which attention.
+        criteria: of this kind.
+        targets_tell: whether the targets say anything of decoder and cross-attention heads, see `TextCounts.fault`.
+    """
+    if targets_tell or kind == "encoder":
+        return criteria
+    elsewhere = [one.on_parallel or one.rule == "content" for one in criteria]
+    return [
+        one if kept else dataclasses.replace(one, score=np.full_like(one.score, np.nan))
+        for one, kept in zip(criteria, elsewhere, strict=True)
+    ]
+
+
+def _monotone(prompts: Arrays) -> Criterion:
+    """The order of reading; the attention behind it is what lies sharply on ordinary keys."""
+    score, mass = prompts["cross.monotone"], prompts["cross.sharpness"]
+    nothing = np.zeros_like(score)
+    return Criterion(
+        "monotone", "monotone", score, np.where(np.isnan(score), np.nan, nothing), mass=mass, mass_null=nothing
+    )
 
 
 def _alignment(prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
@@ -84,42 +127,57 @@ def _repeats(kind: AttentionKind, weights: Arrays) -> list[Criterion]:
 
 
 def _positional(kind: AttentionKind, prompts: Arrays, settings: HeadSettings) -> list[Criterion]:
-    share, chance, mass = (prompts[f"{kind}.{name}"] for name in ("share", "chance", "mass"))
-    coverage = prompts[f"{kind}.coverage"][:, None, None, :]
-    base = np.broadcast_to(prompts[f"{kind}.offset_base"][:, None, None, :] * coverage, mass.shape)
-    mass = mass * coverage
-    reached = mean_over_prompts(prompts[f"{kind}.coverage"]) >= _LEAST_COVERAGE
+    share, chance, mass = (prompts[f"{kind}.deciding_{name}"] for name in ("share", "chance", "mass"))
+    coverage = prompts[f"{kind}.deciding_coverage"]
+    told = np.where(np.isnan(coverage), np.nan, 1.0)[:, None, None, :]
+    base = np.broadcast_to((prompts[f"{kind}.deciding_base"] * coverage)[:, None, None, :], mass.shape)
+    mass = mass * coverage[:, None, None, :]
+    arrays = _Offsets(share * told, chance * told, mass, base)
+    reached = np.nan_to_num(mean_over_prompts(coverage)) >= _LEAST_COVERAGE
     window = offsets(settings.max_offset)
     found = []
     for offset, role in NEAR_OFFSETS.items():
         index = int(np.flatnonzero(window == offset)[0])
         if reached[index]:
-            found.append(Criterion(role, "share", share[..., index], chance[..., index]))
-            found.append(Criterion(role, "mass", mass[..., index], base[..., index]))
+            found += arrays.at(np.full(share.shape[1:3], index)).criteria(role)
     far = np.flatnonzero(reached & (np.abs(window) > 1))
     if len(far):
-        found.append(_best_offset("share", share[..., far], chance[..., far], window[far]))
-        found.append(_best_offset("mass", mass[..., far], base[..., far], window[far]))
+        for rule, score in (("share", arrays.share), ("mass", arrays.mass)):
+            # The offset with the largest mean score of each head, chosen on the same prompts; `n_candidates` pays for the choice.
+            best = far[merge_ties(np.nan_to_num(mean_over_prompts(score[..., far]), nan=-1.0)).argmax(-1)]
+            detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
+            [criterion] = [one for one in arrays.at(best).criteria("offset") if one.rule == rule]
+            found.append(dataclasses.replace(criterion, detail=detail, n_candidates=len(far)))
     return found
 
 
-def _best_offset(rule: Rule, score: np.ndarray, null: np.ndarray, window: np.ndarray) -> Criterion:
-    """The offset with the largest mean score of each head, chosen on the same prompts; `n_candidates` pays for the choice."""
-    best = merge_ties(np.nan_to_num(mean_over_prompts(score), nan=-1.0)).argmax(-1)
-    index = np.broadcast_to(best[None, ..., None], (*score.shape[:-1], 1))
-    chosen, expected = (np.take_along_axis(values, index, -1)[..., 0] for values in (score, null))
-    detail = [[f"{window[cell]:+d}" for cell in row] for row in best]
-    return Criterion("offset", rule, chosen, expected, detail, n_candidates=len(window))
+class _Offsets(NamedTuple):
+    """Score and null of both rules, [prompt layer head offset] or, at one offset a head, [prompt layer head]."""
+
+    share: np.ndarray
+    chance: np.ndarray
+    mass: np.ndarray
+    base: np.ndarray
+
+    def at(self, index: Int[np.ndarray, "layer head"]) -> "_Offsets":
+        place = np.broadcast_to(index[None, ..., None], (len(self.share), *index.shape, 1))
+        return _Offsets(*(np.take_along_axis(values, place, -1)[..., 0] for values in self))
+
+    def criteria(self, role: str) -> list[Criterion]:
+        return [
+            Criterion(role, "share", self.share, self.chance, mass=self.mass, mass_null=self.base),
+            Criterion(role, "mass", self.mass, self.base),
+        ]
 
 
 def _sinks(kind: AttentionKind, prompts: Arrays) -> list[Criterion]:
     def criterion(
-        role: str, rule: Rule, category: str, keep: Bool[np.ndarray, "layer head"] | None = None
+        role: str, rule: Rule, category: str, eligible: Bool[np.ndarray, "layer head"] | None = None
     ) -> Criterion:
-        mass = prompts[f"{kind}.{category}_mass"]
-        base = np.broadcast_to(prompts[f"{kind}.{category}_base"][:, None, None], mass.shape)
-        there = base > 0 if keep is None else (base > 0) & keep
-        return Criterion(role, rule, np.where(there, mass, np.nan), np.where(there, base, np.nan))
+        mass = prompts[f"{kind}.{category}_apart"]
+        base = np.broadcast_to(prompts[f"{kind}.{category}_apart_base"][:, None, None], mass.shape)
+        score, null = (np.where(base > 0, values, np.nan) for values in (mass, base))
+        return Criterion(role, rule, score, null, eligible=eligible)
 
     if kind == "decoder":
         return [criterion("first-token sink", "odds", "first")]

@@ -2,21 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from analyses.head_specialization.roles.decide import RoleLabel
+from analyses.head_specialization.roles.definitions import rule_text
 from analyses.head_specialization.settings import HeadSettings
-
-RULES = {
-    "share": "argmax share >= {argmax_share:g} (Voita et al. 2019)",
-    "mass": "mass > {mass:g} (Clark et al. 2019)",
-    "content": "mass on random repeats > {mass:g} [ours]",
-    "margin": "1 - AER >= diagonal's + {margin:g} [ours]",
-    "syntax": "accuracy >= best offset's + {margin:g} (Voita et al. 2019)",
-    "copying": "hit rate and OV eigenvalue score >= {mass:g} [ours]",
-    "lift": "mass >= {mass:g} and lift >= {lift:g} [ours]",
-    "odds": "mass >= {mass:g} and odds ratio >= {lift:g} [ours]",
-}
 
 
 def evidence_frame(labels: Sequence[RoleLabel], settings: HeadSettings) -> pd.DataFrame:
@@ -25,7 +16,9 @@ def evidence_frame(labels: Sequence[RoleLabel], settings: HeadSettings) -> pd.Da
     columns = {
         "head": [str(label.head) for label in labels],
         "role": [str(label) for label in labels],
-        "rule": [RULES[label.rule].format(**thresholds) for label in labels],
+        "rule": [rule_text(label.rule, thresholds) for label in labels],
+        "strength": [label.strength for label in labels],
+        "effect": [label.effect for label in labels],
         "score": [label.score for label in labels],
         "low": [label.low for label in labels],
         "high": [label.high for label in labels],
@@ -33,6 +26,7 @@ def evidence_frame(labels: Sequence[RoleLabel], settings: HeadSettings) -> pd.Da
         "twins mean": [label.control for label in labels],
         "twins min": [label.control_low for label in labels],
         "twins max": [label.control_high for label in labels],
+        "best twin": [label.control_best if np.isfinite(label.control_best) else np.nan for label in labels],
         "permuted": [label.permuted for label in labels],
         "shuffled": [label.shuffled for label in labels],
         "adjusted p": [label.p_adjusted for label in labels],

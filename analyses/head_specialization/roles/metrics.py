@@ -36,6 +36,15 @@ IMPORTANCE = {
 }
 """Array of `importance` -> its name in tables."""
 
+_TRANSLATION = {
+    "translation": "translation hit rate",
+    "translation_other": "translation hit rate, other words",
+    "translation_copy": "translation hit rate, the word itself",
+    "translation_cost_read": "cost of ablation, words it reads",
+    "translation_cost_other": "cost of ablation, other words",
+}
+"""Array of `translation` -> its name in tables."""
+
 _CATEGORY_NAMES = {"eos": "EOS", "prefix": "prefix", "punctuation": "punctuation", "sentinel": "sentinel"}
 
 
@@ -127,6 +136,8 @@ _PLAIN = {
     "divergence from content alone": "content_divergence",
     "position share of score variance": "position_share",
     "covariance share of score variance": "covariance_share",
+    "reading order": "monotone",
+    "reading sharpness": "sharpness",
     "words linked at the output": "linked_output",
     "words linked at the input step": "linked_input",
     "rarity correlation": "rarity_correlation",
@@ -194,6 +205,10 @@ def _on_sample(kind: AttentionKind, experiment: Arrays) -> Iterator[tuple[str, C
         )
         hits = experiment[f"{kind}.copying_hits"]
         yield "copying hit rate", Column(hits, np.full(len(hits), experiment["copying_chance"][0]))
+    for name, title in _TRANSLATION.items():
+        if f"{kind}.{name}" in experiment:
+            values = experiment[f"{kind}.{name}"]
+            yield title, Column(mean_over_prompts(np.moveaxis(values, 1, 0)) if values.ndim == 4 else values)
     for name, title in IMPORTANCE.items():
         if f"{kind}.{name}" in experiment:
             yield title, Column(experiment[f"{kind}.{name}"])

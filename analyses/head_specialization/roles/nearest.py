@@ -15,12 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from analyses.head_specialization.criterion import Criterion, Rule
-from analyses.head_specialization.roles.rules import holds
+from analyses.head_specialization.criterion import Criterion
+from analyses.head_specialization.roles.rules import asked, strength_of
 from analyses.head_specialization.settings import HeadSettings
 from interp.statistics import mean_over_prompts, merge_ties
-
-_HALVINGS = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,24 +43,6 @@ class NearestRoles:
     def strength(self) -> Float[np.ndarray, "layer head"]:
         """Share of the way from chance to certainty, from 0 to 1."""
         return strength_of(self.score, self.null)
-
-
-def strength_of(score: Float[np.ndarray, "*cells"], null: Float[np.ndarray, "*cells"]) -> Float[np.ndarray, "*cells"]:
-    """(score - null) / (1 - null), clipped to 0 and 1; NaN where either is undefined."""
-    room = 1.0 - null
-    share = np.divide(score - null, room, out=np.ones_like(score), where=room > 0)
-    return np.asarray(np.where(np.isnan(score - null), np.nan, np.clip(share, 0.0, 1.0)))
-
-
-def asked(rule: Rule, null: Float[np.ndarray, "*cells"], settings: HeadSettings) -> Float[np.ndarray, "*cells"]:
-    """The smallest score at which a rule holds, found by halving; NaN where even a score of 1 is not enough."""
-    low, high = np.zeros_like(null), np.ones_like(null)
-    reachable = holds(rule, high, null, settings)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        enough = holds(rule, middle, null, settings)
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(reachable & ~np.isnan(null), high, np.nan)
 
 
 def nearest_roles(criteria: Sequence[Criterion], settings: HeadSettings) -> NearestRoles:

@@ -53,11 +53,15 @@ def existence_p_value(criterion: Criterion, seed: int) -> float:
 
 
 def _p_values(difference: Float[np.ndarray, "prompt layer head"]) -> Float[np.ndarray, "layer head"]:
-    """One-sided p of mean > 0; NaN for fewer than two prompts with a value."""
+    """One-sided p of mean > 0, the larger of Student's and one corrected for skewness (Hall 1992); NaN below two values."""
     count = (~np.isnan(difference)).sum(0)
     mean = mean_over_prompts(difference)
     spread = np.sqrt(mean_over_prompts((difference - mean) ** 2) * count / np.maximum(count - 1, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where(spread > 1e-12, mean / (spread / np.sqrt(count)), np.sign(np.round(mean, 12)) * np.inf)
+        ratio = mean / spread
+        skewness = mean_over_prompts(((difference - mean) / spread) ** 3)
+        hall = ratio + skewness * ratio**2 / 3 + skewness**2 * ratio**3 / 27 + skewness / (6 * count)
+        statistic = np.minimum(ratio, hall) * np.sqrt(count)
+        statistic = np.where(spread > 1e-12, statistic, np.sign(np.round(mean, 12)) * np.inf)
     p = scipy.stats.t.sf(np.nan_to_num(statistic, nan=0.0), np.maximum(count - 1, 1))
     return np.where(count >= 2, np.where(np.isnan(statistic), 1.0, p), np.nan)

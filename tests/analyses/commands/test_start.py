@@ -86,7 +86,7 @@ def test_without_a_readable_tokenizer_transformers_is_asked(tmp_path: Path) -> N
 
 def test_the_reader_has_the_model_s_own_limit(bundled: HookedEncoderDecoder) -> None:
     reader = text_reader(find_checkpoint())
-    assert reader.max_length == bundled.max_length == length_limit(bundled.tokenizer)
+    assert reader.max_length == bundled.max_length == length_limit(bundled.tokenizer, None, None)
     assert (reader.eos_token_id, reader.pad_token_id) == (bundled.cfg.eos_token_id, bundled.cfg.pad_token_id)
 
 

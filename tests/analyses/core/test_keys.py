@@ -4,11 +4,11 @@ from zlib import crc32
 
 import numpy as np
 
-from analyses.core.contract import Pass
+from analyses.core.contract import Observed, Pass
 from analyses.core.keys import keys_of, means_by_key, prompt_keys, rows_by_key, sentence_keys
 from analyses.head_specialization import HeadSettings, observe
 from analyses.head_specialization.measure.observe import hooks_on
-from analyses.head_specialization.roles.criteria import distinct_texts
+from analyses.head_specialization.roles.criteria import independent_texts
 from interp.model.hooked_model import HookedEncoderDecoder
 
 
@@ -30,7 +30,7 @@ def test_two_texts_with_one_checksum_of_24_bits_stay_apart(tiny_byt5: HookedEnco
     assert len({_checksum(text.ids) for text in batch.source_texts}) == 1
     logits, cache = tiny_byt5.run_with_cache(batch, list(hooks_on(tiny_byt5.cfg)))
     arrays = observe(Pass(tiny_byt5, batch, logits, cache, HeadSettings()))
-    entropy = distinct_texts("encoder", arrays)["encoder.entropy"]
+    entropy = independent_texts(Observed(arrays, {})).prompts["encoder.entropy"]
     np.testing.assert_allclose(entropy, arrays["encoder.entropy"][:2], rtol=1e-6)
 
 
@@ -53,3 +53,8 @@ def test_languages_of_a_sentence_share_its_key_and_other_sentences_do_not(bundle
     batch = bundled.batch(sources, ["Hund.", "Chien.", "Le chien.", "Chat."])
     assert [shared.tolist() for shared in rows_by_key(sentence_keys(batch))] == [[0, 1, 2], [3]]
     assert [len(rows_by_key(prompt_keys(batch, kind))) for kind in ("encoder", "decoder", "cross")] == [3, 4, 4]
+
+
+def test_rows_that_share_any_key_are_one_observation_through_others_too() -> None:
+    texts, sentences = keys_of("aabcd"), keys_of("xyyzw")
+    assert [shared.tolist() for shared in rows_by_key(texts, sentences)] == [[0, 1, 2], [3], [4]]

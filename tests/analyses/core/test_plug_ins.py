@@ -188,13 +188,26 @@ def test_the_record_follows_the_source_and_not_only_the_version(site: Path, inst
         module.write_text(text, encoding="utf-8")
 
 
-def test_the_list_shows_what_works_and_names_what_does_not(installed: Path) -> None:
+def test_the_list_names_what_is_offered_and_imports_none_of_it(installed: Path) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("sharp_tools", "dull_tools")]:
+        del sys.modules[name]
     code, out, err = command("list", "analyses")
-    assert code == 0
+    assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert [line.split()[0] for line in lines] == [*_registry.ANALYSES, "sharpness"]
-    assert lines[-1].endswith("How sharp is cross-attention? (sharp-tools 1.2.3)")
-    assert [line.split("'")[1] for line in err.splitlines()] == ["broken", "missing", "odd"]
+    assert [line.split()[0] for line in lines] == [*_registry.ANALYSES, "broken", "missing", "odd", "sharpness"]
+    assert lines[-1].endswith("(sharp-tools 1.2.3)")
+    code, out, err = command("list", "settings")
+    assert (code, err) == (0, "")
+    assert "sharpness" not in out
+    assert "broken" not in out
+    assert not {"sharp_tools", "dull_tools"} & set(sys.modules)
+
+
+def test_the_settings_of_a_plug_in_are_listed_when_it_is_named(installed: Path) -> None:
+    assert command("list", "settings", "sharpness.*")[1].startswith("sharpness.power")
+    code, _, err = command("list", "settings", "broken.*")
+    assert code == 2
+    assert err.startswith("Error: The plug-in 'broken' of dull-tools 0.1 cannot be loaded")
 
 
 def test_a_plug_in_runs_and_is_in_report_and_manifest(installed: Path, tmp_path: Path) -> None:

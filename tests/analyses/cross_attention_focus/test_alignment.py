@@ -25,9 +25,10 @@ from analyses.cross_attention_focus.alignment import (
     random_links,
     read_gold,
     read_links,
+    read_sizes,
     reversed_pairs,
     score,
-    word_spans,
+    score_hypotheses,
     write_links,
 )
 from analyses.cross_attention_focus.alignment.error_rate import corpus_counts
@@ -38,6 +39,7 @@ from interp.prompts import Prompt
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Table
 from interp.text.word_links import Gold, Links
+from interp.text.words import Words
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +67,7 @@ def test_gold_is_read_with_sure_and_possible_links_from_either_base_and_side() -
 @pytest.mark.parametrize(
     ("text", "first", "message"),
     [
-        ("0-0\n1:2", 0, r"Line 2 of the gold file has '1:2'; a link is written `3-4` \(sure\) or `3p4`"),
+        ("0-0\n1:2", 0, r"Line 2 of the gold file has '1:2'; a link is written `3-4` \(sure\), `3p4`"),
         ("1-1\n2-0", 1, r"Line 2 of the gold file has '2-0', but words were said to count from 1"),
         (" \n\n", 0, "has no links"),
     ],
@@ -95,8 +97,9 @@ def test_scores_are_those_of_the_definition() -> None:
 def test_grow_diagonal_by_hand() -> None:
     forward = frozenset({(0, 0), (1, 1), (2, 2), (5, 0)})
     backward = frozenset({(0, 0), (2, 2), (2, 3), (4, 5)})
-    # (1,1) touches (0,0); (2,3) touches (2,2) and target 3 is free; (5,0) and (4,5) touch nothing.
-    assert grow_diagonal(forward, backward) == {(0, 0), (1, 1), (2, 2), (2, 3)}
+    # (1,1) touches (0,0) and both its words are free; (2,3) touches (2,2) and only its target is; (5,0) and (4,5) touch nothing.
+    assert grow_diagonal(forward, backward) == {(0, 0), (1, 1), (2, 2)}
+    assert grow_diagonal(forward, backward, free="either") == {(0, 0), (1, 1), (2, 2), (2, 3)}
     assert grow_diagonal(forward, forward) == forward
     both_taken = grow_diagonal(frozenset({(0, 0), (1, 1), (0, 1)}), frozenset({(0, 0), (1, 1)}))
     assert both_taken == {(0, 0), (1, 1)}
@@ -108,7 +111,9 @@ def test_what_grow_diagonal_leaves_the_final_step_takes_up() -> None:
     forward = frozenset({(0, 0), (1, 1), (2, 2), (5, 0)})
     backward = frozenset({(0, 0), (2, 2), (2, 3), (4, 5), (4, 6)})
     # (5,0) has a free source word; (4,5) is free on both sides; (4,6) then still has a free target word.
-    assert grow_diagonal_final(forward, backward) == {(0, 0), (1, 1), (2, 2), (2, 3), (5, 0), (4, 5), (4, 6)}
+    assert grow_diagonal_final(forward, backward) == {(0, 0), (1, 1), (2, 2), (4, 5)}
+    final = grow_diagonal_final(forward, backward, free="either")
+    assert final == {(0, 0), (1, 1), (2, 2), (2, 3), (5, 0), (4, 5), (4, 6)}
     both_taken = grow_diagonal_final(frozenset({(0, 0), (1, 1), (0, 1)}), frozenset({(0, 0), (1, 1)}))
     assert both_taken == {(0, 0), (1, 1)}
 
@@ -118,9 +123,12 @@ def test_merges_lie_between_intersection_and_union() -> None:
     for _ in range(20):
         one, other = ([random_links(7, 6, generator)], [random_links(6, 7, generator)])
         merged = {merge: both_directions(one, other, merge)[0] for merge in MERGES}
-        assert merged["intersection"] <= merged["grow-diag"] <= merged["grow-diag-final"] <= merged["union"]
+        for rule in ("", "-either"):
+            grown, final = merged[f"grow-diag{rule}"], merged[f"grow-diag-final{rule}"]  # type: ignore[index]
+            assert merged["intersection"] <= grown <= final <= merged["union"]
         assert merged["union"] == one[0] | {(target, source) for source, target in other[0]}
-        covered = {source for source, _ in merged["grow-diag-final"]}, {t for _, t in merged["grow-diag-final"]}
+        final = merged["grow-diag-final-either"]
+        covered = {source for source, _ in final}, {target for _, target in final}
         assert covered == ({source for source, _ in merged["union"]}, {target for _, target in merged["union"]})
 
 
@@ -226,21 +234,21 @@ def test_links_at_the_output_and_input_step_by_words_and_by_pieces() -> None:
 def test_gold_words_are_found_in_detokenized_text_by_their_characters() -> None:
     text = "translate English to German: Don't cherry-pick, “Bob”."
     words = ["Don", "&apos;t", "cherry", "@-@", "pick", ",", "“", "Bob", "”", "."]
-    spans = word_spans(text, words, 28)
+    spans = Words.spelled(text, words, 28).spans
     assert [text[a:b] for a, b in spans] == ["Don", "'t", "cherry", "-", "pick", ",", "“", "Bob", "”", "."]
     with pytest.raises(
         InputError, match=r"The gold word 'plum' does not follow .* expected 'p' at character 35, got 'c'"
     ):
-        word_spans(text, ["Don", "'t", "plum"], 28)
+        Words.spelled(text, ["Don", "'t", "plum"], 28)
     with pytest.raises(InputError, match=r"goes on with ' cherry-pick"):
-        word_spans(text, ["Don", "'t"], 28)
+        Words.spelled(text, ["Don", "'t"], 28)
 
 
 def test_tokens_belong_to_gold_words_and_the_prefix_to_none(bundled: HookedEncoderDecoder) -> None:
     assert bundled.tokenizer is not None
     text = "translate English to German: A wooden chair."
     words = ["A", "wooden", "chair", "."]
-    got = words_of_tokens(text, words, bundled.tokenizer, 28)
+    got = words_of_tokens(text, words, bundled.tokenizer, "translate English to German:")
     pieces = bundled.tokenizer.convert_ids_to_tokens(bundled.tokenizer(text).input_ids)
     assert got[:5] == (-1,) * 5
     assert got[-1] == -1
@@ -301,3 +309,25 @@ def test_two_directions_of_one_model_agree_with_each_direction_alone(bundled: Ho
     assert score(corpus_counts(alone.links, gold)) == alone.best.score
     back = next(row for row in found.merged if row.system == "backward")
     assert back.score.aer == pytest.approx(found.backward.best.score.aer)
+
+
+def test_links_from_elsewhere_are_scored_beside_the_baselines() -> None:
+    """Two pairs of 3 x 2 and 2 x 2 words; AER by hand: hits 2 + 3, links 3, sure 3."""
+    gold = read_gold("1-1 2p2 3-2\n1-1\n", first=1)
+    given = read_gold("0-0 1-1\n0-1\n", first=0)
+    sizes = read_sizes("a b c ||| d e\nf g ||| h i\n")
+    assert sizes == [(3, 2), (2, 2)]
+    found = score_hypotheses([links.possible for links in given], gold, sizes)
+    assert found.given.aer == pytest.approx(1 - (1 + 2) / (3 + 3))
+    assert found.given.precision == pytest.approx(2 / 3)
+    assert found.diagonal.n_links == 4
+    assert read_sizes("no bars\n") is None
+    with pytest.raises(InputError, match="file of hypotheses links source word 3"):
+        score_hypotheses([frozenset({(3, 0)}), frozenset()], gold, sizes)
+
+
+def test_masked_rows_weigh_the_same() -> None:
+    """Two pieces of a target word: the one that reads the end of sentence with 0.9 counts as much as the other."""
+    rows = np.array([[[0.08, 0.02, 0.9], [0.4, 0.6, 0.0], [0.3, 0.3, 0.4]]])
+    masked = read_links(rows, (0, 1, -1), (0, 0, -1), Conventions("output", "words", masked=True))
+    assert masked == [frozenset({(0, 0)})]  # (0.8 + 0.4) / 2 against (0.2 + 0.6) / 2; unscaled 0.48 against 0.62

@@ -26,7 +26,7 @@ from interp.attention_metrics import lift
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import bundled as bundled_prompts
-from interp.report import Figure, Paragraph, Report, Table, csv_bytes, render
+from interp.report import Figure, Report, Table, csv_bytes, render
 from interp.report.numbers import with_interval
 from interp.text.words import CATEGORIES
 from tests.support.cross_focus import class_batch, evidence, planted
@@ -96,17 +96,23 @@ def test_half_of_the_claim_is_called_half() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reads", "prefix", "reason"),
+    ("reads", "prefix", "said"),
     [
-        (["prefix", "content"], 3, "a trend needs at least 3 decoder layers, and this model has 2"),
-        (["content", None, "content"], 0, "no prompt starts with a task prefix"),
+        (
+            ["prefix", "content"],
+            3,
+            ("the first gives 1.00 [1.00, 1.00] to the task prefix", "the second 0.00 [0.00, 0.00]"),
+        ),
+        (["prefix"], 3, ("The only decoder layer gives 1.00 [1.00, 1.00] to the task prefix",)),
+        (["content", None, "content"], 0, ("No prompt starts with a task prefix",)),
     ],
 )
-def test_what_cannot_be_tested_is_said_to_be_so(reads: list[str | None], prefix: int, reason: str) -> None:
+def test_what_makes_no_trend_is_said_without_one(reads: list[str | None], prefix: int, said: tuple[str, ...]) -> None:
     model = planted(reads)
     focus = summarize(evidence(model, class_batch(model, prefix=prefix)))
     assert answer(focus, "raw") == "not testable"
-    assert claim_sentence(focus).endswith(f"cannot be tested here: {reason}.")
+    assert all(part in claim_sentence(focus) for part in said), claim_sentence(focus)
+    assert "tested" not in claim_sentence(focus)
     assert norm_sentence(focus) is None
     assert present(focus).findings
 
@@ -163,7 +169,19 @@ def test_a_trend_needs_size_and_must_lie_beyond_untrained_models() -> None:
     assert verdict(0.1, still) == "rises"
     assert verdict(-0.1, still) == "falls"
     assert verdict(0.04, still) == "no trend"  # steady and highly significant, but small
-    assert verdict(0.1, drifting) == "no trend"  # untrained models drift as far
+    assert verdict(0.1, drifting) == "within twins"  # untrained models drift as far
+
+
+def test_one_drop_is_no_movement_with_depth() -> None:
+    """The four layers of the review: nearly all of the change is the step behind layer 0."""
+    generator = np.random.default_rng(0)
+    still = tuple(0.3 + 0.001 * generator.standard_normal((20, 4)) for _ in range(5))
+    noise = 0.001 * generator.standard_normal((20, 4))
+    dropped, steady = (
+        np.array(masses) + noise for masses in ([0.311, 0.231, 0.221, 0.223], [0.311, 0.281, 0.251, 0.221])
+    )
+    trends = assess([Course("prefix", "raw", values, still) for values in (dropped, steady)], seed=0)
+    assert [(trend.verdict, trend.step) for trend in trends] == [("drops", 0), ("falls", None)]
 
 
 def test_the_prediction_interval_is_that_of_one_more_draw() -> None:
@@ -226,9 +244,8 @@ def test_the_section_renders_carries_its_caveats_and_is_the_same_twice(claimed: 
     assert panels == [f"layer {layer}, {version}" for layer in (0, 2) for version in ("raw", "masked", "norm")]
     assert "layer 0, masked reads nothing of the content span" in figures["cross-focus-example"].alt
     assert "The targets were given" in page["index.html"].decode()
-    how_to_read = present(dataclasses.replace(focus, target_origin="generated")).blocks[0]
-    assert isinstance(how_to_read, Paragraph)
-    assert "own greedy output" in how_to_read.text
+    (how_to_read,) = present(dataclasses.replace(focus, target_origin="generated")).methods
+    assert "own greedy output" in how_to_read
 
 
 def test_every_table_has_its_control_columns(claimed: Evidence) -> None:

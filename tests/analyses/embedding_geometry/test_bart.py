@@ -25,7 +25,7 @@ from analyses.embedding_geometry.measure.spaces import (
 from analyses.embedding_geometry.measure.word_lists import GROUPS, MIXED
 from analyses.embedding_geometry.present.section import present
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.report import Paragraph, Report, Section, render
+from interp.report import Report, Section, render
 from interp.text.batch import Batch
 from interp.text.vocabulary import Vocabulary, spell
 from interp.text.words import EOS, PREFIX
@@ -148,7 +148,7 @@ def test_anisotropy_is_the_mean_over_pairs_of_the_hosts_tokens(name: str) -> Non
 @pytest.mark.parametrize("name", ["bart", "mbart", "pegasus"])
 def test_the_section_is_made_and_says_what_the_spaces_are(name: str) -> None:
     result, section = results(name)
-    text = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
+    text = " ".join(section.methods)
     positions = "sinusoidal" if name == "pegasus" else "learned"
     assert result.prefix == ""
     assert f"without a task prefix (positions='{positions}'" in text

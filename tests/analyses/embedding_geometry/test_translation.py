@@ -105,7 +105,9 @@ def test_aligned_words_stand_once_in_their_sentences_which_are_those_of_the_prom
                 assert Words.of(sentence).texts.count(word) == 1, (word, sentence)
             reference = given.get((pair.english_sentence, language), pair.foreign_sentence)
             assert pair.foreign_sentence == reference
-        assert {pair.english_sentence for pair in pairs} == {prompt.source.split(": ", 1)[1] for prompt in prompts}
+        sentences = {pair.english_sentence for pair in pairs}
+        assert sentences >= {prompt.source.split(": ", 1)[1] for prompt in prompts}
+        assert len(sentences) >= 60
 
 
 def test_a_sentence_with_several_words_is_read_once_and_gives_the_same_states(bundled: HookedEncoderDecoder) -> None:

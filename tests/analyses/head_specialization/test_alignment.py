@@ -65,7 +65,7 @@ def test_links_of_a_pattern_by_hand():
     assert as_pairs(grid.links(pattern, "output")) == {(1, 0)}
 
 
-def translated(model, step):
+def translated(model, step, in_order=False):
     """Sources without repeats, targets of other tokens in another order, and their links.
 
     Targets run through their half of the vocabulary in a fixed cycle, so that a head can know the token to come.
@@ -79,7 +79,7 @@ def translated(model, step):
         length = int(torch.randint(8, 14, (1,), generator=generator))
         start = int(torch.randint(half, (1,), generator=generator))
         words = [german[(start + index) % half] for index in range(length)]
-        order = torch.randperm(length, generator=generator).tolist()
+        order = list(range(length)) if in_order else torch.randperm(length, generator=generator).tolist()
         source = text((*PREFIX_IDS, *(dictionary[words[place]] for place in order), PUNCTUATION_ID, 1))
         sources.append(source)
         targets.append(text((*words, 1)))
@@ -100,3 +100,19 @@ def test_a_head_that_follows_an_alignment_is_found_at_its_step_when_links_are_gi
     model = plot.hooked()
     assert roles(atlas(model, batch, QUICK.model_copy(update={"links": links}), twins=1)) == {"XL1H2": [role]}
     assert roles(atlas(model, batch, twins=1)) == {}
+
+
+@pytest.mark.parametrize(("in_order", "found"), [(True, {"XL1H2": ["monotone"]}), (False, {})])
+def test_a_head_that_follows_a_translation_in_order_is_monotone_without_links(in_order, found):
+    plot = garden()
+    batch, _, pairs = translated(plot.hooked(), "output", in_order)
+    plot.follow(1, 2, pairs)
+    assert roles(atlas(plot.hooked(), batch, twins=2)) == found
+
+
+def test_gold_links_of_words_that_are_not_there_are_refused():
+    plot = garden()
+    batch, links, _ = translated(plot.hooked(), "output")
+    first = batch.source_texts[0].text
+    with pytest.raises(InputError, match=r"hold 99-99, but the prompt has \d+ source and \d+ target words"):
+        atlas(plot.hooked(), batch, QUICK.model_copy(update={"links": links | {first: "0-0 99-99"}}), twins=0)

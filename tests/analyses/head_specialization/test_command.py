@@ -87,7 +87,8 @@ def test_a_notebook_gets_an_atlas_and_its_frames_in_two_lines(bundled: HookedEnc
     settings = QUICK.model_copy(update={"similarity": "all", "copying": "none", "importance": ()})
     atlas = heads(model, [PREFIX + sentence for sentence in SENTENCES], settings, twins=1)
     frame = labels_frame(atlas)
-    assert set(frame.loc[frame["role"].eq("next token"), "head"]) == {f"EL{layer}H2" for layer in range(4)}
+    full = frame["strength"].eq("threshold")
+    assert set(frame.loc[frame["role"].eq("next token") & full, "head"]) == {f"EL{layer}H2" for layer in range(4)}
     assert "EL3H2" in atlas._repr_html_()
     positional = position_frame(atlas)
     assert set(positional["head"].head(4)) == {f"EL{layer}H2" for layer in range(4)}

@@ -14,12 +14,14 @@ from analyses.head_specialization.measure.alignment import ROLES
 from analyses.head_specialization.measure.kept_patterns import observe_specimens
 from analyses.head_specialization.measure.relations import SyntacticRelation
 from analyses.head_specialization.present.cards import cards_page
+from analyses.head_specialization.present.decision_page import steps_frame
 from analyses.head_specialization.present.figures import atlas_figure, map_figure
 from analyses.head_specialization.present.legend import FAMILIES, code_of, family_of, hue_of
 from analyses.head_specialization.present.prompt_page import portray
 from analyses.head_specialization.present.section import present
 from analyses.head_specialization.present.tables import copying_frame, overview_frame
 from analyses.head_specialization.roles.criteria import NEAR_OFFSETS, REPEAT_ROLES
+from analyses.head_specialization.roles.definitions import decision_rows, rule_rows
 from analyses.head_specialization.roles.nearest import asked, nearest_roles, strength_of
 from analyses.head_specialization.roles.rules import holds
 from interp.axes import ATTENTION_KINDS
@@ -27,6 +29,7 @@ from interp.hooks.names import HeadId
 from interp.report import Card, Figure, Page, Paragraph, PatternPicture, SmallTable, Table
 from interp.report.cards import card_html
 from tests.support.hostile import SCRIPT
+from tests.support.paths import ROOT
 from tests.support.planted_heads import PUNCTUATION_ID, QUICK, atlas, garden, planted_batch
 
 pytestmark = pytest.mark.slow
@@ -55,7 +58,7 @@ def bare(batch):
 def test_every_role_that_a_criterion_can_give_has_a_family_and_letters():
     roles = {*NEAR_OFFSETS.values(), *REPEAT_ROLES.values(), *ROLES.values()}
     roles |= {"offset", "EOS sink", "punctuation sink", "sentinel sink", "first-token sink", "prefix head"}
-    roles |= {"rare token", "syntactic", "copying"}
+    roles |= {"rare token", "syntactic", "copying", "monotone"}
     assert roles == {role for family in FAMILIES for role in family.codes}
     codes = [code for family in FAMILIES for code in family.codes.values()]
     assert len(set(codes)) == len(codes)
@@ -286,11 +289,10 @@ def test_syntax_has_a_table_and_a_sentence_where_parses_were_given(planted):
 def test_the_section_shows_the_sortable_table_in_the_colours_of_the_atlas(planted, bare):
     section = present(planted)
     tables = {block.name: block for block in section.blocks if isinstance(block, Table)}
-    assert tables["head-overview"].sortable
     assert tables["head-overview"].hues["previous token"] == hue_of("previous token") == "blue"
     assert tables["head-roles"].hues["punctuation sink"] == "orange"
     assert sum(isinstance(block, Figure) for block in section.blocks) <= 13
-    assert [page.name for page in section.pages] == ["head-cards"]
+    assert [page.name for page in section.pages] == ["head-cards", "how-a-role-is-decided", "head-views"]
     assert any(
         isinstance(block, Paragraph) and block.text.startswith("No head has a role at these thresholds.")
         for block in present(bare).blocks
@@ -313,5 +315,30 @@ def test_specimens_and_maps_are_left_out_where_they_were_not_measured(planted, b
     alone = replace(planted, specimens={}, maps={})
     assert cards_page(alone) is None
     section = present(alone)
-    assert section.pages == ()
+    assert [page.name for page in section.pages] == ["how-a-role-is-decided", "head-views"]
     assert not any(block.name.startswith("map-") for block in section.blocks if isinstance(block, Figure))
+
+
+def test_one_verdict_is_followed_with_every_number(planted):
+    """The steps are those of the label, and all hold where it has the role."""
+    followed = planted.walkthrough
+    assert (str(followed.label.head), followed.label.role) == ("EL0H1", "previous token")
+    steps = steps_frame(planted, followed).set_index("condition")
+    assert list(steps.index) == ["texts", "rule", "effect", "controls", "test", "stability"]
+    assert set(steps["holds"]) == {"yes"}
+    assert np.nanmean(followed.scores) == pytest.approx(followed.label.score, abs=1e-6)
+    assert followed.label.score >= followed.goal > followed.near_goal > followed.label.null
+
+
+def test_a_role_with_the_wrong_twins_does_not_hold(planted):
+    label = replace(planted.walkthrough.label, low=0.2, control_best=0.3, passes=False)
+    steps = steps_frame(planted, replace(planted.walkthrough, label=label)).set_index("condition")
+    assert steps.loc["controls", "holds"] == "no"
+
+
+def test_the_method_card_has_the_rules_of_the_decision():
+    """One table: what the decision reads stands in the card, word for word."""
+    card = (ROOT / "docs" / "methods" / "head_specialization.md").read_text(encoding="utf-8")
+    thresholds = HeadSettings().model_dump()
+    for row in (*rule_rows(thresholds), *decision_rows(thresholds)):
+        assert f"| {' | '.join(row)} |" in card

@@ -137,3 +137,10 @@ def test_a_next_token_head_points_determiners_to_their_nouns(bundled, ours):
     det = scores.relations.index("det")
     assert scores.pairs["dependent to head"][0, det] == 2
     assert (scores.hits["dependent to head"][0, det, :, 2] == 2).all()
+
+
+@pytest.mark.parametrize(("head", "why"), [(7, "has the head 7"), (2, "has the head 2"), ("_", "has the head None")])
+def test_a_head_must_be_another_word_of_its_sentence(head: object, why: str) -> None:
+    lines = ("1\tDogs\tdog\tNOUN\t_\t_\t2\tnsubj\t_\t_", f"2\tsleep\tsleep\tVERB\t_\t_\t{head}\troot\t_\t_")
+    with pytest.raises(InputError, match=why):
+        parse_conllu("\n".join(lines) + "\n\n")

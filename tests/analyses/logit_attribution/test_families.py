@@ -52,12 +52,12 @@ def test_an_observation_adds_up_in_every_family(name: str) -> None:
     batch = random_batch(model)
     arrays = observe(one_pass(model, batch))
     for readout in ("difference", "label", "centred"):
-        assert arrays[f"{readout}.gap"].max() <= 2e-6
+        assert arrays[f"{readout}.gap"].max() <= 2e-5
         np.testing.assert_allclose(
             arrays[f"{readout}.components"].sum(1), arrays[f"{readout}.value"], atol=1e-5, rtol=1e-5
         )
-    assert arrays["difference.source_gap"].max() <= 2e-6
-    assert arrays["difference.memory_gap"].max() <= 2e-6
+    assert arrays["difference.source_gap"].max() <= 2e-5
+    assert arrays["difference.memory_gap"].max() <= 2e-5
     by_head = arrays["difference.categories"]
     assert (by_head[..., PAD] == 0).all()
     np.testing.assert_allclose(arrays["difference.memory"].sum(-1), by_head.sum(-1), atol=1e-5)
@@ -87,7 +87,7 @@ def test_every_bias_is_a_row_with_its_control(result: LogitAttribution) -> None:
     head = frame.loc[str(result.strongest_cross), "difference"]
     assert encoder[f"through {result.strongest_cross}"].sum() == pytest.approx(head, abs=1e-5)
     assert encoder.loc["value bias", "through all cross heads"] != 0
-    assert result.worst_gap <= 2e-6
+    assert result.worst_gap <= 2e-5
 
 
 def test_the_section_says_what_is_held_and_what_the_twins_cannot_tell(result: LogitAttribution) -> None:
@@ -204,7 +204,7 @@ def test_minimal_pairs_are_patched_on_a_bart_that_learnt_them() -> None:
     assert any("without their task prefix (positions='learned'" in limit for limit in section.limits)
     assert any("bundled minimal pairs flip this model's answer (gender " in sentence for sentence in section.findings)
     assert [page.name for page in section.pages] == ["minimal-pairs"]
-    assert not result.worst_gap > 2e-6
+    assert not result.worst_gap > 2e-5
     assert result.value.point[0] > max(0.0, float(result.value.controls.max()))
 
 

@@ -55,10 +55,10 @@ def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) 
     assert arrays["rows"].tolist() == [13, 17, 12]
     assert arrays["tokens"][:, PAD].tolist() == [4, 7, 0]
     for name in ("difference", "label", "centred"):
-        assert arrays[f"{name}.gap"].max() <= 2e-6
+        assert arrays[f"{name}.gap"].max() <= 2e-5
         np.testing.assert_allclose(arrays[f"{name}.components"].sum(1), arrays[f"{name}.value"], atol=1e-5)
-    assert arrays["difference.source_gap"].max() <= 2e-6
-    assert arrays["difference.memory_gap"].max() <= 2e-6
+    assert arrays["difference.source_gap"].max() <= 2e-5
+    assert arrays["difference.memory_gap"].max() <= 2e-5
     memory = arrays["difference.memory"]
     assert memory.shape == (
         3,
@@ -170,7 +170,7 @@ def test_section_renders_with_numbers_and_controls(random_result: LogitAttributi
 
 
 def test_a_gap_beyond_float32_is_flagged(random_result: LogitAttribution) -> None:
-    assert random_result.worst_gap <= 2e-6
+    assert random_result.worst_gap <= 2e-5
     assert not any("as noise" in sentence for sentence in findings(random_result))
     half = random_result.completeness.assign(**{"gap: label": 0.011})
     sentence = findings(replace(random_result, completeness=half))[-1]
@@ -208,7 +208,7 @@ def test_bundled_model_translates_through_content_words(bundled: HookedEncoderDe
         "translate English to French: A woman sells fruit and fish at a market.",
     ])
     result = analyzed(bundled, [batch], [untrained_twin(bundled, seed) for seed in (1, 2)])
-    assert result.worst_gap <= 2e-6
+    assert result.worst_gap <= 2e-5
     assert result.value.point[0] > 1
     assert result.value.controls.max() < 0
     assert result.kind_sums.point[2] > 0.5 > result.kind_sums.controls[:, 2].max()

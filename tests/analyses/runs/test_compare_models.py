@@ -96,7 +96,7 @@ def test_t5_and_bart_side_by_side(desk: Path, tmp_path: Path) -> None:
 def test_a_model_and_itself_untrained_and_the_same_bytes_again(desk: Path, tmp_path: Path) -> None:
     once, again = (compare(desk, "untrained:3", tmp_path / name) for name in ("once", "again"))
     assert (once / "index.html").read_bytes() == (again / "index.html").read_bytes()
-    assert (once / "comparison.json").read_bytes() == (again / "comparison.json").read_bytes()
+    assert (once / "manifest.json").read_bytes() == (again / "manifest.json").read_bytes()
     facts = pd.read_csv(once / "tables" / "model-facts.csv")
     assert list(facts.columns) == ["attribute", "byt5", "untrained:3", "same"]
     assert (facts["same"] == "yes").all()

@@ -20,13 +20,12 @@ from analyses.cli import app
 from analyses.runs.config import make_config
 from analyses.runs.inputs import read_inputs
 from analyses.runs.run_folder import staging
+from analyses.runs.run_place import hidden_folder
 from interp.errors import InputError
+from tests.support.runs import run_files
 
-FILES = {"manifest.json": b"{}", "index.html": b"new"} | {f"tables/{n}.csv": bytes(2000) for n in range(300)}
-
-
-def partial(final: Path) -> Path:
-    return final.with_name(f".{final.name}.partial")
+FILES = run_files({"index.html": b"new"} | {f"tables/{n}.csv": bytes(2000) for n in range(100)})
+OLD = run_files({"index.html": b"old"})
 
 
 def test_a_full_disk_ends_a_run_and_keeps_what_was_done(tmp_path: Path) -> None:
@@ -35,13 +34,17 @@ def test_a_full_disk_ends_a_run_and_keeps_what_was_done(tmp_path: Path) -> None:
     def fill() -> None:
         with staging(final, "a", overwrite=False) as store:
             store["model-00000"] = {"x": np.arange(3.0)}
-            # Writing to /dev/full fails as writing to a full disk does.
-            (partial(final) / "shards" / "model-00001.safetensors.part").symlink_to("/dev/full")
-            store["model-00001"] = {"x": np.arange(4.0)}
+            # A limit on the size of files fails as a full disk does.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+            store["model-00001"] = {"x": np.arange(4000.0)}
 
-    with pytest.raises(OSError, match="No space left") as caught:
-        fill()
-    assert caught.value.errno == errno.ENOSPC
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
     assert "make room and give the same command again" in caught.value.__notes__[0]
     assert not final.exists()
     with staging(final, "a", overwrite=False) as store:
@@ -52,7 +55,7 @@ def test_a_full_disk_ends_a_run_and_keeps_what_was_done(tmp_path: Path) -> None:
 def test_a_disk_that_fills_up_while_a_run_is_replaced_leaves_the_old_one(tmp_path: Path) -> None:
     final = tmp_path / "run"
     with staging(final, "a", overwrite=False) as store:
-        store.publish({"manifest.json": b"{}", "index.html": b"old"}, overwrite=False)
+        store.publish(OLD, overwrite=False)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def replace() -> None:
@@ -66,7 +69,7 @@ def test_a_disk_that_fills_up_while_a_run_is_replaced_leaves_the_old_one(tmp_pat
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert caught.value.errno == errno.EFBIG
-    assert sorted(path.name for path in final.iterdir()) == ["index.html", "manifest.json"]
+    assert sorted(path.name for path in final.iterdir()) == sorted(OLD)
     assert (final / "index.html").read_bytes() == b"old"
 
 
@@ -74,7 +77,8 @@ REPLACE_FOREVER = """
 import sys
 from pathlib import Path
 from analyses.runs.run_folder import staging
-files = {"manifest.json": b"{}", "index.html": b"new"} | {f"tables/{n}.csv": bytes(2000) for n in range(300)}
+from tests.support.runs import run_files
+files = run_files({"index.html": b"new"} | {f"tables/{n}.csv": bytes(2000) for n in range(100)})
 print("ready", flush=True)
 while True:
     with staging(Path(sys.argv[1]), "a", overwrite=True) as store:
@@ -103,9 +107,10 @@ def test_killed_at_any_moment_of_being_replaced_a_run_is_there_whole(tmp_path: P
 def test_a_run_lost_between_two_renames_comes_back(tmp_path: Path) -> None:
     final = tmp_path / "run"
     with staging(final, "a", overwrite=False) as store:
-        store.publish({"manifest.json": b"{}", "index.html": b"old"}, overwrite=False)
-    partial(final).mkdir()
-    final.rename(partial(final) / "replaced")
+        store.publish(OLD, overwrite=False)
+    with pytest.raises(KeyboardInterrupt), staging(final, "b", overwrite=True):
+        raise KeyboardInterrupt
+    final.rename(hidden_folder(final) / "replaced")
     with pytest.raises(InputError, match="already exists; give --overwrite"), staging(final, "a", overwrite=False):
         pass
     assert (final / "index.html").read_bytes() == b"old"

@@ -1,7 +1,7 @@
 """Reruns: the same digest again, what differs in words, and no work where prompts or weights are not those of the run."""
 
-import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from analyses.cli import app
 from analyses.runs.config import make_config
 from analyses.runs.diff import compare_runs
-from analyses.runs.manifest import MANIFEST, canonical_json
+from analyses.runs.manifest import MANIFEST
 from analyses.runs.runner import run
 from analyses.runs.verify import read_manifest
 from interp.model.checkpoints import find_checkpoint
@@ -68,7 +68,7 @@ def test_another_version_gives_another_digest_and_is_named(
     shutil.copytree(home / "run", tmp_path / "run")
     manifest = read_manifest(tmp_path / "run")
     other = manifest.model_copy(update={"versions": manifest.versions | {"torch": "1.0"}}).sealed()
-    (tmp_path / "run" / MANIFEST).write_bytes(canonical_json(other.model_dump(mode="json")))
+    (tmp_path / "run" / MANIFEST).write_bytes(other.to_json())
     code, out, _ = invoke("rerun", str(tmp_path / "run"))
     assert code == 1
     assert out.splitlines()[0].startswith("versions.torch: '1.0' against ")
@@ -93,7 +93,7 @@ REFUSED = {
         "config.json is not what the manifest lists",
     ),
     "no run": (["HERE"], "has no manifest.json"),
-    "changed manifest": (["HERE/changed-run"], "was changed after the run"),
+    "changed manifest": (["HERE/changed-run"], "The manifest itself was changed"),
 }
 
 
@@ -123,7 +123,7 @@ def test_prompts_of_standard_input_must_be_given(home: Path, tmp_path: Path) -> 
     shutil.copytree(home / "run", tmp_path / "run")
     manifest = read_manifest(home / "run")
     piped = manifest.model_copy(update={"config": manifest.config | {"prompts": "-"}}).sealed()
-    (tmp_path / "run" / MANIFEST).write_bytes(canonical_json(piped.model_dump(mode="json")))
+    (tmp_path / "run" / MANIFEST).write_bytes(piped.to_json())
     code, _, err = invoke("rerun", str(tmp_path / "run"))
     assert code == 2
     assert "from standard input; save the same text in a file" in err
@@ -131,9 +131,10 @@ def test_prompts_of_standard_input_must_be_given(home: Path, tmp_path: Path) -> 
 
 def test_a_diff_sees_pages_unless_numbers_are_tolerated(home: Path, tmp_path: Path) -> None:
     shutil.copytree(home / "run", tmp_path / "run")
-    manifest = json.loads((home / "run" / MANIFEST).read_text(encoding="utf-8"))
-    manifest["files"]["index.html"] = "0" * 64
-    (tmp_path / "run" / MANIFEST).write_bytes(canonical_json(manifest | {"digest": ""}))
+    manifest = read_manifest(home / "run")
+    (tmp_path / "run" / "index.html").write_bytes(b"another page")
+    files = manifest.files | {"index.html": sha256(b"another page").hexdigest()}
+    (tmp_path / "run" / MANIFEST).write_bytes(manifest.model_copy(update={"files": files}).sealed().to_json())
     first, second = str(home / "run"), str(tmp_path / "run")
     assert invoke("diff", first, second)[:2] == (1, "index.html: other bytes\n")
     assert invoke("diff", first, second, "--rtol", "1e-3")[0] == 0

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyses.runs.run_folder import check_place, staging
+from analyses.runs.run_folder import staging
+from analyses.runs.run_place import check_place, hidden_folder
 from interp.errors import InputError
+from tests.support.runs import run_files
 
-FILES = {"index.html": b"page", "tables/a.csv": b"1\n", "manifest.json": b"{}"}
+FILES = run_files()
 
 
 def interrupt(final: Path, identity: str, shard: dict[str, np.ndarray], error: type[BaseException]) -> None:
@@ -17,10 +19,6 @@ def interrupt(final: Path, identity: str, shard: dict[str, np.ndarray], error: t
     with staging(final, identity, overwrite=False) as store:
         store["s"] = shard
         raise error("no")
-
-
-def partial(final: Path) -> Path:
-    return final.with_name(f".{final.name}.partial")
 
 
 def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
@@ -57,7 +55,7 @@ def test_another_run_does_not_find_them(tmp_path: Path) -> None:
 def test_a_damaged_shard_is_computed_again(tmp_path: Path) -> None:
     with staging(tmp_path / "run", "a", overwrite=False) as store:
         store["s"] = {"x": np.arange(64.0)}
-        path = next(partial(tmp_path / "run").rglob("s.safetensors"))
+        path = next(hidden_folder(tmp_path / "run").rglob("s.safetensors"))
         path.write_bytes(path.read_bytes()[:-40])
         assert "s" not in store
         assert not path.exists()
@@ -67,7 +65,7 @@ def test_a_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     final = tmp_path / "run"
     for content, overwrite in ((b"one", False), (b"two", True)):
         with staging(final, "a", overwrite) as store:
-            store.publish(FILES | {"index.html": content}, overwrite)
+            store.publish(run_files({"index.html": content}), overwrite)
     assert (final / "index.html").read_bytes() == b"two"
     with pytest.raises(InputError, match=r"already exists; give --overwrite"):
         check_place(final, overwrite=False)
@@ -111,7 +109,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="Another run is being written"), staging(tmp_path / "run", "a", False):
             pass
         # The refusal must not disturb the run that is under way.
-        assert partial(tmp_path / "run").is_dir()
+        assert hidden_folder(tmp_path / "run").is_dir()
     finally:
         leave.set()
         other.join(30)
@@ -120,7 +118,7 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
 def test_a_shard_with_other_bytes_of_the_same_length_is_computed_again(tmp_path: Path) -> None:
     with staging(tmp_path / "run", "a", overwrite=False) as store:
         store["s"] = {"x": np.arange(64.0)}
-        path = next(partial(tmp_path / "run").rglob("s.safetensors"))
+        path = next(hidden_folder(tmp_path / "run").rglob("s.safetensors"))
         data = bytearray(path.read_bytes())
         data[-1] ^= 1
         path.write_bytes(bytes(data))

@@ -239,7 +239,7 @@ def test_a_prompt_is_split_alike_in_any_company(name: str) -> None:
     def split(batch: Batch) -> Tensor:
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
-        return decompose(model, cache, logit_difference(model, logits, tokens, runner_up(logits, tokens))).values
+        return decompose(model, cache, logit_difference(model, logits, tokens, runner_up(model, logits, tokens))).values
 
     alone = split(whole.batch.select(0))
     torch.testing.assert_close(alone[0], whole.found.values[0, : alone.shape[1]], atol=2e-5, rtol=1e-4)

@@ -10,9 +10,9 @@ from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import (
     completeness_gap,
     label_tokens,
-    largest_logit,
     one_token,
     runner_up,
+    size_of_parts,
     token_logit,
 )
 from interp.attribution.source_attribution import (
@@ -180,7 +180,7 @@ def test_planted_copy_is_attributed_to_its_token() -> None:
     others = [position for position in range(split.shape[-2]) if position != 5]
     assert (split[:, :, others] == 0).all()
     total = found.of("embedding") + split[:, :, 5, 0]
-    assert float(completeness_gap(total, readout, largest_logit(logits, batch), batch).max()) <= TOLERANCE
+    assert float(completeness_gap(total, readout, size_of_parts(found.values), batch).max()) <= TOLERANCE
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -193,9 +193,10 @@ def test_half_precision_is_split_in_float32(dtype: torch.dtype) -> None:
 
 
 def test_runner_up_is_the_best_other_token() -> None:
-    logits = torch.tensor([[[1.0, 3.0, 2.0], [1.0, 3.0, 2.0], [5.0, 3.0, 2.0]]])
-    tokens = torch.tensor([[1, 0, 2]])
-    assert runner_up(logits, tokens).tolist() == [[2, 1, 0]]
+    model = HookedEncoderDecoder(tiny_hf("v1.1"))
+    logits = torch.full((1, 3, model.cfg.d_vocab), -1.0)
+    logits[0, :, :3] = torch.tensor([[1.0, 3.0, 2.0], [1.0, 3.0, 2.0], [5.0, 3.0, 2.0]])
+    assert runner_up(model, logits, torch.tensor([[1, 0, 2]])).tolist() == [[2, 1, 0]]
 
 
 def test_gap_ignores_padded_rows(run: Decomposed) -> None:
@@ -203,7 +204,7 @@ def test_gap_ignores_padded_rows(run: Decomposed) -> None:
     assert (~run.mask).any()
     assert run.gap(spoiled) == 0
     spoiled[1, 3] += 0.5
-    expected = 0.5 / float(run.logits[1, : int(run.mask[1].sum())].abs().max())
+    expected = 0.5 / float(run.found.values[1, 3].square().sum().sqrt())
     assert run.gap(spoiled) == pytest.approx(expected, rel=1e-5)
 
 

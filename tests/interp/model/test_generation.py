@@ -130,7 +130,10 @@ def test_the_step_table_lists_candidates_the_choice_and_the_truth(bundled: Hooke
     assert table.loc[table["true"], "step"].tolist() == list(range(agree + 1))
 
 
-@pytest.mark.parametrize("settings", [{"method": "beam", "beams": 1}, {"temperature": 0.0}, {"top_p": 0.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"method": "beam", "beams": 1}, {"method": "sampling", "temperature": 0.0}, {"method": "sampling", "top_p": 0.0}],
+)
 def test_impossible_settings_are_refused(settings: dict) -> None:
     with pytest.raises(InputError, match=r"needs (at least 2 beams|temperature > 0)"):
         Decoding(**settings)

@@ -48,7 +48,7 @@ def test_the_bundled_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatch
     checkpoint = find_checkpoint()
     assert checkpoint.name == "bundled"
     assert checkpoint.revision is None
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in checkpoint.files()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(checkpoint.files())
 
 
 def test_the_bundled_model_translates(bundled: interp.HookedEncoderDecoder) -> None:
@@ -205,7 +205,7 @@ def test_a_device_that_is_not_there() -> None:
 
 def test_a_checkpoint_lists_the_files_that_define_it(folder: Path) -> None:
     (folder / "notes.txt").write_text("x")
-    names = [path.name for path in Checkpoint("x", folder).files()]
+    names = list(Checkpoint("x", folder).files())
     assert names == sorted(names)
     assert "model.safetensors" in names
     assert "notes.txt" not in names

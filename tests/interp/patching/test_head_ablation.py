@@ -22,7 +22,7 @@ class Setup:
         self.model, self.batch = model, random_batch(model, (15, 12, 19, 13), (13, 17, 12, 14), same_prefix=True)
         self.logits, self.cache = model.run_with_cache(self.batch)
         self.tokens = label_tokens(self.batch)
-        self.foils = runner_up(self.logits, self.tokens)
+        self.foils = runner_up(model, self.logits, self.tokens)
         self.readout = logit_difference(model, self.logits, self.tokens, self.foils)
         self.clean = record_pass(model, self.batch, "*.hook_z")
         self.mask = self.batch.target_mask

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -17,26 +16,18 @@ import torch
 
 from analyses.runs.config import RunConfig
 from analyses.runs.runner import run
+from tests.support.axe import grave
 from tests.support.browser import Browser, needs_chromium
 from tests.support.hostile import SCRIPT, TEMPLATE, TEXTS, intruders
-from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-AXE = (ROOT / "tests" / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
-GRAVE = ("serious", "critical")
 # No prompt may hold NUL or half a surrogate pair; `test_escaping` tries those.
 HOSTILE = tuple(re.sub("[\x00\ud800]", "", text)[:80] for text in TEXTS)
 
 OPEN = "document.querySelectorAll('details').forEach(view => { view.open = true; })"
 SETTLE = "return new Promise(done => requestAnimationFrame(() => setTimeout(done, 200)))"
-CHECK = (
-    AXE + "\nreturn axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations.map(rule => ({"
-    " id: rule.id, impact: rule.impact, help: rule.help,"
-    " places: rule.nodes.slice(0, 5).map(node => node.target.join(' ') + ': ' + node.any.concat(node.all, node.none)"
-    "   .map(check => check.message).join('; ')) })))"
-)
 WORDLESS = """
   const named = node => (node.getAttribute('alt') || node.getAttribute('aria-label') || '').trim()
     || (node.getAttribute('aria-labelledby') && document.getElementById(node.getAttribute('aria-labelledby')))
@@ -76,7 +67,7 @@ def hostile_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pages(folder: Path) -> list[Path]:
-    return [folder / "index.html", *sorted((folder / "pages").glob("*.html"))]
+    return [folder / "index.html", folder / "explorer.html", *sorted((folder / "pages").glob("*.html"))]
 
 
 def look_at(browser: Browser, page: Path, width: int, scheme: str) -> None:
@@ -99,10 +90,6 @@ def assert_quiet(browser: Browser) -> None:
     assert browser.log("browser") == []
     assert browser.requests() == set()
     assert browser.run("const root = document.documentElement; return root.scrollWidth - root.clientWidth") == 0
-
-
-def grave(browser: Browser) -> list[dict[str, Any]]:
-    return [rule for rule in browser.run(CHECK) if rule["impact"] in GRAVE]
 
 
 @needs_chromium

@@ -58,7 +58,7 @@ def mosaic(rows=2, columns=3, **changes):
         marks=(("",) * columns,) * rows,
         categories=(("position", "blue"), ("special tokens, of which there are rather many in this text", "orange")),
         strength_label="share of the way from chance to always",
-        mark_labels=("has the role", "uncertain under resampling"),
+        mark_labels=("has the role", "clear tendency", "uncertain under resampling"),
         row_axis="layer",
         column_axis="head",
     )
@@ -91,7 +91,7 @@ def test_undefined_certain_and_uncertain_cells_are_marked_without_colour():
     figure = draw_category_heatmap(marked, 8.6)
     assert {"has the role", "uncertain under resampling", "not defined"} <= set(words(figure))
     assert words(figure).count("prev") == 5
-    assert frames(figure) == [1, 2]
+    assert frames(figure) == [1, 0, 2]
     (crosses,) = figure.axes[0].lines
     assert crosses.get_xydata().tolist() == [[2.5, 1.5]]
     bold = [text.get_text() for text in figure.axes[0].texts if text.get_fontweight() == "bold"]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from benchmarks.coverage import coverage
 from interp import statistics
 from interp.statistics import intervals, sign_flips
 from interp.statistics.exact import whole_numbers
@@ -53,35 +54,62 @@ def test_sums_of_whole_numbers_are_exact_in_any_order(values, order, weights):
 # Bootstrap
 
 
-def test_interval_agrees_with_scipy_bootstrap():
-    values = normal((40, 3)) + np.array([0.0, 1.0, -2.0])
-    ours = statistics.bootstrap_mean(values, seed=1, resamples=20_000)
-    theirs = scipy.stats.bootstrap(
-        (values,), np.mean, axis=0, n_resamples=20_000, method="percentile", rng=np.random.default_rng(2)
-    ).confidence_interval
-    np.testing.assert_allclose(ours.point, values.mean(axis=0), rtol=1e-13)
-    np.testing.assert_allclose(ours.low, theirs.low, atol=0.02)
-    np.testing.assert_allclose(ours.high, theirs.high, atol=0.02)
-    assert ours.count.tolist() == [40, 40, 40]
+def plain_bootstrap_t(top, bottom, draws, level=0.95):
+    """The interval of a ratio of means in plain loops: influence values, half a pseudo-observation, quantiles of t."""
+    ratio, n = top.sum() / bottom.sum(), len(top)
+    variance = np.mean(((top - ratio * bottom) / bottom.mean()) ** 2)
+    studentised = []
+    for draw in draws:
+        a, b = top[draw], bottom[draw]
+        other = a.sum() / b.sum()
+        spread = np.mean(((a - other * b) / b.mean()) ** 2)
+        studentised.append((other - ratio) * math.sqrt(n) / math.sqrt((n * spread + 0.5 * variance) / (n + 0.5)))
+    high, low = np.quantile(studentised, [(1 - level) / 2, (1 + level) / 2])
+    error = math.sqrt(variance / (n - 1))
+    return ratio - low * error, ratio - high * error
+
+
+def test_intervals_are_bootstrap_t_in_plain_loops():
+    # The draws of one generator in order, as `intervals` takes them.
+    draws = np.random.default_rng(1).integers(9, size=(700, 9))
+    generator = np.random.default_rng(5)
+    top, bottom = generator.exponential(size=9), generator.uniform(1, 3, size=9)
+    for below in (np.ones(9), bottom):
+        interval = statistics.bootstrap_ratio(top, below, seed=1, resamples=700)
+        np.testing.assert_allclose((interval.low, interval.high), plain_bootstrap_t(top, below, draws), rtol=1e-10)
+    assert not interval.is_range
 
 
 def test_two_prompts_give_the_exact_distribution():
     # Means of resamples of (0, 1): 0, ½, ½, 1, each with probability ¼.
     draws = statistics.resampled_means(np.array([0.0, 1.0]), seed=0, resamples=40_000)
     np.testing.assert_allclose([(draws == mean).mean() for mean in (0.0, 0.5, 1.0)], [0.25, 0.5, 0.25], atol=0.01)
-    interval = statistics.bootstrap_mean(np.array([0.0, 1.0]), seed=0, level=0.4)
-    assert (interval.low, interval.point, interval.high) == (0.5, 0.5, 0.5)
-    interval = statistics.bootstrap_mean(np.array([0.0, 1.0]), seed=0, level=0.9)
-    assert (interval.low, interval.point, interval.high) == (0.0, 0.5, 1.0)
 
 
-def test_bounds_are_percentiles_of_the_resampled_means():
-    values = normal((25, 2, 3)).astype(np.float32)
-    draws = statistics.resampled_means(values, seed=5, resamples=999)
-    assert draws.shape == (999, 2, 3)
-    interval = statistics.bootstrap_mean(values, seed=5, resamples=999, level=0.8)
-    np.testing.assert_allclose(interval.low, np.quantile(draws, 0.1, axis=0), rtol=1e-14)
-    np.testing.assert_allclose(interval.high, np.quantile(draws, 0.9, axis=0), rtol=1e-14)
+@pytest.mark.parametrize("count", [2, 5])
+def test_few_values_have_their_range(count):
+    values = normal((count, 3))
+    interval = statistics.bootstrap_mean(values, seed=0)
+    np.testing.assert_array_equal(interval.low, values.min(0))
+    np.testing.assert_array_equal(interval.high, values.max(0))
+    assert interval.is_range.all()
+    holes = np.concatenate([values, np.full((8, 3), NAN)])
+    np.testing.assert_array_equal(statistics.bootstrap_mean(holes, seed=0).high, values.max(0))
+
+
+def test_a_single_odd_value_leaves_the_interval_finite_and_open_to_its_side():
+    values = np.zeros(64)
+    values[3] = 1.0
+    interval = statistics.bootstrap_mean(values, seed=0)
+    assert interval.low <= 0.0 < interval.point < 0.05 < interval.high < 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "name", "least"), [(8, "normal", 0.92), (8, "exponential", 0.92), (20, "lognormal", 0.90)]
+)
+def test_few_skewed_prompts_are_covered(size, name, least):
+    assert coverage(name, size, seed=11) >= least
 
 
 def test_resampled_means_are_means_of_whole_prompts_shared_by_all_cells():

@@ -16,10 +16,10 @@ from torch import Tensor
 from analyses.cross_attention_focus.measure.flow.attention_rollout import rollout
 from analyses.cross_attention_focus.measure.flow.compose import Flow
 from analyses.cross_attention_focus.measure.flow.contributions import alti
-from analyses.cross_attention_focus.measure.monotonicity import monotonicity
 from interp import attention_metrics as measures
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.monotonicity import monotonicity
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
 
@@ -29,7 +29,7 @@ N_QUARTERS = 4
 def observe_flow(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> dict[str, Tensor]:
     """The numbers above, [prompt ...]; those of ALTI+ are NaN for models that norm after their sublayers."""
     mixed, rolled = alti_or_undefined(model, batch, cache), rollout(model, batch, cache)
-    rows = batch.target_mask
+    rows = batch.chosen_mask
     share = source_share(mixed)
     within = rolled.source / rolled.source.sum(-1, keepdim=True)
     return {
@@ -63,4 +63,4 @@ def source_share(flow: Flow) -> Float[Tensor, "batch target"]:
 
 def _mass(shares: Tensor, batch: Batch) -> Float[Tensor, "batch layer category"]:
     mass = measures.category_mass(shares, batch.source_categories[:, None], len(CATEGORIES))
-    return measures.masked_mean(mass.transpose(-1, -2), batch.target_mask[:, None, None])
+    return measures.masked_mean(mass.transpose(-1, -2), batch.chosen_mask[:, None, None])

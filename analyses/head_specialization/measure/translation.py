@@ -1,0 +1,156 @@
+"""Which cross-attention heads translate the word that they read?
+
+What a head would write if it read a source word alone,
+
+    x_s W_V W_O diag(g_F) W_U^T        x_s: encoder output, mean over the pieces of the word
+
+has the first piece of the aligned word among its five largest logits (as for copying heads, Wang et al. 2022); beside it the same
+for the words of other pairs, and for the word's own first piece [ours]. Words are those of `parallel`, the first two pairs of
+every sentence. Families whose way to the logits is no such product are not asked.
+
+The causal check: a head that translates, taken away, costs the translations of the words that it reads more than those of others.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from analyses.core.contract import Arrays
+from analyses.head_specialization.measure.copy_hits import TOP, why_no_copying
+from analyses.head_specialization.measure.parallel import Pair, Parallel, by_sentence, n_sentences, parallels
+from interp.hooks.names import HeadId, attention_path
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import attention_weights, norm_gain, unembedding
+from interp.patching import zero
+from interp.statistics import mean_over_prompts
+
+_PAIRS = 2
+"""Pairs of a sentence that are asked about; each costs a product with the vocabulary for every head."""
+
+_MOST_ABLATED = 6
+_LEAST_HITS = 0.25
+"""Heads with at least this share of hits are ablated, the best of them."""
+
+
+def examine_translation(model: HookedEncoderDecoder) -> Arrays:
+    """Translation on the bundled sentences, and what ablating the best heads costs.
+
+    Args:
+        model: any model.
+
+    Returns:
+        `cross.translation`, `_other` and `_copy` [parallel language layer head]: share of hits, and
+        `cross.translation_cost_read` and `_other` (see `ablate_translation`). Nothing where `parallel` or `copy_hits` has nothing
+        to ask.
+    """
+    found = parallels(model)
+    if not found or why_no_copying(model.cfg) is not None:
+        return {}
+    with torch.no_grad():
+        arrays = by_sentence([_translation(model, parallel) for parallel in found], found)
+    hits = mean_over_prompts(mean_over_prompts(np.moveaxis(arrays["cross.translation"], 1, 0)))
+    return {**arrays, **ablate_translation(model, found, hits)}
+
+
+def _translation(model: HookedEncoderDecoder, parallel: Parallel) -> dict[str, np.ndarray]:
+    batch, pairs, cfg = parallel.batch, _first_pairs(parallel), model.cfg
+    memory = model.hf.get_encoder()(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+    states = torch.stack([memory[pair.prompt, list(pair.pieces)].mean(0) for pair in pairs])
+    tokens = torch.tensor([pair.token for pair in pairs], device=states.device)
+    own = torch.stack([batch.input_ids[pair.prompt, pair.pieces[0]] for pair in pairs])
+    wanted = {"translation": tokens, "translation_other": tokens[_others(tokens)], "translation_copy": own}
+    read = unembedding(model) * norm_gain(model, "decoder.ln_final")
+    prompts = np.array([pair.prompt for pair in pairs])
+    shape = (len(batch), cfg.n_decoder_layers, cfg.n_decoder_heads)
+    found = {f"cross.{name}": np.full(shape, np.nan) for name in wanted}
+    for layer in range(cfg.n_decoder_layers):
+        weights = attention_weights(model, "cross", layer)
+        for head in range(cfg.n_decoder_heads):
+            logits = states @ weights.W_V[head] @ weights.W_O[head] @ read.T
+            for name, ids in wanted.items():
+                hits = ((logits >= logits.gather(1, ids[:, None])).sum(-1) <= TOP).double().cpu().numpy()
+                found[f"cross.{name}"][:, layer, head] = _means(hits, prompts, len(batch))
+    return found
+
+
+def _others(tokens: Int[Tensor, " pair"]) -> Int[Tensor, " pair"]:
+    """For every pair the place of the next one, a third of the list on, whose target begins with another piece."""
+    count = len(tokens)
+    places = []
+    for place, token in enumerate(tokens.tolist()):
+        turns = ((place + count // 3 + turn) % count for turn in range(count))
+        places.append(next((other for other in turns if int(tokens[other]) != token), place))
+    return torch.tensor(places, device=tokens.device)
+
+
+def _means(values: np.ndarray, prompts: np.ndarray, count: int) -> Float[np.ndarray, " prompt"]:
+    """Means by prompt; NaN for a prompt without a pair."""
+    sums, numbers = (np.bincount(prompts, weights=weight, minlength=count) for weight in (values, np.ones_like(values)))
+    return np.asarray(np.divide(sums, numbers, out=np.full(count, np.nan), where=numbers > 0))
+
+
+def _first_pairs(parallel: Parallel) -> tuple[Pair, ...]:
+    """The first pairs of every prompt."""
+    seen = [0] * len(parallel.batch)
+    kept = []
+    for pair in parallel.pairs:
+        seen[pair.prompt] += 1
+        if seen[pair.prompt] <= _PAIRS:
+            kept.append(pair)
+    return tuple(kept)
+
+
+def ablate_translation(
+    model: HookedEncoderDecoder, found: Sequence[Parallel], hits: Float[np.ndarray, "layer head"]
+) -> Arrays:
+    """What ablating the best translation heads costs the translations of the words that they read, and of other words.
+
+    Args:
+        model: the model.
+        found: the sentences in every language.
+        hits: share of hits of every cross head.
+
+    Returns:
+        `cross.translation_cost_read`, `_other` [parallel layer head]: fall of the log-probability of the first piece of the
+        aligned word, at the row that predicts it, when the head's z is zero, over words that are, or are not, the head's
+        strongest source word there; NaN for heads that were not ablated.
+    """
+    shape = (n_sentences(), *hits.shape)
+    costs = {f"cross.translation_cost_{name}": np.full(shape, np.nan) for name in ("read", "other")}
+    sums = {name: np.zeros((2, *shape)) for name in costs}
+    for parallel in found:
+        with torch.no_grad():
+            for head in _ablated(hits):
+                for name, sentence, cost in _costs(model, parallel, head):
+                    sums[name][:, sentence, head.layer, head.head] += (cost, 1)
+    for name, (total, number) in sums.items():
+        costs[name] = np.divide(total, number, out=costs[name], where=number > 0)
+    return costs
+
+
+def _ablated(hits: Float[np.ndarray, "layer head"]) -> list[HeadId]:
+    cells = sorted(
+        (cell for cell in np.ndindex(*hits.shape) if hits[cell] >= _LEAST_HITS), key=lambda cell: -hits[cell]
+    )
+    return [HeadId("cross", *cell) for cell in cells[:_MOST_ABLATED]]
+
+
+def _costs(model: HookedEncoderDecoder, parallel: Parallel, head: HeadId) -> Iterator[tuple[str, int, float]]:
+    """Name of the array, sentence and cost of every aligned pair."""
+    name = f"{attention_path('cross', head.layer)}.hook_pattern"
+    logits, cache = model.run_with_cache(parallel.batch, names_filter=[name])
+    with model.hooks(zero([head])):
+        without = model(parallel.batch)
+    before, after = (_log_probabilities(values, parallel.pairs) for values in (logits, without))
+    for pair, cost in zip(parallel.pairs, (before - after).tolist(), strict=True):
+        pattern = cache[name][pair.prompt, head.head, pair.row]
+        read = int(pattern.argmax()) in pair.pieces
+        yield f"cross.translation_cost_{'read' if read else 'other'}", parallel.sentences[pair.prompt], cost
+
+
+def _log_probabilities(logits: Tensor, pairs: Sequence[Pair]) -> Float[Tensor, " pair"]:
+    rows = torch.stack([logits[pair.prompt, pair.row] for pair in pairs]).float().log_softmax(-1)
+    return rows.gather(1, torch.tensor([[pair.token] for pair in pairs], device=rows.device))[:, 0]

@@ -1,0 +1,75 @@
+"""What the attribution of logits says at a glance and in five sentences."""
+
+import numpy as np
+
+from analyses.logit_attribution.ablation import AblationCheck
+from analyses.logit_attribution.ablation_blocks import ZERO, ablation_findings, head_labels
+from analyses.logit_attribution.assumptions import norms_held
+from analyses.logit_attribution.figures import waterfall_figure
+from analyses.logit_attribution.lens_blocks import depth_names, half_of_the_last, lens_findings
+from analyses.logit_attribution.sentences import encoder_sentence, source_sentence, strongest_sentences, value_sentence
+from analyses.logit_attribution.summary import LogitAttribution
+from interp.report import Finding, Headline, judge
+from interp.report.numbers import number, with_interval
+from interp.statistics import falling_order, largest
+
+
+def headline(result: LogitAttribution) -> Headline:
+    """Which component adds most to the lead of the predicted token."""
+    first = int(result.order[0])
+    found = result.difference[first]
+    verb = "adds most to" if found.point > 0 else "takes most from"
+    sentence = f"{result.components[first]} {verb} the predicted token's lead: {number(found.point)} logits."
+    return Headline(sentence, judge(found, bool(result.test.p_value[first] < 0.05)), waterfall_figure(result).name)
+
+
+def highlights(result: LogitAttribution) -> tuple[Finding, ...]:
+    """The lead, who adds most to it, from which tokens, what removal says, and where in depth the answer appears."""
+    first = int(result.order[0])
+    side = "for" if result.difference[first].point > 0 else "against"
+    added = f"{with_interval(result.difference[first], write=number)} logits {side} the label"
+    return (
+        Finding(
+            f"The label leads the model's best other token by {with_interval(result.value[0], write=number)} logits.",
+            (value_sentence(result),),
+        ),
+        Finding(
+            f"{result.components[first]} contributes most to that lead: {added}.",
+            strongest_sentences(result),
+        ),
+        _source(result),
+        *(_missed(result, result.ablation) if result.ablation else ()),
+        *_depth(result),
+    )
+
+
+def _source(result: LogitAttribution) -> Finding:
+    """What the strongest cross head takes from the kind of token that it takes most from."""
+    head = result.strongest_cross
+    kind = int(falling_order(np.abs(result.categories.point[head.layer, head.head]))[0])
+    value = with_interval(result.categories[head.layer, head.head, kind], write=number)
+    words = (
+        f"{head}, the strongest cross-attention head, takes {value} logits from {result.category_names[kind]} tokens."
+    )
+    return Finding(words, (source_sentence(result), encoder_sentence(result)))
+
+
+def _missed(result: LogitAttribution, check: AblationCheck) -> tuple[Finding, ...]:
+    """The head whose removal costs most."""
+    place = largest(-check.total.point[ZERO])
+    total = with_interval(check.total[(ZERO, *place)], write=number)
+    words = f"The head most missed is {head_labels(check)[place]}: zeroing it changes the lead by {total} logits."
+    return (Finding(words, ablation_findings(check, norms_held(result.cfg))),)
+
+
+def _depth(result: LogitAttribution) -> tuple[Finding, ...]:
+    """After which depth the label is the first choice half as often as at the end."""
+    curves = result.lens_curves
+    if curves is None:
+        return ()
+    depth = half_of_the_last(curves)
+    share = with_interval(curves.first_choice[depth], write=number)
+    name = depth_names(len(curves.first_choice.point))[depth]
+    return (
+        Finding(f"Read after {name}, the label is the first choice in {share} of the rows.", lens_findings(curves)),
+    )

@@ -1,0 +1,178 @@
+"""Reading and writing texts: the methods of a hooked model that make batches, and let it write their targets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from interp.axes import Residual
+from interp.errors import InputError
+from interp.families.config import ModelConfig
+from interp.hooks.hook_point import HookPoint, attached
+from interp.hooks.names import NamesFilter
+from interp.hooks.steps import stepping
+from interp.model.activation_cache import ActivationCache
+from interp.model.batching import Batcher
+from interp.model.finiteness import check_logits
+from interp.model.generation import Decoding, Generation
+from interp.model.host_generation import Written, write
+from interp.model.step_recorder import StepRecorder
+from interp.text.batch import Batch
+from interp.text.languages import Languages
+from interp.text.tokenized_text import GivenText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class TextMethods:
+    """The methods of a hooked model that are about texts."""
+
+    hf: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase | None
+    cfg: ModelConfig
+    languages: Languages
+    _points: Mapping[str, HookPoint]
+    _batcher: Batcher
+
+    if TYPE_CHECKING:
+
+        @property
+        def device(self) -> torch.device:
+            """Where the weights are."""
+
+        __call__: "Callable[..., Any]"
+        _names: "Callable[[NamesFilter], tuple[str, ...]]"
+        _cache: "Callable[[Mapping[str, Tensor], Batch | None], ActivationCache]"
+
+    def batch(
+        self,
+        sources: str | Sequence[GivenText],
+        targets: str | Sequence[GivenText] | None = None,
+        prefixes: Sequence[str] | None = None,
+        max_new_tokens: int | None = None,
+        source_lang: str | None = None,
+        target_lang: str | None = None,
+    ) -> Batch:
+        """A padded batch of texts, with masks on both sides.
+
+        Args:
+            sources: one or more source texts, each with its task prefix, each whole or as the list of its words.
+            targets: as many target texts; if missing, targets are generated greedily and used as teacher forcing, and the
+                batch says so in `target_origin`.
+            prefixes: the task prefix of every source, where it is not one T5 was trained with.
+            max_new_tokens: limit of generated targets; by default twice the longest source plus 20, within `max_length`.
+            source_lang: code of the sources' language, in models that mark it; by default that of the model (`languages`).
+            target_lang: the same of the targets.
+
+        Raises:
+            InputError: if a text is empty or longer than `max_length`, the numbers of texts differ, or a language is not named.
+        """
+        sources = [sources] if isinstance(sources, str) else list(sources)
+        targets = [targets] if isinstance(targets, str) else targets
+        languages = self.languages.named(source_lang, target_lang)
+        inputs = self._batcher.given(sources, targets, prefixes, self.device, languages)
+        if targets is not None:
+            return inputs
+        return self.write(inputs, Decoding(first_token=languages.first_token), max_new_tokens)[0]
+
+    def generate(
+        self,
+        sources: str | Sequence[str] | Batch,
+        names_filter: NamesFilter = None,
+        decoding: Decoding | None = None,
+        max_new_tokens: int | None = None,
+        target_prefix: str | Sequence[str] | None = None,
+        source_lang: str | None = None,
+        target_lang: str | None = None,
+    ) -> Generation:
+        """Targets written token by token with the key-value cache on, and the activations of every step.
+
+        Args:
+            sources: source texts, or a batch whose sources are taken.
+            names_filter: which activations; by default every hook point but `hook_result`.
+            decoding: how tokens are chosen; greedily by default.
+            max_new_tokens: as for `batch`.
+            target_prefix: how the target, or every target, begins; the model goes on from there.
+            source_lang: as for `batch`.
+            target_lang: as for `batch`.
+
+        Returns:
+            Texts, logits and a cache laid out like that of one teacher-forced pass over the same tokens, which it equals up
+            to rounding (rows behind a text's end are zero).
+
+        Raises:
+            InputError: as for `batch`, or if target prefixes differ in length.
+            KeyError: if the filter names no hook point.
+        """
+        decoding, languages = decoding or Decoding(), self.languages.named(source_lang, target_lang)
+        if decoding.first_token is None:
+            decoding = replace(decoding, first_token=languages.first_token)
+        if isinstance(sources, Batch):
+            inputs = sources
+        else:
+            texts = [sources] if isinstance(sources, str) else list(sources)
+            inputs = self._batcher.given(texts, None, None, self.device, languages)
+        begun = self._begun(target_prefix, len(inputs), languages)
+        recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
+        with attached(recorder.functions()):
+            batch, written = self.write(inputs, decoding, max_new_tokens, begun)
+        kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
+        return Generation(batch, written.logits, self._cache(kept, batch), decoding, self._batcher.hypotheses(written))
+
+    def write(
+        self,
+        inputs: Batch,
+        decoding: Decoding | None = None,
+        max_new_tokens: int | None = None,
+        begun: Sequence[Sequence[int]] | None = None,
+        memory: Residual | None = None,
+    ) -> tuple[Batch, Written]:
+        """What is written to the sources of a batch: as a batch, and as the host wrote it.
+
+        Args:
+            inputs: the sources.
+            decoding: how tokens are chosen; greedily by default.
+            max_new_tokens: as for `batch`.
+            begun: tokens that every target begins with, equally many each.
+            memory: what the decoder reads in place of what the encoder makes of the sources, [batch source d_model].
+
+        Raises:
+            InputError: if the logits are not finite.
+        """
+        decoding = decoding or Decoding()
+        if decoding.first_token is None:
+            decoding = replace(decoding, first_token=self.languages.first_token)
+        limit = self._batcher.limit(inputs, max_new_tokens)
+        copies = decoding.beams if decoding.method == "beam" else 1
+        try:
+            with stepping(self.hf, self._points.values(), copies):
+                written = write(self.hf, self.cfg, inputs, decoding, limit, begun, memory)
+        except RuntimeError:
+            self(inputs)  # the host draws no sample from logits that are not finite, and does not say where it began
+            raise
+        batch = self._batcher.written(inputs, written)
+        check_logits(written.logits, self._points, lambda: self.hf(**batch, use_cache=False))
+        return batch, written
+
+    def _begun(
+        self, target_prefix: str | Sequence[str] | None, prompts: int, languages: Languages
+    ) -> list[list[int]] | None:
+        """The tokens that targets begin with."""
+        if target_prefix is None:
+            return None
+        texts = [target_prefix] * prompts if isinstance(target_prefix, str) else list(target_prefix)
+        if len(texts) != prompts:
+            raise InputError(
+                f"Got {prompts} sources and {len(texts)} target prefixes; give one for each source, or one for all."
+            )
+        begun = self._batcher.begun(texts, languages)
+        if len({len(ids) for ids in begun}) > 1:
+            raise InputError(
+                f"The target prefixes have {', '.join(str(len(ids)) for ids in begun)} tokens; texts that are written together "
+                "are begun with equally many: generate them one by one."
+            )
+        return begun

@@ -1,0 +1,374 @@
+/* The page to explore. Texts reach the page as text and never as markup; colors are worked out as the report's are. */
+(function () {
+  "use strict";
+  var PREFIX = { encoder: "EL", decoder: "DL", cross: "XL" };
+  var KINDS = { EL: "encoder", DL: "decoder", XL: "cross" };
+  var NAMES = { encoder: "Encoder self-attention", decoder: "Decoder self-attention", cross: "Cross-attention" };
+  var MOST_CELLS = 3600, CELL = 22, COMPONENTS_SHOWN = 10;
+  var index, prompt, shown = -1, pieces = [];
+  var state = { kind: "cross", layer: 0, head: 0, prompt: 0, row: 0, step: 0, word: "" };
+
+  function find(name) { return document.getElementById(name); }
+  function make(tag, content, attributes) {
+    var made = document.createElement(tag);
+    [].concat(content === undefined || content === null ? [] : content).forEach(function (part) { made.append(part); });
+    Object.keys(attributes || {}).forEach(function (name) { made.setAttribute(name, attributes[name]); });
+    return made;
+  }
+  function draw(tag, attributes, text) {
+    var made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    Object.keys(attributes).forEach(function (name) { made.setAttribute(name, attributes[name]); });
+    if (text !== undefined) { made.textContent = text; }
+    return made;
+  }
+  function fixed(value) { return value.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "\u2212"); }
+
+  /* The way from almost white to the full hue, and the ink that reads on it, as in the report's palette. */
+  function channels(color) { return [1, 3, 5].map(function (at) { return parseInt(color.slice(at, at + 2), 16); }); }
+  function tint(color, strength) {
+    var share = 0.08 + 0.92 * Math.min(Math.max(strength, 0), 1), pale = [244, 246, 247];
+    return channels(color).map(function (full, place) { return Math.round(pale[place] + share * (full - pale[place])); });
+  }
+  function paint(element, color, strength) {
+    var mixed = strength < 0.01 ? [244, 246, 247] : tint(color, strength);
+    var light = mixed.map(function (part) { part /= 255; return part <= 0.04045 ? part / 12.92 : Math.pow((part + 0.055) / 1.055, 2.4); });
+    element.style.background = "rgb(" + mixed.join() + ")";
+    element.style.color = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] > 0.179 ? "#000" : "#fff";
+  }
+
+  function inflate(element) {
+    var text = atob(element.textContent.trim()), bytes = new Uint8Array(text.length), at;
+    for (at = 0; at < text.length; at += 1) { bytes[at] = text.charCodeAt(at); }
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
+  }
+  function unpack(buffer) {
+    var length = new DataView(buffer).getUint32(0, true), at = 4 + length;
+    var head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+    head.numbers = {};
+    head.arrays.forEach(function (array) {
+      var size = array.shape.reduce(function (product, side) { return product * side; }, 1);
+      var values = array.bytes === 2 ? new Int16Array(buffer, at, size) : new Uint8Array(buffer, at, size);
+      head.numbers[array.name] = { shape: array.shape, at: function () {
+        var place = 0;
+        for (var axis = 0; axis < array.shape.length; axis += 1) { place = place * array.shape[axis] + arguments[axis]; }
+        return values[place] * array.scale;
+      } };
+      at += size * array.bytes;
+    });
+    return head;
+  }
+
+  function name(kind, layer, head) { return PREFIX[kind] + layer + "H" + head; }
+  function current() { return name(state.kind, state.layer, state.head); }
+  function queries() { return state.kind === "encoder" ? prompt.source : prompt.target; }
+  function keys() { return state.kind === "decoder" ? prompt.target : prompt.source; }
+  function weight(row, key) { return prompt.numbers[state.kind].at(state.layer, state.head, row, key); }
+  function range(count) { return Array.from({ length: count }, function (_, place) { return place; }); }
+
+  /* The address: #XL2H4&prompt=3&row=5, prompts from 1, rows from 0; what it names and does not exist is left as it was. */
+  function readAddress(hash) {
+    var parts = hash.slice(1).split("&"), given = {};
+    parts.forEach(function (part) {
+      var at = part.indexOf("=");
+      try { given[part.slice(0, at)] = decodeURIComponent(part.slice(at + 1)); } catch (error) { /* not ours */ }
+    });
+    var match = /^([EDX]L)(\d+)H(\d+)$/i.exec(parts[0] || "");
+    if (match) {
+      state.kind = KINDS[match[1].toUpperCase()];
+      state.layer = Number(match[2]);
+      state.head = Number(match[3]);
+    }
+    if (/^\d+$/.test(given.prompt) && index.titles[given.prompt - 1]) { state.prompt = given.prompt - 1; }
+    if (/^\d+$/.test(given.row)) { state.row = Number(given.row); }
+    if (/^\d+$/.test(given.step)) { state.step = Number(given.step); }
+    else if (state.kind !== "encoder") { state.step = state.row; }
+    state.word = given.word || "";
+  }
+  function address(changes) {
+    var to = Object.assign({}, state, changes);
+    return "#" + name(to.kind, to.layer, to.head) + "&prompt=" + (to.prompt + 1) + "&row=" + to.row +
+      (to.kind === "encoder" ? "&step=" + to.step : "") + (to.word ? "&word=" + encodeURIComponent(to.word) : "");
+  }
+  function settle() {
+    if (!prompt.numbers[state.kind]) { state.kind = Object.keys(PREFIX).find(function (kind) { return prompt.numbers[kind]; }) || "cross"; }
+    var shape = (prompt.numbers[state.kind] || { shape: [1, 1] }).shape;
+    state.layer = Math.min(state.layer, shape[0] - 1);
+    state.head = Math.min(state.head, shape[1] - 1);
+    state.step = Math.min(state.step, prompt.target.length - 1);
+    state.row = state.kind === "encoder" ? Math.min(state.row, prompt.source.length - 1) : state.step;
+  }
+  function change(changes) {
+    if (changes.row !== undefined && (changes.kind || state.kind) !== "encoder") { changes.step = changes.row; }
+    if (changes.step !== undefined && (changes.kind || state.kind) !== "encoder") { changes.row = changes.step; }
+    Object.assign(state, changes);
+    return render();
+  }
+
+  function render() {
+    var wanted = state.prompt;
+    var ready = shown === wanted ? Promise.resolve() : inflate(pieces[wanted]).then(function (buffer) {
+      prompt = unpack(buffer);
+      shown = wanted;
+      fillSteps();
+    });
+    return ready.then(function () {
+      if (wanted !== state.prompt) { return render(); }
+      settle();
+      find("choice-prompt").value = state.prompt;
+      find("choice-step").value = state.step;
+      [renderAtlas, renderAttention, renderPattern, renderCard, renderWrites, renderComponents, renderLens, renderNeighbors].forEach(
+        function (part) { part(); });
+      try { history.replaceState(null, "", address({})); } catch (error) { /* a page without an address of its own */ }
+      find("explorer").hidden = false;
+      document.body.setAttribute("data-state", address({}));
+    });
+  }
+
+  function fillSteps() {
+    find("choice-step").replaceChildren.apply(find("choice-step"), prompt.labels.map(function (label, step) {
+      return make("option", step + ": " + label, { value: step });
+    }));
+  }
+
+  function renderAtlas() {
+    var place = find("atlas"), had = document.activeElement && document.activeElement.dataset.head;
+    place.replaceChildren();
+    Object.keys(PREFIX).forEach(function (kind) {
+      var numbers = prompt.numbers[kind];
+      if (!numbers) {
+        place.append(make("p", NAMES[kind] + " is left out: this prompt is too long for it.", { "class": "source" }));
+        return;
+      }
+      var body = make("tbody");
+      range(numbers.shape[0]).forEach(function (layer) {
+        var row = make("tr", make("th", String(layer), { scope: "row" }));
+        range(numbers.shape[1]).forEach(function (head) { row.append(make("td", cell(kind, layer, head))); });
+        body.append(row);
+      });
+      var heads = range(numbers.shape[1]).map(function (head) { return make("th", String(head), { scope: "col" }); });
+      var corner = make("td", "");
+      place.append(make("div", make("table", [make("caption", NAMES[kind]), make("thead", make("tr", [corner].concat(heads))), body]), { "class": "wide" }));
+    });
+    if (had) { var again = place.querySelector('[data-head="' + current() + '"]'); if (again) { again.focus(); } }
+  }
+  function cell(kind, layer, head) {
+    var own = name(kind, layer, head), note = index.heads[own], chosen = own === current();
+    var button = make("button", note ? note.code : "", {
+      type: "button", "data-head": own, "aria-pressed": chosen, "aria-label": own + (note ? " " + note.code + ", " + note.role : ""), title: own, tabindex: chosen ? 0 : -1
+    });
+    if (note) {
+      button.style.background = note.color;
+      button.style.color = note.ink;
+      button.classList.toggle("certain", note.certain);
+    } else { paint(button, index.hues.blue, sharpness(kind, layer, head)); }
+    button.addEventListener("click", function () { change({ kind: kind, layer: layer, head: head, row: kind === "encoder" && state.kind === "encoder" ? state.row : state.step }); });
+    button.addEventListener("keydown", function (event) { move(event, kind, layer, head); });
+    return button;
+  }
+  function move(event, kind, layer, head) {
+    var order = Object.keys(PREFIX).filter(function (one) { return prompt.numbers[one]; }), at = order.indexOf(kind);
+    var step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (!step) { return; }
+    event.preventDefault();
+    layer += step[0];
+    head += step[1];
+    if (layer < 0 && at > 0) { kind = order[at - 1]; layer = prompt.numbers[kind].shape[0] - 1; }
+    else if (layer >= prompt.numbers[kind].shape[0] && at < order.length - 1) { kind = order[at + 1]; layer = 0; }
+    var shape = prompt.numbers[kind].shape;
+    change({ kind: kind, layer: Math.min(Math.max(layer, 0), shape[0] - 1), head: Math.min(Math.max(head, 0), shape[1] - 1),
+      row: kind === "encoder" && state.kind === "encoder" ? state.row : state.step });
+  }
+  function sharpness(kind, layer, head) {
+    var numbers = prompt.numbers[kind], rows = range(numbers.shape[2]);
+    return rows.reduce(function (sum, row) {
+      return sum + Math.max.apply(null, range(numbers.shape[3]).map(function (key) { return numbers.at(layer, head, row, key); }));
+    }, 0) / rows.length;
+  }
+
+  function renderAttention() {
+    var numbers = prompt.numbers[state.kind];
+    find("attention-title").textContent = current() + " on prompt " + prompt.name;
+    find("queries-title").textContent = state.kind === "encoder" ? "Source tokens, which read" : "Target tokens, which read; below each the token predicted there";
+    find("keys-title").textContent = state.kind === "decoder" ? "Target tokens, which are read" : "Source tokens, which are read";
+    if (!numbers) { find("reading").textContent = "This prompt is too long for its patterns."; return; }
+    strip("queries", queries(), function (row) { return row === state.row; }, function (row) { change({ row: row, word: queries()[row] }); },
+      function (row) { shade(row); }, state.kind === "encoder" ? null : prompt.labels);
+    strip("keys", keys(), function (key) { return keys()[key] === state.word; }, function (key) { change({ word: keys()[key] }); }, shadeFrom, null);
+    shade(state.row);
+  }
+  function strip(where, tokens, pressed, choose, point, below) {
+    var place = find(where), had = place.contains(document.activeElement) ? Array.from(place.children).indexOf(document.activeElement) : -1;
+    place.replaceChildren.apply(place, tokens.map(function (token, at) {
+      var button = make("button", [make("bdi", token)], { type: "button", "aria-pressed": pressed(at), "data-place": at });
+      button.append(make("small", below ? "\u2192 " + below[at] : "\u00a0"));
+      button.addEventListener("click", function () { choose(at); });
+      button.addEventListener("pointerenter", function () { point(at); });
+      button.addEventListener("pointerleave", function () { shade(state.row); });
+      button.addEventListener("focus", function () { point(at); });
+      button.addEventListener("blur", function () { shade(state.row); });
+      button.addEventListener("keydown", function (event) {
+        var to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: tokens.length - 1 }[event.key];
+        if (to !== undefined && place.children[to]) { event.preventDefault(); place.children[to].focus(); }
+      });
+      return button;
+    }));
+    if (had >= 0 && place.children[had]) { place.children[had].focus(); }
+  }
+  /* A row: how much it reads from each key. */
+  function shade(row) {
+    var best = 0;
+    Array.from(find("keys").children).forEach(function (button, key) {
+      var value = weight(row, key);
+      if (value > weight(row, best)) { best = key; }
+      paint(button, index.hues.blue, value);
+      button.querySelector("small").textContent = fixed(value);
+    });
+    Array.from(find("queries").children).forEach(function (button, at) {
+      paint(button, index.hues.blue, 0);
+      button.querySelector("small").textContent = state.kind === "encoder" ? "\u00a0" : "\u2192 " + prompt.labels[at];
+    });
+    var predicts = state.kind === "encoder" ? "" : ", which predicts " + prompt.labels[row] + ",";
+    find("reading").textContent = "Row " + row + ", " + queries()[row] + predicts + " reads most from " + keys()[best] + ": " + fixed(weight(row, best)) + ".";
+  }
+  /* A key: how much each row reads from it. */
+  function shadeFrom(key) {
+    var best = 0;
+    Array.from(find("queries").children).forEach(function (button, row) {
+      var value = weight(row, key);
+      if (value > weight(best, key)) { best = row; }
+      paint(button, index.hues.orange, value);
+      button.querySelector("small").textContent = fixed(value);
+    });
+    find("reading").textContent = keys()[key] + " is read most by row " + best + ", " + queries()[best] + ": " + fixed(weight(best, key)) + ".";
+  }
+
+  function renderPattern() {
+    var place = find("pattern"), rows = queries(), columns = keys();
+    place.replaceChildren();
+    if (!prompt.numbers[state.kind] || rows.length * columns.length > MOST_CELLS) {
+      place.append(make("p", "Not drawn for more than " + MOST_CELLS + " cells; the tokens above show it row by row."));
+      return;
+    }
+    var left = 8 + 7 * Math.max.apply(null, rows.map(function (token) { return token.length; }));
+    var top = 8 + 7 * Math.max.apply(null, columns.map(function (token) { return token.length; }));
+    var svg = draw("svg", { width: left + CELL * columns.length + 2, height: top + CELL * rows.length + 2, "font-size": 12, "aria-hidden": "true" });
+    columns.forEach(function (token, key) {
+      svg.append(draw("text", { transform: "translate(" + (left + CELL * key + 15) + " " + (top - 4) + ") rotate(-90)" }, token));
+    });
+    rows.forEach(function (token, row) {
+      svg.append(draw("text", { x: left - 5, y: top + CELL * row + 15, "text-anchor": "end", "font-weight": row === state.row ? 700 : 400 }, token));
+      columns.forEach(function (other, key) {
+        var value = weight(row, key);
+        var box = draw("rect", { x: left + CELL * key, y: top + CELL * row, width: CELL - 1, height: CELL - 1,
+          fill: value < 0.01 ? "#f4f6f7" : "rgb(" + tint(index.hues.blue, value).join() + ")" });
+        box.append(draw("title", {}, token + " \u2192 " + other + ": " + fixed(value)));
+        svg.append(box);
+      });
+    });
+    svg.append(draw("rect", { x: left - 1, y: top + CELL * state.row - 1, width: CELL * columns.length + 1, height: CELL + 1, fill: "none", stroke: "#1b1f24", "stroke-width": 2 }));
+    place.append(svg);
+  }
+
+  function renderCard() {
+    var note = index.heads[current()], numbers = prompt.numbers[state.kind], lines = [];
+    find("card-title").textContent = "Head " + current();
+    if (numbers) { lines.push(["mean of each row's largest weight on this prompt", fixed(sharpness(state.kind, state.layer, state.head))]); }
+    if (note) { lines = [["role", note.role]].concat(note.lines, lines); }
+    var list = make("dl");
+    lines.forEach(function (line) { list.append(make("dt", line[0]), make("dd", line[1])); });
+    find("card").replaceChildren(list);
+    if (note && note.address) { find("card").append(make("p", make("a", "Its card", { href: note.address }))); }
+  }
+
+  function bars(entries) {
+    var most = Math.max.apply(null, [1e-9].concat(entries.map(function (entry) { return Math.abs(entry.value); })));
+    var negative = entries.some(function (entry) { return entry.value < 0; }), list = make("dl", [], { "class": "bars" });
+    entries.forEach(function (entry) {
+      var fill = make("i"), width = (negative ? 50 : 100) * Math.abs(entry.value) / most;
+      fill.style.width = width + "%";
+      fill.style.left = (negative ? (entry.value < 0 ? 50 - width : 50) : 0) + "%";
+      fill.style.background = entry.value < 0 ? index.hues.orange : (entry.color || index.hues.purple);
+      list.append(make("dt", entry.link ? make("a", entry.label, { href: entry.link }) : make("bdi", entry.label), entry.own ? { "class": "own" } : {}),
+        make("dd", fill, { "class": "bar", "aria-hidden": "true" }), make("dd", fixed(entry.value), { "class": "number" }));
+    });
+    return list;
+  }
+  function versus() { return prompt.labels[state.step] + " rather than " + prompt.foils[state.step]; }
+  function component() { return prompt.numbers.components.at(state.step, index.components.indexOf(current())); }
+
+  function renderWrites() {
+    var place = find("writes"), sources = prompt.numbers.sources, memory = prompt.numbers.memory;
+    find("writes-title").textContent = "What " + current() + " writes into " + versus();
+    if (state.kind === "encoder") {
+      var at = index.encoderComponents.indexOf(current());
+      if (!memory || at < 0) { place.replaceChildren(make("p", "Not in this page: the prompt is too long.")); return; }
+      tokens("Logits that it adds through all cross-attention heads, by source token: ", function (key) { return memory.at(state.step, key, at); });
+    } else if (state.kind === "cross" && sources) {
+      tokens("Logits that it adds, by source token: ", function (key) { return sources.at(state.layer, state.head, state.step, key); });
+    } else if (prompt.numbers.components && index.components.indexOf(current()) >= 0) {
+      place.replaceChildren(make("p", "It adds " + fixed(component()) + " logits in all."));
+    } else { place.replaceChildren(make("p", "Not in this page: the prompt is too long.")); }
+    function tokens(words, value) {
+      var values = prompt.source.map(function (_, key) { return value(key); });
+      var total = values.reduce(function (sum, one) { return sum + one; }, 0);
+      place.replaceChildren(make("p", words + fixed(total) + " in all."),
+        bars(prompt.source.map(function (token, key) { return { label: token, value: values[key] }; })));
+    }
+  }
+
+  function renderComponents() {
+    var place = find("components"), numbers = prompt.numbers.components;
+    find("components-title").textContent = "Who writes it: a lead of " + fixed(prompt.lead[state.step]) + " logits";
+    if (!numbers) { place.replaceChildren(make("p", "Not in this page: the prompt is too long.")); return; }
+    var entries = index.components.map(function (label, at) {
+      var match = /^([DX]L)(\d+)H(\d+)$/.exec(label);
+      return { label: label, value: numbers.at(state.step, at), own: label === current(),
+        link: match && address({ kind: KINDS[match[1]], layer: Number(match[2]), head: Number(match[3]), row: state.step }) };
+    });
+    entries.sort(function (one, other) { return Math.abs(other.value) - Math.abs(one.value); });
+    var own = entries.findIndex(function (entry) { return entry.own; });
+    var top = entries.slice(0, COMPONENTS_SHOWN);
+    if (own >= COMPONENTS_SHOWN) { top.push(entries[own]); }
+    place.replaceChildren(make("p", "The components that add most to " + versus() + ", of " + entries.length + "."), bars(top));
+  }
+
+  function renderLens() {
+    var body = make("tbody"), row = prompt.lens[state.step], label = prompt.labels[state.step];
+    row.forEach(function (said, depth) {
+      var line = make("tr", make("th", index.depths[depth], { scope: "row" }));
+      said.forEach(function (one) {
+        line.append(make("td", [make("bdi", one[0]), " ", make("span", fixed(one[1]), { "class": "share" })], one[0] === label ? { "class": "label" } : {}));
+      });
+      body.append(line);
+    });
+    var heads = ["after"].concat(row[0].map(function (_, at) { return (at + 1) + "."; })).map(function (text) { return make("th", text, { scope: "col" }); });
+    find("lens").replaceChildren(make("table", [
+      make("caption", "Step " + state.step + ": the likeliest tokens by the logit lens; the last row is what the model says. Bold: the predicted token."),
+      make("thead", make("tr", heads)), body]));
+  }
+
+  function renderNeighbors() {
+    var word = state.word || label(), found = index.neighbors[word], place = find("neighbors");
+    function label() { return state.kind === "encoder" ? prompt.source[state.row] : prompt.labels[state.step]; }
+    find("neighbors-title").textContent = "Neighbors of " + word;
+    if (!found) { place.replaceChildren(make("p", "None in this page; choose another token above.")); return; }
+    place.replaceChildren(make("p", "Nearest tokens in the input embedding, by cosine."),
+      bars(found.map(function (one) { return { label: one[0], value: one[1], color: index.hues.blue }; })));
+  }
+
+  document.addEventListener("DOMContentLoaded", function () {
+    pieces = Array.from(document.querySelectorAll(".explorer-prompt"));
+    inflate(find("explorer-index")).then(function (buffer) {
+      index = JSON.parse(new TextDecoder().decode(buffer));
+      find("choice-prompt").replaceChildren.apply(find("choice-prompt"), index.titles.map(function (title, at) {
+        return make("option", (at + 1) + ": " + title, { value: at });
+      }));
+      var first = Object.keys(index.heads).find(function (own) { return index.heads[own].certain && own[0] === "X"; });
+      readAddress(location.hash || "#" + (first || ""));
+      find("choice-prompt").addEventListener("change", function (event) { change({ prompt: Number(event.target.value), word: "" }); });
+      find("choice-step").addEventListener("change", function (event) { change({ step: Number(event.target.value), word: "" }); });
+      window.addEventListener("hashchange", function () { readAddress(location.hash); render(); });
+      return render();
+    });
+  });
+}());

@@ -1,0 +1,111 @@
+"""What public checkpoints publish in config.json and generation_config.json, with small sizes and without their names.
+
+Looked up in copies of the files on the hub: google-t5/t5-small, google/t5-v1_1-base, google/flan-t5, google/mt5-small,
+google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published configurations name no model_type),
+facebook/bart-base (saved as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt,
+facebook/m2m100_418M, facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+T5: Facts = {
+    "architectures": ["T5ForConditionalGeneration"], "model_type": "t5", "is_encoder_decoder": True, "decoder_start_token_id": 0,
+    "pad_token_id": 0, "eos_token_id": 1, "dropout_rate": 0.1, "initializer_factor": 1.0, "layer_norm_epsilon": 1e-06,
+    "relative_attention_num_buckets": 32, "use_cache": True,
+    "d_model": 32, "d_kv": 8, "d_ff": 48, "num_heads": 4, "num_layers": 2, "num_decoder_layers": 2,
+}  # fmt: skip
+T5_SMALL: Facts = {
+    **T5, "n_positions": 512, "output_past": True,
+    "task_specific_params": {
+        "summarization": {
+            "early_stopping": True, "length_penalty": 2.0, "max_length": 200, "min_length": 30, "no_repeat_ngram_size": 3,
+            "num_beams": 4, "prefix": "summarize: ",
+        },
+        "translation_en_to_de": {
+            "early_stopping": True, "max_length": 300, "num_beams": 4, "prefix": "translate English to German: ",
+        },
+    },
+}  # fmt: skip
+GATED: Facts = {
+    **T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "output_past": True,
+    "num_heads": 3,  # heads times their width is not d_model
+}  # fmt: skip
+FLAN: Facts = {**GATED, "n_positions": 512, "task_specific_params": T5_SMALL["task_specific_params"]}
+MT5: Facts = {
+    **GATED, "architectures": ["MT5ForConditionalGeneration"], "model_type": "mt5", "tokenizer_class": "T5Tokenizer",
+}  # fmt: skip
+BYT5: Facts = {**GATED, "tokenizer_class": "ByT5Tokenizer", "num_layers": 6, "num_decoder_layers": 2}
+UMT5: Facts = {
+    **{name: value for name, value in GATED.items() if name != "model_type"}, "architectures": ["UMT5ForConditionalGeneration"],
+    "dense_act_fn": "gelu_new", "is_gated_act": True, "relative_attention_max_distance": 128, "scalable_attention": True,
+    "max_new_tokens": 64, "tokenizer_class": "T5Tokenizer",
+}  # fmt: skip
+T5_GENERATION: Facts = {"_from_model_config": True, "decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+
+BART: Facts = {
+    "architectures": ["BartForConditionalGeneration"], "model_type": "bart", "is_encoder_decoder": True,
+    "activation_function": "gelu", "activation_dropout": 0.1, "attention_dropout": 0.1, "dropout": 0.1, "bos_token_id": 0,
+    "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": 2, "init_std": 0.02,
+    "max_position_embeddings": 1024, "scale_embedding": False, "normalize_before": False, "normalize_embedding": True,
+    "add_final_layer_norm": False, "add_bias_logits": False, "classif_dropout": 0.1, "classifier_dropout": 0.0, "use_cache": True,
+    "id2label": {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}, "label2id": {"LABEL_0": 0, "LABEL_1": 1, "LABEL_2": 2},
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "num_hidden_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48,
+}  # fmt: skip
+BART_IDS: Facts = {
+    "_from_model_config": True, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2,
+}  # fmt: skip
+BASE_GENERATION: Facts = {
+    **BART_IDS, "early_stopping": True, "forced_bos_token_id": 0, "forced_eos_token_id": 2, "no_repeat_ngram_size": 3,
+    "num_beams": 4,
+}  # fmt: skip
+CNN_GENERATION: Facts = {**BASE_GENERATION, "length_penalty": 2.0, "max_length": 142, "min_length": 56}
+MBART50: Facts = {
+    **BART, "architectures": ["MBartForConditionalGeneration"], "model_type": "mbart", "activation_function": "relu",
+    "activation_dropout": 0.0, "attention_dropout": 0.0, "scale_embedding": True, "normalize_before": True,
+    "add_final_layer_norm": True, "static_position_embeddings": False, "tokenizer_class": "MBart50Tokenizer",
+    "early_stopping": True, "max_length": 200, "num_beams": 5,
+}  # fmt: skip
+M2M100: Facts = {
+    **{key: value for key, value in BART.items() if not key.startswith(("id2", "label2", "norm", "add_", "classif", "forced"))},
+    "architectures": ["M2M100ForConditionalGeneration"], "model_type": "m2m_100", "activation_function": "relu",
+    "activation_dropout": 0.0, "scale_embedding": True, "max_length": 200,
+}  # fmt: skip
+NLLB: Facts = {**M2M100, "tokenizer_class": "NllbTokenizer"}
+NLLB_GENERATION: Facts = {**BART_IDS, "max_length": 200}
+M2M100_GENERATION: Facts = {**NLLB_GENERATION, "early_stopping": True, "num_beams": 5}
+MBART50_GENERATION: Facts = {**M2M100_GENERATION, "forced_eos_token_id": 2}
+PEGASUS_GENERATION: Facts = {
+    "_from_model_config": True, "bos_token_id": 0, "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0,
+    "forced_eos_token_id": 1, "length_penalty": 0.6, "max_length": 64, "num_beams": 8,
+}  # fmt: skip
+PEGASUS: Facts = {
+    **BART, **PEGASUS_GENERATION, "architectures": ["PegasusForConditionalGeneration"], "model_type": "pegasus",
+    "activation_function": "relu", "scale_embedding": True, "static_position_embeddings": True, "normalize_before": True,
+    "add_final_layer_norm": True, "normalize_embedding": False, "extra_pos_embeddings": 1, "max_position_embeddings": 512,
+}  # fmt: skip
+MARIAN_GENERATION: Facts = {
+    "_from_model_config": True, "bos_token_id": 0, "eos_token_id": 0, "forced_eos_token_id": 0, "max_length": 512, "num_beams": 4,
+    "renormalize_logits": True,
+}  # fmt: skip
+MARIAN: Facts = {
+    **BART, "architectures": ["MarianMTModel"], "model_type": "marian", "activation_function": "swish", "activation_dropout": 0.0,
+    "attention_dropout": 0.0, "bos_token_id": 0, "eos_token_id": 0, "forced_eos_token_id": 0, "max_length": 512,
+    "max_position_embeddings": 512, "num_beams": 4, "scale_embedding": True, "share_encoder_decoder_embeddings": True,
+    "static_position_embeddings": True, "normalize_embedding": False,
+}  # fmt: skip
+
+LORA: Facts = {
+    "peft_type": "LORA", "task_type": "SEQ_2_SEQ_LM", "r": 4, "lora_alpha": 32, "lora_dropout": 0.0, "bias": "none",
+    "target_modules": ["q", "v"], "fan_in_fan_out": False, "inference_mode": True, "modules_to_save": None, "use_rslora": False,
+    "use_dora": False, "rank_pattern": {}, "alpha_pattern": {}, "init_lora_weights": True, "revision": None,
+}  # fmt: skip
+
+GENERATES = frozenset(
+    "early_stopping forced_bos_token_id length_penalty max_length min_length no_repeat_ngram_size num_beams max_new_tokens "
+    "bad_words_ids task_specific_params _from_model_config model_type architectures torch_dtype tokenizer_class".split()
+)
+"""Entries of old configurations that a new model's configuration does not take."""
