@@ -221,8 +221,9 @@ def system_links(
     for start in range(0, len(pairs), _BATCH):
         part = pairs[start : start + _BATCH]
         for pair, matrices in zip(part, _matrices(model, part), strict=True):
-            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, pair.prefix)
-            target = words_of_tokens(pair.target, pair.target_words, model.tokenizer, side="target")
+            with model.languages.spoken(model.tokenizer):
+                source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, pair.prefix)
+                target = words_of_tokens(pair.target, pair.target_words, model.tokenizer, side="target")
             stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
             for how in ALL_CONVENTIONS:
                 for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
