@@ -5,7 +5,7 @@ BIN := .venv/bin
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: report test quick notebooks docs example lint bench clean
+.PHONY: report test quick zoo notebooks docs example lint bench clean
 
 report: .venv/.installed  ## run the four analyses on the bundled model and print the report's path
 	@$(BIN)/interp run --overwrite
@@ -16,6 +16,9 @@ test: .venv/.installed-dev lint  ## lint, types, the whole test suite and the no
 
 quick: .venv/.installed-dev  ## the inner loop: the core, the report and parts of the analyses; nothing marked slow
 	$(BIN)/python -m pytest $(TWO) -m "not slow" -q
+
+zoo: .venv/.installed-dev  ## every command and every analysis over checkpoints like those of the hub
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWO) -m zoo tests/zoo
 
 notebooks: .venv/.installed-dev  ## run every notebook from top to bottom; their libraries' deprecations are not ours to mend
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -W default -q notebooks

@@ -38,7 +38,7 @@ _COMPONENTS_SHOWN = 10
 """Components that an explanation shows in a notebook."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explanation:
     """One prediction and what wrote it.
 
@@ -69,6 +69,13 @@ class Explanation:
     components: pd.DataFrame
     sources: pd.DataFrame
     unknown: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.label} rather than {self.foil} at row {self.position}: {number(self.difference)} logits)"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a component, the largest contribution first."""
+        return self.components.rename(columns={"contribution": "contribution (logits)"})
 
     def _repr_html_(self) -> str:
         lead = (

@@ -87,6 +87,7 @@ def present(result: LogitAttribution) -> Section:
             *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if isinstance(result.patching, Patching) else ()),
         ),
         pages=patching_pages(result.patching) if result.patching else (),
+        cites=("elhage2021", "nostalgebraist2020", "langedijk2023", "mcgrath2023", "nanda2023"),
         headline=headline(result),
         highlights=highlights(result),
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
+from _pytest.mark.structures import ParameterSet
 from typer.testing import CliRunner
 
 import interp
@@ -96,6 +97,9 @@ COMMANDS: dict[str, Arguments] = {
 }  # fmt: skip
 """Command line without model and languages."""
 
+WITHOUT_TEXTS = ("list", "words")
+"""Commands that read no text of a language."""
+
 STORED = ("t5-sharded", "t5-bf16", "hub-cache")
 """Like t5-small but for how they are stored: what a whole run makes of other prompts is the same."""
 
@@ -106,12 +110,17 @@ ROWS = ("model", "tokens", "words", "generate", "attribute")
 """Commands for the animal with a quarter of a million rows."""
 
 
-def _cells() -> Iterator[tuple[str, str]]:
+LIGHT = ("tokens", "generate", "attribute")
+"""Commands that every run of the tests tries on one animal of every kind; all other cells are tried by `make zoo`."""
+
+
+def _cells() -> Iterator[ParameterSet]:
     for command in COMMANDS:
         for name in GENERATORS:
             dear = command in {"run-given", "run-defaults"} and name not in OF_EVERY_KIND
             if not dear and (name != "mt5-rows" or command in ROWS):
-                yield command, name
+                ordinary = command in LIGHT and name in OF_EVERY_KIND
+                yield pytest.param(command, name, marks=() if ordinary else pytest.mark.zoo)
 
 
 CELLS = tuple(_cells())
@@ -148,7 +157,8 @@ def silent_host() -> Iterator[None]:
 def call(desk: Desk, arguments: list[str], expected: int = 0) -> str:
     """Run a command and give what it printed; it must end as expected, and its lines must be fit to read."""
     with silent_host():
-        done = CliRunner().invoke(app, [arguments[0], "--model", desk.model, *desk.languages(), *arguments[1:]])
+        spoken = [] if arguments[0] in WITHOUT_TEXTS else desk.languages()
+        done = CliRunner().invoke(app, [arguments[0], "--model", desk.model, *spoken, *arguments[1:]])
         assert done.exit_code == expected, f"{done.output[-600:]}\n{done.exception!r}"
         for line in done.output.splitlines():
             assert not UNFIT_TO_READ.search(line), line
@@ -167,6 +177,7 @@ def test_command(command: str, desk: Desk) -> None:
                 assert not UNFIT_TO_READ.search(sentence), sentence
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize("desk", [name for name in GENERATORS if name not in ("mt5-rows", *STORED)], indirect=True)
 def test_compare_models(desk: Desk) -> None:
     arguments = [
@@ -185,6 +196,7 @@ def test_compare_models(desk: Desk) -> None:
     assert (desk.folder / "two" / "index.html").is_file()
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize("desk", [name for name in GENERATORS if name not in STORED], indirect=True)
 @pytest.mark.parametrize("name", ANALYSES)
 def test_analysis(name: str, desk: Desk) -> None:
@@ -196,6 +208,7 @@ def test_analysis(name: str, desk: Desk) -> None:
         assert not UNFIT_TO_READ.search(sentence), sentence
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize("desk", OTHERS, indirect=True)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_no_generator_is_refused_by_name(command: str, desk: Desk) -> None:
@@ -204,6 +217,7 @@ def test_what_is_no_generator_is_refused_by_name(command: str, desk: Desk) -> No
     assert len(output.strip().splitlines()) == 1, output
 
 
+@pytest.mark.zoo
 @pytest.mark.parametrize("desk", [name for name in GENERATORS if ANIMALS[name].languages], indirect=True)
 @pytest.mark.parametrize("command", ["tokens", "generate", "attribute", "attribute-target", "run", "run-given"])
 def test_a_language_that_nobody_names_is_refused_with_those_there_are(command: str, desk: Desk) -> None:

@@ -24,7 +24,13 @@ from tests.support.zoo import ANIMALS, GENERATORS, Animal, Home, reference
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")]
 
 STEPS = 9
-PLAIN: dict[str, Any] = {"do_sample": False, "no_repeat_ngram_size": 0, "min_length": 0, "max_new_tokens": STEPS}
+PLAIN: dict[str, Any] = {
+    "do_sample": False,
+    "no_repeat_ngram_size": 0,
+    "min_length": 0,
+    "max_new_tokens": STEPS,
+    "renormalize_logits": False,
+}
 """What `Decoding` says of itself, in the host's words; what the checkpoint forces or forbids stays."""
 
 
@@ -88,6 +94,8 @@ def pair(request: pytest.FixtureRequest, pairs: Callable[[str], Pair]) -> Pair:
     return pairs(request.param)
 
 
+DECODINGS = {"greedy": Decoding(), "beam": Decoding(method="beam", beams=3)}
+
 every_animal = pytest.mark.parametrize("pair", GENERATORS, indirect=True)
 
 
@@ -125,9 +133,7 @@ def test_logits_of_given_targets(pair: Pair) -> None:
 def test_generations(method: str, pair: Pair) -> None:
     settings = {"num_beams": 3, "early_stopping": True, "length_penalty": 1.0} if method == "beam" else {"num_beams": 1}
     wanted = pair.written(**settings)[:, 1:].tolist()
-    ours = pair.ours.generate(
-        pair.animal.texts(), "unembed.hook_out", Decoding(method=method, beams=3), max_new_tokens=STEPS
-    )
+    ours = pair.ours.generate(pair.animal.texts(), "unembed.hook_out", DECODINGS[method], max_new_tokens=STEPS)
     eos = pair.ours.cfg.eos_token_id
     for got, host in zip((list(text.ids) for text in ours.batch.target_texts), wanted, strict=True):
         assert got == (host[: host.index(eos) + 1] if eos in host else host)
@@ -152,7 +158,7 @@ def test_contributions_add_up_to_the_hosts_logit_difference(pair: Pair) -> None:
         logits = pair.host(**alone).logits[0, 2]
     label = int(alone["labels"][0, 2])
     order = logits.argsort(descending=True).tolist()
-    foil = next(token for token in order if token != label)
+    foil = next(token for token in order if token != label and pair.ours.named_rows[token])
     difference = float(logits[label] - logits[foil])
     assert told.difference == pytest.approx(difference, abs=1e-4)
     assert float(told.components["contribution"].sum()) == pytest.approx(difference, abs=1e-3)
@@ -166,7 +172,8 @@ def test_the_last_mlp_contributes_what_its_ablation_takes_away(pair: Pair) -> No
     label = int(alone["labels"][0, 2])
     with torch.no_grad():
         clean = pair.host(**alone).logits[0, 2]
-        foil = next(token for token in clean.argsort(descending=True).tolist() if token != label)
+        order = clean.argsort(descending=True).tolist()
+        foil = next(token for token in order if token != label and pair.ours.named_rows[token])
         without = _without_the_last_mlp(pair.host, alone)[0, 2]
     taken = float((clean[label] - clean[foil]) - (without[label] - without[foil]))
     name = f"DL{pair.animal.layers[1] - 1}MLP"

@@ -132,9 +132,9 @@ def test_a_text_that_was_begun_goes_on_as_on_the_host(
 
 @these("t5-added")
 def test_prefixes_of_one_length_each_or_refused(model: HookedEncoderDecoder) -> None:
-    written = model.generate(SOURCES, "unembed.hook_out", target_prefix=["Der", "Ein"], max_new_tokens=3)
+    written = model.generate(SOURCES, "unembed.hook_out", target_prefix=["Der", "Die"], max_new_tokens=3)
     alone = [model.generate(one, "unembed.hook_out", target_prefix=prefix, max_new_tokens=3).batch.target_texts[0].ids
-             for one, prefix in zip(SOURCES, ["Der", "Ein"], strict=True)]  # fmt: skip
+             for one, prefix in zip(SOURCES, ["Der", "Die"], strict=True)]  # fmt: skip
     assert [text.ids for text in written.batch.target_texts] == alone
     with pytest.raises(InputError, match=r"target prefixes have .* tokens; .* one by one"):
         model.generate(SOURCES, target_prefix=["Der", "Der alte Mann im Garten"])

@@ -11,7 +11,7 @@ from analyses.cross_attention_focus.present.hypothesis import claim_sentence, no
 from analyses.cross_attention_focus.present.tables import tables
 from analyses.cross_attention_focus.present.token_swaps import swap_figure, swap_sentences, swap_table
 from analyses.cross_attention_focus.summary import Focus
-from interp.report import Block, Section, View
+from interp.report import Block, Page, Section, View
 from interp.report.numbers import between, control_range, with_interval
 from interp.report.views import head_view
 
@@ -68,7 +68,9 @@ def present(focus: Focus) -> Section:
     blocks += [*shape_figures(focus), *flow_figures(focus)]
     blocks += [*tables(focus), *flow_tables(focus)]
     blocks += [swap_figure(focus), swap_table(focus)] if focus.swaps else []
-    blocks += [example_figure(focus.example), *views(focus.example)]
+    figure = example_figure(focus.example)
+    title = f"Prompt {focus.example.id}, layer by layer"
+    blocks += [figure, explorer(focus.example, title, figure.name)]
     return Section(
         name="cross-attention-focus",
         title=TITLE,
@@ -76,24 +78,24 @@ def present(focus: Focus) -> Section:
         findings=findings(focus),
         blocks=tuple(blocks),
         limits=_limits(focus),
+        pages=(_heads_page(focus.example),),
         headline=headline(focus),
         highlights=highlights(focus),
+        cites=("kobayashi2020", "abnar2020", "ferrando2022", "chefer2021", "page1963"),
         methods=(_how_to_read(focus),),
     )
 
 
-def views(example: Example) -> tuple[View, View]:
-    """The example to explore: layers under a slider, and every head as BertViz draws it."""
-    twin = example_figure(example).name
-    return (
-        explorer(example, f"Prompt {example.id}, layer by layer", twin),
-        View(
-            "cross-focus-bertviz",
-            f"Cross-attention heads of prompt {example.id} (BertViz)",
-            head_view(attention_patterns(example), "cross", name="cross-focus"),
-            fallback=twin,
-        ),
+def _heads_page(example: Example) -> Page:
+    """The example's heads as BertViz draws them."""
+    title = f"Cross-attention heads of prompt {example.id} (BertViz)"
+    view = View(
+        "cross-focus-bertviz",
+        title,
+        head_view(attention_patterns(example), "cross", name="cross-focus"),
+        fallback="The report has the first and the last layer as a figure.",
     )
+    return Page("cross-attention-heads", title, "Every head of one prompt; point at a token.", (view,))
 
 
 def findings(focus: Focus) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def present(result: EmbeddingGeometry) -> Section:
         findings=(*word_findings(result), *layer_findings(result), *unasked(result)),
         blocks=(*_word_blocks(result), *_layer_blocks(result)),
         limits=_limits(result),
+        cites=("ethayarajh2019", "rudman2022", "kornblith2019", "radovanovic2010", "facco2017", "conneau2018"),
         headline=headline(result),
         highlights=highlights(result),
         methods=(_static_definitions(result), *_contextual_definitions(result).split("\n\n")),
