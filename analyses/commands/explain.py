@@ -61,12 +61,8 @@ def attribute(
         if out is not None:
             name = PurePath(model).name
             choices = {"target": target, "prefix": prefix, "foil": foil, "position": position, "model": name}
-            choices |= {
-                "dtype": dtype,
-                "source-lang": source_lang,
-                "target-lang": target_lang,
-                "max-length": max_length,
-            }
+            choices |= {"dtype": dtype, "source-lang": source_lang, "target-lang": target_lang}
+            choices["max-length"] = max_length
             report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
             for path, content in render(report).items():
                 place = out if path == "index.html" else out.parent / path

@@ -115,8 +115,8 @@ def explain(
         InputError: if the position is not in the target, the foil does not differ from it, or most of the texts is unknown.
     """
     batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
-    unknown = check_known([*batch.source_texts, *([] if target is None else batch.target_texts)], model.tokenizer)
     text = batch.target_texts[0]
+    unknown = check_known([*batch.source_texts, *([] if target is None else [text])], model.tokenizer)
     row, foil_token = row_and_foil(model, source, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
@@ -219,13 +219,11 @@ _VALUE_BIAS_ROW = "(bias of the values)"
 
 def inexact(explanation: Explanation) -> tuple[str, ...]:
     """Warnings: a sum further from the logits than float32 explains, texts that are partly unknown."""
-    if explanation.gap <= FLOAT32_GAP:
-        return unknown_notes(explanation.unknown)
-    return (
-        *unknown_notes(explanation.unknown),
-        f"The gap is {number(explanation.gap, 1)} of the contributions' size, more than the {FLOAT32_GAP:g} that float32 "
-        "reaches: read contributions of that size as noise, or load the model with dtype float32.",
-    )
+    noted = unknown_notes(explanation.unknown)
+    size = number(explanation.gap, 1)
+    gap = f"The gap is {size} of the contributions' size, more than the {FLOAT32_GAP:g} that float32 reaches: read contributions "
+    gap += "of that size as noise, or load the model with dtype float32."
+    return noted if explanation.gap <= FLOAT32_GAP else (*noted, gap)
 
 
 def explanation_section(explanation: Explanation, name: str = "attribution") -> Section:
