@@ -1,8 +1,9 @@
-"""The command that scores word alignments: heads, layers and flows against links drawn by people, in one direction or two."""
+"""The command about word alignments: links of one head, layer or flow; or all of them against links drawn by people."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from interp.model.hooked_model import HookedEncoderDecoder
     from interp.report import Section
 
+_LINKS = "Links without gold"
 _ELSEWHERE = "Links from elsewhere"
 _reverse = partial(typer.Option, rich_help_panel="Two directions", show_default=False)
 _ReverseModel = Annotated[
@@ -36,19 +38,57 @@ _FromOne = Annotated[
     bool,
     typer.Option("--hypotheses-one-based", help="Their words are counted from 1.", rich_help_panel=_ELSEWHERE),
 ]
+_Prompts = Annotated[
+    str,
+    typer.Argument(
+        help="Prompts with targets: a bundled set, a file, or -. Links count the words of their fields source_words and "
+        "target_words, else ours."
+    ),
+]
+_Gold = Annotated[
+    Path | None,
+    typer.Option(
+        help="Links by people, one sentence a line: s-t sure, spt possible. Without them links are written, not scored."
+    ),
+]
+_LinksFile = Annotated[
+    Path | None,
+    typer.Option(help="Write links there, in the format of the gold file; of two directions: grow-diag."),
+]
+_By = Annotated[
+    str | None,
+    typer.Option(
+        help="Who aligns: XL2H4, layer 2, either with norm, alti layer 3, rollout layer 3.",
+        rich_help_panel=_LINKS,
+        show_default="the layer before the last",
+    ),
+]
+_Step = Annotated[
+    Literal["output", "input"],
+    typer.Option(help="A word's row: the one that predicts it, or the one that reads it.", rich_help_panel=_LINKS),
+]
+_Masked = Annotated[
+    bool,
+    typer.Option("--masked", help="Link every target word: prefix and end do not compete.", rich_help_panel=_LINKS),
+]
+_Scores = Annotated[
+    bool,
+    typer.Option("--scores", help="Follow every link with the share of the reading on it.", rich_help_panel=_LINKS),
+]
 
 
 def align(
-    prompts: Annotated[str, typer.Argument(help="Prompts with targets: a bundled set, a file, or -.")],
-    gold: Annotated[Path, typer.Option(help="Links, one sentence a line: s-t sure, spt possible.")],
+    prompts: _Prompts,
+    gold: _Gold = None,
+    by: _By = None,
+    step: _Step = "output",
+    masked: _Masked = False,
+    scores: _Scores = False,
     one_based: Annotated[bool, typer.Option("--one-based", help="Words are counted from 1.")] = False,
     target_first: Annotated[bool, typer.Option("--target-first", help="Links name the target word first.")] = False,
     reverse_model: _ReverseModel = None,
     reverse_prefix: _ReversePrefix = None,
-    links: Annotated[
-        Path | None,
-        typer.Option(help="Write the chosen links there, in the format of the gold file; two directions: grow-diag."),
-    ] = None,
+    links: _LinksFile = None,
     hypotheses: _Hypotheses = None,
     hypotheses_one_based: _FromOne = False,
     twins: options.Twins = 5,
@@ -59,13 +99,11 @@ def align(
     target_lang: options.TargetLang = None,
     max_length: options.MaxLength = None,
 ) -> None:
-    """Score word alignments of every head, layer and flow against gold links, beside diagonal and random links.
-
-    Links of two directions are merged by intersection, union, grow-diag(-final), both words of a new link free as in published
-    tables, and grow-diag(-final)-either (Koehn et al. 2003).
+    """Write word links of one head, layer or flow; with gold links, score those of all beside diagonal and random links.
 
     Examples:
     \b
+      interp align sentences.jsonl --by XL2H4 --scores
       interp align sentences.jsonl --gold links.txt --one-based
       interp align sentences.jsonl --gold links.txt --reverse-model german-english --links merged.txt
       interp align corpus.de-en.txt --gold links.txt --one-based --hypotheses fast-align.txt
@@ -75,14 +113,20 @@ def align(
         from analyses.cross_attention_focus import alignment
         from analyses.runs.inputs import read_prompt_set
 
-        if hypotheses is not None:
+        first: Literal[0, 1] = 1 if one_based else 0
+        _check_choices(gold, (by, scores, masked), (reverse_model, reverse_prefix), hypotheses)
+        if hypotheses is not None and gold is not None:
             _score_hypotheses(prompts, gold, one_based, target_first, hypotheses, hypotheses_one_based, seed)
             return
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
-        wanted = alignment.read_gold(
-            read_text(gold, "gold file"), first=1 if one_based else 0, target_first=target_first
-        )
-        loaded = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
+        load = partial(interp.load, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
+        wanted = () if gold is None else alignment.read_gold(read_text(gold, "gold file"), first, target_first)
+        loaded = load(model)
+        if gold is None:
+            how = alignment.Conventions(step, "words", masked)
+            given = alignment.chosen_links(loaded, pairs, by or alignment.default_aligner(loaded.cfg), how)
+            _write(links, alignment.write_scored(given, first, target_first, scores))
+            return
         if reverse_model is None and reverse_prefix is None:
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
             section, chosen = alignment.alignment_section(found), found.links
@@ -92,7 +136,30 @@ def align(
             section, chosen = alignment.directions_section(both), both.links["grow-diag"]
         _print(section, top)
         if links is not None:
-            _write(links, alignment.write_links(chosen, 1 if one_based else 0, target_first))
+            _write(links, alignment.write_links(chosen, first, target_first))
+
+
+def _check_choices(
+    gold: Path | None, of_links: Sequence[object], reverse: Sequence[object], hypotheses: Path | None
+) -> None:
+    """Refuse choices that would be ignored: some are about links that are written, some about scores.
+
+    Raises:
+        InputError: naming the choice.
+    """
+    from interp.errors import InputError
+
+    if gold is None and any(reverse):
+        raise InputError(
+            "--reverse-model and --reverse-prefix merge the best links by gold ones; give --gold LINKS with them."
+        )
+    if gold is None and hypotheses is not None:
+        raise InputError("--hypotheses are scored against links by people; give --gold LINKS with them.")
+    unused = [name for name, value in zip(("--by", "--scores", "--masked"), of_links, strict=True) if value]
+    if gold is not None and unused:
+        raise InputError(
+            f"{unused[0]} is about links of one aligner, and --gold scores all of them; leave one of the two out."
+        )
 
 
 def _other_way(loaded: "HookedEncoderDecoder", name: str | None) -> "HookedEncoderDecoder":
@@ -137,9 +204,17 @@ def _score_hypotheses(
     print_frame(f"Links against gold, {found.n_sentences} sentence pairs", frame)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path | None, text: str) -> None:
+    """Write links to a file, or print them.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     from interp.errors import InputError
 
+    if path is None:
+        say(text, nl=False)
+        return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

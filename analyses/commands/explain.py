@@ -15,6 +15,7 @@ from analyses.commands.messages import check_output, messages, print_frame, say
 def attribute(
     source: Annotated[str, typer.Argument(help="Source text with its task prefix.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
+    prefix: options.Prefix = None,
     foil: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +48,7 @@ def attribute(
         hooked = interp.load(
             model, dtype=dtype, max_length=max_length, source_lang=source_lang, target_lang=target_lang
         )
-        told = explain(hooked, source, target, foil, position)
+        told = explain(hooked, source, target, foil, position, prefix)
         say(f"target ({told.target_origin}): {told.target}")
         say(
             f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
@@ -59,8 +60,13 @@ def attribute(
         print_frame("Source tokens", told.sources)
         if out is not None:
             name = PurePath(model).name
-            choices = {"target": target, "foil": foil, "position": position, "model": name, "dtype": dtype}
-            choices |= {"source-lang": source_lang, "target-lang": target_lang, "max-length": max_length}
+            choices = {"target": target, "prefix": prefix, "foil": foil, "position": position, "model": name}
+            choices |= {
+                "dtype": dtype,
+                "source-lang": source_lang,
+                "target-lang": target_lang,
+                "max-length": max_length,
+            }
             report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
             for path, content in render(report).items():
                 place = out if path == "index.html" else out.parent / path

@@ -14,6 +14,7 @@ Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_defau
 
 def tokens(
     texts: Texts,
+    prefix: options.Prefix = None,
     model: options.Model = "bundled",
     source_lang: options.SourceLang = None,
     target_lang: options.TargetLang = None,
@@ -32,7 +33,7 @@ def tokens(
         from interp.text.words import CATEGORIES
 
         reader = text_reader(find_checkpoint(model), max_length, source_lang, target_lang)
-        read = reader.read(texts)
+        read = reader.read(texts, prefix)
         longest = max(len(text.ids) for text in read)
         for text in read:
             rows = [

@@ -39,8 +39,13 @@ MaxLength = Annotated[
     int | None, _input("--max-length", min=1, help="Most tokens of a text.", show_default="the tokenizer's, or 512")
 ]
 
-_PROMPTS_HELP = "A bundled set, a .txt, .jsonl or .csv file, or - for stdin."
+_PROMPTS_HELP = (
+    "A bundled set, a .txt, .jsonl, .csv, .tsv, .parquet or .arrow file, a dataset's folder, or - for stdin."
+)
 Prompts = Annotated[str, _input("--prompts", "-p", help=_PROMPTS_HELP, autocompletion=complete_prompts)]
+SourceColumn = Annotated[str | None, _input(help="Column of the sources; `translation.en` is a field of one.")]
+TargetColumn = Annotated[str | None, _input(help="Column of the targets.")]
+Prefix = Annotated[str | None, _input(help="Task prefix that every source starts with, if it is none of T5's own.")]
 Limit = Annotated[int | None, _input(help="Only the first so many prompts.")]
 WordGroups = Annotated[
     Path | None, _input("--words", help="Groups of words for the embedding geometry, .json or .yaml.")
@@ -63,9 +68,16 @@ RunFile = Annotated[
     Path | None,
     _run("--config", "-c", help="Choices in YAML; flags win over them. The config.yaml of a run is one."),
 ]
+Set = Annotated[
+    list[str] | None,
+    _run("--set", help="A setting: analysis.name=value, as in YAML; see `interp list settings`.", show_default=False),
+]
 DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
 
 Pages = Annotated[int, output_option(help="Most prompts with a page of their own.")]
+Figures = Annotated[
+    Literal["svg", "pdf", "png"], output_option(help="Format of the figures' files; text is text in SVG and PDF.")
+]
 Out = Annotated[Path | None, output_option("--out", "-o", help="Folder of the run; by default one below reports/.")]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace a run that is there.")]
 Sign = Annotated[Path | None, output_option("--sign", help="SSH key (Ed25519) that signs the manifest.")]

@@ -28,9 +28,12 @@ def eval_model(
     with messages():
         import interp
         from interp.text.translation_pairs import read_pairs
-        from interp.text.translation_quality import prefix_swap, score_texts, translate
+        from interp.text.translation_quality import check_swap, prefix_swap, score_texts, translate
 
         rows = read_pairs(pairs)
+        prefixed = all(pair.prefix for pair in rows)
+        if swap and prefixed:
+            check_swap(rows)
         hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         assert hooked.tokenizer is not None
         sources = [pair.source for pair in rows]
@@ -42,7 +45,9 @@ def eval_model(
         table = [(s.corpus, s.language, s.sentences, round(s.bleu, 1), round(s.chrf, 1)) for s in scores]
         print_table("Translation quality", ("corpus", "language", "sentences", "BLEU", "chrF"), table)
         say(f"BLEU {scores[0].bleu_signature}; chrF {scores[0].chrf_signature}")
-        if swap:
+        if swap and not prefixed:
+            say("Not every source has a task prefix, so no language was swapped.")
+        elif swap:
             swapped = prefix_swap(hooked.hf, hooked.tokenizer, rows, beams, batch_size)
             say(
                 f"Another prefix language gives another output language for {swapped.switched:.1%} of {swapped.sources} sources "

@@ -16,6 +16,7 @@ _SHOWN_BELOW = Path("reports") / "sentences"
 def show(
     source: Annotated[str, typer.Argument(help="Source text with its task prefix.", show_default=False)],
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
+    prefix: options.Prefix = None,
     foil: Annotated[
         str | None,
         typer.Option(help="Another target text, or with --row one piece; by default the model's best other token."),
@@ -64,10 +65,10 @@ def show(
 
         name = PurePath(model).name
         hooked = interp.load(model, None, "auto", dtype, max_length, source_lang, target_lang)
-        reading = read_sentence(hooked, source, target, foil, row, given_words, name)
+        reading = read_sentence(hooked, source, target, foil, row, given_words, name, prefix)
         console = Console()
         print_essence(reading, console if console.is_terminal else Console(width=160))
-        choices = (source, target, foil, row, words, model, dtype, source_lang, target_lang)
+        choices = (source, target, prefix, foil, row, words, model, dtype, source_lang, target_lang)
         page = out or _SHOWN_BELOW / f"{_slug(source)}-{sha256(repr(choices).encode()).hexdigest()[:8]}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_bytes(explorer_page(reading.explorer, f"{source} \u2192 {reading.target}"))

@@ -3,6 +3,7 @@
     observe(Pass) -> Arrays        once per batch: numbers per prompt, leading axis prompt, no token axis
     examine(model, settings)       once per model: numbers read from the weights alone
     experiment(model, batches, settings) -> Arrays   once for the model and one twin: interventions on a sample of the prompts
+    fit(model, batches, settings) -> Settings        once per run, before all else: choices left open, made for these prompts
     illustrate(Pass) -> Arrays     once per run, for one example prompt: token axes allowed, shown and never averaged
     summarize(Evidence) -> <Noun>  a frozen dataclass: points, intervals, controls, labels
     present(<Noun>) -> Section     sentences with the numbers in them, tables, figures, views
@@ -15,15 +16,13 @@ control and does not belong here. torch stops at `observe`: what leaves it is nu
 What the arrays of the first three are, an analysis says once, by an `ArraySpec` for each; nothing is read off their names.
 """
 
-import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from analyses.core.settings import Settings as Settings
 from analyses.core.text_counts import TextCounts
 from interp.report import Block, Section
 
@@ -72,21 +71,6 @@ class ArraySpec:
     over: str = ""
     content: Content = "number"
     stage: Stage = "observe"
-
-
-class Settings(BaseModel):
-    """What a user may choose for one analysis; the base has no choices. Unknown names and what is no number are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def meanings(cls) -> dict[str, str]:
-        """Setting -> what it means, as the class says under `Attributes:`; empty where it says nothing."""
-        text = inspect.getdoc(cls) or ""
-        said = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text.partition("Attributes:")[2], re.MULTILINE))
-        return {
-            name: " ".join(said.get(name, field.description or "").split()) for name, field in cls.model_fields.items()
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,6 +168,10 @@ def _nothing(*_: Any) -> tuple[()]:
     return ()
 
 
+def _as_given(model: Any, batches: Any, settings: Any) -> Any:
+    return settings
+
+
 def _everywhere(cfg: "ModelConfig") -> None:
     return None
 
@@ -207,6 +195,7 @@ class Analysis:
         arrays: all arrays that `observe`, `examine` and `experiment` may give; they are held to it. Where none is declared,
             observations are held to the prompt axis alone.
         settings: its settings class.
+        fit: the settings as they are used on some prompts: what the user left open is chosen for the model and the prompts.
         applies: why the analysis cannot be made on a model of these facts, naming the attribute; None where it can. Its section
             then says so, and nothing else of it is run.
         more_hooks: names or globs that it needs besides on models of some facts, such as those of position biases.
@@ -226,6 +215,7 @@ class Analysis:
     prompt_page: Callable[[Example], tuple[Block, ...]] = _nothing
     arrays: tuple[ArraySpec, ...] = ()
     settings: type[Settings] = Settings
+    fit: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Any] = _as_given
     applies: Callable[["ModelConfig"], str | None] = _everywhere
     more_hooks: Callable[["ModelConfig"], tuple[str, ...]] = _nothing
     not_comparable: Callable[["ModelConfig", "ModelConfig"], tuple[str, ...]] = _nothing

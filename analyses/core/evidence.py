@@ -6,8 +6,8 @@ from analyses.core.contract import Evidence
 from analyses.core.effective_n import count_texts
 from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no_progress, observe
 from analyses.core.shards import Shards
+from analyses.core.twin_observations import begin_twins
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.untrained_twins import untrained_twin
 from interp.statistics import Estimate, estimate_mean
 from interp.text.batch import Batch
 
@@ -35,18 +35,17 @@ def gather(
         model: the model.
         ids: of the prompts.
         batches: the prompts, equally many in each batch but the last; the first prompt is the example.
-        twins: how many untrained controls; one of them is in memory at a time.
+        twins: how many untrained controls; one of them is in memory of each process at a time.
         seed: of resampling; the twins' seeds are derived from it.
         progress: told of the progress.
         store: where shards are kept; in memory by default.
         example: the number of the first prompt in its set, from 1.
     """
     kept: Shards = {} if store is None else store
-    observed = observe(model, batches, analyses, kept, progress)
-    controls = [
-        observe(untrained_twin(model, drawn), batches, analyses, kept, progress, twin=number)
-        for number, drawn in enumerate(twin_seeds(seed, twins))
-    ]
+    analyses = [item.fitted(model, batches) for item in analyses]
+    with begin_twins(model, batches, analyses, kept, twin_seeds(seed, twins)) as others:
+        observed = observe(model, batches, analyses, kept, progress)
+        controls = others.finish(progress)
     examples = illustrate(model, batches[0], 0, (example, ids[0]), analyses)
     texts = count_texts(batches)
     for item in analyses:

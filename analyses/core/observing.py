@@ -22,6 +22,8 @@ from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.text.batch import Batch, collate
+from interp.text.tokenized_text import Text
+from interp.text.unknown_pieces import check_known
 
 SHARD_PROMPTS = 64
 """Prompts in one shard; part of what decides the files, not of what the user chooses."""
@@ -48,6 +50,11 @@ class ConfiguredAnalysis:
     def name(self) -> str:
         """The analysis' name."""
         return self.analysis.name
+
+    def fitted(self, model: HookedEncoderDecoder, batches: Sequence[Batch]) -> "ConfiguredAnalysis":
+        """The analysis with what the user left open chosen for a model and its prompts."""
+        with self.named():
+            return ConfiguredAnalysis(self.analysis, self.analysis.fit(model, batches, self.settings))
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -79,17 +86,18 @@ def make_batches(
     """Tokenise all prompts and generate missing targets.
 
     Raises:
-        InputError: naming the prompt that cannot be used.
+        InputError: naming the prompt that cannot be used, or if the tokenizer does not know most of the texts.
     """
     batches = []
     for start in range(0, len(prompts), batch_size):
         progress("reading prompts", start, len(prompts))
         part = prompts[start : start + batch_size]
-        targets = [prompt.target for prompt in part if prompt.target is not None]
+        given = [prompt.given for prompt in part]
+        targets = [target for _, target in given if target is not None]
         try:
             batches.append(
                 model.batch(
-                    [prompt.source for prompt in part],
+                    [source for source, _ in given],
                     targets if len(targets) == len(part) else None,
                     prefixes=[prompt.prefix for prompt in part],
                 )
@@ -97,7 +105,14 @@ def make_batches(
         except InputError as error:
             raise InputError(f"Prompts {part[0].id} to {part[-1].id}: {error}") from error
     progress("reading prompts", len(prompts), len(prompts))
+    check_known(given_texts(batches), model.tokenizer)
     return batches
+
+
+def given_texts(batches: Sequence[Batch]) -> list[Text]:
+    """The texts that the user gave: sources, and targets that were not generated."""
+    texts = [text for batch in batches for text in batch.source_texts]
+    return texts + [text for batch in batches if batch.target_origin == "given" for text in batch.target_texts]
 
 
 def rows_of(batches: Sequence[Batch]) -> list[tuple[Batch, int]]:

@@ -45,9 +45,8 @@ def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
         **static_words(model, settings, vocabulary),
         **_tables(model, settings, vocabulary),
         **_facts(model, model.tokenizer),
-        **_template_states(model, settings.words, prefix),
-        **_usage_states(model, prefix),
-        **_translation_states(model, prefix),
+        **_sentence_states(model, settings, prefix),
+        **_translation_states(model, prefix, settings.languages),
     }
 
 
@@ -83,6 +82,13 @@ def _facts(model: HookedEncoderDecoder, tokenizer: PreTrainedTokenizerBase) -> A
     }
 
 
+def _sentence_states(model: HookedEncoderDecoder, settings: GeometrySettings, prefix: str) -> Arrays:
+    """The words, and words of two senses, in sentences of our own; nothing where these are not asked."""
+    if settings.sentences is False:
+        return {}
+    return {**_template_states(model, settings.words, prefix), **_usage_states(model, prefix)}
+
+
 def _template_states(model: HookedEncoderDecoder, words: Sequence[str], prefix: str) -> Arrays:
     """Every word in the same sentences, mean over the sentences."""
     sentences = [template.format(word=word) for word in words for template in TEMPLATES]
@@ -98,17 +104,21 @@ def _usage_states(model: HookedEncoderDecoder, prefix: str) -> Arrays:
     return {"usage_states": states, "usage_directions": directions}
 
 
-def _translation_states(model: HookedEncoderDecoder, prefix: str) -> Arrays:
+def _translation_states(model: HookedEncoderDecoder, prefix: str, languages: Sequence[str]) -> Arrays:
     """Words and their translations, English first: aligned words in parallel sentences, listed words each behind the prefix."""
 
     def read(sentences: Sequence[str], words: Sequence[str]) -> np.ndarray:
         return word_states(model, prefix, sentences, words)[0].astype(np.float32)
 
     states = {}
-    for language, pairs in WORD_PAIRS.items():
+    for language in languages:
+        pairs = WORD_PAIRS[language]
         english = read([pair.english_sentence for pair in pairs], [pair.english for pair in pairs])
         foreign = read([pair.foreign_sentence for pair in pairs], [pair.foreign for pair in pairs])
         states[f"translation_{language}"] = np.stack([english, foreign])
-    alone = {language: read(words, words) for language, words in TRANSLATIONS.items()}
-    english = alone.pop("English")
-    return states | {f"translation_alone_{name}": np.stack([english, foreign]) for name, foreign in alone.items()}
+    alone = {
+        language: read(TRANSLATIONS[language], TRANSLATIONS[language])
+        for language in ("English", *languages)
+        if languages
+    }
+    return states | {f"translation_alone_{name}": np.stack([alone["English"], alone[name]]) for name in languages}

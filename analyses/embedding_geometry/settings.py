@@ -1,11 +1,11 @@
 """What a user may choose: which words are compared, how many neighbours are listed, and what stands before our sentences."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from analyses.core.contract import Settings
-from analyses.embedding_geometry.measure.word_lists import GROUPS
+from analyses.core.settings import Settings
+from analyses.embedding_geometry.measure.word_lists import GROUPS, LANGUAGES, MIXED
 from interp.families.config import ModelConfig
 
 _PREFIX = "translate English to German: "
@@ -20,7 +20,10 @@ class GeometrySettings(Settings):
         n_neighbours: neighbours listed for every word.
         permutations: random labellings behind every p-value.
         resamples: bootstrap resamples behind every interval.
-        prefix: task prefix of the sentences the words are put into; empty for models trained without. See `prefix_for`.
+        prefix: task prefix of the sentences the words are put into; by default that of most prompts.
+        sentences: whether words are read in English sentences of our own; by default where the prompts are English texts.
+        translations: languages whose words are compared with the English ones; by default those that the prompts are translated
+            into.
         dimension_sizes: sample sizes at which the intrinsic dimension is estimated.
         most_compared: pieces among which hubs are counted; a random sample where the vocabulary has more, None for all.
         sampling_seed: of these samples.
@@ -31,6 +34,8 @@ class GeometrySettings(Settings):
     permutations: int = Field(default=10_000, ge=99, le=1_000_000)
     resamples: int = Field(default=2_000, ge=99, le=1_000_000)
     prefix: str = _PREFIX
+    sentences: bool | None = None
+    translations: tuple[Literal["German", "French"], ...] | None = None
     dimension_sizes: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = (500, 1000, 2000)
     most_compared: int | None = Field(default=8_000, ge=100)
     sampling_seed: int = Field(default=0, ge=0, lt=2**32)
@@ -48,6 +53,16 @@ class GeometrySettings(Settings):
         """
         return "" if cfg.positions != "relative" and self.prefix == _PREFIX else self.prefix
 
+    @property
+    def everyday(self) -> tuple[str, ...]:
+        """Everyday words, from which controls are drawn."""
+        return MIXED
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of `translations`, both where they are left open."""
+        return LANGUAGES if self.translations is None else self.translations
+
     @field_validator("groups")
     @classmethod
     def _check_groups(cls, groups: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -59,3 +74,20 @@ class GeometrySettings(Settings):
         if repeated:
             raise ValueError(f"a word belongs to one group only; {', '.join(repeated)} occurs more than once")
         return groups
+
+
+class FittedSettings(GeometrySettings):
+    """Settings as they are used on the prompts of a run, by `fit`.
+
+    Attributes:
+        from_prompts: whether the groups are words of the prompts.
+        unfit: why the bundled words and sentences are not asked; empty where they are.
+    """
+
+    from_prompts: bool = False
+    unfit: str = ""
+
+    @property
+    def everyday(self) -> tuple[str, ...]:
+        """Everyday words, none where English ones are not asked."""
+        return () if self.unfit else MIXED

@@ -21,7 +21,7 @@ from analyses.embedding_geometry.measure.spaces import decoder_spaces, encoder_s
 from analyses.embedding_geometry.measure.static_words import CORRECTIONS
 from analyses.embedding_geometry.measure.translation import ALIGNED, ALONE, TranslationRetrieval, translation_retrieval
 from analyses.embedding_geometry.measure.whole_table import TableGeometry
-from analyses.embedding_geometry.settings import GeometrySettings
+from analyses.embedding_geometry.settings import FittedSettings, GeometrySettings
 from interp.families.config import ModelConfig
 from interp.geometry.isotropy import PrincipalMap, cosine_matrix, principal_map
 from interp.statistics import Estimate, controlled
@@ -90,7 +90,7 @@ class EmbeddingGeometry:
 
     Attributes:
         words: the words in the order of their groups.
-        map: principal components of the words in the raw input embedding.
+        map: principal components of the words in the raw input embedding; None without words.
         twin_maps: the same for every untrained twin.
         background: everyday words.
         background_places: where they lie on the axes of the map.
@@ -103,14 +103,16 @@ class EmbeddingGeometry:
         same_row_cosine: mean cosine of a piece's rows in the two static spaces.
         tied: whether the two tables are one tensor.
         layers: curves of the prompts over the contextual spaces.
-        contexts: curves of words in sentences over the encoder's spaces.
+        contexts: curves of words in sentences over the encoder's spaces; None where English is not asked.
         agreement: of the contextual spaces; None with too few sentences.
-        translation: retrieval of translations in the encoder's spaces, by aligned words and by words alone.
+        translation: retrieval of translations in the encoder's spaces, by aligned words and by words alone; none where the
+            prompts are no such translations.
         rows_of_kind: size of every part of the vocabulary, in the order of `interp.text.vocabulary.KINDS`.
         n_prompts: number of prompts.
         n_encoder_spaces: how many of the contextual spaces are the encoder's.
         target_origin: `given` or `generated`.
         prefix: task prefix of the sentences of our own; empty where the model knows none.
+        settings: as they were used on these prompts.
         cfg: the model's facts.
         embedding_norm: whether the embedding is normed before the first layer.
         logit_bias: largest absolute value added to a logit behind the unembedding; no part of any space.
@@ -118,7 +120,7 @@ class EmbeddingGeometry:
     """
 
     words: tuple[Word, ...]
-    map: PrincipalMap
+    map: PrincipalMap | None
     twin_maps: tuple[PrincipalMap, ...]
     background: tuple[str, ...]
     background_places: Float[np.ndarray, "background component"]
@@ -131,7 +133,7 @@ class EmbeddingGeometry:
     same_row_cosine: float
     tied: bool
     layers: LayerCurves
-    contexts: ContextCurves
+    contexts: ContextCurves | None
     agreement: SpaceAgreement | None
     translation: tuple[TranslationRetrieval, ...]
     rows_of_kind: tuple[int, ...]
@@ -139,6 +141,7 @@ class EmbeddingGeometry:
     n_encoder_spaces: int
     target_origin: str
     prefix: str
+    settings: FittedSettings
     cfg: ModelConfig
     embedding_norm: bool
     logit_bias: float
@@ -162,14 +165,14 @@ def summarize(evidence: Evidence) -> EmbeddingGeometry:
     encoder, decoder = encoder_spaces(evidence.cfg), decoder_spaces(evidence.cfg)
     model, twins, seed = evidence.model, evidence.twins, evidence.seed
     vectors = model.weights["vectors"]
-    word_map = principal_map(vectors[0, 0])
+    word_map = principal_map(vectors[0, 0]) if settings.words else None
     tied = bool(model.weights["tied"][0])
     return EmbeddingGeometry(
         words=_words(evidence, settings),
         map=word_map,
-        twin_maps=tuple(principal_map(twin.weights["vectors"][0, 0]) for twin in twins),
+        twin_maps=tuple(principal_map(twin.weights["vectors"][0, 0]) for twin in twins if word_map),
         background=tuple(str(word) for word in model.weights["control_words"]),
-        background_places=word_map.place(model.weights["control_vectors"][0, 0]),
+        background_places=word_map.place(model.weights["control_vectors"][0, 0]) if word_map else np.empty((0, 2)),
         cosines=cosine_matrix(vectors[0, 0]),
         comparisons=static_comparisons(evidence, settings),
         matched=matched_words(evidence, settings),
@@ -182,17 +185,21 @@ def summarize(evidence: Evidence) -> EmbeddingGeometry:
         same_row_cosine=float(model.weights["same_row_cosine"][0]),
         tied=tied,
         layers=layer_curves(encoder + decoder, model, twins, seed, settings.resamples),
-        contexts=context_curves(encoder, model, twins, seed, settings.resamples),
+        contexts=context_curves(encoder, model, twins, seed, settings.resamples)
+        if "usage_states" in model.weights
+        else None,
         agreement=space_agreement(encoder + decoder, model, twins, seed),
         translation=tuple(
-            translation_retrieval(evidence_of, encoder, model, twins, seed, settings.resamples)
+            translation_retrieval(evidence_of, encoder, model, twins, seed, settings.resamples, settings.languages)
             for evidence_of in (ALIGNED, ALONE)
+            if settings.languages
         ),
         rows_of_kind=tuple(int(count) for count in model.weights["rows_of_kind"]),
         n_prompts=len(evidence.prompt_ids),
         n_encoder_spaces=len(encoder),
         target_origin=evidence.target_origin,
         prefix=settings.prefix_for(evidence.cfg),
+        settings=settings if isinstance(settings, FittedSettings) else FittedSettings(**dict(settings)),
         cfg=evidence.cfg,
         embedding_norm=bool(model.weights["embedding_norm"][0]),
         logit_bias=float(model.weights["logit_bias"][0]),

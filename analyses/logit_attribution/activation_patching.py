@@ -27,8 +27,13 @@ FEWEST_PAIRS = 5
 """With fewer pairs that flip there is nothing to resample."""
 
 
-def patch(model: HookedEncoderDecoder, settings: AttributionSettings) -> Arrays:
+def patch(model: HookedEncoderDecoder, settings: AttributionSettings, asked: bool = True) -> Arrays:
     """Patch every site on some of the bundled pairs that flip the answer.
+
+    Args:
+        model: the model.
+        settings: how many pairs, and which sites.
+        asked: whether the prompts are translations as the pairs are; if not, there are no candidates.
 
     Returns:
         `patching.flips` and `patching.used` [candidate]; if at least `FEWEST_PAIRS` flip, `patching.sites` [site], labels,
@@ -38,7 +43,7 @@ def patch(model: HookedEncoderDecoder, settings: AttributionSettings) -> Arrays:
     """
     if not settings.patching_pairs or model.tokenizer is None:
         return {}
-    candidates = candidate_pairs(model.cfg)
+    candidates = candidate_pairs(model.cfg) if asked else ()
     found = verify_pairs(model, candidates)
     chosen = spread(found.flipping, settings.patching_pairs)
     arrays: dict[str, np.ndarray] = {
@@ -120,7 +125,7 @@ class NoPatching:
     """Too few bundled pairs flip the answer.
 
     Attributes:
-        candidates: how many pairs were tried.
+        candidates: how many pairs were tried; none where the prompts are no translations.
         flipping: how many flip.
     """
 

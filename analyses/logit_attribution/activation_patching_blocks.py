@@ -24,6 +24,11 @@ _KINDS: dict[AttentionKind, str] = {
 
 def patching_findings(found: Patching | NoPatching) -> tuple[str, ...]:
     """How many pairs flip, which head restores and which is needed most, and how good the approximations are."""
+    if isinstance(found, NoPatching) and not found.candidates:
+        return (
+            "Minimal pairs are not asked of this model: the bundled ones are to be translated, and none of the prompts asks for "
+            "a translation out of and into their languages.",
+        )
     if isinstance(found, NoPatching):
         return (
             f"Of {found.candidates} bundled minimal pairs only {found.flipping} flip this model's answer, too few to patch on.",

@@ -31,13 +31,14 @@ from interp.report.numbers import number
 from interp.statistics import falling_order
 from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
+from interp.text.unknown_pieces import check_known, unknown_notes
 from interp.text.words import CATEGORIES
 
 _COMPONENTS_SHOWN = 10
 """Components that an explanation shows in a notebook."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explanation:
     """One prediction and what wrote it.
 
@@ -54,6 +55,7 @@ class Explanation:
         sources: `source token`, `category`, `contribution` through all cross heads, and its parts by `embedding`, `heads` and
             `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Families with biases have a
             column `biases`, and a last row for the bias of the values.
+        unknown: share of the given texts' pieces that the tokenizer does not know.
     """
 
     source: str
@@ -66,6 +68,14 @@ class Explanation:
     gap: float
     components: pd.DataFrame
     sources: pd.DataFrame
+    unknown: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.label} rather than {self.foil} at row {self.position}: {number(self.difference)} logits)"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a component, the largest contribution first."""
+        return self.components.rename(columns={"contribution": "contribution (logits)"})
 
     def _repr_html_(self) -> str:
         lead = (
@@ -88,6 +98,7 @@ def explain(
     target: str | None = None,
     foil: str | None = None,
     position: int | None = None,
+    prefix: str | None = None,
 ) -> Explanation:
     """One prediction and what wrote it.
 
@@ -98,11 +109,13 @@ def explain(
         foil: without a position, another target text, whose first piece that differs from the target's is the foil at that
             position; with a position, a text of one piece. If missing, the model's best other token.
         position: decoder row, from 0; by default that of the foil, or the first whose token the model chooses.
+        prefix: the task prefix, where it is not one T5 was trained with.
 
     Raises:
-        InputError: if the position is not in the target, or the foil does not differ from it.
+        InputError: if the position is not in the target, the foil does not differ from it, or most of the texts is unknown.
     """
-    batch = model.batch([source], None if target is None else [target])
+    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    unknown = check_known([*batch.source_texts, *([] if target is None else batch.target_texts)], model.tokenizer)
     text = batch.target_texts[0]
     row, foil_token = row_and_foil(model, source, text, foil, position)
     with torch.no_grad():
@@ -125,6 +138,7 @@ def explain(
         gap=abs(float(parts.sum()) - difference) / float(size_of_parts(parts)),
         components=_component_frame(found, row),
         sources=_source_frame(batch.source_texts[0], model.cfg, by_source),
+        unknown=unknown,
     )
 
 
@@ -204,10 +218,11 @@ _VALUE_BIAS_ROW = "(bias of the values)"
 
 
 def inexact(explanation: Explanation) -> tuple[str, ...]:
-    """A warning where the sum is further from the logits than float32 explains, as after half-precision weights."""
+    """Warnings: a sum further from the logits than float32 explains, texts that are partly unknown."""
     if explanation.gap <= FLOAT32_GAP:
-        return ()
+        return unknown_notes(explanation.unknown)
     return (
+        *unknown_notes(explanation.unknown),
         f"The gap is {number(explanation.gap, 1)} of the contributions' size, more than the {FLOAT32_GAP:g} that float32 "
         "reaches: read contributions of that size as noise, or load the model with dtype float32.",
     )

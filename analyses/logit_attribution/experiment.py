@@ -14,6 +14,7 @@ from analyses.logit_attribution.neurons import read_neurons
 from analyses.logit_attribution.settings import AttributionSettings
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, collate
+from interp.text.translation_task import translation_tasks
 
 
 def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: AttributionSettings) -> Arrays:
@@ -28,12 +29,19 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
         The arrays of `ablation.ablate`, `lenses.read_lenses` and `neurons.read_neurons`, if the sample has two prompts, and
         those of `activation_patching.patch`, which has sentences of its own.
     """
-    patched = patch(model, settings)
+    patched = patch(model, settings, translated(model, batches))
     batch = sample(model, batches, settings.causal_prompts)
     if batch is None:
         return patched
     read = {**ablate(model, batch, settings.draws), **read_lenses(model, batch), **decoder_lens_text(model, batch)}
     return {**read, **read_neurons(model, batch, settings.neurons), **patched}
+
+
+def translated(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> bool:
+    """Whether some prompt is to be translated out of English into German or French, as the minimal pairs are."""
+    texts = [text for batch in batches for text in batch.source_texts]
+    tasks = translation_tasks(texts, model.tokenizer, model.languages)
+    return any(task in (("english", "german"), ("english", "french")) for task in tasks)
 
 
 def sample(model: HookedEncoderDecoder, batches: Sequence[Batch], count: int) -> Batch | None:

@@ -1,6 +1,7 @@
 """Presenting: findings in sentences, the evidence, and what it does not support."""
 
 from analyses.logit_attribution.ablation_blocks import ablation_blocks, ablation_findings
+from analyses.logit_attribution.activation_patching import Patching
 from analyses.logit_attribution.activation_patching_blocks import (
     PATCHING_LIMITS,
     patching_blocks,
@@ -83,9 +84,10 @@ def present(result: LogitAttribution) -> Section:
             *family_limits(result.cfg),
             *((*SAMPLED_LIMITS, *sampled_limits(result.cfg)) if result.ablation else ()),
             *(NEURON_LIMITS if result.neurons else ()),
-            *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if result.patching else ()),
+            *((*PATCHING_LIMITS, *patching_limits(result.cfg)) if isinstance(result.patching, Patching) else ()),
         ),
         pages=patching_pages(result.patching) if result.patching else (),
+        cites=("elhage2021", "nostalgebraist2020", "langedijk2023", "mcgrath2023", "nanda2023"),
         headline=headline(result),
         highlights=highlights(result),
     )

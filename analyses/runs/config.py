@@ -26,7 +26,10 @@ class RunConfig(BaseModel):
     Attributes:
         model: `bundled`, a folder, or a hub id.
         revision: branch, tag or commit of a hub id.
-        prompts: a bundled prompt set, a file, or `-`.
+        prompts: a bundled prompt set, a file, the folder of a dataset, or `-`.
+        source_column: column of the sources, where it is not called `source`.
+        target_column: column of the targets, where it is not called `target`.
+        prefix: the task prefix that every source starts with, where it is none of T5's own and the file names none.
         analyses: names, in report order; by default those of this package. A text with commas is read as several names.
         seed: of resampling; untrained twins take seeds derived from it.
         batch_size: prompts in one forward pass; changes no number beyond rounding.
@@ -35,6 +38,7 @@ class RunConfig(BaseModel):
         dtype: type of the weights; exact decompositions need float32.
         twins: how many untrained control models.
         pages: most prompts that get a page of their own, the first ones.
+        figures: the format of the figures' files; text is text in all but PNG.
         max_length: most tokens of a text; by default what the tokenizer states.
         source_lang: code of the sources' language, in models that mark it.
         target_lang: the same of the targets.
@@ -46,6 +50,9 @@ class RunConfig(BaseModel):
     model: str = "bundled"
     revision: str | None = None
     prompts: str = "translation"
+    source_column: str | None = None
+    target_column: str | None = None
+    prefix: str | None = None
     analyses: tuple[str, ...] = tuple(ANALYSES)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     batch_size: Count = 16
@@ -54,6 +61,7 @@ class RunConfig(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     twins: Annotated[int, Field(ge=2, le=100)] = 5
     pages: Annotated[int, Field(ge=0)] = 100
+    figures: Literal["svg", "pdf", "png"] = "svg"
     max_length: Count | None = None
     source_lang: str | None = None
     target_lang: str | None = None

@@ -6,12 +6,24 @@ for the first prompts of a set, up to the configuration's number of them, and ho
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from analyses.core.contract import Example
 from analyses.core.exploring import explorer_hooks, explorer_prompt
 from analyses.core.observing import ConfiguredAnalysis, Progress, examples_of, run_alone
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.report import Block, Heading, Page, shorten
+from interp.report import (
+    Block,
+    Card,
+    Heading,
+    Line,
+    Page,
+    PatternPicture,
+    StripLegend,
+    TokenStrip,
+    shorten,
+)
 from interp.report.explorer import ExplorerPrompt
 from interp.text.batch import Batch
 
@@ -35,12 +47,40 @@ def make_prompt_pages(
     for number, ((batch, row), prompt) in enumerate(zip(rows[:most], prompts[:most], strict=True), start=1):
         progress("writing the prompts' pages", number - 1, min(most, len(prompts)))
         alone = run_alone(model, batch, row, analyses if count else (), hooks)
-        explored.append(explorer_prompt(alone, prompt.id))
+        shown = explorer_prompt(alone, prompt.id)
+        explored.append(shown)
         if blocks := _blocks(examples_of(alone, (number, prompt.id), analyses), analyses) if count else []:
             title = f"Prompt {prompt.id}: {shorten(prompt.source, _LONGEST_TITLE)}"
             lead = f"Read: {prompt.source} Written: {batch.target_texts[row].text}"
-            pages.append(Page(name=f"prompt-{number}", title=title, lead=lead, blocks=tuple(blocks)))
+            overview = _overview(shown, f"overview-prompt-{number}")
+            pages.append(Page(f"prompt-{number}", title, lead, (overview, *blocks), explored=f"prompt={number}"))
     return tuple(pages), tuple(explored)
+
+
+def _overview(shown: ExplorerPrompt, name: str) -> Card:
+    """The tokens first, colored by what they do to the answer, then what the decoder reads in its last layer."""
+    sources = np.asarray(shown.sources.sum((0, 1, 2)))
+    strongest, most = float(np.abs(sources).max()), float(np.abs(shown.lead).max())
+    tokens = shown.patterns
+    return Card(
+        name,
+        "The prompt token by token",
+        (
+            StripLegend(strongest, "logits", "against the answer", "for the answer"),
+            Line(("What each source token adds to the lead of the whole answer, through all cross-attention heads:",)),
+            TokenStrip(tokens.source_tokens, sources, strongest),
+            Line(("How far each token of the answer leads the model's best other token:",)),
+            TokenStrip(shown.labels, shown.lead, most),
+            PatternPicture(
+                np.asarray(tokens.cross[-1].mean(0)),
+                shown.labels,
+                tokens.source_tokens,
+                "blue",
+                "Cross-attention of the last decoder layer, mean over its heads",
+                "What the last decoder layer reads when it predicts each token, mean over its heads",
+            ),
+        ),
+    )
 
 
 def _blocks(examples: Mapping[str, Example], analyses: Sequence[ConfiguredAnalysis]) -> list[Block]:

@@ -1,22 +1,40 @@
 """The first section of a report: which texts its numbers are about."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from interp.hooks.names import HeadId
 from interp.prompts import Prompt
-from interp.report import Page, Section, Table
+from interp.report import Page, Section, Span, Table
+from interp.report.explorer import ExplorerPrompt
 from interp.report.numbers import fixed
+from interp.report.visible_text import shown_token
+from interp.statistics import largest
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
+from interp.text.unknown_pieces import unknown_notes
 from interp.text.words import CATEGORIES, PAD
 
 
 def prompt_section(
-    prompts: Sequence[Prompt], rows: Sequence[tuple[Batch, int]], pages: tuple[Page, ...] = ()
+    prompts: Sequence[Prompt],
+    rows: Sequence[tuple[Batch, int]],
+    pages: tuple[Page, ...] = (),
+    explored: Sequence[ExplorerPrompt] = (),
+    unknown: float = 0.0,
 ) -> Section:
-    """The texts, what the decoder was fed, and how many tokens of each kind the sources have; `rows` are their places."""
+    """The texts, what the decoder was fed, what happened in each, and how many tokens of each kind the sources have.
+
+    Args:
+        prompts: the prompts.
+        rows: batch and row of each.
+        pages: of single prompts, called `prompt-<number>`.
+        explored: the first prompts in full.
+        unknown: share of the texts' pieces that the tokenizer does not know.
+    """
     sources = [batch.source_texts[row] for batch, row in rows]
     targets = [batch.target_texts[row] for batch, row in rows]
     origin = rows[0][0].target_origin
@@ -27,6 +45,10 @@ def prompt_section(
         "source tokens": [len(text.ids) for text in sources],
         "target tokens": [len(text.ids) for text in targets],
     })
+    for name, values in _summaries(explored).items():
+        frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
+    own = {page.name for page in pages}
+    addresses = (f"prompt-{number}" for number in range(1, len(prompts) + 1))
     made = "generated greedily by the model" if origin == "generated" else "given with the prompts"
     return Section(
         name="prompts",
@@ -36,21 +58,60 @@ def prompt_section(
             f"{len(prompts)} prompts with {_range(sources)} source tokens and {_range(targets)} target tokens; "
             f"targets were {made}.",
             f"Source tokens by kind, mean share of a prompt: {_shares(sources)}.",
+            *unknown_notes(unknown),
         ),
         blocks=(
             Table(
                 name="prompts",
-                caption="Every source with the target the decoder was fed. Lengths count the end-of-sentence token.",
+                caption=(
+                    "Every source with the target the decoder was fed. First choice: share of the target's tokens that the model "
+                    "puts first; lead: by how many logits the target's token beats the best other one, mean over the target; the "
+                    "cross-attention head and the source token that add most to that lead."
+                ),
                 frame=frame,
                 rows_shown=8,
+                columns_shown=("prompt", "source", f"{origin} target", "source tokens", *_summaries(explored)),
+                spans=(Span("lead"),) if explored else (),
+                addresses=tuple(f"pages/{name}.html" if name in own else "" for name in addresses),
+                opened=True,
             ),
         ),
         limits=(
             "What holds for these texts may not hold for others: a finding about a head is a finding on these prompts.",
-            "Content and function words are told apart by a closed list of English words, not by a tagger.",
+            f"Content and function words are told apart by lists of function words, not by a tagger: {_lists(sources)}.",
         ),
         pages=pages,
     )
+
+
+def _lists(sources: Sequence[Text]) -> str:
+    """Whose lists of function words told the words of how many sources apart."""
+    counts = Counter(" or ".join(map(str.capitalize, text.languages)) for text in sources)
+    named = [f"{language} in {count} of {len(sources)} sources" for language, count in counts.most_common() if language]
+    unknown = counts[""]
+    left = (
+        f"in {unknown} of {len(sources)} the words tell no language that has a list, and all of them count as content"
+    )
+    return "; ".join([*named, *([left] if unknown else [])])
+
+
+_TEXTS = ("strongest head", "from")
+
+
+def _summaries(explored: Sequence[ExplorerPrompt]) -> dict[str, list[object]]:
+    """What happened in each prompt, as columns of a table; none without prompts in full."""
+    if not explored:
+        return {}
+    columns: dict[str, list[object]] = {"first choice": [], "lead": [], **{name: [] for name in _TEXTS}}
+    for one in explored:
+        said = [depths[-1][0][0] == label for depths, label in zip(one.lens, one.labels, strict=True)]
+        layer, head = largest(np.abs(one.sources.sum((2, 3))))
+        columns["first choice"].append(float(np.mean(said)))
+        columns["lead"].append(float(one.lead.mean()))
+        columns["strongest head"].append(str(HeadId("cross", layer, head)))
+        token = largest(one.sources.sum((0, 1, 2)))[0]
+        columns["from"].append(shown_token(one.patterns.source_tokens[token]))
+    return columns
 
 
 def _range(texts: Sequence[Text]) -> str:

@@ -8,17 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from analyses.core.contract import Analysis, Evidence, Observed
+from analyses.core.contract import Evidence, Observed
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import gather
 from analyses.core.exploring import explorer_of
-from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, rows_of
+from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches, rows_of
 from analyses.core.shards import Shards
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
@@ -33,6 +32,7 @@ from analyses.runs.manifest import (
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import glance_facts, make_report
+from analyses.runs.results import refusal, results_json
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
 from analyses.runs.run_record import record_of
@@ -40,8 +40,9 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import PromptSet
-from interp.report import FigureRenderer, Headline, Section, render
+from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
+from interp.text.unknown_pieces import unknown_share
 
 _LARGE_MODEL = 50_000_000
 """Parameters from which a second thread pays on a laptop; below it runs took half as long with one."""
@@ -179,7 +180,7 @@ def _build(
     rows = [computed[place] for place in range(len(prompts))]
     ids = [prompt.id for prompt in read]
     found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, example=order[0] + 1)
-    renderer = FigureRenderer()
+    renderer = FigureRenderer(kind=config.figures)
     made: dict[str, Section] = {}
     for item, evidence in zip(analyses, found, strict=True):
         progress(f"summarising {item.name}", len(made), len(analyses))
@@ -190,7 +191,9 @@ def _build(
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
     manifest = record_of(inputs, model, rows, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
-    report = make_report(manifest, model.cfg, prompt_section(prompts, rows, pages), sections, facts, EXPLORER_PAGE)
+    unknown = unknown_share(given_texts(batches), model.tokenizer)
+    texts = prompt_section(prompts, rows, pages, explored, unknown)
+    report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
     heads = {name: note for section in sections for name, note in section.heads.items()}
@@ -198,16 +201,7 @@ def _build(
         explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
     )
     files["config.yaml"] = config.to_yaml().encode()
-    files["results.json"] = canonical_json({
-        name: {
-            "question": section.question,
-            "headline": None if section.headline is None else asdict(section.headline),
-            "highlights": [highlight.sentence for highlight in section.highlights],
-            "findings": section.findings,
-            "limits": section.limits,
-        }
-        for name, section in zip(config.analyses, sections, strict=True)
-    })
+    files["results.json"] = results_json(config.analyses, sections)
     files[MANIFEST] = manifest.with_files(files).to_json()
     return files
 
@@ -218,19 +212,6 @@ def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRende
         section = item.analysis.present(item.analysis.summarize(evidence))
     renderer.begin([*section.blocks, *(block for page in section.pages for block in page.blocks)])
     return section
-
-
-def refusal(analysis: Analysis, why: str) -> Section:
-    """The section of an analysis that cannot be made on this model."""
-    return Section(
-        name=analysis.name.replace("_", "-"),
-        title=analysis.title,
-        question=analysis.question,
-        findings=(f"Not answered for this model: {why}.",),
-        blocks=(),
-        headline=Headline("Not answered for this model.", "not judged"),
-        limits=("Nothing follows from an analysis that was not made.",),
-    )
 
 
 def make_log(seconds: float, model: HookedEncoderDecoder) -> bytes:

@@ -9,7 +9,7 @@ The numbers are those of `interp run`: the same observers, untrained twins and s
 prompts; a run has an order of its own.) Nothing is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 
 from analyses.core.contract import Analysis
 from analyses.core.evidence import gather
+from analyses.core.observing import given_texts
 from analyses.core.registry import get
 from analyses.runs.config import make_config
 from analyses.runs.inputs import configured
@@ -25,9 +26,10 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Block, Heading, Paragraph, Section, Table
 from interp.report.notebook_blocks import BlockDisplay, display_block, section_html
 from interp.text.batch import Batch
+from interp.text.unknown_pieces import check_known
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Study:
     """What one analysis found.
 
@@ -75,6 +77,13 @@ class Study:
             raise InputError(f"This study has no {name!r}{did_you_mean(name, blocks)}; it has {', '.join(blocks)}.")
         return blocks[name]
 
+    def __repr__(self) -> str:
+        return f"Study({self.analysis.name}: {', '.join(self.blocks)})"
+
+    def _ipython_key_completions_(self) -> list[str]:
+        """What `study["cro<TAB>` offers."""
+        return list(self.blocks)
+
     def _repr_html_(self) -> str:
         return section_html(self.section, {name: _kind(block) for name, block in self.blocks.items()})
 
@@ -82,7 +91,7 @@ class Study:
 def analyse(
     analysis: str | Analysis,
     model: HookedEncoderDecoder,
-    batch: Batch,
+    batch: Batch | str | Sequence[str],
     twins: int = 2,
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
@@ -92,17 +101,20 @@ def analyse(
     Args:
         analysis: a name of `interp list analyses`, or an `Analysis` that is still being written.
         model: the model.
-        batch: the prompts, all of them in one forward pass.
+        batch: the prompts, all of them in one forward pass; of texts the model writes the targets.
         twins: how many untrained controls, at least 2.
         seed: of resampling; the twins' seeds are derived from it as in a run.
         settings: of the analysis; its defaults where left out.
 
     Raises:
-        InputError: if there is no such analysis, or a setting, the seed or the number of twins is not allowed.
+        InputError: if there is no such analysis, a setting, the seed or the number of twins is not allowed, or the tokenizer does
+            not know most of the texts.
     """
     found = get(analysis) if isinstance(analysis, str) else analysis
     item = configured(found, settings or {})
     config = make_config(seed=seed, twins=twins)
+    batch = batch if isinstance(batch, Batch) else model.batch(batch)
+    check_known(given_texts([batch]), model.tokenizer)
     ids = [str(number) for number in range(1, len(batch) + 1)]
     result = found.summarize(*gather([item], model, ids, [batch], config.twins, config.seed))
     return Study(found, result, found.present(result))

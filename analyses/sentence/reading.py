@@ -17,7 +17,6 @@ from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.explorer import Explorer, ExplorerPrompt
 from interp.text.batch import TargetOrigin
-from interp.text.words import task_prefix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +58,7 @@ def read_sentence(
     row: int | None = None,
     words: Sequence[str] | None = None,
     name: str = "the model",
+    prefix: str | None = None,
 ) -> SentenceReading:
     """One sentence, read and explained.
 
@@ -71,12 +71,13 @@ def read_sentence(
         row: the decoder row that is explained; by default the first that differs from the foil, or the first.
         words: the words of the source behind its prefix, in which it is to be shown; tokens by default.
         name: what the model is called.
+        prefix: the task prefix, where it is not one T5 was trained with.
 
     Raises:
         InputError: if the row is not in the target, the foil does not differ from it, or the words do not spell the source.
     """
-    batch = model.batch([source], None if target is None else [target])
-    words_of = None if words is None else _words_of_tokens(model, source, words)
+    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    words_of = None if words is None else _words_of_tokens(model, source, words, batch.source_texts[0].prefix)
     chosen, foil_token = row_and_foil(model, source, batch.target_texts[0], foil, row)
     run = run_alone(model, batch, 0, more_hooks=explorer_hooks(model.cfg))
     labels = label_tokens(run.batch)
@@ -96,8 +97,8 @@ def read_sentence(
     )
 
 
-def _words_of_tokens(model: HookedEncoderDecoder, source: str, words: Sequence[str]) -> tuple[int, ...]:
+def _words_of_tokens(model: HookedEncoderDecoder, source: str, words: Sequence[str], prefix: str) -> tuple[int, ...]:
     assert model.tokenizer is not None
     if not words:
         raise InputError("The list of words is empty; give all words of the source behind its prefix.")
-    return words_of_tokens(source, words, model.tokenizer, len(task_prefix(source)))
+    return words_of_tokens(source, words, model.tokenizer, prefix)

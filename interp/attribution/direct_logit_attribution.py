@@ -12,6 +12,8 @@ float32 at least, so the gap of a bfloat16 model is that model's own rounding. E
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,10 +28,11 @@ from interp.families.residual_stream import last_norm, steps
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.report.framed import Framed
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decomposition:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Decomposition(Framed):
     """A read-out of the decoder as a sum over components.
 
     Attributes:
@@ -49,6 +52,17 @@ class Decomposition:
             label: its label.
         """
         return self.values[..., [component.label for component in self.components].index(label)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a prompt, decoder row and component, padded rows with them: its contribution."""
+        names = [component.label for component in self.components]
+        prompts, rows, components = np.indices(self.values.shape).reshape(3, -1)
+        return pd.DataFrame({
+            "prompt": prompts,
+            "row": rows,
+            "component": np.array(names)[components],
+            "contribution (logits)": self.values.detach().float().cpu().numpy().ravel(),
+        })
 
 
 def decomposition_hooks(cfg: ModelConfig) -> tuple[str, ...]:

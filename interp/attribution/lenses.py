@@ -18,6 +18,8 @@ The unembedding is applied to one layer at a time; tokens are then scored, and n
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -29,12 +31,13 @@ from interp.axes import Logits, Residual, Stack
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
+from interp.report.framed import Framed
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trajectory:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Trajectory(Framed):
     """One token followed through the layers; depth 0 is the embedding, depth l the stream after layer l - 1.
 
     Attributes:
@@ -46,6 +49,15 @@ class Trajectory:
     logit: Float[Tensor, "batch depth target"]
     log_probability: Float[Tensor, "batch depth target"]
     rank: Int[Tensor, "batch depth target"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a prompt, depth and decoder row, padded rows with them; ranks count from 0."""
+        prompts, depths, rows = np.indices(self.rank.shape).reshape(3, -1)
+        numbers = {"logit": self.logit, "log-probability (nats)": self.log_probability, "rank": self.rank}
+        return pd.DataFrame(
+            {"prompt": prompts, "depth": depths, "row": rows}
+            | {name: values.detach().cpu().numpy().ravel() for name, values in numbers.items()}
+        )
 
 
 def lens_hooks(model: HookedEncoderDecoder, stack: Stack) -> tuple[str, ...]:

@@ -9,14 +9,16 @@ the time: it meets every pair twice, in float64.)
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from interp.geometry.isotropy import unit_rows
+from interp.report.framed import Framed
 from interp.statistics.ties import falling_order
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Neighbors:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Neighbors(Framed):
     """The nearest candidates of every query, nearest first.
 
     Attributes:
@@ -26,6 +28,16 @@ class Neighbors:
 
     rows: Int[np.ndarray, "query neighbor"]
     cosines: Float[np.ndarray, "query neighbor"]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a query and neighbor, ranks from 1."""
+        queries, places = np.indices(self.rows.shape).reshape(2, -1)
+        return pd.DataFrame({
+            "query": queries,
+            "rank": places + 1,
+            "neighbor": self.rows.ravel(),
+            "cosine": self.cosines.ravel(),
+        })
 
 
 def nearest(

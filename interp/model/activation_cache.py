@@ -15,10 +15,12 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.families.sites import NormPlace
 from interp.hooks.hook_point import HookFunction, HookPoint
-from interp.hooks.names import ActivationKey, axes_of, canonical_name, resolve
+from interp.hooks.names import ActivationKey, HeadId, attention_kind, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
+from interp.model.pattern_display import PATTERN, explore_layers, show_layer
 from interp.model.residual_stack import ResidualStacks
 from interp.report import notebook_html
+from interp.report.notebook_blocks import BlockDisplay
 from interp.text.batch import Batch
 
 RESULT = ".hook_result"
@@ -76,6 +78,10 @@ class ActivationCache(ResidualStacks):
     def __len__(self) -> int:
         return len(self._tensors)
 
+    def _ipython_key_completions_(self) -> list[str]:
+        """What `cache["dec<TAB>` offers."""
+        return list(self._tensors)
+
     def __repr__(self) -> str:
         return f"ActivationCache({len(self)} activations, {self.n_bytes() / 2**20:.1f} MiB)"
 
@@ -118,13 +124,50 @@ class ActivationCache(ResidualStacks):
         storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in self._tensors.values()}
         return sum(storages.values())
 
-    def to(self, device: str | torch.device | None = None, dtype: torch.dtype | None = None) -> "ActivationCache":
+    def show(
+        self, *key: str | int, head: int | None = None, prompt: int = 0, interactive: bool = False
+    ) -> BlockDisplay:
+        """Attention patterns with their tokens, for a notebook.
+
+        Args:
+            key: a hook name, the shorthand `"pattern", 3, "cross_attn"`, or the label of a head.
+            head: one head of the layer; all by default.
+            prompt: index of the prompt.
+            interactive: a view of all layers that the cache has of this attention, to choose layer and head in.
+
+        Raises:
+            InputError: if the key names no pattern, or there is no such head or prompt.
+        """
+        name = str(key[0])
+        if len(key) == 1 and re.fullmatch(r"[EDX]L\d+H\d+", name):
+            one = HeadId.parse(name)
+            name, head = one.hook_name("pattern"), one.head
+        elif len(key) > 1:
+            name = canonical_name(key)  # type: ignore[arg-type]
+        name = resolve(name, self._tensors)
+        if not name.endswith(PATTERN):
+            raise InputError(
+                f"{name!r} is no attention pattern; show draws those, such as 'decoder.0.cross_attn.hook_pattern'."
+            )
+        if not interactive:
+            return show_layer(self[name], name, self.batch, head, prompt)
+        kind = attention_kind(name)
+        kept = {
+            one: value for one, value in self._tensors.items() if one.endswith(PATTERN) and attention_kind(one) == kind
+        }
+        return explore_layers(kept, name, self.batch, prompt)
+
+    def to(
+        self, device: str | torch.device | torch.dtype | None = None, dtype: torch.dtype | None = None
+    ) -> "ActivationCache":
         """A cache with the same activations on another device or in another floating-point type.
 
         Args:
-            device: where to; where they are by default.
+            device: where to, or the type alone; where they are by default.
             dtype: the type; their own by default.
         """
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
         moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}
         return self._with(moved, self.batch)
 

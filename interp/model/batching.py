@@ -19,7 +19,7 @@ from interp.model.generation import Hypothesis
 from interp.model.host_generation import Written
 from interp.text.batch import Batch, TargetOrigin, collate, shift_right
 from interp.text.languages import Languages
-from interp.text.tokenized_text import Text, describe_generated, tokenize_all
+from interp.text.tokenized_text import GivenText, Text, describe_generated, tokenize_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Batcher:
 
     def given(
         self,
-        sources: Sequence[str],
-        targets: Sequence[str] | None,
+        sources: Sequence[GivenText],
+        targets: Sequence[GivenText] | None,
         prefixes: Sequence[str] | None,
         device: torch.device,
         languages: Languages,
@@ -51,7 +51,7 @@ class Batcher:
         """The batch of given texts; without targets, one whose targets only stand in for those that will be written.
 
         Args:
-            sources: source texts with their task prefixes.
+            sources: source texts with their task prefixes, each whole or as its words.
             targets: as many target texts, or None.
             prefixes: the task prefix of every source, where it is not one T5 was trained with.
             device: where the tensors go.

@@ -120,7 +120,7 @@ class Hypothesis:
     score: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Generation:
     """Generated texts and how they came about.
 
@@ -161,6 +161,18 @@ class Generation:
         left_out = len(self.batch) - PROMPTS_SHOWN
         rows += [("and", f"{left_out} more")] if left_out > 0 else []
         return notebook_html.lines(rows)
+
+    def __repr__(self) -> str:
+        return f"Generation({', '.join(map(repr, self.texts))})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a prompt and step: the token that was written and its probability."""
+        rows = []
+        for prompt, text in enumerate(self.batch.target_texts):
+            given = self.logits[prompt, : len(text.ids)].double().softmax(-1)
+            chosen = given[range(len(text.ids)), list(text.ids)].tolist()
+            rows += [(prompt, step, *pair) for step, pair in enumerate(zip(text.pieces, chosen, strict=True))]
+        return pd.DataFrame(rows, columns=["prompt", "step", "token", "probability"])
 
     def step_table(self, tokenizer: PreTrainedTokenizerBase, top: int = 5, truth: Batch | None = None) -> pd.DataFrame:
         """The alternatives at every step: one row per prompt, step and candidate.

@@ -29,6 +29,7 @@ from interp.model.activation_cache import RESULT, ActivationCache, in_order, kee
 from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.finiteness import check_logits
+from interp.model.host_access import HostAccess
 from interp.model.writing import TextMethods
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
@@ -39,8 +40,11 @@ from interp.text.tokenized_text import length_limit
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
 """Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
 
+Inputs = Batch | Mapping[str, Tensor] | str | Sequence[str]
+"""What a model runs on: a batch, Hugging Face's fields by name, or texts, whose targets it writes itself."""
 
-class HookedEncoderDecoder(TextMethods):
+
+class HookedEncoderDecoder(TextMethods, HostAccess):
     """A transformers encoder-decoder with named hook points.
 
     Args:
@@ -94,24 +98,6 @@ class HookedEncoderDecoder(TextMethods):
     def _repr_html_(self) -> str:
         return notebook_html.table(repr(self), ("fact", "value"), list(asdict(self.cfg).items()))
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.hf.device
-        return device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The floating-point type of the weights."""
-        dtype: torch.dtype = self.hf.dtype
-        return dtype
-
-    @property
-    def tied_embeddings(self) -> bool:
-        """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
-        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
-        return bool(unembed.data_ptr() == embed.data_ptr())
-
     @cached_property
     def named_rows(self) -> Bool[Tensor, " vocab"]:
         """True at rows of the embedding that stand for something; tables are longer than the tokenizer's vocabulary."""
@@ -132,18 +118,24 @@ class HookedEncoderDecoder(TextMethods):
         """
         return self._modules[resolve(site, self._modules)]
 
-    def __call__(self, batch: Batch | Mapping[str, Tensor]) -> Logits:
-        """The logits [batch target vocab] of a batch, or of Hugging Face's fields by name.
+    def _inputs(self, given: Inputs) -> Batch | Mapping[str, Tensor]:
+        return given if isinstance(given, Batch | Mapping) else self.batch(given)
+
+    def __call__(self, batch: Inputs) -> Logits:
+        """The logits [batch target vocab] of a batch, of texts, or of Hugging Face's fields by name.
 
         Raises:
             InputError: if neither decoder inputs nor labels are given, which are never guessed from the source, or the logits are
                 not finite.
         """
+        batch = self._inputs(batch)
         fields = {name: batch[name] for name in batch.keys()}  # noqa: SIM118 - a Batch is no dict
         if "decoder_input_ids" not in fields and "labels" not in fields:
             raise InputError(
                 "The decoder needs `decoder_input_ids` or `labels`; got neither. `model.batch(sources)` generates targets."
             )
+        if "decoder_input_ids" in fields:
+            fields.pop("labels", None)  # the host would compute a loss over the vocabulary that nobody reads
 
         def run() -> Logits:
             logits: Logits = self.hf(**fields, use_cache=False).logits
@@ -169,19 +161,20 @@ class HookedEncoderDecoder(TextMethods):
         with attached(chosen):
             yield self
 
-    def run_with_hooks(self, batch: Batch | Mapping[str, Tensor], fwd_hooks: Hooks) -> Logits:
+    def run_with_hooks(self, batch: Inputs, fwd_hooks: Hooks) -> Logits:
         """The logits [batch target vocab] with functions attached for this one forward pass.
 
         Args:
             batch: what to run.
             fwd_hooks: as for `hooks`.
         """
+        batch = self._inputs(batch)  # targets are written without the functions
         with self.hooks(fwd_hooks):
             return self(batch)
 
     def run_with_cache(
         self,
-        batch: Batch | Mapping[str, Tensor],
+        batch: Inputs,
         names_filter: NamesFilter = None,
         gradients: bool = False,
         device: torch.device | str | None = None,
@@ -207,6 +200,7 @@ class HookedEncoderDecoder(TextMethods):
             raise InputError(
                 "Gradients reach activations where they were computed; leave out `device`, `dtype` and `buffers`."
             )
+        batch = self._inputs(batch)
         names = self._names(names_filter)
         kept: dict[str, Tensor] = {}
         keep = keeper(kept, gradients, device, dtype, buffers)

@@ -28,17 +28,19 @@ class TextReader:
     max_length: int
     languages: Languages = field(default_factory=Languages)
 
-    def read(self, sources: Sequence[str]) -> list[Text]:
+    def read(self, sources: Sequence[str], prefix: str | None = None) -> list[Text]:
         """Sources, tokenized.
 
         Args:
             sources: texts with their task prefixes.
+            prefix: the one that every source starts with, where it is none that T5 was trained with.
 
         Raises:
-            InputError: if one is empty or too long, or a language is not named.
+            InputError: if one is empty, too long, or does not start with the prefix, or a language is not named.
         """
+        prefixes = None if prefix is None else [prefix] * len(sources)
         with self.languages.spoken(self.tokenizer):
-            return tokenize_all(sources, self.tokenizer, self.eos_token_id, self.max_length, "source")
+            return tokenize_all(sources, self.tokenizer, self.eos_token_id, self.max_length, "source", prefixes)
 
 
 def text_reader(

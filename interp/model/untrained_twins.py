@@ -7,11 +7,82 @@ with standard deviation d_model^-0.5 / logit scale, which gives logits of standa
 """
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import nn
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from interp.hooks.attention import register
 from interp.model.hooked_model import HookedEncoderDecoder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Architecture:
+    """All of a model but its weights: what its untrained twins are drawn from, in this process or another.
+
+    Attributes:
+        host: class of the host's model.
+        config: the host's configuration.
+        tied: whether the unembedding is the input embedding.
+        logit_scale: factor of the decoder output before the unembedding.
+        device: where twins go.
+        dtype: type of their weights.
+        tokenizer: the model's, or None.
+        max_length: most tokens a side.
+        source_lang: the language of sources, as given to the model.
+        target_lang: the language of targets.
+        generation_config: how the host writes.
+    """
+
+    host: type[PreTrainedModel]
+    config: PreTrainedConfig
+    tied: bool
+    logit_scale: float
+    device: torch.device
+    dtype: torch.dtype
+    tokenizer: PreTrainedTokenizerBase | None
+    max_length: int
+    source_lang: str | None
+    target_lang: str | None
+    generation_config: GenerationConfig
+
+    @classmethod
+    def of(cls, model: HookedEncoderDecoder) -> "Architecture":
+        """The architecture of a model.
+
+        Args:
+            model: the model; it is not changed.
+        """
+        return cls(
+            host=type(model.hf),
+            config=copy.deepcopy(model.hf.config),
+            tied=model.tied_embeddings,
+            logit_scale=model.cfg.logit_scale,
+            device=model.device,
+            dtype=model.dtype,
+            tokenizer=model.tokenizer,
+            max_length=model.max_length,
+            source_lang=model.languages.source,
+            target_lang=model.languages.target,
+            generation_config=copy.deepcopy(model.hf.generation_config),
+        )
+
+    def twin(self, seed: int) -> HookedEncoderDecoder:
+        """A model with weights drawn anew by the host's own initialisation; see `untrained_twin`.
+
+        Args:
+            seed: of the draw.
+        """
+        register()  # in another process nobody has yet, and the configuration names our attention
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            twin = self.host(copy.deepcopy(self.config))
+            twin.generation_config = copy.deepcopy(self.generation_config)
+            if not self.tied:
+                _untie(twin, self.logit_scale)
+        twin = twin.requires_grad_(False).to(device=self.device, dtype=self.dtype)
+        return HookedEncoderDecoder(twin, self.tokenizer, self.max_length, self.source_lang, self.target_lang)
 
 
 def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:
@@ -24,15 +95,7 @@ def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
     Returns:
         The twin on the same device and in the same type, weights frozen, with the same tokenizer and length limit.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        twin = type(model.hf)(copy.deepcopy(model.hf.config))
-        twin.generation_config = copy.deepcopy(model.hf.generation_config)
-        if not model.tied_embeddings:
-            _untie(twin, model.cfg.logit_scale)
-    twin = twin.requires_grad_(False).to(device=model.device, dtype=model.dtype)
-    spoken = model.languages
-    return HookedEncoderDecoder(twin, model.tokenizer, model.max_length, spoken.source, spoken.target)
+    return Architecture.of(model).twin(seed)
 
 
 def _untie(twin: nn.Module, logit_scale: float) -> None:

@@ -22,6 +22,7 @@ from interp.model.host_generation import Written, write
 from interp.model.step_recorder import StepRecorder
 from interp.text.batch import Batch
 from interp.text.languages import Languages
+from interp.text.tokenized_text import GivenText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +50,8 @@ class TextMethods:
 
     def batch(
         self,
-        sources: str | Sequence[str],
-        targets: str | Sequence[str] | None = None,
+        sources: str | Sequence[GivenText],
+        targets: str | Sequence[GivenText] | None = None,
         prefixes: Sequence[str] | None = None,
         max_new_tokens: int | None = None,
         source_lang: str | None = None,
@@ -59,7 +60,7 @@ class TextMethods:
         """A padded batch of texts, with masks on both sides.
 
         Args:
-            sources: one or more source texts, each with its task prefix.
+            sources: one or more source texts, each with its task prefix, each whole or as the list of its words.
             targets: as many target texts; if missing, targets are generated greedily and used as teacher forcing, and the
                 batch says so in `target_origin`.
             prefixes: the task prefix of every source, where it is not one T5 was trained with.

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,6 +33,7 @@ from interp.patching.partial_forward import record_pass
 from interp.patching.patching_sites import Site as Site
 from interp.patching.patching_sites import activations_needed, patched_outputs
 from interp.patching.site_families import SiteFamily
+from interp.report.framed import Framed
 
 Direction = Literal["denoise", "noise"]
 
@@ -70,8 +73,8 @@ def sites(model: HookedEncoderDecoder, pairs: PairBatch, family: SiteFamily) -> 
     return tuple(Site(name, head, "head") for name in names for head in range(cfg.heads_of(attention_kind(name))))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Effects:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Effects(Framed):
     """What patching sites did, in logits; normalise with `interp.statistics.bootstrap_ratio(numerator, denominator)`.
 
     Attributes:
@@ -90,6 +93,16 @@ class Effects:
     def denominator(self) -> Float[Tensor, "pair site"]:
         """m_clean - m_corrupted of every pair, as often as there are sites."""
         return (self.clean - self.corrupted).unsqueeze(-1).expand_as(self.numerator)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a site and pair: its effect, and that as a share of clean less corrupted (not a number where there is none)."""
+        effects, wholes = (values.detach().cpu().numpy().T for values in (self.numerator, self.denominator))
+        return pd.DataFrame({
+            "site": np.repeat([str(site) for site in self.sites], effects.shape[1]),
+            "pair": np.tile(np.arange(effects.shape[1]), len(self.sites)),
+            "effect (logits)": effects.ravel(),
+            "share": (effects / wholes).ravel(),
+        })
 
 
 def patch_sites(

@@ -5,10 +5,10 @@ averaged over prompts, so the prompt, not the token, is the unit of evidence; it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from interp.errors import InputError
-from interp.text.words import task_prefix
+from interp.text.words import Words, task_prefix
 
 
 class PromptError(InputError):
@@ -37,9 +37,24 @@ class Prompt:
         return self.fields["prefix"] if "prefix" in self.fields else task_prefix(self.source)
 
     @property
+    def given(self) -> tuple[str | list[str], str | list[str] | None]:
+        """Source and target as the model's batches take them: as lists of words where the file gave the words of the text.
+
+        The words are those of the fields `source_words` (behind the prefix) and `target_words`, separated by spaces.
+        """
+        source = _as_words(self.source, self.prefix, self.fields.get("source_words"))
+        return source, None if self.target is None else _as_words(self.target, "", self.fields.get("target_words"))
+
+    @property
     def sentence(self) -> str:
         """The source without its task prefix."""
         return self.source.removeprefix(self.prefix).strip()
+
+
+def _as_words(text: str, prefix: str, words: str | None) -> str | list[str]:
+    """The words of a text, if they spell it: gold words may also undo what the text has joined."""
+    given = [*prefix.split(), *(words or "").split()]
+    return given if words and Words.joined(given)[0] == text else text
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,26 @@ class PromptSet:
     def __len__(self) -> int:
         """Number of prompts."""
         return len(self.prompts)
+
+    def behind(self, prefix: str | None) -> "PromptSet":
+        """The set with a task prefix for every prompt that names none of its own.
+
+        Args:
+            prefix: what every source starts with; None leaves the set as it is.
+
+        Raises:
+            PromptError: if a source does not start with it.
+        """
+        if prefix is None:
+            return self
+        for prompt in self.prompts:
+            if "prefix" not in prompt.fields and not prompt.source.startswith(prefix):
+                raise PromptError(
+                    f"The source of prompt {prompt.id} ({prompt.source[:50]!r}) does not start with the prefix {prefix!r}; give "
+                    "sources with their prefix, or name each prompt's own in a field 'prefix'."
+                )
+        named = (replace(prompt, fields={"prefix": prefix, **prompt.fields}) for prompt in self.prompts)
+        return replace(self, prompts=tuple(named))
 
     @property
     def sources(self) -> list[str]:

@@ -8,11 +8,12 @@ Each of them refuses, with a `ValueError`, a name that cannot be a file's and a 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pandas as pd
 from markupsafe import Markup
 
-from interp.report.card_parts import Part
+from interp.report.card_parts import Part, leads_beside
 from interp.report.charts import Chart
 from interp.report.palette import Hue
 from interp.report.visible_text import shorten
@@ -32,6 +33,8 @@ def is_slug(text: str) -> bool:
 class Checked:
     """Checks of what every kind of block has: a name that is a slug, texts, and tuples of sentences."""
 
+    may_be_empty: ClassVar[tuple[str, ...]] = ("explorer", "explored")
+
     def __post_init__(self) -> None:
         kind = type(self).__name__
         for name, value in vars(self).items():
@@ -45,7 +48,7 @@ class Checked:
                     raise ValueError(f"{kind}.{name} must be a tuple of sentences, got one text.")
                 if not value or not all(sentence.strip() for sentence in value):
                     raise ValueError(f"{kind}.{name} must hold at least one sentence and no empty one, got {value!r}.")
-            elif isinstance(value, str) and not value.strip() and name != "explorer":
+            elif isinstance(value, str) and not value.strip() and name not in self.may_be_empty:
                 raise ValueError(f"{kind}.{name} is empty; a reader needs it, so write a sentence.")
 
 
@@ -117,10 +120,12 @@ class Table(Checked):
         rows_shown: rows that stand on the page, from the top; None shows all. With scripts a reader calls the others.
         columns_shown: columns on the page, at most eight; None shows the first ones.
         spans: values that are drawn in their cell with what belongs to them; those columns are not printed again.
+        addresses: of the page that every row leads to, beside the report; none by default.
+        opened: whether it stands open on the page.
         hues: texts of cells that carry the colour which stands for them elsewhere in the report.
 
     Raises:
-        ValueError: if columns are repeated or unknown.
+        ValueError: if columns are repeated or unknown, or an address leads elsewhere or is missing.
     """
 
     name: str
@@ -129,6 +134,8 @@ class Table(Checked):
     rows_shown: int | None = 12
     columns_shown: tuple[str, ...] | None = None
     spans: tuple[Span, ...] = ()
+    addresses: tuple[str, ...] = ()
+    opened: bool = False
     hues: Mapping[str, Hue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -141,6 +148,12 @@ class Table(Checked):
             )
         if self.rows_shown is not None and self.rows_shown < 1:
             raise ValueError(f"Table.rows_shown must be at least 1 or None for all, got {self.rows_shown}.")
+        if self.addresses and (
+            len(self.addresses) != len(frame) or not all(leads_beside(one) for one in self.addresses if one)
+        ):
+            raise ValueError(
+                f"Table {self.name!r} needs an address beside the report, or an empty text, for every row."
+            )
         wanted = [*(self.columns_shown or names), *(column for span in self.spans for column in span.columns)]
         unknown = [column for column in wanted if column not in names]
         if unknown or self.columns_shown == ():
@@ -148,7 +161,15 @@ class Table(Checked):
                 f"Table {self.name!r} cannot show the columns {unknown}; its columns are {', '.join(names)}."
             )
         # A copy, so that a frame changed later does not change the block.
-        object.__setattr__(self, "frame", frame.set_axis(names, axis="columns").copy())
+        object.__setattr__(self, "frame", frame.set_axis(pd.Index(names, dtype=object), axis="columns").copy())
+
+    @property
+    def legend(self) -> str:
+        """What is drawn in its cells; empty if nothing is."""
+        if not self.spans:
+            return ""
+        line = "its interval" if any(span.low for span in self.spans) else "its size"
+        return f"Drawn under a number: {line}{', and its controls in gray' if any(s.control_low for s in self.spans) else ''}."
 
     @property
     def title(self) -> str:
@@ -162,7 +183,7 @@ class Figure(Checked):
     """A chart with its words.
 
     Attributes:
-        name: slug; the file is `figures/<name>.svg`.
+        name: slug; the file is `figures/<name>.svg`, or of another format.
         caption: how to read it.
         alt: one sentence with the finding's numbers, for those who do not see the figure.
         chart: the data of the figure.

@@ -21,7 +21,7 @@ _FAINTEST, _NAMED = 0.02, 0.05  # weights that are drawn, and that have a toolti
 _NEUTRAL, _FAINT = "#f4f6f7", 0.01
 """The color of zero, and the share of the strongest value below which a token has it."""
 
-_SIDE = 84
+_SIDE = 112
 
 
 def card_html(card: Card) -> Markup:

@@ -43,6 +43,7 @@ def _environment() -> jinja2.Environment:
         "kind": lambda part: type(part).__name__,
         "color": HUES.__getitem__,
         "length": len,
+        "upper": str.upper,
         "json": environment.filters["tojson"],  # for scripts, which hold numbers and identifiers only
     }
     return environment

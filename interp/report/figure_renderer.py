@@ -3,37 +3,28 @@
 A renderer takes figures as soon as they are known and draws them in a second process while the caller computes on; the
 images are collected when the page is written. The bytes are those of drawing here: both ways call `render_figure`. Where no
 second process can be had (one core, a system without semaphores, a worker that was killed), figures are drawn in this one.
-
-`loky` starts the process without importing the caller's script again, so a notebook or a script without a main guard
-may hold a renderer too.
 """
 
 import base64
 import io
-import os
-import time
 from collections.abc import Iterable
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from threading import Thread
 
-from loky import cpu_count, get_reusable_executor
 from PIL import Image
 
 from interp.report.blocks import Block, Figure
-from interp.report.chart_images import ChartImage
+from interp.report.chart_images import ChartImage, FigureFormat
 from interp.report.charts import Chart
+from interp.report.second_process import second_process
 
-_LARGE = 40_000
-"""Bytes of a figure's outlines beyond which the page shows pixels instead."""
+_SMALL = 15_000
+"""Bytes of vectors up to which pixels are not even tried."""
 
 _DOTS_PER_INCH = 144.0
 _SMALL_DOTS = 110.0
 _LONGEST_SIDE = 16_000
 """Pixels; WebP ends at 16,383."""
-
-_IDLE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -50,27 +41,34 @@ class RenderedFigure:
     """All images of one chart.
 
     Attributes:
-        svg: the SVG file.
+        file: the figure as a file of its own.
         wide: for a desk.
         narrow: for a phone.
     """
 
-    svg: bytes
+    file: bytes
     wide: EmbeddedImage
     narrow: EmbeddedImage
 
 
-def render_figure(chart: Chart) -> RenderedFigure:
-    """A chart in both widths: outlines where they are small, else pixels finer than a screen's.
+def render_figure(chart: Chart, kind: FigureFormat = "svg") -> RenderedFigure:
+    """A chart as a file and in both widths of the page.
 
     Args:
         chart: what to draw.
+        kind: the format of the file.
     """
     desk = ChartImage(chart, "wide")
-    svg = desk.svg()
-    small = len(svg) <= _LARGE
-    wide = _embedded("svg+xml", svg, (round(side * 96) for side in desk.inches)) if small else _pixels(desk)
-    return RenderedFigure(svg, wide, _pixels(ChartImage(chart, "narrow")))
+    return RenderedFigure(desk.file(kind), _lightest(desk), _lightest(ChartImage(chart, "narrow")))
+
+
+def _lightest(image: ChartImage) -> EmbeddedImage:
+    """Vectors where they are small or smaller than pixels finer than a screen's."""
+    svg = image.svg()
+    vectors = _embedded("svg+xml", svg, (round(side * 96) for side in image.inches))
+    if len(svg) <= _SMALL:
+        return vectors
+    return min(vectors, _pixels(image), key=lambda one: len(one.uri))
 
 
 def _pixels(image: ChartImage, dots_per_inch: float = _DOTS_PER_INCH) -> EmbeddedImage:
@@ -89,12 +87,13 @@ class FigureRenderer:
     """Draws the figures of a report.
 
     Args:
-        second_process: whether to draw in one; by default where the machine has a second core.
+        in_this_process: draw here, even where the machine has a second core.
+        kind: the format of the figures' files.
     """
 
-    def __init__(self, second_process: bool | None = None) -> None:
-        wanted = cpu_count() > 1 if second_process is None else second_process
-        self._worker = _worker() if wanted else None
+    def __init__(self, in_this_process: bool = False, kind: FigureFormat = "svg") -> None:
+        self.kind = kind
+        self._worker = None if in_this_process else second_process()
         self._begun: dict[str, tuple[Chart, Future[RenderedFigure]]] = {}
 
     def begin(self, blocks: Iterable[Block]) -> None:
@@ -108,7 +107,7 @@ class FigureRenderer:
         try:
             for block in blocks:
                 if isinstance(block, Figure):
-                    self._begun[block.name] = block.chart, self._worker.submit(render_figure, block.chart)
+                    self._begun[block.name] = block.chart, self._worker.submit(render_figure, block.chart, self.kind)
         except BrokenExecutor:
             self._worker = None
 
@@ -121,11 +120,11 @@ class FigureRenderer:
         chart, begun = self._begun.pop(figure.name, (None, None))
         # What still waits is drawn here: two draw the rest faster than one.
         if begun is None or chart is not figure.chart or begun.cancel():
-            return render_figure(figure.chart)
+            return render_figure(figure.chart, self.kind)
         try:
             return begun.result()
         except BrokenExecutor:
-            return render_figure(figure.chart)
+            return render_figure(figure.chart, self.kind)
 
     def small(self, figure: Figure) -> EmbeddedImage:
         """The figure as a card shows it: the narrow layout, no finer than a screen.
@@ -134,27 +133,3 @@ class FigureRenderer:
             figure: a figure of the report.
         """
         return _pixels(ChartImage(figure.chart, "narrow"), _SMALL_DOTS)
-
-
-def _end_with_parent(parent: int) -> None:
-    """Have this process end when its parent has, however that ended; it would wait for more figures for an hour."""
-
-    def watch() -> None:
-        above = parent_process()
-        if os.name == "nt" and above is not None:
-            above.join()  # the number of a parent that is gone does not change there
-        while os.name != "nt" and os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
-
-
-def _worker() -> Executor | None:
-    try:
-        worker: Executor = get_reusable_executor(
-            max_workers=1, timeout=_IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
-        )
-    except (OSError, ImportError, NotImplementedError):
-        return None
-    return worker

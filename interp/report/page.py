@@ -16,6 +16,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from interp.report.bibliography import bibtex
 from interp.report.blocks import Block, Card, Figure, Table, View, is_slug
 from interp.report.cards import card_html
 from interp.report.escaping import fill
@@ -37,13 +38,13 @@ def render(report: Report, renderer: FigureRenderer | None = None) -> dict[str, 
         renderer: what draws the figures, perhaps begun before; by default they are drawn here and now.
 
     Returns:
-        Path to content: `index.html`, `pages/<name>.html`, `tables/<name>.csv` and `figures/<name>.svg`.
+        Path to content: `index.html`, `pages/<name>.html`, `tables/<name>.csv` and `figures/<name>.svg` (or .pdf, .png).
 
     Raises:
         ValueError: if two blocks share a name, a view names a figure that is not on its page, or a view would load
             something from outside.
     """
-    renderer = renderer or FigureRenderer(second_process=False)
+    renderer = renderer or FigureRenderer(in_this_process=True)
     pages = [page for section in report.sections for page in section.pages]
     index = [block for section in report.sections for block in _in_order(section)]
     _check_names(report, pages)
@@ -73,7 +74,7 @@ def _document(
             files[f"tables/{block.name}.csv"] = csv_bytes(block.frame)
         elif isinstance(block, Figure):
             images[block.name] = renderer.rendered(block)
-            files[f"figures/{block.name}.svg"] = images[block.name].svg
+            files[f"figures/{block.name}.{renderer.kind}"] = images[block.name].file
     scripts, bertviz = read_scripts(blocks)
     libraries = tuple(map(_text, _LIBRARIES)) if bertviz else ()
     if not base and any(isinstance(block, Table) for block in blocks):
@@ -88,6 +89,9 @@ def _document(
         numbers=_number(blocks),
         grid=grid,
         packed=_packed,
+        unlinked=_unlinked,
+        bibtex=bibtex,
+        figure_kind=renderer.kind,
         card_html=card_html,
         small=renderer.small,
         glance=any(section.headline for section in report.sections),
@@ -110,6 +114,12 @@ def _evidence(section: Section) -> list[Block]:
 def _in_order(section: Section) -> list[Block]:
     """All blocks of a section in the order in which the page shows them."""
     return [*filter(None, [section.main_figure]), *_evidence(section)]
+
+
+def _unlinked(section: Section) -> list[Page]:
+    """The pages of a section to which no row of its tables leads."""
+    linked = {address for block in section.blocks if isinstance(block, Table) for address in block.addresses}
+    return [page for page in section.pages if f"pages/{page.name}.html" not in linked]
 
 
 def _packed(rows: Markup) -> Markup:

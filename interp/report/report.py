@@ -23,6 +23,7 @@ class Page(Checked):
         title: heading, and the text of the link that leads there.
         lead: what it shows, in a sentence or two.
         blocks: what it shows.
+        explored: what of the page to explore shows the same, as its address has it behind the `#`; empty where nothing does.
 
     Raises:
         ValueError: if there is nothing to show.
@@ -32,6 +33,7 @@ class Page(Checked):
     title: str
     lead: str
     blocks: tuple[Block, ...]
+    explored: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,6 +56,7 @@ class Section(Checked):
         headline: what it says at a glance.
         highlights: at most five plain sentences, shown first; the findings stand behind them.
         methods: how the numbers were made, paragraph by paragraph.
+        cites: keys of the bibliography, of the works that its methods come from.
         heads: what it found about single heads, such as `XL2H4`, for the page to explore.
 
     Raises:
@@ -70,6 +73,7 @@ class Section(Checked):
     headline: Headline | None = None
     highlights: tuple[Finding, ...] = ()
     methods: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
     heads: Mapping[str, HeadNote] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ where a value has an interval or controls, the three are drawn in one cell.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -47,6 +47,7 @@ class Cell:
         style: where its interval, its controls and the number itself lie in the cell, as declarations; empty if nothing is drawn.
         controls: the range of its controls in words, if it has some.
         order: the number by which rows are sorted.
+        address: of the page to which it leads; empty if to none.
     """
 
     text: str
@@ -55,6 +56,7 @@ class Cell:
     style: str = ""
     controls: str = ""
     order: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 def _safe_column(column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
-    return column.astype(object).map(_safe_value)
+    # As objects: with pyarrow installed pandas makes strings of its own, which hold no half of a surrogate pair.
+    return pd.Series([_safe_value(value) for value in column], index=column.index, dtype=object)
 
 
 def _safe_value(value: object) -> object:
@@ -131,6 +134,10 @@ def grid(table: Table) -> Grid:
     columns = [
         _span_cells(frame, spans[name]) if name in spans else _print_column(frame[name], _MOST_ROWS) for name in names
     ]
+    if table.addresses:
+        columns[0] = [
+            replace(cell, address=address) for cell, address in zip(columns[0], table.addresses, strict=False)
+        ]
     rows, seen = tuple(zip(*columns, strict=True)), table.rows_shown
     return Grid(
         columns=tuple(names),

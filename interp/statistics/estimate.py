@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 
+from interp.report.framed import Framed
 from interp.statistics.intervals import Index, Interval, bootstrap_mean
 from interp.statistics.means import mean_over_prompts
 
@@ -18,8 +20,8 @@ TITLES = ("low", "high", "twins mean", "twins low", "twins high")
 """What columns of a table call the interval and the controls; see `Estimate.columns`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Estimate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Estimate(Framed):
     """A quantity of a model in every cell (layer, head, whatever follows), with its control.
 
     Attributes:
@@ -69,6 +71,12 @@ class Estimate:
         """Some of the cells, indexed as `point` is."""
         places = index if isinstance(index, tuple) else (index,)
         return Estimate(self.interval[index], np.asarray(self.controls[(slice(None), *places)]))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a cell, its place in columns `cell 0`, `cell 1`, ...; in the unit of the quantity."""
+        places = np.indices(self.point.shape).reshape(self.point.ndim, self.point.size)
+        flat = {name: np.ravel(part) for name, part in self.columns("point", "").items()}
+        return pd.DataFrame({f"cell {axis}": place for axis, place in enumerate(places)} | flat)
 
     def columns(self, name: str, prefix: str | None = None, titles: Sequence[str] = TITLES) -> dict[str, Any]:
         """The estimate as columns of a table: floats for a single cell, arrays for several.

@@ -1,16 +1,18 @@
 """Tokenized texts: one source or target with a word and a category for every token.
 
-Offsets say which characters a token stands for; tokenizers over bytes, which keep none, are followed byte by byte. Nothing is
-cut: a text longer than the model was made for is refused.
+Given texts and those that a model wrote go the same way: characters of every token (`interp.text.token_spans`), words of the
+text, and a word and a category for every token. Nothing is cut: a text longer than the model was made for is refused.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
+from interp.text.function_words import FunctionWords
 from interp.text.pieces import pieces_of
+from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
 if TYPE_CHECKING:
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
 
 Side = Literal["source", "target"]
 
+GivenText = str | Sequence[str]
+"""A text, or the list of its words."""
+
 _UNBOUNDED = 10**9
 """Tokenizers without a limit carry an astronomical one."""
 
 _TRAINED_LENGTH = 512
 """Tokens a side in T5's pre-training (Raffel et al. 2020), the limit where a tokenizer states none."""
 
-SENTINEL_PIECE = re.compile(r"<extra_id_\d+>")
+SENTINEL_PIECE = re.compile(r"▁?<extra_id_\d+>")
+_LANGUAGE_PIECE = re.compile(r">>[^<>\s]+<<")
+_TRANSLATION = re.compile(r"\s*translate ([^\W\d_]+) to ", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,9 @@ class Text:
         word_of_token: index into `words` for every token, or -1.
         category_of_token: index into `CATEGORIES` for every token.
         forced: indices of tokens that the model does not choose: forced first and last tokens, what a text was begun with.
+        languages: whose lists of function words told these from content words; none where the language is not known or has no
+            list, several where the words leave it open.
+        prefix: the task prefix.
     """
 
     text: str
@@ -48,23 +58,33 @@ class Text:
     word_of_token: tuple[int, ...]
     category_of_token: tuple[int, ...]
     forced: tuple[int, ...] = ()
+    languages: tuple[str, ...] = ()
+    prefix: str = ""
 
 
 def tokenize(
-    text: str, tokenizer: "PreTrainedTokenizerBase", eos_token_id: int, prefix: str | None = None, side: Side = "source"
+    text: GivenText,
+    tokenizer: "PreTrainedTokenizerBase",
+    eos_token_id: int,
+    prefix: str | None = None,
+    side: Side = "source",
+    words: Words | None = None,
 ) -> Text:
     """One text, tokenized, with the word and the category of every token.
 
     Args:
-        text: the text; a source starts with its task prefix.
+        text: the text, or its words (see `Words.joined`); a source starts with its task prefix.
         tokenizer: the model's tokenizer.
         eos_token_id: the token that ends a text.
         prefix: the task prefix, if it is not one that `task_prefix` knows; "" for a text without.
         side: tokenizers of two languages (Marian) and those that mark the language treat targets in their own way.
+        words: the words behind the prefix, where they are not those of `Words.of`.
 
     Raises:
         InputError: if the text is empty or does not start with the given prefix.
     """
+    if not isinstance(text, str):
+        text, words = Words.joined(text)
     if not text.strip():
         raise InputError("An empty text has nothing to analyse; give at least one word.")
     if prefix is not None and not text.startswith(prefix):
@@ -72,36 +92,8 @@ def tokenize(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."
         )
     ids, spans = _ids_and_spans(text, tokenizer, side)
-    return _describe(text, ids, spans, tokenizer, eos_token_id, len(task_prefix(text) if prefix is None else prefix))
-
-
-def _describe(
-    text: str,
-    ids: Sequence[int],
-    spans: Sequence[Span],
-    tokenizer: "PreTrainedTokenizerBase",
-    eos_token_id: int,
-    prefix_length: int,
-) -> Text:
-    pieces = pieces_of(tokenizer, ids)
-    words = Words.of(text)
-    special = {index: EOS for index, token in enumerate(ids) if token == eos_token_id}
-    special |= {index: SENTINEL for index, piece in enumerate(pieces) if SENTINEL_PIECE.fullmatch(piece)}
-    marks = set(tokenizer.all_special_ids) - {eos_token_id, tokenizer.unk_token_id}
-    for index, (token, (start, end)) in enumerate(zip(ids, spans, strict=True)):
-        # Start tokens and language marks stand for no characters and say what the text is, as a task prefix does.
-        if token in marks and start == end and index not in special:
-            special[index] = PREFIX
-    category = categorize(words, spans, prefix_length)
-    word = words.index(spans)
-    return Text(
-        text=text,
-        ids=tuple(ids),
-        pieces=pieces,
-        words=words.texts,
-        word_of_token=tuple(NO_WORD if index in special else word[index] for index in range(len(ids))),
-        category_of_token=tuple(special.get(index, category[index]) for index in range(len(ids))),
-    )
+    special = _special(ids, tokenizer, eos_token_id)
+    return _describe(text, ids, spans, special, tokenizer, task_prefix(text) if prefix is None else prefix, side, words)
 
 
 def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:
@@ -109,56 +101,12 @@ def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) 
     if tokenizer.is_fast:
         encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False, verbose=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
-    # Imported where it is needed: commands about tokens alone must answer at once.
-    from transformers import ByT5Tokenizer
-
     ids = list(tokenizer(**given, truncation=False, verbose=False).input_ids)
-    pieces = pieces_of(tokenizer, ids)
-    return ids, _byte_spans(text, pieces) if isinstance(tokenizer, ByT5Tokenizer) else piece_spans(text, pieces)
-
-
-def piece_spans(text: str, pieces: Sequence[str]) -> list[Span]:
-    """Character ranges of SentencePiece pieces from a tokenizer that keeps no offsets: each is looked for behind the last.
-
-    A piece that is not found (special tokens, text the tokenizer rewrote) gets an empty range.
-
-    Args:
-        text: the text.
-        pieces: its pieces.
-    """
-    spans: list[Span] = []
-    end = 0
-    for piece in pieces:
-        wanted = piece.replace("▁", " ").strip()
-        start = text.find(wanted, end) if wanted else -1
-        # Only blanks may be skipped: a special token's name may occur far behind by chance.
-        if start < 0 or text[end:start].strip():
-            spans.append((end, end))
-            continue
-        end = start + len(wanted)
-        spans.append((start, end))
-    return spans
-
-
-def _byte_spans(text: str, pieces: Sequence[str]) -> list[Span]:
-    """Character ranges of byte tokens (ByT5), which come from a tokenizer that keeps no offsets."""
-    character_of_byte = [index for index, character in enumerate(text) for _ in character.encode()]
-    character_of_byte.append(len(text))
-    spans: list[Span] = []
-    byte = 0
-    for piece in pieces:
-        length = 1 if len(piece) == 1 else len(piece.encode())
-        if byte + length > len(character_of_byte) - 1:
-            spans.append((len(text), len(text)))
-            continue
-        start = character_of_byte[byte]
-        byte += length
-        spans.append((start, max(character_of_byte[byte], start + 1)))
-    return spans
+    return ids, token_spans(text, ids, tokenizer, _special(ids, tokenizer, tokenizer.eos_token_id))
 
 
 def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase | None", eos_token_id: int) -> Text:
-    """A `Text` from generated ids; words are found in the decoded text, piece by piece.
+    """A `Text` from generated ids: the decoded text without special tokens, described as a given one is.
 
     Args:
         ids: the ids.
@@ -167,14 +115,67 @@ def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase |
     """
     if tokenizer is None:
         return _numbers(ids, eos_token_id)
-    text = ""
-    spans: list[Span] = []
-    for count in range(1, len(ids) + 1):
-        decoded: str = tokenizer.decode(list(ids[:count]), skip_special_tokens=True)
-        start = len(text) + (len(decoded[len(text) :]) - len(decoded[len(text) :].lstrip()))
-        spans.append((min(start, len(decoded)), len(decoded)))
-        text = decoded
-    return _describe(text, ids, spans, tokenizer, eos_token_id, 0)
+    special = _special(ids, tokenizer, eos_token_id)
+    marks = frozenset(ids[place] for place, kind in special.items() if kind != SENTINEL)
+    text: str = tokenizer.decode([token for token in ids if token not in marks], skip_special_tokens=True)
+    spans = token_spans(text, ids, tokenizer, special)
+    return _describe(text, ids, spans, special, tokenizer, "", "target")
+
+
+def _special(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase", eos_token_id: int | None) -> dict[int, int]:
+    """Place -> category of the tokens that are no piece of text.
+
+    Start tokens, language marks and added special tokens say what a text is, as a task prefix does. Marks are not special to
+    every tokenizer: M2M100 and mBART keep them in tables of their own, Marian among its pieces.
+    """
+    marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    for table in ("id_to_lang_token", "id_to_lang_code"):
+        marks |= set(getattr(tokenizer, table, ()))
+    special: dict[int, int] = {}
+    for place, (token, piece) in enumerate(zip(ids, pieces_of(tokenizer, ids), strict=True)):
+        if token == eos_token_id:
+            special[place] = EOS
+        elif SENTINEL_PIECE.fullmatch(piece):
+            special[place] = SENTINEL
+        elif token in marks or _LANGUAGE_PIECE.fullmatch(piece):
+            special[place] = PREFIX
+    return special
+
+
+def _describe(
+    text: str,
+    ids: Sequence[int],
+    spans: Sequence[Span],
+    special: Mapping[int, int],
+    tokenizer: "PreTrainedTokenizerBase",
+    prefix: str,
+    side: Side,
+    words: Words | None = None,
+) -> Text:
+    """The words and categories of tokens; special ones are no words, whatever characters they have."""
+    marks = sorted(spans[place] for place in special if spans[place][0] < spans[place][1])
+    words = Words.of(text, marks) if words is None else words
+    function_words = FunctionWords.of(words.texts, _language(prefix, tokenizer, side))
+    category = categorize(words, spans, len(prefix.rstrip()), function_words)
+    word = words.index(spans)
+    return Text(
+        text=text,
+        ids=tuple(ids),
+        pieces=pieces_of(tokenizer, ids),
+        words=words.texts,
+        word_of_token=tuple(NO_WORD if index in special else word[index] for index in range(len(ids))),
+        category_of_token=tuple(special.get(index, category[index]) for index in range(len(ids))),
+        languages=function_words.languages,
+        prefix=prefix,
+    )
+
+
+def _language(prefix: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> str:
+    """The language of a text, by its task prefix or its tokenizer; an empty text where neither names one."""
+    names = ("src_lang", "source_lang") if side == "source" else ("tgt_lang", "target_lang")
+    named = [getattr(tokenizer, name, None) for name in names]
+    told = _TRANSLATION.match(prefix)
+    return next((name for name in (told and told[1], *named) if name), "")
 
 
 def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
@@ -213,7 +214,7 @@ def length_limit(tokenizer: "PreTrainedTokenizerBase | None", positions: int | N
 
 
 def tokenize_all(
-    texts: Sequence[str],
+    texts: Sequence[GivenText],
     tokenizer: "PreTrainedTokenizerBase",
     eos_token_id: int,
     limit: int,
@@ -223,7 +224,7 @@ def tokenize_all(
     """The sources or targets of a batch, tokenized.
 
     Args:
-        texts: the texts.
+        texts: the texts, each whole or as its words.
         tokenizer: the model's tokenizer.
         eos_token_id: the token that ends a text.
         limit: most tokens a text may have.

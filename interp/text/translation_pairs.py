@@ -1,8 +1,8 @@
 """Translation pairs: which sentences a model is trained on or measured with.
 
 A pair file is tab-separated text, one pair a line, gzipped where its name ends in `.gz`: corpus, target language, source with
-its task prefix, if the model reads any, target. The prefix is everything up to the first colon and space ("translate English to
-German: "), as T5 was taught its tasks (Raffel et al. 2020).
+its task prefix, target. The prefix is one that is known ("translate English to German: ", ">>deu<< "), else everything up to the
+first colon and space, as T5 was taught its tasks (Raffel et al. 2020); a source for a model without tasks has none.
 """
 
 import gzip
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from interp.errors import InputError
 from interp.input_files import open_regular, read_at_most
+from interp.text.words import task_prefix
 
-_FORM = "corpus<TAB>language<TAB>source with prefix<TAB>target"
+_FORM = "corpus<TAB>language<TAB>source<TAB>target"
 _PREFIX_END = ": "
 
 
@@ -24,7 +25,7 @@ class TranslationPair:
     Attributes:
         corpus: where the pair comes from, as named in the file, e.g. `tatoeba`.
         language: code of the target language, e.g. `de`.
-        source: the source text with its task prefix.
+        source: the source text with its task prefix, if the model reads one.
         target: the reference translation.
     """
 
@@ -35,9 +36,9 @@ class TranslationPair:
 
     @property
     def prefix(self) -> str:
-        """The task prefix, its colon and space included; empty in a source without."""
-        prefix, found, _ = self.source.partition(_PREFIX_END)
-        return prefix + found if found else ""
+        """The task prefix, its colon and space included; empty where the source has none."""
+        told = len(task_prefix(self.source)) or self.source.find(_PREFIX_END) + 1
+        return self.source[: len(self.source) - len(self.source[told:].lstrip())] if told else ""
 
     @property
     def sentence(self) -> str:
@@ -84,13 +85,13 @@ def _parse(line: str, path: Path, number: int) -> TranslationPair:
     if len(fields) != 4:
         raise InputError(f"{where} has {len(fields)} tab-separated fields, but a pair has 4: {_FORM}. Mend the line.")
     corpus, language, source, target = fields
-    for name, value in (("corpus", corpus), ("language", language), ("target", target)):
+    for name, value in (("corpus", corpus), ("language", language), ("source", source), ("target", target)):
         if not value.strip():
             raise InputError(f"{where} has an empty {name}; every field of {_FORM} must be filled. Mend the line.")
-    prefix, found, sentence = source.partition(_PREFIX_END)
-    if not (sentence if found else prefix).strip() or (found and not prefix.strip()):
+    pair = TranslationPair(corpus, language, source, target)
+    if not pair.sentence.strip():
         raise InputError(
-            f"{where} has the source {source!r}, which is neither a sentence nor a prefix, a colon, a space and a sentence, as "
-            "in 'translate English to German: Good morning.' Mend the line."
+            f"{where} has the source {source!r}, a prefix without a sentence, unlike 'translate English to German: Good "
+            "morning.' Mend the line."
         )
-    return TranslationPair(corpus, language, source, target)
+    return pair

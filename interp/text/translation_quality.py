@@ -173,9 +173,7 @@ def prefix_swap(
     Raises:
         InputError: if the pairs have fewer than two languages, too few pairs of one, or two prefixes for one language.
     """
-    if not all(pair.prefix for pair in pairs):
-        raise InputError("Swapping prefixes needs sources with a task prefix; leave it out with --no-swap.")
-    prefixes = _prefixes(pairs)
+    prefixes = check_swap(pairs)
     asked = [(pair, language) for pair in pairs for language in sorted(prefixes) if language != pair.language]
     sources, wanted = [prefixes[to] + pair.sentence for pair, to in asked], [language for _, language in asked]
     translations = translate(model, tokenizer, sources, beams, batch_size)
@@ -209,7 +207,17 @@ def reference_error(texts: Sequence[str], languages: Sequence[str]) -> float:
     return float((told != np.array(languages)).mean())
 
 
-def _prefixes(pairs: Sequence[TranslationPair]) -> dict[str, str]:
+def check_swap(pairs: Sequence[TranslationPair]) -> dict[str, str]:
+    """The prefix of every language, where they can be swapped.
+
+    Args:
+        pairs: sources with prefixes, and references.
+
+    Raises:
+        InputError: if there are fewer than two languages, too few pairs of one, or two prefixes for one language.
+    """
+    if not all(pair.prefix for pair in pairs):
+        raise InputError("Swapping prefixes needs sources with a task prefix; leave it out with --no-swap.")
     found: dict[str, str] = {}
     for pair in pairs:
         if found.setdefault(pair.language, pair.prefix) != pair.prefix:

@@ -20,7 +20,7 @@ WORKER = """
 import sys, time
 from interp.report.figure_renderer import FigureRenderer
 from tests.support.reports import FULL
-renderer = FigureRenderer(second_process=True)
+renderer = FigureRenderer()
 renderer.begin([block for section in FULL.sections for block in section.blocks])
 renderer._begun["effects"][1].result()
 print("drawn", flush=True)

@@ -1,5 +1,9 @@
 from .baselines import diagonal_links as diagonal_links
 from .baselines import random_links as random_links
+from .chosen import ScoredLinks as ScoredLinks
+from .chosen import chosen_links as chosen_links
+from .chosen import default_aligner as default_aligner
+from .chosen import write_scored as write_scored
 from .directions import Directions as Directions
 from .directions import evaluate_directions as evaluate_directions
 from .directions import merge_directions as merge_directions
@@ -28,4 +32,3 @@ from .symmetrization import grow_diagonal_final as grow_diagonal_final
 from .texts import AlignedPair as AlignedPair
 from .texts import pairs_from_prompts as pairs_from_prompts
 from .texts import reversed_pairs as reversed_pairs
-from .texts import word_spans as word_spans

@@ -1,9 +1,10 @@
 """Every head, layer and flow as a word aligner, scored against gold links, with baselines and untrained twins."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from analyses.core.contract import Pass, Settings
@@ -52,7 +53,7 @@ class SystemScore:
         return controlled(Interval(point, low, high, np.array(self.score.n_links)), self.twins)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Alignment:
     """All aligners on one corpus.
 
@@ -78,6 +79,24 @@ class Alignment:
     def best(self) -> SystemScore:
         """The aligner with the lowest AER on the first half; its honest number is `held_out`."""
         return min(self.systems, key=lambda system: merit(system.chosen, system.system, system.conventions))
+
+    def __repr__(self) -> str:
+        return f"Alignment({self.n_sentences} sentences, best {self.best.system}: AER {self.best.score.aer:.3f})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an aligner and convention, the baselines first: its scores, shares from 0 to 1."""
+        return pd.DataFrame([
+            {
+                "aligner": row.system,
+                "conventions": row.conventions,
+                "AER": row.score.aer,
+                "low": row.score.low,
+                "high": row.score.high,
+                "precision": row.score.precision,
+                "recall": row.score.recall,
+            }
+            for row in (*self.baselines, *self.systems)
+        ])
 
     def _repr_html_(self) -> str:
         """Baselines and the best aligners, for a notebook."""
@@ -216,19 +235,25 @@ def system_links(
     model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]
 ) -> dict[tuple[str, Conventions], list[Links]]:
     """(system, conventions) -> the links of every pair, without any gold; for two directions, see `symmetrization`."""
-    assert model.tokenizer is not None
     found: dict[tuple[str, Conventions], list[Links]] = {}
+    for matrices, source, target in matrices_of(model, pairs):
+        stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
+        for how in ALL_CONVENTIONS:
+            for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
+                found.setdefault((name, how), []).append(links)
+    return found
+
+
+def matrices_of(
+    model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]
+) -> Iterator[tuple[Mapping[str, np.ndarray], tuple[int, ...], tuple[int, ...]]]:
+    """For every pair: aligner -> [target source], still padded, and the words of its source and target tokens."""
+    assert model.tokenizer is not None
     for start in range(0, len(pairs), _BATCH):
         part = pairs[start : start + _BATCH]
         for pair, matrices in zip(part, _matrices(model, part), strict=True):
-            prefix = len(pair.prefix)
-            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, prefix)
-            target = words_of_tokens(pair.target, pair.target_words, model.tokenizer)
-            stacked = np.stack(list(matrices.values()))[:, : len(target), : len(source)]
-            for how in ALL_CONVENTIONS:
-                for name, links in zip(matrices, read_links(stacked, source, target, how), strict=True):
-                    found.setdefault((name, how), []).append(links)
-    return found
+            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, pair.prefix)
+            yield matrices, source, words_of_tokens(pair.target, pair.target_words, model.tokenizer, side="target")
 
 
 def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list[Mapping[str, np.ndarray]]:

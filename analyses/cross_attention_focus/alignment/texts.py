@@ -2,10 +2,9 @@
 
 Gold alignments number the words of a tokenized text ("cherry-pick ."), while the model must see the text as people write it
 ("cherry-pick."). Both hold the same characters in the same order apart from white space, so every gold word has a range of
-characters, and every token belongs to the word with which it shares most characters.
+characters, and every token belongs to the word with which it shares most characters (`interp.text.words.Words.spelled`).
 """
 
-import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
 from interp.prompts import Prompt
-from interp.text.words import Span, Words
+from interp.text.tokenized_text import Side, tokenize
+from interp.text.words import NO_WORD, PREFIX, Words
 
 _LANGUAGES = re.compile(r"(translate )([^\W\d_]+)( to )([^\W\d_]+)(:)", re.IGNORECASE)
 
@@ -106,59 +106,19 @@ def _words(given: str | None, text: str) -> tuple[str, ...]:
     return Words.of(text).texts if given is None else tuple(given.split())
 
 
-def word_spans(text: str, words: Sequence[str], start: int = 0) -> tuple[Span, ...]:
-    """The character range of every gold word in a text.
-
-    Args:
-        text: the text as the model reads it.
-        words: its words in order; escapes of the Moses tokenizer (`&apos;`, `@-@`) are undone.
-        start: where the words begin, for example after a task prefix.
-
-    Raises:
-        InputError: if the words are not the characters of the text, naming the first that is not.
-    """
-    spans = []
-    place = start
-    for word in words:
-        first = None
-        for character in _plain(word):
-            place = _skip_space(text, place)
-            if place >= len(text) or text[place] != character:
-                raise InputError(
-                    f"The gold word {word!r} does not follow in the text {text[start : start + 60]!r}: expected {character!r} at "
-                    f"character {place}, got {text[place : place + 1]!r}. Gold words must spell the text, white space aside."
-                )
-            first = place if first is None else first
-            place += 1
-        spans.append((place if first is None else first, place))
-    if text[place:].strip():
-        raise InputError(
-            f"The text goes on with {text[place : place + 30]!r} after its last gold word; give all its words."
-        )
-    return tuple(spans)
-
-
-def _plain(word: str) -> str:
-    return "-" if word == "@-@" else html.unescape(word)
-
-
-def _skip_space(text: str, place: int) -> int:
-    while place < len(text) and text[place].isspace():
-        place += 1
-    return place
-
-
 def words_of_tokens(
-    text: str, words: Sequence[str], tokenizer: PreTrainedTokenizerBase, start: int = 0
+    text: str,
+    words: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    prefix: str = "",
+    side: Side = "source",
 ) -> tuple[int, ...]:
     """For every token of a text the gold word it belongs to, or -1 (prefix, end of sentence).
 
     Raises:
-        InputError: if the tokenizer keeps no character offsets, or the words do not spell the text.
+        InputError: if the words do not spell the text.
     """
-    if not tokenizer.is_fast:
-        raise InputError(
-            "This tokenizer keeps no character offsets, which mapping tokens to gold words needs; use a fast one."
-        )
-    spans = [(first, last) for first, last in tokenizer(text, return_offsets_mapping=True).offset_mapping]
-    return Words(tuple(words), word_spans(text, words, start)).index(spans)
+    spelled = Words.spelled(text, words, len(prefix))
+    read = tokenize(text, tokenizer, tokenizer.eos_token_id, prefix, side, spelled)
+    categories = zip(read.word_of_token, read.category_of_token, strict=True)
+    return tuple(NO_WORD if category == PREFIX else word for word, category in categories)

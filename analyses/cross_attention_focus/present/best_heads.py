@@ -7,7 +7,12 @@ from interp.report.numbers import control_range, fixed, with_interval
 
 def told(best: BestHead) -> bool:
     """Whether the findings tell of it; the tables have all."""
-    return best.what in ("prefix", "content", "eos", "forward")
+    return best.what in ("prefix", "content", "eos", "forward") and not is_everything(best.base_rate)
+
+
+def is_everything(base_rate: float | None) -> bool:
+    """Whether there is nothing else to read than tokens of this base rate."""
+    return base_rate is not None and base_rate > 1 - 1e-6
 
 
 def head_sentence(best: BestHead) -> str:

@@ -158,6 +158,8 @@ def alt_text(name: str, cells: Estimate, place: str = "layer") -> str:
 
 
 def _extremes(cells: Estimate) -> str:
+    if np.isnan(cells.point).all():
+        return "undefined, for no head reads the content span"
     model, twins = (between(np.nanmin(values), np.nanmax(values)) for values in (cells.point, cells.controls))
     return f"{model}, untrained twins {twins}"
 

@@ -36,9 +36,10 @@ def flow_sentence(focus: Focus) -> str:
         if name in masses
         for cell in [focus.flow["alti.mass"][focus.n_layers - 1, CATEGORIES.index(name)]]
     )
+    parts = f": {parts}" if len(masses) > 1 else ""
     return (
         f"Followed down to the input tokens (ALTI+), {with_interval(target)} of a prediction comes from the target so far "
-        f"(untrained twins {control_range(target)}) and the rest from the source: {parts}; {_decline_clause(focus)}."
+        f"(untrained twins {control_range(target)}) and the rest from the source{parts}; {_decline_clause(focus)}."
     )
 
 
@@ -127,8 +128,8 @@ def gradient_sentence(found: Gradients) -> str:
     )
     return (
         f"By the gradient of the predicted token's logit (Chefer's rules, {found.n_prompts} prompts), "
-        f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {fixed(found.source.control_mean)}); "
-        f"of that, {parts}."
+        f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {fixed(found.source.control_mean)})"
+        f"{f'; of that, {parts}' if len(found.categories) > 1 else ''}."
     )
 
 

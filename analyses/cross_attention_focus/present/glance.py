@@ -3,7 +3,8 @@
 import numpy as np
 
 from analyses.cross_attention_focus.measure.best_heads import BestHead
-from analyses.cross_attention_focus.present.best_heads import head_sentence, told
+from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS
+from analyses.cross_attention_focus.present.best_heads import head_sentence, is_everything, told
 from analyses.cross_attention_focus.present.figures import mass_figure
 from analyses.cross_attention_focus.present.flow import flow_sentence, followed
 from analyses.cross_attention_focus.present.hypothesis import (
@@ -22,6 +23,9 @@ from interp.statistics import largest
 def headline(focus: Focus) -> Headline:
     """What the last layer reads most."""
     masses, column = focus.masses["raw"], _most_read(focus)
+    if is_everything(float(masses.base_rate[column])):
+        words = f"The sources hold nothing but {CATEGORY_NAMES[masses.categories[column]]}, so every layer reads them alone."
+        return Headline(words, "not judged", mass_figure(focus, "raw").name)
     last = masses.layer[focus.n_layers - 1, column]
     name = CATEGORY_NAMES[masses.categories[column]]
     sentence = f"The last decoder layer puts {percent(last.point)} of its cross-attention on {name}."
@@ -30,7 +34,7 @@ def headline(focus: Focus) -> Headline:
 
 def highlights(focus: Focus) -> tuple[Finding, ...]:
     """The usual claim, what the last layer reads, where a prediction comes from, and the heads that stand out most."""
-    return (_claim(focus), *_flow(focus), *map(_head, _outstanding(focus)[:3]))
+    return (*_claim(focus), *_flow(focus), *map(_head, _outstanding(focus)[:3]))
 
 
 def _most_read(focus: Focus) -> int:
@@ -38,15 +42,18 @@ def _most_read(focus: Focus) -> int:
     return largest(focus.masses["raw"].layer.point[focus.n_layers - 1])[0]
 
 
-def _claim(focus: Focus) -> Finding:
-    """What is true of the claim that reading moves from prefix to content."""
+def _claim(focus: Focus) -> tuple[Finding, ...]:
+    """What is true of the claim that reading moves from prefix to content; nothing where no prompt has a prefix."""
+    if focus.trend("prefix", "raw") is None:
+        return ()
     behind = tuple(sentence for sentence in (claim_sentence(focus), norm_sentence(focus)) if sentence)
     lead, content = LEADS[answer(focus, "raw")], focus.trend("content", "raw")
     if content is None or answer(focus, "raw") == "not testable":
-        return Finding(f"{lead}.", behind)
+        few = "Of so few decoder layers, what they read makes a difference and no trend."
+        return (Finding(few if focus.n_layers < FEWEST_LAYERS else f"{lead}.", behind),)
     change = with_interval(content.change, write=signed)
     doubt = "" if content.verdict != "no trend" else ", which does not pass its tests"
-    return Finding(f"{lead}: the mass on content words changes by {change} over the layers{doubt}.", behind)
+    return (Finding(f"{lead}: the mass on content words changes by {change} over the layers{doubt}.", behind),)
 
 
 def _flow(focus: Focus) -> tuple[Finding, ...]:

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from analyses.cross_attention_focus.measure.category_mass import Version
-from analyses.cross_attention_focus.measure.trend import Trend, prediction_interval
+from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS, Trend, prediction_interval
 from analyses.cross_attention_focus.summary import Focus
-from interp.report.numbers import between, fixed, p_value, signed, with_interval
+from interp.report.numbers import between, control_range, fixed, p_value, signed, with_interval
 
 Answer = Literal[
     "confirmed", "confirmed in direction", "opposite", "half", "one step", "within twins", "no trend", "not testable"
@@ -66,7 +66,7 @@ LEADS: dict[Answer, str] = {
     "one step": "Reading does not move with depth: what changes changes in one step between two layers",
     "within twins": "Reading changes with depth, but not beyond what untrained models show",
     "no trend": "There is no trend from the task prefix to the content, nor back, over the decoder layers",
-    "not testable": "Whether early layers look at the prefix and later ones at the content cannot be tested here",
+    "not testable": "Whether early layers look at the prefix and later ones at the content is not tested",
 }
 """What each answer says, without its numbers."""
 
@@ -74,6 +74,10 @@ LEADS: dict[Answer, str] = {
 def claim_sentence(focus: Focus) -> str:
     """The answer for raw attention, with its numbers."""
     given = answer(focus, "raw")
+    if focus.trend("prefix", "raw") is None:
+        return "No prompt starts with a task prefix, so how early layers read it is not asked."
+    if focus.n_layers < FEWEST_LAYERS:
+        return _few_layers(focus)
     if given == "not testable":
         return f"{LEADS[given]}: {_why_not_testable(focus)}."
     return f"{LEADS[given]} (raw attention): {_both_halves(focus, 'raw')}."
@@ -89,13 +93,28 @@ def norm_sentence(focus: Focus) -> str | None:
     return f"{weighting}, the trend {lead}: {_both_halves(focus, 'norm')}."
 
 
+def _few_layers(focus: Focus) -> str:
+    """What one or two layers read, which make no trend."""
+    masses = focus.masses["raw"]
+
+    def at(layer: int) -> str:
+        return " and ".join(
+            f"{with_interval(cell)} to {CATEGORY_NAMES[name]} (untrained twins {control_range(cell)})"
+            for name in ("prefix", "content")
+            if name in masses.categories
+            for cell in [masses.layer[layer, masses.categories.index(name)]]
+        )
+
+    if focus.n_layers == 1:
+        return f"The only decoder layer gives {at(0)}."
+    return (
+        f"Of the two decoder layers, which make a difference and no trend, the first gives {at(0)}; the second {at(1)}."
+    )
+
+
 def _why_not_testable(focus: Focus) -> str:
-    if focus.trend("prefix", "raw") is None:
-        return "no prompt starts with a task prefix"
     if focus.trend("content", "raw") is None:
         return "no prompt has a content word"
-    if focus.n_layers < 3:
-        return f"a trend needs at least 3 decoder layers, and this model has {focus.n_layers}"
     return f"the test needs at least 2 different sentences, and this run has {focus.n_sentences}"
 
 

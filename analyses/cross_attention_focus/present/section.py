@@ -11,7 +11,7 @@ from analyses.cross_attention_focus.present.hypothesis import claim_sentence, no
 from analyses.cross_attention_focus.present.tables import tables
 from analyses.cross_attention_focus.present.token_swaps import swap_figure, swap_sentences, swap_table
 from analyses.cross_attention_focus.summary import Focus
-from interp.report import Block, Section, View
+from interp.report import Block, Page, Section, View
 from interp.report.numbers import between, control_range, with_interval
 from interp.report.views import head_view
 
@@ -20,21 +20,45 @@ QUESTION = (
     "What does each decoder layer read from the encoder: the task prefix, the content, or the end of the sentence?"
 )
 
-LIMITS = (
+_ATTENTION_LIMITS = (
     "Attention is not importance: a token can be read without mattering and matter without being read (Jain and Wallace 2019; "
     "Wiegreffe and Pinter 2019), and weights are not even identifiable when there are more source tokens than d_head (Brunner et "
     "al. 2020). Pair these figures with the norm-weighted version here and with interventions.",
+)
+_SPECIAL_LIMITS = (
     "Translation models park weight on tokens without information, such as end of sentence, to regulate how much they take from "
     "the source against the target prefix (Ferrando and Costa-jussà 2021); the masked version leaves such tokens out, at the "
     "price of resting on the retained mass only.",
+)
+_PREFIX_LIMITS = (
     "By these layers a source token's vector already holds its neighbours: reading a prefix token may be reading the sentence.",
+)
+_FLOW_LIMITS = (
     "ALTI+ leaves feed-forward layers out and measures mixing, not effect; rollout assumes that every residual keeps half; "
     "Chefer's relevance follows one logit's gradient and is no share.",
+)
+_SWAP_LIMITS = (
     "An exchanged token is followed under teacher forcing with the original target, which after the first row disagrees with it.",
-    "Content and function words are told apart by a list of English words; content of other languages includes function words.",
+)
+_TEXT_LIMITS = (
+    "Content and function words are told apart by the word list of the text's language (see the prompts); in a language without "
+    "a list all words count as content.",
     "The unit is the sentence: prompts that share one are averaged first, so what differs between their target languages is not "
     "seen here. Sentences of one set are alike, and intervals hold for sentences like these.",
 )
+
+
+def _limits(focus: Focus) -> tuple[str, ...]:
+    """What the evidence does not support, of what there is."""
+    categories = focus.masses["raw"].categories
+    return (
+        *_ATTENTION_LIMITS,
+        *(_SPECIAL_LIMITS if {"prefix", "eos"} & set(categories) else ()),
+        *(_PREFIX_LIMITS if "prefix" in categories else ()),
+        *_FLOW_LIMITS,
+        *(_SWAP_LIMITS if focus.swaps else ()),
+        *_TEXT_LIMITS,
+    )
 
 
 def present(focus: Focus) -> Section:
@@ -44,32 +68,34 @@ def present(focus: Focus) -> Section:
     blocks += [*shape_figures(focus), *flow_figures(focus)]
     blocks += [*tables(focus), *flow_tables(focus)]
     blocks += [swap_figure(focus), swap_table(focus)] if focus.swaps else []
-    blocks += [example_figure(focus.example), *views(focus.example)]
+    figure = example_figure(focus.example)
+    title = f"Prompt {focus.example.id}, layer by layer"
+    blocks += [figure, explorer(focus.example, title, figure.name)]
     return Section(
         name="cross-attention-focus",
         title=TITLE,
         question=QUESTION,
         findings=findings(focus),
         blocks=tuple(blocks),
-        limits=LIMITS,
+        limits=_limits(focus),
+        pages=(_heads_page(focus.example),),
         headline=headline(focus),
         highlights=highlights(focus),
+        cites=("kobayashi2020", "abnar2020", "ferrando2022", "chefer2021", "page1963"),
         methods=(_how_to_read(focus),),
     )
 
 
-def views(example: Example) -> tuple[View, View]:
-    """The example to explore: layers under a slider, and every head as BertViz draws it."""
-    twin = example_figure(example).name
-    return (
-        explorer(example, f"Prompt {example.id}, layer by layer", twin),
-        View(
-            "cross-focus-bertviz",
-            f"Cross-attention heads of prompt {example.id} (BertViz)",
-            head_view(attention_patterns(example), "cross", name="cross-focus"),
-            fallback=twin,
-        ),
+def _heads_page(example: Example) -> Page:
+    """The example's heads as BertViz draws them."""
+    title = f"Cross-attention heads of prompt {example.id} (BertViz)"
+    view = View(
+        "cross-focus-bertviz",
+        title,
+        head_view(attention_patterns(example), "cross", name="cross-focus"),
+        fallback="The report has the first and the last layer as a figure.",
     )
+    return Page("cross-attention-heads", title, "Every head of one prompt; point at a token.", (view,))
 
 
 def findings(focus: Focus) -> tuple[str, ...]:
@@ -99,6 +125,8 @@ def _how_to_read(focus: Focus) -> str:
 
 def _span_sentence(focus: Focus) -> str | None:
     """How much of the reading the masked version keeps, and how sharp it is there."""
+    if not {"prefix", "eos"} & set(focus.masses["raw"].categories):
+        return None
     retained, entropy = focus.shapes["raw.layer.retained"], focus.shapes["raw.head.span_entropy"]
     last = focus.n_layers - 1
     heads, twins = entropy.point[last], entropy.controls[:, last]

@@ -81,7 +81,9 @@ class Matched:
 
 
 def static_comparisons(evidence: Evidence, settings: GeometrySettings) -> tuple[Comparison, ...]:
-    """Every static space, correction and choice of words, the primary comparison first."""
+    """Every static space, correction and choice of words, the primary comparison first; none without words."""
+    if not settings.words:
+        return ()
     single = evidence.model.weights["n_pieces"] == 1
     spaces = static_spaces(evidence.cfg, bool(evidence.model.weights["tied"][0]))
     subsets = {SINGLE: single} | ({} if single.all() else {ALL: np.ones(len(single), dtype=bool)})
@@ -97,6 +99,8 @@ def static_comparisons(evidence: Evidence, settings: GeometrySettings) -> tuple[
 
 def encoder_comparisons(evidence: Evidence, settings: GeometrySettings) -> tuple[Comparison, ...]:
     """All words, each the mean over the same sentences, in every space of the encoder."""
+    if "template_states" not in evidence.model.weights:
+        return ()
     everyone = np.ones(len(settings.words), dtype=bool)
     states = [one.weights["template_states"] for one in (evidence.model, *evidence.twins)]
     return tuple(
@@ -109,6 +113,8 @@ def matched_words(evidence: Evidence, settings: GeometrySettings) -> Matched | N
     """The effect of words of like frequency; None if there are too few words of one piece or too few stand-ins."""
     weights = evidence.model.weights
     single = np.flatnonzero(weights["n_pieces"] == 1)
+    if not len(single):
+        return None
     groups = _groups(settings)[single]
     controls = weights["control_vectors"][0, 0]
     if not _comparable(groups) or len(controls) < 2 * len(single):

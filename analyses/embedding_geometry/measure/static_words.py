@@ -17,7 +17,6 @@ from jaxtyping import Float
 
 from analyses.core.contract import Arrays
 from analyses.embedding_geometry.measure.spaces import static_spaces, static_table
-from analyses.embedding_geometry.measure.word_lists import MIXED
 from analyses.embedding_geometry.settings import GeometrySettings
 from interp.errors import InputError
 from interp.geometry.isotropy import top_directions, without_directions
@@ -38,7 +37,7 @@ def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabu
     """
     assert model.tokenizer is not None
     spellings = [spell(word, model.tokenizer) for word in settings.words]
-    controls = _single_controls(model, settings.words)
+    controls = _single_controls(model, settings)
     candidates = Candidates.of(vocabulary)
     spaces = [
         _in_space(model, space, (spellings, controls), candidates, settings.n_neighbours)
@@ -63,16 +62,16 @@ def word_vectors(
     return np.array(vectors).reshape(len(spellings), table.shape[1])
 
 
-def _single_controls(model: HookedEncoderDecoder, words: Sequence[str]) -> list[Spelling]:
+def _single_controls(model: HookedEncoderDecoder, settings: GeometrySettings) -> list[Spelling]:
     """Everyday words that this tokenizer has in one piece and that are not among the chosen ones."""
     assert model.tokenizer is not None
     controls = []
-    for word in MIXED:
+    for word in settings.everyday:
         try:
             spelling = spell(word, model.tokenizer)
         except InputError:
             continue
-        if spelling.single and word not in words:
+        if spelling.single and word not in settings.words:
             controls.append(spelling)
     return controls
 
@@ -86,8 +85,9 @@ def _in_space(
 ) -> dict[str, np.ndarray]:
     """Vectors, norms and neighbours of the words, and vectors of the controls, in one space."""
     table = static_table(model, space)
-    taboo = np.stack([candidates.own(spelling) for spelling in words[0]])
     n_words = len(words[0])
+    taboo = np.array([candidates.own(spelling) for spelling in words[0]], dtype=bool)
+    taboo = taboo.reshape(n_words, len(candidates.rows))
     both = word_vectors(table, [*words[0], *words[1]])
     vectors, cosines, names = [], [], []
     for rows, corrected in corrections(table[candidates.rows], both):

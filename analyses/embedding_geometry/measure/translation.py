@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from scipy.sparse.csgraph import connected_components
 
 from analyses.core.contract import Observed
-from analyses.embedding_geometry.measure.word_lists import TRANSLATIONS, WORD_PAIRS
+from analyses.embedding_geometry.measure.word_lists import LANGUAGES, TRANSLATIONS, WORD_PAIRS
 from interp.geometry.hubness import csls
 from interp.geometry.isotropy import cosine_matrix
 from interp.statistics import (
@@ -36,7 +36,6 @@ from interp.statistics import (
     stack_estimates,
 )
 
-LANGUAGES = ("German", "French")
 SCORES = ("cosine", "CSLS")
 ALIGNED, ALONE = "aligned words", "words alone"
 
@@ -50,8 +49,9 @@ class TranslationRetrieval:
 
     Attributes:
         evidence: `ALIGNED` or `ALONE`.
+        languages: those whose words are compared with the English ones.
         spaces: names of the encoder's spaces.
-        n_words: word pairs of every language in `LANGUAGES`.
+        n_words: word pairs of every language.
         n_sentences: sentences they come from.
         chance: share that an arbitrary word of the other language would give, [language].
         accuracy: [language score space], scores in the order of `SCORES`.
@@ -59,6 +59,7 @@ class TranslationRetrieval:
     """
 
     evidence: str
+    languages: tuple[str, ...]
     spaces: tuple[str, ...]
     n_words: tuple[int, ...]
     n_sentences: tuple[int, ...]
@@ -91,25 +92,32 @@ class _Pairs:
 
 
 def translation_retrieval(
-    evidence: str, spaces: tuple[str, ...], model: Observed, twins: Sequence[Observed], seed: int, resamples: int
+    evidence: str,
+    spaces: tuple[str, ...],
+    model: Observed,
+    twins: Sequence[Observed],
+    seed: int,
+    resamples: int,
+    languages: tuple[str, ...] = LANGUAGES,
 ) -> TranslationRetrieval:
     """Retrieval in every encoder space by one kind of evidence."""
-    languages = [_pairs(evidence, language) for language in LANGUAGES]
-    found = [_found(model, pairs) for pairs in languages]
+    words = [_pairs(evidence, language) for language in languages]
+    found = [_found(model, pairs) for pairs in words]
     accuracy = [
         controlled(
             _interval(one, pairs, seed, resamples), [_hits(_found(twin, pairs), pairs).mean(axis=0) for twin in twins]
         )
-        for one, pairs in zip(found, languages, strict=True)
+        for one, pairs in zip(found, words, strict=True)
     ]
     return TranslationRetrieval(
         evidence=evidence,
+        languages=languages,
         spaces=spaces,
-        n_words=tuple(len(pairs.kept) for pairs in languages),
-        n_sentences=tuple(int(pairs.sentences.max()) + 1 for pairs in languages),
-        chance=np.array([(pairs.groups[:, None] == pairs.groups).mean() for pairs in languages]),
+        n_words=tuple(len(pairs.kept) for pairs in words),
+        n_sentences=tuple(int(pairs.sentences.max()) + 1 for pairs in words),
+        chance=np.array([(pairs.groups[:, None] == pairs.groups).mean() for pairs in words]),
         accuracy=stack_estimates(accuracy),
-        p_values=np.stack([_p_values(one, pairs.groups, seed) for one, pairs in zip(found, languages, strict=True)]),
+        p_values=np.stack([_p_values(one, pairs.groups, seed) for one, pairs in zip(found, words, strict=True)]),
     )
 
 

@@ -86,5 +86,8 @@ TRANSLATIONS: dict[str, tuple[str, ...]] = {language: tuple(words) for language,
 WORD_PAIRS = aligned_words()
 """Language -> aligned words, sentence by sentence."""
 
+LANGUAGES = tuple(WORD_PAIRS)
+"""Those that English words are compared with."""
+
 USAGES = _usages()
 """All sentences of words with two senses, ordered by word and sense."""

@@ -57,20 +57,40 @@ def memory(result: EmbeddingGeometry) -> str:
 
 
 def before_sentences(result: EmbeddingGeometry) -> str:
-    """Behind which prefix our sentences stand, up to the words that go on with the translations."""
+    """Behind which prefix our sentences stand."""
     if result.prefix:
-        return f"behind the prefix {result.prefix!r}. Translations are read behind it"
-    why = f" (positions={result.cfg.positions!r}: no model of T5's family)" if result.absolute else ""
-    return f"without a task prefix{why}. Translations are read without one"
+        return f"behind the prefix {result.prefix!r}"
+    return f"without a task prefix{f' (positions={result.cfg.positions!r})' if result.absolute else ''}"
+
+
+def unasked(result: EmbeddingGeometry) -> tuple[str, ...]:
+    """What is not asked of this model on these prompts, and why."""
+    settings = result.settings
+    if not settings.unfit:
+        apart = "Where translations meet is not asked: the prompts are no translations out of and into the bundled languages."
+        return () if result.translation else (apart,)
+    parts = [
+        *(["the bundled words"] if settings.from_prompts else []),
+        *([] if result.contexts else ["sentences of our own", "senses"]),
+        *([] if result.translation else ["translations"]),
+    ]
+    instead = ""
+    if settings.from_prompts:
+        groups = f"the groups are {' and '.join(settings.groups)} of the prompts"
+        none = "the prompts have no two kinds of words of one piece to compare instead"
+        instead = f"; {groups if settings.groups else none}"
+    return (f"Not asked: {', '.join(parts)}, since {settings.unfit}{instead}.",) if parts else ()
 
 
 def position_limits(result: EmbeddingGeometry) -> tuple[str, ...]:
     """What absolute positions do to every cosine of the first spaces."""
     if not result.absolute:
         return ()
+    start = (
+        ": groups in equal sentences, senses and translations at like places start from that" if result.contexts else ""
+    )
     return (
         f"Positions are added to the embedding (positions={result.cfg.positions!r}), so in the first spaces two words at one "
-        "place are alike, and one word at two places is not, before any layer has read them: groups in equal sentences, senses "
-        "and translations at like places start from that. Untrained twins have positions too and measure it; where these are "
-        "learned, the model's may be of another size.",
+        f"place are alike, and one word at two places is not, before any layer has read them{start}. Untrained twins have "
+        "positions too and measure it; where these are learned, the model's may be of another size.",
     )

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from analyses.embedding_geometry.measure.translation import LANGUAGES
+from analyses.embedding_geometry.measure.contexts import ContextCurves
+from analyses.embedding_geometry.measure.translation import TranslationRetrieval
 from analyses.embedding_geometry.present.layer_findings import clouds_sentences, context_sentence, senses_sentence
 from analyses.embedding_geometry.present.translation_blocks import CSLS, most_hits, translation_findings
 from analyses.embedding_geometry.present.word_figures import map_figure
@@ -21,21 +22,25 @@ _TOO_FEW = "The groups of words cannot be compared: too few of them are one piec
 
 def headline(result: EmbeddingGeometry) -> Headline:
     """Whether words lie nearer to their own group than to others."""
+    if result.map is None:
+        return Headline("No words are compared: the prompts give no two groups of them.", "not judged")
+    figure = map_figure(result, result.map).name
     primary = result.comparisons[0]
     if primary.test is None:
-        return Headline(
-            "The groups of words cannot be compared: too few of them are one piece.",
-            "not judged",
-            map_figure(result).name,
-        )
+        return Headline(_TOO_FEW, "not judged", figure)
     holds = primary.test.p_values["effect"] <= SIGNIFICANT
     sentence = f"{_verdict(result)}: the difference in mean cosine is {fixed(primary['effect'].point, 3)}."
-    return Headline(sentence, judge(primary["effect"], holds), map_figure(result).name)
+    return Headline(sentence, judge(primary["effect"], holds), figure)
 
 
 def highlights(result: EmbeddingGeometry) -> tuple[Finding, ...]:
-    """Groups, neighbors, the cloud of tokens, context, translations."""
-    return (*_groups(result), _neighbors(result), *_cloud(result), _context(result), _translation(result))
+    """Groups, neighbors, the cloud of tokens, context, translations; what is not asked of a model is left out."""
+    return (
+        *((*_groups(result), _neighbors(result)) if result.words else ()),
+        *_cloud(result),
+        *((_context(result.contexts, result.start),) if result.contexts else ()),
+        *((_translation(result.translation),) if result.translation else ()),
+    )
 
 
 def _verdict(result: EmbeddingGeometry) -> str:
@@ -69,21 +74,17 @@ def _cloud(result: EmbeddingGeometry) -> tuple[Finding, ...]:
     return (Finding(words, clouds_sentences(result)),)
 
 
-def _context(result: EmbeddingGeometry) -> Finding:
-    alike = with_interval(result.contexts.curves[0, -1])
-    words = (
-        f"A word in different sentences keeps a cosine of {alike} beyond anisotropy in {result.contexts.spaces[-1]}."
-    )
-    return Finding(words, (context_sentence(result), senses_sentence(result)))
+def _context(contexts: ContextCurves, start: str) -> Finding:
+    alike = with_interval(contexts.curves[0, -1])
+    words = f"A word in different sentences keeps a cosine of {alike} beyond anisotropy in {contexts.spaces[-1]}."
+    return Finding(words, (context_sentence(contexts, start), senses_sentence(contexts)))
 
 
-def _translation(result: EmbeddingGeometry) -> Finding:
+def _translation(kinds: tuple[TranslationRetrieval, ...]) -> Finding:
     """The language whose words are found most often, where they are."""
-    found = result.translation[0]
-    places = [most_hits(found, language) for language in range(len(LANGUAGES))]
-    best = max(
-        range(len(LANGUAGES)), key=lambda language: float(found.accuracy.point[language, CSLS, places[language]])
-    )
+    found = kinds[0]
+    places = [most_hits(found, language) for language in range(len(found.languages))]
+    best = max(range(len(places)), key=lambda language: float(found.accuracy.point[language, CSLS, places[language]]))
     share, space = with_interval(found.accuracy[best, CSLS, places[best]]), found.spaces[places[best]]
-    words = f"In {space} the nearest {LANGUAGES[best]} word translates the English one in {share} of the cases."
-    return Finding(words, tuple(sentence for one in result.translation for sentence in translation_findings(one)))
+    words = f"In {space} the nearest {found.languages[best]} word translates the English one in {share} of the cases."
+    return Finding(words, tuple(sentence for one in kinds for sentence in translation_findings(one)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analyses.embedding_geometry.measure.contexts import CONTEXT_QUANTITIES
+from analyses.embedding_geometry.measure.contexts import CONTEXT_QUANTITIES, ContextCurves
 from analyses.embedding_geometry.measure.layers import QUANTITIES
 from analyses.embedding_geometry.measure.space_agreement import SpaceAgreement
 from analyses.embedding_geometry.summary import EmbeddingGeometry
@@ -36,7 +36,7 @@ def _prompt_figure(result: EmbeddingGeometry, quantity: int) -> Figure:
 
 def group_figure(result: EmbeddingGeometry) -> Figure | None:
     """How far the groups lie apart in every encoder space; None where they cannot be compared."""
-    if not all(comparison.test for comparison in result.in_sentences):
+    if not result.in_sentences or not all(comparison.test for comparison in result.in_sentences):
         return None
     spaces = tuple(comparison.space for comparison in result.in_sentences)
     effects = stack_estimates([comparison["effect"] for comparison in result.in_sentences])
@@ -55,9 +55,8 @@ def group_figure(result: EmbeddingGeometry) -> Figure | None:
     )
 
 
-def sense_figure(result: EmbeddingGeometry) -> Figure:
+def sense_figure(contexts: ContextCurves) -> Figure:
     """The sense split over the encoder's spaces."""
-    contexts = result.contexts
     split = contexts.curves[2]
     return Figure(
         name="sense-split",
@@ -75,9 +74,8 @@ def sense_figure(result: EmbeddingGeometry) -> Figure:
     )
 
 
-def context_figure(result: EmbeddingGeometry) -> Figure:
+def context_figure(contexts: ContextCurves, start: str) -> Figure:
     """How alike a word stays to itself in different sentences, and how far it goes from its static vector."""
-    contexts = result.contexts
     curves = [(name, contexts.curves[index], f"untrained, {name}") for index, name in enumerate(CONTEXT_QUANTITIES[:2])]
     last = ", ".join(
         f"{name} {fixed(curve.point[-1])} (untrained twins {fixed(curve.control_mean[-1])})"
@@ -87,7 +85,7 @@ def context_figure(result: EmbeddingGeometry) -> Figure:
         name="words-in-context",
         caption=(
             f"{len(contexts.words)} words in eight sentences each: mean cosine of a word's occurrences minus anisotropy "
-            f"(self-similarity), and 1 minus their cosine with {result.start} (drift), with 95 % intervals over words; "
+            f"(self-similarity), and 1 minus their cosine with {start} (drift), with 95 % intervals over words; "
             "untrained twins with their range."
         ),
         alt=f"Line chart over the encoder's spaces; in {contexts.spaces[-1]}: {last}.",

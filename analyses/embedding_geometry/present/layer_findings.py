@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from analyses.embedding_geometry.measure.contexts import ContextCurves
 from analyses.embedding_geometry.measure.layers import QUANTITIES
 from analyses.embedding_geometry.measure.space_agreement import FEWEST
 from analyses.embedding_geometry.present.translation_blocks import translation_findings
@@ -15,8 +16,11 @@ def layer_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
     return (
         *clouds_sentences(result),
         *_groups_in_sentences(result),
-        context_sentence(result),
-        senses_sentence(result),
+        *(
+            (context_sentence(result.contexts, result.start), senses_sentence(result.contexts))
+            if result.contexts
+            else ()
+        ),
         _agreement(result),
         *(sentence for found in result.translation for sentence in translation_findings(found)),
     )
@@ -56,19 +60,18 @@ def _groups_in_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
     )
 
 
-def context_sentence(result: EmbeddingGeometry) -> str:
+def context_sentence(contexts: ContextCurves, start: str) -> str:
     """How alike the occurrences of a word are in the last space, and how far they have drifted."""
-    alike, drift = result.contexts.curves[0, -1], result.contexts.curves[1, -1]
+    alike, drift = contexts.curves[0, -1], contexts.curves[1, -1]
     return (
-        f"In {result.contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of "
+        f"In {contexts.spaces[-1]} the occurrences of a word in different sentences still have a cosine of "
         f"{with_interval(alike)} beyond anisotropy ({untrained_twins(alike)}), and have drifted {with_interval(drift)} from "
-        f"{result.start} (twins {control_range(drift)})."
+        f"{start} (twins {control_range(drift)})."
     )
 
 
-def senses_sentence(result: EmbeddingGeometry) -> str:
+def senses_sentence(contexts: ContextCurves) -> str:
     """Where the senses of words split."""
-    contexts = result.contexts
 
     def at(place: int) -> str:
         split = contexts.curves[2, place]

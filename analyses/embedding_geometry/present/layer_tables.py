@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analyses.embedding_geometry.measure.contexts import CONTEXT_QUANTITIES
+from analyses.embedding_geometry.measure.contexts import CONTEXT_QUANTITIES, ContextCurves
 from analyses.embedding_geometry.measure.layers import QUANTITIES
 from analyses.embedding_geometry.measure.space_agreement import SpaceAgreement
 from analyses.embedding_geometry.summary import EmbeddingGeometry
@@ -112,9 +112,8 @@ def layer_table(result: EmbeddingGeometry) -> Table:
     )
 
 
-def context_table(result: EmbeddingGeometry) -> Table:
+def context_table(contexts: ContextCurves, start: str) -> Table:
     """Words in sentences, means over words."""
-    contexts = result.contexts
     columns: dict[str, object] = {"space": contexts.spaces}
     for index, name in enumerate(CONTEXT_QUANTITIES):
         found = contexts.curves[index].columns(_SHORT.get(name, name), titles=TITLES)
@@ -125,7 +124,7 @@ def context_table(result: EmbeddingGeometry) -> Table:
         name="words-in-context",
         caption=(
             f"{len(contexts.words)} words of two senses ({', '.join(contexts.words)}) in eight sentences each. "
-            f"Self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with {result.start}. "
+            f"Self-similarity: mean cosine of a word's occurrences minus anisotropy. Drift: 1 - cosine with {start}. "
             "Sense split: mean cosine within a sense minus between senses, with family-wise p over the spaces. 95 % intervals "
             "over words. Control: untrained twins."
         ),
@@ -135,9 +134,8 @@ def context_table(result: EmbeddingGeometry) -> Table:
     )
 
 
-def sense_table(result: EmbeddingGeometry) -> Table:
+def sense_table(contexts: ContextCurves) -> Table:
     """The sense split of every word, those that split most first."""
-    contexts = result.contexts
     split = contexts.per_word[:, 2]
     order = falling_order(split[:, -1])
     frame = pd.DataFrame(

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analyses.embedding_geometry.measure.translation import ALIGNED, LANGUAGES, SCORES, TranslationRetrieval
+from analyses.embedding_geometry.measure.translation import ALIGNED, SCORES, TranslationRetrieval
 from analyses.embedding_geometry.present.layer_tables import CONTROLS, TITLES
 from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
@@ -14,11 +14,11 @@ CSLS = SCORES.index("CSLS")
 
 def translation_findings(found: TranslationRetrieval) -> tuple[str, ...]:
     """Where translations meet, one sentence a language."""
-    return tuple(_sentence(found, language) for language in range(len(LANGUAGES)))
+    return tuple(_sentence(found, language) for language in range(len(found.languages)))
 
 
 def _sentence(found: TranslationRetrieval, language: int) -> str:
-    name, n_words = LANGUAGES[language], found.n_words[language]
+    name, n_words = found.languages[language], found.n_words[language]
     words = (
         f"{n_words} words of the parallel prompts ({found.n_sentences[language]} sentences, aligned by hand)"
         if found.evidence == ALIGNED
@@ -52,21 +52,21 @@ def translation_figure(found: TranslationRetrieval) -> Figure:
     """Retrieval by CSLS over the encoder's spaces."""
     curves = [
         (f"English to {language}", found.accuracy[place, CSLS], f"untrained twins, {language}")
-        for place, language in enumerate(LANGUAGES)
+        for place, language in enumerate(found.languages)
     ]
     parts = []
-    for place, language in enumerate(LANGUAGES):
+    for place, language in enumerate(found.languages):
         accuracy, best = found.accuracy[place, CSLS], most_hits(found, place)
         parts.append(
             f"{language} {fixed(accuracy.point[0])} in {found.spaces[0]} and at most {fixed(accuracy.point[best])} in "
             f"{found.spaces[best]}, untrained twins {fixed(accuracy.control_mean[best])} there"
         )
-    chances = ", ".join(f"{name} {fixed(chance)}" for name, chance in zip(LANGUAGES, found.chance, strict=True))
+    chances = ", ".join(f"{name} {fixed(chance)}" for name, chance in zip(found.languages, found.chance, strict=True))
     return Figure(
         name="translation-retrieval",
         caption=(
-            "Share of English words of the parallel prompts whose nearest aligned German or French word (CSLS) translates them, "
-            f"with 95 % intervals over sentences; untrained twins with their range. Chance: {chances}."
+            f"Share of English words of the parallel prompts whose nearest aligned {' or '.join(found.languages)} word (CSLS) "
+            f"translates them, with 95 % intervals over sentences; untrained twins with their range. Chance: {chances}."
         ),
         alt=f"Line chart: {'; '.join(parts)}.",
         chart=estimate_lines(curves, "space", "accuracy of the nearest word", found.spaces),
@@ -88,7 +88,7 @@ def translation_table(kinds: tuple[TranslationRetrieval, ...]) -> Table:
             **columns,
         }
         for found in kinds
-        for i, language in enumerate(LANGUAGES)
+        for i, language in enumerate(found.languages)
         for j, score in enumerate(SCORES)
         for k, space in enumerate(found.spaces)
         for columns in [found.accuracy[i, j, k].columns("accuracy", prefix="", titles=TITLES)]
@@ -100,10 +100,11 @@ def translation_table(kinds: tuple[TranslationRetrieval, ...]) -> Table:
     return Table(
         name="translation-retrieval",
         caption=(
-            "Share of English words whose nearest German or French word in the encoder translates them, by cosine and by CSLS. "
-            "Aligned words: of the parallel prompts, in their sentences, links drawn by hand; words alone: a list of nouns, each "
-            "behind the prefix without a sentence. 95 % intervals over sentences; p: translations shuffled, family-wise over the "
-            "spaces; chance: an arbitrary word of the other language. Control: untrained twins. The highest of either kind first."
+            f"Share of English words whose nearest {' or '.join(kinds[0].languages)} word in the encoder translates them, by "
+            "cosine and by CSLS. Aligned words: of the parallel prompts, in their sentences, links drawn by hand; words alone: a "
+            "list of nouns, each behind the prefix without a sentence. 95 % intervals over sentences; p: translations shuffled, "
+            "family-wise over the spaces; chance: an arbitrary word of the other language. Control: untrained twins. The highest "
+            "of either kind first."
         ),
         frame=frame,
         columns_shown=("evidence", "space", "language", "score", "words", "accuracy", "p", "chance"),

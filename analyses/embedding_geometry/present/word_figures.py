@@ -3,14 +3,15 @@
 import numpy as np
 
 from analyses.embedding_geometry.summary import EmbeddingGeometry
+from interp.geometry.isotropy import PrincipalMap
 from interp.report import Figure, Heatmap, Panel, PointGroup, ScatterPlot
 from interp.report.numbers import between, fixed
 
 
-def map_figure(result: EmbeddingGeometry) -> Figure:
+def map_figure(result: EmbeddingGeometry, word_map: PrincipalMap) -> Figure:
     """The words on their first two principal axes."""
     groups = list(dict.fromkeys(word.group for word in result.words))
-    coordinates, explained = result.map.coordinates, result.map.explained
+    coordinates, explained = word_map.coordinates, word_map.explained
     x, y = coordinates[:, 0], coordinates[:, 1] if coordinates.shape[1] > 1 else np.zeros(len(coordinates))
     points = []
     for group in groups:

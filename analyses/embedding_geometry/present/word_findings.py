@@ -13,13 +13,8 @@ _LARGE = 0.8
 
 def word_findings(result: EmbeddingGeometry) -> tuple[str, ...]:
     """Groups, their rival explanation, neighbors, and the whole vocabulary."""
-    return (
-        *groups_sentences(result),
-        *matched_sentences(result),
-        neighbors_sentence(result),
-        _vocabulary(result),
-        _frequency(result),
-    )
+    words = (*groups_sentences(result), *matched_sentences(result), neighbors_sentence(result)) if result.words else ()
+    return (*words, _vocabulary(result), _frequency(result))
 
 
 def groups_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:

@@ -78,9 +78,9 @@ def card(atlas: HeadAtlas, head: HeadId) -> Card:
     parts = (
         Title(str(head), roles or (("no role", None),)),
         Line((_verdict(atlas, head, own, near),)),
-        _evidence_table(atlas, evidence),
         Line((_caption(specimen, role),), small=True),
         Beside(picture, (_importance_table(atlas, head), _measures_table(atlas, head))),
+        _evidence_table(atlas, evidence),
     )
     return Card(f"head-{str(head).lower()}", f"Card of {head}", parts)
 

@@ -53,7 +53,7 @@ def _sheet(example: Example, kind: AttentionKind) -> Card:
         for cell in _sharpest(patterns)
         for head in [HeadId(kind, *cell)]
     )
-    return Card(f"heads-{kind}-{example.slug}", f"{title} of this prompt", (table, *large))
+    return Card(f"heads-{kind}-{example.slug}", f"{title} of this prompt", (*large, table))
 
 
 def _layers(patterns: Float[np.ndarray, "layer head query key"]) -> list[int]:

@@ -25,7 +25,7 @@ from analyses.head_specialization.roles.definitions import decision_rows, rule_r
 from analyses.head_specialization.summary import HeadAtlas
 from interp.attribution.components import VALUE_BIAS, source_components
 from interp.axes import ATTENTION_KINDS
-from interp.report import Block, Hue, Paragraph, Section, Table, View
+from interp.report import Block, Hue, Page, Paragraph, Section, Table, View
 from interp.report.views import KIND_NAMES, AttentionPatterns, head_view, model_view
 
 LIMITS = (
@@ -69,10 +69,10 @@ def present(atlas: HeadAtlas) -> Section:
             *bias_figures(atlas),
             *(map_figure(atlas, kind) for kind in atlas.maps),
             *_head_tables(atlas),
-            *_views(atlas),
         ),
         limits=_limits(atlas),
-        pages=tuple(page for page in (cards_page(atlas), decision_page(atlas)) if page is not None),
+        pages=tuple(page for page in (cards_page(atlas), decision_page(atlas), _views_page(atlas)) if page is not None),
+        cites=("voita2019", "clark2019", "vigbelinkov2019", "michel2019", "elhage2021", "olsson2022"),
         heads=head_notes(atlas),
         headline=headline(atlas),
         highlights=highlights(atlas),
@@ -206,6 +206,15 @@ def _head_tables(atlas: HeadAtlas) -> Iterator[Block]:
             columns_shown=shown_columns(atlas, kind),
             hues=hues_of_texts(atlas.labels, list(frame["role"])),
         )
+
+
+def _views_page(atlas: HeadAtlas) -> Page:
+    return Page(
+        "head-views",
+        f"BertViz views of prompt {atlas.example_id}",
+        "All heads of one prompt as BertViz draws them (Vig 2019); the page to explore shows every prompt.",
+        tuple(_views(atlas)),
+    )
 
 
 def _views(atlas: HeadAtlas) -> Iterator[Block]:

@@ -68,7 +68,7 @@
   /* The address: #XL2H4&prompt=3&row=5, prompts from 1, rows from 0; what it names and does not exist is left as it was. */
   function readAddress(hash) {
     var parts = hash.slice(1).split("&"), given = {};
-    parts.slice(1).forEach(function (part) {
+    parts.forEach(function (part) {
       var at = part.indexOf("=");
       try { given[part.slice(0, at)] = decodeURIComponent(part.slice(at + 1)); } catch (error) { /* not ours */ }
     });

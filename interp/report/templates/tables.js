@@ -72,19 +72,20 @@
   }
   document.addEventListener("DOMContentLoaded", function () {
     document.querySelectorAll("details.table").forEach(function (block) {
-      block.addEventListener("toggle", function () {
-        var packed = block.querySelector("script");
-        (packed ? unpack(packed) : Promise.resolve("")).then(function (rows) {
-          var body = block.querySelector("tbody"), shown = block.querySelector(".shown");
-          if (packed) {
-            packed.remove();
-            body.insertAdjacentHTML("beforeend", rows);
-          }
-          if (shown) { shown.textContent = body.rows.length; }
-          prepare(block);
-        });
-      }, { once: true });
+      if (block.open) { bring(block); } else { block.addEventListener("toggle", function () { bring(block); }, { once: true }); }
     });
+    function bring(block) {
+      var packed = block.querySelector("script");
+      (packed ? unpack(packed) : Promise.resolve("")).then(function (rows) {
+        var body = block.querySelector("tbody"), shown = block.querySelector(".shown");
+        if (packed) {
+          packed.remove();
+          body.insertAdjacentHTML("beforeend", rows);
+        }
+        if (shown) { shown.textContent = body.rows.length; }
+        prepare(block);
+      });
+    }
     function openNamed() {
       var named = location.hash && document.getElementById(location.hash.slice(1));
       if (named && named.matches("details.table")) { named.open = true; }

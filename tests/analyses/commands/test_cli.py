@@ -149,6 +149,28 @@ def test_eval_model_prints_scores_with_signatures(tmp_path: Path) -> None:
     assert re.search(r"own\W+de\W+1\W", out)
     assert "nrefs:1" in out
     assert invoke("eval-model", "--pairs", str(tmp_path / "none.tsv"))[0] == 2
+    pairs.write_text("own\tde\tYes.\tJa.\n", encoding="utf-8")
+    code, out, err = invoke("eval-model", "--pairs", str(pairs), "--beams", "1")
+    assert code == 0, err
+    assert "Not every source has a task prefix, so no language was swapped." in out
+
+
+def test_a_prefix_of_ones_own_is_no_content(tmp_path: Path) -> None:
+    text = "sentiment: I love it."
+    assert "prefix" not in invoke("tokens", text)[1]
+    code, out, err = invoke("tokens", "--prefix", "sentiment: ", text)
+    assert code == 0, err
+    assert "prefix" in out
+    assert invoke("tokens", "--prefix", "mood: ", text)[0] == 2
+    code, out, err = invoke("attribute", "--prefix", "sentiment: ", text)
+    assert code == 0, err
+    assert "prefix" in out
+    prompts = tmp_path / "reviews.txt"
+    prompts.write_text(f"{text}\nmood: I hate it.\n", encoding="utf-8")
+    code, _, err = invoke("run", "-p", str(prompts), "--prefix", "sentiment: ", "-o", str(tmp_path / "out"))
+    assert code == 2
+    assert "The source of prompt 2 ('mood: I hate it.') does not start with the prefix 'sentiment: '" in err
+    assert not (tmp_path / "out").exists()
 
 
 def _text(content: str | bytes, suffix: str = ".txt") -> Callable[[Path], list[str]]:

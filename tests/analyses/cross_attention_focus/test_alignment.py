@@ -29,7 +29,6 @@ from analyses.cross_attention_focus.alignment import (
     reversed_pairs,
     score,
     score_hypotheses,
-    word_spans,
     write_links,
 )
 from analyses.cross_attention_focus.alignment.error_rate import corpus_counts
@@ -40,6 +39,7 @@ from interp.prompts import Prompt
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Table
 from interp.text.word_links import Gold, Links
+from interp.text.words import Words
 
 pytestmark = pytest.mark.slow
 
@@ -234,21 +234,21 @@ def test_links_at_the_output_and_input_step_by_words_and_by_pieces() -> None:
 def test_gold_words_are_found_in_detokenized_text_by_their_characters() -> None:
     text = "translate English to German: Don't cherry-pick, “Bob”."
     words = ["Don", "&apos;t", "cherry", "@-@", "pick", ",", "“", "Bob", "”", "."]
-    spans = word_spans(text, words, 28)
+    spans = Words.spelled(text, words, 28).spans
     assert [text[a:b] for a, b in spans] == ["Don", "'t", "cherry", "-", "pick", ",", "“", "Bob", "”", "."]
     with pytest.raises(
         InputError, match=r"The gold word 'plum' does not follow .* expected 'p' at character 35, got 'c'"
     ):
-        word_spans(text, ["Don", "'t", "plum"], 28)
+        Words.spelled(text, ["Don", "'t", "plum"], 28)
     with pytest.raises(InputError, match=r"goes on with ' cherry-pick"):
-        word_spans(text, ["Don", "'t"], 28)
+        Words.spelled(text, ["Don", "'t"], 28)
 
 
 def test_tokens_belong_to_gold_words_and_the_prefix_to_none(bundled: HookedEncoderDecoder) -> None:
     assert bundled.tokenizer is not None
     text = "translate English to German: A wooden chair."
     words = ["A", "wooden", "chair", "."]
-    got = words_of_tokens(text, words, bundled.tokenizer, 28)
+    got = words_of_tokens(text, words, bundled.tokenizer, "translate English to German:")
     pieces = bundled.tokenizer.convert_ids_to_tokens(bundled.tokenizer(text).input_ids)
     assert got[:5] == (-1,) * 5
     assert got[-1] == -1

@@ -96,17 +96,23 @@ def test_half_of_the_claim_is_called_half() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reads", "prefix", "reason"),
+    ("reads", "prefix", "said"),
     [
-        (["prefix", "content"], 3, "a trend needs at least 3 decoder layers, and this model has 2"),
-        (["content", None, "content"], 0, "no prompt starts with a task prefix"),
+        (
+            ["prefix", "content"],
+            3,
+            ("the first gives 1.00 [1.00, 1.00] to the task prefix", "the second 0.00 [0.00, 0.00]"),
+        ),
+        (["prefix"], 3, ("The only decoder layer gives 1.00 [1.00, 1.00] to the task prefix",)),
+        (["content", None, "content"], 0, ("No prompt starts with a task prefix",)),
     ],
 )
-def test_what_cannot_be_tested_is_said_to_be_so(reads: list[str | None], prefix: int, reason: str) -> None:
+def test_what_makes_no_trend_is_said_without_one(reads: list[str | None], prefix: int, said: tuple[str, ...]) -> None:
     model = planted(reads)
     focus = summarize(evidence(model, class_batch(model, prefix=prefix)))
     assert answer(focus, "raw") == "not testable"
-    assert claim_sentence(focus).endswith(f"cannot be tested here: {reason}.")
+    assert all(part in claim_sentence(focus) for part in said), claim_sentence(focus)
+    assert "tested" not in claim_sentence(focus)
     assert norm_sentence(focus) is None
     assert present(focus).findings
 

@@ -292,7 +292,7 @@ def test_the_section_shows_the_sortable_table_in_the_colours_of_the_atlas(plante
     assert tables["head-overview"].hues["previous token"] == hue_of("previous token") == "blue"
     assert tables["head-roles"].hues["punctuation sink"] == "orange"
     assert sum(isinstance(block, Figure) for block in section.blocks) <= 13
-    assert [page.name for page in section.pages] == ["head-cards", "how-a-role-is-decided"]
+    assert [page.name for page in section.pages] == ["head-cards", "how-a-role-is-decided", "head-views"]
     assert any(
         isinstance(block, Paragraph) and block.text.startswith("No head has a role at these thresholds.")
         for block in present(bare).blocks
@@ -315,7 +315,7 @@ def test_specimens_and_maps_are_left_out_where_they_were_not_measured(planted, b
     alone = replace(planted, specimens={}, maps={})
     assert cards_page(alone) is None
     section = present(alone)
-    assert [page.name for page in section.pages] == ["how-a-role-is-decided"]
+    assert [page.name for page in section.pages] == ["how-a-role-is-decided", "head-views"]
     assert not any(block.name.startswith("map-") for block in section.blocks if isinstance(block, Figure))
 
 

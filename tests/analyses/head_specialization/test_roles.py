@@ -226,7 +226,7 @@ def test_the_section_says_what_was_found_and_renders(planted_atlas):
         text.startswith("XL2H0, EOS sink: it puts 1.00 of its attention there [1.00, 1.00]")
         for text in section.findings
     )
-    assert sum(isinstance(block, View) for block in section.blocks) == 6
+    assert sum(isinstance(block, View) for page in section.pages for block in page.blocks) == 6
     assert sum(isinstance(block, Figure) for block in section.blocks) >= 8
     assert any(isinstance(block, Table) and block.name == "head-roles" for block in section.blocks)
     files = render(Report("t", "q", ("f",), "c", (section,), (("model", "planted"),)))

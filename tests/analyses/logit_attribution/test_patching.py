@@ -13,6 +13,7 @@ from analyses.logit_attribution.activation_patching_blocks import (
     patching_frame,
     patching_pages,
 )
+from analyses.logit_attribution.experiment import translated
 from analyses.logit_attribution.neuron_blocks import neuron_findings, neuron_frame
 from analyses.logit_attribution.neurons import neurons, read_neurons
 from analyses.logit_attribution.prompt_page import prompt_blocks
@@ -149,3 +150,15 @@ def test_a_prompt_shows_every_answer_with_numbers_that_add_up(example: Example) 
     assert float(cells[-1]) == pytest.approx(float(example.arrays["value"][0]), abs=0.011)
     parts = [float(cell.split()[-1]) for cell in cells[:-1]]
     assert sum(parts) == pytest.approx(float(cells[-1]), abs=0.05)
+
+
+def test_pairs_are_not_asked_of_prompts_that_are_no_translations(bundled: HookedEncoderDecoder) -> None:
+    reviews = bundled.batch(["sentiment: I love it.", "sentiment: It was cold."], ["a", "b"])
+    assert not translated(bundled, [reviews])
+    assert translated(bundled, [reviews, bundled.batch(["translate English to French: Yes."], ["Oui."])])
+    assert not translated(bundled, [bundled.batch(["translate English to Welsh: Yes."], ["Ie."])])
+    summary = patching(patch(bundled, SETTINGS, asked=False), 0, bundled.cfg)
+    assert isinstance(summary, NoPatching)
+    (sentence,) = patching_findings(summary)
+    assert sentence.startswith("Minimal pairs are not asked of this model")
+    assert patching_blocks(summary) == patching_pages(summary) == ()

@@ -52,6 +52,24 @@ def test_jsonl_keeps_targets_ids_and_further_fields(write):
     assert prompts.targets == ["Grüß Gott", "x"]
 
 
+def test_jsonl_takes_lists_of_words(write):
+    source = ["translate", "English", "to", "German:", "The", "cat", "."]
+    lines = [
+        {"source": source, "target": ["我", "喜欢"]},
+        {"source": ["x:", "I", "do"], "prefix": "x:", "target": "b c"},
+    ]
+    first, second = read_prompts(write("p.jsonl", "\n".join(json.dumps(line) for line in lines))).prompts
+    assert (first.source, first.target) == ("translate English to German: The cat .", "我喜欢")
+    assert first.fields == {"source_words": "The cat .", "target_words": "我 喜欢"}
+    assert first.given == (source, ["我", "喜欢"])
+    assert (second.source, second.fields["source_words"]) == ("x: I do", "I do")
+    assert second.given == (["x:", "I", "do"], "b c")
+
+
+def test_gold_words_that_undo_what_the_text_joins_leave_the_text_as_it_is():
+    assert Prompt("1", "Don't.", None, {"source_words": "Don 't ."}).given == ("Don't.", None)
+
+
 def test_jsonl_null_target_is_no_target(write):
     assert read_prompts(write("p.jsonl", '{"source": "a", "target": null}')).targets is None
 
@@ -151,10 +169,13 @@ REFUSED = {
     "empty object": ("p.jsonl", "{}\n", "line 1 has no 'source', only nothing"),
     "number": ("p.jsonl", '{"source": 5}\n', "line 1: 'source' is a JSON number, not text; write it in"),
     "null source": ("p.jsonl", '{"source": null}\n', "'source' is a JSON null, not text"),
-    "list target": ("p.jsonl", '{"source": "a", "target": ["b"]}\n', "'target' is a JSON array, not text"),
+    "list id": ("p.jsonl", '{"source": "a", "id": ["b"]}\n', "'id' is a JSON array, not text"),
+    "list of numbers": ("p.jsonl", '{"source": "a", "target": ["b", 1]}\n', "'target' is a list, but not of words"),
+    "list of texts": ("p.jsonl", '{"source": ["a b"]}\n', "'source' is a list, but not of words without spaces"),
+    "list of nothing": ("p.jsonl", '{"source": []}\n', "'source' is a list, but not of words"),
     "number id": ("p.jsonl", '{"source": "a", "id": 1}\n', "'id' is a JSON number, not text"),
-    "boolean field": ("p.jsonl", '{"source": "a", "gold": true}\n', "'gold' is a JSON boolean, not text"),
-    "object field": ("p.jsonl", '{"source": "a", "gold": {}}\n', "'gold' is a JSON object, not text"),
+    "boolean prefix": ("p.jsonl", '{"source": "a", "prefix": true}\n', "'prefix' is a JSON boolean, not text"),
+    "object words": ("p.jsonl", '{"source": "a", "source_words": {}}\n', "'source_words' is a JSON object, not text"),
     "empty source": ("p.jsonl", '{"source": " "}\n', "line 1: 'source' is empty; add the text"),
     "empty target": (
         "p.jsonl",
@@ -223,7 +244,7 @@ def test_what_cannot_be_read_as_it_stands_is_refused_in_one_sentence(write, name
 def test_missing_file_and_folder_are_refused(tmp_path, write):
     with pytest.raises(PromptError, match=r"no\.txt does not exist; give the path"):
         read_prompts(tmp_path / "no.txt")
-    with pytest.raises(PromptError, match="is a folder; give one"):
+    with pytest.raises(PromptError, match="is a folder and no dataset"):
         read_prompts(tmp_path)
     with pytest.raises(PromptError, match=r"cannot be read \(Not a directory\)"):
         read_prompts(write("file.txt", "a") / "below.txt")

@@ -49,7 +49,7 @@ def page(tmp_path_factory):
     return folder / "index.html"
 
 
-LINES = "return [...document.querySelectorAll('details')].map(view => view.querySelectorAll('line').length)"
+LINES = "return [...document.querySelectorAll('details.view')].map(view => view.querySelectorAll('line').length)"
 OPEN = "document.querySelectorAll('details').forEach(view => { view.open = true; })"
 PAUSE = "return new Promise(done => setTimeout(done, 500))"
 
@@ -138,7 +138,7 @@ def test_print_hides_what_paper_cannot_show(browser, page):
     browser.command("Emulation.setEmulatedMedia", media="print")
     browser.open(page, 794)
     hidden = browser.run(
-        "return [...document.querySelectorAll('details, nav, .skip')].every(node => !node.offsetHeight)"
+        "return [...document.querySelectorAll('details.view, nav, .skip, .filter')].every(node => !node.offsetHeight)"
     )
     browser.command("Emulation.setEmulatedMedia", media="")
     assert hidden

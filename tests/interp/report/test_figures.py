@@ -74,13 +74,15 @@ DRAWINGS = {
 
 @pytest.mark.parametrize("name", DRAWINGS)
 @pytest.mark.parametrize("size", ["wide", "narrow"])
-def test_a_figure_is_the_same_bytes_twice_and_holds_no_raw_text(name, size):
+def test_a_figure_is_the_same_bytes_twice_and_its_text_is_text_and_no_more(name, size):
     picture = ChartImage(DRAWINGS[name], size).svg()
     assert picture == ChartImage(DRAWINGS[name], size).svg()
     root = ElementTree.fromstring(picture)
-    assert not [element for element in root.iter() if element.tag in {f"{SVG}script", f"{SVG}text", f"{SVG}a"}]
+    assert not [element for element in root.iter() if element.tag in {f"{SVG}script", f"{SVG}a"}]
+    assert not [name for element in root.iter() for name in element.attrib if name.startswith("on")]
+    assert [element for element in root.iter(f"{SVG}text") if element.text]
     assert b"<!--" not in picture
-    assert b"script" not in picture
+    assert b"<script" not in picture
     assert b"<dc:date>" not in picture
     assert b"atplotlib v" not in picture
 
@@ -207,7 +209,7 @@ def test_names_of_points_do_not_overlap_and_none_is_lost_silently(inches):
     shown = {text.get_text() for text in figure.axes[0].texts}
     assert not overlaps(boxes(figure.axes[0].texts, figure))
     assert 10 < len(shown) < 96
-    assert f"{96 - len(shown)} of 96 names" in written(figure)
+    assert any(text.startswith(f"{96 - len(shown)} of 96 names") for text in written(figure))
 
 
 @pytest.mark.parametrize("inches", list(INCHES.values()))

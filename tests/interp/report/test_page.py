@@ -71,7 +71,9 @@ def page(files):
 
 @pytest.fixture(scope="module")
 def hostile_files():
-    frame = pd.DataFrame({"token": TEXTS, SCRIPT: TEXTS, "share": np.linspace(0, 1, len(TEXTS))})
+    # As objects: with pyarrow installed pandas makes strings of its own, which hold no half of a surrogate pair.
+    texts = pd.Series(TEXTS, dtype=object)
+    frame = pd.DataFrame({"token": texts, SCRIPT: texts, "share": np.linspace(0, 1, len(TEXTS))})
     bars = BarChart(TEXTS, np.linspace(-1, 1, len(TEXTS)), None, None, None, SCRIPT)
     return render(
         report(
@@ -148,8 +150,9 @@ def test_exactly_the_scripts_of_the_page_are_allowed(page):
     found = [
         "'sha256-" + base64.b64encode(hashlib.sha256(script["text"].encode()).digest()).decode() + "'"
         for script in page.all("script")
+        if "type" not in script["attrs"]  # what is packed in the page is no script
     ]
-    assert len(found) == 4
+    assert len(found) == 5
     assert allowed_hashes(page) == found
     assert not [element for element in page.elements if any(name.startswith("on") for name in element["attrs"])]
 
@@ -224,15 +227,16 @@ def test_figures_have_words_and_two_widths(files, page):
 
 
 def test_a_view_waits_in_details_and_points_to_its_twin(page):
-    details = page.one("details")
+    details = page.one("details", id="view-view")
     assert "open" not in details["attrs"]
     assert "The same without either: Figure 1." in " ".join(details["text"].split())
-    assert "details" in page.all("script")[-1]["inside"]
+    assert any("requirejs([" in script["text"] and "details" in script["inside"] for script in page.all("script"))
 
 
 def test_hostile_texts_make_no_element(hostile_files):
     page = Page(hostile_files["index.html"].decode("utf-8"))
-    assert not page.all("script")
+    (script,) = page.all("script")
+    assert "details.table" in script["text"], "the only script is that of tables"
     assert len(page.all("img")) == 1
     assert not [element for element in page.elements if any(name.startswith("on") for name in element["attrs"])]
     assert page.one("h1")["text"] == SCRIPT
@@ -260,7 +264,7 @@ def test_hostile_texts_do_not_turn_or_hide_anything(hostile_files):
 
 def test_hostile_texts_in_the_files_beside_the_page(hostile_files):
     picture = hostile_files["figures/figure.svg"]
-    assert b"alert" not in picture
+    assert b"&lt;script&gt;alert" in picture
     assert b"<script" not in picture
     table = pd.read_csv(io.BytesIO(hostile_files["tables/table.csv"]))
     assert table["token"][0] == SCRIPT

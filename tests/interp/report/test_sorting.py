@@ -1,4 +1,4 @@
-"""Tables a reader may sort, cells that carry a colour, cards: what is written, and what a browser makes of it."""
+"""Tables a reader may sort and filter, cells that carry a colour, cards: what is written, and what a browser makes of it."""
 
 import re
 
@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from markupsafe import Markup
 
-from interp.report import HUES, Card, Line, Section, Table, View, render
+from interp.report import HUES, Card, Heading, Line, Page, Section, Table, View, render
 from tests.support.browser import Browser, needs_chromium
 from tests.support.reports import report
 
@@ -21,35 +21,32 @@ def section(*blocks):
     return Section("heads", "Heads", "Which?", ("One.",), blocks, ("Few.",))
 
 
-def sortable(**changes):
-    return Table("heads", "Heads.", FRAME, **({"rows_shown": None, "sortable": True} | changes))
+def heads(**changes):
+    return Table("heads", "Heads.", FRAME, **({"rows_shown": 2} | changes))
 
 
 def index(*blocks):
     return render(report(section(*blocks)))["index.html"].decode()
 
 
-def test_a_sortable_table_is_whole_and_brings_its_script_by_hash():
-    page = index(sortable())
-    assert '<table class="sortable">' in page
-    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    assert "aria-sort" in script
+def test_a_page_with_tables_brings_their_script_by_hash():
+    page = index(heads())
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 1
+    assert "aria-sort" in scripts[0]
     assert re.search(r"script-src &#39;sha256-[\w+/=]+&#39;;", page)
 
 
 def test_other_pages_bring_no_script_and_allow_none():
-    page = index(Table("heads", "Heads.", FRAME))
-    assert "<script" not in page
-    assert "script-src &#39;none&#39;" in page
-
-
-def test_a_sortable_table_that_is_cut_is_refused():
-    with pytest.raises(ValueError, match=r"Table 'heads' is sortable and must show all rows: set rows_shown to None"):
-        sortable(rows_shown=3)
+    page = Page("own", "Own", "Lead.", (heads(),))
+    files = render(report(Section("heads", "Heads", "Which?", ("One.",), (Heading("A"),), ("Few.",), (page,))))
+    for name in ("index.html", "pages/own.html"):
+        assert "<script" not in files[name].decode()
+        assert "script-src &#39;none&#39;" in files[name].decode()
 
 
 def test_cells_with_a_hue_carry_a_patch_of_it_and_others_none():
-    page = index(sortable(hues={"previous token": "blue"}))
+    page = index(heads(hues={"previous token": "blue"}))
     assert page.count('class="swatch"') == 1
     assert f'style="background:{HUES["blue"]}"></span>previous token</bdi>' in page
 
@@ -94,9 +91,14 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def opened(browser, tmp_path):
     path = tmp_path / "index.html"
-    path.write_text(index(sortable(), View("plain", "Plain", Markup("<p>a</p>"), "There is none.")), encoding="utf-8")
+    path.write_text(index(heads(), View("plain", "Plain", Markup("<p>a</p>"), "There is none.")), encoding="utf-8")
     browser.open(path, 390)
     return browser
+
+
+def open_table(browser):
+    browser.click("#table-heads summary")
+    browser.run("return new Promise(done => setTimeout(done, 200))")
 
 
 def press(browser, key):
@@ -107,7 +109,9 @@ def press(browser, key):
 @pytest.mark.slow
 @needs_chromium
 def test_rows_follow_the_column_that_was_pressed(opened):
-    assert opened.run(HEADS) == ["EL10H0", "EL2H5", "EL0H1", "EL3H3"]
+    assert opened.run(HEADS) == ["EL10H0", "EL2H5"]
+    open_table(opened)
+    assert opened.run(HEADS) == ["EL10H0", "EL2H5", "EL0H1", "EL3H3"], "the other rows come when the table is opened"
     opened.run(PRESS.format(2))
     assert opened.run(HEADS) == ["EL3H3", "EL10H0", "EL2H5", "EL0H1"]
     assert opened.run(SORTS) == [None, None, "descending"]
@@ -119,9 +123,35 @@ def test_rows_follow_the_column_that_was_pressed(opened):
     assert not [entry for entry in opened.log("browser") if entry["level"] == "SEVERE"]
 
 
+SEEN = HEADS.replace("tbody tr", "tbody tr:not([hidden])")
+CHOOSE = "const choice = document.querySelector('.filter select'); choice.value = '{}'; choice.dispatchEvent(new Event('input'))"
+WRITE = (
+    "const text = document.querySelector('.filter input'); text.value = '{}'; text.dispatchEvent(new Event('input'))"
+)
+
+
 @pytest.mark.slow
 @needs_chromium
-def test_the_keyboard_reaches_a_heading_and_sorts(opened):
+def test_rows_are_kept_by_what_a_column_says(opened):
+    open_table(opened)
+    opened.run(WRITE.format("el0"))
+    assert opened.run(SEEN) == ["EL0H1"]
+    assert opened.run("return document.querySelector('#table-heads .shown').textContent") == "1"
+    opened.run(WRITE.format("<b>none"))
+    assert opened.run(SEEN) == ["EL3H3"], "texts are compared as they are seen"
+    opened.run(CHOOSE.format(2))
+    opened.run(WRITE.format("3.0"))
+    assert opened.run(SEEN) == ["EL3H3"], "numbers are compared whole"
+    opened.run(WRITE.format(""))
+    assert len(opened.run(SEEN)) == 4
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_the_keyboard_opens_a_table_and_reaches_a_heading(opened):
+    opened.run("document.querySelector('#table-heads summary').focus()")
+    press(opened, SPACE)
+    opened.run("return new Promise(done => setTimeout(done, 200))")
     opened.run("document.querySelector('.tall').focus()")
     press(opened, TAB)
     assert opened.run("return document.activeElement.textContent.trim()") == "head"
@@ -137,6 +167,6 @@ def test_without_scripts_the_table_is_a_plain_one(opened):
         opened.command("Page.reload")
         opened.command("Emulation.setScriptExecutionDisabled", value=False)
         assert opened.run("return document.querySelectorAll('button').length") == 0
-        assert opened.run(HEADS) == ["EL10H0", "EL2H5", "EL0H1", "EL3H3"]
+        assert opened.run(HEADS) == ["EL10H0", "EL2H5"]
     finally:
         opened.command("Emulation.setScriptExecutionDisabled", value=False)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.report import csv_bytes
+from interp.report import Span, Table, csv_bytes
 from interp.report.numbers import decimals_for, print_number
 from interp.report.tables import Cell, grid
 
@@ -57,7 +57,7 @@ def test_a_csv_survives_a_round_trip():
 
 
 def test_lone_surrogates_do_not_stop_the_writer():
-    assert csv_bytes(pd.DataFrame({"token": ["a\ud800"]})) == b"token\na?\n"
+    assert csv_bytes(pd.DataFrame({"token": ["a\ud800"]}, dtype=object)) == b"token\na?\n"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_printed_part_of_a_table():
         "n": [1, -2, 3],
         "ok": [True, False, True],
     })
-    printed = grid(frame, rows_shown=2, columns_shown=("head", "ok", "effect"))
+    printed = grid(Table("t", "C.", frame, rows_shown=2, columns_shown=("head", "ok", "effect")))
     assert printed.columns == ("head", "ok", "effect")
     assert printed.numeric == (False, False, True)
     assert printed.rows == (
@@ -99,4 +99,39 @@ def test_the_printed_part_of_a_table():
         (Cell("b", "text"), Cell("no", "text"), Cell("–", "missing")),
     )
     assert (printed.rows_total, printed.columns_total) == (3, 4)
-    assert grid(frame, None, ("n",)).rows == ((Cell("1", "number"),), (Cell("−2", "number"),), (Cell("3", "number"),))
+    assert printed.more_rows == ((Cell("c", "text"), Cell("yes", "text"), Cell("12.0", "number")),)
+    numbers = grid(Table("t", "C.", frame, rows_shown=None, columns_shown=("n",)))
+    assert numbers.rows == ((Cell("1", "number"),), (Cell("−2", "number"),), (Cell("3", "number"),))
+
+
+def test_a_table_has_at_most_eight_columns_on_the_page():
+    frame = pd.DataFrame({f"c{index}": [index] for index in range(12)})
+    assert grid(Table("t", "C.", frame)).columns == tuple(f"c{index}" for index in range(8))
+
+
+def test_a_span_is_drawn_where_its_numbers_lie_and_its_columns_are_not_printed_again():
+    frame = pd.DataFrame({
+        "head": ["a", "b", "c"],
+        "mass": [0.5, 1.0, np.nan],
+        "low": [0.25, 0.75, np.nan],
+        "high": [0.75, 1.0, np.nan],
+        "twins low": [0.1, np.nan, np.nan],
+        "twins high": [0.2, np.nan, np.nan],
+    })
+    printed = grid(Table("t", "C.", frame, spans=(Span.of("mass", ""),)))
+    assert printed.columns == ("head", "mass")
+    first, second, third = (row[1] for row in printed.rows)
+    assert (first.text, first.note, first.order) == ("0.50", "[0.25, 0.75]", "0.5")
+    assert first.style == "--point:50.0%;--low:25.0%;--high:75.0%;--least:10.0%;--most:20.0%"
+    assert first.controls == "controls 0.10 to 0.20"
+    assert second.style == "--point:100.0%;--low:75.0%;--high:100.0%"
+    assert third.kind == "missing"
+
+
+def test_bars_of_both_signs_begin_at_zero():
+    frame = pd.DataFrame({"head": ["a", "b"], "effect": [-1.0, 3.0]})
+    cells = [row[1] for row in grid(Table("t", "C.", frame, spans=(Span("effect"),))).rows]
+    assert [cell.style for cell in cells] == [
+        "--point:0.0%;--low:0.0%;--high:25.0%",
+        "--point:100.0%;--low:25.0%;--high:100.0%",
+    ]

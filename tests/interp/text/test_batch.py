@@ -6,7 +6,7 @@ import torch
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import category_counts
-from interp.text.tokenized_text import Text, piece_spans
+from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES, NO_WORD
 
 SOURCES = ["translate English to German: The dog's house isn't big, is it?", "translate English to French: A cat sat."]
@@ -56,13 +56,6 @@ def test_missing_targets_are_generated_greedily_and_said_to_be(bundled: HookedEn
         assert text.text == bundled.tokenizer.decode(text.ids, skip_special_tokens=True)
         assert batch.decoder_pieces(index)[0] == "<start>"
         assert batch.decoder_pieces(index)[1:] == text.pieces[:-1]
-
-
-def test_sentencepiece_pieces_are_found_without_offsets() -> None:
-    text = "The dog's house, big."
-    pieces = [">>deu<<", "▁The", "▁dog", "'", "s", "▁house", ",", "▁", "▁big", ".", "</s>"]
-    found = [text[start:end] for start, end in piece_spans(text, pieces)]
-    assert found == ["", "The", "dog", "'", "s", "house", ",", "", "big", ".", ""]
 
 
 def test_a_generated_target_that_meets_the_limit_is_reported(bundled: HookedEncoderDecoder) -> None:
@@ -120,9 +113,9 @@ def test_byte_tokens_belong_to_words_by_their_characters(tiny_byt5: HookedEncode
     for word in text.word_of_token:
         if word != NO_WORD:
             of_word[text.words[word]] = of_word.get(text.words[word], 0) + 1
-    assert of_word["Ü"] == 2
-    assert of_word["🙂"] == 4
-    assert of_word["a-b"] == 3
+    assert of_word["Ü"] == 3, "two bytes and the blank before them"
+    assert of_word["🙂"] == 5
+    assert of_word["a-b"] == 4
     assert [category for _, category in named(text)[:28]] == ["prefix"] * 28
     assert named(text)[-1] == ("</s>", "eos")
 

@@ -62,8 +62,9 @@ def test_pairs_are_read_from_plain_and_gzipped_text(tmp_path: Path) -> None:
         ("", "holds no pairs"),
         ("own\tde\ttranslate English to German: Yes.\n", "Line 1 of .* has 3 tab-separated fields, but a pair has 4"),
         ("own\tde\ta: b\tc\n\n", "Line 2 of .* has 1 tab-separated fields"),
-        ("own\tde\t \tJa.\n", r"has the source ' ', which is neither a sentence nor a prefix, a colon"),
-        ("own\tde\tprefix: \tJa.\n", "which is neither a sentence nor a prefix, a colon"),
+        ("own\tde\t \tJa.\n", "has an empty source"),
+        ("own\tde\tprefix: \tJa.\n", "has the source 'prefix: ', a prefix without a sentence"),
+        ("own\tde\t>>deu<< \tJa.\n", "a prefix without a sentence"),
         ("own\tde\ta: b\t \n", "has an empty target"),
         ("own\t\ta: b\tJa.\n", "has an empty language"),
     ],
@@ -151,3 +152,17 @@ def test_pairs_that_cannot_be_swapped_are_refused(bundled: HookedEncoderDecoder)
     ):
         with pytest.raises(InputError, match=message):
             prefix_swap(bundled.hf, bundled.tokenizer, pairs)
+
+
+@pytest.mark.parametrize(
+    ("source", "prefix", "sentence"),
+    [
+        ("translate English to German: He said: go.", "translate English to German: ", "He said: go."),
+        (">>deu<< He said: go.", ">>deu<< ", "He said: go."),
+        ("my task: go.", "my task: ", "go."),
+        ("Good morning at 9:30.", "", "Good morning at 9:30."),
+    ],
+)
+def test_sources_of_any_model_are_read(source: str, prefix: str, sentence: str) -> None:
+    pair = TranslationPair("own", "de", source, "x")
+    assert (pair.prefix, pair.sentence) == (prefix, sentence)

@@ -1,0 +1,69 @@
+"""What a hooked model shares with any torch module: where its weights are, and how they are moved."""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+Own = TypeVar("Own", bound="HostAccess")
+
+
+class HostAccess:
+    """Attributes and methods of the host that users of torch expect on the hooked model too.
+
+    Attributes:
+        hf: the host.
+    """
+
+    hf: PreTrainedModel
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.hf.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating-point type of the weights."""
+        dtype: torch.dtype = self.hf.dtype
+        return dtype
+
+    @property
+    def tied_embeddings(self) -> bool:
+        """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
+        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
+        return bool(unembed.data_ptr() == embed.data_ptr())
+
+    def to(self: Own, *where: Any, **more: Any) -> Own:
+        """This model, its weights moved to a device or into another floating-point type, as by `torch.nn.Module.to`.
+
+        Args:
+            where: as for torch.
+            more: as for torch.
+        """
+        self.hf.to(*where, **more)
+        return self
+
+    def cuda(self: Own, device: int | None = None) -> Own:
+        """This model on a GPU.
+
+        Args:
+            device: its number.
+        """
+        return self.to("cuda" if device is None else f"cuda:{device}")
+
+    def cpu(self: Own) -> Own:
+        """This model on the processor."""
+        return self.to("cpu")
+
+    def eval(self: Own) -> Own:
+        """This model in eval mode, in which it is from the start."""
+        self.hf.eval()
+        return self
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights, shared ones once; they are frozen until somebody says otherwise."""
+        yield from self.hf.parameters()

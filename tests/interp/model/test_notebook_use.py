@@ -1,0 +1,89 @@
+"""What a notebook needs: texts for batches, patterns drawn with tokens, names completed, models and caches moved like torch's."""
+
+import pytest
+import torch
+
+from analyses import analyse
+from interp.errors import InputError
+from interp.model.hooked_model import HookedEncoderDecoder
+from tests.support.models import random_batch, tiny
+
+SOURCES = ["translate English to German: The dog is running.", "translate English to French: Yes."]
+
+
+def test_texts_are_taken_where_a_batch_is(bundled: HookedEncoderDecoder) -> None:
+    batch = bundled.batch(SOURCES)
+    assert torch.equal(bundled(SOURCES), bundled(batch))
+    logits, cache = bundled.run_with_cache(SOURCES[0], "decoder.*.cross_attn.hook_pattern")
+    assert torch.equal(logits, bundled(bundled.batch(SOURCES[0])))
+    assert cache.batch is not None
+    assert cache.batch.source_texts[0].text == SOURCES[0]
+
+    def silence(z: torch.Tensor, hook: object) -> torch.Tensor:
+        return torch.zeros_like(z)
+
+    edits = [("decoder.3.cross_attn.hook_z", silence)]
+    assert torch.equal(bundled.run_with_hooks(SOURCES, edits), bundled.run_with_hooks(batch, edits))
+
+
+@pytest.mark.slow
+def test_a_study_takes_texts(bundled: HookedEncoderDecoder) -> None:
+    settings = {"swaps": False, "relevance_prompts": 0}
+    one = analyse("cross_attention_focus", bundled, SOURCES, settings=settings)
+    two = analyse("cross_attention_focus", bundled, bundled.batch(SOURCES), settings=settings)
+    assert one.section.findings == two.section.findings
+    assert one._ipython_key_completions_() == list(one.blocks)
+    assert len(repr(one)) < 1000
+
+
+def test_patterns_are_drawn_with_their_tokens(bundled: HookedEncoderDecoder) -> None:
+    _, cache = bundled.run_with_cache(SOURCES, "*hook_pattern")
+    layer = cache.show("pattern", 3, "cross_attn")._repr_html_()
+    assert all(f"XL3H{head}" in layer for head in range(bundled.cfg.n_decoder_heads))
+    assert "·dog" in layer
+    one = cache.show("XL2H4", prompt=1)._repr_html_()
+    assert "XL2H4" in one
+    assert "XL2H3" not in one
+    assert "·French" in one
+    assert cache.show("decoder.2.cross_attn.hook_pattern", head=4, prompt=1)._repr_html_() == one
+    assert "EL0H1" in cache.select(0).show("pattern", 0, "encoder", head=1)._repr_html_()  # no tokens: numbers
+    view = cache.show("DL1H0", interactive=True)._repr_html_()
+    assert "iframe" in view
+    assert "head 5" in view
+
+
+def test_what_is_kept_of_some_layers_can_be_explored(bundled: HookedEncoderDecoder) -> None:
+    _, cache = bundled.run_with_cache(SOURCES[0], ["decoder.2.attn.hook_pattern", "decoder.3.attn.hook_pattern"])
+    assert "2 layers" in cache.show("pattern", 3, "decoder", interactive=True)._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("key", "choices", "message"),
+    [
+        (("z", 3, "cross_attn"), {}, "no attention pattern"),
+        (("XL2H9",), {}, "0 to 5"),
+        (("XL2H1",), {"prompt": 2}, "2 prompts"),
+        (("pattern", 9, "cross_attn"), {}, "No hook point"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(
+    bundled: HookedEncoderDecoder, key: tuple[str, ...], choices: dict[str, int], message: str
+) -> None:
+    _, cache = bundled.run_with_cache(SOURCES, ["decoder.*.cross_attn.hook_pattern", "decoder.3.cross_attn.hook_z"])
+    with pytest.raises((InputError, KeyError), match=message):
+        cache.show(*key, **choices)
+
+
+def test_a_model_and_its_cache_are_moved_like_torchs() -> None:
+    model = tiny("t5")
+    batch = random_batch(model)
+    single = model(batch)
+    assert model.to(torch.float64) is model
+    assert model.dtype == torch.float64
+    torch.testing.assert_close(model(batch).float(), single, rtol=1e-3, atol=1e-4)
+    assert model.eval().cpu().device.type == "cpu"
+    assert sum(one.numel() for one in model.parameters()) == model.hf.num_parameters()
+    _, cache = model.run_with_cache(batch)
+    assert cache.to(torch.float32)["z", 0, "encoder"].dtype == torch.float32
+    assert cache.to("cpu", torch.bfloat16)["z", 0, "encoder"].dtype == torch.bfloat16
+    assert cache._ipython_key_completions_() == list(cache)
