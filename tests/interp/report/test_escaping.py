@@ -57,7 +57,9 @@ VIEWS = {
     "heads": head_view(PATTERNS, "cross", name=TEXTS[0]),
     "model": model_view(PATTERNS, "encoder", name=TEXTS[0]),
 }
-FRAME = pd.DataFrame({"token": TEXTS, **{text: np.arange(len(TEXTS)) for text in TEXTS}})
+FRAME = pd.DataFrame([[text, *range(len(TEXTS))] for text in TEXTS], dtype=object).set_axis(
+    pd.Index(["token", *TEXTS], dtype=object), axis="columns"
+)
 BLOCKS = (
     *map(Heading, TEXTS),
     *map(Paragraph, TEXTS),
