@@ -1,6 +1,6 @@
 """The command about word alignments: links of one head, layer or flow; or all of them against links drawn by people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -38,6 +38,13 @@ _FromOne = Annotated[
     bool,
     typer.Option("--hypotheses-one-based", help="Their words are counted from 1.", rich_help_panel=_ELSEWHERE),
 ]
+_Prompts = Annotated[
+    str,
+    typer.Argument(
+        help="Prompts with targets: a bundled set, a file, or -. Links count the words of their fields source_words and "
+        "target_words, else ours."
+    ),
+]
 _Gold = Annotated[
     Path | None,
     typer.Option(
@@ -45,7 +52,8 @@ _Gold = Annotated[
     ),
 ]
 _LinksFile = Annotated[
-    Path | None, typer.Option(help="Write links there, in the format of the gold file; of two directions: grow-diag.")
+    Path | None,
+    typer.Option(help="Write links there, in the format of the gold file; of two directions: grow-diag."),
 ]
 _By = Annotated[
     str | None,
@@ -70,7 +78,7 @@ _Scores = Annotated[
 
 
 def align(
-    prompts: Annotated[str, typer.Argument(help="Prompts with targets: a bundled set, a file, or -.")],
+    prompts: _Prompts,
     gold: _Gold = None,
     by: _By = None,
     step: _Step = "output",
@@ -93,9 +101,6 @@ def align(
 ) -> None:
     """Write word links of one head, layer or flow; with gold links, score those of all beside diagonal and random links.
 
-    Links count the words of the fields source_words and target_words, else ours. Those of two directions are merged by
-    intersection, union, grow-diag(-final), both words of a new link free, and grow-diag(-final)-either (Koehn et al. 2003).
-
     Examples:
     \b
       interp align sentences.jsonl --by XL2H4 --scores
@@ -108,21 +113,20 @@ def align(
         from analyses.cross_attention_focus import alignment
         from analyses.runs.inputs import read_prompt_set
 
-        of_links = {"--by": by, "--scores": scores, "--masked": masked}
-        _check_choices(gold, of_links, (reverse_model, reverse_prefix), hypotheses)
         first: Literal[0, 1] = 1 if one_based else 0
+        _check_choices(gold, (by, scores, masked), (reverse_model, reverse_prefix), hypotheses)
         if hypotheses is not None and gold is not None:
             _score_hypotheses(prompts, gold, one_based, target_first, hypotheses, hypotheses_one_based, seed)
             return
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
         load = partial(interp.load, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
+        wanted = () if gold is None else alignment.read_gold(read_text(gold, "gold file"), first, target_first)
+        loaded = load(model)
         if gold is None:
-            loaded, how = load(model), alignment.Conventions(step, "words", masked)
+            how = alignment.Conventions(step, "words", masked)
             given = alignment.chosen_links(loaded, pairs, by or alignment.default_aligner(loaded.cfg), how)
             _write(links, alignment.write_scored(given, first, target_first, scores))
             return
-        wanted = alignment.read_gold(read_text(gold, "gold file"), first, target_first)
-        loaded = load(model)
         if reverse_model is None and reverse_prefix is None:
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
             section, chosen = alignment.alignment_section(found), found.links
@@ -136,7 +140,7 @@ def align(
 
 
 def _check_choices(
-    gold: Path | None, of_links: Mapping[str, object], reverse: Sequence[object], hypotheses: Path | None
+    gold: Path | None, of_links: Sequence[object], reverse: Sequence[object], hypotheses: Path | None
 ) -> None:
     """Refuse choices that would be ignored: some are about links that are written, some about scores.
 
@@ -151,7 +155,7 @@ def _check_choices(
         )
     if gold is None and hypotheses is not None:
         raise InputError("--hypotheses are scored against links by people; give --gold LINKS with them.")
-    unused = [name for name, value in of_links.items() if value]
+    unused = [name for name, value in zip(("--by", "--scores", "--masked"), of_links, strict=True) if value]
     if gold is not None and unused:
         raise InputError(
             f"{unused[0]} is about links of one aligner, and --gold scores all of them; leave one of the two out."

@@ -49,12 +49,12 @@ def compare_models(
     """
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.config import make_config
-        from analyses.runs.prompt_set import read_prompt_set
+        from analyses.runs.prompt_set import prompts_of
         from analyses.runs.run_place import check_place
 
         config = make_config(**options.given_choices())
         check_place(out, overwrite)
-        read = read_prompt_set(config.prompts, config.limit)
+        read = prompts_of(config)
 
         from analyses.runs.compare_models import compare_two_models
 

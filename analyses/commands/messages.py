@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,16 +62,34 @@ def _explain(error: Exception, hint: str) -> int:
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar; silent when asked, or when standard error is no terminal."""
+    """A progress bar, or lines from time to time when standard error is no terminal; silent when asked."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
+    if not quiet and not console.is_terminal:
+        yield _progress_lines()
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("starting", total=None)
 
         yield lambda what, done, total: bar.update(task, description=visible(what), completed=done, total=total)
+
+
+def _progress_lines() -> Callable[[str, int, int], None]:
+    """A line for a new step, and for an old one every half minute; none before ten seconds, within which most mistakes show."""
+    started = time.monotonic()
+    told, step = started - 20, ""
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal told, step
+        now = time.monotonic()
+        if now - started > 10 and (what != step or now - told > 30):
+            told, step = now, what
+            say(f"{now - started:5.0f} s  {what}, {done} of {total}", err=True)
+
+    return tell
 
 
 def print_pairs(rows: list[tuple[str, str]]) -> None:
@@ -131,6 +150,8 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
         raise InputError(f"--out is {str(out)!r}; give the name of a {ending} file.")
     if not out.parent.is_dir():
         raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
+    if out.is_symlink():
+        raise InputError(f"{str(out)!r} is a link; give --out the file it leads to, or one that does not exist yet.")
     if out.exists() and not overwrite:
         raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")
 

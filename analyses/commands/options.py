@@ -39,8 +39,12 @@ MaxLength = Annotated[
     int | None, _input("--max-length", min=1, help="Most tokens of a text.", show_default="the tokenizer's, or 512")
 ]
 
-_PROMPTS_HELP = "A bundled set, a .txt, .jsonl or .csv file, or - for stdin."
+_PROMPTS_HELP = (
+    "A bundled set, a .txt, .jsonl, .csv, .tsv, .parquet or .arrow file, a dataset's folder, or - for stdin."
+)
 Prompts = Annotated[str, _input("--prompts", "-p", help=_PROMPTS_HELP, autocompletion=complete_prompts)]
+SourceColumn = Annotated[str | None, _input(help="Column of the sources; `translation.en` is a field of one.")]
+TargetColumn = Annotated[str | None, _input(help="Column of the targets.")]
 Prefix = Annotated[str | None, _input(help="Task prefix that every source starts with, if it is none of T5's own.")]
 Limit = Annotated[int | None, _input(help="Only the first so many prompts.")]
 WordGroups = Annotated[
@@ -63,6 +67,10 @@ Twins = Annotated[int, _run(help="How many untrained control models.")]
 RunFile = Annotated[
     Path | None,
     _run("--config", "-c", help="Choices in YAML; flags win over them. The config.yaml of a run is one."),
+]
+Set = Annotated[
+    list[str] | None,
+    _run("--set", help="A setting: analysis.name=value, as in YAML; see `interp list settings`.", show_default=False),
 ]
 DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
 

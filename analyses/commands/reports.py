@@ -1,12 +1,18 @@
 """Commands about whole runs: make one, check one, compare two."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from analyses.commands import options
 from analyses.commands.messages import messages, open_in_browser, progress_bar, say
+
+if TYPE_CHECKING:
+    from analyses.runs.config import RunConfig
+    from interp.prompts import PromptSet
 
 
 def run(
@@ -15,6 +21,8 @@ def run(
     device: options.Device = "auto",
     dtype: options.DType = "float32",
     prompts: options.Prompts = "translation",
+    source_column: options.SourceColumn = None,
+    target_column: options.TargetColumn = None,
     prefix: options.Prefix = None,
     limit: options.Limit = None,
     source_lang: options.SourceLang = None,
@@ -28,6 +36,7 @@ def run(
     pages: options.Pages = 100,
     figures: options.Figures = "svg",
     config: options.RunFile = None,
+    set_settings: options.Set = None,
     dry_run: options.DryRun = False,
     out: options.Out = None,
     overwrite: options.Overwrite = False,
@@ -51,25 +60,44 @@ def run(
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_file import resolve
 
-        chosen = resolve(config, options.given_choices(), _settings(words), lambda sentence: say(sentence, err=True))
+        chosen = resolve(config, options.given_choices(), _settings(words, set_settings or []), partial(say, err=True))
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
-        from analyses.runs.prompt_set import read_prompt_set
-        from analyses.runs.run_place import check_place
-
-        # What is refused at a glance is refused before anything heavy is imported.
-        if out is not None:
-            check_place(out, overwrite)
-        read = read_prompt_set(chosen.prompts, chosen.limit)
-
+        read, expected = _at_a_glance(chosen, out, overwrite)
         from analyses.runs.runner import run as run_analyses
 
-        path = run_analyses(chosen, out, overwrite, progress, sign, read)
+        told = progress if quiet else _saying_first(expected, progress)
+        path = run_analyses(chosen, out, overwrite, told, sign, read)
         glance = () if quiet else _glance(path.parent)
     for line in glance:
         say(line, err=True)
     say(path)
+
+
+def _at_a_glance(chosen: "RunConfig", out: Path | None, overwrite: bool) -> tuple["PromptSet", str]:
+    """The prompts, and how long the run will take; what is refused at a glance is refused before anything heavy is imported."""
+    from analyses.runs.expectation import expectation
+    from analyses.runs.prompt_set import prompts_of
+    from analyses.runs.run_place import check_place
+    from interp.model.checkpoints import find_checkpoint
+
+    if out is not None:
+        check_place(out, overwrite)
+    read = prompts_of(chosen)
+    return read, expectation(chosen, len(read), find_checkpoint(chosen.model, chosen.revision))
+
+
+def _saying_first(sentence: str, progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+    """The same progress, which says a sentence once all prompts are read and found to be usable."""
+    waiting = [sentence]
+
+    def tell(what: str, done: int, total: int) -> None:
+        if waiting and done == total:
+            say(waiting.pop(), err=True)
+        progress(what, done, total)
+
+    return tell
 
 
 def _glance(run: Path) -> list[str]:
@@ -82,13 +110,16 @@ def _glance(run: Path) -> list[str]:
     return [str(Headline(**found["headline"])) for found in results.values() if found["headline"]]
 
 
-def _settings(words: Path | None) -> dict[str, dict[str, Any]]:
-    """Settings of analyses that have an option of their own."""
-    if words is None:
-        return {}
-    from analyses.embedding_geometry.group_file import read_groups
+def _settings(words: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]]:
+    """Settings given on the command line, by analysis."""
+    from analyses.runs.run_file import read_settings
 
-    return {"embedding_geometry": {"groups": read_groups(words)}}
+    found = read_settings(chosen)
+    if words is not None:
+        from analyses.embedding_geometry.group_file import read_groups
+
+        found.setdefault("embedding_geometry", {})["groups"] = read_groups(words)
+    return found
 
 
 def open_report(

@@ -6,7 +6,7 @@ from analyses.logit_attribution.ablation import AblationCheck
 from analyses.logit_attribution.ablation_blocks import ZERO, ablation_findings, head_labels
 from analyses.logit_attribution.assumptions import norms_held
 from analyses.logit_attribution.figures import waterfall_figure
-from analyses.logit_attribution.lens_blocks import depth_names, half_of_the_last, lens_findings
+from analyses.logit_attribution.lens_blocks import half_of_the_last, lens_findings
 from analyses.logit_attribution.sentences import encoder_sentence, source_sentence, strongest_sentences, value_sentence
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.report import Finding, Headline, judge

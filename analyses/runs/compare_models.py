@@ -25,10 +25,11 @@ from analyses.runs.compare_models_report import (
     without_prefix,
 )
 from analyses.runs.config import RunConfig, portable_name
-from analyses.runs.inputs import Inputs, choose_analyses, read_prompt_set, reading_order
+from analyses.runs.inputs import Inputs, choose_analyses, reading_order
 from analyses.runs.loading import load_for
 from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashes, package_version, versions
 from analyses.runs.origin import origin
+from analyses.runs.prompt_set import prompts_of
 from analyses.runs.run_folder import Staging, staging
 from analyses.runs.run_place import check_place
 from analyses.runs.runner import build_files, make_log, signer_of, threads_for
@@ -74,7 +75,10 @@ def compare_two_models(
     """
     check_place(out, overwrite)
     signer = signer_of(sign)
-    started, prompts = time.monotonic(), prompts or read_prompt_set(config.prompts, config.limit)
+    started, prompts = (
+        time.monotonic(),
+        prompts or prompts_of(config),
+    )
     found = {name: _find(name, places or {}) for name in (first, second) if not is_untrained(name)}
     with staging(out, _identity((first, second), config, prompts, found), overwrite) as store:
         progress = store.status.told(progress)

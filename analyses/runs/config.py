@@ -26,7 +26,9 @@ class RunConfig(BaseModel):
     Attributes:
         model: `bundled`, a folder, or a hub id.
         revision: branch, tag or commit of a hub id.
-        prompts: a bundled prompt set, a file, or `-`.
+        prompts: a bundled prompt set, a file, the folder of a dataset, or `-`.
+        source_column: column of the sources, where it is not called `source`.
+        target_column: column of the targets, where it is not called `target`.
         prefix: the task prefix that every source starts with, where it is none of T5's own and the file names none.
         analyses: names, in report order; by default those of this package. A text with commas is read as several names.
         seed: of resampling; untrained twins take seeds derived from it.
@@ -48,6 +50,8 @@ class RunConfig(BaseModel):
     model: str = "bundled"
     revision: str | None = None
     prompts: str = "translation"
+    source_column: str | None = None
+    target_column: str | None = None
     prefix: str | None = None
     analyses: tuple[str, ...] = tuple(ANALYSES)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -12,6 +12,7 @@ from analyses.core.registry import get
 from analyses.runs.config import RunConfig
 from analyses.runs.manifest import file_hashes, package_version, plug_in_records, versions
 from analyses.runs.origin import source_hash
+from analyses.runs.prompt_set import prompts_of
 from analyses.runs.prompt_set import read_prompt_set as read_prompt_set
 from analyses.runs.settings_check import choose
 from interp.model.checkpoints import Checkpoint, find_checkpoint
@@ -67,7 +68,7 @@ def read_inputs(config: RunConfig, prompts: PromptSet | None = None) -> Inputs:
     return Inputs(
         config=config,
         analyses=choose_analyses(config),
-        prompts=(prompts or read_prompt_set(config.prompts, config.limit)).behind(config.prefix),
+        prompts=(prompts or prompts_of(config)).behind(config.prefix),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
     )

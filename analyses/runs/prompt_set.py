@@ -2,16 +2,41 @@
 
 from pathlib import Path
 
+from analyses.runs.config import RunConfig
 from interp import prompts as prompt_sets
+from interp.errors import InputError
 from interp.prompts import PromptSet
 
 
-def read_prompt_set(name: str, limit: int | None) -> PromptSet:
-    """A bundled prompt set by name, or a file, or `-`.
+def read_prompt_set(
+    name: str, limit: int | None, source_column: str | None = None, target_column: str | None = None
+) -> PromptSet:
+    """A bundled prompt set by name, or a file or dataset, or `-`.
+
+    Args:
+        name: of the set, file or folder.
+        limit: most prompts kept, from the start; None keeps all.
+        source_column: of a table, where it is not called `source`.
+        target_column: the same of the targets.
 
     Raises:
         InputError: if it cannot be read.
     """
     looks_like_a_file = name == "-" or Path(name).suffix or Path(name).exists() or "/" in name
     is_file = name not in prompt_sets.names() and looks_like_a_file
-    return (prompt_sets.read_prompts if is_file else prompt_sets.bundled)(name, limit)
+    named = source_column is not None or target_column is not None
+    if named and (name == "-" or not is_file):
+        raise InputError("--source-column and --target-column name columns of a file; give one with --prompts.")
+    if not is_file:
+        return prompt_sets.bundled(name, limit)
+    columns = prompt_sets.Columns(source_column or "source", target_column) if named else None
+    return prompt_sets.read_prompts(name, limit, columns)
+
+
+def prompts_of(config: RunConfig, place: str | None = None) -> PromptSet:
+    """The prompts of a configuration, or the same columns of another place.
+
+    Raises:
+        InputError: if they cannot be read.
+    """
+    return read_prompt_set(place or config.prompts, config.limit, config.source_column, config.target_column)

@@ -11,8 +11,9 @@ from analyses.core.observing import Progress
 from analyses.runs.compare_models import compare_two_models, is_untrained
 from analyses.runs.compare_models_report import PLACES
 from analyses.runs.config import RunConfig, make_config
-from analyses.runs.inputs import Inputs, choose_analyses, read_prompt_set
+from analyses.runs.inputs import Inputs, choose_analyses
 from analyses.runs.manifest import MANIFEST, ComparisonManifest, Manifest, ModelRecord, file_hashes
+from analyses.runs.prompt_set import prompts_of
 from analyses.runs.runner import run_inputs
 from analyses.runs.verify import OpenedRun, open_run
 from interp import prompts as prompt_sets
@@ -97,11 +98,11 @@ def _prompts(config: RunConfig, sha256: str, given: str | None) -> PromptSet:
         raise InputError(
             "The run read its prompts from standard input; save the same text in a file and give --prompts FILE."
         )
-    if given is None and recorded not in prompt_sets.names() and not Path(recorded).is_file():
+    if given is None and recorded not in prompt_sets.names() and not Path(recorded).exists():
         raise InputError(
             f"The run read its prompts from a file called {recorded!r}, which is not here; give --prompts FILE."
         )
-    found = read_prompt_set(place, config.limit)
+    found = prompts_of(config, place)
     if found.sha256 != sha256:
         raise InputError(
             f"The prompts in {place!r} are not those of the run: their sha256 is {found.sha256[:12]}…, the run's was "

@@ -10,7 +10,8 @@ Its keys are the fields of `RunConfig`, and the `config.yaml` of a finished run 
 is run.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,31 @@ def read_choices(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict | None):
         raise InputError(f"The run file {path.name} holds a {type(found).__name__}; write `key: value` lines.")
     return {str(key): value for key, value in (found or {}).items()}
+
+
+def read_settings(chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Analysis -> settings, from `analysis.name=value`; values as in YAML.
+
+    Raises:
+        InputError: if one is not written so, or given twice; whether it exists and is allowed is checked by `resolve`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for one in chosen:
+        match = re.fullmatch(r"(\w+)\.(\w+)=(.*)", one, re.DOTALL)
+        if match is None:
+            raise InputError(
+                f"{one!r} is no setting; write analysis.name=value, such as head_specialization.resamples=2000."
+            )
+        analysis, name, text = match.groups()
+        if name in found.get(analysis, {}):
+            raise InputError(f"{analysis}.{name} is set twice; give it once.")
+        try:
+            found.setdefault(analysis, {})[name] = parse_yaml(text.encode())
+        except (ValueError, yaml.YAMLError) as error:
+            raise InputError(
+                f"The value of {analysis}.{name} is no YAML: {text!r}; put texts with signs in quotes."
+            ) from error
+    return found
 
 
 def resolve(

@@ -4,8 +4,10 @@ from interp.prompts.library import bundled, describe, names
 from interp.prompts.parallel_words import WordPair, aligned_words
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
 from interp.prompts.reader import parse_prompts, read_prompts
+from interp.prompts.table_files import Columns
 
 __all__ = [
+    "Columns",
     "Prompt",
     "PromptError",
     "PromptSet",

@@ -15,10 +15,11 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from interp.input_files import read_at_most, read_regular
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
+from interp.prompts.table_files import TABLE_SUFFIXES, Columns, as_json_lines
 from interp.text.words import Words, task_prefix
 
 Format = Literal["txt", "jsonl", "csv"]
@@ -28,6 +29,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # JSON escapes can spell these, but no tokenizer and no UTF-8 file can take them.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _OWN_KEYS = ("id", "source", "target")
+_TEXT_KEYS = (*_OWN_KEYS, "prefix", "source_words", "target_words")
 _LONGEST = 100_000
 """Characters of a text: several times what the longest models read."""
 _MOST_FIELDS = 100
@@ -36,8 +38,8 @@ _Record = tuple[int, dict[str, object]]
 """The line of a prompt and its values as found in the file, before they are checked."""
 
 
-def read_prompts(path: str | Path, limit: int | None = None) -> PromptSet:
-    """Prompts of a `.txt`, `.jsonl` or `.csv` file, or of standard input.
+def read_prompts(path: str | Path, limit: int | None = None, columns: Columns | None = None) -> PromptSet:
+    """Prompts of a `.txt`, `.jsonl` or `.csv` file, of a table (`interp.prompts.table_files`), or of standard input.
 
     A prompt without an `id` is named by its number in the file, from 1. In `.csv` an empty `target` means that there is none.
 
@@ -45,6 +47,7 @@ def read_prompts(path: str | Path, limit: int | None = None) -> PromptSet:
         path: a file (UTF-8, with or without byte order mark, LF or CRLF), or "-" for standard input, which is read as JSON Lines
             if its first character other than white space is `{` and as plain lines otherwise.
         limit: most prompts kept, from the start; None keeps all.
+        columns: where source and target stand, if they are called otherwise.
 
     Raises:
         PromptError: if the file cannot be read or holds something that is no prompt, or the limit is below 1.
@@ -55,6 +58,8 @@ def read_prompts(path: str | Path, limit: int | None = None) -> PromptSet:
         except OSError as error:
             raise PromptError(f"Standard input cannot be read ({error.strerror}); give prompts, one a line.") from None
         kind: Format = "jsonl" if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{") else "txt"
+    elif columns is not None or Path(path).suffix.lower() in TABLE_SUFFIXES or Path(path).is_dir():
+        name, kind, content = Path(path).name, "jsonl", as_json_lines(Path(path), columns or Columns())
     else:
         name, (kind, content) = Path(path).name, _opened(Path(path))
     return parse_prompts(content, kind, name, limit)
@@ -233,6 +238,8 @@ def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
     for key, value in values.items():
         if key == "target" and value is None:
             continue
+        if not isinstance(value, str) and key not in _TEXT_KEYS:
+            continue  # what else a file holds is no matter of ours
         if not isinstance(value, str):
             raise PromptError(f"{place}: {key!r} is a JSON {_json_type(value)}, not text; write it in double quotes.")
         if max(len(key), len(value)) > _LONGEST:
@@ -245,7 +252,7 @@ def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
             raise PromptError(f"{place}: {key!r} is empty; {remedy}.")
         if _NO_TEXT.search(key) or _NO_TEXT.search(value):
             raise PromptError(f"{place}: {key!r} holds a NUL or half a surrogate pair, which is no text; remove it.")
-    texts = cast(dict[str, str], values)
+    texts = {key: value for key, value in values.items() if isinstance(value, str)}
     fields = {key: text for key, text in texts.items() if key not in _OWN_KEYS}
     return Prompt(texts.get("id", number), texts["source"], texts.get("target"), fields)
 

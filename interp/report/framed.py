@@ -16,7 +16,11 @@ class Framed:
     __slots__ = ()
 
     def to_frame(self) -> "pd.DataFrame":
-        """The result as a table: named columns, units in brackets behind the name."""
+        """The result as a table: named columns, units in brackets behind the name.
+
+        Raises:
+            NotImplementedError: in a class that does not say its table.
+        """
         raise NotImplementedError
 
     def __repr__(self) -> str:

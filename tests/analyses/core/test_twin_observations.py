@@ -1,5 +1,7 @@
 """Twins in a second process give the very numbers of this one, and what goes wrong there is told here."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +87,7 @@ def test_a_killed_process_costs_time_and_no_number(tiny_byt5: HookedEncoderDecod
     with begin_twins(tiny_byt5, batches, [FOCUS], {}, SEEDS) as others:
         worker = second_process()
         for process in worker._processes.values():  # type: ignore[union-attr]
-            process.kill()
+            os.kill(process.pid, signal.SIGKILL)
         killed = others.finish(no_progress)
     with begin_twins(tiny_byt5, batches, [FOCUS], {}, SEEDS) as others:
         same(killed, others.finish(no_progress))

@@ -54,7 +54,7 @@ def first(example_run: Path) -> Path:
 
 def command(out: Path) -> list[str]:
     """The command line of `SMALL`."""
-    choices = ["--limit", "6", "--twins", "2", "--batch-size", "4", "--out", str(out)]
+    choices = ["--limit", "6", "--twins", "2", "--batch-size", "4", "--out", str(out), "--quiet"]
     return [sys.executable, "-m", "analyses.cli", "run", *choices]
 
 

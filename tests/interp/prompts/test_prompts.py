@@ -174,8 +174,8 @@ REFUSED = {
     "list of texts": ("p.jsonl", '{"source": ["a b"]}\n', "'source' is a list, but not of words without spaces"),
     "list of nothing": ("p.jsonl", '{"source": []}\n', "'source' is a list, but not of words"),
     "number id": ("p.jsonl", '{"source": "a", "id": 1}\n', "'id' is a JSON number, not text"),
-    "boolean field": ("p.jsonl", '{"source": "a", "gold": true}\n', "'gold' is a JSON boolean, not text"),
-    "object field": ("p.jsonl", '{"source": "a", "gold": {}}\n', "'gold' is a JSON object, not text"),
+    "boolean prefix": ("p.jsonl", '{"source": "a", "prefix": true}\n', "'prefix' is a JSON boolean, not text"),
+    "object words": ("p.jsonl", '{"source": "a", "source_words": {}}\n', "'source_words' is a JSON object, not text"),
     "empty source": ("p.jsonl", '{"source": " "}\n', "line 1: 'source' is empty; add the text"),
     "empty target": (
         "p.jsonl",
@@ -244,7 +244,7 @@ def test_what_cannot_be_read_as_it_stands_is_refused_in_one_sentence(write, name
 def test_missing_file_and_folder_are_refused(tmp_path, write):
     with pytest.raises(PromptError, match=r"no\.txt does not exist; give the path"):
         read_prompts(tmp_path / "no.txt")
-    with pytest.raises(PromptError, match="is a folder; give one"):
+    with pytest.raises(PromptError, match="is a folder and no dataset"):
         read_prompts(tmp_path)
     with pytest.raises(PromptError, match=r"cannot be read \(Not a directory\)"):
         read_prompts(write("file.txt", "a") / "below.txt")
