@@ -69,7 +69,7 @@ def _depth(result: LogitAttribution) -> tuple[Finding, ...]:
         return ()
     depth = half_of_the_last(curves)
     share = with_interval(curves.first_choice[depth], write=number)
-    name = depth_names(len(curves.first_choice.point))[depth]
+    name = f"decoder layer DL{depth - 1}" if depth else "the embedding"
     return (
         Finding(f"Read after {name}, the label is the first choice in {share} of the rows.", lens_findings(curves)),
     )
