@@ -62,7 +62,7 @@ def read_regular(path: Path, most: int = MOST_BYTES, follow_links: bool = True) 
         return read_at_most(stream, most)
 
 
-def read_at_most(stream: BinaryIO | BufferedIOBase, most: int = MOST_BYTES) -> bytes:
+def read_at_most(stream: BufferedIOBase | BinaryIO, most: int = MOST_BYTES) -> bytes:
     """All that a stream still holds.
 
     Args:

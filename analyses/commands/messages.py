@@ -150,6 +150,8 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
         raise InputError(f"--out is {str(out)!r}; give the name of a {ending} file.")
     if not out.parent.is_dir():
         raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
+    if out.is_symlink():
+        raise InputError(f"{str(out)!r} is a link; give --out the file it leads to, or one that does not exist yet.")
     if out.exists() and not overwrite:
         raise InputError(f"{str(out)!r} exists; give another --out, or --overwrite.")
 

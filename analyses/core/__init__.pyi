@@ -6,7 +6,6 @@ from .contract import Evidence as Evidence
 from .contract import Example as Example
 from .contract import Observed as Observed
 from .contract import Pass as Pass
-from .contract import Settings as Settings
 from .evidence import gather as gather
 from .keys import prompt_keys as prompt_keys
 from .keys import sentence_keys as sentence_keys
@@ -17,3 +16,4 @@ from .registry import check as check
 from .registry import get as get
 from .registry import names as names
 from .registry import plug_ins as plug_ins
+from .settings import Settings as Settings

@@ -16,15 +16,13 @@ control and does not belong here. torch stops at `observe`: what leaves it is nu
 What the arrays of the first three are, an analysis says once, by an `ArraySpec` for each; nothing is read off their names.
 """
 
-import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
+from analyses.core.settings import Settings as Settings
 from analyses.core.text_counts import TextCounts
 from interp.report import Block, Section
 
@@ -73,21 +71,6 @@ class ArraySpec:
     over: str = ""
     content: Content = "number"
     stage: Stage = "observe"
-
-
-class Settings(BaseModel):
-    """What a user may choose for one analysis; the base has no choices. Unknown names and what is no number are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def meanings(cls) -> dict[str, str]:
-        """Setting -> what it means, as the class says under `Attributes:`; empty where it says nothing."""
-        text = inspect.getdoc(cls) or ""
-        said = dict(re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text.partition("Attributes:")[2], re.MULTILINE))
-        return {
-            name: " ".join(said.get(name, field.description or "").split()) for name, field in cls.model_fields.items()
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)

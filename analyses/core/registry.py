@@ -149,7 +149,7 @@ def settings_of(name: str) -> "type[Settings]":
     check(name)
     if name not in ANALYSES:
         return get(name).settings
-    from analyses.core.contract import Settings
+    from analyses.core.settings import Settings
 
     found = vars(import_module(f"analyses.{name}.settings")).values()
     return next(

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from analyses.core.contract import Settings
+from analyses.core.settings import Settings
 
 
 class FocusSettings(Settings):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from analyses.core.contract import Settings
+from analyses.core.settings import Settings
 from analyses.embedding_geometry.measure.word_lists import GROUPS, LANGUAGES, MIXED
 from interp.families.config import ModelConfig
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from analyses.core.contract import Settings
+from analyses.core.settings import Settings
 
 Measure = Literal["gradient", "zero", "mean", "resample", "unbiased"]
 Null = Literal["permuted", "shuffled"]

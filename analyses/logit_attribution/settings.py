@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from analyses.core.contract import Settings
+from analyses.core.settings import Settings
 from interp.patching.site_families import SiteFamily
 
 

@@ -100,7 +100,8 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 def _safe_column(column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column.dtype):
         return column
-    return column.astype(object).map(_safe_value)
+    # As objects: with pyarrow installed pandas makes strings of its own, which hold no half of a surrogate pair.
+    return pd.Series([_safe_value(value) for value in column], index=column.index, dtype=object)
 
 
 def _safe_value(value: object) -> object:

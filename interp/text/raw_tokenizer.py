@@ -78,7 +78,7 @@ def raw_tokenizer(folder: Path) -> RawTokenizer | None:
         raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception:  # whatever is wrong with the files, transformers says it; tokenizers raises plain `Exception`
         return None
-    of_class = str(chosen.get("tokenizer_class")).removesuffix("Fast") == "T5Tokenizer" and host["model_type"] == "t5"
+    of_class = str(chosen.get("tokenizer_class")).removesuffix("Fast") == "T5Tokenizer" and host.get("model_type") == "t5"
     if not of_class or "auto_map" in chosen or not _is_built_so(json.loads(raw.to_str())):
         return None
     return RawTokenizer(raw, str(chosen.get("unk_token", "<unk>")), int(chosen.get("model_max_length", _UNBOUNDED)))

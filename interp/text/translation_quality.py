@@ -112,7 +112,9 @@ def translate(
 def _settings(model: PreTrainedModel, beams: int, most: int, first_token: int | None) -> GenerationConfig:
     """The checkpoint's own settings, as it was made to translate, with this beam width and length."""
     settings = copy.deepcopy(model.generation_config)
-    settings.update(num_beams=beams, do_sample=False, max_new_tokens=most, max_length=None)
+    # A length with the start token: hosts warn where a file states one and another is asked for.
+    settings.update(num_beams=beams, do_sample=False, max_new_tokens=None, max_length=most + 1)
+    settings.update(min_length=min(settings.min_length or 0, most))
     if beams == 1:
         settings.update(early_stopping=False, length_penalty=1.0)
     if first_token is not None:

@@ -57,7 +57,9 @@ VIEWS = {
     "heads": head_view(PATTERNS, "cross", name=TEXTS[0]),
     "model": model_view(PATTERNS, "encoder", name=TEXTS[0]),
 }
-FRAME = pd.DataFrame({"token": TEXTS, **{text: np.arange(len(TEXTS)) for text in TEXTS}})
+# As objects: with pyarrow installed, strings of pandas take no half of a surrogate pair.
+COLUMNS = pd.Index(["token", *TEXTS], dtype=object)
+FRAME = pd.DataFrame([[text, *range(len(TEXTS))] for text in TEXTS], columns=COLUMNS, dtype=object)
 BLOCKS = (
     *map(Heading, TEXTS),
     *map(Paragraph, TEXTS),
