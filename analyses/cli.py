@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from analyses.commands.align import align
+from analyses.commands.circuit import circuit
 from analyses.commands.compare_models import compare_models
 from analyses.commands.compiled import compiled
 from analyses.commands.explain import attribute
@@ -55,7 +56,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "compare-models": compare_models,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align},
+    "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align, "circuit": circuit},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 

@@ -28,7 +28,7 @@ def peak_ratio(work: Workload, device: str) -> float:
 
     On a processor the peak is the high-water mark of resident memory (Linux only), so it includes the allocator's rounding.
     """
-    peak = _cuda_peak if device == "cuda" else _resident_peak
+    peak = cuda_peak if device == "cuda" else resident_peak
     with torch.no_grad():
         forward = peak(lambda: work.model(work.inputs))
         bytes_kept = work.model.run_with_cache(work.inputs)[1].n_bytes()
@@ -36,7 +36,8 @@ def peak_ratio(work: Workload, device: str) -> float:
     return cached / (bytes_kept + forward)
 
 
-def _cuda_peak(run: Callable[[], object]) -> int:
+def cuda_peak(run: Callable[[], object]) -> int:
+    """Peak bytes on the accelerator while something runs, beyond what was there before."""
     gc.collect()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -44,7 +45,8 @@ def _cuda_peak(run: Callable[[], object]) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def _resident_peak(run: Callable[[], object]) -> int:
+def resident_peak(run: Callable[[], object]) -> int:
+    """Peak resident bytes while something runs, beyond what was there before."""
     gc.collect()
     # Memory that was freed but not given back would be used again without showing.
     ctypes.CDLL("libc.so.6").malloc_trim(0)

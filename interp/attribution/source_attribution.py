@@ -27,7 +27,7 @@ from interp.families.residual_stream import steps
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, value_bias
+from interp.model.weights import attention_weights, projection_bias
 from interp.text.words import CATEGORIES
 
 DecoderKind = Literal["decoder", "cross"]
@@ -164,7 +164,7 @@ def _through_values(
     weights = attention_weights(model, "cross", layer)
     of_values, W_V = head_directions(weights.W_O, direction), weights.W_V.to(direction.dtype)
     directions = einsum(of_values, W_V, "batch target head d_head, head d_model d_head -> batch target head d_model")
-    added = (of_values * value_bias(model, "cross", layer).to(direction.dtype)).sum(-1)
+    added = (of_values * projection_bias(model, "cross", layer, "v").to(direction.dtype)).sum(-1)
     return cache[f"{attention_path('cross', layer)}.hook_pattern"].to(direction.dtype), directions, added
 
 

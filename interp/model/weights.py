@@ -5,6 +5,7 @@ multiplied from the left, as in Elhage et al. 2021. The products the analyses ne
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -41,15 +42,21 @@ def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: i
     return AttentionWeights(W_Q, W_K, W_V, o.t().unflatten(0, heads))
 
 
-def value_bias(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> Float[Tensor, "head d_head"]:
-    """The bias of an attention's values, which every head adds to its z whatever it attends to, because patterns sum to 1.
+def projection_bias(
+    model: HookedEncoderDecoder, kind: AttentionKind, layer: int, projection: Literal["q", "k", "v"]
+) -> Float[Tensor, "head d_head"]:
+    """The bias of an attention's queries, keys or values; zeros where there is none, as in T5's family.
+
+    Every head adds that of its values to its z whatever it attends to, because patterns sum to 1.
 
     Args:
         model: the model.
         kind: the kind of attention.
         layer: layer of its stack.
+        projection: of which.
     """
-    module = model.module(attention_path(kind, layer)).get_submodule(model.family.host.projections[2])
+    name = model.family.host.projections["qkv".index(projection)]
+    module = model.module(attention_path(kind, layer)).get_submodule(name)
     bias: Float[Tensor, "head d_head"] = _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
     return bias
 

@@ -17,6 +17,7 @@ from .minimal_pairs import bundled_pairs as bundled_pairs
 from .minimal_pairs import candidate_pairs as candidate_pairs
 from .minimal_pairs import pair_batch as pair_batch
 from .minimal_pairs import verify_pairs as verify_pairs
+from .pair_file import parse_pairs as parse_pairs
 from .partial_forward import RecordedPass as RecordedPass
 from .partial_forward import record_pass as record_pass
 from .patching_sites import Site as Site

@@ -148,7 +148,7 @@ class RecordedPass:
         in_decoder, layer = min(_place_of(str(name)) for name, _ in hooks)
         with self.model.hooks(hooks):
             if layer < 0:
-                hidden = _run(self.model, self.batch, copies)[1]
+                hidden = stack_outputs(self.model, self.batch, copies)[1]
             else:
                 memory = None
                 if not in_decoder:
@@ -272,15 +272,23 @@ def record_pass(
 
     chosen = {*matching(names, known), *matching(starts, known)}
     with recording(model, called_again(model.cfg)) as calls, model.hooks([(name, keep) for name in sorted(chosen)]):
-        memory, outputs = _run(model, batch, 1)
+        memory, outputs = stack_outputs(model, batch)
     recorded = RecordedPass(
         model, batch, rows, ActivationCache(kept, batch, model.compute_result), outputs, memory, calls
     )
     return replace(recorded, outputs=recorded._at_rows(outputs))
 
 
-def _run(model: HookedEncoderDecoder, batch: Batch, copies: int) -> tuple[Tensor, Tensor]:
-    """Memory and the decoder's output of copies of a batch."""
+def stack_outputs(
+    model: HookedEncoderDecoder, batch: Batch, copies: int = 1
+) -> tuple[Float[Tensor, "batch source d_model"], Float[Tensor, "batch target d_model"]]:
+    """Memory and the decoder's output of copies of a batch, the vocabulary not scored.
+
+    Args:
+        model: a model of any family.
+        batch: the batch.
+        copies: how many copies run side by side.
+    """
     mask = batch.attention_mask.repeat(copies, 1)
     memory = model.hf.get_encoder()(input_ids=batch.input_ids.repeat(copies, 1), attention_mask=mask)[0]
     outputs = model.hf.get_decoder()(
