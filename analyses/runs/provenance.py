@@ -65,7 +65,7 @@ def glance_facts(manifest: Manifest, model: HookedEncoderDecoder, digest: str) -
         ("Prompts", str(manifest.prompts.count)),
         ("Distinct sentences", str(manifest.prompts.sentences)),
         ("Untrained twins", str(len(manifest.twin_seeds))),
-        ("Digest", digest),
+        ("Digest of inputs", digest),
     )
 
 

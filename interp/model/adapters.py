@@ -31,7 +31,7 @@ def check_adapter(checkpoint: Checkpoint) -> None:
         import peft  # noqa: F401  # optional
     except ImportError as error:
         raise InputError(
-            f"{checkpoint.name!r} has an adapter, which PEFT merges: install it with pip install 't5-interp[adapters]', or give "
+            f"{checkpoint.name!r} has an adapter, which PEFT merges: install it with pip install 't5-interp[peft]', or give "
             "the folder of the merged model."
         ) from error
     if not (checkpoint.adapter / ADAPTER_WEIGHTS).is_file():

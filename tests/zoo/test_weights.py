@@ -36,7 +36,7 @@ def host_of(home: Home, name: str = "t5-added") -> PreTrainedModel:
 
 def with_lora(host: PreTrainedModel, *targets: str) -> nn.Module:
     """The model with a LoRA adapter whose product is not zero."""
-    peft = pytest.importorskip("peft", reason="needs the extra `adapters`: pip install -e '.[adapters]'")
+    peft = pytest.importorskip("peft", reason="needs the extra `peft`: pip install -e '.[peft]'")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         adapted = peft.get_peft_model(host, peft.LoraConfig(r=2, target_modules=list(targets), init_lora_weights=False))
@@ -205,7 +205,7 @@ def test_the_hashes_of_an_adapter_and_of_its_base_are_kept(home: Home) -> None:
 
 def test_a_folder_with_weights_and_an_adapter_is_both(home: Home, tmp_path: Path) -> None:
     """What training with PEFT may leave; the host puts the adapter on unmerged, or leaves it out where PEFT is missing."""
-    pytest.importorskip("peft", reason="needs the extra `adapters`: pip install -e '.[adapters]'")
+    pytest.importorskip("peft", reason="needs the extra `peft`: pip install -e '.[peft]'")
     adapter = home("t5-lora") / "adapter"
     base = Path(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
     both = copied(base, tmp_path)
@@ -219,7 +219,7 @@ def test_a_folder_with_weights_and_an_adapter_is_both(home: Home, tmp_path: Path
 
 
 def test_an_adapter_says_what_it_lacks(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("peft", reason="needs the extra `adapters`: pip install -e '.[adapters]'")
+    pytest.importorskip("peft", reason="needs the extra `peft`: pip install -e '.[peft]'")
     adapter = copied(home("t5-lora") / "adapter", tmp_path)
     change_weights(adapter, lambda weights: weights.pop(min(weights)), "adapter_model.safetensors")
     with pytest.raises(InputError, match="does not fit its base: 1 of its weights"):
