@@ -1,4 +1,4 @@
-"""What was tried against runs, and what held: runs tests/attacks/ and writes the table of docs/trust.md.
+"""What was tried against runs, and what held: runs tests/attacks/ and the faults of runs, and writes the table of docs/trust.md.
 
     python -m benchmarks.trials                 all groups; about ten minutes
     python -m benchmarks.trials altered_runs    some; the rows of the others stay
@@ -15,7 +15,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TRIALS, PAGE = ROOT / "tests" / "attacks", ROOT / "docs" / "trust.md"
+PAGE = ROOT / "docs" / "trust.md"
+TRIALS = {
+    path.stem.removeprefix("test_"): path
+    for path in (*sorted((ROOT / "tests" / "attacks").glob("test_*.py")), ROOT / "tests/analyses/runs/test_faults.py")
+}
+"""Name of a group -> its file."""
 _TABLE = re.compile(r"(<!-- trials -->\n).*?(<!-- /trials -->)", re.DOTALL)
 
 
@@ -35,12 +40,12 @@ class Held:
 
 
 def groups() -> dict[str, tuple[str, str]]:
-    """File -> name of the group and what it tries."""
+    """Group -> what it is called and what it tries."""
     found = {}
-    for path in sorted(TRIALS.glob("test_*.py")):
+    for group, path in TRIALS.items():
         line = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
         name, _, what = line.partition(": ")
-        found[path.stem.removeprefix("test_")] = name, what
+        found[group] = name, what
     return found
 
 
@@ -65,7 +70,7 @@ def written() -> dict[str, tuple[int, int]]:
 def main(chosen: list[str]) -> int:
     """Run the trials and write the page; 1 where one did not hold."""
     counts = Held()
-    places = [str(TRIALS / f"test_{name}.py") for name in chosen or groups()]
+    places = [str(TRIALS[name]) for name in chosen or TRIALS]
     pytest.main(["-q", "-p", "no:cacheprovider", *places], plugins=[counts])
     rows = written() | {name: (counts.tried[name], counts.held[name]) for name in counts.tried}
     text = _TABLE.sub(lambda found: found[1] + table(rows) + found[2], PAGE.read_text(encoding="utf-8"))

@@ -114,8 +114,8 @@ def explain(
         InputError: if the position is not in the target, the foil does not differ from it, or most of the texts is unknown.
     """
     batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
-    unknown = check_known([*batch.source_texts, *([] if target is None else batch.target_texts)], model.tokenizer)
     text = batch.target_texts[0]
+    unknown = check_known([*batch.source_texts, *([] if target is None else [text])], model.tokenizer)
     row, foil_token = row_and_foil(model, source, text, foil, position)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))

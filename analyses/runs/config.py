@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from analyses.core.registry import ANALYSES, check, names
 from analyses.runs.settings_check import choose
 from interp.errors import InputError
+from interp.input_files import parse_yaml
 from interp.report.visible_text import visible_lines
 
 Count = Annotated[int, Field(ge=1)]
@@ -103,6 +104,22 @@ class RunConfig(BaseModel):
         # What a terminal would obey is written as an escape.
         return text if visible_lines(text) == text else str(yaml.safe_dump(data, sort_keys=False))
 
+    def check_kept(self) -> None:
+        """Refuse choices that `config.yaml` would not give back as they are, so that no run is made that cannot be made again.
+
+        Raises:
+            InputError: if there are any.
+        """
+        try:
+            kept = parse_yaml(self.to_yaml(as_given=True).encode()) == self.model_dump(mode="json")
+        except (yaml.YAMLError, UnicodeError, ValueError):
+            kept = False
+        if not kept:
+            raise InputError(
+                "The choices hold something that config.yaml would not give back as it is, such as half a surrogate pair or a "
+                "name that is no text; write names and texts as plain text."
+            )
+
     def command(self, *words: str) -> str:
         """The command line that asks for this run again, defaults left out; or other words with the same options but the model's.
 
@@ -147,9 +164,11 @@ def _check_plain(settings: Any) -> None:
                 f"Settings hold more than {_MOST_ENTRIES:,} values, or lists in lists in lists; give fewer."
             )
         if isinstance(value, dict):
+            if other := [key for key in value if not isinstance(key, str)]:
+                raise InputError(f"{name} has the name {other[0]!r}, which is no text; put quotes round it.")
             waiting += [((*place, key), inner) for key, inner in value.items()]
         elif isinstance(value, list | tuple):
-            waiting += [(place, inner) for inner in value]
+            waiting += [((*place, index), inner) for index, inner in enumerate(value)]
         elif isinstance(value, int | float) and not abs(value) <= _LARGEST:
             raise InputError(
                 f"{name} = {value:.6g} is not allowed as setting; give a finite number up to {_LARGEST:,}."

@@ -65,6 +65,7 @@ def read_inputs(config: RunConfig, prompts: PromptSet | None = None) -> Inputs:
     Raises:
         InputError: in one sentence.
     """
+    config.check_kept()
     return Inputs(
         config=config,
         analyses=choose_analyses(config),

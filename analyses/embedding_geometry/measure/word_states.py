@@ -5,13 +5,11 @@ trained with one, since such a model has never seen a sentence without.
 """
 
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from analyses.embedding_geometry.measure.spaces import HOOKS, encoder_states
 from interp.errors import InputError
@@ -44,9 +42,10 @@ def word_states(
     """
     assert model.tokenizer is not None
     eos = model.cfg.eos_token_id
-    texts = {
-        sentence: _tokenized(prefix + sentence, model.tokenizer, eos, prefix) for sentence in dict.fromkeys(sentences)
-    }
+    with model.languages.spoken(model.tokenizer):
+        texts = {
+            sentence: tokenize(prefix + sentence, model.tokenizer, eos, prefix) for sentence in dict.fromkeys(sentences)
+        }
     # Sentences of one length share a batch, so that little is padded; a sentence with several words is read once.
     order = sorted(texts, key=lambda sentence: len(texts[sentence].ids))
     hidden: dict[str, Tensor] = {}
@@ -61,12 +60,6 @@ def word_states(
         spoken = [p for p, kind in enumerate(text.category_of_token) if kind in {CONTENT, FUNCTION, PUNCTUATION}]
         directions.append(torch.nn.functional.normalize(own[:, spoken], dim=-1).mean(1).cpu().numpy())
     return np.stack(states).astype(np.float64), np.stack(directions).astype(np.float64)
-
-
-@cache
-def _tokenized(text: str, tokenizer: PreTrainedTokenizerBase, eos_token_id: int, prefix: str) -> Text:
-    """A sentence of ours; a model and its twins share their tokenizer, and read the same ones."""
-    return tokenize(text, tokenizer, eos_token_id, prefix)
 
 
 def _encode(model: HookedEncoderDecoder, texts: Sequence[Text]) -> Float[Tensor, "space batch source d_model"]:

@@ -12,10 +12,13 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from analyses.core.contract import ArraySpec, Observed
+from analyses.runs.compare_models import compare_two_models
 from analyses.runs.compare_models_report import differences, numbers_by_prompt, without_prefix
 from analyses.runs.config import make_config
 from analyses.runs.inputs import choose_analyses
+from analyses.runs.run_place import hidden_folder
 from analyses.runs.runner import _check_analysable, refusal
+from analyses.runs.verify import read_manifest, verify_run
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.prompts import Prompt
@@ -172,3 +175,52 @@ def test_a_model_that_no_chosen_analysis_can_read_is_refused_by_attribute() -> N
     _check_analysable(tiny("umt5").cfg, [of_t5])
     section = refusal(of_t5.analysis, str(needs_relative_positions(cfg)))
     assert "Not answered for this model: its equations need positions='relative'" in section.findings[0]
+
+
+@pytest.mark.slow
+def test_a_comparison_is_verified_and_made_again_as_a_run_is(desk: Path, tmp_path: Path) -> None:
+    out = compare(desk, "untrained:3", tmp_path / "compared")
+    runner = CliRunner()
+
+    def called(*words: str | Path) -> tuple[int, str]:
+        result = runner.invoke(app, list(map(str, words)))
+        return result.exit_code, result.output
+
+    assert called("verify", out)[0] == 0
+    assert called("verify", out / "first")[0] == 0
+    code, said = called("rerun", out, "--model", desk / "byt5", "--prompts", desk / "prompts.jsonl", "--quiet")
+    assert (code, said) == (0, f"The same digest: {read_manifest(out).digest}.\n")
+    code, said = called("rerun", out, "--model", desk / "bart", "--prompts", desk / "prompts.jsonl", "--quiet")
+    assert code == 2
+    assert "is not that of the run" in said
+    (out / "second" / "tables" / "prompts.csv").write_text("changed")
+    assert called("verify", out)[0] == 1
+    assert called("diff", out, out)[0] == 2
+    assert call(desk / "byt5", "untrained:3", "-p", desk / "prompts.jsonl", "-o", out, "--overwrite")[0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["compared"]
+
+
+@pytest.mark.slow
+def test_a_comparison_that_was_stopped_goes_on_with_its_shards(desk: Path, tmp_path: Path) -> None:
+    config = make_config(prompts=str(desk / "prompts.jsonl"), twins=2, pages=0, analyses=("logit_attribution",))
+    place = tmp_path / "compared"
+    shards = hidden_folder(place) / "shards"
+    kept: dict[str, int] = {}
+
+    def stop(what: str, done: int, total: int) -> None:
+        if list(shards.glob("second-model-*.sha256")):
+            raise KeyboardInterrupt
+
+    def look(what: str, done: int, total: int) -> None:
+        kept.update({path.name: path.stat().st_mtime_ns for path in shards.glob("first-*.safetensors")})
+
+    asked = (str(desk / "byt5"), "untrained:3", config, place, False)
+    with pytest.raises(KeyboardInterrupt):
+        compare_two_models(*asked, stop)
+    before = {path.name: path.stat().st_mtime_ns for path in shards.glob("first-*.safetensors")}
+    assert before
+    assert not list(tmp_path.glob("[!.]*"))
+    compare_two_models(*asked, look)
+    assert kept == before
+    assert verify_run(place).whole
+    assert [path.name for path in tmp_path.iterdir()] == ["compared"]

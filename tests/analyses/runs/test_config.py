@@ -6,6 +6,7 @@ import yaml
 from analyses.core.registry import ANALYSES
 from analyses.runs.config import RunConfig, make_config
 from interp.errors import InputError
+from interp.input_files import parse_yaml
 
 
 def test_defaults_need_no_words() -> None:
@@ -79,3 +80,29 @@ def test_the_folder_name_follows_everything_that_decides_the_numbers() -> None:
     assert len(slugs) == 4
     assert config.slug("a", "b") == config.slug("a", "b")
     assert all(character.isalnum() or character == "-" for slug in slugs for character in slug)
+
+
+DEEP = yaml.safe_load("[" * 20 + "]" * 20)
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), float("-inf"), float("nan"), 10**14, 2.0**40, {1, 2}, object(), DEEP, {1: "a"}, {True: "a"}]
+)
+def test_settings_that_cannot_be_kept_or_meant_are_refused(value: object) -> None:
+    with pytest.raises(InputError):
+        make_config(settings={"head_specialization": {"lift": value}})
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"\udfff": "a"}], ids=repr)
+def test_settings_that_the_run_file_would_change_are_refused(value: object) -> None:
+    with pytest.raises(InputError, match=r"config.yaml would not give back"):
+        make_config(settings={"head_specialization": {"links": value}}).check_kept()
+
+
+@pytest.mark.parametrize(
+    "value", ["1e14", "yes", "null", "\x1b[2J\u202e", "a\nb", " ", "=", 1e-07, 0.1, {"no": "0-0"}], ids=repr
+)
+def test_settings_that_are_kept_are_the_same_again(value: object) -> None:
+    config = make_config(settings={"head_specialization": {"links": value}})
+    config.check_kept()
+    assert make_config(**parse_yaml(config.to_yaml().encode())) == config
