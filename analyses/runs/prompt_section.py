@@ -19,6 +19,13 @@ from interp.text.unknown_pieces import unknown_notes
 from interp.text.words import CATEGORIES, PAD
 
 
+_CAPTION = (
+    "Every source with the target the decoder was fed. First choice: share of the target's tokens that the model "
+    "puts first; lead: by how many logits the target's token beats the best other one, mean over the target; the "
+    "cross-attention head and the source token that add most to that lead."
+)
+
+
 def prompt_section(
     prompts: Sequence[Prompt],
     rows: Sequence[tuple[Batch, int]],
@@ -47,8 +54,7 @@ def prompt_section(
     })
     for name, values in _summaries(explored).items():
         frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
-    own = {page.name for page in pages}
-    addresses = (f"prompt-{number}" for number in range(1, len(prompts) + 1))
+    addresses = _addresses(len(prompts), pages)
     made = "generated greedily by the model" if origin == "generated" else "given with the prompts"
     return Section(
         name="prompts",
@@ -63,16 +69,12 @@ def prompt_section(
         blocks=(
             Table(
                 name="prompts",
-                caption=(
-                    "Every source with the target the decoder was fed. First choice: share of the target's tokens that the model "
-                    "puts first; lead: by how many logits the target's token beats the best other one, mean over the target; the "
-                    "cross-attention head and the source token that add most to that lead."
-                ),
+                caption=_CAPTION,
                 frame=frame,
                 rows_shown=8,
                 columns_shown=("prompt", "source", f"{origin} target", "source tokens", *_summaries(explored)),
                 spans=(Span("lead"),) if explored else (),
-                addresses=tuple(f"pages/{name}.html" if name in own else "" for name in addresses),
+                addresses=addresses,
                 opened=True,
             ),
         ),
@@ -82,6 +84,13 @@ def prompt_section(
         ),
         pages=pages,
     )
+
+
+def _addresses(count: int, pages: tuple[Page, ...]) -> tuple[str, ...]:
+    """Where the page of each prompt is; empty for those without."""
+    own = {page.name for page in pages}
+    names = (f"prompt-{number}" for number in range(1, count + 1))
+    return tuple(f"pages/{name}.html" if name in own else "" for name in names)
 
 
 def _lists(sources: Sequence[Text]) -> str:
