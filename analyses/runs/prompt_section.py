@@ -18,7 +18,6 @@ from interp.text.tokenized_text import Text
 from interp.text.unknown_pieces import unknown_notes
 from interp.text.words import CATEGORIES, PAD
 
-
 _CAPTION = (
     "Every source with the target the decoder was fed. First choice: share of the target's tokens that the model "
     "puts first; lead: by how many logits the target's token beats the best other one, mean over the target; the "
