@@ -42,7 +42,7 @@ def _languages(shared: float, seed: int = 0) -> Observed:
 
 
 @pytest.mark.parametrize(
-    ("evidence", "n_words", "n_sentences"), [(ALIGNED, (131, 128), (32, 32)), (ALONE, (48, 49), (48, 49))]
+    ("evidence", "n_words", "n_sentences"), [(ALIGNED, (253, 240), (61, 61)), (ALONE, (48, 49), (48, 49))]
 )
 def test_translations_are_found_where_meaning_was_planted_and_not_elsewhere(
     evidence: str, n_words: tuple[int, int], n_sentences: tuple[int, int]
