@@ -44,22 +44,9 @@ def prompt_section(
     sources = [batch.source_texts[row] for batch, row in rows]
     targets = [batch.target_texts[row] for batch, row in rows]
     origin = rows[0][0].target_origin
-<<<<<<< HEAD
     frame = _frame(prompts, sources, targets, origin, explored)
     own = {page.name for page in pages}
     addresses = (f"prompt-{number}" for number in range(1, len(prompts) + 1))
-=======
-    frame = pd.DataFrame({
-        "prompt": [prompt.id for prompt in prompts],
-        "source": [text.text for text in sources],
-        f"{origin} target": [text.text for text in targets],
-        "source tokens": [len(text.ids) for text in sources],
-        "target tokens": [len(text.ids) for text in targets],
-    })
-    for name, values in _summaries(explored).items():
-        frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
-    addresses = _addresses(len(prompts), pages)
->>>>>>> texts
     made = "generated greedily by the model" if origin == "generated" else "given with the prompts"
     return Section(
         name="prompts",
@@ -91,7 +78,6 @@ def prompt_section(
     )
 
 
-<<<<<<< HEAD
 def _frame(
     prompts: Sequence[Prompt],
     sources: Sequence[Text],
@@ -110,13 +96,6 @@ def _frame(
     for name, values in _summaries(explored).items():
         frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
     return frame
-=======
-def _addresses(count: int, pages: tuple[Page, ...]) -> tuple[str, ...]:
-    """Where the page of each prompt is; empty for those without."""
-    own = {page.name for page in pages}
-    names = (f"prompt-{number}" for number in range(1, count + 1))
-    return tuple(f"pages/{name}.html" if name in own else "" for name in names)
->>>>>>> texts
 
 
 def _lists(sources: Sequence[Text]) -> str:
