@@ -80,6 +80,7 @@ def test_saturation_hides_queries_from_plain_gradients() -> None:
     assert integrated == pytest.approx(exact, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_true_circuit_keeps_everything_and_every_part_of_it_matters() -> None:
     model, pairs = compiled_model("translate"), pairs_of("translate", "encoder")
     judge = Judge.of(model, pairs)

@@ -19,6 +19,7 @@ from tests.support.compiled import compiled_model, planned
 runner = CliRunner(env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
 
 
+@pytest.mark.slow
 def test_a_circuit_is_found_and_judged_on_other_pairs() -> None:
     plan, model = planned("noisy-copy"), compiled_model("noisy-copy")
     pairs = corrupted_pairs(plan, "encoder", 12)
@@ -66,6 +67,7 @@ def test_the_sample_has_every_kind_of_receiver() -> None:
     assert chosen.count("logits") == 6
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_circuit(tmp_path: Path) -> None:
     folder, pairs = tmp_path / "model", tmp_path / "pairs.jsonl"
     made = runner.invoke(app, ["compiled", "make", "copy", str(folder), "--pairs", str(pairs), "--count", "8"])

@@ -67,6 +67,7 @@ def test_the_model_writes_what_the_program_does_by_hand(name: str) -> None:
         np.testing.assert_allclose(got, wanted, atol=0.02 if program.noise is None else 0.6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_true_edges_are_edges_of_the_graph_and_each_is_active_under_one_corruption(name: str) -> None:
     plan, graph = planned(name), graph_of(compiled_model(name).cfg)
