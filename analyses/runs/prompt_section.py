@@ -45,8 +45,7 @@ def prompt_section(
     targets = [batch.target_texts[row] for batch, row in rows]
     origin = rows[0][0].target_origin
     frame = _frame(prompts, sources, targets, origin, explored)
-    own = {page.name for page in pages}
-    addresses = (f"prompt-{number}" for number in range(1, len(prompts) + 1))
+    addresses = _addresses(len(prompts), pages)
     made = "generated greedily by the model" if origin == "generated" else "given with the prompts"
     return Section(
         name="prompts",
@@ -96,6 +95,13 @@ def _frame(
     for name, values in _summaries(explored).items():
         frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
     return frame
+
+
+def _addresses(count: int, pages: tuple[Page, ...]) -> tuple[str, ...]:
+    """Where the page of each prompt is; empty for those without."""
+    own = {page.name for page in pages}
+    names = (f"prompt-{number}" for number in range(1, count + 1))
+    return tuple(f"pages/{name}.html" if name in own else "" for name in names)
 
 
 def _lists(sources: Sequence[Text]) -> str:
