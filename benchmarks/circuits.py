@@ -1,9 +1,9 @@
 """What methods find in compiled programs whose circuits are known, and what they cost: run `python -m benchmarks.circuits`.
 
 One row for every program, corruption and method: AUROC of the edges that the corruption makes active against all others (size of
-the mean score), relative error of the scores to exact patching, gradients taken, seconds. Then, on the shape of t5-small with random
-weights: processor time and peak memory of EAP over those of one forward and backward pass of the same clean batch, and of exact
-patching of all edges into the logits over a loop of one pass each (both on few edges of it).
+the mean score), relative error of the scores to exact patching, gradients taken, seconds. Then, on the shape of t5-small with
+random weights: processor time and peak memory of EAP over those of one forward and backward pass of the same clean batch, and of
+exact patching of all edges into the logits over a loop of one pass each (both on few edges of it).
 """
 
 import argparse

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import check_output, messages, print_frame, print_pairs, read_text
+from analyses.commands.messages import check_output, messages, print_frame, print_pairs, read_text, say
 
 if TYPE_CHECKING:
     from interp.circuits import CircuitSearch
@@ -69,10 +69,10 @@ def circuit(
         _print_edges(found, top)
         if out is not None:
             out.write_text(circuit_json(found.circuit, found.scores, _facts(found)), encoding="utf-8")
-            typer.echo(f"circuit: {out}")
+            say(f"circuit: {out}")
         if graphml is not None:
             graphml.write_text(circuit_graphml(found.circuit, found.scores), encoding="utf-8")
-            typer.echo(f"graph: {graphml}")
+            say(f"graph: {graphml}")
 
 
 def _summary(found: "CircuitSearch") -> list[tuple[str, str]]:

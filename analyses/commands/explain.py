@@ -41,7 +41,8 @@ def attribute(
     """
     with messages():
         import interp
-        from analyses.logit_attribution.attribute import explain, explanation_report, inexact
+        from analyses.logit_attribution.attribute import explain, inexact
+        from analyses.logit_attribution.explanation_page import explanation_report
         from interp.report import render
 
         check_output(out, ".html", overwrite)
@@ -61,12 +62,8 @@ def attribute(
         if out is not None:
             name = PurePath(model).name
             choices = {"target": target, "prefix": prefix, "foil": foil, "position": position, "model": name}
-            choices |= {
-                "dtype": dtype,
-                "source-lang": source_lang,
-                "target-lang": target_lang,
-                "max-length": max_length,
-            }
+            spoken = {"source-lang": source_lang, "target-lang": target_lang, "max-length": max_length}
+            choices |= {"dtype": dtype, **spoken}
             report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
             for path, content in render(report).items():
                 place = out if path == "index.html" else out.parent / path

@@ -1,5 +1,6 @@
 """The command that says what every attention head does: roles with their evidence and controls, in the terminal or as CSV."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, print_frame, progress_bar, read_text, say
+from analyses.head_specialization.roles.definitions import THRESHOLDS, decision_rows, rule_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +104,24 @@ def heads(
     say(atlas)
     for name, frame in tables.items():
         _print(atlas, name, frame)
+
+
+def _rules() -> str:
+    """The rules of the roles and what a verdict asks for, from the table that the decision reads."""
+    roles = [f"  {roles}: {asks}" for roles, asks, _, _ in rule_rows(THRESHOLDS)]
+    conditions = [f"  {name}: {text}" for name, text in decision_rows(THRESHOLDS)]
+    return "\n".join([
+        "\b",
+        "Roles, at their thresholds:",
+        *roles,
+        "",
+        "\b",
+        "A head has a role if all of this holds:",
+        *conditions,
+    ])
+
+
+heads.__doc__ = f"{inspect.cleandoc(heads.__doc__ or '')}\n\n{_rules()}"
 
 
 def _settings(

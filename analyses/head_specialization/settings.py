@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from analyses.core.settings import Settings
+from analyses.head_specialization.roles.definitions import THRESHOLDS
 
 Measure = Literal["gradient", "zero", "mean", "resample", "unbiased"]
 Null = Literal["permuted", "shuffled"]
@@ -46,21 +47,21 @@ class HeadSettings(Settings):
     """
 
     max_offset: Annotated[int, Field(ge=1, le=64)] = 16
-    argmax_share: Share = 0.90
-    mass: Share = 0.50
-    lift: Annotated[float, Field(gt=1.0)] = 5.0
-    effect: Share = 0.25
-    monotone: Share = 0.80
-    tendency: Share = 0.50
-    tendency_effect: Share = 0.15
-    false_discovery_rate: Share = 0.05
-    stability: Share = 0.90
+    argmax_share: Share = THRESHOLDS["argmax_share"]
+    mass: Share = THRESHOLDS["mass"]
+    lift: Annotated[float, Field(gt=1.0)] = THRESHOLDS["lift"]
+    effect: Share = THRESHOLDS["effect"]
+    monotone: Share = THRESHOLDS["monotone"]
+    tendency: Share = THRESHOLDS["tendency"]
+    tendency_effect: Share = THRESHOLDS["tendency_effect"]
+    false_discovery_rate: Share = THRESHOLDS["false_discovery_rate"]
+    stability: Share = THRESHOLDS["stability"]
     resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     samples: Annotated[int, Field(ge=4, le=10_000)] = 16
     links: dict[str, str] = Field(default_factory=dict)
     conllu: str = ""
     prefix: str = ""
-    margin: Share = 0.10
+    margin: Share = THRESHOLDS["margin"]
     sample: Annotated[int, Field(ge=2, le=1_000_000)] = 16
     importance: tuple[Measure, ...] = ("gradient",)
     copying: Literal["none", "all"] = "all"

@@ -6,7 +6,7 @@ from analyses.logit_attribution.ablation import AblationCheck
 from analyses.logit_attribution.ablation_blocks import ZERO, ablation_findings, head_labels
 from analyses.logit_attribution.assumptions import norms_held
 from analyses.logit_attribution.figures import waterfall_figure
-from analyses.logit_attribution.lens_blocks import depth_names, half_of_the_last, lens_findings
+from analyses.logit_attribution.lens_blocks import half_of_the_last, lens_findings
 from analyses.logit_attribution.sentences import encoder_sentence, source_sentence, strongest_sentences, value_sentence
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.report import Finding, Headline, judge
@@ -69,7 +69,7 @@ def _depth(result: LogitAttribution) -> tuple[Finding, ...]:
         return ()
     depth = half_of_the_last(curves)
     share = with_interval(curves.first_choice[depth], write=number)
-    name = depth_names(len(curves.first_choice.point))[depth]
+    name = f"decoder layer DL{depth - 1}" if depth else "the embedding"
     return (
         Finding(f"Read after {name}, the label is the first choice in {share} of the rows.", lens_findings(curves)),
     )

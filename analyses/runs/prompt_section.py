@@ -38,15 +38,7 @@ def prompt_section(
     sources = [batch.source_texts[row] for batch, row in rows]
     targets = [batch.target_texts[row] for batch, row in rows]
     origin = rows[0][0].target_origin
-    frame = pd.DataFrame({
-        "prompt": [prompt.id for prompt in prompts],
-        "source": [text.text for text in sources],
-        f"{origin} target": [text.text for text in targets],
-        "source tokens": [len(text.ids) for text in sources],
-        "target tokens": [len(text.ids) for text in targets],
-    })
-    for name, values in _summaries(explored).items():
-        frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
+    frame = _frame(prompts, sources, targets, origin, explored)
     own = {page.name for page in pages}
     addresses = (f"prompt-{number}" for number in range(1, len(prompts) + 1))
     made = "generated greedily by the model" if origin == "generated" else "given with the prompts"
@@ -82,6 +74,26 @@ def prompt_section(
         ),
         pages=pages,
     )
+
+
+def _frame(
+    prompts: Sequence[Prompt],
+    sources: Sequence[Text],
+    targets: Sequence[Text],
+    origin: str,
+    explored: Sequence[ExplorerPrompt],
+) -> pd.DataFrame:
+    """One row a prompt: its texts, their lengths, and of those that were explored what happened."""
+    frame = pd.DataFrame({
+        "prompt": [prompt.id for prompt in prompts],
+        "source": [text.text for text in sources],
+        f"{origin} target": [text.text for text in targets],
+        "source tokens": [len(text.ids) for text in sources],
+        "target tokens": [len(text.ids) for text in targets],
+    })
+    for name, values in _summaries(explored).items():
+        frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
+    return frame
 
 
 def _lists(sources: Sequence[Text]) -> str:

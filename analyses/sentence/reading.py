@@ -101,4 +101,5 @@ def _words_of_tokens(model: HookedEncoderDecoder, source: str, words: Sequence[s
     assert model.tokenizer is not None
     if not words:
         raise InputError("The list of words is empty; give all words of the source behind its prefix.")
-    return words_of_tokens(source, words, model.tokenizer, prefix)
+    with model.languages.spoken(model.tokenizer):
+        return words_of_tokens(source, words, model.tokenizer, prefix)

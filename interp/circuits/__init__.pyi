@@ -1,3 +1,6 @@
+from .attention_scores import ScoreParts as ScoreParts
+from .attention_scores import decompose_scores as decompose_scores
+from .attention_scores import score_hooks as score_hooks
 from .circuit import Circuit as Circuit
 from .circuit import choose as choose
 from .circuit import random_circuit as random_circuit

@@ -18,8 +18,7 @@ With a metric that is smallest at the model itself (KL divergence) the clean gra
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, get_args
 
@@ -28,23 +27,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.circuits.edge_patching import patch_edges
+from interp.circuits.gathering import Gathering
 from interp.circuits.graph import LOGITS, Graph, Port, WriterStep, graph_of
 from interp.circuits.metric import Metric, MetricName, at_rows
 from interp.circuits.streams import (
-    Reader,
     added_point,
-    gradient_read,
-    gradients_at_writers,
     points_of,
-    products,
     write_point,
 )
 from interp.errors import InputError, did_you_mean
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import NamesFilter
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import decoder_outputs
 from interp.patching.minimal_pairs import PairBatch
-from interp.patching.partial_forward import stack_outputs
 from interp.text.batch import Batch
 
 Method = Literal["eap", "eap-ig", "eap-ig-activations", "exact"]
@@ -153,7 +149,7 @@ def _doubled(steps: int, most: int) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class _Attribution:
-    """What all gradients of some pairs share: both runs' embeddings, and how their writes differ; plain EAP's own run says how."""
+    """What all gradients of some pairs share: both runs' embeddings, and how their writes differ (plain EAP's own run says)."""
 
     model: HookedEncoderDecoder
     pairs: PairBatch
@@ -196,7 +192,7 @@ class _Attribution:
     def of_run(self, replaced: Mapping[str, Tensor], only: WriterStep | None = None) -> Float[Tensor, "pair edge"]:
         """Scores with the gradient of one run in which some activations are replaced; of one step's edges only, the others 0."""
         model, added, leaves = self.model, dict[str, Tensor](), list[Tensor]()
-        gathering = [_Gathering.of(self, ports, added, only) for ports in self._ports_side_by_side()]
+        gathering = [Gathering.of(model, ports, added, self.changes, only) for ports in self._ports_side_by_side()]
 
         def leaf(value: Tensor, hook: HookPoint) -> Tensor:
             leaves.append(replaced.get(hook.name, value).detach().requires_grad_())
@@ -214,7 +210,7 @@ class _Attribution:
         hooks += [(point, keep) for point in points_of(self.graph)]
         hooks += [(point, group.listen) for group in gathering for point in group.points]
         with torch.enable_grad(), model.hooks(hooks):
-            outputs = stack_outputs(model, self.pairs.clean)[1]
+            outputs = decoder_outputs(model, self.pairs.clean)[1]
             gathering[-1].listen_to(LOGITS, outputs)
             value = self.metric(model, at_rows(self.pairs, outputs).unsqueeze(2)).sum()
             torch.autograd.grad(value, leaves, allow_unused=True)
@@ -225,78 +221,6 @@ class _Attribution:
         return [tuple(ports) for _, ports in groupby(self.graph.ports, key=lambda port: (port.name, port.course))]
 
 
-@dataclass(eq=False)
-class _Gathering:
-    """Gradients at ports that read one stream, each made into scores as soon as the backward pass has brought all of them.
-
-    Attributes:
-        work: what is shared by all runs.
-        ports: the ports.
-        added: what steps added in this run.
-        only: the step whose edges are scored; None for all.
-        points: hook point -> the receivers' matrix there, of every port but the logits.
-        parts: port's slot -> gradient at what its receivers read, as far as it has come.
-        missing: points that have not come.
-        scores: of every receiver and writer, once all have come.
-    """
-
-    work: _Attribution
-    ports: tuple[Port, ...]
-    added: Mapping[str, Tensor]
-    only: WriterStep | None
-    points: dict[str, tuple[Port, Float[Tensor, "receiver d_model out"]]]
-    missing: set[str]
-    parts: dict[str, Tensor] = field(default_factory=dict)
-    scores: Float[Tensor, "batch receiver writer"] | None = None
-
-    @classmethod
-    def of(
-        cls, work: _Attribution, ports: tuple[Port, ...], added: Mapping[str, Tensor], only: WriterStep | None
-    ) -> "_Gathering":
-        points = {}
-        for port in ports:
-            if port.slot != LOGITS:
-                reader = Reader.of(work.model, port)
-                points |= {point: (port, weight) for point, weight in zip(reader.points, reader.weights, strict=True)}
-        return cls(work, ports, added, only, points, set(points) or {LOGITS})
-
-    def listen(self, value: Tensor, hook: HookPoint) -> None:
-        self.listen_to(hook.name, value)
-
-    def listen_to(self, point: str, value: Tensor) -> None:
-        value.register_hook(partial(self._arrived, point))
-
-    @torch.no_grad()
-    def _arrived(self, point: str, gradient: Tensor) -> None:
-        slot, part = LOGITS, gradient.unsqueeze(1)
-        if point in self.points:
-            port, weight = self.points[point]
-            slot, part = port.slot, gradient_read(gradient, weight)
-        self.parts[slot] = self.parts[slot] + part if slot in self.parts else part
-        self.missing.discard(point)
-        if not self.missing:
-            self._score()
-
-    def _score(self) -> None:
-        at_ports = torch.cat([self.parts[port.slot] for port in self.ports], 1)
-        self.parts.clear()
-        model, found = self.work.model, dict[str, Tensor]()
-        for step, gradient in gradients_at_writers(model, self.ports[0], self.added, at_ports):
-            if self.only is None or step.name == self.only.name:
-                found[step.name] = products(model, step, self.work.changes[step.name], gradient)
-            else:
-                found[step.name] = gradient.new_zeros(*gradient.shape[:2], len(step.writers))
-        self.scores = torch.cat([found[step.name] for step in self.ports[0].writer_steps()], -1)
-
-    def blocks(self, pairs: int) -> list[Float[Tensor, "pair edge"]]:
-        """The scores of every port's edges; 0 where the metric does not hang on it."""
-        receivers = [len(port.receivers) for port in self.ports]
-        if self.scores is None:
-            writers = sum(len(step.writers) for step in self.ports[0].writer_steps())
-            self.scores = torch.zeros(pairs, sum(receivers), writers, device=self.work.model.device)
-        return [part.flatten(1) for part in self.scores.split(receivers, 1)]
-
-
 @torch.no_grad()
 def _kept(model: HookedEncoderDecoder, batch: Batch, points: list[str]) -> dict[str, Tensor]:
     kept: dict[str, Tensor] = {}
@@ -305,5 +229,5 @@ def _kept(model: HookedEncoderDecoder, batch: Batch, points: list[str]) -> dict[
         kept[hook.name] = value
 
     with model.hooks([(name, keep) for name in points]):
-        stack_outputs(model, batch)
+        decoder_outputs(model, batch)
     return kept

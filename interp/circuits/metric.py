@@ -15,9 +15,9 @@ from torch import Tensor
 
 from interp.errors import InputError, did_you_mean
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import decoder_outputs
 from interp.model.weights import unembedding_bias
 from interp.patching.minimal_pairs import PairBatch
-from interp.patching.partial_forward import stack_outputs
 
 MetricName = Literal["logit-difference", "kl"]
 
@@ -52,7 +52,7 @@ class Metric:
         if name == "logit-difference":
             return cls("logit-difference", pairs)
         if name == "kl":
-            outputs = stack_outputs(model, pairs.clean)[1]
+            outputs = decoder_outputs(model, pairs.clean)[1]
             return cls("kl", pairs, log_probabilities(model, at_rows(pairs, outputs))[0])
         known = ("logit-difference", "kl")
         raise InputError(f"No metric is called {name!r}{did_you_mean(name, known)}; there are {' and '.join(known)}.")

@@ -17,7 +17,7 @@ from interp.errors import InputError
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import NamesFilter
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.partial_forward import stack_outputs
+from interp.model.stack_outputs import decoder_outputs
 from interp.text.batch import Batch
 
 Writes = dict[str, Tensor]
@@ -38,7 +38,7 @@ def corrupted_writes(model: HookedEncoderDecoder, graph: Graph, batch: Batch) ->
         kept[hook.name] = value
 
     with torch.no_grad(), model.hooks([(name, keep) for name in {write_point(step) for step in graph.steps}]):
-        stack_outputs(model, batch)
+        decoder_outputs(model, batch)
     return kept
 
 
@@ -95,7 +95,7 @@ class _CircuitRun:
             if port.slot != "logits" and self.cut[port.span].any():
                 hooks += self._receiving(port)
         with torch.no_grad(), self.model.hooks(hooks):
-            host = stack_outputs(self.model, clean)[1]
+            host = decoder_outputs(self.model, clean)[1]
         last = self.graph.ports[-1]
         return self._read(last)[0] if self.cut[last.span].any() else host
 

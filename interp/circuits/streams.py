@@ -67,12 +67,12 @@ class Reader:
     Attributes:
         points: the hook points.
         weights: of each, [receiver d_model out].
-        biases: of each, [receiver out].
+        offsets: the bias of each, [receiver out].
     """
 
     points: tuple[str, ...]
     weights: tuple[Float[Tensor, "receiver d_model out"], ...]
-    biases: tuple[Float[Tensor, "receiver out"], ...]
+    offsets: tuple[Float[Tensor, "receiver out"], ...]
 
     @classmethod
     def of(cls, model: HookedEncoderDecoder, port: Port) -> "Reader":
@@ -109,7 +109,7 @@ class Reader:
         chosen = list(receivers)
         return [
             torch.einsum("cbpd,cdk->cbpk", read, weight[chosen]) + bias[chosen, None, None]
-            for weight, bias in zip(self.weights, self.biases, strict=True)
+            for weight, bias in zip(self.weights, self.offsets, strict=True)
         ]
 
 

@@ -249,13 +249,13 @@ def _count() -> Program:
 
 def _noisy_copy() -> Program:
     noisy = _copy("noisy-copy", Noise(seed=1))
-    return replace(noisy, constant=4.0, margin=5.0, task=f"{noisy.task}; among random heads, all weights with noise")
+    return replace(noisy, constant=4.0, margin=4.5, task=f"{noisy.task}; among random heads, all weights with noise")
 
 
 def _noisy_translate() -> Program:
     noisy = _translate("noisy-translate", 2, Noise(seed=2))
     task = f"{noisy.task}; the word before is split over two heads, all weights with noise"
-    return replace(noisy, constant=4.0, margin=5.0, task=task)
+    return replace(noisy, constant=4.0, margin=4.5, task=task)
 
 
 PROGRAMS: dict[str, Callable[[], Program]] = {

@@ -28,6 +28,7 @@ from interp.model.weights import attention_weights, embedding, norm_gain, unembe
 LOGIT = 10.0
 """Logit of what an output says, above all else."""
 
+_UNUSED = 0.02
 _EXACT_DISTANCES = 8
 _BUCKETS = 32
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
@@ -79,6 +80,7 @@ def compile_program(plan: Plan) -> HookedEncoderDecoder:
         for value in output.values:
             if value in vocabulary:
                 unembedding(model)[vocabulary.index(value), plan.places[output].dimension(value)] = LOGIT
+    _fill_what_writes_nothing(model)
     if program.noise is not None:
         _add_noise(model, program.noise, plan.heads())
     return model
@@ -196,6 +198,28 @@ def steps_of(variable: Level) -> list[tuple[str, str | None, float, float]]:
     for (own, amount), (below, less) in zip(rising, [(None, 0.0), *rising[:-1]], strict=True):
         found.append((own, below, (amount + less) / 2, (amount - less) / 2))
     return found
+
+
+def _fill_what_writes_nothing(model: HookedEncoderDecoder) -> None:
+    """Small random weights for matrices that no variable uses, as far as nothing is written by them: blank ones look damaged."""
+    generator = torch.Generator().manual_seed(0)
+
+    def fill(matrix: Tensor) -> None:
+        matrix.copy_(_UNUSED * torch.randn(matrix.shape, generator=generator))
+
+    for kind in ATTENTION_KINDS:
+        for layer in range(model.cfg.layers_of(kind)):
+            weights = attention_weights(model, kind, layer)
+            if not weights.W_O.any():
+                fill(weights.W_Q)
+                fill(weights.W_V)
+            if not weights.W_O.any() or not weights.W_Q.any():  # without a query keys do not matter
+                fill(weights.W_K)
+    for stack in _STACKS:
+        for layer in range(model.cfg.n_layers(stack)):
+            mlp = mlp_weights(model, stack, layer)
+            if not mlp.W_out.any():
+                fill(mlp.W_in)
 
 
 def _add_noise(model: HookedEncoderDecoder, noise: Noise, first: int) -> None:

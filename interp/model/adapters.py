@@ -1,6 +1,6 @@
 """Adapters: a base model with what PEFT trained beside it merged into its weights, so that weights are the whole map again.
 
-Needs the optional extra `adapters` (PEFT). Its merged weights are W + scale * B A for LoRA (Hu et al. 2022).
+Needs the optional extra `peft`. Its merged weights are W + scale * B A for LoRA (Hu et al. 2022).
 """
 
 import warnings

@@ -196,14 +196,18 @@ def pair_batch(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> Pair
     if model.tokenizer is None:
         raise InputError("This model was wrapped without a tokenizer; build the two batches and a PairBatch by hand.")
     eos, tokenizer = model.cfg.eos_token_id, model.tokenizer
-    clean = [tokenize(pair.clean, tokenizer, eos) for pair in pairs]
-    corrupted = [tokenize(pair.corrupted, tokenizer, eos) for pair in pairs]
+    with model.languages.spoken(tokenizer):
+        clean = [tokenize(pair.clean, tokenizer, eos) for pair in pairs]
+        corrupted = [tokenize(pair.corrupted, tokenizer, eos) for pair in pairs]
+        targets = [
+            (
+                tokenize(pair.clean_target, tokenizer, eos, "", "target"),
+                tokenize(pair.corrupted_target, tokenizer, eos, "", "target"),
+            )
+            for pair in pairs
+        ]
     for pair, one, other in zip(pairs, clean, corrupted, strict=True):
         _check_counts(pair, one, other)
-    targets = [
-        (tokenize(pair.clean_target, tokenizer, eos, ""), tokenize(pair.corrupted_target, tokenizer, eos, ""))
-        for pair in pairs
-    ]
     rows = [_row(pair, *texts) for pair, texts in zip(pairs, targets, strict=True)]
 
     def side(sources: Sequence[Text], own: int) -> Batch:

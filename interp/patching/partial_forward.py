@@ -27,6 +27,7 @@ from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import NamesFilter, attention_path, matching
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder, Hooks
+from interp.model.stack_outputs import decoder_outputs
 from interp.model.weights import attention_weights, unembedding_bias
 from interp.patching.recorded_calls import HostCall, called_again, recording
 from interp.patching.sublayers import SharedMlp, after_mlp, one_query, row_bias
@@ -148,7 +149,7 @@ class RecordedPass:
         in_decoder, layer = min(_place_of(str(name)) for name, _ in hooks)
         with self.model.hooks(hooks):
             if layer < 0:
-                hidden = stack_outputs(self.model, self.batch, copies)[1]
+                hidden = decoder_outputs(self.model, self.batch, copies)[1]
             else:
                 memory = None
                 if not in_decoder:
@@ -272,33 +273,11 @@ def record_pass(
 
     chosen = {*matching(names, known), *matching(starts, known)}
     with recording(model, called_again(model.cfg)) as calls, model.hooks([(name, keep) for name in sorted(chosen)]):
-        memory, outputs = stack_outputs(model, batch)
+        memory, outputs = decoder_outputs(model, batch)
     recorded = RecordedPass(
         model, batch, rows, ActivationCache(kept, batch, model.compute_result), outputs, memory, calls
     )
     return replace(recorded, outputs=recorded._at_rows(outputs))
-
-
-def stack_outputs(
-    model: HookedEncoderDecoder, batch: Batch, copies: int = 1
-) -> tuple[Float[Tensor, "batch source d_model"], Float[Tensor, "batch target d_model"]]:
-    """Memory and the decoder's output of copies of a batch, the vocabulary not scored.
-
-    Args:
-        model: a model of any family.
-        batch: the batch.
-        copies: how many copies run side by side.
-    """
-    mask = batch.attention_mask.repeat(copies, 1)
-    memory = model.hf.get_encoder()(input_ids=batch.input_ids.repeat(copies, 1), attention_mask=mask)[0]
-    outputs = model.hf.get_decoder()(
-        input_ids=batch.decoder_input_ids.repeat(copies, 1),
-        attention_mask=batch.decoder_attention_mask.repeat(copies, 1),
-        encoder_hidden_states=memory,
-        encoder_attention_mask=mask,
-        use_cache=False,
-    )[0]
-    return memory, outputs
 
 
 def _place_of(name: str) -> tuple[bool, int]:

@@ -161,6 +161,7 @@ class Table(Checked):
                 f"Table {self.name!r} cannot show the columns {unknown}; its columns are {', '.join(names)}."
             )
         # A copy, so that a frame changed later does not change the block.
+        # As objects: pandas' own strings, which it makes where pyarrow is installed, hold no half of a surrogate pair.
         object.__setattr__(self, "frame", frame.set_axis(pd.Index(names, dtype=object), axis="columns").copy())
 
     @property

@@ -17,6 +17,7 @@ from interp.report.escaping import fill
 from interp.report.notebook_html import table
 from interp.report.page import render
 from interp.report.report import Report, Section
+from interp.report.tables import grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ def display_block(block: Block) -> BlockDisplay:
         block: the block.
     """
     if isinstance(block, Table):
-        columns = list(block.columns_shown or block.frame.columns)
-        rows = block.frame[columns].iloc[: block.rows_shown]
-        return BlockDisplay(table(block.caption, columns, rows.itertuples(index=False, name=None)))
+        shown = grid(block)
+        rows = ([f"{cell.text} {cell.note}".rstrip() for cell in row] for row in shown.rows)
+        return BlockDisplay(table(block.caption, shown.columns, rows))
     content: dict[str, object] = {}
     if isinstance(block, Figure):
         content["image"] = base64.b64encode(ChartImage(block.chart).svg()).decode("ascii")

@@ -9,6 +9,7 @@ even if it were printed unescaped. There is no clock and no chance in it: the sa
 import base64
 import functools
 import hashlib
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,9 +23,10 @@ from interp.report.cards import card_html
 from interp.report.escaping import fill
 from interp.report.figure_renderer import FigureRenderer, RenderedFigure
 from interp.report.report import MOST_HIGHLIGHTS, Page, Report, Section
-from interp.report.tables import csv_bytes, grid
+from interp.report.tables import Cell, csv_bytes, grid
 from interp.report.view_scripts import read_scripts
 
+_HEAD = re.compile(r"[EDX]L\d+H\d+")
 _HERE = Path(__file__).parent
 _LIBRARIES = ("vendor/d3.min.js", "vendor/jquery.slim.min.js", "templates/views.js")
 _NAMED = Table | Figure | View | Card
@@ -89,6 +91,7 @@ def _document(
         numbers=_number(blocks),
         grid=grid,
         packed=_packed,
+        leads_to=lambda cell: _leads_to(cell, report.explorer),
         unlinked=_unlinked,
         bibtex=bibtex,
         figure_kind=renderer.kind,
@@ -120,6 +123,11 @@ def _unlinked(section: Section) -> list[Page]:
     """The pages of a section to which no row of its tables leads."""
     linked = {address for block in section.blocks if isinstance(block, Table) for address in block.addresses}
     return [page for page in section.pages if f"pages/{page.name}.html" not in linked]
+
+
+def _leads_to(cell: Cell, explorer: str) -> str:
+    """Where a cell leads beside the report: to its own address, or a head to its place in the page to explore."""
+    return cell.address or (f"{explorer}#{cell.text}" if explorer and _HEAD.fullmatch(cell.text) else "")
 
 
 def _packed(rows: Markup) -> Markup:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
+from interp.families.table import FAMILIES
+
 _UNBOUNDED = 10**30
 """The limit of a tokenizer that states none, as in transformers."""
 
@@ -78,9 +80,9 @@ def raw_tokenizer(folder: Path) -> RawTokenizer | None:
         raw = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception:  # whatever is wrong with the files, transformers says it; tokenizers raises plain `Exception`
         return None
-    of_class = (
-        str(chosen.get("tokenizer_class")).removesuffix("Fast") == "T5Tokenizer" and host.get("model_type") == "t5"
-    )
+    family = FAMILIES.get(str(host.get("model_type")))
+    relative_of_t5 = family is not None and family.positions == "relative"
+    of_class = relative_of_t5 and str(chosen.get("tokenizer_class")).removesuffix("Fast") == "T5Tokenizer"
     if not of_class or "auto_map" in chosen or not _is_built_so(json.loads(raw.to_str())):
         return None
     return RawTokenizer(raw, str(chosen.get("unk_token", "<unk>")), int(chosen.get("model_max_length", _UNBOUNDED)))

@@ -17,7 +17,7 @@ BESIDE_CODE = (
     "analyses/py.typed",
     "interp/prompts/translation.jsonl",
     "interp/prompts/references.jsonl",
-    "analyses/embedding_geometry/measure/texts/aligned_words.txt",
+    "interp/prompts/aligned_words.txt",
     "interp/report/templates/style.css",
     "interp/report/vendor/d3.min.js",
     "interp/report/vendor/jquery.slim.min.js",

@@ -228,7 +228,7 @@ def test_an_adapter_says_what_it_lacks(home: Home, tmp_path: Path, monkeypatch: 
     with pytest.raises(InputError, match=r"needs its base model .*there is no such folder"):
         interp.load(adapter, device="cpu")
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(InputError, match=r"pip install 't5-interp\[adapters\]'"):
+    with pytest.raises(InputError, match=r"pip install 't5-interp\[peft\]'"):
         interp.load(home("t5-lora") / "adapter", device="cpu")
 
 

@@ -252,8 +252,10 @@ def matrices_of(
     for start in range(0, len(pairs), _BATCH):
         part = pairs[start : start + _BATCH]
         for pair, matrices in zip(part, _matrices(model, part), strict=True):
-            source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, pair.prefix)
-            yield matrices, source, words_of_tokens(pair.target, pair.target_words, model.tokenizer, side="target")
+            with model.languages.spoken(model.tokenizer):
+                source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, pair.prefix)
+                target = words_of_tokens(pair.target, pair.target_words, model.tokenizer, side="target")
+            yield matrices, source, target
 
 
 def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list[Mapping[str, np.ndarray]]:

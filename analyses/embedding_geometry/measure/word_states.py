@@ -42,9 +42,10 @@ def word_states(
     """
     assert model.tokenizer is not None
     eos = model.cfg.eos_token_id
-    texts = {
-        sentence: tokenize(prefix + sentence, model.tokenizer, eos, prefix) for sentence in dict.fromkeys(sentences)
-    }
+    with model.languages.spoken(model.tokenizer):
+        texts = {
+            sentence: tokenize(prefix + sentence, model.tokenizer, eos, prefix) for sentence in dict.fromkeys(sentences)
+        }
     # Sentences of one length share a batch, so that little is padded; a sentence with several words is read once.
     order = sorted(texts, key=lambda sentence: len(texts[sentence].ids))
     hidden: dict[str, Tensor] = {}

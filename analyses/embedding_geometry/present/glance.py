@@ -70,13 +70,13 @@ def _cloud(result: EmbeddingGeometry) -> tuple[Finding, ...]:
     if not np.isfinite(curve.point[-1]):
         return ()
     value = with_interval(curve[len(curve.point) - 1], 3)
-    words = f"Tokens of different sentences have a mean cosine of {value} in {result.layers.spaces[-1]}."
+    words = f"Tokens of different sentences have a mean cosine of {value} after the decoder's last layer."
     return (Finding(words, clouds_sentences(result)),)
 
 
 def _context(contexts: ContextCurves, start: str) -> Finding:
     alike = with_interval(contexts.curves[0, -1])
-    words = f"A word in different sentences keeps a cosine of {alike} beyond anisotropy in {contexts.spaces[-1]}."
+    words = f"A word in different sentences keeps a cosine of {alike} beyond anisotropy in the encoder's last space."
     return Finding(words, (context_sentence(contexts, start), senses_sentence(contexts)))
 
 
@@ -85,6 +85,6 @@ def _translation(kinds: tuple[TranslationRetrieval, ...]) -> Finding:
     found = kinds[0]
     places = [most_hits(found, language) for language in range(len(found.languages))]
     best = max(range(len(places)), key=lambda language: float(found.accuracy.point[language, CSLS, places[language]]))
-    share, space = with_interval(found.accuracy[best, CSLS, places[best]]), found.spaces[places[best]]
-    words = f"In {space} the nearest {found.languages[best]} word translates the English one in {share} of the cases."
+    share = with_interval(found.accuracy[best, CSLS, places[best]])
+    words = f"Where they meet best, the nearest {found.languages[best]} word translates the English one in {share} of the cases."
     return Finding(words, tuple(sentence for one in kinds for sentence in translation_findings(one)))

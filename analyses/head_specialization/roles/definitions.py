@@ -77,6 +77,20 @@ RULES: Mapping[Rule, Definition] = MappingProxyType({
 })
 """Rule -> its definition, in the order of the tables."""
 
+THRESHOLDS: Mapping[str, float] = MappingProxyType({
+    "argmax_share": 0.90,
+    "mass": 0.50,
+    "lift": 5.0,
+    "effect": 0.25,
+    "monotone": 0.80,
+    "tendency": 0.50,
+    "tendency_effect": 0.15,
+    "false_discovery_rate": 0.05,
+    "stability": 0.90,
+    "margin": 0.10,
+})
+"""Setting -> its default."""
+
 DECISION: Mapping[str, str] = MappingProxyType({
     "rule": "the mean score meets the threshold of its rule; a clear tendency: it comes {tendency:.0%} of the way there",
     "effect": "the attention behind it comes {effect:.0%} of the way from chance to all of it; a tendency: {tendency_effect:.0%}",

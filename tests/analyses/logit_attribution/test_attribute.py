@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 import interp
 from analyses.cli import app
-from analyses.logit_attribution.attribute import explain, explanation_section, inexact
+from analyses.logit_attribution.attribute import explain, inexact
+from analyses.logit_attribution.explanation_page import explanation_section
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Card, Report, TokenStrip, render

@@ -64,14 +64,14 @@ def test_patched_edges_are_those_of_plain_passes(family: str) -> None:
     torch.testing.assert_close(patch_edges(model, pairs, edges), wanted, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", PLAIN)
+@pytest.mark.parametrize("family", ["v1.1", "bart"])  # a ReLU has no slope at its kink
 def test_scores_are_the_slope_of_plain_passes(family: str) -> None:
     """EAP is the derivative of the metric by the size of the corruption on one edge, at none."""
     model, pairs, plain = wide(family)
     edges = some_edges(graph_of(model.cfg), 30)
     scores = score_edges(model, pairs, "eap")
     got = scores.values[:, [scores.graph.number(edge) for edge in edges]]
-    step = 0.02  # T5's norms are in single precision
+    step = 0.005  # T5's norms are in single precision
     up, down = (
         torch.stack([difference(pairs, plain.patched(edge, sign * step)) for edge in edges], 1) for sign in (1, -1)
     )
