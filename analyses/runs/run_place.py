@@ -1,6 +1,7 @@
 """Where a run may be written, decided before any work; and what may be removed there: what a run wrote, and nothing else."""
 
 import os
+import secrets
 import shutil
 import stat
 from contextlib import suppress
@@ -144,8 +145,14 @@ def damage_of(folder: Path) -> str | None:
 
 
 def remove_ours(folder: Path) -> None:
-    """Remove a marked hidden folder: what runs put there, the mark last, and the folder if nothing else is in it."""
+    """Remove a marked hidden folder: what runs put there, the mark last, and the folder if nothing else is in it.
+
+    Before the mark goes, the folder gets another name: one that lost its mark to a kill would be in the way of the next run.
+    """
     for name in (*_FOLDERS, *_FILES):
+        if name == MARK and folder.is_dir() and {path.name for path in folder.iterdir()} == {MARK}:
+            with suppress(OSError):
+                folder = folder.rename(folder.with_name(f".interp-{secrets.token_hex(4)}"))
         for path in (folder / name, folder / f"{name}.part"):
             if kind_of(path) == "folder":
                 shutil.rmtree(path, ignore_errors=True)

@@ -250,3 +250,16 @@ def test_a_place_that_cannot_be_is_refused_before_the_work(
             run(make_config(limit=1), Path(out), overwrite, lambda *_: pytest.fail("work was begun"))
         assert len(str(caught.value)) < 400
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kill_before_the_last_step_of_clearing_up_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder loses its name before its mark, so whatever is left of it has another name."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", lambda path: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            publish(tmp_path / "run")
+    assert not hidden_folder(tmp_path / "run").exists()
+    publish(tmp_path / "run", overwrite=True)
+    assert tree(tmp_path / "run")["index.html"] == b"new"

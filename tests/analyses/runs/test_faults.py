@@ -89,6 +89,8 @@ while True:
 @pytest.mark.slow
 def test_killed_at_any_moment_of_being_replaced_a_run_is_there_whole(tmp_path: Path) -> None:
     final = tmp_path / "run"
+    with staging(final, "a", overwrite=False) as store:
+        store.publish(FILES, overwrite=False)
     moments = random.Random(0)
     for _ in range(8):
         process = subprocess.Popen([sys.executable, "-c", REPLACE_FOREVER, str(final)], stdout=subprocess.PIPE)
