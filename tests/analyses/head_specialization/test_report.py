@@ -227,13 +227,13 @@ def test_the_page_of_a_prompt_shows_every_head_under_names_of_its_own():
     assert [sheet.name for sheet in sheets] == [f"heads-{kind}-prompt-1" for kind in ATTENTION_KINDS]
     assert not {sheet.name for sheet in sheets} & {block.name for block in portray(example(2))[1:]}
     for sheet in sheets:
-        table, *large = sheet.parts
+        *large, table = sheet.parts
         assert isinstance(table, SmallTable)
         assert [len(row) for row in table.rows] == [4, 4]
         assert len(large) == 2
         assert all(isinstance(picture, PatternPicture) for picture in large)
     # Row 0 has no token before it; its weights are all 0, and the first key counts.
-    assert sheets[0].parts[0].rows[0][1].note == "-1 75%"
+    assert sheets[0].parts[-1].rows[0][1].note == "-1 75%"
 
 
 def test_the_sheets_of_a_large_model_keep_the_sharpest_layers():
@@ -241,7 +241,7 @@ def test_the_sheets_of_a_large_model_keep_the_sharpest_layers():
     patterns = {f"pattern.{kind}": np.full((6, 12, 100, 100), 0.01, dtype=np.float32) for kind in ATTENTION_KINDS}
     patterns["pattern.cross"][[1, 4], :, :, 0] = 0.9
     sheets = portray(Example("p1", tokens, tokens, tokens, patterns, 1))[1:]
-    table = sheets[2].parts[0]
+    table = sheets[2].parts[-1]
     assert "the 2 of 6 layers whose heads are sharpest here" in table.caption
     assert [row[0] for row in table.rows] == ["1", "4"]
     assert [len(row) for row in table.rows] == [13, 13]
