@@ -13,6 +13,7 @@ ALLOWED = (
     "root may read all",
     "needs an accelerator",
     "the UD English PUD file is not beside this checkout",
+    "the transliteration model is not on this machine",
 )
 
 
