@@ -158,7 +158,12 @@ def _metric_row(metric: Metric, head: HeadId) -> tuple[str, str, str, str]:
         print_number(float(values[cell]), decimals) if np.isfinite(values[cell]) else "–"
         for values in (metric.point, metric.low, metric.high, metric.control_low, metric.control_high)
     )
-    return metric.name, value, f"{low} to {high}", least if least == most else f"{least} to {most}"
+    return (
+        metric.name,
+        value,
+        low if low == high else f"{low} to {high}",
+        least if least == most else f"{least} to {most}",
+    )
 
 
 def _two(value: float) -> str:

@@ -160,7 +160,7 @@ def _family_index(atlas: HeadAtlas, head: HeadId) -> tuple[int, bool]:
     """The family of a head's strongest role, or of the one it is near, and whether it has it; -1 for none."""
     own = [label for label in atlas.labels if label.head == head]
     if own:
-        return FAMILIES.index(family_of(max(own, key=lambda label: label.score).role)), True
+        return FAMILIES.index(family_of(max(own, key=lambda label: label.score).leading)), True
     nearest = atlas.nearest[head.kind]
     if nearest.progress[head.layer, head.head] >= NEAR:
         return FAMILIES.index(family_of(nearest.role[head.layer][head.head])), False

@@ -90,7 +90,11 @@ def test_generate_shows_text_and_alternatives() -> None:
     assert re.search(r"0\W+0\W+1\W+\S+\W+0\.\d{3}", out)
     assert invoke("generate", "--method", "beam", "--beams", "1", "translate English to German: A dog runs.")[0] == 2
     plain = invoke("generate", "--method", "beam", "--top", "0", "translate English to German: A dog runs.")[1]
-    assert len(plain.splitlines()) == 1
+    best, *hypotheses = plain.splitlines()
+    scores = [float(line.split()[0]) for line in hypotheses]
+    assert len(hypotheses) == 4
+    assert hypotheses[0].endswith(best)
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_words_shows_neighbours_and_cosines() -> None:
@@ -219,7 +223,7 @@ BAD: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "missing file": (_words("--prompts", "FOLDER/none.txt"), "none.txt"),
     "folder as file": (_words("--prompts", "FOLDER"), ""),
     "unknown set": (_words("--prompts", "translatoin"), "did you mean 'translation'"),
-    "too long": (_text("translate English to German: " + "dog " * 700 + "\n"), "at most"),
+    "too long": (_text("translate English to German: " + "dog " * 700 + "\n"), "the limit is 128"),
     "no batch": (_words("--batch-size", "0"), "batch_size"),
     "no prompts": (_words("--limit", "0"), "limit"),
     "one twin": (_words("--twins", "1"), "twins"),

@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from analyses.head_specialization.measure.nulls import observe_nulls, permuted_model, read_null, shuffled_batch
+from analyses.head_specialization.present.section import present
 from analyses.head_specialization.roles.comparison import Comparison, judge_all
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
@@ -28,6 +29,7 @@ from tests.support.planted_heads import (
     VOCAB,
     WORDS,
     Garden,
+    atlas,
     garden,
     observed,
     planted_batch,
@@ -100,6 +102,9 @@ def test_a_head_that_halves_its_mass_between_both_neighbours_is_named_as_a_mixtu
     expected = {"EL0H2": ("previous token", "next token"), "EL1H2": ("previous token", "next token")}
     expected |= {f"DL{layer}H0": ("previous token", "current token") for layer in range(3)}
     assert set(found) == set(expected)
+    section = present(atlas(model, planted_batch(model), QUICK.model_copy(update={"similarity": "all"}), twins=1))
+    frame = next(block.frame for block in section.blocks if getattr(block, "name", "") == "head-roles")
+    assert frame["role"].str.startswith("mixture").all()
     for head, parts in expected.items():
         [label] = found[head]
         assert label.startswith("mixture")
