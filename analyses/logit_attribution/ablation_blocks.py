@@ -61,7 +61,11 @@ def _agreement(check: AblationCheck) -> str:
 
 def _left_out(check: AblationCheck, having: int) -> str:
     missing = check.sentences - having
-    return f"; without {missing} sentences whose task prefix no other sentence of the sample has" if missing else ""
+    return (
+        f"; without {missing} sentence{'' if missing == 1 else 's'} whose task prefix no other sentence of the sample has"
+        if missing
+        else ""
+    )
 
 
 def _repair(check: AblationCheck, norms: str) -> str:

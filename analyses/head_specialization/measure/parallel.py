@@ -96,15 +96,17 @@ def parallel_of(model: HookedEncoderDecoder, language: str) -> Parallel:
 
 
 def parallels(model: HookedEncoderDecoder) -> tuple[Parallel, ...]:
-    """The sentences in every language; none if this model's texts cannot hold them.
+    """The sentences in every language; none if this model's texts cannot hold them, or not half of their words.
 
     Args:
         model: gives the tokenizer.
     """
     try:
-        return tuple(parallel_of(model, language) for language in aligned_words())
+        found = tuple(parallel_of(model, language) for language in aligned_words())
     except InputError:
         return ()
+    known = all(2 * len(one.pairs) >= len(words) for one, words in zip(found, aligned_words().values(), strict=True))
+    return found if known else ()
 
 
 def by_sentence(parts: list[dict[str, np.ndarray]], found: tuple[Parallel, ...]) -> dict[str, np.ndarray]:

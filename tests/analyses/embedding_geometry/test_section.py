@@ -215,7 +215,7 @@ def test_the_bundled_model_knows_its_chairs(bundled: HookedEncoderDecoder) -> No
     assert {"figures/word-map.svg", "figures/word-cosines.svg", "tables/word-groups.csv"} <= set(files)
     assert all(any(character.isdigit() for character in finding) for finding in section.findings)
     assert all("twin" in block.alt or "within" in block.alt for block in section.blocks if isinstance(block, Figure))
-    assert b"<script" not in files["index.html"]
+    assert b"<script src" not in files["index.html"]
 
 
 def test_a_model_without_tokenizer_is_refused(tiny_t5: HookedEncoderDecoder) -> None:

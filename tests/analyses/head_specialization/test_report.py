@@ -58,7 +58,7 @@ def bare(batch):
 def test_every_role_that_a_criterion_can_give_has_a_family_and_letters():
     roles = {*NEAR_OFFSETS.values(), *REPEAT_ROLES.values(), *ROLES.values()}
     roles |= {"offset", "EOS sink", "punctuation sink", "sentinel sink", "first-token sink", "prefix head"}
-    roles |= {"rare token", "syntactic", "copying", "monotone"}
+    roles |= {"rare token", "syntactic", "copying", "monotone", "translation"}
     assert roles == {role for family in FAMILIES for role in family.codes}
     codes = [code for family in FAMILIES for code in family.codes.values()]
     assert len(set(codes)) == len(codes)

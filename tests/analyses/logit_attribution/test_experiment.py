@@ -107,7 +107,7 @@ def test_prompts_alone_with_their_task_are_left_out_of_mean_and_resample_and_cou
     found = ablation_check(arrays, None, 0)
     assert found.total.interval.count[:, 0, 0, 0].tolist() == [5, 4, 4]
     assert np.isfinite(found.agreement.correlation).all()
-    assert "without 1 prompts whose task prefix no other sentence of the sample has" in ablation_findings(found)[0]
+    assert "without 1 sentence whose task prefix no other sentence of the sample has" in ablation_findings(found)[0]
     alone = ablation_check(ablate(model, random_batch(model, *LENGTHS), 1), None, 0)
     assert np.isfinite(alone.total.point[0]).all()
     assert np.isnan(alone.total.point[1:]).all()
@@ -150,7 +150,7 @@ def test_causal_frame_and_blocks(checked: AblationCheck) -> None:
         assert (frame[f"{mode}: total: low"] <= frame[f"{mode}: total: high"]).all()
         assert frame[f"{mode}: total: twins"].notna().all()
     findings = ablation_findings(checked)
-    assert "on 6 of the prompts" in findings[0]
+    assert "on 6 of the sentences" in findings[0]
     assert "untrained twin" in findings[0]
     blocks = ablation_blocks(checked)
     assert [type(block) for block in blocks] == [Figure, Table]

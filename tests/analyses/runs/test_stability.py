@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from analyses.core import evidence
 from analyses.runs.diff import compare_frames
 from analyses.runs.study import analyse
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.untrained_twins import untrained_twin
+from interp.model.untrained_twins import Architecture
 from interp.report import Table
 from interp.text.batch import Batch
 
@@ -53,7 +52,8 @@ def test_rounding_of_the_weights_changes_no_table(
     sources = [f"b: {words}" for words in ("one two one", "three four", "a a a b", "five, six and seven")]
     batch = tiny_byt5.batch(sources, ["eins zwei", "drei", "a b b", "sechs"], prefixes=["b:"] * 4)
     expected = tables(name, tiny_byt5, batch)
-    monkeypatch.setattr(evidence, "untrained_twin", lambda model, seed: shaken(untrained_twin(model, seed), seed))
+    drawn = Architecture.twin
+    monkeypatch.setattr(Architecture, "twin", lambda self, seed: shaken(drawn(self, seed), seed))
     found = tables(name, shaken(tiny_byt5, 0), batch)
     assert found.keys() == expected.keys()
     for table, frame in expected.items():

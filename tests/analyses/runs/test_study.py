@@ -82,7 +82,7 @@ def test_the_numbers_are_those_of_a_run(bundled: HookedEncoderDecoder, example_r
 def test_a_figure_and_a_table_of_one_name_are_told_apart(study: Study) -> None:
     table = Table("same", "A table.", pd.DataFrame({"a": [1]}))
     figure = Figure("same", "A figure.", "A bar.", BARS)
-    both = replace(study, section=replace(study.section, blocks=(figure, table)))
+    both = replace(study, section=replace(study.section, blocks=(figure, table), headline=None))
     assert list(both.blocks) == ["same", "same (table)"]
     assert "<img" in both["same"].html
     assert "<img" not in both["same (table)"].html
