@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from interp.hooks.steps import of_source
 from interp.text.batch import Batch
@@ -61,7 +62,7 @@ class Means:
         sentences: dict[tuple[Side, _Ids], tuple[set[_Ids], ...]] = {}
         for batch, activations in runs:
             texts = _texts(batch)
-            members = {side: torch.nn.functional.one_hot(classes(batch, side) + 1)[..., 1:] for side in _SIDES}
+            members = {side: one_hot(classes(batch, side) + 1, 1 + len(POSITION_CLASSES))[..., 1:] for side in _SIDES}
             for prefix in dict.fromkeys(prefix for prefix, _ in texts):
                 rows = [row for row, (own, _) in enumerate(texts) if own == prefix]
                 for side, of_class in members.items():
