@@ -1,5 +1,7 @@
 """The section: sentences first, then the evidence, then what the evidence does not support."""
 
+import numpy as np
+
 from analyses.core.contract import Example
 from analyses.cross_attention_focus.measure.category_mass import VERSIONS
 from analyses.cross_attention_focus.present.best_heads import head_sentence, told
@@ -131,9 +133,13 @@ def _span_sentence(focus: Focus) -> str | None:
     last = focus.n_layers - 1
     heads, twins = entropy.point[last], entropy.controls[:, last]
     chance = f"{control_range(retained[0])} and {control_range(retained[last])}"
-    return (
+    kept = (
         f"Without prefix and end of sentence, layer 0 keeps {with_interval(retained[0])} of its mass and layer {last} "
-        f"{with_interval(retained[last])} (untrained twins {chance}); "
-        f"there the normalised entropy of the last layer's heads runs from {between(heads.min(), heads.max())} "
+        f"{with_interval(retained[last])} (untrained twins {chance})"
+    )
+    if not np.isfinite(heads).any():  # a single word has no spread
+        return f"{kept}."
+    return (
+        f"{kept}; there the normalised entropy of the last layer's heads runs from {between(np.nanmin(heads), np.nanmax(heads))} "
         f"(twins {between(twins.min(), twins.max())})."
     )

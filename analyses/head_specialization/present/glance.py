@@ -55,8 +55,9 @@ def _count(atlas: HeadAtlas) -> str:
         return f"None of {atlas.heads} heads has a role, nor a clear tendency to one."
     (kind, role), found = max(heads.items(), key=lambda item: len(item[1]))
     number = atlas.cfg.layers_of(kind) * atlas.cfg.heads_of(kind)
-    what = "have the role" if strength == "threshold" else "have a clear tendency to the role"
-    return f"{len(found)} of {number} {_KINDS[kind]} heads {what} {role!r}."
+    verb = "has" if len(found) == 1 else "have"
+    what = "the role" if strength == "threshold" else "a clear tendency to the role"
+    return f"{len(found)} of {number} {_KINDS[kind]} heads {verb} {what} {role!r}."
 
 
 _KINDS: dict[AttentionKind, str] = {"encoder": "encoder", "decoder": "decoder", "cross": "cross-attention"}
