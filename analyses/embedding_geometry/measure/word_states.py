@@ -74,11 +74,10 @@ def _encode(model: HookedEncoderDecoder, texts: Sequence[Text]) -> Float[Tensor,
 
 def _positions(text: Text, word: str, prefix_length: int) -> list[int]:
     """Tokens of the first occurrence of a word behind the prefix."""
-    in_prefix = len(text.text[:prefix_length].split())
     wanted = word.casefold()
     for index, candidate in enumerate(text.words):
         positions = [place for place, owner in enumerate(text.word_of_token) if owner == index]
         spoken = positions and text.category_of_token[positions[0]] in {CONTENT, FUNCTION}
-        if spoken and index >= in_prefix and candidate.casefold() == wanted:
+        if spoken and candidate.casefold() == wanted:  # tokens of a prefix are of another category
             return positions
     raise InputError(f"The sentence {text.text[prefix_length:]!r} does not contain the word {word!r} as a word.")
