@@ -92,17 +92,37 @@ def parse_json(content: bytes) -> Any:
     """
     try:
         return json.loads(
-            content.decode("utf-8"), object_pairs_hook=_without_twins, parse_constant=_finite, parse_float=_finite
+            content.decode("utf-8"), object_pairs_hook=without_repeats, parse_constant=_finite, parse_float=_finite
         )
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+class RepeatedKeyError(ValueError):
+    """A key that one JSON object names twice.
+
+    Args:
+        key: the key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"key {key!r} appears twice")
+        self.key = key
+
+
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object that JSON describes: Python's parser would keep the last value of a key and say nothing.
+
+    Args:
+        pairs: its keys and values.
+
+    Raises:
+        RepeatedKeyError: if a key appears twice.
+    """
     found: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:  # Python's parser would keep the last value and say nothing
-            raise ValueError(f"key {key!r} appears twice")
+        if key in found:
+            raise RepeatedKeyError(key)
         found[key] = value
     return found
 

@@ -125,7 +125,7 @@ def align(
         if gold is None:
             how = alignment.Conventions(step, "words", masked)
             given = alignment.chosen_links(loaded, pairs, by or alignment.default_aligner(loaded.cfg), how)
-            _write(links, alignment.write_scored(given, first, target_first, scores))
+            _write(links, alignment.write_links(given, first, target_first, scores))
             return
         if reverse_model is None and reverse_prefix is None:
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)

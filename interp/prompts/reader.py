@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from interp.input_files import read_at_most, read_regular
+from interp.input_files import RepeatedKeyError, read_at_most, read_regular, without_repeats
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
 from interp.prompts.table_files import TABLE_SUFFIXES, Columns, as_json_lines
 from interp.text.words import Words, task_prefix
@@ -154,23 +154,14 @@ def _line_records(text: str, name: str, kind: Format) -> Iterator[_Record]:
 
 def _json_object(line: str, place: str) -> dict[str, object]:
     """The JSON object on a line."""
-
-    def without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        values: dict[str, object] = {}
-        for key, value in pairs:
-            if key in values:  # Python's parser would keep the last value and say nothing
-                raise PromptError(f"{place}: key {key!r} appears twice in one object; keep one of them.")
-            values[key] = value
-        return values
-
     wrong = ""
     try:
-        value = json.loads(line, object_pairs_hook=without_duplicates)
+        value = json.loads(line, object_pairs_hook=without_repeats)
         if isinstance(value, dict):
             return value
         wrong = f"holds a JSON {_json_type(value)}, not an object"
-    except PromptError:
-        raise
+    except RepeatedKeyError as error:
+        raise PromptError(f"{place}: key {error.key!r} appears twice in one object; keep one of them.") from None
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too large"
         wrong = f"is not valid JSON ({reason})"

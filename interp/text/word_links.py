@@ -21,6 +21,14 @@ class Gold:
     sure: Links
     possible: Links
 
+    def outside(self, size: tuple[int, int]) -> Link | None:
+        """The first link of a word that is not there, which would count as one that no aligner finds; None if all are.
+
+        Args:
+            size: how many words source and target have.
+        """
+        return next((link for link in sorted(self.possible) if link[0] >= size[0] or link[1] >= size[1]), None)
+
 
 def read_link(entry: str) -> tuple[int, int, bool] | None:
     """The two numbers of a written link, in the order written, and whether it is sure; None if this is no link.

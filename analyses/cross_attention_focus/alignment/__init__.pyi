@@ -1,9 +1,7 @@
 from .baselines import diagonal_links as diagonal_links
 from .baselines import random_links as random_links
-from .chosen import ScoredLinks as ScoredLinks
 from .chosen import chosen_links as chosen_links
 from .chosen import default_aligner as default_aligner
-from .chosen import write_scored as write_scored
 from .directions import Directions as Directions
 from .directions import evaluate_directions as evaluate_directions
 from .directions import merge_directions as merge_directions
@@ -17,6 +15,7 @@ from .evaluation import system_links as system_links
 from .extract import Conventions as Conventions
 from .extract import Step as Step
 from .extract import read_links as read_links
+from .gold import ScoredLinks as ScoredLinks
 from .gold import read_gold as read_gold
 from .gold import write_links as write_links
 from .hypotheses import HypothesisScores as HypothesisScores

@@ -1,21 +1,18 @@
 """Word links of one aligner that the caller chose, with the share of each target word's reading that lies on the link."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from analyses.cross_attention_focus.alignment.evaluation import matrices_of
 from analyses.cross_attention_focus.alignment.extract import Conventions, read_links
+from analyses.cross_attention_focus.alignment.gold import ScoredLinks
 from analyses.cross_attention_focus.alignment.texts import AlignedPair
 from interp.errors import InputError, did_you_mean
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.word_links import Link
-
-ScoredLinks = Mapping[Link, float]
-"""Link -> share of the target word's reading that lies on the source word."""
 
 
 def chosen_links(
@@ -73,24 +70,3 @@ def _shares(
         by_word = by_word / np.maximum(by_word.sum(1, keepdims=True), np.finfo(by_word.dtype).tiny)
     of_word = (words == np.arange(words.max() + 1)[:, None]).astype(matrix.dtype)
     return np.asarray(of_word @ by_word / np.maximum(of_word.sum(1, keepdims=True), 1))
-
-
-def write_scored(links: Sequence[ScoredLinks], first: int = 0, target_first: bool = False, scores: bool = False) -> str:
-    """Links as text, one sentence a line: `3-4`, or with scores `3-4:0.871`.
-
-    Args:
-        links: of every sentence.
-        first: the number of the first word, 0 or 1.
-        target_first: whether links are written target-source.
-        scores: whether each is followed by its share.
-    """
-    lines = []
-    for given in links:
-        ends = {link: (link[1], link[0]) if target_first else link for link in given}
-        lines.append(
-            " ".join(
-                f"{left + first}-{right + first}" + (f":{given[link]:.3f}" if scores else "")
-                for link, (left, right) in ends.items()
-            )
-        )
-    return "\n".join(lines) + "\n"

@@ -184,13 +184,12 @@ def check_links(gold: Sequence[Gold], sizes: Sequence[tuple[int, int]], file: st
         InputError: naming line, link and the numbers of words.
     """
     for number, (size, links) in enumerate(zip(sizes, gold, strict=True), start=1):
-        for source, target in sorted(links.possible):
-            if source >= size[0] or target >= size[1]:
-                raise InputError(
-                    f"Line {number} of the {file} links source word {source} with target word {target} (counted from 0), but "
-                    f"the pair has {size[0]} and {size[1]} words. Check whether words count from 0 or 1 and which side comes "
-                    "first."
-                )
+        link = links.outside(size)
+        if link is not None:
+            raise InputError(
+                f"Line {number} of the {file} links source word {link[0]} with target word {link[1]} (counted from 0), but "
+                f"the pair has {size[0]} and {size[1]} words. Check whether words count from 0 or 1 and which side comes first."
+            )
 
 
 def scores_table(caption: str, rows: Iterable[SystemScore]) -> str:

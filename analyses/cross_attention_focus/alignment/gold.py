@@ -4,11 +4,14 @@ Numbers count words from 0 or from 1; which of the two cannot be told from the f
 (source word, target word) counted from 0; a file written target first is flipped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from interp.errors import InputError
 from interp.text.word_links import Gold, Link, Links, read_link
+
+ScoredLinks = Mapping[Link, float]
+"""Link -> share of the target word's reading that lies on the source word."""
 
 
 def read_gold(text: str, first: Literal[0, 1], target_first: bool = False) -> tuple[Gold, ...]:
@@ -28,13 +31,24 @@ def read_gold(text: str, first: Literal[0, 1], target_first: bool = False) -> tu
     return tuple(_sentence(line, number, first, target_first) for number, line in enumerate(lines, start=1))
 
 
-def write_links(links: Sequence[Links], first: Literal[0, 1] = 0, target_first: bool = False) -> str:
-    """Links as `read_gold` reads them, all of them sure; arguments as there."""
-    lines = [
-        " ".join(f"{right}-{left}" if target_first else f"{left}-{right}" for left, right in sorted(sentence))
-        for sentence in ({(source + first, target + first) for source, target in given} for given in links)
-    ]
-    return "\n".join(lines) + "\n"
+def write_links(
+    links: Sequence[Links | ScoredLinks], first: int = 0, target_first: bool = False, scores: bool = False
+) -> str:
+    """Links as `read_gold` reads them, all of them sure, one sentence a line; with scores `3-4:0.871`.
+
+    Args:
+        links: of every sentence.
+        first: the number of the first word, 0 or 1.
+        target_first: whether links are written target-source.
+        scores: whether each is followed by its share; then all sentences have some.
+    """
+
+    def written(link: Link, given: Links | ScoredLinks) -> str:
+        left, right = reversed(link) if target_first else link
+        score = f":{given[link]:.3f}" if scores and isinstance(given, Mapping) else ""
+        return f"{left + first}-{right + first}{score}"
+
+    return "".join(" ".join(written(link, given) for link in sorted(given)) + "\n" for given in links)
 
 
 def _sentence(line: str, number: int, first: int, target_first: bool) -> Gold:

@@ -58,13 +58,13 @@ def observe_alignment(run: Pass) -> dict[str, np.ndarray]:
 
 
 def _check(gold: Gold, size: tuple[int, int], text: str) -> None:
-    """Refuse gold links of words that a prompt has not: they would count as links that no head can find."""
-    for source, target in sorted(gold.possible):
-        if source >= size[0] or target >= size[1]:
-            raise InputError(
-                f"The gold links of {text[:60]!r} hold {source}-{target}, but the prompt has {size[0]} source and {size[1]} "
-                "target words; count words from 0 behind the task prefix, source first, and give the target that belongs to them."
-            )
+    """Refuse gold links of words that a prompt has not."""
+    link = gold.outside(size)
+    if link is not None:
+        raise InputError(
+            f"The gold links of {text[:60]!r} hold {link[0]}-{link[1]}, but the prompt has {size[0]} source and {size[1]} "
+            "target words; count words from 0 behind the task prefix, source first, and give the target that belongs to them."
+        )
 
 
 def _pattern(layers: list[Tensor], prompt: int, rows: int, keys: int) -> Float[np.ndarray, "layer head row key"]:

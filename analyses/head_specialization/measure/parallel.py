@@ -8,6 +8,7 @@ agrees better (the offset is that of the other half of the sentences).
 Whether the model translates at all is asked first: the right target must be likelier than behind another source.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -189,14 +190,11 @@ def _alignment(
 
 def _baseline(parallel: Parallel) -> list[float]:
     """1 - AER of the diagonal or of the fixed offset that the other half of the sentences prefers, the larger."""
-    offsets = [_hits_by_offset(gold) for gold in parallel.gold]
+    offsets = [Counter(source - target for source, target in gold.sure) for gold in parallel.gold]
     best = []
     for half in (0, 1):
-        sums: dict[int, int] = {}
-        for counted in offsets[1 - half :: 2]:
-            for offset, hits in counted.items():
-                sums[offset] = sums.get(offset, 0) + hits
-        best.append(max(sums, key=lambda offset: (sums[offset], -abs(offset)), default=0))
+        others = sum(offsets[1 - half :: 2], Counter[int]())
+        best.append(max(others, key=lambda offset: (others[offset], -abs(offset)), default=0))
     found = []
     for prompt, (grid, gold) in enumerate(zip(parallel.grids, parallel.gold, strict=True)):
         linked = {target for _, target in gold.sure}
@@ -204,11 +202,4 @@ def _baseline(parallel: Parallel) -> list[float]:
         diagonal = {link for link in diagonal_links(grid.size) if link[1] in linked}
         rates = [agreed / total for agreed, total in (counts(links, gold) for links in (fixed, diagonal)) if total]
         found.append(max(rates, default=np.nan))
-    return found
-
-
-def _hits_by_offset(gold: Gold) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for source, target in gold.sure:
-        found[source - target] = found.get(source - target, 0) + 1
     return found

@@ -121,11 +121,11 @@ def ablate_translation(
     shape = (n_sentences(), *hits.shape)
     costs = {f"cross.translation_cost_{name}": np.full(shape, np.nan) for name in ("read", "other")}
     sums = {name: np.zeros((2, *shape)) for name in costs}
-    for parallel in found:
+    heads = _ablated(hits)
+    for parallel in found if heads else ():
         with torch.no_grad():
-            for head in _ablated(hits):
-                for name, sentence, cost in _costs(model, parallel, head):
-                    sums[name][:, sentence, head.layer, head.head] += (cost, 1)
+            for head, name, sentence, cost in _costs(model, parallel, heads):
+                sums[name][:, sentence, head.layer, head.head] += (cost, 1)
     for name, (total, number) in sums.items():
         costs[name] = np.divide(total, number, out=costs[name], where=number > 0)
     return costs
@@ -138,17 +138,20 @@ def _ablated(hits: Float[np.ndarray, "layer head"]) -> list[HeadId]:
     return [HeadId("cross", *cell) for cell in cells[:_MOST_ABLATED]]
 
 
-def _costs(model: HookedEncoderDecoder, parallel: Parallel, head: HeadId) -> Iterator[tuple[str, int, float]]:
-    """Name of the array, sentence and cost of every aligned pair."""
-    name = f"{attention_path('cross', head.layer)}.hook_pattern"
-    logits, cache = model.run_with_cache(parallel.batch, names_filter=[name])
-    with model.hooks(zero([head])):
-        without = model(parallel.batch)
-    before, after = (_log_probabilities(values, parallel.pairs) for values in (logits, without))
-    for pair, cost in zip(parallel.pairs, (before - after).tolist(), strict=True):
-        pattern = cache[name][pair.prompt, head.head, pair.row]
-        read = int(pattern.argmax()) in pair.pieces
-        yield f"cross.translation_cost_{'read' if read else 'other'}", parallel.sentences[pair.prompt], cost
+def _costs(
+    model: HookedEncoderDecoder, parallel: Parallel, heads: Sequence[HeadId]
+) -> Iterator[tuple[HeadId, str, int, float]]:
+    """Head, name of the array, sentence and cost of every aligned pair; one pass with all heads serves them all."""
+    patterns = {head.layer: f"{attention_path('cross', head.layer)}.hook_pattern" for head in heads}
+    logits, cache = model.run_with_cache(parallel.batch, names_filter=sorted(patterns.values()))
+    before = _log_probabilities(logits, parallel.pairs)
+    for head in heads:
+        with model.hooks(zero([head])):
+            after = _log_probabilities(model(parallel.batch), parallel.pairs)
+        for pair, cost in zip(parallel.pairs, (before - after).tolist(), strict=True):
+            strongest = int(cache[patterns[head.layer]][pair.prompt, head.head, pair.row].argmax())
+            name = f"cross.translation_cost_{'read' if strongest in pair.pieces else 'other'}"
+            yield head, name, parallel.sentences[pair.prompt], cost
 
 
 def _log_probabilities(logits: Tensor, pairs: Sequence[Pair]) -> Float[Tensor, " pair"]:

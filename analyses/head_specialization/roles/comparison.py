@@ -30,6 +30,12 @@ class Comparison:
     permuted: Observed | None = None
     shuffled: Observed | None = None
 
+    @property
+    def models(self) -> tuple[Observed | None, ...]:
+        """Twins, or None in their place, then permuted and shuffled, each with a row for every independent text."""
+        found = (*(self.twins or (None,)), self.permuted, self.shuffled)
+        return tuple(None if model is None else independent_texts(model) for model in found)
+
 
 def judge_all(
     observed: Observed, settings: HeadSettings, seed: int, against: Comparison | None = None, targets_tell: bool = True
@@ -46,10 +52,11 @@ def judge_all(
     own = independent_texts(observed)
     criteria = {kind: judged(kind, criteria_of(kind, own, settings), targets_tell) for kind in ATTENTION_KINDS}
     adjusted = iter(adjusted_p_values([criterion for kind in ATTENTION_KINDS for criterion in criteria[kind]]))
+    beside = (against or Comparison()).models
     verdicts = []
     for kind in ATTENTION_KINDS:
         p_values = [next(adjusted) for _ in criteria[kind]]
-        controls = _controls(kind, criteria[kind], settings, against or Comparison())
+        controls = _controls(kind, criteria[kind], settings, beside)
         verdicts.append(judge(kind, criteria[kind], p_values, settings, seed, controls))
     return Verdict(
         labels=tuple(label for verdict in verdicts for label in verdict.labels),
@@ -59,12 +66,10 @@ def judge_all(
 
 
 def _controls(
-    kind: AttentionKind, criteria: Sequence[Criterion], settings: HeadSettings, against: Comparison
+    kind: AttentionKind, criteria: Sequence[Criterion], settings: HeadSettings, beside: Sequence[Observed | None]
 ) -> list[Controls]:
-    """For every criterion its mean scores in the models beside."""
-    twins: tuple[Observed | None, ...] = against.twins or (None,)
-    models = (*twins, against.permuted, against.shuffled)
-    found = [[] if model is None else criteria_of(kind, independent_texts(model), settings) for model in models]
+    """For every criterion its mean scores in the models of `Comparison.models`."""
+    found = [[] if model is None else criteria_of(kind, model, settings) for model in beside]
     controls = []
     for criterion in criteria:
         scores = np.stack([_matching(others, criterion) for others in found])

@@ -17,7 +17,7 @@ from analyses.cross_attention_focus.alignment import (
     default_aligner,
     read_gold,
     system_links,
-    write_scored,
+    write_links,
 )
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -61,9 +61,9 @@ def test_a_share_is_what_the_rows_of_a_target_word_read_of_the_source_word(bundl
 
 def test_text_is_what_gold_files_hold(bundled: HookedEncoderDecoder) -> None:
     found = chosen_links(bundled, PAIRS, default_aligner(bundled.cfg), Conventions("output", "words", True))
-    plain = write_scored(found, first=1, target_first=True)
+    plain = write_links(found, first=1, target_first=True)
     assert [gold.sure for gold in read_gold(plain, 1, target_first=True)] == [frozenset(links) for links in found]
-    assert all(re.fullmatch(r"\d+-\d+:\d\.\d{3}", link) for link in write_scored(found, scores=True).split())
+    assert all(re.fullmatch(r"\d+-\d+:\d\.\d{3}", link) for link in write_links(found, scores=True).split())
 
 
 @pytest.mark.parametrize(
