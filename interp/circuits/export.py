@@ -9,6 +9,7 @@ from interp.circuits.circuit import Circuit
 from interp.circuits.edge_attribution import EdgeScores
 from interp.circuits.graph import LOGITS, Edge
 from interp.errors import InputError
+from interp.input_files import without_repeats
 
 
 def circuit_json(circuit: Circuit, scores: EdgeScores, facts: dict[str, Any] | None = None) -> str:
@@ -46,9 +47,9 @@ def parse_circuit(text: str, circuit: Circuit) -> Circuit:
         InputError: if it is no such file, or names an edge that the graph has not.
     """
     try:
-        edges = json.loads(text)["edges"]
+        edges = json.loads(text, object_pairs_hook=without_repeats)["edges"]
         named = [edge if isinstance(edge, str) else Edge(edge["writer"], edge["receiver"]) for edge in edges]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise InputError("This is no circuit; give the JSON file that `interp circuit --out` wrote.") from error
     return Circuit.of(circuit.graph, named)
 

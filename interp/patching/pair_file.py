@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from interp.errors import InputError, did_you_mean
+from interp.input_files import RepeatedKeyError, without_repeats
 from interp.patching.minimal_pairs import PromptPair
 
 _NEEDED = ("clean", "corrupted", "clean_target", "corrupted_target")
@@ -32,7 +33,10 @@ def parse_pairs(text: str, name: str) -> tuple[PromptPair, ...]:
 
 def _pair(line: str, place: str) -> PromptPair:
     try:
-        found: Any = json.loads(line)
+        found: Any = json.loads(line, object_pairs_hook=without_repeats)
+    except (RepeatedKeyError, RecursionError) as error:
+        reason = str(error) if isinstance(error, RepeatedKeyError) else "nested too deeply"
+        raise InputError(f"Pairs: {place} cannot be read ({reason}); write {_example()}.") from error
     except json.JSONDecodeError as error:
         raise InputError(f"Pairs: {place} is no JSON ({error.msg}); write {_example()}.") from error
     if not isinstance(found, dict):

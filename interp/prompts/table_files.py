@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import did_you_mean
-from interp.input_files import read_regular
+from interp.input_files import read_regular, without_repeats
 from interp.prompts.prompt import PromptError
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".arrow")
@@ -75,8 +75,8 @@ def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
 
 def _object(line: str, name: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(line)
-    except ValueError as error:
+        found = json.loads(line, object_pairs_hook=without_repeats)
+    except (ValueError, RecursionError) as error:
         raise PromptError(f"{name} has a line that is no JSON ({error}); write one object a line.") from error
     if not isinstance(found, dict):
         raise PromptError(f"{name} has a line that is no JSON object; write one object a line.")

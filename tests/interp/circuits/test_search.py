@@ -116,8 +116,9 @@ def test_a_written_circuit_is_read_again() -> None:
     circuit = Circuit.of(scores.graph, planned("copy").edges())
     assert parse_circuit(circuit_json(circuit, scores), circuit).edges == circuit.edges
     assert parse_circuit('{"edges": ["XL0H0 -> logits"]}', circuit).nodes == ("XL0H0", "logits")
-    with pytest.raises(InputError, match="no circuit"):
-        parse_circuit("[]", circuit)
+    for text in ("[]", '{"edges": [], "edges": []}', "[" * 100_000):
+        with pytest.raises(InputError, match="no circuit"):
+            parse_circuit(text, circuit)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,8 @@ def test_a_written_circuit_is_read_again() -> None:
     [
         ("", "has no pairs"),
         ("{", "line 1 of 'p' is no JSON"),
+        ('{"clean": "a", "clean": "b"}', "line 1 of 'p' cannot be read .key 'clean' appears twice."),
+        ("[" * 100_000, "line 1 of 'p' cannot be read .nested too deeply."),
         ("[]", "is no object"),
         ('{"clean": "a"}', "no text 'corrupted'"),
         ('{"clean": "a", "corrupted": "b", "clean_target": "c", "corrupted_target": 3}', "no text 'corrupted_target'"),
