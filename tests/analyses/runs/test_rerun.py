@@ -53,7 +53,7 @@ def test_from_elsewhere_with_files_of_other_names_the_digest_is_the_same(
     monkeypatch.chdir(tmp_path)
     shutil.copy(home / "mine.txt", tmp_path / "copy.txt")
     shutil.copytree(home / "translator", tmp_path / "model")
-    words = ["rerun", str(home / "run"), "--prompts", "copy.txt", "--model", "model", "--out", "again"]
+    words = ["rerun", str(home / "run"), "--prompts", "copy.txt", "--model", "model", "--out", "again", "--quiet"]
     code, out, err = invoke(*words)
     assert (code, err) == (0, ""), out
     assert out == f"The same digest: {read_manifest(home / 'run').digest}.\n"
