@@ -14,8 +14,8 @@ in every projection; scores divided by sqrt(d_head); absolute positions added to
     M2M100            pre     sinusoidal    no                       yes           start token first
 
 In post-norm layers the residual stream is what each norm hands on, x <- norm(x + sublayer(x)), so it is not the sum of what was
-written to it. Marian, Pegasus and Blenderbot-small scale embeddings outside the embedding module; `hook_embed` is the scaled value
-everywhere. Blenderbot-small's decoder alone does not scale, and norms the embedding before positions are added.
+written to it. Marian, Pegasus and Blenderbot-small scale embeddings outside the embedding module; `hook_embed` is the scaled
+value everywhere. Blenderbot-small's decoder alone does not scale, and norms the embedding before positions are added.
 """
 
 from dataclasses import replace
@@ -53,7 +53,9 @@ BART_HOST = Host(
 )
 
 # Where no start token is stated the host starts texts with the first of all tokens, as its generation does.
-PLBART_HOST = replace(BART_HOST, tokens={**TOKENS, "decoder_start_token_id": ("decoder_start_token_id", "bos_token_id")})
+PLBART_HOST = replace(
+    BART_HOST, tokens={**TOKENS, "decoder_start_token_id": ("decoder_start_token_id", "bos_token_id")}
+)
 
 
 def bart_stacks(

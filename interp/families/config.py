@@ -42,7 +42,7 @@ class ModelConfig:
         norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
         positions: how positions enter.
         embed_scale: factor of the token embeddings; `hook_embed` includes it.
-        positions_last: whether the decoder adds positions behind the norm of its embeddings, which it takes without `embed_scale`.
+        positions_last: whether the decoder takes embeddings without `embed_scale` and adds positions behind their norm.
         biases: whether projections and norms have biases.
         max_positions: most tokens a side; None where positions are relative and nothing bounds them.
     """

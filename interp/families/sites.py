@@ -70,9 +70,9 @@ class StackSites:
     after: Mapping[str, Site]
 
 
-TOKENS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {name: (name,) for name in ("decoder_start_token_id", "pad_token_id", "eos_token_id")}
-)
+TOKENS: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    name: (name,) for name in ("decoder_start_token_id", "pad_token_id", "eos_token_id")
+})
 """Special token of `ModelConfig` -> attributes of the host's settings that may hold it, the first that does counts."""
 
 

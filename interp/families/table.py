@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from interp.errors import InputError
 from interp.families.bart import BART_HOST, PLBART_HOST, bart_stacks
 from interp.families.config import Positions
+from interp.families.half_visible import HALF_VISIBLE
 from interp.families.sites import Host, NormPlace, StackSites
 from interp.families.t5 import T5_HOST, t5_stacks
 
@@ -88,7 +89,7 @@ FAMILIES: Mapping[str, Family] = {
             t5_stacks(False),
             "scale_decoder_outputs",
             heads=("T5ForConditionalGeneration", "T5WithLMHeadModel"),
-            public=("T5 v1.1", "Flan-T5", "ByT5"),
+            public=("t5-v1.1", "flan-t5", "byt5"),
         ),
         Family("mt5", T5_HOST, t5_stacks(False), heads=("MT5ForConditionalGeneration",)),
         Family(
@@ -120,7 +121,7 @@ FAMILIES: Mapping[str, Family] = {
             "sinusoidal",
             embedding_norm=False,
             scaled_outside=False,
-            public=("NLLB",),
+            public=("nllb",),
         ),
         _bart_like(
             "plbart",
@@ -154,13 +155,18 @@ def family_of(model_type: str, is_encoder_decoder: bool) -> Family:
         is_encoder_decoder: whether the host says that it is one, for the sentence of the refusal.
 
     Raises:
-        InputError: if the family is not in the table, saying which are.
+        InputError: if the family is not in the table, saying which are, and of those that are half visible what is missing.
     """
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     allowed = ", ".join(sorted(FAMILIES))
+    if model_type in HALF_VISIBLE:
+        raise InputError(
+            f"Models of type {model_type!r} are refused: {HALF_VISIBLE[model_type]}. Supported are {allowed} (`interp list "
+            "families`)."
+        )
     kind = "an encoder-decoder this package does not know" if is_encoder_decoder else "not an encoder-decoder"
     raise InputError(
         f"Model type {model_type!r} is {kind}; supported are {allowed} (ByT5, v1.1 and Flan are t5, NLLB "
-        "is m2m_100). Choose a model of one of these families."
+        "is m2m_100; `interp list families` says more). Choose a model of one of these families."
     )

@@ -24,8 +24,8 @@ def absolute_tables(result: EmbeddingGeometry) -> str:
         output = f"The output embedding is the unembedding as it is (norm_place={cfg.norm_place!r}: no final gain)"
     return (
         f" The input embedding is the table as it is stored, without the factor embed_scale={significant(cfg.embed_scale, 4)} "
-        f"that the model gives its rows{_in_the_encoder(cfg)}. {output}; final_logits_bias (at most {significant(result.logit_bias, 3)} in size) is "
-        "added behind the scores and is part of no space."
+        f"that the model gives its rows{_in_the_encoder(cfg)}. {output}; final_logits_bias (at most "
+        f"{significant(result.logit_bias, 3)} in size) is added behind the scores and is part of no space."
     )
 
 
