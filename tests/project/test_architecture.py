@@ -32,6 +32,7 @@ ORDER = (
     "interp.patching",
     "interp.circuits",
     "interp.compiled",
+    "interp.sources",
     "analyses.core",
     "analyses.head_specialization",
     "analyses.cross_attention_focus",
