@@ -32,7 +32,7 @@ from interp.circuits.head_matrices import (
     random_square,
     through,
 )
-from interp.hooks.names import HeadId, attention_path
+from interp.hooks.names import HeadId
 from interp.model.factored_matrix import FactoredMatrix, composition
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
@@ -81,7 +81,7 @@ class Compositions(Framed):
         return graph
 
     def matrix(self, slot: HeadInput) -> np.ndarray:
-        """z of one input, [second first]; NaN where there is no path.
+        """Z of one input, [second first]; NaN where there is no path.
 
         Args:
             slot: which input.
@@ -145,9 +145,7 @@ def _pairs(model: HookedEncoderDecoder) -> Iterator[tuple[str, str, str, float, 
                     yield writer, label.partition(".")[0], slot, *numbers, reads
 
 
-def _reading(
-    model: HookedEncoderDecoder, ports: dict[tuple[str, str], Port], path: str, port: Port
-) -> FactoredMatrix:
+def _reading(model: HookedEncoderDecoder, ports: dict[tuple[str, str], Port], path: str, port: Port) -> FactoredMatrix:
     """What the heads of a port read by."""
     assert port.attention is not None
     assert port.layer is not None

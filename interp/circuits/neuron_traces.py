@@ -28,8 +28,8 @@ from interp.attribution.logit_readout import (
 from interp.axes import Stack
 from interp.circuits.attention_scores import OWN_BIAS, stream_parts
 from interp.circuits.graph import Graph, Port, WriterStep, graph_of
-from interp.circuits.head_directions import in_context
 from interp.circuits.head_matrices import centered, norms_between, projection, random_square, through
+from interp.circuits.singular_directions import in_context
 from interp.circuits.streams import added_point
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
@@ -65,7 +65,9 @@ class NeuronId:
         """
         letter, _, rest = text.partition("L")
         layer, _, neuron = rest.partition("N")
-        if letter not in ("E", "D") or not (layer.isascii() and layer.isdigit() and neuron.isascii() and neuron.isdigit()):
+        if letter not in ("E", "D") or not (
+            layer.isascii() and layer.isdigit() and neuron.isascii() and neuron.isdigit()
+        ):
             raise InputError(f"{text!r} is no neuron; write EL0N12 (encoder) or DL2N3 (decoder), counted from 0.")
         return cls("encoder" if letter == "E" else "decoder", int(layer), int(neuron))
 

@@ -1,10 +1,10 @@
 """How W_O mixes the heads of a layer: what share of the layer's write each makes, and how far they write into the same space.
 
-    share     sum over rows of <write of the head, write of all heads> / sum of |write of all heads|^2; shares add up to 1, and a
-              head that works against the others has one below 0
-    angles    the principal angles between the column spaces of two heads' W_O: 0 where they share a direction, 90 degrees where
-              nothing of one is seen by the other (scipy's `subspace_angles`)
-    overlap   mean squared cosine of the angles: 1 for the same space; spaces drawn at random have d_head / d_model on average
+share     sum over rows of <write of the head, write of all heads> / sum of |write of all heads|^2; shares add up to 1, and a
+head that works against the others has one below 0
+angles    the principal angles between the column spaces of two heads' W_O: 0 where they share a direction, 90 degrees where
+nothing of one is seen by the other (scipy's `subspace_angles`)
+overlap   mean squared cosine of the angles: 1 for the same space; spaces drawn at random have d_head / d_model on average
 """
 
 import numpy as np

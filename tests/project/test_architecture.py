@@ -39,6 +39,7 @@ ORDER = (
     "analyses.logit_attribution",
     "analyses.embedding_geometry",
     "analyses.sentence",
+    "analyses.weights",
     "analyses.runs",
     "analyses.commands",
     "analyses.cli",
