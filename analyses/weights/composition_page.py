@@ -75,9 +75,10 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
     """
     summary, out = survey.summary(), survey.found.standing_out()
     strongest = survey.found.frame[survey.found.frame["path"]].iloc[0]
-    nearest = survey.angles.loc[survey.angles["overlap"].idxmax()]
+    nearest = survey.angles.iloc[int(survey.angles["overlap"].to_numpy().argmax())]
     findings = (
-        f"{len(out)} of {int(summary['pairs'].sum())} pairs of heads compose beyond pairs without a path; in an untrained twin "
+        f"{len(out)} of {int(summary['pairs'].sum())} pairs of heads compose beyond all pairs without a path, where "
+        f"{number(survey.found.expected_by_chance)} would by chance; in an untrained twin "
         f"{int(summary['twin: stand out'].sum())} do.",
         f"The strongest: the {_INPUTS[strongest['input']]} of {strongest['second']} read {strongest['first']} "
         f"(z {number(float(strongest['z']))}).",
@@ -111,11 +112,11 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
             "MLPs between two heads are not looked through.",
         ),
         methods=(
-            "Composition (Elhage et al. 2021) with gains of norms folded in, its square as z against matrices of the same singular "
-            "values turned at random; pairs stand out by the ranks of their z among pairs without a path (Benjamini and "
-            "Hochberg 1995).",
+            "Composition (Elhage et al. 2021) with gains of norms folded in, its square as z against matrices of the same "
+            "singular values turned at random; a pair stands out if its z is beyond that of every pair "
+            "without a path that is read by the same input.",
         ),
-        cites=("elhage2021", "benjamini1995"),
+        cites=("elhage2021",),
     )
 
 
@@ -126,8 +127,8 @@ def _matrix(found: Compositions, name: str) -> Figure:
     return Figure(
         name=f"{name}-matrix",
         caption=(
-            "Composition of every pair of heads as z against random matrices of the same singular values: columns write, rows read "
-            "by their queries, keys or values. Crosses: the reader comes too early to read the writer."
+            "Composition of every pair of heads as z against random matrices of the same singular values: columns write, rows "
+            "read by their queries, keys or values. Crosses: the reader comes too early to read the writer."
         ),
         alt=(
             f"Three heatmaps of {len(labels)} by {len(labels)} heads; the largest z is {number(float(top['z']))}, "

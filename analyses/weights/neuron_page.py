@@ -55,8 +55,9 @@ def neuron_section(traces: Sequence[NeuronTrace], n_prompts: int, name: str = "n
 
 def _stacked(traces: Sequence[NeuronTrace], part: str) -> pd.DataFrame:
     frames = [getattr(one, part).assign(neuron=str(one.neuron)) for one in traces]
-    whole = pd.concat(frames, ignore_index=True)
-    return whole[["neuron", *(column for column in whole.columns if column != "neuron")]]
+    whole: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    whole.insert(0, "neuron", whole.pop("neuron"))
+    return whole
 
 
 def _card(one: NeuronTrace, name: str) -> Card:
@@ -67,7 +68,8 @@ def _card(one: NeuronTrace, name: str) -> Card:
         ]
         return SmallTable(caption, tuple(map(str, frame.columns)), rows)
 
-    facts = f"Zeroing it takes {number(one.effect)} logits a decoder row; it is not 0 at {number(100 * one.active)} % of positions."
+    taken = f"Zeroing it takes {number(one.effect)} logits a decoder row"
+    facts = f"{taken}; it is not 0 at {number(100 * one.active)} % of positions."
     return Card(
         f"{name}-{str(one.neuron).lower()}",
         f"Neuron {one.neuron}: its contexts, inputs, writes and readers",

@@ -8,9 +8,9 @@ All heads of a model like the same few directions, so composition of any two is 
     spectra       the same singular values, turned at random: mean and deviation of the square in closed form, hence z
     no path       pairs in which the second cannot read the first (later first, same layer, decoder first): what their z is
 
-A pair stands out if its z is beyond those of pairs without a path, by their ranks, corrected for all pairs of its kind (Benjamini
-and Hochberg 1995). Gains of norms are folded in, means taken off where LayerNorm takes them. Encoder heads reach the keys and
-values of all cross-attention heads.
+A pair stands out if its z is beyond that of every pair without a path that is read by the same input; if all pairs were alike, m
+pairs with a path beside n without one would give m / (n + 1) such. Gains of norms are folded in, means taken off where LayerNorm
+takes them. Encoder heads reach the keys and values of all cross-attention heads.
 """
 
 from collections.abc import Iterator
@@ -37,11 +37,8 @@ from interp.model.factored_matrix import FactoredMatrix, composition
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
 from interp.report.framed import Framed
-from interp.statistics import false_discovery
 
 SLOTS: tuple[HeadInput, ...] = ("q", "k", "v")
-LEVEL = 0.05
-"""Expected share of false ones among pairs that stand out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -51,7 +48,8 @@ class Compositions(Framed):
     Attributes:
         heads: all heads, encoder, decoder, cross, in the order of layers.
         frame: one row a pair and input: `first`, `second`, `input` (q, k, v), `composition`, `random` (of the same spectra), `z`,
-            `path` (whether the second reads the first), `q` (corrected; NaN without a path).
+            `path` (whether the second reads the first), `beyond` (share of pairs without a path whose z is as large; NaN for
+            those).
     """
 
     heads: tuple[HeadId, ...]
@@ -61,23 +59,25 @@ class Compositions(Framed):
         """One row a pair and input, the largest z first."""
         return self.frame
 
-    def standing_out(self, level: float = LEVEL) -> pd.DataFrame:
-        """The pairs whose composition is beyond that of pairs without a path, the largest z first.
+    def standing_out(self) -> pd.DataFrame:
+        """The pairs whose composition is beyond that of all pairs without a path, the largest z first."""
+        return self.frame[self.frame["beyond"] == 0].reset_index(drop=True)
 
-        Args:
-            level: expected share of false ones among them.
-        """
-        return self.frame[self.frame["q"] <= level].reset_index(drop=True)
+    @property
+    def expected_by_chance(self) -> float:
+        """How many pairs would stand out if those with a path were like those without."""
+        chance = 0.0
+        for slot in SLOTS:
+            path = self.frame.loc[self.frame["input"] == slot, "path"].to_numpy(dtype=bool)
+            chance += int(path.sum()) / (int((~path).sum()) + 1)
+        return chance
 
-    def graph(self, level: float = LEVEL) -> nx.MultiDiGraph:
-        """The heads that stand out as a graph: an edge from writer to reader for every input, with `input` and `z`.
-
-        Args:
-            level: as for `standing_out`.
-        """
+    def graph(self) -> nx.MultiDiGraph:
+        """The heads that stand out as a graph: an edge from writer to reader for every input, with `input` and `z`."""
         graph = nx.MultiDiGraph()
-        for row in self.standing_out(level).itertuples():
-            graph.add_edge(row.first, row.second, input=row.input, z=float(row.z), composition=float(row.composition))
+        rows = self.standing_out()[["first", "second", "input", "z", "composition"]].to_dict("records")
+        for row in rows:
+            graph.add_edge(row.pop("first"), row.pop("second"), **row)
         return graph
 
     def matrix(self, slot: HeadInput) -> np.ndarray:
@@ -100,13 +100,12 @@ def compositions(model: HookedEncoderDecoder) -> Compositions:
         model: the model; of an untrained twin no pair should stand out.
     """
     rows = pd.DataFrame(list(_pairs(model)), columns=["first", "second", "input", "composition", "random", "z", "path"])
-    rows["q"] = np.nan
+    rows["beyond"] = np.nan
     for slot in SLOTS:
         own = rows["input"] == slot
         null, z = np.sort(rows.loc[own & ~rows["path"], "z"].to_numpy()), rows.loc[own & rows["path"], "z"].to_numpy()
-        if len(null) and len(z):
-            beyond = len(null) - np.searchsorted(null, z, side="left")
-            rows.loc[own & rows["path"], "q"] = false_discovery((1 + beyond) / (1 + len(null)))
+        if len(null):
+            rows.loc[own & rows["path"], "beyond"] = 1 - np.searchsorted(null, z, side="left") / len(null)
     kinds: tuple[AttentionKind, ...] = ("encoder", "decoder", "cross")
     heads = tuple(
         HeadId(kind, layer, head)
@@ -134,9 +133,11 @@ def _pairs(model: HookedEncoderDecoder) -> Iterator[tuple[str, str, str, float, 
             before = norms_between(port, step.name)[:-1] if reads else ()
             written = FactoredMatrix(W_V, centered(model, through(model, before, W_O)))
             reading = _reading(model, ports, path, port)
-            # Writers [first 1], readers [1 second].
-            pairs = FactoredMatrix(written.A[:, None], written.B[:, None])
-            value = composition(pairs, reading)
+            sizes = (len(step.writers), len(port.receivers))
+            value = composition(
+                FactoredMatrix(*(one[:, None].expand(*sizes, -1, -1) for one in (written.A, written.B))),
+                FactoredMatrix(*(one.expand(*sizes, -1, -1) for one in (reading.A, reading.B))),
+            )
             mean, deviation = random_square(_small(written)[:, None], _small(reading.T).mT, free)
             z = (value.square() - mean) / deviation.clamp_min(1e-12)
             for place, writer in enumerate(step.writers):
@@ -157,4 +158,5 @@ def _reading(model: HookedEncoderDecoder, ports: dict[tuple[str, str], Port], pa
 
 def _small(matrix: FactoredMatrix) -> Tensor:
     """A matrix with the same outputs and spectrum as A B, of rank many rows: R B with A = Q R."""
-    return torch.linalg.qr(matrix.A).R @ matrix.B
+    small: Tensor = torch.linalg.qr(matrix.A).R @ matrix.B
+    return small

@@ -1,8 +1,8 @@
 """The matrices of heads as they meet the streams: with the norms in their way folded in, up to what scales a whole row.
 
-A norm held at its scale multiplies by its gain, and LayerNorm takes the mean off before. So what a head writes arrives at a reader
-behind the gains of the norms between them, and what a projection reads it reads through the gain of the norm in front of it
-(Elhage et al. 2021 for the matrices).
+A norm held at its scale multiplies by its gain, and LayerNorm takes the mean off before. So what a head writes arrives at a
+reader behind the gains of the norms between them, and what a projection reads it reads through the gain of the norm in front of
+it (Elhage et al. 2021 for the matrices).
 """
 
 from collections.abc import Sequence

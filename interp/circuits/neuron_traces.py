@@ -1,9 +1,9 @@
 """A neuron of either stack, traced: what writes its input, which contexts fire it, what it writes, which heads read it.
 
-    input     what is normed is a sum over writers, norms held (`streams`); so is the neuron's input before its activation, exactly
+    input     what is normed is a sum over writers, norms held; so is the neuron's input before its activation, exactly
     effect    what zeroing the neuron takes from the logit difference of labels and runners-up, per decoder row; which neurons are
               worth a look comes from gradient times activation, for all at once
-    written   its row of W_out, read by the unembedding (decoder) or by the embeddings (encoder): tokens at both ends
+    written   its row of W_out, read by the unembedding (decoder) or the embeddings (encoder): tokens at both ends
     readers   |row W| / (|row| ||W||) for queries, keys and values of later heads, as z against rows turned at random
 
 MLPs as key-value memories: Geva et al. 2021. In gated layers the input is that of the activation (the gate).
@@ -221,7 +221,8 @@ def _inputs(
     weights = mlp_weights(model, one.stack, one.layer)
     column = at_least_float32((weights.W_in if weights.W_gate is None else weights.W_gate)[:, one.neuron])
     own = at_least_float32(output_bias(model, f"{one.path}.hook_pre")[one.neuron])
-    sums, gaps, labels = [], [], ()
+    sums, gaps = [], []
+    labels: tuple[str, ...] = ()
     for prompt, position in places:
         labels, parts = stream_parts(model, cache, port, prompt, position)
         values = torch.cat([at_least_float32(parts[0]) @ column, own[None]])

@@ -120,7 +120,14 @@ def cross_contributions(
     before: Float[Tensor, "batch target d_model"],
     after: Float[Tensor, "batch target d_model"],
 ) -> Float[Tensor, "batch target source_and_residual"]:
-    """Shares of a cross-attention sublayer, the residual in the last column; arguments as for `self_contributions`."""
+    """Shares of a cross-attention sublayer, the residual in the last column.
+
+    Args:
+        pattern: attention weights.
+        vectors: what each head writes per unit of weight, v W_O.
+        before: the stream before the sublayer.
+        after: the stream after it.
+    """
     distances = _distances(pattern, vectors, after)
     distances = torch.cat([distances, _length(after - before)[..., None]], -1)
     legal = torch.nn.functional.pad((pattern > 0).any(1), (0, 1), value=True)

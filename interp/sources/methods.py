@@ -114,12 +114,6 @@ def attribute_sources(
                 f"No method is called {name!r}{did_you_mean(name, METHODS)}; there are {', '.join(METHODS)}."
             )
     text = question.batch.source_texts[0]
-    spelled = [
-        tuple(pieces_of(model.tokenizer, ids.tolist()))
-        if model.tokenizer is not None
-        else tuple(map(str, ids.tolist()))
-        for ids in (question.tokens, question.foils)
-    ]
     with torch.no_grad():
         difference = question.read(model(question.batch))[0]
     return {
@@ -129,11 +123,17 @@ def attribute_sources(
             text.pieces,
             question.batch.decoder_pieces(0),
             tuple(question.rows.tolist()),
-            *spelled,
+            _spelled(model, question.tokens),
+            _spelled(model, question.foils),
             difference,
         )
         for name in chosen
     }
+
+
+def _spelled(model: HookedEncoderDecoder, tokens: Tensor) -> tuple[str, ...]:
+    ids = tokens.tolist()
+    return tuple(pieces_of(model.tokenizer, ids)) if model.tokenizer is not None else tuple(map(str, ids))
 
 
 @torch.no_grad()

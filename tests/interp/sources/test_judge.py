@@ -1,5 +1,7 @@
 """The judge: its areas by hand, its controls, and who names the true words of compiled programs."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,7 +59,7 @@ def test_the_area_of_one_prompt_is_the_trapezoid() -> None:
     for place in np.argsort(single)[::-1]:
         kept[0, place] = False
         losses.append(float(without(model, question, kept)[0, 0]))
-    area = np.mean([(first + second) / 2 for first, second in zip(losses, losses[1:], strict=False)])
+    area = np.mean([(first + second) / 2 for first, second in pairwise(losses)])
     assert float(found.deletion.point) == pytest.approx((area - losses[-1]) / (losses[0] - losses[-1]), rel=1e-4)
     assert float(found.agreement.point) == pytest.approx(1.0)
 

@@ -46,7 +46,7 @@ def test_relevance_with_patterns_held_conserves(family: str) -> None:
 
 @pytest.mark.parametrize("family", ["t5", "bart", "mbart"])
 def test_held_relevance_is_what_a_token_does_while_the_rest_is_held(family: str) -> None:
-    """Norms, patterns and slopes of activations put back from the plain pass: then taking an embedding out takes its relevance."""
+    """Norms, patterns and slopes put back from the plain pass: then taking an embedding out takes its relevance."""
     model = tiny(family)
     asked = question(model)
     source, target, _, _ = propagate(model, asked, hold_patterns=True)
@@ -212,6 +212,6 @@ def test_what_cannot_be_asked(tiny_t5: HookedEncoderDecoder) -> None:
         ask(tiny_t5, batch)
     with pytest.raises(InputError, match=r"rows 0 to 12; got \[13\]"):
         ask(tiny_t5, batch.select(0), torch.tensor([13]))
-    with pytest.raises(InputError, match="No method is called 'atention'.*did you mean 'attention'"):
+    with pytest.raises(InputError, match=r"No method is called 'atention' .did you mean 'attention'"):
         attribute_sources(tiny_t5, question(tiny_t5), ["atention"])
     assert len(METHODS) == 11
