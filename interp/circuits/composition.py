@@ -75,9 +75,9 @@ class Compositions(Framed):
     def graph(self) -> nx.MultiDiGraph:
         """The heads that stand out as a graph: an edge from writer to reader for every input, with `input` and `z`."""
         graph = nx.MultiDiGraph()
-        rows = self.standing_out()[["first", "second", "input", "z", "composition"]].to_dict("records")
-        for row in rows:
-            graph.add_edge(row.pop("first"), row.pop("second"), **row)
+        out = self.standing_out()
+        for first, second, slot, z in zip(out["first"], out["second"], out["input"], out["z"], strict=True):
+            graph.add_edge(first, second, input=slot, z=z)
         return graph
 
     def matrix(self, slot: HeadInput) -> np.ndarray:
