@@ -10,7 +10,9 @@ from analyses.circuits.fitting import prompt_pairs
 from analyses.circuits.settings import CircuitSettings
 from analyses.core.contract import Arrays
 from interp.circuits import CircuitSearch, edge_weights, find_circuit, usable_pairs
+from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching import PromptPair
 from interp.text.batch import Batch
 
 _SEED = 0
@@ -32,7 +34,50 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
     if not pairs:
         return {}
     control = len(usable_pairs(model, pairs)[0]) < len(pairs)
-    found = find_circuit(
+    if control:
+        return control_arrays(model, pairs, settings, _SEED)
+    return arrays_of(model, search(model, pairs, settings, _SEED))
+
+
+def control_arrays(
+    twin: HookedEncoderDecoder, pairs: Sequence[PromptPair], settings: CircuitSettings, seed: int
+) -> Arrays:
+    """The arrays of an untrained twin; none where the corruption does not change its metric.
+
+    Args:
+        twin: the twin.
+        pairs: those of the model.
+        settings: as they were used on the model.
+        seed: of the sample of edges.
+    """
+    try:
+        return arrays_of(twin, search(twin, pairs, settings, seed, control=True))
+    except InputError:
+        return {}
+
+
+def search(
+    model: HookedEncoderDecoder,
+    pairs: Sequence[PromptPair],
+    settings: CircuitSettings,
+    seed: int,
+    control: bool = False,
+    batch_size: int = 16,
+) -> CircuitSearch:
+    """The circuit of some pairs, as settings ask for it.
+
+    Args:
+        model: the model, or an untrained twin.
+        pairs: the pairs.
+        settings: method, metric, and how much is enough.
+        seed: of samples and random circuits.
+        control: whether it is a twin, see `find_circuit`.
+        batch_size: pairs scored at once.
+
+    Raises:
+        InputError: if no pair is of use, or the corruption does not change the metric.
+    """
+    return find_circuit(
         model,
         pairs,
         settings.method,
@@ -40,10 +85,10 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
         settings.keeps,
         settings.check,
         settings.draws,
-        _SEED,
-        control=control,
+        seed,
+        batch_size,
+        control,
     )
-    return arrays_of(model, found)
 
 
 def arrays_of(model: HookedEncoderDecoder, found: CircuitSearch) -> Arrays:

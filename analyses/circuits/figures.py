@@ -63,7 +63,10 @@ def curve_figure(result: AnswerCircuit) -> Figure:
         ),
         alt=f"Lines of faithfulness over the share of edges; half of the metric is kept from {100 * half:g} % of the edges on.",
         chart=LinePlot(
-            tuple(lines), "share of all edges", "share of the metric kept", tuple(f"{100 * share:g} %" for share in signed.shares)
+            tuple(lines),
+            "share of all edges",
+            "share of the metric kept",
+            tuple(f"{100 * share:g} %" for share in signed.shares),
         ),
     )
 

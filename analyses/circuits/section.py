@@ -21,7 +21,9 @@ def present(result: AnswerCircuit | NoCircuit) -> Section:
             question=QUESTION,
             findings=no_findings(result),
             blocks=(),
-            limits=("Nothing follows from pairs that a model cannot tell apart; give some of its own task by --pairs.",),
+            limits=(
+                "Nothing follows from pairs that a model cannot tell apart; give some of its own task by --pairs.",
+            ),
             headline=no_headline(),
         )
     checked = () if result.check is None else (check_figure(result, result.check),)

@@ -13,9 +13,10 @@ class CircuitSettings(Settings):
     """Settings of circuits.
 
     Attributes:
-        pairs: minimal pairs, each with clean, corrupted, clean_target and corrupted_target, and perhaps id, kind and row; by default
-            those of this package. On the command line a file of them is given by `--pairs`.
-        kind: only pairs of this kind; by default the bundled kind of which most pairs are of use for the model, and all pairs given.
+        pairs: minimal pairs, each with clean, corrupted, clean_target and corrupted_target, and perhaps id, kind and row; by
+            default those of this package. On the command line a file of them is given by `--pairs`.
+        kind: only pairs of this kind; by default the bundled kind of which most pairs are of use for the model, and all pairs
+            given.
         method: how edges are scored.
         metric: what a circuit keeps.
         keeps: share of the metric, on the pairs that it is found on, that is enough for a circuit.

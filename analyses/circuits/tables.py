@@ -40,9 +40,9 @@ def edge_table(result: AnswerCircuit) -> Table:
     return Table(
         name="circuit-edges",
         caption=(
-            "The edges of the circuit. Effect: what corrupting the edge does to the metric, as estimated, mean over the pairs that "
-            f"it was found on{', with the untrained twin' if controls else ''}. Composition: how strongly the weights of both ends "
-            f"fit, by chance {result.cfg.d_model**-0.5:.2f}."
+            "The edges of the circuit. Effect: what corrupting the edge does to the metric, as estimated, mean over the pairs "
+            f"that it was found on{', with the untrained twin' if controls else ''}. Composition: how strongly the weights of "
+            f"both ends fit, by chance {result.cfg.d_model**-0.5:.2f}."
         ),
         frame=frame,
         columns_shown=("writer", "receiver", effect, "composition"),
@@ -55,7 +55,13 @@ def node_frame(result: AnswerCircuit) -> pd.DataFrame:
     sizes = np.abs(result.effects.point)
 
     def through(place: str) -> pd.Series:
-        return pd.Series(sizes, [getattr(edge, place) for edge in result.edges]).groupby(level=0).agg(["count", "sum"]).stack()
+        return (
+            pd
+            .Series(sizes, [getattr(edge, place) for edge in result.edges])
+            .groupby(level=0)
+            .agg(["count", "sum"])
+            .stack()
+        )
 
     into, out = through("node"), through("writer")
     nodes = result.circuit.nodes
@@ -112,13 +118,29 @@ def control_frame(result: AnswerCircuit) -> pd.DataFrame:
     size = len(result.circuit)
     rows: list[tuple[str, int, float, float, float]] = [
         ("the circuit, on its own pairs", size, result.kept, np.nan, np.nan),
-        ("the circuit, on other pairs", size, float(result.judged.point), float(result.judged.low), float(result.judged.high)),
+        (
+            "the circuit, on other pairs",
+            size,
+            float(result.judged.point),
+            float(result.judged.low),
+            float(result.judged.high),
+        ),
     ]
     for name, draws in (("same size", result.same_size), ("same degrees", result.same_degree)):
-        rows.append((f"random circuits of the {name}", size, float(draws.mean()), float(draws.min()), float(draws.max())))
+        rows.append((
+            f"random circuits of the {name}",
+            size,
+            float(draws.mean()),
+            float(draws.min()),
+            float(draws.max()),
+        ))
     if result.twin is not None:
         rows.append((
-            "untrained twin, its own circuit", len(result.twin.shared.second), result.twin.judged, np.nan, np.nan
+            "untrained twin, its own circuit",
+            len(result.twin.shared.second),
+            result.twin.judged,
+            np.nan,
+            np.nan,
         ))
     return pd.DataFrame(rows, columns=["what is kept by", "edges", "share of the metric", "low", "high"])
 
@@ -141,7 +163,7 @@ def size_table(result: AnswerCircuit) -> Table:
     signed, absolute = result.curves["signed"], result.curves["absolute"]
     twin = {} if result.twin is None else {"kept by the twin's": result.twin.curves["signed"].values}
     frame = pd.DataFrame({
-        "share of edges": signed.shares,
+        "share of edges": [f"{100 * share:g} %" for share in signed.shares],
         "edges": signed.sizes,
         "kept, harmful last": signed.values,
         "kept, by size": absolute.values,
@@ -150,8 +172,8 @@ def size_table(result: AnswerCircuit) -> Table:
     return Table(
         name="circuit-sizes",
         caption=(
-            f"What more and more of the best edges keep, once pruned. CPR {signed.cpr:.3f} (harmful edges last; higher is better), "
-            f"CMD {absolute.cmd:.3f} (by size; 0 is best)."
+            f"What more and more of the best edges keep, once pruned. CPR {signed.cpr:.3f} (harmful edges last; higher is "
+            f"better), CMD {absolute.cmd:.3f} (by size; 0 is best)."
         ),
         frame=frame,
     )
@@ -172,8 +194,8 @@ def check_table(result: AnswerCircuit, check: ExactCheck) -> Table:
     return Table(
         name="circuit-check",
         caption=(
-            "A sample of edges, patched one by one. Corrupted: what that does to the clean run. Restored: what the corrupted run lacks "
-            "for want of the edge."
+            "A sample of edges, patched one by one. Corrupted: what that does to the clean run. Restored: what the corrupted "
+            "run lacks for want of the edge."
         ),
         frame=frame.iloc[order].reset_index(drop=True),
     )

@@ -10,14 +10,14 @@ _QUANTILE = 0.95
 
 LIMITS = (
     "A circuit is about these pairs, this corruption and this metric; of other sentences it says nothing.",
-    "An edge whose writer writes the same in both runs has no effect, however necessary it is: the start row, and all that hangs on "
-    "what the decoder wrote so far where both sides share it.",
+    "An edge whose writer writes the same in both runs has no effect, however necessary it is: the start row, and all that "
+    "hangs on what the decoder wrote so far where both sides share it.",
     "An edge that matters only when another is gone has no effect by itself (backup heads; McGrath et al. 2023).",
-    "Scores are estimates. EAP-IG averages gradients on the way from the corrupted to the clean input, so among edges of little effect "
-    "it ranks by what lies between corrupting and restoring, not by corrupting alone; the check shows how far that is from exact "
-    "patching.",
-    "The untrained twin keeps shares of a metric of its own, in which answer and foil change roles where needed for the corruption to "
-    "cost anything.",
+    "Scores are estimates. EAP-IG averages gradients on the way from the corrupted to the clean input, so among edges of "
+    "little effect it ranks by what lies between corrupting and restoring, not by corrupting alone; the check shows how far "
+    "that is from exact patching.",
+    "The untrained twin keeps shares of a metric of its own, in which answer and foil change roles where needed for the "
+    "corruption to cost anything.",
 )
 
 
@@ -50,15 +50,17 @@ def size_sentence(result: AnswerCircuit) -> str:
     kind = f" of kind {result.settings.kind}" if result.settings.kind else ""
     return (
         f"The smallest circuit that keeps {percent(result.settings.keeps)} of {metric_name(result)} on {len(result.found_on)} "
-        f"pairs{kind} has {len(circuit)} of {len(circuit.graph):,} edges and {len(circuit.nodes)} nodes; on {len(result.judged_on)} "
-        f"other pairs, whose metric is {number(result.lead)} {result.unit}, it keeps {with_interval(result.judged)}."
+        f"pairs{kind} has {len(circuit)} of {len(circuit.graph):,} edges and {len(circuit.nodes)} nodes; on "
+        f"{len(result.judged_on)} other pairs, whose metric is {number(result.lead)} {result.unit}, it keeps {with_interval(result.judged)}."
     )
 
 
 def random_sentence(result: AnswerCircuit) -> str:
     """What random circuits keep."""
     draws = len(result.same_size)
-    limits = [sorted(some.tolist())[int(_QUANTILE * (len(some) - 1))] for some in (result.same_size, result.same_degree)]
+    limits = [
+        sorted(some.tolist())[int(_QUANTILE * (len(some) - 1))] for some in (result.same_size, result.same_degree)
+    ]
     return (
         f"Of {draws} random circuits of its size, connected and grown from the logits, 95 % keep at most {fixed(limits[0])}; of "
         f"{draws} with its degrees (every receiver reads as many writers, others), at most {fixed(limits[1])}."
@@ -72,9 +74,9 @@ def twin_sentence(result: AnswerCircuit) -> str:
         return "This run has no untrained twin."
     shared = twin.shared
     return (
-        f"In an untrained twin the same method needs {len(shared.second)} edges for {percent(result.settings.keeps)} of the twin's own "
-        f"metric, and they keep {fixed(twin.judged)} on the other pairs; {len(shared.both)} of them are edges of the circuit, where "
-        f"{number(shared.by_chance)} would be by chance."
+        f"In an untrained twin the same method needs {len(shared.second)} edges for {percent(result.settings.keeps)} of the "
+        f"twin's own metric, and they keep {fixed(twin.judged)} on the other pairs; {len(shared.both)} of them are edges of "
+        f"the circuit, where {number(shared.by_chance)} would be by chance."
     )
 
 
@@ -107,8 +109,8 @@ def check_sentence(result: AnswerCircuit, check: ExactCheck) -> str:
     """How scores agree with exact patching."""
     return (
         f"{len(check.numbers)} edges patched exactly: scores of {result.settings.method} rank them with correlation "
-        f"{interval(*check.rank)}, relative error {fixed(check.error)}; beside the mean of corrupting and of restoring the edge, the "
-        f"correlation is {interval(*check.both)}."
+        f"{interval(*check.rank)}, relative error {fixed(check.error)}; beside the mean of corrupting and of restoring the "
+        f"edge, the correlation is {interval(*check.both)}."
     )
 
 
@@ -145,8 +147,8 @@ def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
     )
     return (
         Finding(
-            f"A circuit of {share} of the edges keeps {with_interval(result.judged)} of {metric_name(result)} on pairs it was not "
-            "found on.",
+            f"A circuit of {share} of the edges keeps {with_interval(result.judged)} of {metric_name(result)} on pairs it was "
+            "not found on.",
             (size_sentence(result), curve_sentence(result)),
         ),
         Finding(
@@ -154,8 +156,8 @@ def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
             (random_sentence(result), twin_sentence(result)),
         ),
         Finding(
-            f"The strongest edge is {first}: corrupting it changes the metric by {with_interval(result.effects[0], write=number)} "
-            f"{result.unit}.",
+            f"The strongest edge is {first}: corrupting it changes the metric by "
+            f"{with_interval(result.effects[0], write=number)} {result.unit}.",
             strongest_sentences(result),
         ),
         Finding(
@@ -171,13 +173,13 @@ def methods(result: AnswerCircuit) -> tuple[str, ...]:
     settings = result.settings
     steps = f" ({result.steps} gradients)" if result.steps else ""
     return (
-        "Nodes are the embeddings, every head and every MLP of both stacks, and the logits; an edge leads from each to all that read "
-        "its stream later: queries, keys and values of heads apart, MLPs, logits, and from the encoder to keys and values of every "
-        "cross-attention head. Corrupting an edge puts what its writer writes in the corrupted run into what the receiver reads, all "
-        "norms taken anew.",
-        f"Scores: {settings.method} of the {settings.metric}{steps}, mean over pairs. The circuit is grown greedily from the logits by "
-        f"signed scores, and is the smallest met that keeps {percent(settings.keeps)} on every second pair; the others judge it. "
-        "Faithfulness is (m(circuit) − m(nothing)) / (m(model) − m(nothing)), means over pairs first.",
-        f"Controls: {settings.draws} random circuits of its size, as many of its degrees, and the same method on an untrained twin with "
-        f"the same pairs. Check: {settings.check} edges, as many of every kind of receiver, patched exactly.",
+        "Nodes are the embeddings, every head and every MLP of both stacks, and the logits; an edge leads from each to all "
+        "that read its stream later: queries, keys and values of heads apart, MLPs, logits, and from the encoder to keys and "
+        "values of every cross-attention head. Corrupting an edge puts what its writer writes in the corrupted run into what "
+        "the receiver reads, all norms taken anew.",
+        f"Scores: {settings.method} of the {settings.metric}{steps}, mean over pairs. The circuit is grown greedily from the "
+        f"logits by signed scores, and is the smallest met that keeps {percent(settings.keeps)} on every second pair; the "
+        "others judge it. Faithfulness is (m(circuit) − m(nothing)) / (m(model) − m(nothing)), means over pairs first.",
+        f"Controls: {settings.draws} random circuits of its size, as many of its degrees, and the same method on an untrained "
+        f"twin with the same pairs. Check: {settings.check} edges, as many of every kind of receiver, patched exactly.",
     )

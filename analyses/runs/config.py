@@ -31,7 +31,8 @@ class RunConfig(BaseModel):
         source_column: column of the sources, where it is not called `source`.
         target_column: column of the targets, where it is not called `target`.
         prefix: the task prefix that every source starts with, where it is none of T5's own and the file names none.
-        analyses: names, in report order; by default those of this package but circuits. A text with commas is read as several names.
+        analyses: names, in report order; by default those of this package but circuits. A text with commas is read as several
+            names.
         seed: of resampling; untrained twins take seeds derived from it.
         batch_size: prompts in one forward pass; changes no number beyond rounding.
         limit: only the first so many prompts.

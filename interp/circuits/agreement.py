@@ -118,9 +118,7 @@ def agreement_of(
     found = scores.values[:, numbers].double().cpu()
     error = float((found.mean(0) - exact.mean(0)).norm() / exact.mean(0).norm())
     both = (exact + restored) / 2
-    return Agreement(
-        tuple(numbers), exact, restored, _rank(found, exact, seed), _rank(found, both, seed), error
-    )
+    return Agreement(tuple(numbers), exact, restored, _rank(found, exact, seed), _rank(found, both, seed), error)
 
 
 def _rank(found: Tensor, other: Tensor, seed: int) -> RankCorrelation:

@@ -1,4 +1,4 @@
-"""How is a layered graph drawn on paper? Curves under boxes; the hue of a curve is what it is read as, broken ones work against."""
+"""How is a layered graph drawn on paper? Curves under boxes; their hue is what they are read as, broken ones work against."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,13 +32,22 @@ def draw_graph(graph: LayeredGraph, inches: float) -> Figure:
     names = tuple(drawable(node.short, 12) for node in graph.nodes)
     least = widest(names, _SMALLEST) + 0.06
     lane = min(max((inches - 2 * MARGIN) / layout.width, least), _LANE_MOST)
-    size = NORMAL if widest(names, NORMAL) + 0.08 <= lane else max(_SMALLEST, NORMAL * (lane - 0.06) / widest(names, NORMAL))
+    size = (
+        NORMAL
+        if widest(names, NORMAL) + 0.08 <= lane
+        else max(_SMALLEST, NORMAL * (lane - 0.06) / widest(names, NORMAL))
+    )
     wide, lines = lane * layout.width + 2 * MARGIN, list(_wrapped(inches))
     wide = max(wide, max(_line_width(line) for line in lines) + 2 * MARGIN)
     below = len(lines) * 1.3 * LINE + 0.08
     tall = _ROW * layout.height + 2 * MARGIN + below
     figure = Figure(figsize=(wide, tall))
-    axes = figure.add_axes((MARGIN / wide, (MARGIN + below) / tall, lane * layout.width / wide, _ROW * layout.height / tall))
+    axes = figure.add_axes((
+        MARGIN / wide,
+        (MARGIN + below) / tall,
+        lane * layout.width / wide,
+        _ROW * layout.height / tall,
+    ))
     axes.set_axis_off()
     axes.set_xlim(0, layout.width)
     axes.set_ylim(layout.height, 0)
@@ -59,7 +68,14 @@ def _draw_edges(axes: Axes, graph: LayeredGraph, layout: GraphLayout, half: tupl
         style: dict[str, Any] = {"linestyle": (0, (2.2, 1.2))} if edge.score < 0 else {}
         color = HUES[KINDS[edge.kind][1]]
         axes.add_patch(
-            PathPatch(path, fill=False, edgecolor=color, linewidth=0.3 + (_WIDEST - 0.3) * share, alpha=0.3 + 0.6 * share, **style)
+            PathPatch(
+                path,
+                fill=False,
+                edgecolor=color,
+                linewidth=0.3 + (_WIDEST - 0.3) * share,
+                alpha=0.3 + 0.6 * share,
+                **style,
+            )
         )
 
 
@@ -92,7 +108,15 @@ def _draw_headings(axes: Axes, graph: LayeredGraph, layout: GraphLayout) -> None
         for column in sorted(used):
             text = drawable(graph.columns[column], 12)
             axes.text(
-                layout.columns[column], top + 1.15, text, fontsize=SMALL, color=MUTED, ha="center", va="center_baseline"
+                layout.columns[column],
+                top + 1.15,
+                text,
+                fontsize=SMALL,
+                color=MUTED,
+                ha="center",
+                va="center_baseline",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+                zorder=4,
             )
 
 

@@ -24,6 +24,9 @@ KINDS: Mapping[EdgeKind, tuple[str, Hue]] = {
 LANES = 3
 """Lanes of a column."""
 
+_BESIDE: Mapping[EdgeKind, float] = {"q": -0.6, "k": 0.0, "v": 0.6, "input": 0.0}
+"""Where on the side of a node edges of a kind end, so that queries, keys and values from one writer lie side by side."""
+
 _GAP = 0.7
 """Lanes left free between columns."""
 
@@ -172,10 +175,16 @@ class GraphLayout:
             half: half the width and half the height of a node.
         """
         (x, y), (to_x, to_y) = self.nodes[edge.start], self.nodes[edge.end]
+        beside = _BESIDE[edge.kind]
         if graph.nodes[edge.start].band != graph.nodes[edge.end].band:
             reach = max((to_y - y) / 2, 1.0)
-            return (x, y + half[1]), (x, y + reach), (to_x, to_y - reach), (to_x, to_y - half[1])
-        x, to_x = x + half[0], to_x - half[0]
+            return (
+                (x, y + half[1]),
+                (x, y + reach),
+                (to_x + beside * half[0], to_y - reach),
+                (to_x + beside * half[0], to_y - half[1]),
+            )
+        x, to_x, to_y = x + half[0], to_x - half[0], to_y + beside * half[1]
         reach = max((to_x - x) / 2, 0.3)
         return (x, y), (x + reach, y), (to_x - reach, to_y), (to_x, to_y)
 

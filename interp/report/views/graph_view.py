@@ -1,4 +1,4 @@
-"""A layered graph to explore: a slider for how strong an edge must be, one choice, and what a node or an edge is on pointing at it.
+"""A layered graph to explore: a slider for how strong edges must be, one choice, and what a node or an edge is, by mouse or keys.
 
 Plain SVG with one small script and no library. Without scripts it shows the edges that it begins with. Numbers and places reach
 the script as attributes; words stand in the markup as text, and the script only moves them.
@@ -24,7 +24,9 @@ _HALF = (18.0, 9.5)
 _WIDEST = 7.0
 
 
-def graph_view(root: str, graph: LayeredGraph, working: str = "carries the answer", against: str = "works against it") -> Markup:
+def graph_view(
+    root: str, graph: LayeredGraph, working: str = "carries the answer", against: str = "works against it"
+) -> Markup:
     """A fragment for `interp.report.View`.
 
     Args:
@@ -44,7 +46,8 @@ def graph_view(root: str, graph: LayeredGraph, working: str = "carries the answe
         bands=[(name, round(_ROW * (top + 0.35), 1)) for name, top in zip(shown.bands, layout.bands, strict=True)],
         headings=_headings(shown, layout),
         nodes=[
-            (node, round(_LANE * x, 1), round(_ROW * y, 1)) for node, (x, y) in zip(shown.nodes, layout.nodes, strict=True)
+            (node, round(_LANE * x, 1), round(_ROW * y, 1))
+            for node, (x, y) in zip(shown.nodes, layout.nodes, strict=True)
         ],
         half=_HALF,
         edges=list(_edges(shown, layout, decimals)),
