@@ -16,6 +16,7 @@ ARRAYS = (
     *_experiment("kept", "one", "share"),
     *_experiment("alone whole empty", "judged_pair", "logits or nats"),
     *_experiment("same_size same_degree", "draw", "share"),
+    *_experiment("completeness", "part", "share"),
     *_experiment("faithfulness", "selection share", "share"),
     *_experiment("sizes", "selection share", "edges"),
     *_experiment("sampled", "sampled", content="label"),

@@ -110,7 +110,7 @@ def arrays_of(model: HookedEncoderDecoder, found: CircuitSearch) -> Arrays:
         "steps": np.array([found.scores.steps]),
     }
     if len(found.same_size):
-        arrays |= {"same_size": _numbers(found.same_size), "same_degree": _numbers(found.same_degree)}
+        arrays |= {name: _numbers(getattr(found, name)) for name in ("same_size", "same_degree", "completeness")}
     if found.agreement is not None:
         one = found.agreement
         ranks = {"rank": one.rank, "rank_of_both": one.both}

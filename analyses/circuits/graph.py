@@ -1,13 +1,15 @@
 """The circuit as a layered graph: encoder above, decoder below, one column a layer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from analyses.circuits.summary import AnswerCircuit
 from interp.axes import AttentionKind
-from interp.circuits import Edge
-from interp.circuits.graph import LOGITS, SOURCE_EMBEDDING, TARGET_EMBEDDING, Graph, WriterStep
+from interp.circuits import Circuit, Edge
+from interp.circuits.graph import LOGITS, Graph, WriterStep
 from interp.families.config import ModelConfig
 from interp.report import EdgeKind, GraphEdge, GraphNode, LayeredGraph
 from interp.report.numbers import between, number
@@ -28,24 +30,41 @@ def layered(result: AnswerCircuit) -> LayeredGraph:
     Args:
         result: the circuit.
     """
-    graph, cfg = result.circuit.graph, result.cfg
-    nodes = tuple(_nodes(graph, cfg, set(result.circuit.nodes)))
-    places = {node.name: place for place, node in enumerate(nodes)}
-    layers = max(cfg.n_encoder_layers, cfg.n_decoder_layers)
     exact = {} if result.check is None else dict(zip(result.check.numbers, result.check.exact.tolist(), strict=True))
+    order = {number: place for place, number in enumerate(result.numbers)}
+    # `numbers` are the strongest first; the graph's order is that of the circuit's edges.
+    places = [order[number] for number in sorted(result.numbers)]
+    notes = [_note(result, place, exact.get(result.numbers[place])) for place in places]
+    return picture(result.circuit, result.sign * result.effects.point[places], result.cfg, notes, result.unit)
+
+
+def picture(
+    circuit: Circuit,
+    worth: Float[np.ndarray, " edge"] | Float[Tensor, " edge"],
+    cfg: ModelConfig,
+    notes: Sequence[str] = (),
+    unit: str = "logits",
+) -> LayeredGraph:
+    """Any circuit as a layered graph.
+
+    Args:
+        circuit: the circuit.
+        worth: of its edges in the order of the graph, above 0 for what the answer needs.
+        cfg: the model's facts.
+        notes: what else is known of them.
+        unit: of the worth.
+    """
+    nodes = tuple(_nodes(circuit.graph, cfg, set(circuit.nodes)))
+    places = {node.name: place for place, node in enumerate(nodes)}
+    texts = notes or [""] * len(circuit)
     edges = [
-        GraphEdge(
-            start=places[edge.writer],
-            end=places[edge.node],
-            kind=kind_of(edge),
-            score=result.sign * float(result.effects.point[place]),
-            note=_note(result, place, exact.get(result.numbers[place])),
-        )
-        for place, edge in enumerate(result.edges)
+        GraphEdge(places[edge.writer], places[edge.node], kind_of(edge), float(value), note)
+        for edge, value, note in zip(circuit.edges, worth, texts, strict=True)
     ]
     edges.sort(key=lambda edge: -abs(edge.score))
+    layers = max(cfg.n_encoder_layers, cfg.n_decoder_layers)
     columns = ("in", *(f"layer {layer}" for layer in range(layers)), "out")
-    return LayeredGraph(BANDS, columns, nodes, tuple(edges), result.unit)
+    return LayeredGraph(BANDS, columns, nodes, tuple(edges), unit)
 
 
 def kind_of(edge: Edge) -> EdgeKind:
@@ -102,6 +121,3 @@ def _shown(step: WriterStep, used: set[str]) -> list[int]:
 
 def _rows(step: WriterStep, used: set[str]) -> int:
     return len(_shown(step, used))
-
-
-EMBEDDINGS = (SOURCE_EMBEDDING, TARGET_EMBEDDING)

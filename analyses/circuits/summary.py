@@ -86,6 +86,7 @@ class AnswerCircuit:
         lead: the whole metric's mean on the other pairs, with every edge clean less with every edge corrupted.
         same_size: faithfulness of random circuits.
         same_degree: the same of those with its degrees.
+        completeness: how far circuit and model are apart with random halves of the circuit knocked out of both.
         curves: faithfulness over size, by selection.
         twin: the control; None in a run without.
         check: scores beside exact patching; None where no edge was sampled.
@@ -105,6 +106,7 @@ class AnswerCircuit:
     lead: float
     same_size: Float[np.ndarray, " draw"]
     same_degree: Float[np.ndarray, " draw"]
+    completeness: Float[np.ndarray, " part"]
     curves: dict[str, Curve]
     twin: TwinCircuit | None
     check: ExactCheck | None
@@ -181,6 +183,7 @@ def circuit_of(
         lead=float(kept_of_lead[1].mean()),
         same_size=arrays["same_size"],
         same_degree=arrays["same_degree"],
+        completeness=arrays["completeness"],
         curves=_curves(arrays),
         twin=twin,
         check=_check(arrays),

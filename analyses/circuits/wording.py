@@ -51,7 +51,8 @@ def size_sentence(result: AnswerCircuit) -> str:
     return (
         f"The smallest circuit that keeps {percent(result.settings.keeps)} of {metric_name(result)} on {len(result.found_on)} "
         f"pairs{kind} has {len(circuit)} of {len(circuit.graph):,} edges and {len(circuit.nodes)} nodes; on "
-        f"{len(result.judged_on)} other pairs, whose metric is {number(result.lead)} {result.unit}, it keeps {with_interval(result.judged)}."
+        f"{len(result.judged_on)} other pairs, whose metric is {number(result.lead)} {result.unit}, it keeps "
+        f"{with_interval(result.judged)}."
     )
 
 
@@ -89,6 +90,16 @@ def curve_sentence(result: AnswerCircuit) -> str:
     )
 
 
+def completeness_sentence(result: AnswerCircuit) -> str:
+    """Whether anything that the circuit lacks stands in for it."""
+    apart = result.completeness
+    return (
+        f"With a random half of its edges knocked out of both, circuit and model differ by {fixed(apart.mean())} of the metric "
+        f"on average and {fixed(apart.max())} at most ({len(apart)} halves): as much is done by what it lacks (completeness; "
+        "Wang et al. 2022)."
+    )
+
+
 def strongest_sentences(result: AnswerCircuit) -> tuple[str, ...]:
     """The edges whose corruption changes most, and those that work against the answer."""
     effects = result.effects
@@ -122,6 +133,7 @@ def findings(result: AnswerCircuit) -> tuple[str, ...]:
         random_sentence(result),
         twin_sentence(result),
         curve_sentence(result),
+        completeness_sentence(result),
         *strongest_sentences(result),
         receiver_sentence(result),
         *checked,
@@ -149,7 +161,7 @@ def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
         Finding(
             f"A circuit of {share} of the edges keeps {with_interval(result.judged)} of {metric_name(result)} on pairs it was "
             "not found on.",
-            (size_sentence(result), curve_sentence(result)),
+            (size_sentence(result), curve_sentence(result), completeness_sentence(result)),
         ),
         Finding(
             f"No random circuit of its size or of its degrees keeps more than {highest}.",

@@ -161,6 +161,11 @@ def _summary(found: "CircuitSearch", result: "AnswerCircuit") -> list[tuple[str,
         ("random", f"95 of 100 circuits keep at most {size:.3f} (same size), {degree:.3f} (same degrees)"),
         ("CPR, CMD", f"{found.signed.cpr:.3f} (harmful edges last), {found.absolute.cmd:.3f} (by size)"),
     ]
+    apart = found.completeness
+    rows.append((
+        "completeness",
+        f"without random halves of it {float(apart.mean()):.3f} from the model, {float(apart.max()):.3f} at most",
+    ))
     if result.twin is not None:
         shared = result.twin.shared
         kept = f"{len(shared.second)} edges, which keep {result.twin.judged:.3f} on the other pairs"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.stats import rankdata
 from torch import Tensor
 
 from interp.circuits.edge_attribution import EdgeScores
@@ -19,7 +20,7 @@ from interp.circuits.graph import Graph
 from interp.circuits.pairs import batch_of, in_batches
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.minimal_pairs import PromptPair
-from interp.statistics.ranks import spearman
+from interp.statistics import merge_ties
 
 _RESAMPLES = 1000
 
@@ -125,11 +126,14 @@ def _rank(found: Tensor, other: Tensor, seed: int) -> RankCorrelation:
     if other.isnan().any():
         return RankCorrelation(float("nan"), float("nan"), float("nan"))
     values, generator = (found.numpy(), other.numpy()), np.random.default_rng(seed)
-
-    def rank(rows: np.ndarray) -> float:
-        one, second = (side[rows].mean(0) for side in values)
-        return spearman(one, second).statistic
-
-    draws = [rank(generator.integers(len(found), size=len(found))) for _ in range(_RESAMPLES)]
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return RankCorrelation(rank(np.arange(len(found))), float(low), float(high))
+    pairs = len(found)
+    drawn = generator.multinomial(pairs, np.full(pairs, 1 / pairs), size=_RESAMPLES)
+    weights = np.concatenate([np.ones((1, pairs)), drawn]) / pairs
+    ranks = [rankdata(merge_ties(weights @ side), axis=1) for side in values]
+    centered = [some - some.mean(1, keepdims=True) for some in ranks]
+    with np.errstate(invalid="ignore"):  # where all ranks are equal there is no correlation
+        one, second = (some / np.linalg.norm(some, axis=1, keepdims=True) for some in centered)
+    point, *draws = (one * second).sum(1)
+    known = [value for value in draws if not np.isnan(value)] or [np.nan]
+    low, high = np.quantile(known, [0.025, 0.975])
+    return RankCorrelation(float(point), float(low), float(high))

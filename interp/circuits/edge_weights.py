@@ -3,9 +3,9 @@
     weight of an edge = ||A B||_F / (||A||_F ||B||_F)
 
 with A the writer's output matrix (W_O of a head, W_out of an MLP), and B the receiver's matrix (W_Q, W_K or W_V of a head, W_in
-of an MLP; the gate's where there is one) behind the gains of the norms between them. Matrices that know nothing of each other give
-1/sqrt(d_model) on average (of the square). Embeddings write no matrix's product, and the logits read by the whole vocabulary:
-their edges have no such weight.
+of an MLP; the gate's where there is one) behind the gains of the norms between them. Matrices that know nothing of each other
+give 1/sqrt(d_model) on average (of the square). Embeddings write no matrix's product, and the logits read by the whole
+vocabulary: their edges have no such weight.
 """
 
 from collections.abc import Sequence

@@ -25,6 +25,9 @@ from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.minimal_pairs import PromptPair
 
+_PARTS = 10
+"""Random halves of the circuit that are knocked out."""
+
 
 @dataclass(frozen=True, eq=False)
 class CircuitSearch:
@@ -39,6 +42,7 @@ class CircuitSearch:
         empty: the same with every edge corrupted.
         same_size: faithfulness of random circuits of its size, on the other pairs; none of a control.
         same_degree: of random circuits of its degrees.
+        completeness: see `Judge.completeness`, on the other pairs; none of a control.
         signed: faithfulness over size, edges that harm the answer last.
         absolute: the same, edges by size of their scores alone.
         agreement: with exact patching; None where no edge was sampled.
@@ -55,6 +59,7 @@ class CircuitSearch:
     empty: Float[Tensor, " pair"]
     same_size: Float[Tensor, " draw"]
     same_degree: Float[Tensor, " draw"]
+    completeness: Float[Tensor, " part"]
     signed: Curve
     absolute: Curve
     agreement: Agreement | None
@@ -122,7 +127,7 @@ def find_circuit(
         seed: of samples and random circuits.
         batch_size: pairs scored at once.
         control: whether the model is a control, an untrained twin: all pairs are taken, see `swapped_pairs`, and there are no
-            random circuits.
+            random circuits, no completeness and no check.
 
     Raises:
         InputError: if no pair is of use.
@@ -136,7 +141,7 @@ def find_circuit(
     scores = score_in_batches(model, found_on, method, metric, batch_size, swapped)
     finder, judge = (Judge.of(model, batch_of(model, half, swapped), metric) for half in (found_on, judged_on))
     circuit = smallest_circuit(finder, scores, keeps)
-    exact = sample and method != "exact"
+    exact = sample and method != "exact" and not control
     draws = 0 if control else draws
     return CircuitSearch(
         scores=scores,
@@ -147,6 +152,7 @@ def find_circuit(
         empty=judge.empty,
         same_size=judge.null(circuit, draws, seed, "size"),
         same_degree=judge.null(circuit, draws, seed, "degree"),
+        completeness=judge.completeness(circuit, 0 if control else _PARTS, seed),
         signed=faithfulness_curve(judge, scores, absolute=False),
         absolute=faithfulness_curve(judge, scores),
         agreement=agreement_of(model, found_on, scores, sample, seed, batch_size, swapped) if exact else None,
