@@ -88,7 +88,7 @@ def test_the_picture_holds_every_edge_of_the_circuit_in_its_place(study: Study) 
     assert drawn == set(map(str, result.edges))
     columns = {node.name: node.column for node in graph.nodes}
     assert columns["source embedding"] == 0
-    assert columns["EL0H1"] == columns["DL0H1"] == columns["XL0H1"] == 1
+    assert columns["EL0H0"] == columns["XL0H0"] == 1
     assert columns["logits"] == max(cfg.n_encoder_layers, cfg.n_decoder_layers) + 1
     figure = next(
         block for block in study.section.blocks if isinstance(block, Figure) and block.name == "circuit-graph"
