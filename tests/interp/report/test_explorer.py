@@ -33,6 +33,7 @@ def prompt(name, seed, source=SOURCE, target=TARGET, labels=LABELS):
         components=numbers.normal(size=(rows, len(COMPONENTS))),
         sources=numbers.normal(size=(3, 4, rows, keys)),
         memory=numbers.normal(size=(rows, keys, 2)),
+        own=np.tril(numbers.normal(size=(3, 4, rows, rows))),
         lens=tuple(tuple(((labels[row], 0.5 + depth / 10), ("▁no", 0.1)) for depth in range(4)) for row in range(rows)),
     )
 
