@@ -42,7 +42,7 @@ class ExplorerPrompt:
     lead: Float[np.ndarray, " target"]
     components: Float[np.ndarray, "target component"]
     sources: Float[np.ndarray, "layer head target source"]
-    own: Float[np.ndarray, "layer head target prefix"]
+    own: Float[np.ndarray, "own_layer own_head target prefix"]
     memory: Float[np.ndarray, "target source encoder_component"] | None
     lens: tuple[tuple[Said, ...], ...]
 
