@@ -157,7 +157,7 @@ def rerun(
         str | None, typer.Option("--model", "-m", help="The model's folder, where the run's model was one.")
     ] = None,
     prompts: Annotated[
-        str | None, typer.Option("--prompts", "-p", help="The prompts' file, where the run read one or stdin.")
+        str | None, typer.Option("--prompts", "-p", help="The prompts' file; by default those kept in the run.")
     ] = None,
     second: Annotated[
         str | None, typer.Option("--second", help="The second model's folder, where two were compared.")
@@ -173,7 +173,7 @@ def rerun(
     Examples:
     \b
       interp rerun reports/mine
-      interp rerun reports/mine --prompts mine.txt --model path/to/t5 --out reports/again
+      interp rerun reports/mine --model path/to/t5 --out reports/again
     """
     with messages(debug), progress_bar(quiet) as progress:
         import shutil

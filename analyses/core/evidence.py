@@ -10,6 +10,7 @@ from analyses.core.twin_observations import begin_twins
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.statistics import Estimate, estimate_mean
 from interp.text.batch import Batch
+from interp.text.text_memory import remembering
 
 
 def twin_seeds(seed: int, twins: int) -> tuple[int, ...]:
@@ -43,7 +44,10 @@ def gather(
     """
     kept: Shards = {} if store is None else store
     analyses = [item.fitted(model, batches) for item in analyses]
-    with begin_twins(model, batches, analyses, kept, twin_seeds(seed, twins)) as others:
+    with (
+        remembering(model.tokenizer),
+        begin_twins(model, batches, analyses, kept, twin_seeds(seed, twins)) as others,
+    ):
         observed = observe(model, batches, analyses, kept, progress)
         controls = others.finish(progress)
     examples = illustrate(model, batches[0], 0, (example, ids[0]), analyses)
