@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.commands import options
+from analyses.commands.engine import helps_only, launch_ranks, launches
 from analyses.commands.messages import messages, open_in_browser, progress_bar, say
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def run(
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     sign: options.Sign = None,
+    engine: options.EngineName = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -55,6 +59,7 @@ def run(
       interp run --analyses cross_attention_focus --limit 20 --dry-run
       interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --config reports/mine/config.yaml --seed 1
+      interp run --prompts corpus.txt --engine local --workers 8
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress_bar(quiet) as progress:
@@ -64,11 +69,17 @@ def run(
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
+        ranks = launches(engine, workers, chosen.prompts)
         read, expected = _at_a_glance(chosen, out, overwrite)
+        if ranks:
+            launch_ranks(ranks)
+        from analyses.engines import start
         from analyses.runs.runner import run as run_analyses
 
         told = progress if quiet else _saying_first(expected, progress)
-        path = run_analyses(chosen, out, overwrite, told, sign, read)
+        path = run_analyses(chosen, out, overwrite, told, sign, read, start(engine, workers, address))
+        if helps_only(engine):
+            return
         glance = () if quiet else _glance(path.parent)
     for line in glance:
         say(line, err=True)

@@ -56,6 +56,17 @@ class ConfiguredAnalysis:
         with self.named():
             return ConfiguredAnalysis(self.analysis, self.analysis.fit(model, batches, self.settings))
 
+    def examined(self, model: HookedEncoderDecoder) -> Arrays:
+        """The numbers from a model's weights alone."""
+        with self.named():
+            return self.checked(self.analysis.examine(model, self.settings), "examine", model.cfg)
+
+    def experimented(self, model: HookedEncoderDecoder, groups: Sequence[Batch]) -> Arrays:
+        """The numbers of the experiment, on what `experiment_batches` gives."""
+        with self.named():
+            found = self.analysis.experiment(model, groups, self.settings)
+            return self.checked(found, "experiment", model.cfg)
+
     @contextmanager
     def named(self) -> Iterator[None]:
         """Note on an error which analysis it came from."""
@@ -120,11 +131,20 @@ def rows_of(batches: Sequence[Batch]) -> list[tuple[Batch, int]]:
     return [(batch, row) for batch in batches for row in range(len(batch))]
 
 
-def _shards(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
-    """Batches in groups of whole shards; all batches but the last have equally many prompts."""
+def shard_bounds(batches: Sequence[Batch]) -> list[tuple[int, int]]:
+    """The first batch of every shard and the first behind it; all batches but the last have equally many prompts."""
     per_shard = max(SHARD_PROMPTS // len(batches[0]), 1)
-    for start in range(0, len(batches), per_shard):
-        yield batches[start : start + per_shard]
+    return [(start, min(start + per_shard, len(batches))) for start in range(0, len(batches), per_shard)]
+
+
+def label_of(twin: int | None) -> str:
+    """What the names of a model's shards begin with."""
+    return "model" if twin is None else f"twin-{twin}"
+
+
+def has_experiment(twin: int | None) -> bool:
+    """Whether a model is experimented on: experiments cost much, so of the twins only number 0 has them."""
+    return not twin
 
 
 def observe(
@@ -143,28 +163,22 @@ def observe(
         analyses: the analyses with their settings.
         store: where shards are kept and found.
         progress: told of the progress.
-        twin: number of the twin, if it is one; experiments cost much, so of the twins only number 0 has them.
+        twin: number of the twin, if it is one.
     """
-    label = "model" if twin is None else f"twin-{twin}"
-    done, total = 0, sum(map(len, batches))
+    label, done, total = label_of(twin), 0, sum(map(len, batches))
     names = []
-    for index, group in enumerate(_shards(batches)):
+    for index, (start, stop) in enumerate(shard_bounds(batches)):
         names.append(f"{label}-{index:05d}")
+        group = batches[start:stop]
         places = {item.name: shard_name(names[-1], item.name) for item in analyses}
         if not all(place in store for place in places.values()):
-            for name, arrays in _observe_shard(model, group, analyses).items():
+            for name, arrays in observe_shard(model, group, analyses).items():
                 store[places[name]] = arrays
         done += sum(map(len, group))
         progress(f"observing {label}", done, total)
-    weights: dict[str, Arrays] = {}
-    experiments: dict[str, Arrays] = {item.name: {} for item in analyses}
-    groups = [] if twin else experiment_batches(model, batches)
-    for item in analyses:
-        with item.named():
-            weights[item.name] = item.checked(item.analysis.examine(model, item.settings), "examine", model.cfg)
-            if not twin:
-                found = item.analysis.experiment(model, groups, item.settings)
-                experiments[item.name] = item.checked(found, "experiment", model.cfg)
+    groups = experiment_batches(model, batches) if has_experiment(twin) else []
+    weights = {item.name: item.examined(model) for item in analyses}
+    experiments = {item.name: item.experimented(model, groups) if groups else {} for item in analyses}
     return Observations(store, tuple(names), weights, experiments)
 
 
@@ -193,10 +207,16 @@ def _run(
     return model.run_with_cache(batch, names_filter=hooks)
 
 
-def _observe_shard(
+def observe_shard(
     model: HookedEncoderDecoder, group: Sequence[Batch], analyses: Sequence[ConfiguredAnalysis]
 ) -> Mapping[str, Arrays]:
-    """What every analysis observes in several batches, numbers in single precision."""
+    """What every analysis observes in several batches, by analysis, numbers in single precision.
+
+    Args:
+        model: the model.
+        group: the batches of one shard.
+        analyses: the analyses with their settings.
+    """
     parts: dict[str, list[Arrays]] = {item.name: [] for item in analyses}
     for batch in group:
         with torch.no_grad():
