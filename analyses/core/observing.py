@@ -7,13 +7,13 @@ number. The model goes over all prompts first; then each untrained twin does, on
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
 
 from analyses.core.arrays import axis_sizes, joined, model_sizes, specs_of
 from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, Stage
+from analyses.core.kept_batches import MOST_WHOLE, KeptBatches, Regrouped, Rows
 from analyses.core.registry import source_of
 from analyses.core.shards import Observations, Shards, shard_name
 from interp.errors import InputError
@@ -21,7 +21,7 @@ from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.text.batch import Batch, collate
+from interp.text.batch import Batch, TargetOrigin
 from interp.text.tokenized_text import Text
 from interp.text.unknown_pieces import check_known
 
@@ -93,13 +93,15 @@ class ConfiguredAnalysis:
 
 def make_batches(
     model: HookedEncoderDecoder, prompts: Sequence[Prompt], batch_size: int, progress: Progress
-) -> list[Batch]:
-    """Tokenise all prompts and generate missing targets.
+) -> Sequence[Batch]:
+    """Tokenise all prompts and generate missing targets; of more than `MOST_WHOLE` prompts one batch at a time is in memory.
 
     Raises:
         InputError: naming the prompt that cannot be used, or if the tokenizer does not know most of the texts.
     """
-    batches = []
+    origin: TargetOrigin = "generated" if prompts[0].target is None else "given"
+    many = KeptBatches.of(model, origin) if len(prompts) > MOST_WHOLE else None
+    batches: list[Batch] | KeptBatches = [] if many is None else many
     for start in range(0, len(prompts), batch_size):
         progress("reading prompts", start, len(prompts))
         part = prompts[start : start + batch_size]
@@ -120,15 +122,12 @@ def make_batches(
     return batches
 
 
-def given_texts(batches: Sequence[Batch]) -> list[Text]:
+def given_texts(batches: Sequence[Batch]) -> Iterator[Text]:
     """The texts that the user gave: sources, and targets that were not generated."""
-    texts = [text for batch in batches for text in batch.source_texts]
-    return texts + [text for batch in batches if batch.target_origin == "given" for text in batch.target_texts]
-
-
-def rows_of(batches: Sequence[Batch]) -> list[tuple[Batch, int]]:
-    """Every prompt's batch and its row there."""
-    return [(batch, row) for batch in batches for row in range(len(batch))]
+    for batch in batches:
+        yield from batch.source_texts
+        if batch.target_origin == "given":
+            yield from batch.target_texts
 
 
 def shard_bounds(batches: Sequence[Batch]) -> list[tuple[int, int]]:
@@ -165,7 +164,7 @@ def observe(
         progress: told of the progress.
         twin: number of the twin, if it is one.
     """
-    label, done, total = label_of(twin), 0, sum(map(len, batches))
+    label, done, total = label_of(twin), 0, len(Rows(batches))
     names = []
     for index, (start, stop) in enumerate(shard_bounds(batches)):
         names.append(f"{label}-{index:05d}")
@@ -182,21 +181,10 @@ def observe(
     return Observations(store, tuple(names), weights, experiments)
 
 
-def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> list[Batch]:
+def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> Sequence[Batch]:
     """The same prompts in batches of `EXPERIMENT_BATCH`: experiments sample whole batches, and compare prompts within one."""
-    rows, origin = rows_of(batches), batches[0].target_origin
-    groups = [rows[start : start + EXPERIMENT_BATCH] for start in range(0, len(rows), EXPERIMENT_BATCH)]
-    return [
-        collate(
-            [batch.source_texts[row] for batch, row in group],
-            [batch.target_texts[row] for batch, row in group],
-            model.cfg,
-            partial(model.decoder_inputs, origin=origin),
-            origin,
-            tuple(place for place, (batch, row) in enumerate(group) if row in batch.unfinished),
-        ).to(model.device)
-        for group in groups
-    ]
+    groups = Regrouped(Rows(batches), model, EXPERIMENT_BATCH)
+    return groups if len(groups.rows) > MOST_WHOLE else list(groups)
 
 
 def _run(

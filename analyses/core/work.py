@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -134,6 +134,7 @@ class Job:
         )
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Deals the units of a job out to processes."""
 

@@ -3,13 +3,14 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from analyses.core.observing import Progress
 from analyses.core.work import MOST_FAILURES, Job, Unit, UnitError
 from interp.errors import InputError
 
 
+@runtime_checkable
 class Seat(Protocol):
     """A process that computes one unit at a time."""
 

@@ -3,7 +3,8 @@
     torchrun --nproc-per-node 2 --max-restarts 20 -m analyses.cli run --engine torchrun --out reports/mine
 
 All ranks write into the run's folder, which they must share. Nothing but the job goes over the group (gloo). When a rank dies,
-torchrun starts all of them again, and they go on with what is not there yet: how often a unit was begun is kept beside its numbers.
+torchrun starts all of them again, and they go on with what is not there yet: how often a unit was begun is kept beside its
+numbers.
 """
 
 import os

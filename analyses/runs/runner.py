@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
@@ -18,7 +19,8 @@ from analyses.core.contract import Evidence, Observed
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import Crew, gather
 from analyses.core.exploring import explorer_of
-from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches, rows_of
+from analyses.core.kept_batches import Rows
+from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches
 from analyses.core.shards import Shards
 from analyses.core.work import Engine
 from analyses.runs.config import RunConfig
@@ -34,6 +36,7 @@ from analyses.runs.manifest import (
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import glance_facts, make_report
+from analyses.runs.read_prompts import ReadPrompts
 from analyses.runs.results import refusal, results_json
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
@@ -195,8 +198,6 @@ def _build(
     order = reading_order(prompts)
     read = [prompts[place] for place in order]
     batches = make_batches(model, read, config.batch_size, progress)
-    computed = dict(zip(order, rows_of(batches), strict=True))
-    rows = [computed[place] for place in range(len(prompts))]
     ids = [prompt.id for prompt in read]
     found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, order[0] + 1, crew)
     renderer = FigureRenderer(kind=config.figures)
@@ -207,11 +208,14 @@ def _build(
             keep(item, evidence.model)
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
+    shown = np.argsort(order)[: max(config.pages, 1)]
+    rows = [Rows(batches)[int(place)] for place in shown]
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
-    manifest = record_of(inputs, model, rows, count_texts(batches))
+    told = ReadPrompts.of(batches, order)
+    manifest = record_of(inputs, model, told, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
     unknown = unknown_share(given_texts(batches), model.tokenizer)
-    texts = prompt_section(prompts, rows, pages, explored, unknown)
+    texts = prompt_section(prompts, told, pages, explored, unknown)
     report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)

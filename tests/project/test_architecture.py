@@ -33,6 +33,7 @@ ORDER = (
     "interp.circuits",
     "interp.compiled",
     "analyses.core",
+    "analyses.engines",
     "analyses.head_specialization",
     "analyses.cross_attention_focus",
     "analyses.logit_attribution",
