@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -91,8 +91,13 @@ def run(
         check_place(out, overwrite)
     signer, inputs = signer_of(sign), read_inputs(config, prompts)
     final = out or DEFAULT_FOLDER / inputs.slug()
-    with nullcontext(True) if engine is None else engine.session() as leads:
+    with session_of(engine) as leads:
         return run_inputs(inputs, final, overwrite, progress, signer, engine) if leads else final / "index.html"
+
+
+def session_of(engine: Engine | None) -> AbstractContextManager[bool]:
+    """Where runs are made by an engine, if there is one; True in the process that makes them."""
+    return nullcontext(True) if engine is None else engine.session()
 
 
 def run_inputs(
