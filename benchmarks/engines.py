@@ -1,6 +1,6 @@
-"""Engines measured: how much faster two workers are, what a hundred thousand prompts need, and whether killed workers cost a number.
+"""Engines measured: how much faster two workers are, what 100,000 prompts need, and whether killed workers cost a number.
 
-python -m benchmarks.engines speed                       # t5-small's shape, one and two workers with one thread each; the bar is 1.6
+python -m benchmarks.engines speed                       # t5-small's shape, one and two workers of one thread; the bar is 1.6
 python -m benchmarks.engines prompts 1000 100000         # a tiny model, the cheapest analysis; peak memory and time per prompt
 python -m benchmarks.engines kills --kills 20            # workers killed at random moments, each engine; one digest
 
@@ -113,7 +113,9 @@ def speed(prompts: int, rounds: int) -> None:
 
 def many_prompts(path: Path, count: int) -> None:
     """Write as many different pairs of our own, in random order."""
-    short = [text.removeprefix("translate English to German: ").rstrip(".") for text in sentences(6272) if "German" in text]
+    short = [
+        text.removeprefix("translate English to German: ").rstrip(".") for text in sentences(6272) if "German" in text
+    ]
     pairs = itertools.product(range(len(short)), repeat=2)
     numbers = random.Random(0).sample(range(len(short) ** 2), count)
     chosen = set(numbers)
@@ -135,14 +137,20 @@ def prompts_cost(counts: Sequence[int], words: Sequence[str]) -> None:
             out = folder / f"run-{count}"
             given = ["--model", str(folder / "model"), "--prompts", str(folder / "prompts.jsonl"), "--out", str(out)]
             chosen = ["--analyses", CHEAPEST, "--twins", "2", "--quiet", *words]
-            process = subprocess.Popen([sys.executable, "-m", "analyses.cli", "run", *given, *chosen], stdout=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "analyses.cli", "run", *given, *chosen], stdout=subprocess.DEVNULL
+            )
             _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
                 raise RuntimeError(f"interp run ended with {process.returncode}")
             seconds = used.ru_utime + used.ru_stime
             first = first or (count, used.ru_maxrss, seconds)
-            rest = "" if count == first[0] else f", {1000 * (seconds - first[2]) / (count - first[0]):.2f} ms a further one"
+            rest = (
+                ""
+                if count == first[0]
+                else f", {1000 * (seconds - first[2]) / (count - first[0]):.2f} ms a further one"
+            )
             print(
                 f"{count:7d} prompts  {used.ru_maxrss / 1024:6.0f} MiB  {used.ru_maxrss / first[1]:.2f}x  "
                 f"{1000 * seconds / count:.2f} ms of processor time a prompt{rest}",

@@ -7,7 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_models
-from analyses.commands.engine import helps_only, launch_ranks, launches
+from analyses.commands.engine import engine_of, helps_only
 from analyses.commands.messages import messages, progress_bar, say
 
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
@@ -58,16 +58,11 @@ def compare_models(
 
         config = make_config(**options.given_choices())
         check_place(out, overwrite)
-        ranks = launches(engine, workers, prompts)
         read = prompts_of(config)
-        if ranks:
-            launch_ranks(ranks)
+        dealer = engine_of(engine, workers, address, prompts)
 
-        from analyses.engines import start
         from analyses.runs.compare_models import compare_two_models
 
-        dealer = start(engine, workers, address)
         path = compare_two_models(first, second, config, out, overwrite, progress, read, sign=sign, engine=dealer)
-        if helps_only(engine):
-            return
-    say(path)
+    if not helps_only(engine):
+        say(path)

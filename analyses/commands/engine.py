@@ -2,40 +2,34 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
 from analyses.commands.options import EngineName
 from interp.errors import InputError
 
+if TYPE_CHECKING:
+    from analyses.core.work import Engine
 
-def launches(engine: EngineName, workers: int | None, prompts: str) -> int:
-    """How many ranks this command is to start: none but with `--engine torchrun` where torchrun has not started it.
+
+def engine_of(name: EngineName, workers: int | None, address: str | None, prompts: str) -> "Engine | None":
+    """The engine that was asked for; where it is torchrun's and this command is none of its ranks, they are run instead.
 
     Raises:
-        InputError: if ranks could not read the prompts.
+        InputError: if choices do not go together, or ranks could not read the prompts.
     """
-    if engine != "torchrun":
-        return 0
-    if prompts == "-":
+    if name == "torchrun" and prompts == "-":
         raise InputError("The ranks of torchrun cannot share standard input; save the prompts and give --prompts FILE.")
-    if is_rank():
-        return 0
-    return workers or os.cpu_count() or 1
+    if name == "torchrun" and "RANK" not in os.environ and address is None:
+        from analyses.engines.launch import launch
+
+        raise typer.Exit(launch(sys.argv[1:], workers or os.cpu_count() or 1))
+    from analyses.engines import start
+
+    return start(name, workers, address)
 
 
-def launch_ranks(count: int) -> None:
-    """Run this command as the ranks of this machine, and leave with its exit code."""
-    from analyses.engines.launch import launch
-
-    raise typer.Exit(launch(sys.argv[1:], count))
-
-
-def is_rank() -> bool:
-    """Whether torchrun started this command."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
-def helps_only(engine: EngineName) -> bool:
+def helps_only(name: EngineName) -> bool:
     """Whether this command helps another rank, which says what there is to say."""
-    return engine == "torchrun" and os.environ.get("RANK") != "0"
+    return name == "torchrun" and os.environ.get("RANK") != "0"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.commands import options
-from analyses.commands.engine import helps_only, launch_ranks, launches
+from analyses.commands.engine import engine_of, helps_only
 from analyses.commands.messages import messages, open_in_browser, progress_bar, say
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def run(
 
     Examples:
     \b
-      interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
       interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
@@ -69,21 +68,14 @@ def run(
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
-        ranks = launches(engine, workers, chosen.prompts)
         read, expected = _at_a_glance(chosen, out, overwrite)
-        if ranks:
-            launch_ranks(ranks)
-        from analyses.engines import start
+        dealer = engine_of(engine, workers, address, chosen.prompts)
         from analyses.runs.runner import run as run_analyses
 
         told = progress if quiet else _saying_first(expected, progress)
-        path = run_analyses(chosen, out, overwrite, told, sign, read, start(engine, workers, address))
-        if helps_only(engine):
-            return
-        glance = () if quiet else _glance(path.parent)
-    for line in glance:
-        say(line, err=True)
-    say(path)
+        path = run_analyses(chosen, out, overwrite, told, sign, read, dealer)
+    if not helps_only(engine):
+        _say_result(path, quiet)
 
 
 def _at_a_glance(chosen: "RunConfig", out: Path | None, overwrite: bool) -> tuple["PromptSet", str]:
@@ -109,6 +101,13 @@ def _saying_first(sentence: str, progress: Callable[[str, int, int], None]) -> C
         progress(what, done, total)
 
     return tell
+
+
+def _say_result(page: Path, quiet: bool) -> None:
+    """What the report says at a glance, unless all is to be quiet, and where it is."""
+    for line in () if quiet else _glance(page.parent):
+        say(line, err=True)
+    say(page)
 
 
 def _glance(run: Path) -> list[str]:

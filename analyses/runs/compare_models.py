@@ -78,11 +78,7 @@ def compare_two_models(
         InputError: if a model, the prompts or the folder cannot be used; nothing is left behind.
     """
     check_place(out, overwrite)
-    signer = signer_of(sign)
-    started, prompts = (
-        time.monotonic(),
-        prompts or prompts_of(config),
-    )
+    signer, started, prompts = signer_of(sign), time.monotonic(), prompts or prompts_of(config)
     found = {name: _find(name, places or {}) for name in (first, second) if not is_untrained(name)}
     identity = _identity((first, second), config, prompts, found)
     with ExitStack() as opened:

@@ -38,7 +38,7 @@ def make_prompt_pages(
     count: int,
     progress: Progress,
 ) -> tuple[tuple[Page, ...], tuple[ExplorerPrompt, ...]]:
-    """Pages of the first `count` prompts, whose batches and rows `rows` has, and what there is to explore of each, at least of one.
+    """Pages of the first `count` prompts, whose batches and rows `rows` has, and what there is to explore of each, at least one.
 
     Where no analysis shows anything of a prompt, it has no page.
     """

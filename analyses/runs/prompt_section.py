@@ -49,8 +49,8 @@ def prompt_section(
         title="The prompts",
         question="Which texts are the numbers about?",
         findings=(
-            f"{len(prompts)} prompts with {_range(read.source_lengths)} source tokens and {_range(read.target_lengths)} target tokens; "
-            f"targets were {made}.",
+            f"{len(prompts)} prompts with {_range(read.source_lengths)} source tokens and {_range(read.target_lengths)} target "
+            f"tokens; targets were {made}.",
             f"Source tokens by kind, mean share of a prompt: {_shares(read.shares)}.",
             *unknown_notes(unknown),
         ),
@@ -104,9 +104,7 @@ def _lists(read: ReadPrompts) -> str:
     counts = read.languages
     named = [f"{language} in {count} of {len(read)} sources" for language, count in counts.most_common() if language]
     unknown = counts[""]
-    left = (
-        f"in {unknown} of {len(read)} the words tell no language that has a list, and all of them count as content"
-    )
+    left = f"in {unknown} of {len(read)} the words tell no language that has a list, and all of them count as content"
     return "; ".join([*named, *([left] if unknown else [])])
 
 

@@ -51,7 +51,9 @@ def test_a_twentieth_is_said_in_the_report_and_by_attribute(bundled: HookedEncod
     assert found > 0.05
     section = prompt_section([prompt], ReadPrompts.of(batches), unknown=found)
     assert any("does not know" in sentence for sentence in section.findings)
-    assert not any("does not know" in s for s in prompt_section([prompt], ReadPrompts.of(batches), unknown=0.05).findings)
+    assert not any(
+        "does not know" in s for s in prompt_section([prompt], ReadPrompts.of(batches), unknown=0.05).findings
+    )
     told = explain(bundled, source)
     assert told.unknown == pytest.approx(found)
     assert "does not know" in inexact(told)[0]
