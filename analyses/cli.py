@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from analyses.commands.activations import activations
 from analyses.commands.align import align
 from analyses.commands.circuit import circuit
 from analyses.commands.compare_models import compare_models
@@ -57,6 +58,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
     "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align, "circuit": circuit},
+    "Train": {"activations": activations},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 
