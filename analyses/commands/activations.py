@@ -10,14 +10,13 @@ from analyses.commands.messages import messages, progress_bar, say
 
 StoredTypeName = Literal["float32", "bfloat16", "float16", "int8"]
 LayoutName = Literal["safetensors", "arrow"]
-KeptName = Literal["padding", "forced", "special"]
 
 _CORPUS = "A .txt, .jsonl, .csv, .tsv, .parquet or .arrow file, a dataset's folder, or a bundled set; read one prompt at a time."
 _HOOKS = "Hook points, e.g. 'encoder.*.hook_resid_post'; may be given several times."
 _OUT = "Folder in which the store gets one of its own."
 _STORE_DTYPE = "Type of the stored numbers; int8 has a scale for each row."
 _FORMAT = "`arrow` is what Hugging Face's datasets and SAELens read."
-_KEEP = "Tokens that are otherwise left out; may be given several times."
+_KEEP = "Tokens otherwise left out: padding, forced or special; may be given several times."
 
 
 def activations(
@@ -27,7 +26,7 @@ def activations(
     store_dtype: Annotated[StoredTypeName, options.output_option(help=_STORE_DTYPE)] = "float32",
     layout: Annotated[LayoutName, options.output_option("--format", help=_FORMAT)] = "safetensors",
     rows: Annotated[int, options.output_option(help="Rows of a shard.")] = 65_536,
-    keep: Annotated[list[KeptName] | None, options.output_option("--keep", help=_KEEP, show_default=False)] = None,
+    keep: Annotated[list[str] | None, options.output_option("--keep", help=_KEEP, show_default=False)] = None,
     model: options.Model = "bundled",
     revision: options.Revision = None,
     device: options.Device = "auto",
@@ -55,7 +54,7 @@ def activations(
       interp activations corpus.txt --hooks 'decoder.*.mlp.hook_post' --store-dtype int8 --keep special --out stores
     """
     with messages(debug), progress_bar(quiet) as progress:
-        from interp.activations.manifest import data_library
+        from interp.activations.manifest import data_library, kinds_of_tokens
         from interp.errors import InputError
         from interp.prompts import Columns, PromptStream
 
@@ -63,6 +62,7 @@ def activations(
             raise InputError(
                 "--target-column names a column of targets; name that of the sources too, with --source-column."
             )
+        kept = kinds_of_tokens(keep or ())
         columns = None if source_column is None else Columns(source_column, target_column)
         stream = PromptStream(corpus, columns, limit, prefix)
         # What cannot be read or written is refused before anything heavy is imported.
@@ -73,7 +73,7 @@ def activations(
 
         hooked = interp.load(model, revision, device, dtype, max_length, source_lang, target_lang)
         folder = write_activations(
-            hooked, stream, out, list(hooks), store_dtype, layout, rows, batch_size, tuple(keep or ()), model, progress
+            hooked, stream, out, list(hooks), store_dtype, layout, rows, batch_size, kept, model, progress
         )
         told = "" if layout == "arrow" else repr(ActivationStore(folder))
     if told:

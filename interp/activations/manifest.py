@@ -2,13 +2,14 @@
 
 import importlib
 import json
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from interp.errors import InputError
+from interp.errors import InputError, did_you_mean
 from interp.input_files import parse_json, read_regular
 from interp.text.tokenized_text import Side
 
@@ -102,6 +103,24 @@ class StoreManifest(BaseModel):
     target_origin: Literal["given", "generated", "not needed"]
     sides: dict[Side, SideRecord]
     files: dict[str, str]
+
+
+def kinds_of_tokens(names: Collection[str]) -> tuple[Kept, ...]:
+    """The kinds of tokens behind names, each once.
+
+    Args:
+        names: of kinds (`Kept`).
+
+    Raises:
+        InputError: if a name is none.
+    """
+    known = get_args(Kept)
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"There are no tokens called {name!r}{did_you_mean(name, known)} to keep; there are {', '.join(known)}."
+            )
+    return tuple(kind for kind in known if kind in names)
 
 
 def read_manifest(folder: Path) -> StoreManifest:

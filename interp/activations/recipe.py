@@ -71,7 +71,7 @@ def make_recipe(
         layout=layout,
         rows_per_shard=rows_per_shard,
         batch_size=batch_size,
-        keep=tuple(sorted(set(keep))),
+        keep=tuple(keep),
         versions={name: version(name) for name in ("t5-interp", "torch", "transformers", "tokenizers")},
     )
 

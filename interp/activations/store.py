@@ -1,6 +1,6 @@
 """A store of activations, read: rows by number from mapped files, what they are from the index, batches to train on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -165,8 +165,8 @@ class ActivationStore:
         rows: Sequence[int] | np.ndarray | None = None,
         pool: int = _POOL,
         numbered: bool = False,
-    ) -> Batches:
-        """Batches of rows in random order and constant memory; an `IterableDataset` for `DataLoader(..., batch_size=None)`.
+    ) -> Iterable[Any]:
+        """The `Batches`: rows in random order and constant memory; an `IterableDataset` for `DataLoader(..., batch_size=None)`.
 
         Args:
             size: rows of a batch.

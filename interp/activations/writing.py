@@ -25,6 +25,7 @@ from interp.activations.manifest import (
     arrow_path,
     data_library,
     is_store,
+    kinds_of_tokens,
 )
 from interp.activations.passes import run_until, token_hooks
 from interp.activations.recipe import make_recipe
@@ -83,7 +84,7 @@ def write_activations(
         InputError: before the work, if a choice cannot be, the extra `data` is missing, or the corpus holds what is no prompt;
             during it, if a text is too long or a number not finite.
     """
-    names = token_hooks(model, hooks)
+    names, keep = token_hooks(model, hooks), kinds_of_tokens(keep)
     _check(stored_as, layout, rows_per_shard, batch_size)
     found = corpus.digest()
     recipe = make_recipe(

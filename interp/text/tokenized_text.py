@@ -97,7 +97,9 @@ def tokenize(
     ids, spans = _ids_and_spans(text, tokenizer, side, marks)
     pieces = pieces_of(tokenizer, ids)
     special = _special(ids, pieces, marks, eos_token_id)
-    return _describe(text, ids, pieces, spans, special, tokenizer, task_prefix(text) if prefix is None else prefix, side, words)
+    return _describe(
+        text, ids, pieces, spans, special, tokenizer, task_prefix(text) if prefix is None else prefix, side, words
+    )
 
 
 def _ids_and_spans(
