@@ -13,7 +13,7 @@ from interp.circuits.graph import LOGITS, SOURCE_EMBEDDING, TARGET_EMBEDDING, Ed
 from interp.circuits.running import circuit_outputs
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import unembedding_bias
+from interp.model.weights import scored
 from interp.text.batch import Batch
 
 Selection = Literal["top", "greedy"]
@@ -106,8 +106,7 @@ class Circuit:
             InputError: if the model has another graph, or the batches differ in shape.
         """
         outputs = circuit_outputs(model, self.graph, self.kept, clean, corrupted)
-        logits: Logits = model.module("unembed.hook_out")(outputs * model.cfg.logit_scale) + unembedding_bias(model)
-        return logits
+        return scored(model, outputs)
 
 
 def choose(

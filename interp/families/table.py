@@ -14,6 +14,7 @@ from interp.families.config import Positions
 from interp.families.half_visible import HALF_VISIBLE
 from interp.families.sites import Host, NormPlace, StackSites
 from interp.families.t5 import T5_HOST, t5_stacks
+from interp.families.t5gemma import T5GEMMA_HOST, t5gemma_stacks
 
 if TYPE_CHECKING:
     from interp.axes import Stack
@@ -89,11 +90,18 @@ FAMILIES: Mapping[str, Family] = {
             t5_stacks(False),
             "scale_decoder_outputs",
             heads=("T5ForConditionalGeneration", "T5WithLMHeadModel"),
-            public=("t5-v1.1", "flan-t5", "byt5"),
+            public=("t5-v1.1", "flan-t5", "byt5", "chronos-t5"),
         ),
         Family("mt5", T5_HOST, t5_stacks(False), heads=("MT5ForConditionalGeneration",)),
         Family(
             "umt5", T5_HOST, t5_stacks(True), "always", bias_per_layer=True, heads=("UMT5ForConditionalGeneration",)
+        ),
+        Family(
+            "t5gemma",
+            T5GEMMA_HOST,
+            t5gemma_stacks(),
+            positions="rotary",
+            heads=("T5GemmaForConditionalGeneration",),
         ),
         _bart_like("bart", _heads("Bart"), "post", "learned", embedding_norm=True, scaled_outside=False),
         _bart_like(

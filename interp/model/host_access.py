@@ -33,8 +33,8 @@ class HostAccess:
 
     @property
     def tied_embeddings(self) -> bool:
-        """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
-        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
+        """Whether the unembedding is the very same tensor as the decoder's embedding (never read from the configuration)."""
+        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_decoder().get_input_embeddings().weight
         return bool(unembed.data_ptr() == embed.data_ptr())
 
     def to(self: Own, *where: Any, **more: Any) -> Own:

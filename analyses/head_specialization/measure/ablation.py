@@ -20,7 +20,7 @@ from interp.attribution.logit_readout import logit_difference_of_outputs, runner
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import unembedding, unembedding_bias
+from interp.model.weights import scored
 from interp.patching.partial_forward import RecordedPass, record_pass
 from interp.patching.replacements import Ablation, draw_donors, replacements
 from interp.text.batch import IGNORED_LABEL, Batch
@@ -56,12 +56,11 @@ class Outcome:
 def loss(clean: RecordedPass) -> Outcome:
     """The mean over a prompt's rows of -log p(label); padded rows never meet the unembedding."""
     model, batch = clean.model, clean.batch
-    W_U, bias = unembedding(model), unembedding_bias(model)
     prompt = batch.target_mask.nonzero()[:, 0]
     labels = batch.labels[batch.target_mask]
 
     def of_copy(outputs: Tensor) -> Tensor:
-        logits = (outputs * model.cfg.logit_scale)[batch.target_mask] @ W_U.T + bias
+        logits = scored(model, outputs[batch.target_mask])
         losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
         summed = torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses)
         return summed / batch.target_mask.sum(-1)

@@ -18,6 +18,7 @@ from analyses.cross_attention_focus.measure.flow.compose import Flow, Steps, com
 from analyses.cross_attention_focus.measure.norms import source_vectors
 from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
+from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -49,7 +50,7 @@ def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> F
     Raises:
         InputError: if the model norms after its sublayers.
     """
-    if model.cfg.norm_place == "post":
+    if not model.cfg.heads_add_to_stream:
         raise InputError(
             f"ALTI+ is implemented for models that norm what a sublayer reads; {model.cfg.model_type} norms what it leaves. "
             "Use rollout."
@@ -83,7 +84,8 @@ def _pattern_and_vectors(
 ) -> tuple[Tensor, Tensor]:
     path = attention_path(kind, layer)
     W_O = attention_weights(model, kind, layer).W_O.float()
-    return cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"].float(), W_O)
+    v = of_every_head(cache[f"{path}.hook_v"], len(W_O), 2).float()
+    return cache[f"{path}.hook_pattern"].float(), source_vectors(v, W_O)
 
 
 def self_contributions(

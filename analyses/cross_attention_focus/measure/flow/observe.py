@@ -43,7 +43,7 @@ def observe_flow(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCac
 
 def alti_or_undefined(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> Flow:
     """ALTI+ where it is defined, else a flow of NaN."""
-    if model.cfg.norm_place == "pre":
+    if model.cfg.heads_add_to_stream:
         return alti(model, batch, cache)
     sizes = (len(batch), model.cfg.n_decoder_layers, batch.labels.shape[1])
     source, target = (torch.full((*sizes, length), torch.nan) for length in (batch.input_ids.shape[1], sizes[-1]))
