@@ -176,6 +176,11 @@ class ModelConfig:
         return self.norm_place == "pre"
 
     @property
+    def adds_positions(self) -> bool:
+        """Whether positions are added to the embedding; else they act on scores, as a bias or by rotation."""
+        return self.positions in ("learned", "sinusoidal")
+
+    @property
     def heads_add_to_stream(self) -> bool:
         """Whether what a head writes is added to the stream as it is, without a norm in between or behind."""
         return self.norm_place == "pre" and not self.write_norms

@@ -33,7 +33,8 @@ class Family:
         logit_scale: whether the decoder output is multiplied by d_model^-0.5 before the unembedding.
         bias_per_layer: whether every self-attention layer has its own position-bias table.
         norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
-        positions: how positions enter: as a bias of scores (`relative`), or added to the embedding.
+        positions: how positions enter: as a bias of scores (`relative`), by rotation of queries and keys (`rotary`), or added to
+            the embedding.
         decoder_inputs: made from labels by putting the start token first (`start`), or the last label (`last`).
         heads: the host's classes that checkpoints of this family name, in `architectures`. A body alone is enough where nothing
             else is trained: in BART's relatives the unembedding is the embedding.

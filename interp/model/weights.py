@@ -23,23 +23,26 @@ class AttentionWeights:
     """The four matrices of one attention layer; keys and values are made from the attended stream, which is normed."""
 
     W_Q: Float[Tensor, "head d_model d_head"]
-    W_K: Float[Tensor, "head d_model d_head"]
-    W_V: Float[Tensor, "head d_model d_head"]
+    W_K: Float[Tensor, "kv_head d_model d_head"]
+    W_V: Float[Tensor, "kv_head d_model d_head"]
     W_O: Float[Tensor, "head d_head d_model"]
 
 
-def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> AttentionWeights:
-    """The matrices of one attention layer, as views of the host's parameters; keys and values that heads share, for each.
+def attention_weights(
+    model: HookedEncoderDecoder, kind: AttentionKind, layer: int, shared: bool = False
+) -> AttentionWeights:
+    """The matrices of one attention layer, as views of the host's parameters; of keys and values that heads share, copies.
 
     Args:
         model: the model.
         kind: the kind of attention.
         layer: layer of its stack.
+        shared: give keys and values that heads share once, as views, in place of once for every head.
     """
     module = model.module(attention_path(kind, layer))
     q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.host.projections)
     heads, own = model.cfg.heads_of(kind), model.cfg.kv_heads_of(kind)
-    W_K, W_V = (of_every_head(weight.unflatten(0, (own, -1)), heads, 0).mT for weight in (k, v))
+    W_K, W_V = (of_every_head(weight.unflatten(0, (own, -1)), own if shared else heads, 0).mT for weight in (k, v))
     return AttentionWeights(q.unflatten(0, (heads, -1)).mT, W_K, W_V, o.t().unflatten(0, (heads, -1)))
 
 

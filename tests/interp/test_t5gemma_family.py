@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from analyses.head_specialization.measure.nulls import permuted_model
 from interp.attribution.components import components_of
 from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
 from interp.attribution.frozen_norms import (
@@ -24,6 +25,7 @@ from interp.errors import InputError
 from interp.families.point_names import hook_names
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import untrained_twin
 from interp.model.weights import attention_weights, scored, uncapped
 from interp.patching.interventions import zero
 from interp.patching.partial_forward import record_pass
@@ -258,6 +260,33 @@ def test_neurons_add_up_to_what_their_mlp_contributes() -> None:
             split = neuron_contributions(model, kept, layer, directions[f"decoder.{layer}.mlp"])
             wanted = found.values[..., labels.index(f"DL{layer}MLP")]
             assert (split.sum(-1) - wanted).abs().max() < 1e-5 * found.values.abs().max()
+
+
+def test_permuting_reaches_every_matrix_and_keeps_shared_keys_shared() -> None:
+    """The null model of head specialization: entries of every projection in another order, each head's within itself."""
+    model = tiny(NAME)
+    before, after = model.hf.state_dict(), permuted_model(model, seed=0).hf.state_dict()
+    for name, weight in before.items():
+        if ".layers." in name and name.endswith("_proj.weight"):
+            assert not torch.equal(weight, after[name]), name
+            assert torch.equal(weight.flatten().sort().values, after[name].flatten().sort().values), name
+        else:
+            assert torch.equal(weight, after[name]), name
+    key = "model.decoder.layers.1.cross_attn.k_proj.weight"
+    for old, new in zip(before[key].unflatten(0, (2, -1)), after[key].unflatten(0, (2, -1)), strict=True):
+        assert torch.equal(old.flatten().sort().values, new.flatten().sort().values)
+
+
+def test_each_stack_has_a_table_of_its_own() -> None:
+    model = tiny(NAME)
+    assert model.tied_embeddings
+    assert not model.one_table
+    assert model.cfg.embed_scale == pytest.approx(24**0.5)
+    twin = untrained_twin(model, 0)
+    assert twin.tied_embeddings
+    assert not twin.one_table
+    assert tiny("t5").one_table
+    assert not tiny("v1.1").one_table
 
 
 def test_one_heads_keys_are_refused_where_heads_share_them() -> None:
