@@ -46,4 +46,8 @@ def _parts_left_out(cfg: ModelConfig) -> list[str]:
     found += [] if why is None else [f"copying heads by their weights ({why})"]
     if cfg.norm_place == "post":
         found.append(f"the stream as a sum, its final norm (norm_place={cfg.norm_place!r})")
+    if cfg.write_norms:
+        found.append(f"circuits, ALTI+ (write_norms=True, positions={cfg.positions!r})")
+    if cfg.kv_heads_of("cross") != cfg.heads_of("cross"):
+        found.append("patching one head's keys or values (n_decoder_kv_heads)")
     return found

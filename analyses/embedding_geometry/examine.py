@@ -55,7 +55,7 @@ def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
 
 def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary: Vocabulary) -> Arrays:
     """Numbers of the whole tables; `same_row_cosine` is the mean cosine of a piece's rows in the two of them."""
-    tables = {space: static_table(model, space) for space in static_spaces(model.cfg, model.tied_embeddings)}
+    tables = {space: static_table(model, space) for space in static_spaces(model.cfg, model.one_table)}
     hubs = count_hubs(tables[INPUT], vocabulary, settings.most_compared, settings.sampling_seed)
     top = falling_order(hubs.counts)[:_TOP_HUBS]
     numbers = [table_geometry(table, vocabulary, hubs if space == INPUT else None) for space, table in tables.items()]
@@ -72,7 +72,7 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
         "hub_counts": hubs.counts[top],
         "hub_norms": np.linalg.norm(tables[INPUT][hubs.rows[top]], axis=1),
         "same_row_cosine": same[None],
-        "tied": np.array([model.tied_embeddings]),
+        "tied": np.array([model.one_table]),
     }
 
 

@@ -49,9 +49,9 @@ class GeometrySettings(Settings):
         """What stands before the sentences for one model.
 
         T5's own prefix, which is the default, is left out for models of other families, to which it would be English words like
-        any others (positions are relative in T5's family only); any other prefix is taken as it is.
+        any others (`ModelConfig.reads_prefixes`); any other prefix is taken as it is.
         """
-        return "" if cfg.positions != "relative" and self.prefix == _PREFIX else self.prefix
+        return "" if not cfg.reads_prefixes and self.prefix == _PREFIX else self.prefix
 
     @property
     def everyday(self) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ class EmbeddingGeometry:
     @property
     def absolute(self) -> bool:
         """Whether a token's position is in encoder 0 and decoder 0 already."""
-        return self.cfg.positions != "relative"
+        return self.cfg.adds_positions
 
     @property
     def start(self) -> str:

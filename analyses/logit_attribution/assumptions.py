@@ -12,7 +12,7 @@ FINAL_NORM = "the final norm"
 
 def norms_held(cfg: ModelConfig) -> str:
     """The norms between a head of the decoder and the logits."""
-    return FINAL_NORM if cfg.norm_place == "pre" else "the norms in its way"
+    return FINAL_NORM if cfg.heads_add_to_stream else "the norms in its way"
 
 
 def lengths(cfg: ModelConfig) -> str:
@@ -46,7 +46,12 @@ def lens_reading(cfg: ModelConfig) -> str:
 
 def norm_limit(cfg: ModelConfig) -> str:
     """Which norms are held, and what that hides."""
-    if not has_biases(cfg):
+    if cfg.write_norms:
+        held = (
+            "The final norm, and of every write the norm that it passes before it is added (write_norms=True), are held at their "
+            "values in this forward pass"
+        )
+    elif not has_biases(cfg):
         held = "The final norm is held at its value in this forward pass"
     elif cfg.norm_place == "pre":
         held = "The final norm, and the norm of the embedding where there is one, are held at their values in this forward pass"
@@ -62,9 +67,13 @@ def norm_limit(cfg: ModelConfig) -> str:
 
 
 def family_limits(cfg: ModelConfig) -> tuple[str, ...]:
-    """What else holds where there are biases, positions of their own or norms behind sublayers; nothing in T5's family."""
+    """What else holds where logits are capped, or there are biases, positions of their own or norms behind sublayers."""
+    capped = (
+        f"The host caps logits (logit_cap={cfg.logit_cap}), logit = c tanh(x / c). What is explained is x, the number before "
+        "the cap, to which contributions add up; tables of logits, ranks and losses are of what the model gives.",
+    )
     if not has_biases(cfg):
-        return ()
+        return () if cfg.logit_cap is None else capped
     found = [
         "Biases (biases=True) are components of their own, which write the same whatever is read. The bias of the "
         "values is part of every head's contribution, because its pattern sums to 1, and a row of its own (value bias) among the "

@@ -16,7 +16,7 @@ from torch import Tensor
 from analyses.core.contract import Arrays
 from analyses.core.keys import rows_by_key, sentence_keys
 from analyses.logit_attribution.observe import row_weights
-from interp.attribution.frozen_norms import sublayer_directions
+from interp.attribution.frozen_norms import held_scales, sublayer_directions
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
 from interp.attribution.neurons import (
     active_share,
@@ -25,7 +25,6 @@ from interp.attribution.neurons import (
     random_projections,
     top_triggers,
 )
-from interp.families.residual_stream import norms
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.statistics import Interval, bootstrap_mean
@@ -56,7 +55,7 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         return {}
     layers = range(model.cfg.n_decoder_layers)
     with torch.no_grad():
-        scales = [f"{norm}.hook_scale" for norm in norms(model.cfg, "decoder")]
+        scales = held_scales(model.cfg)
         logits, cache = model.run_with_cache(batch, [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), *scales])
         tokens = label_tokens(batch)
         directions = sublayer_directions(

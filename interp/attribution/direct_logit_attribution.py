@@ -87,6 +87,8 @@ def _hooks_of(cfg: ModelConfig, stack: Stack) -> Iterator[str]:
         if step.kind == "attention":
             leaves = ("z", "pattern", "v") if step.attention == "cross" else ("z",)
             yield from (f"{step.name}.hook_{leaf}" for leaf in leaves)
+            if step.write_norm is not None:
+                yield f"{step.write_norm}.hook_scale"
         elif step.kind == "mlp":
             yield f"{step.name.removesuffix('.mlp')}.hook_mlp_out"
         elif step.kind == "norm":

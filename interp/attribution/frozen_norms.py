@@ -24,7 +24,7 @@ from torch import Tensor
 from interp.attribution.logit_readout import Readout, at_least_float32
 from interp.attribution.residual_writes import Writes, writes
 from interp.families.config import ModelConfig
-from interp.families.residual_stream import Step, last_norm, norms, steps
+from interp.families.residual_stream import Step, last_norm, mlp_write_norm, norms, steps
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain
@@ -40,7 +40,20 @@ def recomputed_norm_hooks(model: HookedEncoderDecoder) -> tuple[str, ...]:
         model: the model.
     """
     leaves = ("hook_scale", "hook_normalized")
-    return tuple(f"{norm}.{leaf}" for norm in norms(model.cfg, "decoder") for leaf in leaves)
+    of_writes = [step.write_norm for step in steps(model.cfg, "decoder") if step.write_norm is not None]
+    return tuple(f"{norm}.{leaf}" for norm in (*norms(model.cfg, "decoder"), *of_writes) for leaf in leaves)
+
+
+def held_scales(cfg: ModelConfig) -> tuple[str, ...]:
+    """The hook points that `sublayer_directions` and `neurons.neuron_contributions` read: all scales in the way of a write.
+
+    Args:
+        cfg: the model's facts.
+    """
+    of_heads = (step.write_norm for step in steps(cfg, "decoder"))
+    of_mlps = (mlp_write_norm(cfg, "decoder", layer) for layer in range(cfg.n_decoder_layers))
+    passed = (*norms(cfg, "decoder"), *of_heads, *of_mlps)
+    return tuple(f"{norm}.hook_scale" for norm in passed if norm is not None)
 
 
 def sublayer_directions(model: HookedEncoderDecoder, cache: ActivationCache, readout: Readout) -> Directions:
@@ -59,6 +72,9 @@ def sublayer_directions(model: HookedEncoderDecoder, cache: ActivationCache, rea
     direction, found = before(last_norm(model.cfg, "decoder"), readout.directions), {}
     for step in reversed(_before_last_norm(model.cfg)):
         found[step.name] = direction
+        if step.write_norm is not None:
+            gained = direction * norm_gain(model, step.write_norm).to(direction.dtype)
+            found[step.name] = before(step.write_norm, gained)
         if step.kind == "norm":
             direction = before(step.name, direction * norm_gain(model, step.name).to(direction.dtype))
     return found
@@ -92,7 +108,7 @@ def squared_norm_shares(model: HookedEncoderDecoder, cache: ActivationCache) -> 
     stream = (cfg.d_model * (cache[f"{last_norm(cfg, 'decoder')}.hook_scale"].square() - cfg.eps)).squeeze(-1)
     shares: list[Tensor] = []
     for place, step in enumerate(course):
-        passed = [later.name for later in course[place + 1 :] if later.kind == "norm"]
+        passed = _norms_behind(course, place)
         scales = [cache[f"{norm}.hook_scale"].squeeze(-1).square() for norm in passed]
         squares = _squared_lengths(model, writes(model, cache, step), passed)
         shares += [square / math.prod(scales, start=stream) for square in squares]
@@ -138,13 +154,19 @@ def effect_with_norms_recomputed(
     course = steps(model.cfg, "decoder")
     place = next(index for index, step in enumerate(course) if step.name == sublayer)
     moved = change
-    for norm in (step.name for step in course[place + 1 :] if step.kind == "norm"):
+    for norm in _norms_behind(course, place):
         normalized = cache[f"{norm}.hook_normalized"].to(change.dtype)
         stream = normalized * cache[f"{norm}.hook_scale"] + _centered(model, change)
         moved = stream * (stream.square().mean(-1, keepdim=True) + model.cfg.eps).rsqrt() - normalized
         change = moved * norm_gain(model, norm).to(change.dtype)
     changed: Tensor = (moved * readout.directions).sum(-1)
     return changed
+
+
+def _norms_behind(course: Sequence[Step], place: int) -> list[str]:
+    """The norms that what a step of a course writes has still to pass: its own, and those of the stream."""
+    own = course[place].write_norm
+    return [*([] if own is None else [own]), *(later.name for later in course[place + 1 :] if later.kind == "norm")]
 
 
 def _before_last_norm(cfg: ModelConfig) -> tuple[Step, ...]:

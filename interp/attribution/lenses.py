@@ -30,7 +30,7 @@ from interp.attribution.logit_readout import Readout
 from interp.axes import Logits, Residual, Stack
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import unembedding_bias
+from interp.model.weights import scored
 from interp.report.framed import Framed
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
@@ -97,9 +97,7 @@ def read_out(model: HookedEncoderDecoder, stream: Residual) -> Logits:
         model: the model.
         stream: a decoder stream that has not been normed (Hugging Face's last hidden state has, and would be normed twice).
     """
-    normed = _final(model, stream, "decoder")
-    logits: Tensor = model.module("unembed.hook_out")(normed * model.cfg.logit_scale)
-    return logits + unembedding_bias(model)
+    return scored(model, _final(model, stream, "decoder"))
 
 
 def _final(model: HookedEncoderDecoder, stream: Residual, stack: Stack) -> Residual:

@@ -7,7 +7,8 @@ Every number explained here is linear in what the decoder's last norm makes of t
     w against a foil      direction_w - direction_foil         free of whatever raises all logits alike
     w against the mean    direction_w - mean_v direction_v     the same, without choosing a foil
 
-Its value can be read from the logits, which is what a decomposition along the direction must add up to.
+Its value can be read from the logits, which is what a decomposition along the direction must add up to. Where the host caps
+logits (T5Gemma), what is read is the logit before the cap, which alone is linear in the stream.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from interp.axes import Logits
 from interp.errors import InputError
 from interp.families.residual_stream import last_norm
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import norm_gain, output_bias, unembedding, unembedding_bias
+from interp.model.weights import norm_gain, output_bias, scored, uncapped, unembedding, unembedding_bias
 from interp.text.batch import IGNORED_LABEL, Batch
 from interp.text.pieces import pieces_of
 
@@ -93,7 +94,7 @@ def token_logit(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor,
         tokens: the token of every row.
     """
     directions, *biases = _token(model, tokens)
-    return Readout(directions, _chosen(logits, tokens), *biases)
+    return Readout(directions, _chosen(model, logits, tokens), *biases)
 
 
 def logit_difference(
@@ -110,7 +111,7 @@ def logit_difference(
         tokens: the token of every row.
         foils: what it is compared with.
     """
-    values = _chosen(logits, tokens) - _chosen(logits, foils)
+    values = _chosen(model, logits, tokens) - _chosen(model, logits, foils)
     return _difference(values, _token(model, tokens), _token(model, foils))
 
 
@@ -142,7 +143,7 @@ def label_losses(
         batch: the prompts.
         outputs: of the decoder, behind its last norm.
     """
-    logits = (outputs * model.cfg.logit_scale)[batch.target_mask] @ unembedding(model).T + unembedding_bias(model)
+    logits = scored(model, outputs[batch.target_mask])
     labels = batch.labels[batch.target_mask]
     losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
     prompt = batch.target_mask.nonzero()[:, 0]
@@ -157,9 +158,9 @@ def logit_against_mean(model: HookedEncoderDecoder, logits: Logits, tokens: Int[
         logits: of one forward pass.
         tokens: the token of every row.
     """
-    chosen = _chosen(logits, tokens)
+    chosen = _chosen(model, logits, tokens)
     mean = at_least_float32(unembedding(model)).mean(0), at_least_float32(unembedding_bias(model)).mean()
-    values = chosen - logits.mean(-1, dtype=chosen.dtype)
+    values = chosen - uncapped(model, logits).mean(-1, dtype=chosen.dtype)
     return _difference(values, _token(model, tokens), _terms(model, *mean))
 
 
@@ -217,8 +218,10 @@ def one_token(model: HookedEncoderDecoder, text: str) -> int:
     return int(ids[0])
 
 
-def _chosen(logits: Logits, tokens: Int[Tensor, "batch target"]) -> Float[Tensor, "batch target"]:
-    return at_least_float32(logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1))
+def _chosen(
+    model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]
+) -> Float[Tensor, "batch target"]:
+    return uncapped(model, at_least_float32(logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)))
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.attribution.logit_readout import at_least_float32
-from interp.families.residual_stream import norm_behind
+from interp.families.residual_stream import mlp_write_norm, norm_behind
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain, unembedding
@@ -86,14 +86,16 @@ def neuron_contributions(
 
     Args:
         model: the model the cache came from.
-        cache: with `decoder.{layer}.mlp.hook_post`.
+        cache: with `decoder.{layer}.mlp.hook_post` and `frozen_norms.held_scales`.
         layer: decoder layer.
         direction: for every decoder row the direction that reads what the MLP writes (`frozen_norms.sublayer_directions`).
 
     Returns:
         Contributions whose sum over neurons is the MLP's contribution. A neuron of a gated layer may be negative.
     """
-    W_out = values(model, layer).to(direction.dtype)
+    W_out, own = values(model, layer).to(direction.dtype), mlp_write_norm(model.cfg, "decoder", layer)
+    if own is not None:
+        direction = direction * norm_gain(model, own).to(direction.dtype) / cache[f"{own}.hook_scale"]
     return cache[f"decoder.{layer}.mlp.hook_post"] * torch.matmul(direction, W_out.t())
 
 
@@ -143,7 +145,9 @@ def _read(model: HookedEncoderDecoder, layer: int, vectors: Tensor, top: int) ->
     vectors, table = at_least_float32(vectors), at_least_float32(unembedding(model))
     if model.cfg.norm == "layer":
         vectors = vectors - vectors.mean(-1, keepdim=True)
-    gain = norm_gain(model, norm_behind(model.cfg, "decoder", layer))
+    gain, own = norm_gain(model, norm_behind(model.cfg, "decoder", layer)), mlp_write_norm(model.cfg, "decoder", layer)
+    if own is not None:
+        gain = gain * norm_gain(model, own)
     rows = model.named_rows.nonzero().squeeze(-1)
     logits = ((vectors * gain * model.cfg.logit_scale) @ table.t())[:, rows]
     standard = (logits - logits.mean(-1, keepdim=True)) / logits.std(-1, keepdim=True, unbiased=False)

@@ -24,6 +24,7 @@ from interp.attribution.direct_logit_attribution import Decomposition
 from interp.attribution.frozen_norms import through_norm
 from interp.attribution.residual_writes import head_directions, writes
 from interp.families.residual_stream import steps
+from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -54,7 +55,7 @@ def source_contributions(
     """
     path = attention_path(kind, layer)
     directions = head_directions(attention_weights(model, kind, layer).W_O, direction)
-    values = cache[f"{path}.hook_v"].to(direction.dtype).permute(0, 2, 3, 1)
+    values = of_every_head(cache[f"{path}.hook_v"], model.cfg.heads_of(kind), 2).to(direction.dtype).permute(0, 2, 3, 1)
     return torch.matmul(directions.transpose(1, 2), values) * cache[f"{path}.hook_pattern"]
 
 
@@ -143,7 +144,8 @@ def encoder_output_components(
             parts = [through_norm(model, cache, step.name, torch.cat(parts, -2))]
         written = writes(model, cache, step)
         if written.z is not None:
-            parts.append(cache[f"{step.name}.hook_result"])
+            heads = cache[f"{step.name}.hook_result"]
+            parts.append(heads if step.write_norm is None else through_norm(model, cache, step.write_norm, heads))
         parts += [vector.expand(rows).unsqueeze(-2) for vector in written.vectors]
     return torch.cat(parts, -2)
 

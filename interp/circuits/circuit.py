@@ -13,7 +13,7 @@ from interp.circuits.graph import LOGITS, SOURCE_EMBEDDING, TARGET_EMBEDDING, Ed
 from interp.circuits.running import circuit_outputs
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import unembedding_bias
+from interp.model.weights import scored
 from interp.patching.minimal_pairs import PairBatch
 from interp.statistics import merge_ties
 from interp.text.batch import Batch
@@ -113,9 +113,7 @@ class Circuit:
                 f"got {type(clean).__name__} and {type(corrupted).__name__}."
             )
         sides = (clean.clean, clean.corrupted) if isinstance(clean, PairBatch) else (clean, corrupted)
-        outputs = circuit_outputs(model, self.graph, self.kept, *sides)
-        logits: Logits = model.module("unembed.hook_out")(outputs * model.cfg.logit_scale) + unembedding_bias(model)
-        return logits
+        return scored(model, circuit_outputs(model, self.graph, self.kept, *sides))
 
 
 def choose(

@@ -208,7 +208,15 @@ def graph_of(cfg: ModelConfig) -> Graph:
 
     Args:
         cfg: the model's facts.
+
+    Raises:
+        InputError: if the model norms what a sublayer writes, or rotates queries and keys.
     """
+    if cfg.write_norms or cfg.positions == "rotary":
+        raise InputError(
+            "Circuits need heads whose writes are added to the stream as they are and scores that are products of what is read; "
+            f"this model has write_norms={cfg.write_norms} and positions={cfg.positions!r}. Patch heads or streams instead."
+        )
     found: list[WriterStep] = []
     courses: dict[Stack, tuple[WriterStep | str, ...]] = {}
     stacks: tuple[Stack, ...] = ("encoder", "decoder")

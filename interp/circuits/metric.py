@@ -16,7 +16,7 @@ from torch import Tensor
 from interp.errors import InputError, did_you_mean
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.stack_outputs import decoder_outputs
-from interp.model.weights import unembedding_bias
+from interp.model.weights import scored
 from interp.patching.minimal_pairs import PairBatch
 
 MetricName = Literal["logit-difference", "kl"]
@@ -92,5 +92,4 @@ def log_probabilities(
         model: the model.
         outputs: of the decoder, one row of every pair.
     """
-    logits: Tensor = model.module("unembed.hook_out")(outputs * model.cfg.logit_scale) + unembedding_bias(model)
-    return logits.log_softmax(-1)
+    return scored(model, outputs).log_softmax(-1)

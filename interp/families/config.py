@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from interp.errors import InputError
 from interp.families.sites import NormPlace
 
 if TYPE_CHECKING:
     from interp.axes import AttentionKind, Stack
 
-Positions = Literal["relative", "learned", "sinusoidal"]
+Positions = Literal["relative", "learned", "sinusoidal", "rotary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,13 @@ class ModelConfig:
         positions: how positions enter.
         embed_scale: factor of the token embeddings; `hook_embed` includes it.
         positions_last: whether the decoder takes embeddings without `embed_scale` and adds positions behind their norm.
+        n_encoder_kv_heads: heads of keys and values of an encoder layer, where they are fewer than those of queries; else None.
+        n_decoder_kv_heads: the same of decoder layers, cross-attention included.
+        score_divisor: the number whose root scaled scores are divided by, where it is not a head's width.
+        score_cap: c of scores that are capped, c tanh(score / c); None where they are not.
+        logit_cap: the same of logits, behind the unembedding.
+        write_norms: whether what a sublayer writes is normed before it is added to the stream.
+        norm_offset: what is added to the weight of a norm to give its gain.
         biases: whether projections and norms have biases.
         max_positions: most tokens a side; None where positions are relative and nothing bounds them.
     """
@@ -74,6 +82,13 @@ class ModelConfig:
     positions: Positions = "relative"
     embed_scale: float = 1.0
     positions_last: bool = False
+    n_encoder_kv_heads: int | None = None
+    n_decoder_kv_heads: int | None = None
+    score_divisor: int | float | None = None
+    score_cap: int | float | None = None
+    logit_cap: int | float | None = None
+    write_norms: bool = False
+    norm_offset: float = 0.0
     biases: bool = False
     max_positions: int | None = None
 
@@ -122,18 +137,53 @@ class ModelConfig:
         """Whether a model was made for task prefixes in its texts: T5's relatives were; BART and its relatives were not."""
         return self.positions == "relative"
 
+    def check_own_keys(self, kind: "AttentionKind", part: str) -> None:
+        """Refuse a head's keys or values where they are not that head's alone.
+
+        Args:
+            kind: which attention.
+            part: `k`, `v`, or any other part of a head, all of which are its own.
+
+        Raises:
+            InputError: naming the attribute.
+        """
+        if part in ("k", "v") and self.kv_heads_of(kind) != self.heads_of(kind):
+            raise InputError(
+                f"Heads share their {part} in this model ({self.heads_of(kind)} heads, {self.kv_heads_of(kind)} of keys and "
+                "values: n_encoder_kv_heads, n_decoder_kv_heads), so one head's cannot be replaced; take its q, pattern or z."
+            )
+
     def attention_scale(self, kind: "AttentionKind") -> float:
         """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family.
 
         Args:
             kind: which attention.
         """
-        return float(self.d_head_of(kind) ** -0.5) if self.scaled_scores else 1.0
+        return float((self.score_divisor or self.d_head_of(kind)) ** -0.5) if self.scaled_scores else 1.0
+
+    def kv_heads_of(self, kind: "AttentionKind") -> int:
+        """Heads of keys and values of a layer of one kind of attention; as many as of queries in most families.
+
+        Args:
+            kind: which attention.
+        """
+        own = self.n_encoder_kv_heads if kind == "encoder" else self.n_decoder_kv_heads
+        return self.heads_of(kind) if own is None else own
 
     @property
     def has_final_norm(self) -> bool:
         """Whether each stack ends with a norm of its own; post-norm stacks end with that of their last layer."""
         return self.norm_place == "pre"
+
+    @property
+    def adds_positions(self) -> bool:
+        """Whether positions are added to the embedding; else they act on scores, as a bias or by rotation."""
+        return self.positions in ("learned", "sinusoidal")
+
+    @property
+    def heads_add_to_stream(self) -> bool:
+        """Whether what a head writes is added to the stream as it is, without a norm in between or behind."""
+        return self.norm_place == "pre" and not self.write_norms
 
     @property
     def t5_shaped(self) -> bool:
@@ -146,8 +196,9 @@ class ModelConfig:
         return self.norm == "rms" and self.norm_place == "pre" and not self.biases
 
     def describe_logit_path(self) -> str:
-        """The attributes that `logits_are_linear` asks for, as this model has them."""
-        return f"norm={self.norm!r}, norm_place={self.norm_place!r} and biases={self.biases}"
+        """The attributes that say how what a head writes gets to the logits, as this model has them."""
+        post = " and write_norms=True" if self.write_norms else ""
+        return f"norm={self.norm!r}, norm_place={self.norm_place!r} and biases={self.biases}{post}"
 
     def describe_heads(self) -> str:
         """Number and width of the heads in words, of both stacks where they differ."""

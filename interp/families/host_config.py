@@ -1,6 +1,6 @@
 """From a host's configuration to the facts of one model; what the table does not describe is refused by its attribute's name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transformers import GenerationConfig, PreTrainedConfig
@@ -10,7 +10,7 @@ from interp.families.config import ModelConfig
 from interp.families.table import Family
 
 _ENTRY = {"hook_pos_embed", "ln_embed"}
-_ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "swish")
+_ACTIVATIONS = ("relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish")
 
 
 def read_config(config: PreTrainedConfig, family: Family, generation: GenerationConfig | None = None) -> ModelConfig:
@@ -26,26 +26,32 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
     """
     host = family.host
     tokens: dict[str, Any] = {name: _token(paths, config, generation) for name, paths in host.tokens.items()}
-    facts = {fact: getattr(config, attribute) for fact, attribute in host.attributes.items()} | dict(host.constants)
+    attributes = {"d_model": "d_model", "d_vocab": "vocab_size", **host.attributes}
+    facts = {fact: at(config, path) for fact, path in attributes.items()} | dict(host.constants)
+    for path, value in host.required.items():
+        if at(config, path) != value:
+            raise _refusal(path, at(config, path), repr(value))
+    for one, other in host.equal:
+        if at(config, one) != at(config, other):
+            raise _refusal(one, at(config, one), f"that of {other}, {at(config, other)!r}")
     if facts["act_fn"] not in _ACTIVATIONS:
         kinds = "gated or plain " if "gated_mlp" in host.attributes else ""
-        raise _refusal(host.activation, getattr(config, host.activation), kinds + ", ".join(_ACTIVATIONS))
+        raise _refusal(host.activation, at(config, host.activation), kinds + ", ".join(_ACTIVATIONS))
     if not getattr(config, "share_encoder_decoder_embeddings", True):
         raise _refusal("share_encoder_decoder_embeddings", False, "True: one vocabulary for both stacks")
     for stack in ("encoder", "decoder"):
-        facts.setdefault(f"d_{stack}_head", config.d_model // facts[f"n_{stack}_heads"])
+        facts.setdefault(f"d_{stack}_head", facts["d_model"] // facts[f"n_{stack}_heads"])
+    scaled = host.embeddings_scaled or getattr(config, "scale_embedding", False)
     entry = list(family.stacks["decoder"].before)
     return ModelConfig(
         model_type=family.model_type,
-        d_model=config.d_model,
-        d_vocab=config.vocab_size,
         norm=host.norm,
         scaled_scores=host.scaled_scores,
-        logit_scale=config.d_model**-0.5 if _logits_are_scaled(config, family) else 1.0,
+        logit_scale=facts["d_model"] ** -0.5 if _logits_are_scaled(config, family) else 1.0,
         bias_per_layer=family.bias_per_layer,
         norm_place=family.norm_place,
         positions=family.positions,
-        embed_scale=config.d_model**0.5 if getattr(config, "scale_embedding", False) else 1.0,
+        embed_scale=facts["d_model"] ** 0.5 if scaled else 1.0,
         positions_last=entry.index("hook_pos_embed") > entry.index("ln_embed") if {*entry} >= _ENTRY else False,
         biases=host.biases,
         **tokens,
@@ -53,9 +59,21 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
     )
 
 
+def at(config: Any, path: str) -> Any:
+    """What a configuration has under an attribute; None where it has none.
+
+    Args:
+        config: the host's configuration, or the content of its file.
+        path: the attribute; of nested configurations with dots.
+    """
+    for name in path.split("."):
+        config = config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
+    return config
+
+
 def _token(attributes: Sequence[str], *settings: PreTrainedConfig | GenerationConfig | None) -> int:
     """The one token of these names; some files list it, a list of one."""
-    named = (getattr(one, attribute, None) for attribute in attributes for one in settings)
+    named = (at(one, attribute) for attribute in attributes for one in settings)
     token = next((one for one in named if one is not None), None)
     if isinstance(token, list | tuple) and len(token) == 1:
         token = token[0]

@@ -16,6 +16,10 @@ POINTS: Mapping[str, tuple[str, ...]] = {
 """Side of a site that has several points -> the last parts of their names; any other site is one point of its own name."""
 
 
+UNCAPPED = "attn_scores_uncapped"
+"""Scores before they are capped, in families that cap them."""
+
+
 def placed_sites(family: Family, depths: "Mapping[Stack, int]", gated: bool) -> Iterator[tuple[str, Site]]:
     """Every site of a model with its full name and its path in the host's module tree, in forward order.
 
@@ -45,7 +49,8 @@ def says_all(config: Mapping[str, Any]) -> bool:
     if family is None:
         return False
     host = family.host
-    return {host.attributes["n_encoder_layers"], host.attributes["n_decoder_layers"], host.activation} <= set(config)
+    paths = (host.attributes["n_encoder_layers"], host.attributes["n_decoder_layers"], host.activation)
+    return all(_at(config, path) is not None for path in paths)
 
 
 def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
@@ -58,6 +63,29 @@ def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
     if family is None:
         return
     encoder, decoder = (family.host.attributes[f"n_{stack}_layers"] for stack in ("encoder", "decoder"))
-    depths: dict[Stack, int] = {"encoder": config[encoder], "decoder": config.get(decoder) or config[encoder]}
-    for name, site in placed_sites(family, depths, str(config.get("feed_forward_proj")).startswith("gated")):
-        yield from (f"{name}.hook_{leaf}" for leaf in POINTS[site.side]) if site.side in POINTS else (name,)
+    depth: int = _at(config, encoder)
+    depths: dict[Stack, int] = {"encoder": depth, "decoder": _at(config, decoder) or depth}
+    gated = family.host.constants.get("gated_mlp", str(config.get("feed_forward_proj")).startswith("gated"))
+    capped = _at(config, family.host.attributes.get("score_cap", "")) is not None
+    for name, site in placed_sites(family, depths, gated):
+        yield from (f"{name}.hook_{leaf}" for leaf in leaves(site, capped)) if site.side in POINTS else (name,)
+
+
+def leaves(site: Site, capped: bool) -> tuple[str, ...]:
+    """The last parts of the names of a site's points.
+
+    Args:
+        site: one that has several.
+        capped: whether scores are capped; they are then shown before it too.
+    """
+    own = POINTS[site.side]
+    if site.side != "attention" or not capped:
+        return own
+    place = own.index("attn_scores")
+    return (*own[:place], UNCAPPED, *own[place:])
+
+
+def _at(config: Any, path: str) -> Any:
+    for name in path.split("."):
+        config = config.get(name) if isinstance(config, Mapping) else None
+    return config

@@ -5,6 +5,9 @@
     post-norm (BART, Marian)   embedding, positions, (norm,) [attention, norm, ..., MLP, norm of every layer]
                                (Blenderbot-small's decoder adds positions behind the norm)
 
+    norms on both sides        as in T5; what heads write passes a norm of its own (`Step.write_norm`) before it is added, and
+    (T5Gemma)                  what an MLP writes is taken behind its own
+
 Norms that a sublayer reads through are not in the stream's way. The decoder's course ends with the unembedding.
 """
 
@@ -29,6 +32,7 @@ class Step:
         bias: whether it adds a bias that no head and no neuron writes.
         layer: the layer it belongs to; None before and behind the layers.
         attention: the kind of attention, where it is one.
+        write_norm: path of the norm that what heads write passes before it is added to the stream; None where there is none.
     """
 
     kind: StepKind
@@ -37,6 +41,7 @@ class Step:
     bias: bool = False
     layer: int | None = None
     attention: AttentionKind | None = None
+    write_norm: str | None = None
 
 
 def steps(cfg: ModelConfig, stack: Stack) -> tuple[Step, ...]:
@@ -64,9 +69,10 @@ def steps(cfg: ModelConfig, stack: Stack) -> tuple[Step, ...]:
 
 def _layer(cfg: ModelConfig, stack: Stack, layer: int) -> list[Step]:
     letter, path = stack[0].upper(), f"{stack}.{layer}"
-    sublayers = [Step("attention", f"{path}.attn", f"{letter}L{layer}", cfg.biases, layer, stack)]
+    own, cross = (f"{path}.ln{place}_post" if cfg.write_norms else None for place in (1, 2))
+    sublayers = [Step("attention", f"{path}.attn", f"{letter}L{layer}", cfg.biases, layer, stack, own)]
     if stack == "decoder":
-        sublayers.append(Step("attention", f"{path}.cross_attn", f"XL{layer}", cfg.biases, layer, "cross"))
+        sublayers.append(Step("attention", f"{path}.cross_attn", f"XL{layer}", cfg.biases, layer, "cross", cross))
     sublayers.append(Step("mlp", f"{path}.mlp", f"{letter}L{layer}MLP", cfg.biases, layer))
     if cfg.norm_place == "pre":
         return sublayers
@@ -94,6 +100,18 @@ def last_norm(cfg: ModelConfig, stack: Stack) -> str:
         stack: which stack.
     """
     return norms(cfg, stack)[-1]
+
+
+def mlp_write_norm(cfg: ModelConfig, stack: Stack, layer: int) -> str | None:
+    """The norm that what an MLP writes passes before it is added, by path; None where there is none.
+
+    Args:
+        cfg: the model's facts.
+        stack: which stack.
+        layer: layer of the stack.
+    """
+    place = 3 if stack == "decoder" else 2
+    return f"{stack}.{layer}.ln{place}_post" if cfg.write_norms else None
 
 
 def norm_behind(cfg: ModelConfig, stack: Stack, layer: int) -> str:

@@ -90,6 +90,11 @@ class Host:
         attributes: fact of `ModelConfig` -> attribute of the host's configuration that holds it.
         constants: fact of `ModelConfig` -> its value, where the host's code fixes it.
         tokens: special token -> attributes of the host's settings that may hold it.
+        required: attribute of the host's configuration -> the only value that the sites describe.
+        equal: pairs of attributes that the sites take for one fact.
+        embeddings_scaled: whether embeddings are times sqrt(d_model); None where `scale_embedding` says it.
+
+    Attributes of nested configurations are written with a dot (`decoder.hidden_size`).
     """
 
     unembed: str
@@ -101,3 +106,6 @@ class Host:
     attributes: Mapping[str, str]
     constants: Mapping[str, Any]
     tokens: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: TOKENS)
+    required: Mapping[str, Any] = field(default_factory=dict)
+    equal: tuple[tuple[str, str], ...] = ()
+    embeddings_scaled: bool | None = None

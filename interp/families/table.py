@@ -14,6 +14,7 @@ from interp.families.config import Positions
 from interp.families.half_visible import HALF_VISIBLE
 from interp.families.sites import Host, NormPlace, StackSites
 from interp.families.t5 import T5_HOST, t5_stacks
+from interp.families.t5gemma import T5GEMMA_HOST, t5gemma_stacks
 
 if TYPE_CHECKING:
     from interp.axes import Stack
@@ -32,7 +33,8 @@ class Family:
         logit_scale: whether the decoder output is multiplied by d_model^-0.5 before the unembedding.
         bias_per_layer: whether every self-attention layer has its own position-bias table.
         norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
-        positions: how positions enter: as a bias of scores (`relative`), or added to the embedding.
+        positions: how positions enter: as a bias of scores (`relative`), by rotation of queries and keys (`rotary`), or added to
+            the embedding.
         decoder_inputs: made from labels by putting the start token first (`start`), or the last label (`last`).
         heads: the host's classes that checkpoints of this family name, in `architectures`. A body alone is enough where nothing
             else is trained: in BART's relatives the unembedding is the embedding.
@@ -89,11 +91,18 @@ FAMILIES: Mapping[str, Family] = {
             t5_stacks(False),
             "scale_decoder_outputs",
             heads=("T5ForConditionalGeneration", "T5WithLMHeadModel"),
-            public=("t5-v1.1", "flan-t5", "byt5"),
+            public=("t5-v1.1", "flan-t5", "byt5", "chronos-t5"),
         ),
         Family("mt5", T5_HOST, t5_stacks(False), heads=("MT5ForConditionalGeneration",)),
         Family(
             "umt5", T5_HOST, t5_stacks(True), "always", bias_per_layer=True, heads=("UMT5ForConditionalGeneration",)
+        ),
+        Family(
+            "t5gemma",
+            T5GEMMA_HOST,
+            t5gemma_stacks(),
+            positions="rotary",
+            heads=("T5GemmaForConditionalGeneration",),
         ),
         _bart_like("bart", _heads("Bart"), "post", "learned", embedding_norm=True, scaled_outside=False),
         _bart_like(

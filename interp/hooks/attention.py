@@ -5,7 +5,7 @@ transformers routes each attention of the supported families through a registry 
 makes queries, keys, values, scores, pattern and z readable and editable in all three kinds of attention. Both registries
 matter: without the mask the decoder would lose its causality without a word.
 
-    scores = q k^T * scaling + position bias + mask;  pattern = softmax(scores);  z = pattern v
+    scores = cap(q k^T * scaling) + position bias + mask;  pattern = softmax(scores);  z = pattern v
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,17 @@ IMPLEMENTATION = "interp"
 
 _WITHOUT_EFFECT = (
     "output_attentions output_hidden_states use_cache cache_position position_ids past_key_values return_dict is_causal "
-    "num_items_in_batch"
+    "num_items_in_batch sliding_window"
 ).split()
-"""What hosts hand on to every attention function, and eager attention does nothing with."""
+"""What hosts hand on to every attention function, and eager attention does nothing with; a window is in the mask."""
 
 
 class AttentionPoints(NamedTuple):
-    """The hook points of one attention module; q, k, v, z are [batch pos head d_head], the others [batch head query key]."""
+    """The hook points of one attention module; q, k, v, z are [batch pos head d_head], the others [batch head query key].
+
+    Keys and values have the heads that they were made for, which may be fewer than those of queries. Scores are seen before they
+    are capped too, in families that cap them.
+    """
 
     q: HookPoint
     k: HookPoint
@@ -38,6 +42,7 @@ class AttentionPoints(NamedTuple):
     attn_scores: HookPoint
     pattern: HookPoint
     z: HookPoint
+    attn_scores_uncapped: HookPoint | None = None
 
 
 # Modules are known by identity and forgotten with their model, so nothing is added to the host's modules.
@@ -67,15 +72,34 @@ def _check_kind(query: Tensor, key: Tensor, others: Mapping[str, Any]) -> None:
             f"The host asks its attention for {unknown[0]}={others[unknown[0]]!r}, which is not in the attention with hook "
             "points; use a release of transformers that this package was tested with."
         )
-    if key.shape[1] != query.shape[1]:
+    if query.shape[1] % key.shape[1]:
         raise InputError(
-            f"The host has {query.shape[1]} heads of queries and {key.shape[1]} of keys; supported is one of each for every head."
+            f"The host has {query.shape[1]} heads of queries and {key.shape[1]} of keys; supported is the same number of "
+            "heads of queries for every head of keys."
         )
 
 
 def _fire_heads(point: HookPoint, tensor: Tensor) -> Tensor:
     """Fire a point on [batch head pos d_head] in our layout [batch pos head d_head]."""
     return point.fire(tensor.transpose(1, 2)).transpose(1, 2) if point.active else tensor
+
+
+def of_every_head(shared: Tensor, n_heads: int, axis: int = 1) -> Tensor:
+    """Keys or values with one entry for every head that reads them, [... head ...]; the same tensor where each has its own.
+
+    Args:
+        shared: with the heads that they were made for on an axis.
+        n_heads: heads of queries.
+        axis: the axis of heads.
+    """
+    times = n_heads // shared.shape[axis]
+    return shared if times == 1 else shared.repeat_interleave(times, axis)
+
+
+def _capped(scores: Tensor, cap: float, points: AttentionPoints | None) -> Tensor:
+    if points is not None and points.attn_scores_uncapped is not None:
+        scores = points.attn_scores_uncapped.fire(scores)
+    return torch.tanh(scores / cap) * cap
 
 
 def attention(
@@ -87,6 +111,7 @@ def attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     position_bias: Tensor | None = None,
+    softcap: float | None = None,
     **others: Any,
 ) -> tuple[Tensor, Tensor]:
     """Eager attention with hook points; the signature is the one transformers calls.
@@ -100,6 +125,7 @@ def attention(
         scaling: factor of q k^T; 1 in T5, where it is part of the trained weights; 1/sqrt(d_head) if None.
         dropout: rate on the pattern, in training only.
         position_bias: additive, broadcast to [batch head query key]; None or zeros where there is none.
+        softcap: c of scores that are capped before the mask, c tanh(score / c).
         others: what the host hands on without a meaning for attention.
 
     Returns:
@@ -115,10 +141,13 @@ def attention(
         query, key, value = (_fire_heads(point, tensor) for point, tensor in heads)
     if scaling is None:
         scaling = query.shape[-1] ** -0.5
+    key, value = of_every_head(key, query.shape[1]), of_every_head(value, query.shape[1])
     scores = torch.matmul(query, key.transpose(2, 3))
     # The product is ours alone and matmul does not need it for its gradient: in place saves three passes of new memory.
     if scaling != 1.0:
         scores *= scaling
+    if softcap is not None:
+        scores = _capped(scores, softcap, points)
     if position_bias is not None:
         scores += position_bias
     if attention_mask is not None:

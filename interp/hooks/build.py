@@ -7,7 +7,7 @@ from torch import nn
 from interp.axes import Stack
 from interp.errors import InputError
 from interp.families.config import ModelConfig
-from interp.families.point_names import POINTS, placed_sites
+from interp.families.point_names import POINTS, leaves, placed_sites
 from interp.families.sites import Site
 from interp.families.table import Family
 from interp.hooks.attention import AttentionPoints, watch
@@ -88,12 +88,16 @@ class _Builder:
     def points_of(self, name: str, site: Site, module: nn.Module) -> dict[str, HookPoint]:
         """The points of one site, connected to its module."""
         if site.side == "attention":
-            heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in POINTS["attention"]}
-            return {point.name: point for point in watch(module, AttentionPoints(**heads))}
+            parts = leaves(site, self.config.score_cap is not None)
+            heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in parts}
+            points = watch(module, AttentionPoints(**heads))
+            return {point.name: point for point in (getattr(points, leaf) for leaf in parts)}
         if site.side == "norm":
             scale, normalized = (_point(f"{name}.hook_{leaf}") for leaf in POINTS["norm"])
             centered = self.config.norm == "layer"
-            self.norms[module] = NormHook(module, self.config.eps, centered, scale=scale, normalized=normalized)
+            self.norms[module] = NormHook(
+                module, self.config.eps, centered, self.config.norm_offset, scale=scale, normalized=normalized
+            )
             return {point.name: point for point in (scale, normalized)}
         point = _point(name)
         if site.side in ("stream_in", "stream", "stream_out"):

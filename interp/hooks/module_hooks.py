@@ -152,10 +152,11 @@ class NormHook(ModuleHook):
     the value is part of a gradient's graph, in which case the output is computed from the values that were shown.
     """
 
-    def __init__(self, module: nn.Module, eps: float, centered: bool, **points: HookPoint) -> None:
+    def __init__(self, module: nn.Module, eps: float, centered: bool, offset: float, **points: HookPoint) -> None:
         super().__init__(module, **points)
         self.eps = eps
         self.centered = centered
+        self.offset = offset
 
     def hand_on(self, point: HookPoint) -> None:
         """Fire a point on the norm's output too: in post-norm layers that is the residual stream.
@@ -193,6 +194,8 @@ class NormHook(ModuleHook):
 
     def _gain(self, normalized: Tensor) -> Tensor:
         weight: Tensor = self.module.weight  # type: ignore[assignment]
+        if self.offset:
+            weight = self.offset + weight
         bias = getattr(self.module, "bias", None)  # RMSNorm has none
         return weight * normalized if bias is None else weight * normalized + bias
 

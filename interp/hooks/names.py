@@ -14,7 +14,8 @@ Canonical names are those users of TransformerLens know, with the stack in front
     {stack}.hook_pos_embed [batch or one, pos d_model], {stack}.ln_embed.hook_scale|hook_normalized (BART's relatives)
     {stack}.ln_final.hook_scale|hook_normalized    unembed.hook_out [batch pos vocab]
 
-In a decoder layer `resid_mid` follows self-attention and `resid_mid_cross` follows cross-attention.
+T5Gemma has ln1_post, ln2_post, ln3_post (on what a sublayer writes, before it is added), attn.hook_attn_scores_uncapped, and
+keys and values by group of heads. In a decoder layer `resid_mid` follows self-attention, `resid_mid_cross` cross-attention.
 """
 
 import fnmatch
@@ -36,7 +37,7 @@ ActivationKey = str | tuple[str, int, str]
 
 Place = Literal["encoder", "decoder", "cross_attn"]
 
-_ATTENTION_LEAVES = ("q", "k", "v", "z", "attn_scores", "pattern", "result")
+_ATTENTION_LEAVES = ("q", "k", "v", "z", "attn_scores_uncapped", "attn_scores", "pattern", "result")
 _MLP_LEAVES = ("pre", "pre_linear", "post")
 _LAYER_LEAVES = ("resid_pre", "resid_mid", "resid_mid_cross", "resid_post", "attn_out", "cross_attn_out", "mlp_out")
 
@@ -156,7 +157,7 @@ def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]
 
 _AXES_OF_LEAF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("q", "k", "v", "z"), ("batch", "pos", "head", "d_head")),
-    **dict.fromkeys(("attn_scores", "pattern"), ("batch", "head", "query", "key")),
+    **dict.fromkeys(("attn_scores_uncapped", "attn_scores", "pattern"), ("batch", "head", "query", "key")),
     **dict.fromkeys(_MLP_LEAVES, ("batch", "pos", "d_mlp")),
     "result": ("batch", "pos", "head", "d_model"),
     "scale": ("batch", "pos", "one"),

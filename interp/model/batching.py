@@ -4,7 +4,7 @@ Every text is tokenized by the tokenizer's own rules for its side, refused if it
 padded with masks on both sides. Nothing is guessed: how the decoder's inputs follow from labels is the family's own rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -19,7 +19,7 @@ from interp.model.generation import Hypothesis
 from interp.model.host_generation import Written
 from interp.text.batch import Batch, TargetOrigin, collate, shift_right
 from interp.text.languages import Languages
-from interp.text.tokenized_text import GivenText, Text, describe_generated, tokenize_all
+from interp.text.tokenized_text import GivenText, Text, describe_generated, numbered, tokenize_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,48 @@ class Batcher:
         first = self.forced_first if languages.first_token is None else languages.first_token
         marked = [replace(text, forced=(0,)) if text.ids[0] == first else text for text in written]
         return self._collate(read, marked).to(device)
+
+    def of_ids(
+        self,
+        sources: Sequence[Sequence[int]],
+        targets: Sequence[Sequence[int]] | None,
+        device: torch.device,
+        label: Callable[[int], str],
+    ) -> Batch:
+        """The batch of token ids, each called by its label; without targets, one whose targets only stand in.
+
+        Args:
+            sources: ids of every source, its end of sentence included if the model was made for one.
+            targets: the same of every target, or None.
+            device: where the tensors go.
+            label: what a token is called.
+
+        Raises:
+            InputError: if a row is empty, too long, has padding or a token that the model has not, or the numbers of rows differ.
+        """
+        if not sources:
+            raise InputError("A batch needs at least one row of ids; got none.")
+        if targets is not None and len(targets) != len(sources):
+            raise InputError(f"Got {len(sources)} rows of ids and {len(targets)} of targets; give one for each.")
+        for side, rows in (("source", sources), ("target", targets or ())):
+            for number, row in enumerate(rows, start=1):
+                self._check_ids(f"The {side} of prompt {number}", row)
+        eos = self.cfg.eos_token_id
+        read = [numbered([int(token) for token in row], eos, label) for row in sources]
+        written = read if targets is None else [numbered([int(token) for token in row], eos, label) for row in targets]
+        return self._collate(read, written).to(device)
+
+    def _check_ids(self, what: str, row: Sequence[int]) -> None:
+        if not 0 < len(row) <= self.max_length:
+            raise InputError(
+                f"{what} has {len(row)} ids; from 1 to {self.max_length} (max_length of `load`) make a prompt."
+            )
+        for token in row:
+            if not 0 <= int(token) < self.cfg.d_vocab or int(token) == self.cfg.pad_token_id:
+                raise InputError(
+                    f"{what} has the id {int(token)}; ids are from 0 to {self.cfg.d_vocab - 1}, without {self.cfg.pad_token_id}, "
+                    "which is padding."
+                )
 
     def begun(self, texts: Sequence[str], languages: Languages) -> list[list[int]]:
         """The tokens of texts that are to be gone on with: without what ends a text.

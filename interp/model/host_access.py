@@ -33,9 +33,15 @@ class HostAccess:
 
     @property
     def tied_embeddings(self) -> bool:
-        """Whether the unembedding is the very same tensor as the input embedding (never read from the configuration)."""
-        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
+        """Whether the unembedding is the very same tensor as the decoder's embedding (never read from the configuration)."""
+        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_decoder().get_input_embeddings().weight
         return bool(unembed.data_ptr() == embed.data_ptr())
+
+    @property
+    def one_table(self) -> bool:
+        """Whether the unembedding is the very same tensor as the embedding of both stacks, which may have one each."""
+        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
+        return self.tied_embeddings and bool(unembed.data_ptr() == embed.data_ptr())
 
     def to(self: Own, *where: Any, **more: Any) -> Own:
         """This model, its weights moved to a device or into another floating-point type, as by `torch.nn.Module.to`.

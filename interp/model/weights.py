@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
+from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 
@@ -22,24 +23,27 @@ class AttentionWeights:
     """The four matrices of one attention layer; keys and values are made from the attended stream, which is normed."""
 
     W_Q: Float[Tensor, "head d_model d_head"]
-    W_K: Float[Tensor, "head d_model d_head"]
-    W_V: Float[Tensor, "head d_model d_head"]
+    W_K: Float[Tensor, "kv_head d_model d_head"]
+    W_V: Float[Tensor, "kv_head d_model d_head"]
     W_O: Float[Tensor, "head d_head d_model"]
 
 
-def attention_weights(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> AttentionWeights:
-    """The matrices of one attention layer, as views of the host's parameters.
+def attention_weights(
+    model: HookedEncoderDecoder, kind: AttentionKind, layer: int, shared: bool = False
+) -> AttentionWeights:
+    """The matrices of one attention layer, as views of the host's parameters; of keys and values that heads share, copies.
 
     Args:
         model: the model.
         kind: the kind of attention.
         layer: layer of its stack.
+        shared: give keys and values that heads share once, as views, in place of once for every head.
     """
     module = model.module(attention_path(kind, layer))
     q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.host.projections)
-    heads = (model.cfg.heads_of(kind), -1)
-    W_Q, W_K, W_V = (weight.unflatten(0, heads).mT for weight in (q, k, v))
-    return AttentionWeights(W_Q, W_K, W_V, o.t().unflatten(0, heads))
+    heads, own = model.cfg.heads_of(kind), model.cfg.kv_heads_of(kind)
+    W_K, W_V = (of_every_head(weight.unflatten(0, (own, -1)), own if shared else heads, 0).mT for weight in (k, v))
+    return AttentionWeights(q.unflatten(0, (heads, -1)).mT, W_K, W_V, o.t().unflatten(0, (heads, -1)))
 
 
 def projection_bias(
@@ -57,8 +61,8 @@ def projection_bias(
     """
     name = model.family.host.projections["qkv".index(projection)]
     module = model.module(attention_path(kind, layer)).get_submodule(name)
-    bias: Float[Tensor, "head d_head"] = _bias(module).unflatten(0, (model.cfg.heads_of(kind), -1))
-    return bias
+    count = model.cfg.heads_of(kind) if projection == "q" else model.cfg.kv_heads_of(kind)
+    return of_every_head(_bias(module).unflatten(0, (count, -1)), model.cfg.heads_of(kind), 0)
 
 
 def output_bias(model: HookedEncoderDecoder, site: str) -> Float[Tensor, " d_model"]:
@@ -78,7 +82,8 @@ def norm_gain(model: HookedEncoderDecoder, site: str) -> Float[Tensor, " d_model
         model: the model.
         site: of the norm, e.g. `decoder.0.ln1` or `decoder.ln_final`.
     """
-    return _weight(model.module(site))
+    weight = _weight(model.module(site))
+    return weight + model.cfg.norm_offset if model.cfg.norm_offset else weight
 
 
 def _bias(module: nn.Module) -> Tensor:
@@ -93,7 +98,7 @@ def _weight(module: nn.Module) -> Tensor:
 
 
 def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
-    """W_E, the input embedding that both stacks share.
+    """W_E, the input embedding of the encoder, which in most families both stacks share.
 
     Args:
         model: the model.
@@ -121,6 +126,28 @@ def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
     row = getattr(model.hf, "final_logits_bias", None)
     table = unembedding(model)
     return row[0] if isinstance(row, Tensor) else table.new_zeros(len(table))
+
+
+def scored(model: HookedEncoderDecoder, outputs: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
+    """The logits of the decoder's outputs: logit scale, unembedding and its bias, and the cap, if there is one.
+
+    Args:
+        model: the model.
+        outputs: of the decoder, behind its last norm.
+    """
+    logits: Tensor = model.module("unembed.hook_out")(outputs * model.cfg.logit_scale) + unembedding_bias(model)
+    return logits if model.cfg.logit_cap is None else torch.tanh(logits / model.cfg.logit_cap) * model.cfg.logit_cap
+
+
+def uncapped(model: HookedEncoderDecoder, logits: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Logits as they were before the cap, c artanh(logit / c): what is linear in the decoder's output; as they are without one.
+
+    Args:
+        model: the model.
+        logits: as the model gives them.
+    """
+    cap = model.cfg.logit_cap
+    return logits if cap is None else cap * torch.atanh(logits / cap)
 
 
 def position_bias(

@@ -1,6 +1,6 @@
 """Reading and writing texts: the methods of a hooked model that make batches, and let it write their targets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,7 @@ from interp.model.host_generation import Written, write
 from interp.model.step_recorder import StepRecorder
 from interp.text.batch import Batch
 from interp.text.languages import Languages
-from interp.text.tokenized_text import GivenText
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from interp.text.tokenized_text import GivenText, numbered
 
 
 class TextMethods:
@@ -55,14 +52,17 @@ class TextMethods:
 
     def batch(
         self,
-        sources: str | Sequence[GivenText],
+        sources: str | Sequence[GivenText] = (),
         targets: str | Sequence[GivenText] | None = None,
         prefixes: Sequence[str] | None = None,
         max_new_tokens: int | None = None,
         source_lang: str | None = None,
         target_lang: str | None = None,
+        ids: Sequence[Sequence[int]] | None = None,
+        target_ids: Sequence[Sequence[int]] | None = None,
+        label: Callable[[int], str] = str,
     ) -> Batch:
-        """A padded batch of texts, with masks on both sides.
+        """A padded batch of texts, or of token ids that stand for no text, with masks on both sides.
 
         Args:
             sources: one or more source texts, each with its task prefix, each whole or as the list of its words.
@@ -72,10 +72,18 @@ class TextMethods:
             max_new_tokens: limit of generated targets; by default twice the longest source plus 20, within `max_length`.
             source_lang: code of the sources' language, in models that mark it; by default that of the model (`languages`).
             target_lang: the same of the targets.
+            ids: in place of `sources`, the token ids of every source, as bins of a time series; needs no tokenizer.
+            target_ids: in place of `targets`, those of every target.
+            label: what a token of `ids` is called wherever it is shown; its number by default.
 
         Raises:
-            InputError: if a text is empty or longer than `max_length`, the numbers of texts differ, or a language is not named.
+            InputError: if a text is empty or longer than `max_length`, the numbers of texts differ, a language is not named, an
+                id is none of the model's, or both texts and ids are given.
         """
+        if ids is not None or target_ids is not None:
+            if ids is None or len(sources) or targets is not None:
+                raise InputError("A batch is made of texts or of `ids` (with `target_ids`); got both, or no `ids`.")
+            return self._numbered(ids, target_ids, label, max_new_tokens)
         sources = [sources] if isinstance(sources, str) else list(sources)
         targets = [targets] if isinstance(targets, str) else targets
         languages = self.languages.named(source_lang, target_lang)
@@ -95,6 +103,23 @@ class TextMethods:
             InputError: as for `batch`.
         """
         return self._batcher.given(sources, None, prefixes, self.device, self.languages)
+
+    def _numbered(
+        self,
+        ids: Sequence[Sequence[int]],
+        target_ids: Sequence[Sequence[int]] | None,
+        label: Callable[[int], str],
+        max_new_tokens: int | None,
+    ) -> Batch:
+        inputs = self._batcher.of_ids(ids, target_ids, self.device, label)
+        if target_ids is not None:
+            return inputs
+        written = self.write(inputs, None, max_new_tokens)[0]
+        named = (
+            replace(numbered(text.ids, self.cfg.eos_token_id, label), forced=text.forced)
+            for text in written.target_texts
+        )
+        return replace(written, target_texts=tuple(named))
 
     def generate(
         self,

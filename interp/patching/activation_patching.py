@@ -57,7 +57,7 @@ def sites(model: HookedEncoderDecoder, pairs: PairBatch, family: SiteFamily) -> 
             layer; the others one a layer and head, all positions together.
 
     Raises:
-        InputError: if there is no such family.
+        InputError: if there is no such family, or heads share the keys or values that it is about.
     """
     cfg = model.cfg
     if family in {"encoder_resid", "decoder_resid"}:
@@ -69,6 +69,7 @@ def sites(model: HookedEncoderDecoder, pairs: PairBatch, family: SiteFamily) -> 
     if family not in _HEAD_SITES:
         allowed = ", ".join(("encoder_resid", "decoder_resid", *_HEAD_SITES))
         raise InputError(f"No family of sites is called {family!r}; there are {allowed}.")
+    cfg.check_own_keys(attention_kind(_HEAD_SITES[family]), family.rpartition("_")[2])
     names = [_HEAD_SITES[family].format(layer) for layer in range(cfg.layers_of(attention_kind(_HEAD_SITES[family])))]
     return tuple(Site(name, head, "head") for name in names for head in range(cfg.heads_of(attention_kind(name))))
 

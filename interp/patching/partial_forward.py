@@ -28,7 +28,7 @@ from interp.hooks.names import NamesFilter, attention_path, matching
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder, Hooks
 from interp.model.stack_outputs import decoder_outputs
-from interp.model.weights import attention_weights, unembedding_bias
+from interp.model.weights import attention_weights, scored
 from interp.patching.recorded_calls import HostCall, called_again, recording
 from interp.patching.sublayers import SharedMlp, after_mlp, one_query, row_bias
 from interp.text.batch import Batch
@@ -70,9 +70,7 @@ class RecordedPass:
 
     def logits(self) -> Logits:
         """The logits at the rows that are read, [batch row vocab]."""
-        scores = self.model.module("unembed.hook_out")(self.outputs * self.model.cfg.logit_scale)
-        logits: Tensor = scores + unembedding_bias(self.model)
-        return logits
+        return scored(self.model, self.outputs)
 
     def copies_at_once(self, stack: Stack) -> int:
         """How many copies of the batch go on together.

@@ -82,6 +82,7 @@ def path_patch(
 
     Raises:
         KeyError: if a cache lacks what is needed.
+        InputError: if a receiver is the keys or values of a head that shares them with others.
     """
     held = (".hook_z", "hook_mlp_out") if through == "residual" else (".hook_z",)
     frozen = patch([name for name in model.hook_points() if name.endswith(held)], clean)
@@ -89,6 +90,8 @@ def path_patch(
         name = f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post"
         return patch([name], _read(model, batch, [*frozen, *patch(senders, corrupted)], [name]))
     wanted = [Receiver.parse(receiver) if isinstance(receiver, str) else receiver for receiver in receivers]
+    for receiver in wanted:
+        model.cfg.check_own_keys(receiver.head.kind, receiver.input)
     points = [(receiver.head.hook_name(receiver.input), receiver.head.head) for receiver in wanted]
     seen = _read(model, batch, [*frozen, *patch(senders, corrupted)], sorted({name for name, _ in points}))
     return [(name, _one_head(seen[name], head)) for name, head in points]

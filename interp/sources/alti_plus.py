@@ -16,7 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
+from interp.errors import InputError
 from interp.families.residual_stream import steps
+from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -46,7 +48,15 @@ def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> F
         model: the model the cache came from.
         batch: its batch.
         cache: with the activations of `ALTI_HOOKS`.
+
+    Raises:
+        InputError: if the model norms what a sublayer writes before it is added.
     """
+    if model.cfg.write_norms:
+        raise InputError(
+            f"ALTI+ is defined where what a sublayer writes is added as it is or with the stream behind one norm; "
+            f"{model.cfg.model_type} norms what is written before it is added (write_norms=True). Use rollout."
+        )
     source, target = batch.source_mask, batch.target_mask
     cfg = model.cfg
     return compose(
@@ -75,7 +85,8 @@ def _terms(
     """Pattern, vectors, the stream before and after a sublayer, such that terms and biases add up to the last."""
     path = attention_path(kind, layer)
     W_O = attention_weights(model, kind, layer).W_O.float()
-    pattern, vectors = cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"].float(), W_O)
+    v = of_every_head(cache[f"{path}.hook_v"], len(W_O), 2).float()
+    pattern, vectors = cache[f"{path}.hook_pattern"].float(), source_vectors(v, W_O)
     course = steps(model.cfg, "encoder" if kind == "encoder" else "decoder")
     behind = course[[step.name for step in course].index(path) + 1]
     if behind.kind != "norm":

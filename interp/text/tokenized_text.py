@@ -5,7 +5,7 @@ text, and a word and a category for every token. Nothing is cut: a text longer t
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -137,7 +137,7 @@ def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase |
         eos_token_id: the token that ends a text.
     """
     if tokenizer is None:
-        return _numbers(ids, eos_token_id)
+        return numbered(ids, eos_token_id)
     pieces = pieces_of(tokenizer, ids)
     special = _special(ids, pieces, marks_of(tokenizer), eos_token_id)
     marks = frozenset(ids[place] for place, kind in special.items() if kind != SENTINEL)
@@ -212,8 +212,15 @@ def _language(prefix: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> 
     return next((name for name in (told and told[1], *named) if name), "")
 
 
-def _numbers(ids: Sequence[int], eos_token_id: int) -> Text:
-    pieces = tuple(str(token) for token in ids)
+def numbered(ids: Sequence[int], eos_token_id: int, label: Callable[[int], str] = str) -> Text:
+    """A `Text` from ids that stand for no text: every token is a word of its own, called by its label.
+
+    Args:
+        ids: the ids.
+        eos_token_id: the token that ends a text.
+        label: what a token is called; its number by default.
+    """
+    pieces = tuple(label(token) for token in ids)
     return Text(
         text=" ".join(pieces),
         ids=tuple(ids),

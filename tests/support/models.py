@@ -8,7 +8,7 @@ random (a forgotten gain shows) and position biases are large (a wrong bucket sh
     batch = random_batch(model, source_lengths=(15, 12, 19), target_lengths=(13, 17, 12), seed=0)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,9 +34,12 @@ from transformers import (
     PegasusForConditionalGeneration,
     PLBartConfig,
     PLBartForConditionalGeneration,
+    PreTrainedConfig,
     PreTrainedModel,
     T5Config,
     T5ForConditionalGeneration,
+    T5GemmaConfig,
+    T5GemmaForConditionalGeneration,
     UMT5Config,
     UMT5ForConditionalGeneration,
 )
@@ -64,7 +67,7 @@ class Recipe:
     """How a tiny model is built: host class, configuration, and whether the unembedding is untied by hand."""
 
     model: type[PreTrainedModel]
-    config: type
+    config: Callable[..., PreTrainedConfig]
     untied: bool
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -124,16 +127,45 @@ Their stacks have different numbers of heads: 5 of width 4 in the encoder, 10 of
 """
 
 
+_GEMMA_SIZES: dict[str, Any] = {
+    "vocab_size": 61,
+    "hidden_size": 24,
+    "head_dim": 8,
+    "rms_norm_eps": 1e-6,
+    "query_pre_attn_scalar": 7,
+    "sliding_window": 6,
+    "attn_logit_softcapping": 3.0,
+    "final_logit_softcapping": 9.0,
+    "initializer_range": 0.3,
+}
+_GEMMA_STACKS = {
+    "encoder": {"num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 3, "intermediate_size": 28},
+    "decoder": {"num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 36},
+}
+
+
+def _t5gemma(**changes: Any) -> T5GemmaConfig:
+    """Both stacks' configurations; changes are of both."""
+    stacks = {stack: {**_GEMMA_SIZES, **own, **changes} for stack, own in _GEMMA_STACKS.items()}
+    return T5GemmaConfig(**stacks, vocab_size=_GEMMA_SIZES["vocab_size"])
+
+
+GEMMA_RECIPES = {"t5gemma": Recipe(T5GemmaForConditionalGeneration, _t5gemma, untied=False)}
+
+GEMMA_FAMILIES = tuple(GEMMA_RECIPES)
+"""Names of the tiny models with rotary positions, grouped keys and values, norms on both sides, windows and caps."""
+
+
 def tiny_hf(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A tiny random transformers model with eager attention, in eval mode, weights frozen.
 
     Args:
-        name: one of `FAMILIES` or `BART_FAMILIES`.
+        name: one of `FAMILIES`, `BART_FAMILIES` or `GEMMA_FAMILIES`.
         seed: of the weights; the global random state is left as it was.
         changes: configuration entries to change, e.g. `num_layers=1`.
     """
-    recipe = {**RECIPES, **BART_RECIPES}[name]
-    sizes = SIZES if name in RECIPES else _ABSOLUTE_SIZES
+    recipe = {**RECIPES, **BART_RECIPES, **GEMMA_RECIPES}[name]
+    sizes = SIZES if name in RECIPES else _ABSOLUTE_SIZES if name in BART_RECIPES else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = recipe.model(recipe.config(**{**sizes, **recipe.changes, **changes}))

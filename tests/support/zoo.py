@@ -53,7 +53,7 @@ class Animal:
         public: the checkpoint it is like, or what it stands for.
         build: writes it into an empty folder.
         surplus: rows of the embedding without a piece.
-        tied: whether the unembedding is the embedding.
+        tied: whether the unembedding is the decoder's embedding.
         layers: of the encoder and of the decoder.
         prefix: what its sources start with.
         languages: codes of source and target that the user has to name, because neither tokenizer nor generation settings do.
@@ -184,6 +184,7 @@ _ANIMALS = (
     Animal("plbart", "uclanlp/plbart-base", _PLBART, languages=("__python__", "__en_XX__"), forced=(None, 2), limit=1024),
     Animal("blenderbot", "facebook/blenderbot-400M-distill", builders.blenderbot, forced=(None, 2), limit=128),
     Animal("blenderbot-small", "facebook/blenderbot_small-90M", builders.blenderbot_small, forced=(None, 2)),
+    Animal("t5gemma", "google/t5gemma-2b-2b-prefixlm-it", builders.t5gemma, limit=None),
     _other("T5ForSequenceClassification", "t5-classifier", published.T5_SMALL, published.T5_GENERATION),
     _other("T5ForQuestionAnswering", "t5-answers", published.T5_SMALL, published.T5_GENERATION),
     _other("T5ForTokenClassification", "t5-tagger", published.T5_SMALL),

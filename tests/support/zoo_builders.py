@@ -71,7 +71,7 @@ def _fill(model: PreTrainedModel, pieces: int, facts: Facts) -> None:
         elif parameter.requires_grad:  # sinusoids are not trained
             table = "shared" in name or "embed" in name or "lm_head" in name
             nn.init.normal_(parameter, std=0.5 if table else 2 * 32**-0.5)
-    tables = [model.get_input_embeddings(), getattr(model, "lm_head", None)]
+    tables = [model.get_input_embeddings(), model.get_output_embeddings()]
     with torch.no_grad():
         for table in {id(one.weight): one.weight for one in tables if one is not None}.values():
             table[pieces:] *= 1.5
@@ -150,6 +150,12 @@ def blenderbot(folder: Path) -> None:
 
 def blenderbot_small(folder: Path) -> None:
     save(folder, tokenizers.blenderbot_small(folder), 0, published.BLENDERBOT_SMALL, published.BLENDERBOT_GENERATION)
+
+
+def t5gemma(folder: Path) -> None:
+    pieces = tokenizers.gemma(folder)
+    stacks = {stack: {**published.T5GEMMA[stack], "vocab_size": pieces} for stack in ("encoder", "decoder")}
+    save(folder, pieces, 0, {**published.T5GEMMA, **stacks}, published.T5GEMMA_GENERATION)
 
 
 def marian(folder: Path, marks: tuple[str, ...] = (), muted: bool = False) -> None:

@@ -4,8 +4,8 @@ Looked up in copies of the files on the hub: google-t5/t5-small, google/t5-v1_1-
 google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published configurations name no model_type),
 facebook/bart-base (saved as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt,
 facebook/m2m100_418M, facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
-Those of PLBart and the Blenderbots are the host's defaults for uclanlp/plbart-base, facebook/blenderbot-400M-distill and
-facebook/blenderbot_small-90M.
+Those of PLBart, the Blenderbots and T5Gemma are the host's defaults for uclanlp/plbart-base, facebook/blenderbot-400M-distill,
+facebook/blenderbot_small-90M and google/t5gemma-2b-2b-prefixlm-it.
 """
 
 from collections.abc import Mapping
@@ -124,6 +124,21 @@ BLENDERBOT_SMALL: Facts = {
     **BART, **BLENDERBOT_IDS, "architectures": ["BlenderbotSmallForConditionalGeneration"], "model_type": "blenderbot-small",
     "scale_embedding": True, "max_position_embeddings": 512, "layernorm_variant": "xlm",
 }  # fmt: skip
+
+_GEMMA_STACK: Facts = {
+    "attention_bias": False, "attention_dropout": 0.0, "attn_logit_softcapping": 50.0, "bos_token_id": 2, "dropout_rate": 0.0,
+    "eos_token_id": 1, "final_logit_softcapping": 30.0, "head_dim": 8, "hidden_activation": "gelu_pytorch_tanh",
+    "hidden_size": 32, "initializer_range": 0.02, "intermediate_size": 48, "max_position_embeddings": 8192,
+    "model_type": "t5_gemma_module", "num_attention_heads": 8, "num_hidden_layers": 2, "num_key_value_heads": 4,
+    "pad_token_id": 0, "query_pre_attn_scalar": 8, "rms_norm_eps": 1e-06, "rope_theta": 10000.0, "sliding_window": 16,
+    "use_cache": True,
+}  # fmt: skip
+T5GEMMA: Facts = {
+    "architectures": ["T5GemmaForConditionalGeneration"], "model_type": "t5gemma", "is_encoder_decoder": True,
+    "attention_dropout": 0.0, "bos_token_id": 2, "dropout_rate": 0.0, "eos_token_id": 1, "initializer_range": 0.02,
+    "pad_token_id": 0, "use_cache": True, "encoder": _GEMMA_STACK, "decoder": _GEMMA_STACK,
+}  # fmt: skip
+T5GEMMA_GENERATION: Facts = {"_from_model_config": True, "bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
 
 LORA: Facts = {
     "peft_type": "LORA", "task_type": "SEQ_2_SEQ_LM", "r": 4, "lora_alpha": 32, "lora_dropout": 0.0, "bias": "none",

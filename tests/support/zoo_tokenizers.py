@@ -19,6 +19,7 @@ from transformers import (
     BartTokenizer,
     BlenderbotTokenizer,
     ByT5Tokenizer,
+    GemmaTokenizer,
     M2M100Tokenizer,
     MBart50Tokenizer,
     NllbTokenizer,
@@ -253,6 +254,22 @@ def blenderbot_small(folder: Path) -> int:
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
     _write_config(folder, {"tokenizer_class": "BlenderbotSmallTokenizer", "model_max_length": 512})
     return len(names)
+
+
+def gemma(folder: Path) -> int:
+    """Gemma: `<pad>` 0, `<eos>` 1, `<bos>` 2 before every text, `<unk>` 3, `<mask>` 4, bytes, pieces; nothing ends a text."""
+    pieces = [piece for piece, _ in _scored_pieces(_sentencepiece(kind="bpe"))[3:]]
+    first = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256)))
+    vocab = {piece: i for i, piece in enumerate(dict.fromkeys((*first, *pieces)))}
+    tokenizer = GemmaTokenizer(vocab=vocab, merges=generate_merges(vocab, skip_tokens=set(first)), add_bos_token=True)
+    # Padding on the left, the class' default, would move positions.
+    config = {
+        "tokenizer_class": "GemmaTokenizer",
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "padding_side": "right",
+    }
+    return _write(tokenizer, folder, config)
 
 
 def pegasus(folder: Path) -> int:

@@ -160,7 +160,7 @@ def test_contributions_add_up_to_the_hosts_logit_difference(pair: Pair) -> None:
     label = int(alone["labels"][0, 2])
     order = logits.argsort(descending=True).tolist()
     foil = next(token for token in order if token != label and pair.ours.named_rows[token])
-    difference = float(logits[label] - logits[foil])
+    difference = float(_uncapped(pair, logits[label]) - _uncapped(pair, logits[foil]))
     assert told.difference == pytest.approx(difference, abs=1e-4)
     assert float(told.components["contribution"].sum()) == pytest.approx(difference, abs=1e-3)
 
@@ -172,10 +172,10 @@ def test_the_last_mlp_contributes_what_its_ablation_takes_away(pair: Pair) -> No
     alone = _alone(pair)
     label = int(alone["labels"][0, 2])
     with torch.no_grad():
-        clean = pair.host(**alone).logits[0, 2]
+        clean = _uncapped(pair, pair.host(**alone).logits[0, 2])
         order = clean.argsort(descending=True).tolist()
         foil = next(token for token in order if token != label and pair.ours.named_rows[token])
-        without = _without_the_last_mlp(pair.host, alone)[0, 2]
+        without = _uncapped(pair, _without_the_last_mlp(pair.host, alone)[0, 2])
     taken = float((clean[label] - clean[foil]) - (without[label] - without[foil]))
     name = f"DL{pair.animal.layers[1] - 1}MLP"
     row = told.components.set_index("component")["contribution"]
@@ -208,8 +208,16 @@ def _alone(pair: Pair) -> dict[str, Tensor]:
     return dict(pair.tokenizer(**texts, return_tensors="pt"))
 
 
+def _uncapped(pair: Pair, logits: Tensor) -> Tensor:
+    """Logits before the host's cap, which contributions add up to."""
+    cap = getattr(pair.host.get_decoder().config, "final_logit_softcapping", None)
+    return logits if cap is None else cap * torch.atanh(logits / cap)
+
+
 def _cross_output(host: PreTrainedModel) -> nn.Linear:
     decoder = host.get_decoder()
+    if hasattr(decoder, "rotary_emb"):
+        return decoder.layers[0].cross_attn.o_proj
     return (
         decoder.block[0].layer[1].EncDecAttention.o
         if hasattr(decoder, "block")
@@ -222,6 +230,8 @@ def _without_the_last_mlp(host: PreTrainedModel, inputs: dict[str, Tensor]) -> T
     decoder = host.get_decoder()
     if hasattr(decoder, "block"):
         out, norm, centred = decoder.block[-1].layer[-1].DenseReluDense.wo, decoder.final_layer_norm, False
+    elif hasattr(decoder, "rotary_emb"):
+        out, norm, centred = decoder.layers[-1].post_feedforward_layernorm, decoder.norm, False
     else:
         last = decoder.layers[-1]
         out, norm, centred = last.fc2, getattr(decoder, "layer_norm", last.final_layer_norm), True
@@ -231,15 +241,16 @@ def _without_the_last_mlp(host: PreTrainedModel, inputs: dict[str, Tensor]) -> T
     handles.pop().remove()
     stream = seen["stream"]
     spread = stream.var(-1, unbiased=False, keepdim=True) if centred else stream.square().mean(-1, keepdim=True)
-    eps = norm.eps if centred else norm.variance_epsilon
+    eps = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
+    gain = norm.weight + (0 if isinstance(out, nn.Linear) else 1)
 
     def held(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
         value = given[0] - given[0].mean(-1, keepdim=True) if centred else given[0]
-        scaled = value * (spread + eps).rsqrt() * module.weight
+        scaled = value * (spread + eps).rsqrt() * gain
         return scaled + module.bias if centred else scaled
 
     def blank(module: nn.Linear, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output - given[0] @ module.weight.T
+        return output - given[0] @ module.weight.T if isinstance(module, nn.Linear) else torch.zeros_like(output)
 
     handles = [norm.register_forward_hook(held), out.register_forward_hook(blank)]
     logits = host(**inputs).logits

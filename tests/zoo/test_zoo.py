@@ -17,13 +17,12 @@ def test_an_animal_is_what_it_says(name: str, home: Home) -> None:
     codes = unlisted if not tokenizer.is_fast else {}
     rows = model.get_input_embeddings().weight.shape[0]
     assert rows - len(tokenizer) - len(codes) == animal.surplus
-    tied = model.get_output_embeddings().weight.data_ptr() == model.get_input_embeddings().weight.data_ptr()
-    assert tied == animal.tied
-    config = model.config
-    depths = [
-        getattr(config, key, None) for key in ("num_layers", "encoder_layers", "num_decoder_layers", "decoder_layers")
-    ]
-    assert tuple(depth for depth in depths if depth is not None) == animal.layers
+    own = model.get_decoder().get_input_embeddings()
+    assert (model.get_output_embeddings().weight.data_ptr() == own.weight.data_ptr()) == animal.tied
+    layers = (
+        stack.block if hasattr(stack, "block") else stack.layers for stack in (model.get_encoder(), model.get_decoder())
+    )
+    assert tuple(map(len, layers)) == animal.layers
     assert (tokenizer.model_max_length if tokenizer.model_max_length < 10**9 else None) == animal.limit
     first, last = model.generation_config.forced_bos_token_id, model.generation_config.forced_eos_token_id
     assert (first if animal.forced[0] == first else tokenizer.convert_ids_to_tokens(first), last) == animal.forced

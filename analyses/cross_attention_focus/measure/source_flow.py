@@ -28,7 +28,7 @@ N_QUARTERS = 4
 
 def observe_flow(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> dict[str, Tensor]:
     """The numbers above, [prompt ...]."""
-    mixed, rolled = alti(model, batch, cache), rollout(model, batch, cache)
+    mixed, rolled = alti_or_undefined(model, batch, cache), rollout(model, batch, cache)
     rows = batch.chosen_mask
     share = source_share(mixed)
     within = rolled.source / rolled.source.sum(-1, keepdim=True)
@@ -39,6 +39,15 @@ def observe_flow(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCac
         "alti.decline": monotonicity(share, rows),
         "rollout.mass": _mass(within, batch),
     }
+
+
+def alti_or_undefined(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> Flow:
+    """ALTI+ where it is defined, else a flow of NaN."""
+    if not model.cfg.write_norms:
+        return alti(model, batch, cache)
+    sizes = (len(batch), model.cfg.n_decoder_layers, batch.labels.shape[1])
+    source, target = (torch.full((*sizes, length), torch.nan) for length in (batch.input_ids.shape[1], sizes[-1]))
+    return Flow(source.to(batch.input_ids.device), target.to(batch.input_ids.device))
 
 
 def quarters(rows: Bool[Tensor, "batch target"]) -> list[Bool[Tensor, "batch target"]]:

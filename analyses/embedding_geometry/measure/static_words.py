@@ -43,7 +43,7 @@ def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabu
     candidates = remembered(model.tokenizer, ("candidates", vocabulary), partial(Candidates.of, vocabulary))
     spaces = [
         _in_space(model, space, (spellings, controls), candidates, settings.n_neighbours)
-        for space in static_spaces(model.cfg, model.tied_embeddings)
+        for space in static_spaces(model.cfg, model.one_table)
     ]
     frequency = vocabulary.log_probabilities
     return {name: np.stack([space[name] for space in spaces]) for name in spaces[0]} | {

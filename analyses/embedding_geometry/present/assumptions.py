@@ -36,9 +36,11 @@ def _in_the_encoder(cfg: ModelConfig) -> str:
 def first_states(result: EmbeddingGeometry) -> str:
     """What encoder 0 and decoder 0 hold."""
     if not result.absolute:
+        scale = result.cfg.embed_scale
+        times = "" if scale == 1 else f" times embed_scale={significant(scale, 4)}"
         return (
-            "Encoder 0 and decoder 0 are the input embedding of the tokens in place, so what they hold of anisotropy comes from "
-            "common words that occur in many sentences."
+            f"Encoder 0 and decoder 0 are the input embedding of the tokens in place{times}, so what they hold of anisotropy "
+            "comes from common words that occur in many sentences."
         )
     cfg = result.cfg
     norm = ", through a norm" if result.embedding_norm else ""
@@ -67,7 +69,7 @@ def before_sentences(result: EmbeddingGeometry) -> str:
     """Behind which prefix our sentences stand."""
     if result.prefix:
         return f"behind the prefix {result.prefix!r}"
-    return f"without a task prefix{f' (positions={result.cfg.positions!r})' if result.absolute else ''}"
+    return f"without a task prefix{f' (positions={result.cfg.positions!r})' if not result.cfg.reads_prefixes else ''}"
 
 
 def unasked(result: EmbeddingGeometry) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def copy_evidence(kind: AttentionKind, own: Arrays, twin: Arrays) -> CopyEvidenc
 
 def why_no_copying(cfg: ModelConfig) -> str | None:
     """The attributes that keep a head's way to the logits from being one product of matrices; None in T5's family."""
-    return None if cfg.logits_are_linear else cfg.describe_logit_path()
+    return None if cfg.logits_are_linear and cfg.heads_add_to_stream else cfg.describe_logit_path()
 
 
 def examine_copying(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> Arrays:

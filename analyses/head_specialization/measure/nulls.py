@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from analyses.core.arrays import joined
 from analyses.core.contract import Arrays, Observed, Pass
@@ -22,6 +22,7 @@ from analyses.head_specialization.measure.observe import hooks_on, observe
 from analyses.head_specialization.measure.repeats import examine_repeats
 from analyses.head_specialization.settings import HeadSettings, Null
 from interp.axes import ATTENTION_KINDS, Stack
+from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
 from interp.text.batch import Batch
@@ -78,7 +79,7 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
     with torch.no_grad():
         for kind in ATTENTION_KINDS:
             for layer in range(other.cfg.layers_of(kind)):
-                weights = attention_weights(other, kind, layer)
+                weights = attention_weights(other, kind, layer, shared=True)
                 for matrix in (weights.W_Q, weights.W_K, weights.W_V, weights.W_O):
                     for head in matrix:
                         _permute(head, generator)
@@ -90,10 +91,10 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
 
 
 def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
-    """The matrices of one feed-forward layer: a module of the host in T5's family, two modules in BART's."""
-    modules = (model.module(f"{stack}.{layer}.{name}") for name in ("mlp.hook_pre", "hook_mlp_out"))
-    parts = dict.fromkeys(part for module in modules for part in module.modules() if isinstance(part, nn.Linear))
-    return [part.weight for part in parts]
+    """The matrices of one feed-forward layer, in forward order."""
+    own = mlp_weights(model, stack, layer)
+    read = (own.W_in,) if own.W_gate is None else (own.W_gate, own.W_in)
+    return [matrix.t() for matrix in (*read, own.W_out)]
 
 
 def _permute(matrix: Tensor, generator: Generator) -> None:

@@ -26,6 +26,7 @@ from interp.attention_metrics import (
 )
 from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
 from interp.families.config import ModelConfig
+from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.weights import attention_weights
 from interp.monotonicity import monotonicity
@@ -177,7 +178,8 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
         if position.is_defined(run.model.cfg):
             found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
     W_O = attention_weights(run.model, frame.kind, layer).W_O
-    norms = values.value_norms(run.cache[f"{path}.hook_v"], W_O).float()
+    v = of_every_head(run.cache[f"{path}.hook_v"], len(W_O), 2)
+    norms = values.value_norms(v, W_O).float()
     keys = frame.legal.any(-2)
     found |= {f"{name}_norm": values.relative_norm(norms, some, keys) for name, some in frame.members.items()}
     found |= {f"{name}_share": rare_share(pattern, frame.legal, some) for name, some in frame.rare.items()}

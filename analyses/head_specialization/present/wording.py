@@ -152,9 +152,10 @@ def entropy_sentence(atlas: HeadAtlas) -> str:
 def _position_sentence(atlas: HeadAtlas) -> str:
     """The self-attention head that its position bias explains best, and how many it explains better than content does."""
     if not atlas.bias:
+        enter = "added to the embedding" if atlas.cfg.adds_positions else "which turn queries and keys"
         return (
             "How far a head attends by position and how far by content is not measured: this "
-            f"{atlas.cfg.model_type} has positions={atlas.cfg.positions!r}, added to the embedding, so its scores "
+            f"{atlas.cfg.model_type} has positions={atlas.cfg.positions!r}, {enter}, so its scores "
             "are no sum of a position bias and content."
         )
     cells = []
