@@ -38,6 +38,7 @@ ORDER = (
     "analyses.cross_attention_focus",
     "analyses.logit_attribution",
     "analyses.embedding_geometry",
+    "analyses.circuits",
     "analyses.sentence",
     "analyses.weights",
     "analyses.runs",
@@ -45,7 +46,7 @@ ORDER = (
     "analyses.cli",
 )
 ANALYSES = tuple(f"analyses.{name}" for name in ("head_specialization", "cross_attention_focus", "logit_attribution"))
-ANALYSES = (*ANALYSES, "analyses.embedding_geometry")
+ANALYSES = (*ANALYSES, "analyses.embedding_geometry", "analyses.circuits")
 # Folders inside a wing, in the order in which they may import each other.
 FOLDERS = {
     "analyses.head_specialization": ("measure", "roles", "present"),
