@@ -7,11 +7,13 @@ text, and a word and a category for every token. Nothing is cut: a text longer t
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
 from interp.text.function_words import FunctionWords
 from interp.text.pieces import pieces_of
+from interp.text.text_memory import remembered
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
@@ -91,9 +93,17 @@ def tokenize(
         raise InputError(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."
         )
+    before = task_prefix(text) if prefix is None else prefix
+    make = partial(_read, text, tokenizer, eos_token_id, before, side, words)
+    return remembered(tokenizer, (text, eos_token_id, before, side, words), make)
+
+
+def _read(
+    text: str, tokenizer: "PreTrainedTokenizerBase", eos_token_id: int, prefix: str, side: Side, words: Words | None
+) -> Text:
     ids, spans = _ids_and_spans(text, tokenizer, side)
     special = _special(ids, tokenizer, eos_token_id)
-    return _describe(text, ids, spans, special, tokenizer, task_prefix(text) if prefix is None else prefix, side, words)
+    return _describe(text, ids, spans, special, tokenizer, prefix, side, words)
 
 
 def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:

@@ -34,6 +34,7 @@ ORDER = (
     "interp.compiled",
     "interp.sources",
     "analyses.core",
+    "analyses.engines",
     "analyses.head_specialization",
     "analyses.cross_attention_focus",
     "analyses.logit_attribution",
