@@ -212,7 +212,7 @@ def verify(
     run: options.RunFolder,
     key: Annotated[Path | None, typer.Option("--key", help="Public SSH key that must have signed it.")] = None,
 ) -> None:
-    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed or not signed so, 2 trouble.
+    """Hash the files of a run, or of a store of activations, and compare with its manifest. Exit 0 whole, 1 not so, 2 trouble.
 
     Hashes show that files belong together, not who made them: only a signature does (`interp run --sign`).
 
@@ -223,7 +223,10 @@ def verify(
     """
     with messages():
         from analyses.runs.verify import is_signed_by, verify_run
+        from interp.activations.manifest import is_store
 
+        if is_store(run):
+            _verify_store(run, key)
         signed = None if key is None else is_signed_by(run, key)
         verdict = verify_run(run)
     for sentence in verdict.sentences():
@@ -231,6 +234,19 @@ def verify(
     if signed is not None:
         say(f"{'Signed' if signed else 'Not signed'} with the key {key}.")
     raise typer.Exit(0 if verdict.whole and signed is not False else 1)
+
+
+def _verify_store(folder: Path, key: Path | None) -> None:
+    """Say what is wrong with a store of activations, and leave."""
+    from interp.activations.verifying import verify_activations
+    from interp.errors import InputError
+
+    if key is not None:
+        raise InputError("A store of activations is not signed; verify it without --key.")
+    wrong = verify_activations(folder)
+    for sentence in wrong or ("Every file is as the manifest says.",):
+        say(sentence)
+    raise typer.Exit(1 if wrong else 0)
 
 
 def diff(

@@ -28,6 +28,7 @@ ORDER = (
     "interp.text",
     "interp.prompts",
     "interp.model",
+    "interp.activations",
     "interp.attribution",
     "interp.patching",
     "interp.circuits",
