@@ -74,7 +74,7 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
         name: slug with which the names of its blocks begin.
     """
     summary, out = survey.summary(), survey.found.standing_out()
-    strongest = survey.found.frame[survey.found.frame["path"]].iloc[0]
+    strongest = (out if len(out) else survey.found.frame[survey.found.frame["path"]]).iloc[0]
     nearest = survey.angles.iloc[int(survey.angles["overlap"].to_numpy().argmax())]
     findings = (
         f"{len(out)} of {int(summary['pairs'].sum())} pairs of heads compose beyond all pairs without a path, where "

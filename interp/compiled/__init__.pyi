@@ -1,3 +1,4 @@
+from .answer_places import true_words as true_words
 from .checkpoint import compiled as compiled
 from .checkpoint import save as save
 from .corruptions import active as active
@@ -19,4 +20,3 @@ from .program import Noise as Noise
 from .program import Program as Program
 from .programs import PROGRAMS as PROGRAMS
 from .programs import find_program as find_program
-from .true_words import true_words as true_words

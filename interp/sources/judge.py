@@ -149,7 +149,7 @@ def _trials(
     attributing: HookedEncoderDecoder,
     judging: HookedEncoderDecoder,
     questions: Sequence[Question],
-    exact: Sequence[Float[np.ndarray, " source"]],
+    exact: Sequence[np.ndarray],
     methods: Sequence[str],
 ) -> dict[str, list[_Trial | None]]:
     """Method -> a trial for every question, None where it has no answer."""

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+from interp.compiled.answer_places import answers_by_reading, true_words
 from interp.compiled.checkpoint import compiled
 from interp.compiled.plan import plan_of
 from interp.compiled.programs import PROGRAMS, find_program
-from interp.compiled.true_words import answers_by_reading, true_words
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.sources.judge import RANDOM, TWIN
