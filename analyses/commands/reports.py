@@ -1,6 +1,6 @@
 """Commands about whole runs: make one, check one, compare two."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,6 +74,10 @@ def run(
         told = progress if quiet else _saying_first(expected, progress)
         path = run_analyses(chosen, out, overwrite, told, sign, read)
         glance = () if quiet else _glance(path.parent)
+    _say_all(glance, path)
+
+
+def _say_all(glance: Sequence[str], path: Path) -> None:
     for line in glance:
         say(line, err=True)
     say(path)

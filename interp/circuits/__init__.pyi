@@ -13,7 +13,6 @@ from .edge_attribution import METHODS as METHODS
 from .edge_attribution import EdgeScores as EdgeScores
 from .edge_attribution import score_edges as score_edges
 from .edge_patching import patch_edges as patch_edges
-from .edge_weights import edge_weights as edge_weights
 from .evaluation import SHARES as SHARES
 from .evaluation import Curve as Curve
 from .evaluation import Judge as Judge
@@ -31,3 +30,4 @@ from .pairs import usable_pairs as usable_pairs
 from .search import CircuitSearch as CircuitSearch
 from .search import find_circuit as find_circuit
 from .search import score_in_batches as score_in_batches
+from .weight_composition import edge_weights as edge_weights
