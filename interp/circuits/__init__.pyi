@@ -9,6 +9,8 @@ from .circuit import choose as choose
 from .circuit import random_circuit as random_circuit
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
+from .composition import Compositions as Compositions
+from .composition import compositions as compositions
 from .edge_attribution import METHODS as METHODS
 from .edge_attribution import EdgeScores as EdgeScores
 from .edge_attribution import score_edges as score_edges
@@ -25,9 +27,18 @@ from .graph import Edge as Edge
 from .graph import Graph as Graph
 from .graph import graph_of as graph_of
 from .metric import Metric as Metric
+from .neuron_traces import NeuronId as NeuronId
+from .neuron_traces import NeuronTrace as NeuronTrace
+from .neuron_traces import neuron_effects as neuron_effects
+from .neuron_traces import trace_neurons as trace_neurons
+from .output_spaces import output_angles as output_angles
+from .output_spaces import write_shares as write_shares
 from .pairs import swapped_pairs as swapped_pairs
 from .pairs import usable_pairs as usable_pairs
 from .search import CircuitSearch as CircuitSearch
 from .search import find_circuit as find_circuit
 from .search import score_in_batches as score_in_batches
+from .singular_directions import HeadDirections as HeadDirections
+from .singular_directions import direction_hooks as direction_hooks
+from .singular_directions import head_directions as head_directions
 from .weight_composition import edge_weights as edge_weights
