@@ -1,6 +1,7 @@
 """Tables: edges, nodes, sizes, controls, exact patching, pairs."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,7 @@ def node_frame(result: AnswerCircuit) -> pd.DataFrame:
     """What goes in and out of every node of the circuit."""
     sizes = np.abs(result.effects.point)
 
-    def through(place: str) -> pd.Series:
+    def through(place: str) -> Any:
         return (
             pd
             .Series(sizes, [getattr(edge, place) for edge in result.edges])

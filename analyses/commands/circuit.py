@@ -63,7 +63,6 @@ def circuit(
         import interp
         from analyses.circuits.settings import CircuitSettings
         from interp.circuits import circuit_graphml, circuit_json
-        from interp.errors import InputError
         from interp.patching import candidate_pairs, parse_pairs
 
         for path, ending in ((out, ".json"), (graphml, ".graphml"), (page, ".html")):
@@ -73,10 +72,7 @@ def circuit(
         hooked = interp.load(model, revision=revision, device=device)
         earlier = None if other is None else _earlier(other, hooked)
         candidates = candidate_pairs(hooked.cfg) if given is None else given
-        chosen = [pair for pair in candidates if kind is None or pair.kind == kind]
-        if not chosen:
-            known = ", ".join(dict.fromkeys(pair.kind for pair in candidates))
-            raise InputError(f"No pair is of kind {kind!r}; there are {known}.")
+        chosen = _of_kind(candidates, kind)
         settings = CircuitSettings(kind=kind, method=method, metric=metric, keeps=keeps, check=check, draws=draws)
         found, result = _found(hooked, chosen, settings, seed, batch_size, twin)
         print_pairs(_summary(found, result))
@@ -84,13 +80,31 @@ def circuit(
             print_pairs([("against", _shared(found.circuit, earlier))])
         _print_edges(found, top)
         if out is not None:
-            out.write_text(circuit_json(found.circuit, found.scores, _facts(found, result)), encoding="utf-8")
-            say(f"circuit: {out}")
+            _write(out, circuit_json(found.circuit, found.scores, _facts(found, result)), "circuit")
         if graphml is not None:
-            graphml.write_text(circuit_graphml(found.circuit, found.scores), encoding="utf-8")
-            say(f"graph: {graphml}")
+            _write(graphml, circuit_graphml(found.circuit, found.scores), "graph")
         if page is not None:
             _write_page(result, page, PurePath(model).name)
+
+
+def _of_kind(candidates: Any, kind: str | None) -> list[Any]:
+    """The pairs of a kind.
+
+    Raises:
+        InputError: if there are none.
+    """
+    from interp.errors import InputError
+
+    chosen = [pair for pair in candidates if kind is None or pair.kind == kind]
+    if not chosen:
+        known = ", ".join(dict.fromkeys(pair.kind for pair in candidates))
+        raise InputError(f"No pair is of kind {kind!r}; there are {known}.")
+    return chosen
+
+
+def _write(path: Path, text: str, what: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    say(f"{what}: {path}")
 
 
 def _found(

@@ -64,11 +64,7 @@ def run(
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress_bar(quiet) as progress:
-        from analyses.runs.run_file import resolve
-
-        chosen = resolve(
-            config, options.given_choices(), _settings(words, pairs, set_settings or []), partial(say, err=True)
-        )
+        chosen = _chosen(config, _settings(words, pairs, set_settings or []))
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
@@ -80,6 +76,13 @@ def run(
         path = run_analyses(chosen, out, overwrite, told, sign, read, dealer)
     if not helps_only(engine):
         _say_result(path, quiet)
+
+
+def _chosen(config: Path | None, settings: dict[str, dict[str, Any]]) -> "RunConfig":
+    """The configuration that flags, run file and settings make."""
+    from analyses.runs.run_file import resolve
+
+    return resolve(config, options.given_choices(), settings, partial(say, err=True))
 
 
 def _at_a_glance(chosen: "RunConfig", out: Path | None, overwrite: bool) -> tuple["PromptSet", str]:

@@ -15,7 +15,6 @@ from .edge_attribution import METHODS as METHODS
 from .edge_attribution import EdgeScores as EdgeScores
 from .edge_attribution import score_edges as score_edges
 from .edge_patching import patch_edges as patch_edges
-from .edge_weights import edge_weights as edge_weights
 from .evaluation import SHARES as SHARES
 from .evaluation import Curve as Curve
 from .evaluation import Judge as Judge
@@ -42,3 +41,4 @@ from .search import score_in_batches as score_in_batches
 from .singular_directions import HeadDirections as HeadDirections
 from .singular_directions import direction_hooks as direction_hooks
 from .singular_directions import head_directions as head_directions
+from .weight_composition import edge_weights as edge_weights

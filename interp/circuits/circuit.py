@@ -112,8 +112,9 @@ class Circuit:
                 "A circuit runs on a clean batch and a corrupted one, or on pairs, which have both; "
                 f"got {type(clean).__name__} and {type(corrupted).__name__}."
             )
-        sides = (clean.clean, clean.corrupted) if isinstance(clean, PairBatch) else (clean, corrupted)
-        return scored(model, circuit_outputs(model, self.graph, self.kept, *sides))
+        live, other = (clean.clean, clean.corrupted) if isinstance(clean, PairBatch) else (clean, corrupted)
+        assert other is not None  # said above
+        return scored(model, circuit_outputs(model, self.graph, self.kept, live, other))
 
 
 def choose(

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from interp.circuits import Circuit, circuit_json, find_circuit, parse_circuit, score_in_batches, usable_pairs
-from interp.circuits.search import sampled_edges
+from interp.circuits.agreement import sampled_edges
 from interp.compiled import active, corrupted_pairs
 from interp.errors import InputError
 from interp.patching.minimal_pairs import PromptPair
@@ -32,7 +32,9 @@ def test_a_circuit_is_found_and_judged_on_other_pairs() -> None:
     assert found.agreement is not None
     assert found.agreement.edges == 40
     assert found.agreement.error < 0.1
-    assert -1 <= found.agreement.low <= found.agreement.rank <= found.agreement.high <= 1
+    for rank in (found.agreement.rank, found.agreement.both):
+        assert -1 <= rank.low <= rank.point <= rank.high <= 1
+    assert found.completeness.shape == (10,)
     assert not found.refused
     again = find_circuit(model, pairs, sample=0, draws=20)
     assert again.agreement is None
@@ -88,8 +90,12 @@ def test_the_command_writes_the_circuit(tmp_path: Path) -> None:
         "--check",
         "23",
     ]
-    done = runner.invoke(app, [*words, "--out", str(out), "--graphml", str(graph)])
+    page = tmp_path / "my page.html"
+    done = runner.invoke(app, [*words, "--out", str(out), "--graphml", str(graph), "--page", str(page)])
     assert done.exit_code == 0, done.stderr
+    assert "untrained twin" in done.stdout
+    assert 'id="figure-my-page-circuit-graph"' in page.read_text(encoding="utf-8")
+    assert (tmp_path / "tables" / "my-page-circuit-edges.csv").exists()
     assert "4 of 23 edges" in done.stdout
     written = json.loads(out.read_text())
     edges = {f"{edge['writer']} -> {edge['receiver']}" for edge in written["edges"]}
@@ -103,6 +109,9 @@ def test_the_command_writes_the_circuit(tmp_path: Path) -> None:
         ("XL0H0", "logits", "input"),
     }
     assert drawn.nodes["EL0H0"] == {"stack": "encoder", "layer": 0}
+    again = runner.invoke(app, [*words, "--no-twin", "--against", str(out), "--check", "0", "--draws", "1"])
+    assert "4 of 4 edges are among the 4 of the other" in again.stdout
+    assert "untrained twin" not in again.stdout
     refused = runner.invoke(app, [*words, "--out", str(out)])
     assert refused.exit_code == 2
     assert "exists; give another" in refused.stderr
