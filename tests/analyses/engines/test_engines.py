@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_two_ranks_of_torchrun_give_the_same_digest_though_one_is_killed(digest:
     process = subprocess.Popen([*words, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     shards = tmp_path / ".run.partial" / "shards"
     while process.poll() is None and not list(shards.glob("model-0*.sha256")):
-        pass
+        time.sleep(0.1)
     kill(max(computing(process.pid)))
     said, errors = process.communicate()
     assert process.returncode == 0, errors
