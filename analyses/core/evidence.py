@@ -13,6 +13,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import Architecture
 from interp.statistics import Estimate, estimate_mean
 from interp.text.batch import Batch
+from interp.text.text_memory import remembering
 
 
 def twin_seeds(seed: int, twins: int) -> tuple[int, ...]:
@@ -63,7 +64,7 @@ def gather(
     analyses = [item.fitted(model, batches) for item in analyses]
     seeds = twin_seeds(seed, twins)
     if crew is None:
-        with begin_twins(model, batches, analyses, kept, seeds) as others:
+        with remembering(model.tokenizer), begin_twins(model, batches, analyses, kept, seeds) as others:
             observed = observe(model, batches, analyses, kept, progress)
             controls = others.finish(progress)
     else:

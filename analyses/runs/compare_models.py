@@ -31,7 +31,7 @@ from analyses.runs.inputs import Inputs, choose_analyses, reading_order
 from analyses.runs.loading import load_for
 from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashes, package_version, versions
 from analyses.runs.origin import origin
-from analyses.runs.prompt_set import prompts_of
+from analyses.runs.prompt_set import kept_prompts, prompts_of
 from analyses.runs.run_folder import Staging, staging
 from analyses.runs.run_place import check_place
 from analyses.runs.runner import build_files, make_log, session_of, signer_of, threads_for
@@ -96,9 +96,9 @@ def compare_two_models(
             side, built = _run(inputs, model, name, place, store.for_part(place), progress, engine)
             sides.append(replace(side, config=config.model_copy(update={"model": model.asked})))
             files |= {f"{place}/{path}": content for path, content in built.items()}
-        analyses = [item.analysis for item in choose_analyses(config)]
         with threads_for(sides[0].model):
-            files |= render(comparison_report(sides[0], sides[1], analyses))
+            files |= render(comparison_report(sides[0], sides[1], [item.analysis for item in choose_analyses(config)]))
+        files |= kept_prompts(prompts)
         manifest = _manifest((first, second), config, prompts, sides, files)
         files[MANIFEST] = manifest.with_files(files).to_json()
         files |= signer(files[MANIFEST])

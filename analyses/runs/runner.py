@@ -35,6 +35,7 @@ from analyses.runs.manifest import (
 )
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
+from analyses.runs.prompt_set import kept_prompts
 from analyses.runs.provenance import glance_facts, make_report
 from analyses.runs.read_prompts import ReadPrompts
 from analyses.runs.results import refusal, results_json
@@ -229,6 +230,7 @@ def _build(
         explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
     )
     files["config.yaml"] = config.to_yaml().encode()
+    files |= kept_prompts(inputs.prompts)
     files["results.json"] = results_json(config.analyses, sections)
     files[MANIFEST] = manifest.with_files(files).to_json()
     return files

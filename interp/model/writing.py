@@ -84,6 +84,18 @@ class TextMethods:
             return inputs
         return self.write(inputs, Decoding(first_token=languages.first_token), max_new_tokens)[0]
 
+    def unanswered(self, sources: Sequence[GivenText], prefixes: Sequence[str] | None = None) -> Batch:
+        """A padded batch of sources whose targets only stand in, for readers of what no target has a part in.
+
+        Args:
+            sources: as for `batch`.
+            prefixes: as for `batch`.
+
+        Raises:
+            InputError: as for `batch`.
+        """
+        return self._batcher.given(sources, None, prefixes, self.device, self.languages)
+
     def generate(
         self,
         sources: str | Sequence[str] | Batch,
