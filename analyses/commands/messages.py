@@ -39,6 +39,8 @@ def messages(debug: bool | None = None) -> Iterator[None]:
         # Whoever reads has enough (`| head`); Python must not complain when it flushes what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit from None
+    except typer.Exit:  # the ranks of a command have said what there is to say
+        raise
     except KeyboardInterrupt:
         say("Interrupted. The same command goes on where it stopped.", err=True)
         raise typer.Exit(INTERRUPTED) from None

@@ -51,15 +51,11 @@ def run(
 ) -> None:
     """Run analyses on a model and prompts, and write a report.
 
-    Prints the path of the report. Without arguments it takes the bundled model and the bundled prompts.
-
     Examples:
     \b
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
       interp run --analyses circuits --pairs mine.jsonl
-      interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
-      interp run --config reports/mine/config.yaml --seed 1
       interp run --prompts corpus.txt --engine local --workers 8
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
@@ -69,10 +65,10 @@ def run(
             say(chosen.to_yaml(as_given=True), nl=False)
             return
         read, expected = _at_a_glance(chosen, out, overwrite)
+        told = progress if quiet else _saying_first(expected, progress)
         dealer = engine_of(engine, workers, address, chosen.prompts)
         from analyses.runs.runner import run as run_analyses
 
-        told = progress if quiet else _saying_first(expected, progress)
         path = run_analyses(chosen, out, overwrite, told, sign, read, dealer)
     if not helps_only(engine):
         _say_result(path, quiet)

@@ -9,6 +9,7 @@ numbers.
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ LOST = 75
 
 _LONGEST_WAIT = timedelta(days=30)
 """For the slowest rank; one that dies breaks the group at once."""
+
+_PATIENCE = 60
+"""Seconds; torchrun ends a rank that waits as soon as it has noticed the end of another."""
 
 _Work = tuple[Job, list[Unit]]
 
@@ -109,10 +113,11 @@ def _tell(work: _Work | None) -> _Work | None:
 
 @contextmanager
 def _lost_ranks() -> Iterator[None]:
-    """Leave with `LOST` where the group is broken."""
+    """Leave with `LOST` where the group is broken, but not before the rank that broke it: torchrun tells of the first to end."""
     try:
         yield
     except RuntimeError as error:
+        time.sleep(_PATIENCE)
         raise SystemExit(LOST) from error
 
 

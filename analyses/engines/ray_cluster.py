@@ -53,6 +53,7 @@ class RayEngine:
 
     def _connect(self, ray: ModuleType) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's own 15 starves workers where others compute too
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if self.address is None and "RAY_ADDRESS" not in os.environ:
             # What seats are given comes back at once, so a store of the least size is enough.

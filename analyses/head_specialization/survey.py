@@ -54,7 +54,7 @@ def heads(
 
 def batches_of(
     model: HookedEncoderDecoder, prompts: Texts, batch_size: int = 16, progress: Progress = no_progress
-) -> tuple[tuple[str, ...], list[Batch]]:
+) -> tuple[tuple[str, ...], Sequence[Batch]]:
     """Ids and batches of some texts.
 
     Raises:

@@ -96,9 +96,8 @@ def compare_two_models(
             side, built = _run(inputs, model, name, place, store.for_part(place), progress, engine)
             sides.append(replace(side, config=config.model_copy(update={"model": model.asked})))
             files |= {f"{place}/{path}": content for path, content in built.items()}
-        analyses = [item.analysis for item in choose_analyses(config)]
         with threads_for(sides[0].model):
-            files |= render(comparison_report(sides[0], sides[1], analyses))
+            files |= render(comparison_report(sides[0], sides[1], [item.analysis for item in choose_analyses(config)]))
         files |= kept_prompts(prompts)
         manifest = _manifest((first, second), config, prompts, sides, files)
         files[MANIFEST] = manifest.with_files(files).to_json()

@@ -118,7 +118,8 @@ class Staging:
         """Keep a shard; it appears whole or not at all."""
         path = self._shard(name)
         path.parent.mkdir(exist_ok=True)
-        content = save_arrays({key: np.ascontiguousarray(value) for key, value in arrays.items()})
+        # Not `ascontiguousarray`, which makes a row of a single number.
+        content = save_arrays({key: np.asarray(value, order="C") for key, value in arrays.items()})
         write_whole(path, content)
         write_whole(path.with_suffix(_CODE), self._code(path, content).encode())
 

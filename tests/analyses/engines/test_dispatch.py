@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from analyses.core.work import Job, Unit, UnitError, Workshop, _packed, _unpacke
 from analyses.engines import LocalEngine, start
 from analyses.engines.dispatch import dispatch
 from analyses.engines.ranks import TorchrunEngine, _compute
+from analyses.runs.run_folder import Staging
+from analyses.runs.run_status import Status
 from interp.errors import InputError
 from interp.model.untrained_twins import Architecture
 from tests.support.models import tiny
@@ -119,17 +122,20 @@ def test_a_rank_counts_what_was_begun_over_restarts_and_not_what_was_called_off(
     _compute(Failing(own, []), unit)  # the next command tries anew
 
 
-def test_numbers_and_texts_are_kept_as_they_are() -> None:
+def test_numbers_and_texts_are_kept_as_they_are(tmp_path: Path) -> None:
     given = {
         "x": np.arange(6.0).reshape(2, 3),
         "flag": np.array(True),
         "texts": np.array([["a\0", ""], ["ü", "▁b"]], dtype=object),
         "none": np.zeros((0, 2), dtype="<U3"),
     }
-    found = _unpacked(_packed(given))
-    assert list(found) == list(given)
+    store = Staging(tmp_path / "final", tmp_path, b"key", Status(tmp_path))
+    store["kept"] = _packed(given)
+    found = _unpacked(store["kept"])
+    assert sorted(found) == sorted(given)
     for name, values in given.items():
         assert found[name].dtype == values.dtype
+        assert found[name].shape == values.shape
         np.testing.assert_array_equal(found[name], values)
 
 
