@@ -48,6 +48,11 @@ class TextMethods:
         _names: "Callable[[NamesFilter], tuple[str, ...]]"
         _cache: "Callable[[Mapping[str, Tensor], Batch | None], ActivationCache]"
 
+    @property
+    def batcher(self) -> Batcher:
+        """What makes batches of texts; it holds no weights."""
+        return self._batcher
+
     def batch(
         self,
         sources: str | Sequence[GivenText],

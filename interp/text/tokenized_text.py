@@ -7,11 +7,13 @@ text, and a word and a category for every token. Nothing is cut: a text longer t
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
 from interp.text.function_words import FunctionWords
 from interp.text.pieces import pieces_of
+from interp.text.text_memory import remembered
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
@@ -93,13 +95,25 @@ def tokenize(
         raise InputError(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."
         )
+    before = task_prefix(text) if prefix is None else prefix
+    make = partial(_read, text, tokenizer, eos_token_id, before, side, words, marks)
+    return remembered(tokenizer, (text, eos_token_id, before, side, words), make)
+
+
+def _read(
+    text: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    eos_token_id: int,
+    prefix: str,
+    side: Side,
+    words: Words | None,
+    marks: frozenset[int] | None,
+) -> Text:
     marks = marks_of(tokenizer) if marks is None else marks
     ids, spans = _ids_and_spans(text, tokenizer, side, marks)
     pieces = pieces_of(tokenizer, ids)
     special = _special(ids, pieces, marks, eos_token_id)
-    return _describe(
-        text, ids, pieces, spans, special, tokenizer, task_prefix(text) if prefix is None else prefix, side, words
-    )
+    return _describe(text, ids, pieces, spans, special, tokenizer, prefix, side, words)
 
 
 def _ids_and_spans(
