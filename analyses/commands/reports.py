@@ -225,27 +225,27 @@ def verify(
         from interp.activations.manifest import is_store
 
         if is_store(run):
-            _verify_store(run, key)
-        signed = None if key is None else is_signed_by(run, key)
-        verdict = verify_run(run)
-    for sentence in verdict.sentences():
+            signed, wrong = None, _wrong_with_store(run, key)
+            whole, sentences = not wrong, wrong or ("Every file is as the manifest says.",)
+        else:
+            signed = None if key is None else is_signed_by(run, key)
+            verdict = verify_run(run)
+            whole, sentences = verdict.whole, verdict.sentences()
+    for sentence in sentences:
         say(sentence)
     if signed is not None:
         say(f"{'Signed' if signed else 'Not signed'} with the key {key}.")
-    raise typer.Exit(0 if verdict.whole and signed is not False else 1)
+    raise typer.Exit(0 if whole and signed is not False else 1)
 
 
-def _verify_store(folder: Path, key: Path | None) -> None:
-    """Say what is wrong with a store of activations, and leave."""
+def _wrong_with_store(folder: Path, key: Path | None) -> tuple[str, ...]:
+    """What is wrong with a store of activations, which nobody signs."""
     from interp.activations.verifying import verify_activations
     from interp.errors import InputError
 
     if key is not None:
         raise InputError("A store of activations is not signed; verify it without --key.")
-    wrong = verify_activations(folder)
-    for sentence in wrong or ("Every file is as the manifest says.",):
-        say(sentence)
-    raise typer.Exit(1 if wrong else 0)
+    return verify_activations(folder)
 
 
 def diff(

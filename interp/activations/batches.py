@@ -1,15 +1,11 @@
 """Rows of a store in batches, shuffled in constant memory: an `IterableDataset` of torch, and an iterator like any other."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
-
-if TYPE_CHECKING:
-    from interp.activations.store import ActivationStore
 
 Activations = Tensor | dict[str, Tensor]
 """Rows of one hook point, [row width]; or, where several were named, hook point -> rows of the same tokens."""
@@ -27,7 +23,8 @@ class Batches(IterableDataset[tuple[np.ndarray, Activations]]):
     the blocks between them.
 
     Args:
-        store: where the rows are.
+        take: gives rows of a hook point by their ascending numbers.
+        n_rows: that there are.
         hooks: one hook point, or several of one side.
         size: rows of a batch; the last of every worker may have fewer.
         seed: of the order; None keeps that of the corpus.
@@ -38,7 +35,8 @@ class Batches(IterableDataset[tuple[np.ndarray, Activations]]):
 
     def __init__(
         self,
-        store: "ActivationStore",
+        take: Callable[[str, np.ndarray], Tensor],
+        n_rows: int,
         hooks: str | Sequence[str],
         size: int,
         seed: int | None,
@@ -46,10 +44,10 @@ class Batches(IterableDataset[tuple[np.ndarray, Activations]]):
         pool: int,
         numbered: bool,
     ) -> None:
-        self.store, self.hooks, self.size, self.seed, self.numbered = store, hooks, size, seed, numbered
+        self.take, self.hooks, self.size, self.seed, self.numbered = take, hooks, size, seed, numbered
         self.rows = rows
         self.pool = max(pool, size)
-        self._n_rows = store.n_rows(store.side(hooks if isinstance(hooks, str) else hooks[0]))
+        self._n_rows = n_rows
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Activations] | Activations]:  # type: ignore[override]
         """Yields rows, or pairs of row numbers and rows."""
@@ -57,7 +55,7 @@ class Batches(IterableDataset[tuple[np.ndarray, Activations]]):
         numbers, rows = np.empty(0, dtype=np.int64), dict[str, Tensor]()
         for pool, order in self._pools():
             # A pool is read once, block by block, and shuffled in memory.
-            read = {hook: self.store.take(hook, pool)[order] for hook in hooks}
+            read = {hook: self.take(hook, pool)[order] for hook in hooks}
             rows = {hook: torch.cat([rows[hook], read[hook]]) if len(numbers) else read[hook] for hook in hooks}
             numbers = np.concatenate([numbers, pool[order]])
             whole = len(numbers) // self.size * self.size

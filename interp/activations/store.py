@@ -114,7 +114,7 @@ class ActivationStore:
         return torch.cat(parts) if parts else torch.empty(0, self.width(name))
 
     def take(self, hook: str, rows: Sequence[int] | np.ndarray) -> Tensor:
-        """Rows of a hook point by their numbers, in that order, as `read` gives them.
+        """Rows of a hook point by their numbers, in that order, [row width], as `read` gives them.
 
         Args:
             hook: its name.
@@ -189,7 +189,9 @@ class ActivationStore:
                 "These hook points have rows of both sides, which are different tokens; name those of one side."
             )
         subset = None if rows is None else np.unique(np.asarray(rows, dtype=np.int64))
-        return Batches(self, names[0] if isinstance(chosen, str) else names, size, seed, subset, pool, numbered)
+        count = self.n_rows(self.side(names[0]))
+        named = names[0] if isinstance(chosen, str) else names
+        return Batches(self.take, count, named, size, seed, subset, pool, numbered)
 
     def _part(self, name: str, shard: int, start: int, stop: int) -> Tensor:
         file = _opened(self.folder / shard_path(name, shard))

@@ -95,20 +95,15 @@ def write_activations(
         return folder
     origin = _origin(names, found.has_targets)
     _check_lengths(model, corpus, origin)
-    if folder.is_symlink():
-        raise InputError(f"{str(folder)!r} is a link; remove it, or give another folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"There can be no store in {str(out)!r} ({error.strerror}); give another folder.") from error
+    _make_folder(folder)
     try:
         with FileLock(folder / _LOCK, timeout=0):
             manifest = _write(model, corpus, folder, recipe, origin, model_name, progress or _silent)
             if corpus.digest() != found:
                 shutil.rmtree(folder)  # its shards carry the name of another corpus
                 raise InputError(f"{corpus.name} changed while it was read; run the same command again.")
-            write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
             shutil.rmtree(folder / RECORDS)
+            write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     except Timeout:
         raise InputError(f"Another process is writing {str(folder)!r}; wait for it, or give another --out.") from None
     (folder / _LOCK).unlink(missing_ok=True)
@@ -116,6 +111,17 @@ def write_activations(
 
 
 Origin = Literal["given", "generated", "not needed"]
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_symlink():
+        raise InputError(f"{str(folder)!r} is a link; remove it, or give another folder.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"There can be no store in {str(folder)!r} ({error.strerror}); give another folder."
+        ) from error
 
 
 def _origin(names: Iterable[str], has_targets: bool) -> Origin:

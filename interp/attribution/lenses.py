@@ -15,7 +15,7 @@ it is.
 The unembedding is applied to one layer at a time; tokens are then scored, and no layer x vocabulary tensor is kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,11 +97,17 @@ def read_out(model: HookedEncoderDecoder, stream: Residual) -> Logits:
         model: the model.
         stream: a decoder stream that has not been normed (Hugging Face's last hidden state has, and would be normed twice).
     """
-    return scored(model, _final(model, stream, "decoder"))
+    return scored(model, final_norm(model, stream, "decoder"))
 
 
-def _final(model: HookedEncoderDecoder, stream: Residual, stack: Stack) -> Residual:
-    """The stream through its stack's final norm; as it is in post-norm families, which have none."""
+def final_norm(model: HookedEncoderDecoder, stream: Residual, stack: Stack) -> Residual:
+    """The stream through its stack's final norm; as it is in post-norm families, which have none.
+
+    Args:
+        model: the model.
+        stream: that has not been normed.
+        stack: whose stream it is.
+    """
     normed: Tensor = model.module(f"{stack}.ln_final")(stream) if model.cfg.has_final_norm else stream
     return normed
 
@@ -149,7 +155,7 @@ def decoder_lens(
         cache: with the activations of `lens_hooks(model, "encoder")`.
         tokens: the token to follow in every row.
     """
-    return _trajectory(model, (_decode(model, batch, memory) for memory in encoder_outputs(model, cache)), tokens)
+    return _trajectory(model, (decode(model, batch, memory) for memory in encoder_outputs(model, cache)), tokens)
 
 
 def encoder_outputs(model: HookedEncoderDecoder, cache: ActivationCache) -> Iterator[Residual]:
@@ -160,15 +166,22 @@ def encoder_outputs(model: HookedEncoderDecoder, cache: ActivationCache) -> Iter
         cache: with the activations of `lens_hooks(model, "encoder")`.
     """
     for stream in streams(model, cache, "encoder"):
-        yield _final(model, stream, "encoder")
+        yield final_norm(model, stream, "encoder")
 
 
-def _decode(model: HookedEncoderDecoder, batch: Batch, memory: Residual) -> Logits:
+def decode(model: HookedEncoderDecoder, fields: Batch | Mapping[str, Tensor], memory: Residual) -> Logits:
+    """The logits of the decoder reading a memory, teacher-forced.
+
+    Args:
+        model: the model.
+        fields: both attention masks and the decoder's inputs, by Hugging Face's names.
+        memory: what stands in for the encoder's output.
+    """
     logits: Tensor = model.hf(
         encoder_outputs=BaseModelOutput(last_hidden_state=memory),
-        attention_mask=batch.attention_mask,
-        decoder_input_ids=batch.decoder_input_ids,
-        decoder_attention_mask=batch.decoder_attention_mask,
+        attention_mask=fields["attention_mask"],
+        decoder_input_ids=fields["decoder_input_ids"],
+        decoder_attention_mask=fields["decoder_attention_mask"],
         use_cache=False,
     ).logits
     return logits

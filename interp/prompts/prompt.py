@@ -94,7 +94,11 @@ class PromptSet:
         return len(self.prompts)
 
     def behind(self, prefix: str | None) -> "PromptSet":
-        """The set with a task prefix for every prompt that names none of its own; see `Prompt.behind`."""
+        """The set with a task prefix for every prompt that names none of its own.
+
+        Args:
+            prefix: as for `Prompt.behind`.
+        """
         return replace(self, prompts=tuple(prompt.behind(prefix) for prompt in self.prompts))
 
     @property

@@ -30,6 +30,7 @@ ORDER = (
     "interp.model",
     "interp.activations",
     "interp.attribution",
+    "interp.probes",
     "interp.patching",
     "interp.circuits",
     "interp.compiled",

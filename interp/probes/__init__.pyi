@@ -1,0 +1,11 @@
+from .layer_maps import LayerMaps as LayerMaps
+from .layer_maps import LensComparison as LensComparison
+from .layer_maps import load_lens as load_lens
+from .layer_maps import save_lens as save_lens
+from .learned_decoder_lens import compare_decoder_lens as compare_decoder_lens
+from .learned_decoder_lens import fit_decoder_lens as fit_decoder_lens
+from .probing import ProbeResult as ProbeResult
+from .probing import control_labels as control_labels
+from .probing import linear_probe as linear_probe
+from .tuned_lens import compare_tuned_lens as compare_tuned_lens
+from .tuned_lens import fit_tuned_lens as fit_tuned_lens
