@@ -39,7 +39,8 @@ _MOST_COMPARED = 8e9
 def explorer_hooks(cfg: ModelConfig) -> tuple[str, ...]:
     """Names and globs of the activations that `explorer_prompt` reads."""
     streamed = ("decoder.*.hook_resid_pre", f"decoder.{cfg.n_decoder_layers - 1}.hook_resid_post")
-    return ("encoder.*.attn.hook_pattern", "decoder.*attn.hook_pattern", *streamed, *decomposition_hooks(cfg))
+    patterns = ("encoder.*.attn.hook_pattern", "decoder.*attn.hook_pattern")
+    return (*patterns, "decoder.*.attn.hook_v", *streamed, *decomposition_hooks(cfg))
 
 
 def explore(
