@@ -36,7 +36,7 @@ def remembering(tokenizer: "PreTrainedTokenizerBase | None") -> Iterator[None]:
     """
     memory = None
     if tokenizer is not None and tokenizer.is_fast:
-        described = f"{type(tokenizer).__qualname__} {tokenizer.backend_tokenizer.to_str()}"  # type: ignore[attr-defined]
+        described = f"{type(tokenizer).__qualname__} {tokenizer.backend_tokenizer.to_str()}"
         fingerprint = sha256(described.encode()).hexdigest()
         made = _last[0].made if _last and _last[0].fingerprint == fingerprint else {}
         memory = _Memory(tokenizer, fingerprint, made)
