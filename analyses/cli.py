@@ -22,6 +22,7 @@ from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 from analyses.commands.show import show
+from analyses.commands.trace import trace
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -54,6 +55,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "rerun": rerun,
         "diff": diff,
         "compare-models": compare_models,
+        "trace": trace,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
     "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align, "circuit": circuit},

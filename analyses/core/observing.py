@@ -4,7 +4,7 @@ Shards are cut by prompt count and batches lie inside shards, so neither the num
 number. The model goes over all prompts first; then each untrained twin does, one at a time, on the same decoder inputs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -134,6 +134,7 @@ def observe(
     store: Shards,
     progress: Progress,
     twin: int | None = None,
+    asked: Container[str] | None = None,
 ) -> Observations:
     """Everything one model gives to every analysis, by analysis.
 
@@ -144,6 +145,7 @@ def observe(
         store: where shards are kept and found.
         progress: told of the progress.
         twin: number of the twin, if it is one; experiments cost much, so of the twins only number 0 has them.
+        asked: analyses that are asked of the weights, and no experiment of any; by default all, with their experiments.
     """
     label = "model" if twin is None else f"twin-{twin}"
     done, total = 0, sum(map(len, batches))
@@ -158,11 +160,14 @@ def observe(
         progress(f"observing {label}", done, total)
     weights: dict[str, Arrays] = {}
     experiments: dict[str, Arrays] = {item.name: {} for item in analyses}
-    groups = [] if twin else experiment_batches(model, batches)
+    experimental = not twin and asked is None
+    groups = experiment_batches(model, batches) if experimental else []
     for item in analyses:
+        weights[item.name] = {}
         with item.named():
-            weights[item.name] = item.checked(item.analysis.examine(model, item.settings), "examine", model.cfg)
-            if not twin:
+            if asked is None or item.name in asked:
+                weights[item.name] = item.checked(item.analysis.examine(model, item.settings), "examine", model.cfg)
+            if experimental:
                 found = item.analysis.experiment(model, groups, item.settings)
                 experiments[item.name] = item.checked(found, "experiment", model.cfg)
     return Observations(store, tuple(names), weights, experiments)

@@ -39,6 +39,7 @@ ORDER = (
     "analyses.embedding_geometry",
     "analyses.sentence",
     "analyses.runs",
+    "analyses.trace",
     "analyses.commands",
     "analyses.cli",
 )
