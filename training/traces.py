@@ -1,8 +1,8 @@
 """Makes the tiny traces again: `python -m training.traces --out training/traces`.
 
 Four runs of one small T5 on a toy language (`toy_language.py`): three seeds, and one whose targets change places, so that there
-is nothing to align. Twelve moments of each are kept, step 0 among them, with prompts that no run was trained on and the gold links
-of their words. The files are a function of this script on one machine; another processor may round otherwise.
+is nothing to align. Twelve moments of each are kept, step 0 among them, with prompts that no run was trained on and gold links of
+their words. The files are a function of this script on one machine; another processor may round otherwise.
 """
 
 import argparse

@@ -1,12 +1,16 @@
 """The command that watches a model learn."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from analyses.commands import options
 from analyses.commands.messages import messages, progress_bar, read_text, say
+
+if TYPE_CHECKING:
+    from analyses.runs.config import RunConfig
+    from interp.prompts import PromptSet
 
 _RUNS = "Other runs"
 
@@ -23,7 +27,9 @@ _Seeds = Annotated[
 ]
 _Controls = Annotated[
     list[str] | None,
-    typer.Option("--control", help="Folder of a run with nothing to learn, as on shuffled pairs.", rich_help_panel=_RUNS),
+    typer.Option(
+        "--control", help="Folder of a run with nothing to learn, as on shuffled pairs.", rich_help_panel=_RUNS
+    ),
 ]
 _Gold = Annotated[
     Path | None,
@@ -71,23 +77,11 @@ def trace(
         --seed-run training/traces/seed-1 --control training/traces/shuffled
     """
     with messages(debug), progress_bar(quiet) as progress:
-        from analyses.runs.config import make_config
-        from analyses.runs.prompt_set import prompts_of
-        from analyses.runs.run_file import read_settings
         from analyses.runs.run_place import check_place
         from analyses.trace.moments import find_run
 
-        settings = read_settings(set_settings or [])
-        chosen = {"batch_size": batch_size} | options.given_choices()
-        config = make_config(**chosen, settings=settings)
         check_place(out, overwrite)
-        read = prompts_of(config)
-        if gold is not None:
-            from analyses.head_specialization.measure.links import links_by_source
-
-            links = links_by_source(read.prompts, read_text(gold, "gold file"))
-            settings.setdefault("head_specialization", {})["links"] = links
-            config = make_config(**chosen, settings=settings)
+        config, read = _choices({"batch_size": batch_size} | options.given_choices(), set_settings or [], gold)
         main = find_run(checkpoints)
         seeds, controls = ([find_run([name]) for name in given or []] for given in (seed_run, control))
 
@@ -95,3 +89,22 @@ def trace(
 
         path = trace_checkpoints(main, config, out, overwrite, progress, seeds, controls, read, sign)
     say(path)
+
+
+def _choices(chosen: dict[str, Any], set_settings: list[str], gold: Path | None) -> tuple["RunConfig", "PromptSet"]:
+    """The configuration and its prompts; gold links are a setting of the analysis of heads."""
+    from analyses.runs.config import make_config
+    from analyses.runs.prompt_set import prompts_of
+    from analyses.runs.run_file import read_settings
+
+    settings = read_settings(set_settings)
+    config = make_config(**chosen, settings=settings)
+    read = prompts_of(config)
+    if gold is None:
+        return config, read
+    from analyses.head_specialization.measure.links import links_by_source
+
+    settings.setdefault("head_specialization", {})["links"] = links_by_source(
+        read.prompts, read_text(gold, "gold file")
+    )
+    return make_config(**chosen, settings=settings), read

@@ -1,13 +1,14 @@
 """Do runs of other seeds end with the same heads? Heads are matched by what they look at, not by their index.
 
-D[i, j] is the mean Jensen-Shannon divergence (bits, from 0 to 1; Lin 1991) of the rows of head i of one run and head j of another,
-on the same texts and targets; the matching with the smallest sum is found exactly (Kuhn 1955; scipy's linear_sum_assignment). What a
-T5 may exchange without a change is one permutation of head indices for the whole of a self-attention stack, whose layers share
-their position biases by index, and one for every layer of cross-attention: so are they matched.
+D[i, j] is the mean Jensen-Shannon divergence (bits, from 0 to 1; Lin 1991) of the rows of head i of one run and head j of
+another, on the same texts and targets; the matching with the smallest sum is found exactly (Kuhn 1955; scipy's
+linear_sum_assignment). What a T5 may exchange without a change is one permutation of head indices for the whole of a self-
+attention stack, whose layers share their position biases by index, and one for every layer of cross-attention: so are they
+matched.
 
-A matching lowers the cost of unrelated heads too, so it is found on one half of the texts and judged on the other, both ways. Beside
-it stand the mean over all pairings, which a matching without use would have, and the same for the first moment, at which nothing
-is learned. Roles of matched heads are compared with those of random pairings of the same heads.
+A matching lowers the cost of unrelated heads too, so it is found on one half of the texts and judged on the other, both ways.
+Beside it stand the mean over all pairings, which a matching without use would have, and the same for the first moment, at which
+nothing is learned. Roles of matched heads are compared with those of random pairings of the same heads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -150,4 +151,6 @@ def _match(blocks: Float[np.ndarray, "block head other"]) -> np.ndarray:
 
 
 def _cost(blocks: Float[np.ndarray, "block head other"], order: np.ndarray) -> float:
-    return float(np.mean([block[np.arange(len(block)), chosen].mean() for block, chosen in zip(blocks, order, strict=True)]))
+    return float(
+        np.mean([block[np.arange(len(block)), chosen].mean() for block, chosen in zip(blocks, order, strict=True)])
+    )

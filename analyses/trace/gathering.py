@@ -16,6 +16,7 @@ from analyses.core.evidence import twin_seeds
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress, observe
 from analyses.core.shards import Observations, Shards
 from analyses.head_specialization import HeadSettings
+from analyses.head_specialization.measure.parallel import parallels
 from analyses.head_specialization.roles.criteria import independent_texts
 from analyses.runs.config import RunConfig
 from analyses.runs.inputs import reading_order
@@ -140,8 +141,15 @@ def _asked(
         source=max(batch.input_ids.shape[1] for batch in batches),
         target=max(batch.labels.shape[1] for batch in batches),
     )
-    applicable = [item for item in analyses if item.analysis.applies(model.cfg) is None]
+    applicable = [_without_idle_work(model, item) for item in analyses if item.analysis.applies(model.cfg) is None]
     return [ConfiguredAnalysis(WATCH, sizes), *applicable]
+
+
+def _without_idle_work(model: HookedEncoderDecoder, item: ConfiguredAnalysis) -> ConfiguredAnalysis:
+    """The analysis of heads without the bundled sentences where the tokenizer cannot hold them, at any moment."""
+    if not isinstance(item.settings, HeadSettings) or item.settings.parallel == "none" or parallels(model):
+        return item
+    return ConfiguredAnalysis(item.analysis, item.settings.model_copy(update={"parallel": "none"}))
 
 
 def _twins(
@@ -188,7 +196,9 @@ def matching(first: Observations, second: Observations) -> Agreement:
         second: of the other, on the same prompts.
     """
     one, two = (found.of(WATCH.name).prompts for found in (first, second))
-    return agreement(dict(patterns_of(one)), dict(patterns_of(two)), {kind: _rows(kind, one) for kind in ATTENTION_KINDS})
+    return agreement(
+        dict(patterns_of(one)), dict(patterns_of(two)), {kind: _rows(kind, one) for kind in ATTENTION_KINDS}
+    )
 
 
 def patterns_of(arrays: Arrays) -> Iterator[tuple[AttentionKind, np.ndarray]]:

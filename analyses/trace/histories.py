@@ -1,9 +1,9 @@
 """When does a head get a role, when does it lose it, and where does its score change?
 
 A role is born at the first moment at which the one decision gives it to the head, and lost at the first moment after the last one
-at which it does, if there is one. A mixture counts as its strongest part. Change points are those of the role's score; a head that
-never has a role is followed on the one that it comes nearest to. The p-values of all curves are corrected together (Benjamini and
-Hochberg 1995).
+at which it does, if there is one. A mixture counts as its strongest part. Change points are those of the role's score; a head
+that never has a role is followed on the one that it comes nearest to. The p-values of all curves are corrected together
+(Benjamini and Hochberg 1995).
 """
 
 from collections.abc import Sequence

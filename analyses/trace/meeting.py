@@ -3,8 +3,9 @@
     languages    a sentence under another task prefix is the nearest of all sentences under that prefix, by its mean state
     stacks       the mean encoder state nearest to a target's mean decoder state, of those under its prefix, is its own source's
 
-Nearest is by cosine, after the mean over the prompts of a prefix (and stack) is taken out, since it is shared by all of them. Chance
-is one over the number of candidates. A model that translates into two languages may keep them apart until its last layers.
+Nearest is by cosine, after the mean over the prompts of a prefix (and stack) is taken out, since it is shared by all of them.
+Chance is one over the number of candidates. A model that translates into two languages may keep them apart until its last
+layers.
 """
 
 from collections.abc import Sequence
@@ -81,7 +82,7 @@ def _centered(states: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
     for group in groups:
         found[group] -= np.nanmean(found[group], axis=0, keepdims=True)
     length = np.linalg.norm(found, axis=-1, keepdims=True)
-    return np.divide(found, length, out=np.zeros_like(found), where=length > 1e-12)
+    return np.asarray(np.divide(found, length, out=np.zeros_like(found), where=length > 1e-12))
 
 
 def _found(asker: np.ndarray, candidates: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ is a folder of such folders, a list of them, or a hub id whose revisions are cal
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from interp.errors import InputError
@@ -65,7 +66,7 @@ def find_run(names: Sequence[str]) -> TrainingRun:
             "as `python -m training.train --keep-from` writes, or a hub id with revisions stepN in the local cache."
         )
     ordered = tuple(sorted(found.moments, key=lambda moment: moment.step))
-    for one, two in zip(ordered, ordered[1:], strict=False):
+    for one, two in pairwise(ordered):
         if one.step == two.step:
             raise InputError(f"{found.name!r} has step {one.step} twice; give every moment once.")
     return TrainingRun(found.name, ordered)

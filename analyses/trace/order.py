@@ -2,8 +2,8 @@
 
 Each head whose score changes has a place, the first moment after its main change, and so has the loss. Compared are the order
 statistics of the heads' places with the place of the loss, in moments: below zero is before. Intervals resample the texts, the
-same ones for heads and loss. The null puts the moments in random orders, the same for all heads, so that heads that move together
-stay together; it asks whether the median could lie so far from the loss if the order of the moments meant nothing.
+same ones for heads and loss. The null puts the moments into random orders, one for all heads and the loss, so that what moves
+together stays together; it asks how often the median would lie as far from the loss if the order of the moments meant nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,20 +80,21 @@ def order_of(snapshots: Sequence[Snapshot], histories: Mapping[HeadId, RoleHisto
         statistics=np.quantile(apart, _SHARES),
         low=low,
         high=high,
-        p_value=_p_value(np.stack([one.score for one in moving]), own, float(np.median(apart)), seed),
+        p_value=_p_value(np.stack([one.score for one in moving]), curve, float(np.median(apart)), seed),
     )
 
 
-def _p_value(scores: Float[np.ndarray, "head moment"], loss: float, found: float, seed: int) -> float:
+def _p_value(
+    scores: Float[np.ndarray, "head moment"], loss: Float[np.ndarray, " moment"], found: float, seed: int
+) -> float:
+    """How often the median is as far from the loss when the moments of all curves are put into one random order."""
     rng = np.random.default_rng(seed)
-    draws = []
+    as_far = 0
     for _ in range(_SHUFFLES):
-        places = main_places(scores[:, rng.permutation(scores.shape[1])])
-        draws.append(np.median(places) - loss)
-    # Under random orders places lie evenly; what counts is how far the median is from where they lie then.
-    middle = float(np.median(draws))
-    as_far = np.abs(np.array(draws) - middle) >= abs(found - middle) - 1e-9
-    return float((1 + as_far.sum()) / (1 + _SHUFFLES))
+        order = rng.permutation(scores.shape[1])
+        places = main_places(np.vstack([loss[None], scores])[:, order])
+        as_far += bool(abs(np.median(places[1:]) - places[0]) >= abs(found) - 1e-9)
+    return (1 + as_far) / (1 + _SHUFFLES)
 
 
 def _interval(

@@ -1,9 +1,9 @@
 """A trace from configuration to folder, in the machinery of runs: shards, resume after a kill, manifest, hashes.
 
-    OUT/index.html, tables/, figures/    what was found
-    OUT/steps.html                       the page with a slider over the steps
-    OUT/trace.json                       sections in words
-    OUT/manifest.json                    hashes of every checkpoint, of the prompts and of all files
+OUT/index.html, tables/, figures/    what was found
+OUT/steps.html                       the page with a slider over the steps
+OUT/trace.json                       sections in words
+OUT/manifest.json                    hashes of every checkpoint, of the prompts and of all files
 """
 
 import json
@@ -117,7 +117,9 @@ def trace_in_memory(
         return watch(runs, _chosen(config), prompts.prompts, config, _InMemory({}), progress)
 
 
-def _parts(main: TrainingRun, seeds: Sequence[TrainingRun], controls: Sequence[TrainingRun]) -> list[tuple[Part, TrainingRun]]:
+def _parts(
+    main: TrainingRun, seeds: Sequence[TrainingRun], controls: Sequence[TrainingRun]
+) -> list[tuple[Part, TrainingRun]]:
     """Every run with what it is there for, the main one first.
 
     Raises:
@@ -127,7 +129,9 @@ def _parts(main: TrainingRun, seeds: Sequence[TrainingRun], controls: Sequence[T
     runs += [("seed", run) for run in seeds] + [("control", run) for run in controls]
     for name, times in Counter(run.name for _, run in runs).items():
         if times > 1:
-            raise InputError(f"{times} runs are called {name!r}; give each folder once, and folders of different names.")
+            raise InputError(
+                f"{times} runs are called {name!r}; give each folder once, and folders of different names."
+            )
     return runs
 
 
@@ -179,7 +183,9 @@ def _files(
         manifest = TraceManifest(
             package=package_version(),
             command=_command(runs, inputs.config),
-            config={name: value for name, value in inputs.config.portable().items() if name not in ("model", "revision")},
+            config={
+                name: value for name, value in inputs.config.portable().items() if name not in ("model", "revision")
+            },
             prompts=inputs.prompts.sha256,
             moments=hashes,
             twin_seeds=twin_seeds(inputs.config.seed, inputs.config.twins),

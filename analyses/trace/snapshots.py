@@ -106,8 +106,8 @@ def read_snapshot(
 
     Returns:
         `loss`, `right`, `whole` [text]; `position.encoder`, `position.decoder` [text layer head], `aligned` and `diagonal` [text
-        layer head]; `mass` [text layer category] and `base` [text category]; `attribution` [text writer]; `languages` and `stacks`
-        [text space]; each where its analysis was asked for and the model has it.
+        layer head]; `mass` [text layer category] and `base` [text category]; `attribution` [text writer]; `languages` and
+        `stacks` [text space]; each where its analysis was asked for and the model has it.
     """
     watch = observed["watch"].prompts
     rows = rows_by_key(watch["sentence"])
@@ -140,7 +140,7 @@ def space_names(cfg: ModelConfig) -> tuple[str, ...]:
 
 
 def writer_names(cfg: ModelConfig) -> tuple[str, ...]:
-    """Those who write to the decoder's stream, heads of one layer and kind taken together: `embedding`, `self 0`, `cross 0`, ..."""
+    """Who writes to the decoder's stream, heads of one layer and kind together: `embedding`, `self 0`, `cross 0`, ..."""
     return tuple(dict.fromkeys(_writer(kind, layer) for kind, layer in _parts(cfg)))
 
 

@@ -110,7 +110,8 @@ class Trace:
         had = {one.head for one in main.histories if one.has.any()}
         heads = len(main.leading)
         return (
-            f"{len(had)} of {heads} heads have a role at some of {len(main.steps)} moments of {main.name} (steps {main.steps[0]} to "
+            f"{len(had)} of {heads} heads have a role at some of {len(main.steps)} moments of {main.name} (steps "
+            f"{main.steps[0]} to "
             f"{main.steps[-1]}), {len(main.roles_at(-1))} of them at the last."
         )
 

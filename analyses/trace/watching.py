@@ -8,7 +8,6 @@
 Targets are the same at every moment (teacher forcing), so that a change is one of the model.
 """
 
-
 import numpy as np
 import torch
 
@@ -91,4 +90,3 @@ WATCH = Analysis(
     settings=WatchSettings,
 )
 """Asked of every moment beside the chosen analyses; not in the registry, because it is no question of its own."""
-

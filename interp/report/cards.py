@@ -9,7 +9,16 @@ from markupsafe import Markup
 from PIL import Image
 
 from interp.report.blocks import Card
-from interp.report.card_parts import LinePanel, LinePanels, PatternPicture, StripLegend, Thumbnail, Tinted, Token, TokenStrip
+from interp.report.card_parts import (
+    LinePanel,
+    LinePanels,
+    PatternPicture,
+    StripLegend,
+    Thumbnail,
+    Tinted,
+    Token,
+    TokenStrip,
+)
 from interp.report.escaping import fill
 from interp.report.numbers import fixed, signed
 from interp.report.palette import HUES, readable_ink, tint
@@ -114,9 +123,16 @@ def _panel(panels: LinePanels, panel: LinePanel) -> dict[str, object]:
     for line in panel.lines:
         y = 57.0 - 54.0 * np.clip((line.y - panels.lower) / height, 0.0, 1.0)
         strong = np.zeros(len(y), dtype=bool) if line.strong is None else line.strong
-        lines.append((HUES[line.hue], _path(across, y, ~np.isnan(y)), _path(across, y, strong & ~np.isnan(y)), line.label))
+        lines.append((
+            HUES[line.hue],
+            _path(across, y, ~np.isnan(y)),
+            _path(across, y, strong & ~np.isnan(y)),
+            line.label,
+        ))
         told = line.y[~np.isnan(line.y)]
-        words.append(f"{line.label} from {fixed(told[0])} to {fixed(told[-1])}" if len(told) else f"{line.label} undefined")
+        words.append(
+            f"{line.label} from {fixed(told[0])} to {fixed(told[-1])}" if len(told) else f"{line.label} undefined"
+        )
     return {
         "label": f"{panel.title}: {'; '.join(words)}",
         "lines": lines,

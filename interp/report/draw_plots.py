@@ -84,8 +84,11 @@ def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
 
 def _scale_logarithmically(axes: Axes, positions: np.ndarray, inches: float) -> None:
     """log(x + 1), so that 0 has its place; ticks at the positions themselves, from the last one down, where they have room."""
+    first, last = np.log1p(positions[[0, -1]])
+    margin = 0.03 * max(float(last - first), 1e-9)
+    axes.set_xlim(float(np.expm1(first - margin)), float(np.expm1(last + margin)))  # before: nothing lies below -1
     axes.set_xscale("function", functions=(np.log1p, np.expm1))
-    room = (inches - 0.9) / max(float(np.log1p(positions[-1]) - np.log1p(positions[0])), 1e-9)
+    room = (inches - 0.9) / max(float(last - first), 1e-9)
     kept: list[float] = []
     for position in positions[::-1].tolist():
         half = (widest((f"{position:,.0f}",), 8.5) + 0.12) / 2

@@ -1,6 +1,6 @@
 """Where does a curve over the moments of a training run change its level, and how sure is the place?
 
-    Σ over segments Σ (x - mean of the segment)²  + penalty · changes        least squares, found exactly (PELT, Killick et al. 2012)
+    Σ over segments Σ (x - mean of the segment)² + penalty · changes     least squares, found exactly (PELT, Killick et al. 2012)
 
 penalty = 2 σ² ln n (Yao 1988), σ² the larger of half the mean square of first differences and the sampling variance of the curve,
 so that neither noise between moments nor a few prompts make a change; a gradual rise shows as two or three changes, of which the
@@ -124,7 +124,9 @@ def _worth_it(curve: np.ndarray, draws: np.ndarray) -> tuple[int, ...]:
 
 def _cut(curve: np.ndarray, changes: int) -> tuple[int, ...]:
     """The best cut into so many changes and one."""
-    model = _ruptures().KernelCPD(kernel="linear", min_size=1, jump=1).fit(np.ascontiguousarray(curve, dtype=np.float64))
+    model = (
+        _ruptures().KernelCPD(kernel="linear", min_size=1, jump=1).fit(np.ascontiguousarray(curve, dtype=np.float64))
+    )
     return tuple(int(place) for place in model.predict(n_bkps=changes)[:-1])
 
 

@@ -61,7 +61,8 @@ def test_what_is_shipped_is_small_and_whole() -> None:
     assert {path.name for path in TRACES.iterdir() if path.is_dir()} == set(traces.RUNS)
     for name in traces.RUNS:
         steps = {int(path.name.removeprefix("step-")) for path in (TRACES / name).iterdir()}
-        assert steps == set(traces.STEPS) and len(steps) == 12
+        assert steps == set(traces.STEPS)
+        assert len(steps) == 12
     # A run on shuffled pairs begins where the first seed does.
     first = [(TRACES / name / "step-0" / "model.safetensors").read_bytes() for name in ("seed-0", "shuffled", "seed-1")]
     assert first[0] == first[1] != first[2]

@@ -7,6 +7,7 @@ import numpy as np
 from analyses.trace.snapshots import Snapshot
 from analyses.trace.trace import RunTrace, Trace
 from interp.report import Figure, LinePlot, Series
+from interp.report.charts import Style
 from interp.statistics import Interval
 
 STEPS = "optimizer steps (log of step + 1)"
@@ -33,7 +34,7 @@ def number_line(run: RunTrace, name: str, label: str, cell: tuple[int, ...] = ()
 
 
 def interval_line(
-    steps: Sequence[int], found: Sequence[Interval], label: str, style: str = "model", interval: bool = True
+    steps: Sequence[int], found: Sequence[Interval], label: str, style: Style = "model", interval: bool = True
 ) -> Series:
     """Single estimates as a line.
 
@@ -45,8 +46,9 @@ def interval_line(
         interval: whether intervals are drawn.
     """
     low, point, high = (np.array([float(getattr(one, part)) for one in found]) for part in ("low", "point", "high"))
-    shown = (low, high) if interval and np.isfinite(low).any() else (None, None)
-    return Series(label, np.array(steps, dtype=np.float64), point, *shown, style="control" if style == "control" else "model")
+    shown = interval and bool(np.isfinite(low).any())
+    band = (low, high) if shown else (None, None)
+    return Series(label, np.array(steps, dtype=np.float64), point, low=band[0], high=band[1], style=style)
 
 
 def step_figure(name: str, series: Sequence[Series], y_axis: str, caption: str, alt: str) -> Figure:

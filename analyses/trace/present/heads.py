@@ -5,26 +5,28 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analyses.head_specialization.present.legend import FAMILIES, code_of, hue_of
+from analyses.head_specialization.present.legend import FAMILIES, code_of, family_of, hue_of
 from analyses.trace.histories import LEVEL, RoleHistory
-from analyses.trace.present.curves import step_words
+from analyses.trace.present.curves import step_figure, step_words
 from analyses.trace.trace import RunTrace, Trace
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import (
     Block,
     Card,
-    Finding,
+    Figure,
     Headline,
     Line,
     LinePanel,
     LinePanels,
     PanelLine,
     Section,
+    Series,
     Table,
     Tinted,
     TintedTable,
 )
+from interp.report.headline import Sureness
 
 KIND_NAMES: Mapping[AttentionKind, str] = {
     "encoder": "encoder self-attention",
@@ -42,28 +44,37 @@ def heads_section(trace: Trace) -> Section:
     changed = sum(one.changed for one in main.leading.values())
     sentences = [
         str(trace),
-        f"{len(born)} times a head gets a role, and {len(lost)} times it loses one; heads with several roles in turn: {_turning(born)}.",
+        f"{len(born)} times a head gets a role, and {len(lost)} times it loses one; heads with several roles "
+        f"in turn: {_turning(born)}.",
         *(_first(trace, born)),
-        f"The score of {changed} of {len(main.leading)} heads changes by the test over random orders of the moments (false discovery "
+        f"The score of {changed} of {len(main.leading)} heads changes by the test over random orders of the "
+        "moments (false discovery "
         f"rate {LEVEL:g}, over all heads and roles).",
         *(_of_control(run) for run in trace.runs if run.part == "control"),
     ]
-    lead, *rest = sentences
     return Section(
         name="heads",
         title="How heads come to be",
         question="Which head gets which role at which step, which does it lose, and where does its score change?",
         findings=tuple(sentences),
-        blocks=(*_grids(trace), *(_multiples(trace, kind) for kind in ATTENTION_KINDS), histories_table(trace)),
+        blocks=(
+            _counts(trace),
+            *_grids(trace),
+            *(_multiples(trace, kind) for kind in ATTENTION_KINDS),
+            histories_table(trace),
+        ),
         headline=Headline(
             f"{len(main.roles_at(-1))} of {len(main.leading)} heads have a role at the last step of {main.name}.",
-            "beyond all controls" if _beyond(trace) else "within the controls",
+            _sureness(trace),
+            "trace-role-counts",
         ),
-        highlights=(Finding(lead, tuple(rest)),),
         methods=(
-            "Roles are those of the head analysis, by its one decision at every moment: rule, effect, untrained twins, false discovery "
-            "and bootstrap. Its experiments (copying, translation, permuted weights, shuffled texts) are not run at every moment.",
-            "Changes are those of least squares with a penalty, found exactly; the main one is the single cut that explains most, its "
+            "Roles are those of the head analysis, by its one decision at every moment: rule, effect, untrained "
+            "twins, false discovery "
+            "and bootstrap. Its experiments (copying, translation, permuted weights, shuffled texts) are not run "
+            "at every moment.",
+            "Changes are those of least squares with a penalty, found exactly; the main one is the single cut "
+            "that explains most, its "
             "interval resamples sentences. Moments are counted, not steps, and they lie on a logarithmic axis.",
         ),
         limits=(
@@ -75,11 +86,39 @@ def heads_section(trace: Trace) -> Section:
     )
 
 
-def _beyond(trace: Trace) -> bool:
-    """Whether more heads have a role than in every control at its last moment, and than at the first moment."""
-    main = trace.main
+def _sureness(trace: Trace) -> Sureness:
+    """Whether more heads have a role at the last step than at the first and in every control; without one not judged."""
     controls = [len(run.roles_at(-1)) for run in trace.runs if run.part == "control"]
-    return len(main.roles_at(-1)) > max([len(main.roles_at(0)), *controls])
+    if not controls:
+        return "not judged"
+    more = len(trace.main.roles_at(-1)) > max([len(trace.main.roles_at(0)), *controls])
+    return "beyond all controls" if more else "within the controls"
+
+
+def _counts(trace: Trace) -> Figure:
+    """How many heads have a role of each family, over the steps."""
+    main = trace.main
+    steps = np.array(main.steps, dtype=np.float64)
+    at = [[family_of(role).name for role in main.roles_at(place).values()] for place in range(len(steps))]
+    series = [
+        Series(family.name, steps, np.array([float(names.count(family.name)) for names in at]))
+        for family in FAMILIES
+        if any(family.name in names for names in at)
+    ]
+    for run in trace.runs:
+        if run.part == "control" or not series:
+            counts = np.array([float(len(run.roles_at(place))) for place in range(len(run.steps))])
+            series.append(
+                Series(f"any role in {run.name}", np.array(run.steps, dtype=np.float64), counts, style="control")
+            )
+    return step_figure(
+        "trace-role-counts",
+        series,
+        "heads with such a role",
+        f"Heads of {main.name} by the kind of their strongest role, over the steps; controls: heads with any role.",
+        f"At the last step {len(main.roles_at(-1))} of {len(main.leading)} heads have a role, at the first "
+        f"{len(main.roles_at(0))}.",
+    )
 
 
 def _first(trace: Trace, born: Sequence[RoleHistory]) -> list[str]:
@@ -104,7 +143,9 @@ def _turning(born: Sequence[RoleHistory]) -> str:
 
 
 def _of_control(run: RunTrace) -> str:
-    return f"In the control {run.name} {len(run.roles_at(-1))} of {len(run.leading)} heads have a role at the last step."
+    return (
+        f"In the control {run.name} {len(run.roles_at(-1))} of {len(run.leading)} heads have a role at the last step."
+    )
 
 
 def _grids(trace: Trace) -> list[Block]:
@@ -113,7 +154,7 @@ def _grids(trace: Trace) -> list[Block]:
         Card(
             f"trace-roles-{number}",
             f"Roles of every head of {run.name} over the steps",
-            (role_grid(run), *((_legend(),) if number == 0 else ())),
+            (role_grid(run), *((_legend(trace),) if number == 0 else ())),
         )
         for number, run in enumerate(trace.runs)
     ]
@@ -138,22 +179,20 @@ def role_grid(run: RunTrace) -> TintedTable:
             said = ", ".join(f"{label} {label.score:.2f}" for label in labels)
             strength = max(label.effect for label in labels)
             cells.append(
-                Tinted(_code(role), hue_of(role), min(strength, 1.0), f"{head} at step {run.steps[place]:,}: {said}")
+                Tinted(code_of(role), hue_of(role), min(strength, 1.0), f"{head} at step {run.steps[place]:,}: {said}")
             )
         rows.append((str(head), tuple(cells)))
     caption = f"{run.name}: the role of every head (rows) at every step (columns)."
     return TintedTable(caption, ("head", *(f"{step:,}" for step in run.steps)), tuple(rows))
 
 
-def _code(role: str) -> str:
-    return code_of(role)
-
-
-def _legend() -> Line:
-    words = "; ".join(
-        f"{family.name}: {', '.join(f'{code} {role}' for role, code in family.codes.items())}" for family in FAMILIES
+def _legend(trace: Trace) -> Line:
+    """The letters of the roles that occur."""
+    seen = {label.leading for run in trace.runs for snapshot in run.snapshots for label in snapshot.labels}
+    words = [f"{code} {role}" for family in FAMILIES for role, code in family.codes.items() if role in seen]
+    return Line(
+        (f"{', '.join([*words, f'{_NO_ROLE} no role'])}. Darker is more attention behind the role.",), small=True
     )
-    return Line((f"{words}; {_NO_ROLE} no role. Darker is more attention behind the role.",), small=True)
 
 
 def _multiples(trace: Trace, kind: AttentionKind) -> Card:
@@ -171,7 +210,7 @@ def _multiples(trace: Trace, kind: AttentionKind) -> Card:
         )
         lead = main.leading[head]
         place = lead.changes.main.place if lead.changes.main is not None and lead.changed else None
-        names = " → ".join(dict.fromkeys(_code(one.role) for one in sorted(histories, key=lambda one: one.born or 0)))
+        names = " → ".join(dict.fromkeys(code_of(one.role) for one in sorted(histories, key=lambda one: one.born or 0)))
         panels.append(LinePanel(f"{head} {names}", lines, place))
     lowest = min(float(np.nanmin(one.score, initial=0.0)) for of in found.values() for one in of)
     parts = LinePanels(
@@ -179,7 +218,7 @@ def _multiples(trace: Trace, kind: AttentionKind) -> Card:
         columns=trace.cfg.heads_of(kind),
         x=np.log1p(np.array(main.steps, dtype=np.float64)),
         x_names=(f"step {main.steps[0]:,}", f"{main.steps[-1]:,}"),
-        lower=-1.0 if lowest < -0.05 else 0.0,
+        lower=-1.0 if lowest < -0.5 else -0.5 if lowest < -0.05 else 0.0,
         upper=1.0,
         label=f"Scores of {KIND_NAMES[kind]} heads over the steps",
     )
@@ -229,11 +268,21 @@ def histories_table(trace: Trace) -> Table:
     return Table(
         name="trace-heads",
         caption=(
-            "Heads and roles of the main run: first step with the role, first step without it for good, and the first step after the "
+            "Heads and roles of the main run: first step with the role, first step without it for good, and the "
+            "first step after the "
             "main change of its score with the range of 95 % of resamples."
         ),
         frame=frame,
         rows_shown=16,
-        columns_shown=("head", "role", "born at step", "lost at step", "changes before step", "earliest", "latest", "jump"),
+        columns_shown=(
+            "head",
+            "role",
+            "born at step",
+            "lost at step",
+            "changes before step",
+            "earliest",
+            "latest",
+            "jump",
+        ),
         hues={role: hue_of(role) for role in frame["role"].unique()},
     )

@@ -6,8 +6,7 @@ import pandas as pd
 from analyses.trace.order import ORDERS, Order
 from analyses.trace.present.curves import step_words
 from analyses.trace.trace import Trace
-from interp.report import BarChart, Figure, Finding, Headline, Section, Table
-from interp.report.numbers import signed
+from interp.report import BarChart, Figure, Headline, Section, Table
 
 
 def order_section(trace: Trace, order: Order) -> Section:
@@ -16,10 +15,13 @@ def order_section(trace: Trace, order: Order) -> Section:
     when = "with" if median == 0 else "before" if median < 0 else "after"
     count = len(order.heads)
     sentences = [
-        f"The loss changes most before step {step_words(trace, order.loss)}. Of {count} heads that have a role at some time and whose "
+        f"The loss changes most before step {step_words(trace, order.loss)}. Of {count} heads that have a role "
+        "at some time and whose "
         f"scores change, {order.before} change earlier, {order.same} at the same moment and {order.after} later.",
-        f"The median head lies {signed(median)} moments from the loss [{signed(order.low[2])}, {signed(order.high[2])}]; in random "
-        f"orders of the moments a median lies as far from its middle with p = {order.p_value:.3f}.",
+        f"The median head lies {median:+g} moments from the loss [{order.low[2]:+g}, {order.high[2]:+g}]; in random ".replace(
+            "-", "−"
+        )
+        + f"orders of the moments it lies as far with p = {order.p_value:.3f}.",
     ]
     figure = Figure(
         "trace-order",
@@ -35,14 +37,14 @@ def order_section(trace: Trace, order: Order) -> Section:
         findings=tuple(sentences),
         blocks=(figure, _table(trace, order)),
         headline=Headline(
-            f"The median head changes {when} the loss{'' if median == 0 else f': {signed(median)} moments'}.",
+            f"The median head changes {when} the loss{'' if median == 0 else f', by {abs(median):g} moments'}.",
             "beyond all controls" if order.p_value <= 0.05 else "within the controls",
             "trace-order",
         ),
-        highlights=(Finding(sentences[0], (sentences[1],)),),
         methods=(
-            "Order statistics are over heads whose leading role's score changes. The null puts the moments into 999 random orders, the "
-            "same for all heads, so that heads that move together stay together.",
+            "Order statistics are over heads whose leading role's score changes. The null puts the moments into "
+            "999 random orders, "
+            "one for all heads and the loss, so that what moves together stays together.",
         ),
         limits=(
             "Order is no cause: a head may follow the loss, lead it, or both may follow something else.",
@@ -61,5 +63,8 @@ def _table(trace: Trace, order: Order) -> Table:
         "moments after the loss": np.array(order.places) - order.loss,
     }).sort_values(["moments after the loss", "head"], ignore_index=True)
     return Table(
-        "trace-order-heads", "Heads in the order in which they change, with their distance from the loss.", frame, rows_shown=16
+        "trace-order-heads",
+        "Heads in the order in which they change, with their distance from the loss.",
+        frame,
+        rows_shown=16,
     )

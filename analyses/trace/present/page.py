@@ -48,7 +48,10 @@ def trace_report(trace: Trace, manifest: TraceManifest, slider: str) -> Report:
         facts=(
             ("Run", main.name),
             ("Moments", f"{len(main.steps)}, steps {main.steps[0]:,} to {main.steps[-1]:,}"),
-            ("Layers × heads", f"{trace.cfg.n_encoder_layers} + {trace.cfg.n_decoder_layers} × {trace.cfg.n_decoder_heads}"),
+            (
+                "Layers × heads",
+                f"{trace.cfg.n_encoder_layers} + {trace.cfg.n_decoder_layers} × {trace.cfg.n_decoder_heads}",
+            ),
             ("Prompts", str(trace.prompts)),
             ("Distinct sentences", str(trace.sentences)),
             ("Beside it", ", ".join(others) or "no other run"),
@@ -64,11 +67,16 @@ def _notes(trace: Trace) -> tuple[str, ...]:
         if trace.target_origin == "given"
         else f"The targets are what the last model of {trace.main.name} writes"
     )
-    faulty = (f"Mind the targets: {trace.fault}, so decoder and cross-attention heads are not judged.",) if trace.fault else ()
+    faulty = (
+        (f"Mind the targets: {trace.fault}, so decoder and cross-attention heads are not judged.",)
+        if trace.fault
+        else ()
+    )
     return (
         *faulty,
         f"{origin}; every model at every step was fed the very same tokens.",
-        f"The unit of evidence is the sentence: {trace.prompts} prompts hold {trace.sentences} distinct sentences. Intervals are 95 % "
+        f"The unit of evidence is the sentence: {trace.prompts} prompts hold {trace.sentences} distinct "
+        "sentences. Intervals are 95 % "
         "over sentences.",
         f"Roles are judged beside {trace.twins} untrained twins, the same for all moments.",
         "Head names: EL0H3 is encoder self-attention layer 0 head 3, DL is decoder self-attention, XL is cross-attention.",
@@ -83,7 +91,10 @@ def _provenance(manifest: TraceManifest) -> tuple[tuple[str, str], ...]:
         ("Seed", f"{manifest.config['seed']}; untrained twins {', '.join(map(str, manifest.twin_seeds))}"),
     ]
     rows += [
-        (f"sha256 of the weights of {run}, {moment}", files.get("model.safetensors", "in several files; see manifest.json"))
+        (
+            f"sha256 of the weights of {run}, {moment}",
+            files.get("model.safetensors", "in several files; see manifest.json"),
+        )
         for run, moments in manifest.moments.items()
         for moment, files in moments.items()
     ]

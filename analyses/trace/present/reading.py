@@ -36,7 +36,8 @@ def position_section(trace: Trace) -> Section | None:
                 f"trace-position-{stack}",
                 series,
                 "position's share of the variance of scores",
-                f"{stack.capitalize()} self-attention: share of the variance of attention scores within a row that the position bias "
+                f"{stack.capitalize()} self-attention: share of the variance of attention scores within a row that the "
+                "position bias "
                 "makes, mean over heads; the rest is content and what both share.",
                 sentences[-1],
             )
@@ -49,9 +50,13 @@ def position_section(trace: Trace) -> Section | None:
         findings=tuple(sentences),
         blocks=tuple(figures),
         headline=Headline(
-            f"In {stacks[0]} layer 0 position makes {percent(point)} of the variance of scores at the end.", "not judged", figures[0].name
+            f"In {stacks[0]} layer 0 position makes {percent(point)} of the variance of scores at the end.",
+            "not judged",
+            figures[0].name,
         ),
-        limits=("A share is no size: where scores hardly differ at all, position may make most of the little there is.",),
+        limits=(
+            "A share is no size: where scores hardly differ at all, position may make most of the little there is.",
+        ),
     )
 
 
@@ -72,7 +77,8 @@ def reading_section(trace: Trace) -> Section:
         most = largest(np.array(last))[0]
         sentences.append(
             f"At the last step cross-attention of layer {layer} lies most on {present[most][1]} tokens ({percent(last[most])}; "
-            f"{percent(float(base[:, present[most][0]].mean()))} of the tokens are of this kind), at the first {percent(float(series[most].y[0]))}."
+            f"{percent(float(base[:, present[most][0]].mean()))} of the tokens are of this kind), at the first "
+            f"{percent(float(series[most].y[0]))}."
         )
         figures.append(
             step_figure(
@@ -90,7 +96,9 @@ def reading_section(trace: Trace) -> Section:
         question="Which kinds of source token does cross-attention read, and when does it find the word that is translated?",
         findings=tuple(sentences + ([aligned.alt] if aligned else [])),
         blocks=((aligned,) if aligned else ()) + tuple(figures),
-        headline=Headline(sentences[-1].split(" (")[0] + ".", "not judged", aligned.name if aligned else figures[-1].name),
+        headline=Headline(
+            sentences[-1].split(" (")[0] + ".", "not judged", aligned.name if aligned else figures[-1].name
+        ),
         limits=(
             "Attention is where is read, not what is used of it.",
             "Without gold links nothing is said of alignment."
@@ -118,13 +126,15 @@ def _alignment(trace: Trace) -> Figure | None:
     best_head = HeadId("cross", *cells[0])
     said = (
         f"{best_head} agrees with the gold links by {fixed(float(final[cells[0]]))} (1 - AER) at the last step and by "
-        f"{fixed(float(main.snapshots[0].mean('aligned').point[cells[0]]))} at the first; the diagonal by {fixed(float(diagonal[-1]))}."
+        f"{fixed(float(main.snapshots[0].mean('aligned').point[cells[0]]))} at the first; the diagonal by "
+        f"{fixed(float(diagonal[-1]))}."
     )
     return step_figure(
         "trace-alignment",
         series,
         "1 - AER",
-        "Agreement of cross-attention heads with the gold links of words: those that end best, the best head of every control at each "
+        "Agreement of cross-attention heads with the gold links of words: those that end best, the best head "
+        "of every control at each "
         "step, and the diagonal.",
         said,
     )
@@ -135,8 +145,8 @@ def attribution_section(trace: Trace) -> Section:
     main = trace.main
     names = writer_names(trace.cfg)
     last = main.snapshots[-1].mean("attribution").point
-    order = [place for place in np.argsort(-np.abs(last), kind="stable")[:_MOST_LINES]]
-    series = [number_line(main, "attribution", names[place], (int(place),)) for place in sorted(order)]
+    order = np.argsort(-np.abs(last), kind="stable")[:_MOST_LINES].tolist()
+    series = [number_line(main, "attribution", names[place], (place,)) for place in sorted(order)]
     first = main.snapshots[0].mean("attribution").point
     top = largest(last)[0]
     said = (
@@ -189,7 +199,9 @@ def geometry_section(trace: Trace) -> Section:
                 f"At the last step the mean cosine in {series[-1].label} is {fixed(last)}.",
             )
         )
-    blocks += [figure for figure in (_met(trace, "languages", spaces), _met(trace, "stacks", _decoder(spaces))) if figure]
+    blocks += [
+        figure for figure in (_met(trace, "languages", spaces), _met(trace, "stacks", _decoder(spaces))) if figure
+    ]
     sentences = [block.alt for block in blocks]
     lead = blocks[2] if len(blocks) > 2 else blocks[0]
     return Section(
@@ -201,7 +213,8 @@ def geometry_section(trace: Trace) -> Section:
         headline=Headline(_short(lead.alt), "not judged", lead.name),
         limits=(
             "Mean states of sentences stand for their tokens: what only single tokens say is lost.",
-            "A sentence found under another prefix may be found by its words alone, which an untrained encoder keeps too: compare "
+            "A sentence found under another prefix may be found by its words alone, which an untrained encoder "
+            "keeps too: compare "
             "with the first step.",
         ),
     )
@@ -219,7 +232,7 @@ def _met(trace: Trace, name: str, spaces: Sequence[str]) -> Figure | None:
     main = trace.main
     if np.isnan(main.snapshots[-1].numbers[name]).all():
         return None
-    shown = [*range(len(spaces))][: _MOST_LINES]
+    shown = list(range(len(spaces)))[:_MOST_LINES]
     series = [number_line(main, name, spaces[index], (index,), interval=False) for index in shown]
     chance = main.snapshots[-1].chance[name]
     steps = np.array(main.steps, dtype=np.float64)
@@ -227,7 +240,11 @@ def _met(trace: Trace, name: str, spaces: Sequence[str]) -> Figure | None:
     # What enters the first layer finds its sentence by its words alone; what the stack gives is what matters.
     encoder = [space for space in shown if spaces[space].startswith("encoder")]
     at = encoder[-1] if name == "languages" else shown[-1]
-    what = f"sentences find themselves under other prefixes in {spaces[at]}" if name == "languages" else f"targets in {spaces[at]} find their source"
+    what = (
+        f"sentences find themselves under other prefixes in {spaces[at]}"
+        if name == "languages"
+        else f"targets in {spaces[at]} find their source"
+    )
     said = (
         f"At the end {percent(float(series[at].y[-1]))} of the {what}; at the first step "
         f"{percent(float(series[at].y[0]))}, by chance {percent(chance)}."
@@ -248,5 +265,3 @@ def sections_of(trace: Trace) -> list[Section]:
     found.append(attribution_section(trace) if "attribution" in numbers else None)
     found.append(geometry_section(trace) if trace.main.snapshots[-1].geometry is not None else None)
     return [section for section in found if section is not None]
-
-

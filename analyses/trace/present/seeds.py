@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from analyses.trace.present.curves import PARTS
+from analyses.trace.present.curves import PARTS, step_figure
 from analyses.trace.present.heads import KIND_NAMES
-from analyses.trace.present.curves import step_figure
 from analyses.trace.trace import Beside, Trace
-from interp.axes import ATTENTION_KINDS
-from interp.report import Block, Finding, Headline, Section, Series, Table
+from interp.axes import ATTENTION_KINDS, AttentionKind
+from interp.report import Block, Figure, Headline, Section, Series, Table
+from interp.report.charts import Style
 from interp.report.numbers import fixed
 
 
@@ -19,9 +19,7 @@ def seeds_section(trace: Trace) -> Section:
     blocks: list[Block] = [_figure(trace, runs, kind) for kind in ATTENTION_KINDS]
     blocks.append(_pairs(trace, runs))
     best = min(runs, key=lambda one: float(np.mean(list(one.agreements[-1].matched.values()))))
-    gap = np.mean([
-        best.agreements[-1].unmatched[kind] - best.agreements[-1].matched[kind] for kind in ATTENTION_KINDS
-    ])
+    gap = np.mean([best.agreements[-1].unmatched[kind] - best.agreements[-1].matched[kind] for kind in ATTENTION_KINDS])
     return Section(
         name="seeds",
         title="Other seeds and controls",
@@ -33,10 +31,10 @@ def seeds_section(trace: Trace) -> Section:
             "not judged",
             f"trace-seeds-{ATTENTION_KINDS[-1]}",
         ),
-        highlights=(Finding(sentences[0], tuple(sentences[1:])),),
         methods=(
             "Divergence is Jensen-Shannon's in bits, mean over rows and sentences; the matching with the smallest sum is exact "
-            "(Kuhn 1955). It is found on one half of the prompts and judged on the other, both ways; self-attention heads keep their "
+            "(Kuhn 1955). It is found on one half of the prompts and judged on the other, both ways; "
+            "self-attention heads keep their "
             "place in all layers of a stack, because T5's layers share position biases by index.",
         ),
         limits=(
@@ -54,20 +52,23 @@ def _sentences(trace: Trace, one: Beside) -> list[str]:
         f"{fixed(first.matched[kind])} against {fixed(first.unmatched[kind])})"
         for kind in ATTENTION_KINDS
     ]
-    said = [f"Heads of {one.run}{PARTS[one.part]} matched with {trace.main.name} at step {one.steps[-1]:,}: {'; '.join(parts)}."]
+    said = [
+        f"Heads of {one.run}{PARTS[one.part]} matched with {trace.main.name} at step {one.steps[-1]:,}: {'; '.join(parts)}."
+    ]
     if one.roles is not None:
         said.append(
-            f"{one.roles.same} of {one.roles.counted} matched heads of {one.run} of which one has a role have the same role; random "
+            f"{one.roles.same} of {one.roles.counted} matched heads of {one.run} of which one has a role have the "
+            "same role; random "
             f"pairings give {one.roles.by_chance:.1f} (p = {one.roles.p_value:.3f})."
         )
     return said
 
 
-def _figure(trace: Trace, runs: list[Beside], kind: str):  # type: ignore[no-untyped-def]
+def _figure(trace: Trace, runs: list[Beside], kind: AttentionKind) -> Figure:
     series = []
     for one in runs:
         steps = np.array(one.steps, dtype=np.float64)
-        style = "control" if one.part == "control" else "model"
+        style: Style = "control" if one.part == "control" else "model"
         for what in ("matched", "unmatched"):
             values = np.array([getattr(agreement, what)[kind] for agreement in one.agreements])
             series.append(Series(f"{one.run}: {what}", steps, values, style=style))
@@ -96,7 +97,8 @@ def _pairs(trace: Trace, runs: list[Beside]) -> Table:
         columns[f"{one.run} role"] = [roles.get(second, "") for _, second in one.agreements[-1].pairs]
     return Table(
         "trace-matched-heads",
-        f"Every head of {trace.main.name} with the head of each other run that looks at the same, and their roles at the last step.",
+        f"Every head of {trace.main.name} with the head of each other run that looks at the same, and their "
+        "roles at the last step.",
         pd.DataFrame(columns),
         rows_shown=24,
         columns_shown=tuple(list(columns)[:8]),

@@ -21,6 +21,8 @@ from interp.report.timeline import (
 )
 
 PROMPTS_SHOWN = 3
+_LONGEST = 80
+"""Tokens of source and target together beyond which a prompt is shown only for want of others."""
 
 
 def slider_page(watched: Watched, title: str, home: str) -> bytes:
@@ -40,29 +42,37 @@ def timeline_of(watched: Watched) -> Timeline:
     Args:
         watched: what was observed.
     """
-    prompts = []
-    for batch in watched.batches:
-        for row in range(len(batch)):
-            if len(prompts) < PROMPTS_SHOWN:
-                one = watched.prompts[len(prompts)]
-                prompts.append(TimelinePrompt(one.id, batch.source_texts[row].pieces, batch.decoder_pieces(row)))
+    rows = [(batch, row) for batch in watched.batches for row in range(len(batch))]
+    lengths = [len(batch.source_texts[row].ids) + len(batch.target_texts[row].ids) for batch, row in rows]
+    # Long sentences show most, and very long ones cannot be read.
+    places = sorted(range(len(rows)), key=lambda place: (lengths[place] > _LONGEST, -lengths[place], place))[
+        :PROMPTS_SHOWN
+    ]
+    prompts = [
+        TimelinePrompt(watched.prompts[place].id, batch.source_texts[row].pieces, batch.decoder_pieces(row))
+        for place in places
+        for batch, row in (rows[place],)
+    ]
     note = (
-        "Move the slider to watch the heads: the same prompts and targets at every step. The address holds every choice, so that a "
+        "Move the slider to watch the heads: the same prompts and targets at every step. The address holds "
+        "every choice, so that a "
         "link brings it back."
     )
-    runs = tuple(_run(run, watched, len(prompts)) for run in watched.trace.runs)
+    runs = tuple(_run(run, watched, places) for run in watched.trace.runs)
     return Timeline(runs, tuple(prompts), note)
 
 
-def _run(run: RunTrace, watched: Watched, prompts: int) -> RunTimeline:
+def _run(run: RunTrace, watched: Watched, places: list[int]) -> RunTimeline:
     parts: dict[AttentionKind, list[np.ndarray]] = {kind: [] for kind in ATTENTION_KINDS}
     for step in run.steps:
         arrays = watched.moments[run.name][step].of(WATCH.name).prompts
         for kind, pattern in patterns_of(arrays):
-            parts[kind].append(pattern[:prompts])
+            parts[kind].append(pattern[places])
     loss, right = (np.array([float(one.numbers[name].mean()) for one in run.snapshots]) for name in ("loss", "right"))
     heads = {str(head): _head(run, head) for head in run.leading}
-    return RunTimeline(run.name, run.steps, loss, right, heads, {kind: np.stack(found) for kind, found in parts.items()})
+    return RunTimeline(
+        run.name, run.steps, loss, right, heads, {kind: np.stack(found) for kind, found in parts.items()}
+    )
 
 
 def _head(run: RunTrace, head: HeadId) -> HeadTimeline:

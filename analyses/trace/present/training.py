@@ -2,7 +2,7 @@
 
 from analyses.trace.present.curves import PARTS, called, number_line, step_figure, step_words
 from analyses.trace.trace import RunTrace, Trace
-from interp.report import Finding, Headline, Section
+from interp.report import Headline, Section
 from interp.report.numbers import fixed, percent
 
 
@@ -38,14 +38,16 @@ def training_section(trace: Trace) -> Section:
                 "trace-loss",
                 seen,
                 "loss (nats a target token)",
-                "Mean negative log-likelihood of the targets' tokens over the steps; the band is the 95 % interval over sentences.",
+                "Mean negative log-likelihood of the targets' tokens over the steps; the band is the 95 % interval "
+                "over sentences.",
                 sentences[0],
             ),
             step_figure(
                 "trace-quality",
                 quality,
                 "share that is right",
-                "Tokens that the model puts first given the right ones before, and whole targets in which all are: those that greedy "
+                "Tokens that the model puts first given the right ones before, and whole targets in which all are: "
+                "those that greedy "
                 "decoding writes.",
                 sentences[1],
             ),
@@ -55,7 +57,6 @@ def training_section(trace: Trace) -> Section:
             "not judged",
             "trace-loss",
         ),
-        highlights=(Finding(sentences[1], tuple(sentences[:1] + sentences[2:])),),
         limits=(
             "Loss and quality are those of the given prompts; they say nothing of other texts.",
             "Between two moments nothing is known: a change lies somewhere between a step and the one before.",
@@ -66,6 +67,7 @@ def training_section(trace: Trace) -> Section:
 def _of_other(run: RunTrace) -> str:
     last, whole = (run.snapshots[-1].mean(name) for name in ("loss", "whole"))
     return (
-        f"{run.name}{PARTS[run.part]} ends at step {run.steps[-1]:,} with a loss of {fixed(last.point)} and {percent(whole.point)} of "
+        f"{run.name}{PARTS[run.part]} ends at step {run.steps[-1]:,} with a loss of {fixed(last.point)} and "
+        f"{percent(whole.point)} of "
         "whole targets."
     )

@@ -142,7 +142,7 @@
     var svg = draw("svg", { "class": "chart", viewBox: "0 0 360 150", role: "img", "aria-label": label });
     [bottom, (top + bottom) / 2, top].forEach(function (value) {
       svg.append(draw("path", { d: "M" + left + " " + y(value) + "H" + right, stroke: "#d9dee3" }));
-      svg.append(draw("text", { x: left - 4, y: y(value) + 4, "text-anchor": "end" }, String(Math.round(10 * value) / 10).replace("-", "\u2212")));
+      svg.append(draw("text", { x: left - 4, y: y(value) + 4, "text-anchor": "end" }, String(Math.round(100 * value) / 100).replace("-", "\u2212")));
     });
     svg.append(draw("text", { x: left, y: 146 }, grouped(steps[0])));
     svg.append(draw("text", { x: right, y: 146, "text-anchor": "end" }, grouped(steps[steps.length - 1]) + " steps"));
@@ -163,8 +163,9 @@
       change({ step: best });
     });
     var key = make("ul", lines.map(function (line) {
-      var mark = make("span", "", { "class": "swatch", style: "background:" + line.color }), value = line.values[state.step];
-      return make("li", [mark, line.label + " " + (value === null ? "\u2013" : fixed(value))]);
+      var mark = draw("svg", { width: 26, height: 10, "aria-hidden": "true" }), value = line.values[state.step];
+      mark.append(draw("path", { d: "M0 5H26", stroke: line.color, "stroke-width": 2.5, "stroke-dasharray": line.dash || "none" }));
+      return make("li", [mark, " " + line.label + " " + (value === null ? "\u2013" : fixed(value))]);
     }), { "class": "key" });
     return [svg, key];
   }
@@ -185,7 +186,7 @@
     var dashes = ["none", "6 3", "2 2", "8 2 2 2"];
     var lines = own.scores.map(function (score, at) { return { label: score[0], color: score[1], dash: dashes[at % dashes.length], values: score[2] }; });
     var lowest = Math.min.apply(null, lines.map(function (line) { return Math.min.apply(null, line.values.map(function (value) { return value === null ? 0 : value; })); }).concat([0]));
-    place.append.apply(place, chart(lines, 1, lowest < -0.05 ? -1 : 0, "Scores of " + state.head + " over the steps"));
+    place.append.apply(place, chart(lines, 1, lowest < -0.5 ? -1 : lowest < -0.05 ? -0.5 : 0, "Scores of " + state.head + " over the steps"));
   }
   function renderPattern() {
     var at = parts(state.head), own = run(), prompt = own.prompts[state.prompt], place = find("pattern");

@@ -1,4 +1,4 @@
-"""The page with a slider over the steps of a training run: atlas, roles, curves and patterns at each, in one file without a network.
+"""The page with a slider over the steps of a training run: atlas, roles, curves, patterns, in one file without a network.
 
 page = timeline_page(Timeline(runs, prompts), "Steps")    # bytes; writing them is the caller's business
 """

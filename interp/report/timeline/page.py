@@ -1,4 +1,4 @@
-"""The page with the slider as one file: markup by a template, our styles, one script by its hash, data as text that is never run."""
+"""The page with the slider as one file: a template, our styles, one script by its hash, data as text that is never run."""
 
 import json
 from typing import Any

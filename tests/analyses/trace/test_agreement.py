@@ -1,4 +1,4 @@
-"""Heads of two runs are matched by what they look at: planted permutations come back, unrelated heads are no nearer than chance."""
+"""Heads of two runs are matched by what they look at: permutations come back, unrelated heads are no nearer than chance."""
 
 import math
 

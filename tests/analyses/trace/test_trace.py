@@ -20,7 +20,16 @@ from tests.support.traces import GOLD, PROMPTS, TRACES, planted_run
 STEPS = (0, 8, 16, 32, 64, 128, 256, 512)
 TURN, BIRTH = 64, 8
 HEAD = HeadId("encoder", 0, 2)
-QUICK = ["--twins", "2", "--limit", "16", "--set", "head_specialization.resamples=500", "--set", "head_specialization.samples=6"]
+QUICK = [
+    "--twins",
+    "2",
+    "--limit",
+    "16",
+    "--set",
+    "head_specialization.resamples=500",
+    "--set",
+    "head_specialization.samples=6",
+]
 
 
 def trace(*arguments: object):
@@ -99,7 +108,9 @@ def test_a_trace_goes_on_from_its_shards_to_the_same_bytes(planted, traced, tmp_
     written: list[str] = []
     monkeypatch.setattr(gathering, "observe", real)
     keep = Staging.__setitem__
-    monkeypatch.setattr(Staging, "__setitem__", lambda self, name, arrays: (written.append(self.part + name), keep(self, name, arrays)))
+    monkeypatch.setattr(
+        Staging, "__setitem__", lambda self, name, arrays: (written.append(self.part + name), keep(self, name, arrays))
+    )
     assert trace(*arguments).exit_code == 0
     assert not {f"{name}.safetensors" for name in written} & {path.name for path in times}
     assert read_manifest(out).digest == read_manifest(traced).digest
@@ -115,7 +126,9 @@ def test_what_the_shipped_runs_show(tmp_path):
     settings = {HEADS: {"links": links, "resamples": 500, "samples": 6}}
     config = make_config(analyses=HEADS, batch_size=64, twins=2, settings=settings)
     steps = (0, 54, 182, 922)
-    runs = [find_run([str(TRACES / name / f"step-{step}") for step in steps]) for name in ("seed-0", "seed-1", "shuffled")]
+    runs = [
+        find_run([str(TRACES / name / f"step-{step}") for step in steps]) for name in ("seed-0", "seed-1", "shuffled")
+    ]
     found = trace_in_memory(runs[0], prompts, config, runs[1:2], runs[2:]).trace
     main, other, control = found.runs
     assert (main.part, other.part, control.part) == ("main", "seed", "control")

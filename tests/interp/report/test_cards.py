@@ -79,13 +79,16 @@ def test_tinted_cells_have_their_color_letters_and_words():
     assert f"background:{color};color:{readable_ink(color)}" in shown
     assert 'title="XL0H0 previous token 0.80">prev</td>' in shown
     assert "Roles &lt;over&gt; steps" in shown
-    assert 'scope="row"' in shown and shown.count('scope="col"') == 3
+    assert 'scope="row"' in shown
+    assert shown.count('scope="col"') == 3
 
 
 def test_small_multiples_draw_lines_gaps_and_where_they_are_strong():
     y = np.array([0.0, np.nan, 0.5, 1.0])
     line = PanelLine("previous token", y, "blue", np.array([False, False, True, True]))
-    panels = LinePanels((LinePanel("EL0H0 prev", (line,), mark=2),), 4, np.arange(4.0), ("step 0", "182"), 0.0, 1.0, "Scores")
+    panels = LinePanels(
+        (LinePanel("EL0H0 prev", (line,), mark=2),), 4, np.arange(4.0), ("step 0", "182"), 0.0, 1.0, "Scores"
+    )
     shown = html(panels)
     assert 'd="M2.0 57.0h.1M66.0 30.0h.1L98.0 3.0"' in shown
     assert 'd="M66.0 30.0h.1L98.0 3.0" fill="none" stroke="#0072B2" stroke-width="4"' in shown

@@ -113,7 +113,9 @@ def test_slider_keys_and_address_move_it_and_nothing_is_asked_of_the_network(bro
     visit(browser, page, "#step=54&run=2&head=XL1H2&prompt=1")
     assert browser.run("return document.querySelector('#step-said').textContent").startswith("Step 54: loss 1.00, 80 %")
     assert browser.run("return document.querySelector('#choice-run').selectedOptions[0].textContent") == "shuffled"
-    browser.run("const slider = document.querySelector('#step'); slider.value = 3; slider.dispatchEvent(new Event('input'))")
+    browser.run(
+        "const slider = document.querySelector('#step'); slider.value = 3; slider.dispatchEvent(new Event('input'))"
+    )
     browser.run(WAIT)
     assert browser.run("return location.hash") == "#step=182&run=2&head=XL1H2&prompt=1"
     browser.click('[data-head="EL0H0"]')

@@ -61,7 +61,8 @@ def test_a_prompt_without_a_value_is_left_out_of_its_moment():
     values = noisy(np.repeat([0.0, 1.0], 5))
     values[3, 7] = np.nan
     found = changes_of(values, seed=0).main
-    assert found is not None and found.place == 5
+    assert found is not None
+    assert found.place == 5
 
 
 def test_the_fast_search_finds_the_places_of_the_library():
