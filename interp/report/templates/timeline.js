@@ -110,7 +110,7 @@
   function cell(name) {
     var moment = run().heads[name].moments[state.step], chosen = name === state.head;
     var button = make("button", moment[0], {
-      type: "button", "data-head": name, "aria-pressed": chosen, "aria-label": name + ", " + moment[3], title: name + ": " + moment[3], tabindex: chosen ? 0 : -1
+      type: "button", "data-head": name, "aria-pressed": chosen, "aria-label": name + (moment[0] ? " " + moment[0] : "") + ", " + moment[3], title: name + ": " + moment[3], tabindex: chosen ? 0 : -1
     });
     button.style.background = moment[1];
     button.style.color = moment[2];

@@ -24,7 +24,7 @@ QUICK = [
     "--twins",
     "2",
     "--limit",
-    "16",
+    "12",
     "--set",
     "head_specialization.resamples=500",
     "--set",
@@ -126,7 +126,7 @@ def test_what_the_shipped_runs_show(tmp_path):
     links = links_by_source(prompts.prompts, GOLD.read_text(encoding="utf-8"))
     settings = {HEADS: {"links": links, "resamples": 500, "samples": 6}}
     config = make_config(analyses=HEADS, batch_size=64, twins=2, settings=settings)
-    steps = (0, 54, 182, 922)
+    steps = (0, 182, 922)
     runs = [
         find_run([str(TRACES / name / f"step-{step}") for step in steps]) for name in ("seed-0", "seed-1", "shuffled")
     ]
