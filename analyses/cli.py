@@ -23,6 +23,7 @@ from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 from analyses.commands.show import show
 from analyses.commands.trace import trace
+from analyses.commands.weights import composition, directions, neuron
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -58,7 +59,16 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "trace": trace,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align, "circuit": circuit},
+    "Explain": {
+        "show": show,
+        "attribute": attribute,
+        "heads": heads,
+        "align": align,
+        "circuit": circuit,
+        "composition": composition,
+        "directions": directions,
+        "neuron": neuron,
+    },
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 

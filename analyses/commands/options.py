@@ -51,13 +51,18 @@ WordGroups = Annotated[
     Path | None, _input("--words", help="Groups of words for the embedding geometry, .json or .yaml.")
 ]
 
+Pairs = Annotated[
+    Path | None,
+    _input("--pairs", help="Minimal pairs for circuits, one JSON object a line.", show_default="the bundled ones"),
+]
+
 Analyses = Annotated[
     str | None,
     _run(
         "--analyses",
         "-a",
-        help="Names, separated by commas; `all` adds those of plug-ins.",
-        show_default="those of this package",
+        help="Names, separated by commas; `all` adds circuits and those of plug-ins.",
+        show_default="those of this package but circuits",
         autocompletion=complete_analyses,
     ),
 ]

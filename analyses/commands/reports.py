@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, open_in_browser, progress_bar, say
+from analyses.commands.messages import messages, open_in_browser, progress_bar, read_text, say
 
 if TYPE_CHECKING:
     from analyses.runs.config import RunConfig
@@ -29,6 +29,7 @@ def run(
     target_lang: options.TargetLang = None,
     max_length: options.MaxLength = None,
     words: options.WordGroups = None,
+    pairs: options.Pairs = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
     batch_size: options.BatchSize = 16,
@@ -53,6 +54,7 @@ def run(
       interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
+      interp run --analyses circuits --pairs mine.jsonl
       interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --config reports/mine/config.yaml --seed 1
       echo "translate English to German: The cat sleeps." | interp run --prompts -
@@ -60,7 +62,9 @@ def run(
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_file import resolve
 
-        chosen = resolve(config, options.given_choices(), _settings(words, set_settings or []), partial(say, err=True))
+        chosen = resolve(
+            config, options.given_choices(), _settings(words, pairs, set_settings or []), partial(say, err=True)
+        )
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
@@ -110,7 +114,7 @@ def _glance(run: Path) -> list[str]:
     return [str(Headline(**found["headline"])) for found in results.values() if found["headline"]]
 
 
-def _settings(words: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]]:
+def _settings(words: Path | None, pairs: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]]:
     """Settings given on the command line, by analysis."""
     from analyses.runs.run_file import read_settings
 
@@ -119,6 +123,13 @@ def _settings(words: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]
         from analyses.embedding_geometry.group_file import read_groups
 
         found.setdefault("embedding_geometry", {})["groups"] = read_groups(words)
+    if pairs is not None:
+        from dataclasses import asdict
+
+        from interp.patching import parse_pairs
+
+        read = parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
+        found.setdefault("circuits", {})["pairs"] = [asdict(pair) for pair in read]
     return found
 
 

@@ -27,6 +27,7 @@ from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import notebook_html
 from interp.report.numbers import number
+from interp.sources import Question, ask
 from interp.statistics import falling_order
 from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
@@ -139,6 +140,21 @@ def explain(
         sources=_source_frame(batch.source_texts[0], model.cfg, by_source),
         unknown=unknown,
     )
+
+
+def asked(
+    model: HookedEncoderDecoder,
+    source: str,
+    target: str | None = None,
+    foil: str | None = None,
+    position: int | None = None,
+    prefix: str | None = None,
+) -> Question:
+    """The question that `explain` answers, for other methods; arguments and refusals as there."""
+    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    check_known([*batch.source_texts, *([] if target is None else [batch.target_texts[0]])], model.tokenizer)
+    row, token = row_and_foil(model, source, batch.target_texts[0], foil, position)
+    return ask(model, batch, torch.tensor([row]), None if token is None else torch.tensor([token]))
 
 
 def row_and_foil(

@@ -206,6 +206,7 @@ class View(Checked):
         html: markup without external addresses, as `interp.report.views` makes it.
         fallback: the name of a `Figure` of the same report that shows the same, or a sentence that says why
             there is none.
+        mouse: whether it needs a mouse; otherwise keys do the same.
 
     Raises:
         ValueError: if the markup is a text that nobody vouched for.
@@ -215,6 +216,7 @@ class View(Checked):
     title: str
     html: Markup
     fallback: str
+    mouse: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

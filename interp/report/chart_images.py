@@ -22,9 +22,11 @@ from PIL import Image
 
 from interp.report.charts import BarChart, CategoryHeatmap, Chart, Heatmap, LinePlot
 from interp.report.draw_category_heatmap import draw_category_heatmap
+from interp.report.draw_graph import draw_graph
 from interp.report.draw_heatmap import draw_heatmap
 from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
 from interp.report.fonts import STYLE
+from interp.report.layered_graph import LayeredGraph
 
 Width = Literal["wide", "narrow"]
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -140,6 +142,8 @@ def _draw(chart: Chart, inches: float) -> Figure:
         return draw_category_heatmap(chart, inches)
     if isinstance(chart, LinePlot):
         return draw_line_plot(chart, inches)
+    if isinstance(chart, LayeredGraph):
+        return draw_graph(chart, inches)
     if isinstance(chart, BarChart):
         return draw_bar_chart(chart, inches)
     return draw_scatter_plot(chart, inches)
