@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from analyses.commands.activations import activations
 from analyses.commands.align import align
 from analyses.commands.circuit import circuit
 from analyses.commands.compare_models import compare_models
@@ -69,6 +70,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "directions": directions,
         "neuron": neuron,
     },
+    "Train": {"activations": activations},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 

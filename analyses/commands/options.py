@@ -79,6 +79,14 @@ Set = Annotated[
 ]
 DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
 
+_engine = partial(typer.Option, rich_help_panel="Engine")
+_ENGINE_HELP = "Who computes: processes of this machine, ranks of torchrun, or actors of Ray. Changes no number."
+EngineName = Annotated[
+    Literal["local", "torchrun", "ray"] | None, _engine(help=_ENGINE_HELP, show_default="this process")
+]
+Workers = Annotated[int | None, _engine(min=1, help="How many processes of the engine.", show_default="one a core")]
+Address = Annotated[str | None, _engine(help="Address of a Ray cluster.", show_default="one on this machine")]
+
 Pages = Annotated[int, output_option(help="Most prompts with a page of their own.")]
 Figures = Annotated[
     Literal["svg", "pdf", "png"], output_option(help="Format of the figures' files; text is text in SVG and PDF.")

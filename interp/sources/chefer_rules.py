@@ -19,14 +19,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.attribution.logit_readout import at_least_float32, output_rows
 from interp.errors import InputError
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import run_stacks
 from interp.sources.attention_rollout import ROLLOUT_HOOKS
 from interp.text.batch import Batch
 
-_INPUTS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask")
 _ROWS_AT_ONCE = 16
 
 
@@ -72,15 +73,12 @@ def _explain(
     model: HookedEncoderDecoder, batch: Batch, explained: Tensor, foils: Tensor | None, rows: Tensor
 ) -> Relevance:
     """Relevance for some rows, each in a copy of the prompt."""
-    copies = {name: batch[name].repeat(len(rows), 1) for name in _INPUTS}
-    with torch.enable_grad():
-        logits, cache = model.run_with_cache(copies, ROLLOUT_HOOKS, gradients=True)
-        own = logits[torch.arange(len(rows), device=rows.device), rows]
-        score = own.gather(1, explained[rows, None]).sum()
-        if foils is not None:
-            score = score - own.gather(1, foils[rows, None]).sum()
-        score.backward()
-    return _propagate(model, cache, rows)
+    run = run_stacks(model, batch, ROLLOUT_HOOKS, copies=len(rows), gradients=True)
+    directions, _ = output_rows(model, explained[rows])
+    if foils is not None:
+        directions = directions - output_rows(model, foils[rows])[0]
+    (at_least_float32(run.outputs[torch.arange(len(rows), device=rows.device), rows]) * directions).sum().backward()
+    return _propagate(model, run.cache, rows)
 
 
 def _propagate(model: HookedEncoderDecoder, cache: ActivationCache, rows: Tensor) -> Relevance:

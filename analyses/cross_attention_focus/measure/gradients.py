@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from analyses.core.contract import Arrays, Evidence
+from analyses.core.kept_batches import Rows
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.sources import Relevance, chefer
@@ -45,7 +46,7 @@ class Gradients:
 
 def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: FocusSettings) -> Arrays:
     """Relevance on evenly spaced prompts, the first one among them (see `arrays`); nothing if the settings ask for none."""
-    places = [(batch, row) for batch in batches for row in range(len(batch))]
+    places = Rows(batches)
     count = min(settings.relevance_prompts, len(places))
     if count == 0:
         return {}
