@@ -23,6 +23,7 @@ from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 from analyses.commands.show import show
+from analyses.commands.trace import trace
 from analyses.commands.weights import composition, directions, neuron
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -56,6 +57,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "rerun": rerun,
         "diff": diff,
         "compare-models": compare_models,
+        "trace": trace,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
     "Explain": {

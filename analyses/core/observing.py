@@ -4,7 +4,7 @@ Shards are cut by prompt count and batches lie inside shards, so neither the num
 number. The model goes over all prompts first; then each untrained twin does, one at a time, on the same decoder inputs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -153,6 +153,7 @@ def observe(
     store: Shards,
     progress: Progress,
     twin: int | None = None,
+    asked: Container[str] | None = None,
 ) -> Observations:
     """Everything one model gives to every analysis, by analysis.
 
@@ -163,6 +164,7 @@ def observe(
         store: where shards are kept and found.
         progress: told of the progress.
         twin: number of the twin, if it is one.
+        asked: analyses that are asked of the weights, and no experiment of any; by default all, with their experiments.
     """
     label, done, total = label_of(twin), 0, len(Rows(batches))
     names = []
@@ -175,8 +177,8 @@ def observe(
                 store[places[name]] = arrays
         done += sum(map(len, group))
         progress(f"observing {label}", done, total)
-    groups = experiment_batches(model, batches) if has_experiment(twin) else []
-    weights = {item.name: item.examined(model) for item in analyses}
+    groups = experiment_batches(model, batches) if has_experiment(twin) and asked is None else []
+    weights = {item.name: item.examined(model) if asked is None or item.name in asked else {} for item in analyses}
     experiments = {item.name: item.experimented(model, groups) if groups else {} for item in analyses}
     return Observations(store, tuple(names), weights, experiments)
 

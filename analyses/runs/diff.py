@@ -32,7 +32,7 @@ class Difference:
         return f"{self.where}: {self.what}"
 
 
-_MADE = ("package", "config", "model", "models", "prompts", "twin_seeds", "plugins", "runs", "versions")
+_MADE = ("package", "config", "model", "models", "moments", "prompts", "twin_seeds", "plugins", "runs", "versions")
 
 
 def compare_runs(

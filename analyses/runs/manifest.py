@@ -206,6 +206,20 @@ class ComparisonManifest(SealedRecord):
     runs: dict[str, Sha256]
 
 
+class TraceManifest(SealedRecord):
+    """The manifest of a trace: checkpoints of one or several training runs on the same prompts.
+
+    Attributes:
+        prompts: sha256 of the prompts that all read.
+        moments: run -> moment, such as `step-512` -> file -> sha256.
+        twin_seeds: seeds of the untrained control models.
+    """
+
+    prompts: Sha256
+    moments: dict[str, dict[str, dict[str, Sha256]]]
+    twin_seeds: tuple[int, ...]
+
+
 def package_version() -> str:
     """Name and version of this package."""
     return f"t5-interp {version('t5-interp')}"

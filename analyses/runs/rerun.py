@@ -12,7 +12,7 @@ from analyses.runs.compare_models import compare_two_models, is_untrained
 from analyses.runs.compare_models_report import PLACES
 from analyses.runs.config import RunConfig, make_config
 from analyses.runs.inputs import Inputs, choose_analyses
-from analyses.runs.manifest import MANIFEST, ComparisonManifest, Manifest, ModelRecord, file_hashes
+from analyses.runs.manifest import MANIFEST, ComparisonManifest, Manifest, ModelRecord, TraceManifest, file_hashes
 from analyses.runs.prompt_set import KEPT, prompts_of, read_kept
 from analyses.runs.runner import run_inputs
 from analyses.runs.verify import OpenedRun, open_run
@@ -53,6 +53,10 @@ def repeat_run(
     if isinstance(opened.manifest, ComparisonManifest):
         return _repeat_comparison(opened, opened.manifest, out, (model, second), prompts, progress, overwrite)
     manifest = opened.manifest
+    if isinstance(manifest, TraceManifest):
+        raise InputError(
+            f"{str(run)!r} is a trace, which is made again by `interp trace` with its checkpoints: {manifest.command}."
+        )
     if second is not None:
         raise InputError(f"{str(run)!r} is the run of one model; --second is for what `interp compare-models` made.")
     config = make_config(**manifest.config)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from analyses.runs.manifest import LOG, MANIFEST, SIGNATURE, ComparisonManifest, Manifest
+from analyses.runs.manifest import LOG, MANIFEST, SIGNATURE, ComparisonManifest, Manifest, TraceManifest
 from analyses.runs.run_files import contents_of, listed, parents_of
 from interp.errors import InputError
 from interp.input_files import MOST_BYTES, file_hash, parse_json, read_regular
 
 _MOST_BYTES_READ = 2**30
 
-AnyManifest = Manifest | ComparisonManifest
+AnyManifest = Manifest | ComparisonManifest | TraceManifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class OpenedRun:
 
 
 def read_manifest(run: Path) -> AnyManifest:
-    """The manifest of a run, or of two runs side by side.
+    """The manifest of a run, of two runs side by side, or of a trace.
 
     Raises:
         InputError: if the folder has none, or it cannot be read.
@@ -100,7 +100,8 @@ def read_manifest(run: Path) -> AnyManifest:
         raise InputError(f"{str(run)!r} has no {MANIFEST}; give the folder that `interp run` wrote.")
     try:
         content = parse_json(read_regular(path, MOST_BYTES, follow_links=False))
-        return (ComparisonManifest if "runs" in content else Manifest)(**content)
+        kind = ComparisonManifest if "runs" in content else TraceManifest if "moments" in content else Manifest
+        return kind(**content)
     except (OSError, ValueError, ValidationError, TypeError) as error:
         raise InputError(
             f"The {MANIFEST} of {str(run)!r} cannot be read; was it edited? Run the analysis again."

@@ -82,7 +82,7 @@ def _markdown(text: str) -> str:
 
 def reference() -> dict[str, str]:
     """One page for every wing: what it is, the names it hands on, and its modules."""
-    places = (*(ROOT / "interp").iterdir(), *(ROOT / "analyses" / name for name in ("core", "runs")))
+    places = (*(ROOT / "interp").iterdir(), *(ROOT / "analyses" / name for name in ("core", "runs", "trace")))
     modules = sorted(_module(path) for path in places if (path / "__init__.py").exists() or path.suffix == ".py")
     return {module: _wing(module) for module in modules if not module.endswith("__init__")}
 

@@ -8,12 +8,17 @@ from .blocks import Table as Table
 from .blocks import View as View
 from .card_parts import Beside as Beside
 from .card_parts import Line as Line
+from .card_parts import LinePanel as LinePanel
+from .card_parts import LinePanels as LinePanels
 from .card_parts import Links as Links
+from .card_parts import PanelLine as PanelLine
 from .card_parts import Part as Part
 from .card_parts import PatternPicture as PatternPicture
 from .card_parts import SmallTable as SmallTable
 from .card_parts import StripLegend as StripLegend
 from .card_parts import Thumbnail as Thumbnail
+from .card_parts import Tinted as Tinted
+from .card_parts import TintedTable as TintedTable
 from .card_parts import Title as Title
 from .card_parts import Token as Token
 from .card_parts import TokenStrip as TokenStrip

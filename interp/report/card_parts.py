@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from markupsafe import Markup
 
 from interp.report.palette import Hue
@@ -200,5 +200,93 @@ class Beside:
     tables: tuple[SmallTable, ...]
 
 
-Part = Title | Line | Links | TokenStrip | StripLegend | PatternPicture | SmallTable | Beside | Markup
+@dataclass(frozen=True, slots=True)
+class Tinted:
+    """A cell of a `TintedTable`.
+
+    Attributes:
+        text: a few letters; empty for an empty cell.
+        hue: its color; None leaves it white.
+        strength: from 0 to 1, how dark.
+        title: what it says in words, for a tooltip.
+    """
+
+    text: str
+    hue: Hue | None = None
+    strength: float = 0.0
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TintedTable:
+    """A narrow table of colored cells with a few letters each: rows over moments, say.
+
+    Attributes:
+        caption: what a row and a column is.
+        columns: headings; that of the rows first.
+        rows: heading and cells.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Tinted]]]
+
+
+@dataclass(frozen=True, eq=False)
+class PanelLine:
+    """A line of a `LinePanel`.
+
+    Attributes:
+        label: what it shows.
+        y: its values; NaN leaves a gap.
+        hue: its color.
+        strong: where it is drawn thick; nowhere if None.
+    """
+
+    label: str
+    y: Float[np.ndarray, " moment"]
+    hue: Hue
+    strong: Bool[np.ndarray, " moment"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LinePanel:
+    """A small chart.
+
+    Attributes:
+        title: its heading.
+        lines: what it shows.
+        mark: a moment that is marked by an upright line, counted from 0; None for none.
+    """
+
+    title: str
+    lines: tuple[PanelLine, ...]
+    mark: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LinePanels:
+    """Small multiples: charts with the same axes, as many in a row as a layer has heads where there is room.
+
+    Attributes:
+        panels: the charts, row by row.
+        columns: charts of one row.
+        x: positions of the moments, ascending.
+        x_names: what the first and the last moment are called.
+        lower: lower end of the axes.
+        upper: upper end.
+        label: what is shown, for those who do not see it.
+    """
+
+    panels: tuple[LinePanel, ...]
+    columns: int
+    x: Float[np.ndarray, " moment"]
+    x_names: tuple[str, str]
+    lower: float
+    upper: float
+    label: str
+
+
+_Text = Title | Line | Links | TokenStrip | StripLegend | SmallTable | TintedTable | Markup
+Part = _Text | PatternPicture | Beside | LinePanels
 """What a card may hold. `Markup` is trusted: no script, no address outside the page."""

@@ -9,10 +9,19 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from interp.report.blocks import Card
-from interp.report.card_parts import PatternPicture, StripLegend, Thumbnail, Token, TokenStrip
+from interp.report.card_parts import (
+    LinePanel,
+    LinePanels,
+    PatternPicture,
+    StripLegend,
+    Thumbnail,
+    Tinted,
+    Token,
+    TokenStrip,
+)
 from interp.report.escaping import fill
 from interp.report.numbers import fixed, signed
-from interp.report.palette import readable_ink, tint
+from interp.report.palette import HUES, readable_ink, tint
 from interp.report.visible_text import shown_token, visible
 
 _CELL = 17  # pixels
@@ -37,6 +46,8 @@ def card_html(card: Card) -> Markup:
         legend_colors=_legend_colors,
         pattern=_pattern,
         thumbnail=_thumbnail,
+        tinted=_tinted,
+        panel=_panel,
     )
 
 
@@ -102,3 +113,45 @@ def _thumbnail(picture: Thumbnail) -> dict[str, object]:
         "width": _SIDE,
         "height": round(_SIDE * min(max(rows / columns, 0.4), 1.6)),
     }
+
+
+def _tinted(cell: Tinted) -> tuple[str, str]:
+    """Background and ink of a cell."""
+    color = "#ffffff" if cell.hue is None else tint(cell.hue, cell.strength)
+    return color, readable_ink(color)
+
+
+def _panel(panels: LinePanels, panel: LinePanel) -> dict[str, object]:
+    """Lines of one small chart as paths in a box of 100 by 60, thick parts apart, and the words of its label."""
+    span = max(float(panels.x[-1] - panels.x[0]), 1e-9)
+    across = 2.0 + 96.0 * (panels.x - panels.x[0]) / span
+    height = max(panels.upper - panels.lower, 1e-9)
+    lines, words = [], []
+    for line in panel.lines:
+        y = 57.0 - 54.0 * np.clip((line.y - panels.lower) / height, 0.0, 1.0)
+        strong = np.zeros(len(y), dtype=bool) if line.strong is None else line.strong
+        lines.append((
+            HUES[line.hue],
+            _path(across, y, ~np.isnan(y)),
+            _path(across, y, strong & ~np.isnan(y)),
+            line.label,
+        ))
+        told = line.y[~np.isnan(line.y)]
+        words.append(
+            f"{line.label} from {fixed(told[0])} to {fixed(told[-1])}" if len(told) else f"{line.label} undefined"
+        )
+    return {
+        "label": f"{panel.title}: {'; '.join(words)}",
+        "lines": lines,
+        "zero": None if panels.lower >= 0.0 else f"{57.0 - 54.0 * (0.0 - panels.lower) / height:.1f}",
+        "mark": None if panel.mark is None else f"{across[panel.mark]:.1f}",
+    }
+
+
+def _path(x: np.ndarray, y: np.ndarray, shown: np.ndarray) -> str:
+    """A path through the shown points; a point whose neighbors are not shown is a short stroke."""
+    parts = []
+    for place in np.flatnonzero(shown):
+        follows = place > 0 and shown[place - 1]
+        parts.append(f"{'L' if follows else 'M'}{x[place]:.1f} {y[place]:.1f}" + ("" if follows else "h.1"))
+    return "".join(parts)

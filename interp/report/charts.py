@@ -126,19 +126,23 @@ class LinePlot:
         x_axis: name and unit of x.
         y_axis: name and unit of y.
         x_ticks: names of the positions x = 0, 1, 2, ...; None prints numbers.
+        logarithmic: whether x, from 0, is drawn as log(x + 1), with a tick at every position that has room.
 
     Raises:
-        ValueError: without series.
+        ValueError: without series, or if a logarithmic axis would begin below 0.
     """
 
     series: tuple[Series, ...]
     x_axis: str
     y_axis: str
     x_ticks: tuple[str, ...] | None = None
+    logarithmic: bool = False
 
     def __post_init__(self) -> None:
         if not self.series:
             raise ValueError("LinePlot.series is empty; give at least one Series.")
+        if self.logarithmic and min(series.x.min(initial=0.0) for series in self.series) < 0.0:
+            raise ValueError("LinePlot.logarithmic draws log(x + 1), so x must begin at 0 or above.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,10 +46,12 @@ def draw_line_plot(lines: LinePlot, inches: float) -> Figure:
         counts[series.style] += 1
     _draw_zero(axes)
     _name_axes(figure, axes, lines.x_axis, lines.y_axis)
+    xs = np.concatenate([series.x for series in lines.series])
     if lines.x_ticks is not None:
         _name_positions(axes, lines.x_ticks, inches)
+    elif lines.logarithmic:
+        _scale_logarithmically(axes, np.unique(xs), inches)
     else:
-        xs = np.concatenate([series.x for series in lines.series])
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=bool((xs == np.round(xs)).all())))
     _add_legend(figure, axes)
     return figure
@@ -78,6 +80,22 @@ def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
     step = max(1, int(np.ceil(0.15 / room))) if upright else 1
     positions = range(0, len(names), step)
     axes.set_xticks(list(positions), [texts[position] for position in positions], rotation=90 if upright else 0)
+
+
+def _scale_logarithmically(axes: Axes, positions: np.ndarray, inches: float) -> None:
+    """log(x + 1), so that 0 has its place; ticks at the positions themselves, from the last one down, where they have room."""
+    first, last = np.log1p(positions[[0, -1]])
+    margin = 0.03 * max(float(last - first), 1e-9)
+    axes.set_xlim(float(np.expm1(first - margin)), float(np.expm1(last + margin)))  # before: nothing lies below -1
+    axes.set_xscale("function", functions=(np.log1p, np.expm1))
+    room = (inches - 0.9) / max(float(last - first), 1e-9)
+    kept: list[float] = []
+    for position in positions[::-1].tolist():
+        half = (widest((f"{position:,.0f}",), 8.5) + 0.12) / 2
+        if all(room * abs(np.log1p(position) - np.log1p(other)) >= half + 0.25 for other in kept):
+            kept.append(position)
+    axes.set_xticks(kept, [f"{position:,.0f}" for position in kept])
+    axes.minorticks_off()
 
 
 def draw_bar_chart(bars: BarChart, inches: float) -> Figure:

@@ -45,6 +45,7 @@ ORDER = (
     "analyses.sentence",
     "analyses.weights",
     "analyses.runs",
+    "analyses.trace",
     "analyses.commands",
     "analyses.cli",
 )

@@ -59,7 +59,7 @@ def packed_prompt(prompt: ExplorerPrompt) -> str:
             room -= weights.size
     text = json.dumps(head, ensure_ascii=True, separators=(",", ":")).encode()
     text += b" " * (len(text) % 2)  # numbers of two bytes begin at an even place
-    return _deflated(len(text).to_bytes(4, "little") + text + b"".join(parts))
+    return deflated(len(text).to_bytes(4, "little") + text + b"".join(parts))
 
 
 def packed_index(explorer: Explorer, titles: tuple[str, ...]) -> str:
@@ -79,7 +79,7 @@ def packed_index(explorer: Explorer, titles: tuple[str, ...]) -> str:
         "neighbors": {shown_token(token, _LONGEST_TOKEN): _said(found) for token, found in explorer.neighbors.items()},
         "hues": {name: HUES[name] for name in ("blue", "purple", "orange")},
     }
-    return _deflated(json.dumps(index, ensure_ascii=True, separators=(",", ":")).encode())
+    return deflated(json.dumps(index, ensure_ascii=True, separators=(",", ":")).encode())
 
 
 def _note(explorer: Explorer, name: str) -> dict[str, Any]:
@@ -104,5 +104,10 @@ def _said(found: Said) -> list[tuple[str, float]]:
     return [(shown_token(token, _LONGEST_TOKEN), round(float(share), 3)) for token, share in found]
 
 
-def _deflated(data: bytes) -> str:
+def deflated(data: bytes) -> str:
+    """Bytes as base 64 of a deflated stream, as the pages' scripts inflate it.
+
+    Args:
+        data: the bytes.
+    """
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")

@@ -10,9 +10,14 @@ from interp.report import (
     Beside,
     Card,
     Line,
+    LinePanel,
+    LinePanels,
+    PanelLine,
     PatternPicture,
     SmallTable,
     Thumbnail,
+    Tinted,
+    TintedTable,
     Title,
     Token,
     TokenStrip,
@@ -65,3 +70,28 @@ def test_a_table_without_rows_is_not_shown(rows, tables):
     shown = html(Beside(picture, (SmallTable("c", ("name", "value"), rows, numeric=True),)))
     assert shown.count("<table") == tables
     assert shown.count('<td class="number">') == len(rows)
+
+
+def test_tinted_cells_have_their_color_letters_and_words():
+    cells = (Tinted("prev", "blue", 0.8, "XL0H0 previous token 0.80"), Tinted("·"))
+    shown = html(TintedTable("Roles <over> steps", ("head", "0", "16"), [("XL0H0", cells)]))
+    color = tint("blue", 0.8)
+    assert f"background:{color};color:{readable_ink(color)}" in shown
+    assert 'title="XL0H0 previous token 0.80">prev</td>' in shown
+    assert "Roles &lt;over&gt; steps" in shown
+    assert 'scope="row"' in shown
+    assert shown.count('scope="col"') == 3
+
+
+def test_small_multiples_draw_lines_gaps_and_where_they_are_strong():
+    y = np.array([0.0, np.nan, 0.5, 1.0])
+    line = PanelLine("previous token", y, "blue", np.array([False, False, True, True]))
+    panels = LinePanels(
+        (LinePanel("EL0H0 prev", (line,), mark=2),), 4, np.arange(4.0), ("step 0", "182"), 0.0, 1.0, "Scores"
+    )
+    shown = html(panels)
+    assert 'd="M2.0 57.0h.1M66.0 30.0h.1L98.0 3.0"' in shown
+    assert 'd="M66.0 30.0h.1L98.0 3.0" fill="none" stroke="#0072B2" stroke-width="4"' in shown
+    assert 'd="M66.0 3V57"' in shown
+    assert "EL0H0 prev: previous token from 0.00 to 1.00" in shown
+    assert "step 0 to 182 from left to right, 0 to 1 upwards." in shown

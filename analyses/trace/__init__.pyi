@@ -1,0 +1,15 @@
+from .agreement import Agreement as Agreement
+from .agreement import SameRoles as SameRoles
+from .gathering import Watched as Watched
+from .gathering import watch as watch
+from .histories import RoleHistory as RoleHistory
+from .moments import Moment as Moment
+from .moments import TrainingRun as TrainingRun
+from .moments import find_run as find_run
+from .order import Order as Order
+from .running import trace_checkpoints as trace_checkpoints
+from .running import trace_in_memory as trace_in_memory
+from .snapshots import Snapshot as Snapshot
+from .trace import Beside as Beside
+from .trace import RunTrace as RunTrace
+from .trace import Trace as Trace

@@ -1,0 +1,217 @@
+"""All moments of all runs, observed on the same prompts and targets: what the page is made from.
+
+The batches are made once, with the tokenizer of the main run's last moment, and every model reads these very batches: nothing of
+the decoder's input can change between moments. Runs beside the main one are asked for heads and loss alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from analyses.core.contract import Arrays, Observed
+from analyses.core.effective_n import count_texts
+from analyses.core.evidence import twin_seeds
+from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress, observe
+from analyses.core.shards import Observations, Shards
+from analyses.head_specialization import HeadSettings
+from analyses.head_specialization.measure.parallel import parallels
+from analyses.head_specialization.roles.criteria import independent_texts
+from analyses.runs.config import RunConfig
+from analyses.runs.inputs import reading_order
+from analyses.runs.loading import load_for
+from analyses.trace.agreement import Agreement, agreement, same_roles
+from analyses.trace.moments import TrainingRun
+from analyses.trace.snapshots import HEADS, Snapshot, read_snapshot
+from analyses.trace.trace import Beside, Part, RunTrace, Trace, head_order, run_trace
+from analyses.trace.watching import SIDES, WATCH, WatchSettings
+from interp.axes import ATTENTION_KINDS, AttentionKind
+from interp.families.config import ModelConfig
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import Architecture
+from interp.prompts import Prompt
+from interp.text.batch import Batch
+
+
+class PartedShards(Shards, Protocol):
+    """Where the shards of several models are kept apart."""
+
+    def for_part(self, part: str) -> "PartedShards":
+        """The same place for one of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """What was observed.
+
+    Attributes:
+        trace: what was found.
+        moments: run -> step -> what `watching` gave; its shards are read when they are asked for.
+        batches: the prompts as every model read them.
+        prompts: the same, in the order of the batches.
+        model: the last model of the main run.
+    """
+
+    trace: Trace
+    moments: dict[str, dict[int, Observations]]
+    batches: tuple[Batch, ...]
+    prompts: tuple[Prompt, ...]
+    model: HookedEncoderDecoder
+
+
+def watch(
+    runs: Sequence[tuple[Part, TrainingRun]],
+    analyses: Sequence[ConfiguredAnalysis],
+    prompts: Sequence[Prompt],
+    config: RunConfig,
+    store: PartedShards,
+    progress: Progress = no_progress,
+) -> Watched:
+    """Observe every moment of every run.
+
+    Args:
+        runs: what each run is there for, and its moments; the main one first.
+        analyses: the chosen ones with their settings.
+        prompts: the prompts.
+        config: batch size, seed, twins and where to compute.
+        store: where shards are kept.
+        progress: told of the progress.
+
+    Raises:
+        InputError: if a prompt cannot be used.
+    """
+    model = load_for(config, runs[0][1].moments[-1].checkpoint)
+    read = [prompts[place] for place in reading_order(prompts)]
+    batches = make_batches(model, read, config.batch_size, progress)
+    asked = _asked(model, analyses, batches)
+    settings = next((item.settings for item in asked if item.name == HEADS), HeadSettings())
+    assert isinstance(settings, HeadSettings)
+    reader = _Reader(model.cfg, read, settings, config.seed, count_texts(batches).fault)
+    twins = _twins(model, asked, batches, config, store, progress)
+    traces: list[RunTrace] = []
+    moments: dict[str, dict[int, Observations]] = {}
+    for number, (part, run) in enumerate(runs):
+        own = asked if part == "main" else [item for item in asked if item.name in (WATCH.name, HEADS)]
+        snapshots, moments[run.name] = [], {}
+        for place, moment in enumerate(run.moments):
+            progress(f"observing {run.name}", place, len(run.moments))
+            one = load_for(config, moment.checkpoint)
+            kept = store.for_part(f"run-{number}-step-{moment.step}")
+            found = observe(one, batches, own, kept, no_progress, asked=(HEADS,))
+            snapshots.append(reader.read(moment.step, {item.name: found.of(item.name) for item in own}, twins))
+            moments[run.name][moment.step] = found
+        progress(f"following the heads of {run.name}", 0, 1)
+        traces.append(run_trace(run.name, part, snapshots, config.seed))
+    counts = count_texts(batches)
+    trace = Trace(
+        runs=tuple(traces),
+        order=head_order(traces[0], config.seed),
+        beside=tuple(_beside(traces[0], other, moments, config.seed, progress) for other in traces[1:]),
+        cfg=model.cfg,
+        prompts=len(read),
+        sentences=len(set(counts.sentence_of)),
+        target_origin=batches[0].target_origin,
+        fault=counts.fault,
+        twins=len(twins),
+    )
+    return Watched(trace, moments, tuple(batches), tuple(read), model)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reader:
+    """Makes snapshots; what is the same for all of them."""
+
+    cfg: ModelConfig
+    prompts: Sequence[Prompt]
+    settings: HeadSettings
+    seed: int
+    fault: str
+
+    def read(self, step: int, observed: dict[str, Observed], twins: Sequence[Observed]) -> Snapshot:
+        prefixes = [prompt.prefix for prompt in self.prompts]
+        return read_snapshot(step, observed, twins, self.cfg, prefixes, self.settings, self.seed, self.fault)
+
+
+def _asked(
+    model: HookedEncoderDecoder, analyses: Sequence[ConfiguredAnalysis], batches: Sequence[Batch]
+) -> list[ConfiguredAnalysis]:
+    """The chosen analyses that can be made on the model, behind the one that watches loss and patterns."""
+    sizes = WatchSettings(
+        source=max(batch.input_ids.shape[1] for batch in batches),
+        target=max(batch.labels.shape[1] for batch in batches),
+    )
+    applicable = [_without_idle_work(model, item) for item in analyses if item.analysis.applies(model.cfg) is None]
+    return [ConfiguredAnalysis(WATCH, sizes), *applicable]
+
+
+def _without_idle_work(model: HookedEncoderDecoder, item: ConfiguredAnalysis) -> ConfiguredAnalysis:
+    """The analysis of heads without the bundled sentences where the tokenizer cannot hold them, at any moment."""
+    if not isinstance(item.settings, HeadSettings) or item.settings.parallel == "none" or parallels(model):
+        return item
+    return ConfiguredAnalysis(item.analysis, item.settings.model_copy(update={"parallel": "none"}))
+
+
+def _twins(
+    model: HookedEncoderDecoder,
+    asked: Sequence[ConfiguredAnalysis],
+    batches: Sequence[Batch],
+    config: RunConfig,
+    store: PartedShards,
+    progress: Progress,
+) -> list[Observed]:
+    """What untrained twins give to head specialization, a row for every independent text: controls of every moment."""
+    own, kept = [item for item in asked if item.name == HEADS], store.for_part("twins")
+    if not own:
+        return []
+    architecture, found = Architecture.of(model), []
+    for number, seed in enumerate(twin_seeds(config.seed, config.twins)):
+        progress("observing untrained twins", number, config.twins)
+        twin = architecture.twin(seed)
+        observed = observe(twin, batches, own, kept, no_progress, twin=number, asked=(HEADS,))
+        found.append(independent_texts(observed.of(HEADS)))
+    return found
+
+
+def _beside(
+    main: RunTrace, other: RunTrace, moments: dict[str, dict[int, Observations]], seed: int, progress: Progress
+) -> Beside:
+    steps = tuple(step for step in main.steps if step in other.steps)
+    found = []
+    for place, step in enumerate(steps):
+        progress(f"matching the heads of {other.name}", place, len(steps))
+        found.append(matching(moments[main.name][step], moments[other.name][step]))
+    roles = None
+    if steps:
+        first, second = (run.roles_at(run.steps.index(steps[-1])) for run in (main, other))
+        roles = same_roles(found[-1].pairs, first, second, seed) if first or second else None
+    return Beside(other.name, other.part, steps, tuple(found), roles)
+
+
+def matching(first: Observations, second: Observations) -> Agreement:
+    """The agreement of two models at one moment.
+
+    Args:
+        first: what was observed of one.
+        second: of the other, on the same prompts.
+    """
+    one, two = (found.of(WATCH.name).prompts for found in (first, second))
+    return agreement(
+        dict(patterns_of(one)), dict(patterns_of(two)), {kind: _rows(kind, one) for kind in ATTENTION_KINDS}
+    )
+
+
+def patterns_of(arrays: Arrays) -> Iterator[tuple[AttentionKind, np.ndarray]]:
+    """Kind -> attention weights of what `watching` gave."""
+    for kind in ATTENTION_KINDS:
+        yield kind, arrays[f"pattern.{kind}"]
+
+
+def _rows(kind: AttentionKind, arrays: Arrays) -> np.ndarray:
+    """Rows that count: those of tokens, and of the decoder those with more than one legal key."""
+    lengths = arrays[f"tokens.{SIDES[kind][0]}"]
+    width = arrays[f"pattern.{kind}"].shape[-2]
+    rows = np.arange(width)[None] < lengths[:, None]
+    if kind == "decoder":
+        rows[:, 0] = False
+    return np.asarray(rows)

@@ -1,0 +1,73 @@
+"""The section on what is learned: loss and quality, beside other seeds and controls."""
+
+from analyses.trace.present.curves import PARTS, called, number_line, step_figure, step_words
+from analyses.trace.trace import RunTrace, Trace
+from interp.report import Headline, Section
+from interp.report.numbers import fixed, percent
+
+
+def training_section(trace: Trace) -> Section:
+    """Loss and quality over steps."""
+    main = trace.main
+    first, last = (main.snapshots[place].mean("loss") for place in (0, -1))
+    whole = main.snapshots[-1].mean("whole")
+    change = main.loss.main
+    fall = "does not change between moments"
+    if change is not None:
+        fall = f"changes most before step {step_words(trace, change.place, change.low, change.high)}"
+    sentences = [
+        f"The loss of {main.name} is {fixed(first.point)} nats a token at step {main.steps[0]:,} and {fixed(last.point)} at step "
+        f"{main.steps[-1]:,}; it {fall}.",
+        f"At the last step {percent(whole.point)} of the targets are written without a mistake.",
+        *(_of_other(run) for run in trace.runs[1:]),
+    ]
+    seen = [number_line(run, "loss", called(run), interval=run.part == "main") for run in trace.runs]
+    quality = [
+        number_line(run, name, f"{called(run)}: {what}", interval=False)
+        for run in trace.runs
+        if run.part != "seed"
+        for name, what in (("right", "tokens"), ("whole", "whole targets"))
+    ]
+    return Section(
+        name="learning",
+        title="What is learned",
+        question="How do loss and quality move, and what do other seeds and controls do?",
+        findings=tuple(sentences),
+        blocks=(
+            step_figure(
+                "trace-loss",
+                seen,
+                "loss (nats a target token)",
+                "Mean negative log-likelihood of the targets' tokens over the steps; the band is the 95 % interval "
+                "over sentences.",
+                sentences[0],
+            ),
+            step_figure(
+                "trace-quality",
+                quality,
+                "share that is right",
+                "Tokens that the model puts first given the right ones before, and whole targets in which all are: "
+                "those that greedy "
+                "decoding writes.",
+                sentences[1],
+            ),
+        ),
+        headline=Headline(
+            f"{main.name} writes {percent(whole.point)} of the targets without a mistake at its last step.",
+            "not judged",
+            "trace-loss",
+        ),
+        limits=(
+            "Loss and quality are those of the given prompts; they say nothing of other texts.",
+            "Between two moments nothing is known: a change lies somewhere between a step and the one before.",
+        ),
+    )
+
+
+def _of_other(run: RunTrace) -> str:
+    last, whole = (run.snapshots[-1].mean(name) for name in ("loss", "whole"))
+    return (
+        f"{run.name}{PARTS[run.part]} ends at step {run.steps[-1]:,} with a loss of {fixed(last.point)} and "
+        f"{percent(whole.point)} of "
+        "whole targets."
+    )
