@@ -8,7 +8,7 @@ from analyses.commands import options
 from analyses.commands.completion import complete_hooks
 from analyses.commands.messages import messages, print_pairs, say
 
-Kind = Literal["analyses", "hooks", "prompts", "runs", "settings"]
+Kind = Literal["analyses", "families", "hooks", "prompts", "runs", "settings"]
 Only = Annotated[
     str | None,
     typer.Argument(
@@ -22,7 +22,9 @@ def list_things(
     only: Only = None,
     model: options.Model = "bundled",
 ) -> None:
-    """List analyses with those of plug-ins, their settings, the hook points of a model with their axes, prompt sets, or runs.
+    """List analyses with those of plug-ins, their settings, families of models, hook points with axes, prompt sets, or runs.
+
+    Of families, what is made on their models and what is left out, naming the attribute, and which are refused and why.
 
     Of runs, those below `reports/` or the folder that is given, with those that failed, were killed or are running.
 
@@ -30,6 +32,7 @@ def list_things(
     \b
       interp list analyses
       interp list settings head_specialization.*
+      interp list families
       interp list runs
       interp list hooks
       interp list hooks "decoder.*.cross_attn.*" --model path/to/t5
@@ -40,6 +43,7 @@ def list_things(
             return
         makers = {
             "analyses": _analyses,
+            "families": _families,
             "prompts": _prompt_sets,
             "settings": lambda: _settings(only),
             "hooks": lambda: _hooks(model),
@@ -121,6 +125,12 @@ def _print_runs(folder: str | None) -> None:
         return
     for record in run_records(DEFAULT_FOLDER if folder is None else Path(folder)):
         say(f"{record.folder}  {record.status}  {record.when}  {record.what}")
+
+
+def _families() -> list[tuple[str, str]]:
+    from analyses.commands.families import describe_all
+
+    return describe_all()
 
 
 def _prompt_sets() -> list[tuple[str, str]]:

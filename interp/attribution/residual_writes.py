@@ -6,10 +6,12 @@ length, z (W_O W_O^T) z, needs the write in d_model.
 
 from dataclasses import dataclass
 
+import torch
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.errors import InputError
 from interp.families.residual_stream import Step
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -64,16 +66,30 @@ def writes(model: HookedEncoderDecoder, cache: ActivationCache, step: Step) -> W
         model: the model the cache came from.
         cache: with z of attention, `hook_mlp_out` of an MLP, the embedding or positions themselves.
         step: one of `interp.families.residual_stream.steps`.
+
+    Raises:
+        InputError: if a write overflowed in float16.
     """
     if step.attention is not None and step.layer is not None:
         bias = (output_bias(model, f"{step.name}.hook_result"),) if step.bias else ()
         return Writes(bias, cache[f"{step.name}.hook_z"], attention_weights(model, step.attention, step.layer).W_O)
     if step.kind == "mlp":
-        written = cache[f"{step.name.removesuffix('.mlp')}.hook_mlp_out"]
+        written = _held(cache, f"{step.name.removesuffix('.mlp')}.hook_mlp_out")
         if not step.bias:
             return Writes((written,))
         bias_vector = output_bias(model, f"{step.name}.hook_post")
         return Writes((written - bias_vector, bias_vector))
     if step.kind == "norm":
         return Writes((output_bias(model, step.name),) if step.bias else ())
-    return Writes(() if step.kind == "unembedding" else (cache[step.name],))
+    return Writes(() if step.kind == "unembedding" else (_held(cache, step.name),))
+
+
+def _held(cache: ActivationCache, name: str) -> Tensor:
+    """A write, if float16 could hold it: hosts clamp the stream behind one that overflowed, and then nothing adds up."""
+    written: Tensor = cache[name]
+    if written.dtype == torch.float16 and not bool(torch.isfinite(written).all()):
+        raise InputError(
+            f"{name} overflows in float16, and the model clamps its stream there, so that contributions do not add up; load "
+            "the weights as bfloat16 or float32 (--dtype)."
+        )
+    return written

@@ -1,4 +1,5 @@
 from .config import ModelConfig as ModelConfig
+from .half_visible import HALF_VISIBLE as HALF_VISIBLE
 from .host_config import read_config as read_config
 from .residual_stream import Step as Step
 from .residual_stream import steps as steps

@@ -1,22 +1,27 @@
-"""Where BART, mBART, Marian, Pegasus and M2M100 keep their activations.
+"""Where BART and its relatives keep their activations.
 
 Facts of these families (Vaswani et al. 2017; Lewis et al. 2020; checked against the host): LayerNorm with gain and bias; biases
 in every projection; scores divided by sqrt(d_head); absolute positions added to the embedding. They differ in this:
 
-                 norm    positions     norm of the embedding    final norm    order of decoder inputs
-    BART         post    learned       yes                      no            start token first
-    Marian       post    sinusoidal    no                       no            start token first
-    mBART        pre     learned       yes                      yes           last token (language) first
-    Pegasus      pre     sinusoidal    no                       yes           start token first
-    M2M100       pre     sinusoidal    no                       yes           start token first
+                      norm    positions     norm of the embedding    final norm    order of decoder inputs
+    BART              post    learned       yes                      no            start token first
+    PLBart            post    learned       yes                      no            last token (language) first
+    Blenderbot-small  post    learned       yes                      no            start token first
+    Marian            post    sinusoidal    no                       no            start token first
+    mBART             pre     learned       yes                      yes           last token (language) first
+    Blenderbot        pre     learned       no                       yes           start token first
+    Pegasus           pre     sinusoidal    no                       yes           start token first
+    M2M100            pre     sinusoidal    no                       yes           start token first
 
 In post-norm layers the residual stream is what each norm hands on, x <- norm(x + sublayer(x)), so it is not the sum of what was
-written to it. Marian and Pegasus scale embeddings outside the embedding module; `hook_embed` is the scaled value everywhere.
+written to it. Marian, Pegasus and Blenderbot-small scale embeddings outside the embedding module; `hook_embed` is the scaled
+value everywhere. Blenderbot-small's decoder alone does not scale, and norms the embedding before positions are added.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from interp.families.sites import Host, NormPlace, Site, StackSites
+from interp.families.sites import TOKENS, Host, NormPlace, Site, StackSites
 
 if TYPE_CHECKING:
     from interp.axes import Stack
@@ -47,14 +52,22 @@ BART_HOST = Host(
     },
 )
 
+# Where no start token is stated the host starts texts with the first of all tokens, as its generation does.
+PLBART_HOST = replace(
+    BART_HOST, tokens={**TOKENS, "decoder_start_token_id": ("decoder_start_token_id", "bos_token_id")}
+)
 
-def bart_stacks(norm_place: NormPlace, embedding_norm: bool, scaled_outside: bool) -> "dict[Stack, StackSites]":
+
+def bart_stacks(
+    norm_place: NormPlace, embedding_norm: bool, scaled_outside: bool, positions_last: bool = False
+) -> "dict[Stack, StackSites]":
     """The sites of both stacks; pre-norm stacks end with a norm of their own.
 
     Args:
         norm_place: whether sublayers norm what they read or what they leave.
         embedding_norm: whether the embedding is normed before the first layer.
         scaled_outside: whether the host scales embeddings outside the embedding module.
+        positions_last: whether the decoder norms embeddings as they are stored, and adds positions behind that norm.
     """
     before = {
         "hook_embed": Site("embed_tokens", "embedding" if scaled_outside else "output"),
@@ -62,11 +75,16 @@ def bart_stacks(norm_place: NormPlace, embedding_norm: bool, scaled_outside: boo
     }
     if embedding_norm:
         before["ln_embed"] = Site("layernorm_embedding", "norm")
+    normed_first = {
+        "hook_embed": Site("embed_tokens", "output"),
+        "ln_embed": Site("layernorm_embedding", "norm"),
+        "hook_pos_embed": before["hook_pos_embed"],
+    }
     after = {"ln_final": Site("layer_norm", "norm")} if norm_place == "pre" else {}
     build = _pre_norm_layer if norm_place == "pre" else _post_norm_layer
     return {
         "encoder": StackSites("model.encoder", before, build(cross=False), after),
-        "decoder": StackSites("model.decoder", before, build(cross=True), after),
+        "decoder": StackSites("model.decoder", normed_first if positions_last else before, build(cross=True), after),
     }
 
 

@@ -42,6 +42,7 @@ class ModelConfig:
         norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
         positions: how positions enter.
         embed_scale: factor of the token embeddings; `hook_embed` includes it.
+        positions_last: whether the decoder takes embeddings without `embed_scale` and adds positions behind their norm.
         biases: whether projections and norms have biases.
         max_positions: most tokens a side; None where positions are relative and nothing bounds them.
     """
@@ -72,6 +73,7 @@ class ModelConfig:
     norm_place: NormPlace = "pre"
     positions: Positions = "relative"
     embed_scale: float = 1.0
+    positions_last: bool = False
     biases: bool = False
     max_positions: int | None = None
 

@@ -1,5 +1,6 @@
 """From a host's configuration to the facts of one model; what the table does not describe is refused by its attribute's name."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import GenerationConfig, PreTrainedConfig
@@ -8,7 +9,7 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.families.table import Family
 
-_TOKENS = ("decoder_start_token_id", "pad_token_id", "eos_token_id")
+_ENTRY = {"hook_pos_embed", "ln_embed"}
 _ACTIVATIONS = ("relu", "gelu", "gelu_new", "silu", "swish")
 
 
@@ -24,7 +25,7 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
         InputError: naming the first attribute that is missing or means something the table does not describe.
     """
     host = family.host
-    tokens: dict[str, Any] = {attribute: _token(attribute, config, generation) for attribute in _TOKENS}
+    tokens: dict[str, Any] = {name: _token(paths, config, generation) for name, paths in host.tokens.items()}
     facts = {fact: getattr(config, attribute) for fact, attribute in host.attributes.items()} | dict(host.constants)
     if facts["act_fn"] not in _ACTIVATIONS:
         kinds = "gated or plain " if "gated_mlp" in host.attributes else ""
@@ -33,6 +34,7 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
         raise _refusal("share_encoder_decoder_embeddings", False, "True: one vocabulary for both stacks")
     for stack in ("encoder", "decoder"):
         facts.setdefault(f"d_{stack}_head", config.d_model // facts[f"n_{stack}_heads"])
+    entry = list(family.stacks["decoder"].before)
     return ModelConfig(
         model_type=family.model_type,
         d_model=config.d_model,
@@ -44,20 +46,21 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
         norm_place=family.norm_place,
         positions=family.positions,
         embed_scale=config.d_model**0.5 if getattr(config, "scale_embedding", False) else 1.0,
+        positions_last=entry.index("hook_pos_embed") > entry.index("ln_embed") if {*entry} >= _ENTRY else False,
         biases=host.biases,
         **tokens,
         **facts,
     )
 
 
-def _token(attribute: str, *settings: PreTrainedConfig | GenerationConfig | None) -> int:
-    """The one token of that name; some files list it, a list of one."""
-    named = (getattr(one, attribute, None) for one in settings)
+def _token(attributes: Sequence[str], *settings: PreTrainedConfig | GenerationConfig | None) -> int:
+    """The one token of these names; some files list it, a list of one."""
+    named = (getattr(one, attribute, None) for attribute in attributes for one in settings)
     token = next((one for one in named if one is not None), None)
     if isinstance(token, list | tuple) and len(token) == 1:
         token = token[0]
     if not isinstance(token, int) or isinstance(token, bool):
-        raise _refusal(attribute, token, "one token id")
+        raise _refusal(attributes[0], token, "one token id")
     return token
 
 

@@ -3,6 +3,7 @@
     T5                         embedding, [attention, MLP of every layer], final norm
     pre-norm with biases       embedding, positions, (norm,) [attention, MLP of every layer], final norm
     post-norm (BART, Marian)   embedding, positions, (norm,) [attention, norm, ..., MLP, norm of every layer]
+                               (Blenderbot-small's decoder adds positions behind the norm)
 
 Norms that a sublayer reads through are not in the stream's way. The decoder's course ends with the unembedding.
 """
@@ -47,10 +48,11 @@ def steps(cfg: ModelConfig, stack: Stack) -> tuple[Step, ...]:
     """
     sites = FAMILIES[cfg.model_type].stacks[stack]
     found = [Step("embedding", f"{stack}.hook_embed", "embedding" if stack == "decoder" else "source embedding")]
-    if "hook_pos_embed" in sites.before:
-        found.append(Step("positions", f"{stack}.hook_pos_embed", "positions"))
-    if "ln_embed" in sites.before:
-        found.append(Step("norm", f"{stack}.ln_embed", "embedding norm", cfg.biases))
+    entry = {
+        "hook_pos_embed": Step("positions", f"{stack}.hook_pos_embed", "positions"),
+        "ln_embed": Step("norm", f"{stack}.ln_embed", "embedding norm", cfg.biases),
+    }
+    found += [entry[name] for name in sites.before if name in entry]
     for layer in range(cfg.n_layers(stack)):
         found += _layer(cfg, stack, layer)
     if "ln_final" in sites.after:

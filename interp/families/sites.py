@@ -1,7 +1,8 @@
 """Sites: where in the host's module tree an activation is found, and from which side; and what hosts of one kind share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 NormPlace = Literal["pre", "post"]
@@ -69,6 +70,12 @@ class StackSites:
     after: Mapping[str, Site]
 
 
+TOKENS: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    name: (name,) for name in ("decoder_start_token_id", "pad_token_id", "eos_token_id")
+})
+"""Special token of `ModelConfig` -> attributes of the host's settings that may hold it, the first that does counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the models of one kind of host code share.
@@ -82,6 +89,7 @@ class Host:
         activation: attribute of the host's configuration by which users choose the activation function.
         attributes: fact of `ModelConfig` -> attribute of the host's configuration that holds it.
         constants: fact of `ModelConfig` -> its value, where the host's code fixes it.
+        tokens: special token -> attributes of the host's settings that may hold it.
     """
 
     unembed: str
@@ -92,3 +100,4 @@ class Host:
     activation: str
     attributes: Mapping[str, str]
     constants: Mapping[str, Any]
+    tokens: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: TOKENS)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
-from interp.families.bart import BART_HOST, bart_stacks
+from interp.families.bart import BART_HOST, PLBART_HOST, bart_stacks
 from interp.families.config import Positions
+from interp.families.half_visible import HALF_VISIBLE
 from interp.families.sites import Host, NormPlace, StackSites
 from interp.families.t5 import T5_HOST, t5_stacks
 
@@ -35,6 +36,7 @@ class Family:
         decoder_inputs: made from labels by putting the start token first (`start`), or the last label (`last`).
         heads: the host's classes that checkpoints of this family name, in `architectures`. A body alone is enough where nothing
             else is trained: in BART's relatives the unembedding is the embedding.
+        public: what public models of this row are called, where one name is not the row's own.
     """
 
     model_type: str
@@ -46,6 +48,7 @@ class Family:
     positions: Positions = "relative"
     decoder_inputs: DecoderInputs = "start"
     heads: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
 
 
 def _bart_like(
@@ -56,20 +59,21 @@ def _bart_like(
     embedding_norm: bool,
     scaled_outside: bool,
     decoder_inputs: DecoderInputs = "start",
+    positions_last: bool = False,
+    host: Host = BART_HOST,
+    public: tuple[str, ...] = (),
 ) -> Family:
-    stacks = bart_stacks(norm_place, embedding_norm, scaled_outside)
+    stacks = bart_stacks(norm_place, embedding_norm, scaled_outside, positions_last)
     return Family(
         model_type,
-        BART_HOST,
+        host,
         stacks,
         norm_place=norm_place,
         positions=positions,
         decoder_inputs=decoder_inputs,
         heads=heads,
+        public=public,
     )
-
-
-_T5_HEADS = ("T5ForConditionalGeneration", "T5WithLMHeadModel")
 
 
 def _heads(stem: str) -> tuple[str, ...]:
@@ -85,6 +89,7 @@ FAMILIES: Mapping[str, Family] = {
             t5_stacks(False),
             "scale_decoder_outputs",
             heads=("T5ForConditionalGeneration", "T5WithLMHeadModel"),
+            public=("t5-v1.1", "flan-t5", "byt5"),
         ),
         Family("mt5", T5_HOST, t5_stacks(False), heads=("MT5ForConditionalGeneration",)),
         Family(
@@ -109,7 +114,35 @@ FAMILIES: Mapping[str, Family] = {
             decoder_inputs="last",
         ),
         _bart_like("pegasus", _heads("Pegasus"), "pre", "sinusoidal", embedding_norm=False, scaled_outside=True),
-        _bart_like("m2m_100", _heads("M2M100"), "pre", "sinusoidal", embedding_norm=False, scaled_outside=False),
+        _bart_like(
+            "m2m_100",
+            _heads("M2M100"),
+            "pre",
+            "sinusoidal",
+            embedding_norm=False,
+            scaled_outside=False,
+            public=("nllb",),
+        ),
+        _bart_like(
+            "plbart",
+            _heads("PLBart"),
+            "post",
+            "learned",
+            embedding_norm=True,
+            scaled_outside=False,
+            decoder_inputs="last",
+            host=PLBART_HOST,
+        ),
+        _bart_like("blenderbot", _heads("Blenderbot"), "pre", "learned", embedding_norm=False, scaled_outside=False),
+        _bart_like(
+            "blenderbot-small",
+            _heads("BlenderbotSmall"),
+            "post",
+            "learned",
+            embedding_norm=True,
+            scaled_outside=True,
+            positions_last=True,
+        ),
     )
 }
 
@@ -122,13 +155,18 @@ def family_of(model_type: str, is_encoder_decoder: bool) -> Family:
         is_encoder_decoder: whether the host says that it is one, for the sentence of the refusal.
 
     Raises:
-        InputError: if the family is not in the table, saying which are.
+        InputError: if the family is not in the table, saying which are, and of those that are half visible what is missing.
     """
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     allowed = ", ".join(sorted(FAMILIES))
+    if model_type in HALF_VISIBLE:
+        raise InputError(
+            f"Models of type {model_type!r} are refused: {HALF_VISIBLE[model_type]}. Supported are {allowed} (`interp list "
+            "families`)."
+        )
     kind = "an encoder-decoder this package does not know" if is_encoder_decoder else "not an encoder-decoder"
     raise InputError(
         f"Model type {model_type!r} is {kind}; supported are {allowed} (ByT5, v1.1 and Flan are t5, NLLB "
-        "is m2m_100). Choose a model of one of these families."
+        "is m2m_100; `interp list families` says more). Choose a model of one of these families."
     )

@@ -113,7 +113,9 @@ def clean_run(name: str) -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str,
     return model, batch, logits, dict(kept)
 
 
-EDITS = [(family, name) for family in BART_FAMILIES for name in tiny(family).hook_points()]
+# PLBart and Blenderbot have no path that another family does not have.
+EDITED = [name for name in BART_FAMILIES if name not in ("plbart", "blenderbot")]
+EDITS = [(family, name) for family in EDITED for name in tiny(family).hook_points()]
 
 
 @pytest.mark.parametrize(("family", "name"), EDITS)

@@ -17,7 +17,7 @@ from interp.patching.path_patching import path_patch
 from interp.text.batch import Batch
 from interp.text.token_sets import last, of_category
 from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
-from tests.support.oracle_bart import POST_NORM
+from tests.support.oracle_bart import NORMED_EMBEDDING, POST_NORM
 
 pytestmark = pytest.mark.slow
 
@@ -139,7 +139,7 @@ def test_points_that_a_family_lacks_are_absent_by_name(name: str) -> None:
         "encoder.1.position_bias": not model.cfg.bias_per_layer,
         "encoder.hook_pos_embed": relative,
         "decoder.ln_final.hook_scale": post,
-        "decoder.ln_embed.hook_scale": name not in ("bart", "mbart"),
+        "decoder.ln_embed.hook_scale": name not in NORMED_EMBEDDING,
         "decoder.0.mlp.hook_pre_linear": not model.cfg.gated_mlp,
     }
     for point, absent in lacking.items():

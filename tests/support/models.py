@@ -17,6 +17,10 @@ from torch import nn
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
+    BlenderbotConfig,
+    BlenderbotForConditionalGeneration,
+    BlenderbotSmallConfig,
+    BlenderbotSmallForConditionalGeneration,
     ByT5Tokenizer,
     M2M100Config,
     M2M100ForConditionalGeneration,
@@ -28,6 +32,8 @@ from transformers import (
     MT5ForConditionalGeneration,
     PegasusConfig,
     PegasusForConditionalGeneration,
+    PLBartConfig,
+    PLBartForConditionalGeneration,
     PreTrainedModel,
     T5Config,
     T5ForConditionalGeneration,
@@ -106,10 +112,13 @@ BART_RECIPES = {
     "mbart": Recipe(MBartForConditionalGeneration, MBartConfig, untied=False),
     "pegasus": Recipe(PegasusForConditionalGeneration, PegasusConfig, untied=False),
     "m2m_100": Recipe(M2M100ForConditionalGeneration, M2M100Config, untied=False),
+    "plbart": Recipe(PLBartForConditionalGeneration, PLBartConfig, untied=False),
+    "blenderbot": Recipe(BlenderbotForConditionalGeneration, BlenderbotConfig, untied=False),
+    "blenderbot-small": Recipe(BlenderbotSmallForConditionalGeneration, BlenderbotSmallConfig, untied=False),
 }
 
 BART_FAMILIES = tuple(BART_RECIPES)
-"""Names of the tiny models with absolute positions, LayerNorm and biases; `bart` and `marian` are post-norm.
+"""Names of the tiny models with absolute positions, LayerNorm and biases; see `oracle_bart.POST_NORM`.
 
 Their stacks have different numbers of heads: 5 of width 4 in the encoder, 10 of width 2 in the decoder.
 """

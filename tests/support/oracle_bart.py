@@ -1,4 +1,4 @@
-"""BART, mBART, Marian, Pegasus and M2M100 written out once more in plain tensor algebra; see `tests/oracle.py`."""
+"""BART and its relatives written out once more in plain tensor algebra; see `tests/oracle.py`."""
 
 import math
 from collections.abc import Mapping
@@ -11,8 +11,10 @@ from transformers import PreTrainedModel
 from interp.text.batch import Batch
 from tests.support.oracle import Edit
 
-POST_NORM = ("bart", "marian")
-LEARNED = ("bart", "mbart")
+POST_NORM = ("bart", "marian", "plbart", "blenderbot-small")
+LEARNED = ("bart", "mbart", "plbart", "blenderbot", "blenderbot-small")
+NORMED_EMBEDDING = ("bart", "mbart", "plbart", "blenderbot-small")
+NO_OFFSET = ("blenderbot", "blenderbot-small")
 
 
 class BartOracle:
@@ -42,8 +44,10 @@ class BartOracle:
     def positions(self, stack: str, ids: Tensor) -> Tensor:
         width, length = self.config.d_model, ids.shape[1]
         if self.kind in LEARNED:
-            table = self.weights[f"model.{stack}.embed_positions.weight"][2 : 2 + length]
-            return table.unsqueeze(0).expand(len(ids) if stack == "encoder" else 1, -1, -1)
+            first = 0 if self.kind in NO_OFFSET else 2
+            table = self.weights[f"model.{stack}.embed_positions.weight"][first : first + length]
+            batched = stack == "encoder" and self.kind not in NO_OFFSET
+            return table.unsqueeze(0).expand(len(ids) if batched else 1, -1, -1)
         half = torch.arange(width // 2)
         if self.kind == "m2m_100":
             present = ids.ne(self.config.pad_token_id).long()
@@ -56,9 +60,13 @@ class BartOracle:
 
     def stack(self, stack: str, ids: Tensor, mask: Tensor, memory: Tensor | None, memory_mask: Tensor | None) -> Tensor:
         root = f"model.{stack}"
-        x = self.at(f"{stack}.hook_embed", self.weights["model.shared.weight"][ids] * math.sqrt(self.config.d_model))
+        normed_first = self.kind == "blenderbot-small" and stack == "decoder"
+        scale = 1.0 if normed_first else math.sqrt(self.config.d_model)
+        x = self.at(f"{stack}.hook_embed", self.weights["model.shared.weight"][ids] * scale)
+        if normed_first:
+            x = self.norm(f"{stack}.ln_embed", f"{root}.layernorm_embedding", x)
         x = x + self.at(f"{stack}.hook_pos_embed", self.positions(stack, ids))
-        if self.kind in LEARNED:
+        if self.kind in NORMED_EMBEDDING and not normed_first:
             x = self.norm(f"{stack}.ln_embed", f"{root}.layernorm_embedding", x)
         depth = self.config.encoder_layers if stack == "encoder" else self.config.decoder_layers
         for layer in range(depth):

@@ -132,6 +132,13 @@ _NLLB = partial(
     surplus=2,
     generation=published.NLLB_GENERATION,
 )
+_PLBART = partial(
+    builders.with_codes,
+    tokenizer=tokenizers.plbart,
+    facts=published.PLBART,
+    surplus=0,
+    generation=published.PLBART_GENERATION,
+)
 _BF16 = partial(builders.t5, facts={**published.T5_SMALL, "torch_dtype": "bfloat16"}, dtype=torch.bfloat16)
 _DE = "translate English to German: "
 
@@ -174,6 +181,9 @@ _ANIMALS = (
     Animal("nllb", "facebook/nllb-200-distilled-600M", _NLLB, 2, languages=("eng_Latn", "deu_Latn"), limit=1024),
     Animal("nllb-de", "nllb-200-distilled-600M fine-tuned to German", partial(_NLLB, source="eng_Latn", target="deu_Latn"), 2,
            forced=("deu_Latn", None), limit=1024),
+    Animal("plbart", "uclanlp/plbart-base", _PLBART, languages=("__python__", "__en_XX__"), forced=(None, 2), limit=1024),
+    Animal("blenderbot", "facebook/blenderbot-400M-distill", builders.blenderbot, forced=(None, 2), limit=128),
+    Animal("blenderbot-small", "facebook/blenderbot_small-90M", builders.blenderbot_small, forced=(None, 2)),
     _other("T5ForSequenceClassification", "t5-classifier", published.T5_SMALL, published.T5_GENERATION),
     _other("T5ForQuestionAnswering", "t5-answers", published.T5_SMALL, published.T5_GENERATION),
     _other("T5ForTokenClassification", "t5-tagger", published.T5_SMALL),

@@ -144,6 +144,14 @@ def pegasus(folder: Path) -> None:
     save(folder, tokenizers.pegasus(folder), 0, published.PEGASUS, published.PEGASUS_GENERATION)
 
 
+def blenderbot(folder: Path) -> None:
+    save(folder, tokenizers.blenderbot(folder), 0, published.BLENDERBOT, published.BLENDERBOT_GENERATION)
+
+
+def blenderbot_small(folder: Path) -> None:
+    save(folder, tokenizers.blenderbot_small(folder), 0, published.BLENDERBOT_SMALL, published.BLENDERBOT_GENERATION)
+
+
 def marian(folder: Path, marks: tuple[str, ...] = (), muted: bool = False) -> None:
     """Padding is the last row, starts the decoder, is forbidden in the output, and its embedding is zero.
 

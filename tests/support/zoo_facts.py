@@ -4,6 +4,8 @@ Looked up in copies of the files on the hub: google-t5/t5-small, google/t5-v1_1-
 google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published configurations name no model_type),
 facebook/bart-base (saved as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt,
 facebook/m2m100_418M, facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
+Those of PLBart and the Blenderbots are the host's defaults for uclanlp/plbart-base, facebook/blenderbot-400M-distill and
+facebook/blenderbot_small-90M.
 """
 
 from collections.abc import Mapping
@@ -96,6 +98,31 @@ MARIAN: Facts = {
     "attention_dropout": 0.0, "bos_token_id": 0, "eos_token_id": 0, "forced_eos_token_id": 0, "max_length": 512,
     "max_position_embeddings": 512, "num_beams": 4, "scale_embedding": True, "share_encoder_decoder_embeddings": True,
     "static_position_embeddings": True, "normalize_embedding": False,
+}  # fmt: skip
+
+PLBART: Facts = {
+    **BART, "architectures": ["PLBartForConditionalGeneration"], "model_type": "plbart", "tokenizer_class": "PLBartTokenizer",
+    "scale_embedding": True, "decoder_start_token_id": None,
+}  # fmt: skip
+PLBART_GENERATION: Facts = {
+    "_from_model_config": True, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "forced_eos_token_id": 2,
+}  # fmt: skip
+BLENDERBOT_IDS: Facts = {
+    "_from_model_config": True, "bos_token_id": 1, "pad_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 1,
+    "forced_eos_token_id": 2,
+}  # fmt: skip
+BLENDERBOT_GENERATION: Facts = {
+    **BLENDERBOT_IDS, "encoder_no_repeat_ngram_size": 3, "length_penalty": 0.65, "max_length": 60, "min_length": 20,
+    "no_repeat_ngram_size": 3, "num_beams": 10,
+}  # fmt: skip
+BLENDERBOT: Facts = {
+    **BART, **BLENDERBOT_IDS, "architectures": ["BlenderbotForConditionalGeneration"], "model_type": "blenderbot",
+    "scale_embedding": True, "normalize_before": True, "add_final_layer_norm": True, "normalize_embedding": False,
+    "max_position_embeddings": 128, "layernorm_variant": "prelayernorm",
+}  # fmt: skip
+BLENDERBOT_SMALL: Facts = {
+    **BART, **BLENDERBOT_IDS, "architectures": ["BlenderbotSmallForConditionalGeneration"], "model_type": "blenderbot-small",
+    "scale_embedding": True, "max_position_embeddings": 512, "layernorm_variant": "xlm",
 }  # fmt: skip
 
 LORA: Facts = {

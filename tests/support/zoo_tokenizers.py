@@ -7,20 +7,23 @@ sentinel, ordinary piece), text normalisation and the contents of `tokenizer_con
 
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
-from tokenizers import AddedToken, ByteLevelBPETokenizer
+from tokenizers import AddedToken, ByteLevelBPETokenizer, CharBPETokenizer
 from transformers import (
     BartTokenizer,
+    BlenderbotTokenizer,
     ByT5Tokenizer,
     M2M100Tokenizer,
     MBart50Tokenizer,
     NllbTokenizer,
     PegasusTokenizer,
+    PLBartTokenizer,
     PreTrainedTokenizerBase,
     T5Tokenizer,
 )
@@ -214,6 +217,42 @@ def m2m100(folder: Path, source: str | None = None, target: str | None = None) -
     config = {"tokenizer_class": "M2M100Tokenizer", "src_lang": source, "tgt_lang": target, "model_max_length": 1024}
     _write_config(folder, config | {"language_codes": "m2m100", "num_madeup_words": 8})
     return len(names) + len(M2M100Tokenizer.from_pretrained(folder).lang_code_to_id)
+
+
+def plbart(folder: Path, source: str | None = None, target: str | None = None) -> int:
+    """PLBart: fairseq's ids, languages of programs and English behind the pieces, `<mask>` last; 1024 tokens; no offsets."""
+    (folder / "sentencepiece.bpe.model").write_bytes(_sentencepiece(kind="bpe"))
+    config = {"tokenizer_class": "PLBartTokenizer", "language_codes": "base", "model_max_length": 1024}
+    _write_config(folder, config | {"src_lang": source, "tgt_lang": target})
+    return len(PLBartTokenizer.from_pretrained(folder))
+
+
+def blenderbot(folder: Path) -> int:
+    """Blenderbot: bytes, every text with a blank in front; `<pad>` 0, `<s>` 1, `</s>` 2, `<unk>` 3; 128 tokens."""
+    english, others = _sentences()
+    trained = ByteLevelBPETokenizer(add_prefix_space=True)
+    first = ["<pad>", "<s>", "</s>", "<unk>"]
+    trained.train_from_iterator(english + others, vocab_size=_PIECES, special_tokens=first, show_progress=False)
+    raw = json.loads(trained.to_str())["model"]
+    merges = [tuple(merge) for merge in raw["merges"]]
+    tokenizer = BlenderbotTokenizer(vocab=raw["vocab"] | {"<mask>": len(raw["vocab"])}, merges=merges)
+    return _write(tokenizer, folder, {"tokenizer_class": "BlenderbotTokenizer", "model_max_length": 128})
+
+
+def blenderbot_small(folder: Path) -> int:
+    """Blenderbot-small: small letters alone, `the@@` goes on in the next piece, nothing ends a text; 512 tokens."""
+    english, others = _sentences()
+    trained = CharBPETokenizer(lowercase=True)
+    apart = [re.sub(r"([.,!?()'])", r" \1 ", text).lower() for text in english + others]
+    trained.train_from_iterator(apart, vocab_size=_PIECES, min_frequency=1, show_progress=False)
+    raw = json.loads(trained.to_str())["model"]
+    pieces = [piece[:-4] if piece.endswith("</w>") else f"{piece}@@" for piece in raw["vocab"]]
+    names = dict.fromkeys(("__null__", "__start__", "__end__", "__unk__", "__newln__", *pieces))
+    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(names)}), encoding="utf-8")
+    merges = [" ".join(merge) for merge in raw["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
+    _write_config(folder, {"tokenizer_class": "BlenderbotSmallTokenizer", "model_max_length": 512})
+    return len(names)
 
 
 def pegasus(folder: Path) -> int:

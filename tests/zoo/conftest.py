@@ -1,12 +1,14 @@
 """The animals of the zoo, built when they are first asked for and once a session."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from transformers.utils import is_protobuf_available
 
+import interp
+from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.zoo import ANIMALS, TRANSLITERATION, Home
 
 
@@ -24,6 +26,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
         return built[name]
 
     return folder_of
+
+
+@pytest.fixture(scope="module")
+def load(home: Home) -> Callable[[str], HookedEncoderDecoder]:
+    """Animals as hooked models, each read once."""
+    read: dict[str, HookedEncoderDecoder] = {}
+
+    def model_of(name: str) -> HookedEncoderDecoder:
+        if name not in read:
+            read[name] = interp.load(home(name) / ANIMALS[name].inside, device="cpu")
+        return read[name]
+
+    return model_of
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,8 @@ def test_a_text_has_the_same_words_given_or_written(pair: Pair) -> None:
     for text in given:
         written = describe_generated(text.ids, model.tokenizer, model.cfg.eos_token_id)
         assert written.word_of_token == text.word_of_token, text.pieces
-        assert written.words == text.words
+        # Blenderbot-small writes small letters alone.
+        assert [word.casefold() for word in written.words] == [word.casefold() for word in text.words]
 
 
 @every_animal

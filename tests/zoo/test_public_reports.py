@@ -33,19 +33,6 @@ WITHOUT_OFFSETS = ("opus-mt-en-de", "m2m100-de")
 ANY_SPELLING = ("t5-v1_1-small", "mt5-small", "mbart50-de", "pegasus-xsum", "nllb-de", *WITHOUT_OFFSETS)
 
 
-@pytest.fixture(scope="module")
-def load(home: Home) -> Callable[[str], HookedEncoderDecoder]:
-    """Animals as hooked models, each read once."""
-    read: dict[str, HookedEncoderDecoder] = {}
-
-    def model_of(name: str) -> HookedEncoderDecoder:
-        if name not in read:
-            read[name] = interp.load(home(name) / ANIMALS[name].inside, device="cpu")
-        return read[name]
-
-    return model_of
-
-
 def words_of(text: Text) -> list[str | None]:
     """The word of every piece."""
     return [None if index < 0 else text.words[index] for index in text.word_of_token]

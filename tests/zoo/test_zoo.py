@@ -13,7 +13,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 def test_an_animal_is_what_it_says(name: str, home: Home) -> None:
     animal = ANIMALS[name]
     model, tokenizer = reference(animal, home(name))
-    codes = getattr(tokenizer, "lang_code_to_id", {}) if not tokenizer.is_fast else {}
+    unlisted = set(getattr(tokenizer, "lang_code_to_id", {})) - set(tokenizer.get_vocab())
+    codes = unlisted if not tokenizer.is_fast else {}
     rows = model.get_input_embeddings().weight.shape[0]
     assert rows - len(tokenizer) - len(codes) == animal.surplus
     tied = model.get_output_embeddings().weight.data_ptr() == model.get_input_embeddings().weight.data_ptr()

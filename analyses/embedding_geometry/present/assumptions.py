@@ -1,6 +1,7 @@
 """What the spaces are in the model at hand: families differ in positions, norms and scale, and sentences name them."""
 
 from analyses.embedding_geometry.summary import EmbeddingGeometry
+from interp.families.config import ModelConfig
 from interp.report.numbers import significant
 
 
@@ -23,9 +24,13 @@ def absolute_tables(result: EmbeddingGeometry) -> str:
         output = f"The output embedding is the unembedding as it is (norm_place={cfg.norm_place!r}: no final gain)"
     return (
         f" The input embedding is the table as it is stored, without the factor embed_scale={significant(cfg.embed_scale, 4)} "
-        f"that the model gives its rows. {output}; final_logits_bias (at most {significant(result.logit_bias, 3)} in size) is "
-        "added behind the scores and is part of no space."
+        f"that the model gives its rows{_in_the_encoder(cfg)}. {output}; final_logits_bias (at most "
+        f"{significant(result.logit_bias, 3)} in size) is added behind the scores and is part of no space."
     )
+
+
+def _in_the_encoder(cfg: ModelConfig) -> str:
+    return " in the encoder (positions_last=True: the decoder gives none)" if cfg.positions_last else ""
 
 
 def first_states(result: EmbeddingGeometry) -> str:
@@ -37,6 +42,8 @@ def first_states(result: EmbeddingGeometry) -> str:
         )
     cfg = result.cfg
     norm = ", through a norm" if result.embedding_norm else ""
+    if cfg.positions_last:
+        norm += " (in the decoder without the factor, and normed before the positions are added)"
     return (
         "Encoder 0 and decoder 0 are what enters the first layer: the input embedding of the tokens in place times "
         f"embed_scale={significant(cfg.embed_scale, 4)}, plus their positions (positions={cfg.positions!r}){norm}; so what they "

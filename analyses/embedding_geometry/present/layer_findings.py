@@ -80,7 +80,11 @@ def senses_sentence(contexts: ContextCurves) -> str:
             f"{untrained_twins(split, 3)})"
         )
 
-    top = largest(contexts.curves.point[2])[0]
+    # Where every occurrence is the same vector, as in the embedding, nothing can split and no p-value exists.
+    able = np.where(np.isnan(contexts.split_p), np.nan, contexts.curves.point[2])
+    if np.isnan(able).all():
+        return "In every space the occurrences of a word are the same vector, so that no senses can split."
+    top = largest(able)[0]
     if contexts.first_split is None:
         return (
             f"The senses of {len(contexts.words)} words of two senses do not split beyond chance and untrained twins in any "

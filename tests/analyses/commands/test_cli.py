@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import interp
 from analyses.cli import app
 from analyses.core.registry import ANALYSES
+from interp.families import FAMILIES, HALF_VISIBLE
 
 runner = CliRunner()
 GOOD = "translate English to German: The cat sleeps on the chair.\n"
@@ -43,6 +44,12 @@ def test_list() -> None:
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()] == list(ANALYSES)
     assert "translation" in invoke("list", "prompts")[1]
+    families = dict(line.split(maxsplit=1) for line in invoke("list", "families")[1].splitlines())
+    assert {*FAMILIES, *HALF_VISIBLE, "nllb", "byt5"} <= set(families)
+    assert families["t5"].endswith("left out: nothing.")
+    assert "split into content and position (positions='learned')" in families["blenderbot"]
+    assert families["nllb"] == "is m2m_100."
+    assert families["led"].startswith("refused: none of its attention")
     hooks = invoke("list", "hooks")[1]
     assert "decoder.0.cross_attn.hook_pattern" in hooks
     assert "[batch head query key]" in hooks

@@ -31,13 +31,13 @@ from interp.text.vocabulary import Vocabulary, spell
 from interp.text.words import EOS, PREFIX
 from tests.support.geometry_runs import evidence
 from tests.support.models import BART_FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.oracle_bart import POST_NORM
 
 pytestmark = pytest.mark.slow
 
 QUICK = GeometrySettings(permutations=99, resamples=99, dimension_sizes=(100, 200))
 SOURCES = ("The dog sleeps in the house.", "A goat eats.", "My chair is big and old.", "A man reads a paper.")
 TARGETS = ("Der Hund liegt im Haus.", "Eine Ziege isst.", "Mein Stuhl ist alt.", "Ein Mann liest.")
-POST_NORM = ("bart", "marian")
 
 
 @cache

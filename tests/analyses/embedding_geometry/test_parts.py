@@ -1,5 +1,7 @@
 """The parts of the analysis: whole tables, words in sentences, agreement of spaces, the interactive map."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from analyses.embedding_geometry.measure.static_words import word_vectors
 from analyses.embedding_geometry.measure.whole_table import count_hubs, table_geometry
 from analyses.embedding_geometry.measure.word_lists import GROUPS, MIXED, TRANSLATIONS, USAGES
 from analyses.embedding_geometry.measure.word_states import word_states
+from analyses.embedding_geometry.present.layer_findings import senses_sentence
 from analyses.embedding_geometry.settings import GeometrySettings
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -158,6 +161,20 @@ def test_senses_that_were_not_planted_do_not_split() -> None:
         context_curves(("a", "b"), _usages(0.0, s, 2), (_usages(0.0, 99, 2),), s, 99).first_split for s in range(8)
     ]
     assert sum(place is not None for place in found) <= 1
+
+
+@pytest.mark.parametrize("n_spaces", [1, 3])
+def test_a_space_in_which_nothing_can_split_is_no_largest_split(n_spaces: int) -> None:
+    """With every other split below zero the constant space would be the largest, without a p-value."""
+    curves = context_curves(("a", "b", "c")[:n_spaces], _usages(0.0, 0, n_spaces), (_usages(0.0, 9, n_spaces),), 0, 99)
+    point = curves.curves.point.copy()
+    point[2, 1:] = -0.1
+    interval = replace(curves.curves.interval, point=point)
+    below = replace(curves, curves=replace(curves.curves, interval=interval), first_split=None)
+    sentence = senses_sentence(below)
+    assert "undefined" not in sentence
+    assert ("no senses can split" in sentence) == (n_spaces == 1)
+    assert (" in a " in sentence) is False
 
 
 def test_sense_split_is_the_difference_of_mean_cosines() -> None:

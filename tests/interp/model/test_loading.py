@@ -91,7 +91,12 @@ def test_a_configuration_without_a_model_type(folder: Path) -> None:
             {"model_type": "gpt2", "is_encoder_decoder": False},
             "Model type 'gpt2' is not an encoder-decoder; supported are",
         ),
-        ({"model_type": "led"}, "Model type 'led' is an encoder-decoder this package does not know; supported are"),
+        (
+            {"model_type": "led"},
+            "Models of type 'led' are refused: none of its attention goes through the host's registry",
+        ),
+        ({"model_type": "encoder-decoder"}, "joins two models of other kinds .config.encoder.model_type"),
+        ({"model_type": "udop"}, "Model type 'udop' is an encoder-decoder this package does not know; supported are"),
         ({"model_type": "no such thing"}, "Model type 'no such thing' is"),
     ],
 )
