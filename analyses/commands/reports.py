@@ -12,6 +12,7 @@ from analyses.commands.messages import messages, open_in_browser, progress_bar, 
 
 if TYPE_CHECKING:
     from analyses.runs.config import RunConfig
+    from interp.model.placement import Placement
     from interp.prompts import PromptSet
 
 
@@ -20,6 +21,9 @@ def run(
     revision: options.Revision = None,
     device: options.Device = "auto",
     dtype: options.DType = "float32",
+    device_map: options.DeviceMap = None,
+    max_memory: options.MaxMemory = None,
+    offload_folder: options.OffloadFolder = None,
     prompts: options.Prompts = "translation",
     source_column: options.SourceColumn = None,
     target_column: options.TargetColumn = None,
@@ -31,7 +35,7 @@ def run(
     words: options.WordGroups = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSizeOrAuto = "16",
     twins: options.Twins = 5,
     pages: options.Pages = 100,
     figures: options.Figures = "svg",
@@ -58,24 +62,46 @@ def run(
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress_bar(quiet) as progress:
-        from analyses.runs.run_file import resolve
-
-        chosen = resolve(config, options.given_choices(), _settings(words, set_settings or []), partial(say, err=True))
+        placement = options.placement_of(device_map, max_memory, offload_folder)
+        chosen, read = _chosen(config, _settings(words, set_settings or []), placement)
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
-        read, expected = _at_a_glance(chosen, out, overwrite)
+        read, expected = _at_a_glance(chosen, out, overwrite, read)
         from analyses.runs.runner import run as run_analyses
 
         told = progress if quiet else _saying_first(expected, progress)
-        path = run_analyses(chosen, out, overwrite, told, sign, read)
+        path = run_analyses(chosen, out, overwrite, told, sign, read, placement)
         glance = () if quiet else _glance(path.parent)
     for line in glance:
         say(line, err=True)
     say(path)
 
 
-def _at_a_glance(chosen: "RunConfig", out: Path | None, overwrite: bool) -> tuple["PromptSet", str]:
+def _chosen(
+    file: Path | None, settings: dict[str, dict[str, Any]], placement: "Placement | None"
+) -> tuple["RunConfig", "PromptSet | None"]:
+    """The configuration of a run, and its prompts where the batch size was left to us: it is the largest that fits."""
+    from analyses.runs.run_file import resolve
+
+    given = options.given_choices()
+    automatic = given.get("batch_size") == "auto" and bool(given.pop("batch_size"))
+    chosen = resolve(file, given, settings, partial(say, err=True))
+    if not automatic:
+        return chosen, None
+    from analyses.runs.plan import make_plan, work_of
+    from analyses.runs.prompt_set import prompts_of
+    from interp.model.checkpoints import find_checkpoint
+
+    read = prompts_of(chosen)
+    found = find_checkpoint(chosen.model, chosen.revision)
+    plan = make_plan(found, work_of(chosen, read, automatic=True), placement)
+    return chosen.model_copy(update={"batch_size": plan.batch_size}), read
+
+
+def _at_a_glance(
+    chosen: "RunConfig", out: Path | None, overwrite: bool, read: "PromptSet | None"
+) -> tuple["PromptSet", str]:
     """The prompts, and how long the run will take; what is refused at a glance is refused before anything heavy is imported."""
     from analyses.runs.expectation import expectation
     from analyses.runs.prompt_set import prompts_of
@@ -84,7 +110,7 @@ def _at_a_glance(chosen: "RunConfig", out: Path | None, overwrite: bool) -> tupl
 
     if out is not None:
         check_place(out, overwrite)
-    read = prompts_of(chosen)
+    read = read or prompts_of(chosen)
     return read, expectation(chosen, len(read), find_checkpoint(chosen.model, chosen.revision))
 
 

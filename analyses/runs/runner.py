@@ -29,6 +29,7 @@ from analyses.runs.manifest import (
     SIGNATURE,
     canonical_json,
 )
+from analyses.runs.plan import check_memory
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.provenance import glance_facts, make_report
@@ -39,6 +40,7 @@ from analyses.runs.run_record import record_of
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.placement import Placement
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
@@ -63,6 +65,7 @@ def run(
     progress: Progress,
     sign: Path | None = None,
     prompts: PromptSet | None = None,
+    placement: Placement | None = None,
 ) -> Path:
     """Run analyses and write their report.
 
@@ -73,6 +76,7 @@ def run(
         progress: called as the work goes on.
         sign: an SSH key that signs the manifest.
         prompts: those of the configuration, by whoever has read them already.
+        placement: where the weights shall lie, if not all on one device.
 
     Returns:
         The path of the report's `index.html`.
@@ -82,7 +86,8 @@ def run(
     """
     if out is not None:
         check_place(out, overwrite)
-    signer, inputs = signer_of(sign), read_inputs(config, prompts)
+    signer, inputs = signer_of(sign), read_inputs(config, prompts, placement)
+    check_memory(config, inputs.prompts, inputs.checkpoint, placement)
     return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress, signer)
 
 
@@ -104,7 +109,7 @@ def run_inputs(
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
-        model = load_for(config, inputs.checkpoint)
+        model = load_for(config, inputs.checkpoint, inputs.placement)
         progress = store.status.told(progress)
         files = build_files(inputs, model, store, progress)
         files |= signer(files[MANIFEST])

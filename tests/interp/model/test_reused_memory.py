@@ -219,11 +219,12 @@ def test_caches_of_a_loop_equal_those_in_fresh_memory(family: str, memory: Reuse
 
 
 def test_a_loop_takes_memory_for_two_caches(memory: ReusedMemory, tiny_t5: HookedEncoderDecoder) -> None:
-    places = []
+    places: set[int] = set()
     for _ in range(5):
         _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5))
-        places.append(cache["decoder.1.attn.hook_pattern"].data_ptr())
-    assert len(set(places)) == 2
+        own = {tensor.data_ptr() for tensor in cache.values()}
+        places |= own
+    assert len(places) == 2 * len(own)
     assert memory.n_bytes() == cache.n_bytes()
 
 
@@ -325,7 +326,7 @@ def batches() -> list[Batch]:
     return [random_batch(model, source_lengths=s, target_lengths=t, seed=i) for i, (s, t) in enumerate(lengths)]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS)
 def test_whatever_is_held_and_dropped_every_value_is_that_of_a_fresh_cache(
     steps: list[tuple[str, int, str, int]], batches: list[Batch], monkeypatch: Any
