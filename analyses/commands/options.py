@@ -83,7 +83,13 @@ Seed = Annotated[int, _run(help="Of resampling and of the untrained twins.")]
 BatchSize = Annotated[int, _run("--batch-size", "-b", help="Prompts in one pass.")]
 BatchSizeOrAuto = Annotated[
     Any,
-    _run("--batch-size", "-b", parser=batch_size_of, metavar="INTEGER|auto", help="Prompts in one pass; `auto`: what fits."),
+    _run(
+        "--batch-size",
+        "-b",
+        parser=batch_size_of,
+        metavar="INTEGER|auto",
+        help="Prompts in one pass; `auto`: what fits.",
+    ),
 ]
 Twins = Annotated[int, _run(help="How many untrained control models.")]
 RunFile = Annotated[

@@ -50,15 +50,17 @@ def plan(
 
         chosen = tuple(ANALYSES) if analyses is None else tuple(analyses.replace(",", " ").split())
         size = None if batch_size == "auto" else batch_size
-        work = Work(
-            prompts, source_tokens, target_tokens, twins, size, chosen, dtype, not given_targets, workers
-        )
+        work = Work(prompts, source_tokens, target_tokens, twins, size, chosen, dtype, not given_targets, workers)
         placement = options.placement_of(device_map, max_memory, offload_folder, needs_map=False) or Placement()
         found = find_configuration(model, revision)
         made = make_plan(found, work, placement)
         speed = rate * 1e9 if rate is not None else rate_of(found, work, made.batch_size) if probe else None
     print_pairs(list(table_of(made, speed).items()))
     if speed is not None:
-        say("The time is computed from the rate given." if rate is not None else "The rate was measured on this machine.")
+        say(
+            "The time is computed from the rate given."
+            if rate is not None
+            else "The rate was measured on this machine."
+        )
     say("It fits." if made.fits else f"It does not fit: {remedy(made, placement)}.")
     raise typer.Exit(0 if made.fits else 1)

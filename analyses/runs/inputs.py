@@ -58,9 +58,7 @@ class Inputs:
         return self.config.slug(self.prompts.sha256, json.dumps(self.hashes, sort_keys=True))
 
 
-def read_inputs(
-    config: RunConfig, prompts: PromptSet | None = None, placement: Placement | None = None
-) -> Inputs:
+def read_inputs(config: RunConfig, prompts: PromptSet | None = None, placement: Placement | None = None) -> Inputs:
     """Read prompts and settings and find the model, so that every error of the input shows before the work.
 
     Args:

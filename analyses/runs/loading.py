@@ -7,9 +7,7 @@ from interp.model.loading import load_checkpoint
 from interp.model.placement import Placement
 
 
-def load_for(
-    config: RunConfig, checkpoint: Checkpoint, placement: Placement | None = None
-) -> HookedEncoderDecoder:
+def load_for(config: RunConfig, checkpoint: Checkpoint, placement: Placement | None = None) -> HookedEncoderDecoder:
     """The model of a checkpoint as a configuration asks for it.
 
     Raises:

@@ -228,14 +228,16 @@ def check_memory(config: RunConfig, prompts: PromptSet, checkpoint: Checkpoint, 
     stored = sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors"))
     tokens = work.source + work.target
     # What is far from any limit needs no plan: a pass of this many tokens takes less than a hundred times the weights.
-    if 100 * stored + config.batch_size * tokens * tokens * 10_000 < sum(memory_of(placement).values()):
+    # Limits of a device map are for weights; activations may take all that is free.
+    free = sum(memory_of(Placement(placement.device_map)).values())
+    if 100 * stored + config.batch_size * tokens * tokens * 10_000 < free:
         return
-    plan = make_plan(checkpoint, work, placement)
+    plan = make_plan(checkpoint, work, placement, int(_ROOM * free))
     if not plan.fits:
         gib = 2**30
         raise InputError(
-            f"This run needs about {plan.peak / gib:.1f} GiB of memory ({plan.resident / gib:.1f} GiB of weights, the model's and "
-            f"an untrained twin's, the rest for {plan.batch_size} prompts a pass) and {plan.room / gib:.1f} GiB are to be had; "
+            f"This run needs about {plan.peak / gib:.1f} GiB of memory ({plan.resident / gib:.1f} GiB of weights, the model's "
+            f"and an untrained twin's, the rest for {plan.batch_size} prompts a pass) and {plan.room / gib:.1f} GiB are to be had; "
             f"{remedy(plan, placement)}."
         )
 
@@ -272,10 +274,14 @@ def table_of(plan: Plan, rate: float | None) -> Mapping[str, str]:
     }
     whole = sum(plan.weights.bytes.values())
     found["weights, all"] = f"{sum(plan.weights.parameters.values()) / 1e6:,.1f} M, {whole / gib:.2f} GiB"
-    found["in memory at once"] = f"{plan.resident / gib:.2f} GiB of weights" + (", a twin's included" if plan.work.twins else "")
+    found["in memory at once"] = f"{plan.resident / gib:.2f} GiB of weights" + (
+        ", a twin's included" if plan.work.twins else ""
+    )
     found["on the disk"] = f"{plan.offloaded / gib:.2f} GiB, read again in every pass"
     found["activations of a pass"] = f"{plan.of_a_prompt / 2**20:.1f} MiB a prompt"
-    found["of these kept"] = f"{plan.kept / 2**20:.1f} MiB a prompt, {plan.kept * plan.work.prompts / gib:,.1f} GiB in all passes"
+    found["of these kept"] = (
+        f"{plan.kept / 2**20:.1f} MiB a prompt, {plan.kept * plan.work.prompts / gib:,.1f} GiB in all passes"
+    )
     found["room"] = f"{plan.room / gib:.1f} GiB"
     found["batch size that fits"] = str(plan.largest_batch or "none")
     found["peak"] = f"{plan.peak / gib:.2f} GiB with {plan.batch_size} prompts a pass"

@@ -1,8 +1,9 @@
 """Weights of the host's modules, fetched where they lie: the one place that reads `.weight` and `.bias` of a module.
 
-accelerate keeps what no device has room for on the disk or in the processor's memory, leaves a tensor without data (`meta`) in its
-place, and brings the data for the moment in which the module runs. Whoever multiplies by such a tensor outside of that moment gets
-uninitialised numbers and no error (torch 2.13), so nothing else in this package reads these attributes; a test looks for it.
+accelerate keeps what no device has room for on the disk or in the processor's memory, leaves a tensor without data (`meta`) in
+its place, and brings the data for the moment in which the module runs. Whoever multiplies by such a tensor outside of that
+moment gets uninitialized numbers and no error (torch 2.13), so nothing else in this package reads these attributes; a test looks
+for that.
 """
 
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def is_tied(hf: Any) -> bool:
         return own is other
     if own.is_meta or other.is_meta:
         return torch.equal(weight_of(unembed).to("cpu"), weight_of(embed).to("cpu"))
-    return own.data_ptr() == other.data_ptr()
+    return bool(own.data_ptr() == other.data_ptr())
 
 
 def computing_device(model: nn.Module) -> torch.device | None:

@@ -19,8 +19,8 @@ from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import ActivationKey, HeadId, attention_kind, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.pattern_display import PATTERN, explore_layers, show_layer
-from interp.model.reused_memory import RunCopies
 from interp.model.residual_stack import ResidualStacks
+from interp.model.reused_memory import RunCopies
 from interp.report import notebook_html
 from interp.report.notebook_blocks import BlockDisplay
 from interp.text.batch import Batch

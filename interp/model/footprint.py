@@ -1,7 +1,7 @@
 """Footprint: what a model needs in memory and in operations, from its configuration alone.
 
-The host's model is built without data (torch's `meta` device) and its forward pass is made there: shapes are the real ones, no number is
-computed and no memory taken. Parameters and operations are so counted, not estimated, for every family alike.
+The host's model is built without data (torch's `meta` device) and its forward pass is made there: shapes are the real ones, no
+number is computed and no memory taken. Parameters and operations are so counted, not estimated, for every family alike.
 """
 
 import copy
@@ -151,7 +151,9 @@ def kept_bytes(cfg: ModelConfig, names: Sequence[str], source: int, target: int,
         target: tokens of the target.
         dtype: type of activations; scales of norms are float32.
     """
-    return sum(_size(cfg, name, source, target) * (4 if name.endswith("hook_scale") else dtype.itemsize) for name in names)
+    return sum(
+        _size(cfg, name, source, target) * (4 if name.endswith("hook_scale") else dtype.itemsize) for name in names
+    )
 
 
 def _size(cfg: ModelConfig, name: str, source: int, target: int) -> int:

@@ -4,6 +4,7 @@ Weights are read from safetensors only, and no code from a checkpoint is ever ru
 drop, or leave unmerged is refused.
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -211,6 +212,9 @@ def _check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
 def quiet_host() -> Iterator[None]:
     """Keep the host from printing while it loads or saves: what matters is checked here and said in one sentence."""
     verbosity = transformers_logging.get_verbosity()
+    placing = logging.getLogger("accelerate.big_modeling")
+    spoken = placing.level
+    placing.setLevel(logging.ERROR)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
@@ -219,6 +223,7 @@ def quiet_host() -> Iterator[None]:
             yield
     finally:
         transformers_logging.set_verbosity(verbosity)
+        placing.setLevel(spoken)
 
 
 def host_config(checkpoint: Checkpoint) -> PreTrainedConfig:

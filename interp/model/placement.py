@@ -2,8 +2,12 @@
 
 import copy
 import importlib.util
+import logging
 import re
+import shutil
 import tempfile
+import warnings
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +55,9 @@ class Placement:
         if isinstance(self.device_map, str) and self.device_map not in _NAMED_MAPS:
             raise InputError(f"No device map is called {self.device_map!r}; give one of {', '.join(_NAMED_MAPS)}.")
         if importlib.util.find_spec("accelerate") is None:
-            raise InputError("Weights on several devices need accelerate; install it with `pip install t5-interp[large]`.")
+            raise InputError(
+                "Weights on several devices need accelerate; install it with `pip install t5-interp[large]`."
+            )
         chosen: dict[str, Any] = {"device_map": self.device_map}
         if self.max_memory is not None:
             chosen["max_memory"] = dict(self.max_memory)
@@ -127,9 +133,15 @@ def placed(hf: PreTrainedModel, spread: Spread | None, device: torch.device, dty
         return hf.to(device=device, dtype=dtype)
     from accelerate import dispatch_model
 
-    folder = tempfile.TemporaryDirectory(prefix="interp-offload-")
-    dispatched: PreTrainedModel = dispatch_model(hf.to(dtype), dict(spread), offload_dir=folder.name, force_hooks=True)
-    dispatched._interp_offload = folder  # removed with the host
+    folder = tempfile.mkdtemp(prefix="interp-offload-")
+    weakref.finalize(hf, shutil.rmtree, folder, ignore_errors=True)
+    with warnings.catch_warnings():
+        # A buffer of the model itself must be named in the map, and is warned of because it is no module.
+        warnings.filterwarnings("ignore", "The following device_map keys do not match")
+        logging.getLogger("accelerate.big_modeling").setLevel(
+            logging.ERROR
+        )  # says that weights are offloaded, which was asked for
+        dispatched: PreTrainedModel = dispatch_model(hf.to(dtype), dict(spread), offload_dir=folder, force_hooks=True)
     return dispatched
 
 

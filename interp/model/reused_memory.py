@@ -1,11 +1,12 @@
 """Memory of caches that nobody holds any more, used again for the caches that follow.
 
-On a processor most of a full cache's price is the system handing out and clearing fresh pages. So activations are copied into blocks,
-and a block is lent anew once nothing reads it.
+On a processor most of a full cache's price is the system handing out and clearing fresh pages. So activations are copied into
+blocks, and a block is lent anew once nothing reads it.
 
-Who reads a block is not counted here: each loan is an array of its own, the owner of a tensor's storage, and torch, numpy and DLPack
-keep the owner of memory alive as long as anything (tensor, slice, view, graph, array) can reach it. Its death is the one sign
-that the block is free. So a cache, and what was taken from it, never changes, and memory that stays in use costs what it costs.
+Who reads a block is not counted here: each loan is an array of its own, the owner of a tensor's storage, and torch, numpy and
+DLPack keep the owner of memory alive as long as anything (tensor, slice, view, graph, array) can reach it. Its death is the one
+sign that the block is free. So a cache, and what was taken from it, never changes, and memory that stays in use costs what it
+costs.
 """
 
 import weakref

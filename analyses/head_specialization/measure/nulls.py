@@ -88,7 +88,9 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
             for layer in range(other.cfg.n_layers(stack)):
                 for matrix in _feed_forward(other, stack, layer):
                     _permute(matrix, generator)
-    return HookedEncoderDecoder(placed(host, spread_of(model.hf), model.device, model.dtype), model.tokenizer, model.max_length)
+    return HookedEncoderDecoder(
+        placed(host, spread_of(model.hf), model.device, model.dtype), model.tokenizer, model.max_length
+    )
 
 
 def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Memory used again: never while anything can read it, however it is held; otherwise always, and no more of it than was needed."""
+"""Memory used again: never while anything can read it, however it is held, and otherwise always; no more than was needed."""
 
 import copy
 import gc
@@ -56,7 +56,10 @@ HOLDERS: dict[str, tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]] = {
     "a list": (lambda t: list(t.unbind()), lambda held: torch.stack(held)),
     "a cycle": (_in_a_cycle, lambda held: held[0]),
     "a function": (_function, lambda held: held()),
-    "its storage": (lambda t: t.untyped_storage(), lambda held: torch.tensor(held, dtype=torch.uint8).view(torch.float32)),
+    "its storage": (
+        lambda t: t.untyped_storage(),
+        lambda held: torch.tensor(held, dtype=torch.uint8).view(torch.float32),
+    ),
     "an array": (lambda t: t.numpy(), lambda held: torch.from_numpy(held)),
     "a slice of an array": (lambda t: t.numpy()[1:, ::2], lambda held: torch.from_numpy(held)),
     "an array by protocol": (lambda t: np.asarray(t), lambda held: torch.from_numpy(held)),
@@ -96,7 +99,8 @@ def test_a_graph_keeps_what_its_gradient_reads() -> None:
     total = (weight * memory.copy(value)).sum()
     later = [memory.copy(torch.zeros(256, SIZE)) for _ in range(3)]
     total.backward()
-    assert weight.grad is not None and torch.equal(weight.grad, value)
+    assert weight.grad is not None
+    assert torch.equal(weight.grad, value)
     del total, later
     assert memory.n_bytes() == 4 * 4 * 256 * SIZE
 
@@ -166,7 +170,9 @@ def test_release_gives_back_what_is_free_and_touches_nothing_else() -> None:
     assert bool((held == 1).all())
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.bool, torch.int64])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.bool, torch.int64]
+)
 @pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2), (2, 1, 0)])
 def test_a_copy_has_values_type_and_order_of_its_original(dtype: torch.dtype, axes: tuple[int, ...]) -> None:
     original = (torch.randn(30, 40, 50) * 9).to(dtype).permute(axes)
@@ -268,7 +274,8 @@ def test_gradients_are_those_of_tensors_of_the_pass(memory: ReusedMemory, tiny_t
         logits[0, 0, 0].backward()
         grads.append({name: grad.clone() for name, grad in cache.grad.items() if grad is not None})
     assert memory.n_bytes() == 0
-    assert grads[0] and all(torch.equal(grads[0][name], grads[1][name]) for name in grads[0])
+    assert grads[0]
+    assert all(torch.equal(grads[0][name], grads[1][name]) for name in grads[0])
 
 
 def test_inference_mode(memory: ReusedMemory, tiny_t5: HookedEncoderDecoder) -> None:
@@ -296,7 +303,12 @@ def test_the_memory_of_the_process_can_be_released(tiny_t5: HookedEncoderDecoder
     assert release_cache_memory() == 0
 
 
-_NAMES = ("decoder.1.attn.hook_pattern", "encoder.0.attn.hook_q", "decoder.0.hook_resid_post", "decoder.0.hook_resid_pre")
+_NAMES = (
+    "decoder.1.attn.hook_pattern",
+    "encoder.0.attn.hook_q",
+    "decoder.0.hook_resid_post",
+    "decoder.0.hook_resid_pre",
+)
 _WAYS: tuple[Callable[[Any, str], Any], ...] = (
     lambda cache, name: cache[name],
     lambda cache, name: cache[name][0, 1:],
@@ -332,10 +344,8 @@ def test_whatever_is_held_and_dropped_every_value_is_that_of_a_fresh_cache(
     steps: list[tuple[str, int, str, int]], batches: list[Batch], monkeypatch: Any
 ) -> None:
     model, own = tiny("t5"), ReusedMemory(least=1)
-    fresh = []
     monkeypatch.setattr(reused_memory, "CACHE_MEMORY", ReusedMemory(least=1 << 60))
-    for batch in batches:
-        fresh.append(model.run_with_cache(batch, _NAMES)[1])
+    fresh = [model.run_with_cache(batch, _NAMES)[1] for batch in batches]
     monkeypatch.setattr(reused_memory, "CACHE_MEMORY", own)
     held: list[tuple[Any, str, Tensor]] = []
     for action, number, name, way in steps:
