@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from analyses.commands.activations import activations
 from analyses.commands.align import align
 from analyses.commands.circuit import circuit
 from analyses.commands.compare_models import compare_models
@@ -23,6 +24,7 @@ from analyses.commands.plan import plan
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 from analyses.commands.show import show
+from analyses.commands.weights import composition, directions, neuron
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -58,7 +60,17 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "compare-models": compare_models,
     },
     "Explore": {"tokens": tokens, "model": model, "generate": generate, "words": words},
-    "Explain": {"show": show, "attribute": attribute, "heads": heads, "align": align, "circuit": circuit},
+    "Explain": {
+        "show": show,
+        "attribute": attribute,
+        "heads": heads,
+        "align": align,
+        "circuit": circuit,
+        "composition": composition,
+        "directions": directions,
+        "neuron": neuron,
+    },
+    "Train": {"activations": activations},
     "Check": {"list": list_things, "env": env, "eval-model": eval_model},
 }
 

@@ -8,11 +8,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from interp.statistics import bootstrap_mean, bootstrap_ratio
+from interp.statistics import (
+    FEWEST_TESTED,
+    bootstrap_mean,
+    bootstrap_ratio,
+    max_statistic_test,
+    skewness_corrected_test,
+)
 
 SIZES = (6, 8, 20, 60)
 EXPERIMENTS = 4000
 RESAMPLES = 2000
+CELLS, FAMILIES = 50, 200
+"""Cells that are tested together, and how many such families."""
 
 Sampler = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 DISTRIBUTIONS: dict[str, tuple[Sampler, float]] = {
@@ -39,13 +47,34 @@ def ratio_coverage(size: int, seed: int = 0) -> float:
     return float(((interval.low <= 0.5) & (interval.high >= 0.5)).mean())
 
 
+def level(name: str, size: int, corrected: bool) -> float:
+    """Share of simulated families of `CELLS` cells with a mean of 0 in which a cell passes the 5 % level."""
+    sampler, truth = DISTRIBUTIONS[name]
+    test = skewness_corrected_test if corrected else max_statistic_test
+    passed = [
+        bool((test(sampler(np.random.default_rng([one, size]), (size, CELLS)) - truth, one, 499).p_value <= 0.05).any())
+        for one in range(FAMILIES)
+    ]
+    return float(np.mean(passed))
+
+
 def main() -> None:
-    """Prints the coverage table."""
+    """Prints the tables of coverage and of levels."""
     print("| distribution | " + " | ".join(f"n = {size}" for size in SIZES) + " |")
     print("|---" * (len(SIZES) + 1) + "|")
     for name in DISTRIBUTIONS:
         print(f"| {name} | " + " | ".join(f"{coverage(name, size):.3f}" for size in SIZES) + " |")
     print("| ratio | " + " | ".join(f"{ratio_coverage(size):.3f}" for size in SIZES) + " |")
+    sizes = [size for size in (*SIZES, 40) if size >= FEWEST_TESTED]
+    print(
+        "\n| family-wise level, sign flips / corrected | " + " | ".join(f"n = {size}" for size in sorted(sizes)) + " |"
+    )
+    print("|---" * (len(sizes) + 1) + "|")
+    for name in DISTRIBUTIONS:
+        pairs = [
+            " / ".join(f"{level(name, size, corrected):.2f}" for corrected in (False, True)) for size in sorted(sizes)
+        ]
+        print(f"| {name} | " + " | ".join(pairs) + " |")
 
 
 if __name__ == "__main__":

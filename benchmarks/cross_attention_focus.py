@@ -16,8 +16,8 @@ from transformers import T5Config, T5ForConditionalGeneration
 import interp
 from analyses.core.contract import Pass
 from analyses.cross_attention_focus import FocusSettings
-from analyses.cross_attention_focus.measure.flow.observe import observe_flow
 from analyses.cross_attention_focus.measure.observe import HOOKS, observe_readings
+from analyses.cross_attention_focus.measure.source_flow import observe_flow
 from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from benchmarks.forward import measure, ratio
 from interp.model.hooked_model import HookedEncoderDecoder

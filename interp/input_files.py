@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Hashable
 from errno import EFBIG, EINVAL, EISDIR
+from hashlib import file_digest
 from io import BufferedIOBase, BufferedReader
 from math import isfinite
 from pathlib import Path
@@ -79,6 +80,20 @@ def read_at_most(stream: BufferedIOBase | BinaryIO, most: int = MOST_BYTES) -> b
         if size > most:
             raise OSError(EFBIG, f"it has more than {most:,} bytes")
     return b"".join(parts)
+
+
+def file_hash(path: Path, follow_links: bool = True) -> str:
+    """Hexadecimal SHA-256 of a regular file, read in blocks.
+
+    Args:
+        path: of the file.
+        follow_links: whether the file may be a link to one.
+
+    Raises:
+        OSError: as for `open_regular`.
+    """
+    with open_regular(path, follow_links) as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def parse_json(content: bytes) -> Any:

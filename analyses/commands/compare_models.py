@@ -7,6 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_models
+from analyses.commands.engine import engine_of, helps_only
 from analyses.commands.messages import messages, progress_bar, say
 
 _NAME = "`bundled`, a folder with safetensors, a hub id, or `untrained:SEED` for the other model with random weights."
@@ -33,6 +34,9 @@ def compare_models(
     out: Annotated[Path, options.output_option("--out", "-o", help="Folder of the comparison.")] = _FOLDER,
     overwrite: options.Overwrite = False,
     sign: options.Sign = None,
+    engine: options.EngineName = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -55,8 +59,10 @@ def compare_models(
         config = make_config(**options.given_choices())
         check_place(out, overwrite)
         read = prompts_of(config)
+        dealer = engine_of(engine, workers, address, prompts)
 
         from analyses.runs.compare_models import compare_two_models
 
-        path = compare_two_models(first, second, config, out, overwrite, progress, read, sign=sign)
-    say(path)
+        path = compare_two_models(first, second, config, out, overwrite, progress, read, sign=sign, engine=dealer)
+    if not helps_only(engine):
+        say(path)

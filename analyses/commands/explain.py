@@ -4,16 +4,26 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, print_frame, say
 
+if TYPE_CHECKING:
+    from analyses.logit_attribution.attribute import Explanation
+
+
+_SOURCES = (
+    "Ask other methods for the source words: contributions, attention, norms, alti, chefer, attnlrp, attnlrp-held, saliency, "
+    "input-x-gradient, integrated-gradients, occlusion, several with commas, or `all`."
+)
+_JUDGE = "Judge the methods of --sources (all by default) on --prompts, against random orders and an untrained twin."
+
 
 def attribute(
-    source: Annotated[str, typer.Argument(help="Source text with its task prefix.", show_default=False)],
+    source: Annotated[str | None, typer.Argument(help="Source text with its task prefix.", show_default=False)] = None,
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
     prefix: options.Prefix = None,
     foil: Annotated[
@@ -24,6 +34,11 @@ def attribute(
     ] = None,
     position: Annotated[int | None, typer.Option(min=0, help="Decoder row, from 0.")] = None,
     top: Annotated[int, typer.Option(min=1, help="Components shown.")] = 12,
+    sources: Annotated[str | None, typer.Option(help=_SOURCES, show_default=False)] = None,
+    judge: Annotated[bool, typer.Option("--judge", help=_JUDGE)] = False,
+    prompts: options.Prompts = "translation",
+    limit: options.Limit = None,
+    seed: options.Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write a page, FILE.html, with its tables in tables/.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it is there.")] = False,
     model: options.Model = "bundled",
@@ -34,42 +49,62 @@ def attribute(
 ) -> None:
     """Show what wrote a predicted token: decoder components, then source tokens through cross-attention. Exact.
 
+    With --sources, which source tokens other methods name; with --judge, how good the methods are.
+
     Examples:
     \b
       interp attribute "translate English to German: The dog is running." --out dog.html
       interp attribute "translate English to German: A red car." --target "Ein rotes Auto." --foil "Eine rotes Auto."
+      interp attribute "translate English to German: The dog is running." --sources all
+      interp attribute --judge --sources contributions,alti,attnlrp-held
     """
     with messages():
         import interp
-        from analyses.logit_attribution.attribute import explain, inexact
-        from analyses.logit_attribution.explanation_page import explanation_report
-        from interp.report import render
+        from analyses.commands.source_methods import judge_sources, methods_asked, print_sources
+        from analyses.logit_attribution.attribute import explain
 
         check_output(out, ".html", overwrite)
+        methods = methods_asked(source, sources, judge, out)
         hooked = interp.load(
             model, dtype=dtype, max_length=max_length, source_lang=source_lang, target_lang=target_lang
         )
-        told = explain(hooked, source, target, foil, position, prefix)
-        say(f"target ({told.target_origin}): {told.target}")
-        say(
-            f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
-            f"gap of the sum {told.gap:.1e} of the contributions' size"
-        )
-        for warning in inexact(told):
-            say(warning)
-        print_frame("Components", told.components.head(top))
-        print_frame("Source tokens", told.sources)
-        if out is not None:
-            name = PurePath(model).name
-            choices = {"target": target, "prefix": prefix, "foil": foil, "position": position, "model": name}
-            spoken = {"source-lang": source_lang, "target-lang": target_lang, "max-length": max_length}
-            choices |= {"dtype": dtype, **spoken}
-            report = explanation_report(told, _command(source, choices), name, _slug(out.stem))
-            for path, content in render(report).items():
-                place = out if path == "index.html" else out.parent / path
-                place.parent.mkdir(exist_ok=True)
-                place.write_bytes(content)
-            say(f"page: {out}")
+        if judge:
+            judge_sources(hooked, prompts, limit, methods, seed)
+        if source is not None and sources is not None:
+            print_sources(hooked, (source, target, foil, position, prefix), methods)
+        elif source is not None:
+            told = explain(hooked, source, target, foil, position, prefix)
+            _print_explanation(told, top)
+            if out is not None:
+                choices = {"target": target, "prefix": prefix, "foil": foil, "position": position}
+                spoken = {"source-lang": source_lang, "target-lang": target_lang, "max-length": max_length}
+                _write_page(told, out, {**choices, "model": PurePath(model).name, "dtype": dtype, **spoken})
+
+
+def _print_explanation(told: "Explanation", top: int) -> None:
+    from analyses.logit_attribution.attribute import inexact
+
+    say(f"target ({told.target_origin}): {told.target}")
+    say(
+        f"row {told.position}: {told.label} beats {told.foil} by {told.difference:+.3f} logits; "
+        f"gap of the sum {told.gap:.1e} of the contributions' size"
+    )
+    for warning in inexact(told):
+        say(warning)
+    print_frame("Components", told.components.head(top))
+    print_frame("Source tokens", told.sources)
+
+
+def _write_page(told: "Explanation", out: Path, choices: Mapping[str, object]) -> None:
+    from analyses.logit_attribution.explanation_page import explanation_report
+    from interp.report import render
+
+    report = explanation_report(told, _command(told.source, choices), str(choices["model"]), _slug(out.stem))
+    for path, content in render(report).items():
+        place = out if path == "index.html" else out.parent / path
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(content)
+    say(f"page: {out}")
 
 
 def _command(source: str, choices: Mapping[str, object]) -> str:

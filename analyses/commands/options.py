@@ -69,13 +69,18 @@ WordGroups = Annotated[
     Path | None, _input("--words", help="Groups of words for the embedding geometry, .json or .yaml.")
 ]
 
+Pairs = Annotated[
+    Path | None,
+    _input("--pairs", help="Minimal pairs for circuits, one JSON object a line.", show_default="the bundled ones"),
+]
+
 Analyses = Annotated[
     str | None,
     _run(
         "--analyses",
         "-a",
-        help="Names, separated by commas; `all` adds those of plug-ins.",
-        show_default="those of this package",
+        help="Names, separated by commas; `all` adds circuits and those of plug-ins.",
+        show_default="those of this package but circuits",
         autocompletion=complete_analyses,
     ),
 ]
@@ -101,6 +106,14 @@ Set = Annotated[
     _run("--set", help="A setting: analysis.name=value, as in YAML; see `interp list settings`.", show_default=False),
 ]
 DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
+
+_engine = partial(typer.Option, rich_help_panel="Engine")
+_ENGINE_HELP = "Who computes: processes of this machine, ranks of torchrun, or actors of Ray. Changes no number."
+EngineName = Annotated[
+    Literal["local", "torchrun", "ray"] | None, _engine(help=_ENGINE_HELP, show_default="this process")
+]
+Workers = Annotated[int | None, _engine(min=1, help="How many processes of the engine.", show_default="one a core")]
+Address = Annotated[str | None, _engine(help="Address of a Ray cluster.", show_default="one on this machine")]
 
 Pages = Annotated[int, output_option(help="Most prompts with a page of their own.")]
 Figures = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.commands import options
-from analyses.commands.messages import messages, open_in_browser, progress_bar, say
+from analyses.commands.messages import messages, open_in_browser, progress_bar, read_text, say
 
 if TYPE_CHECKING:
     from analyses.runs.config import RunConfig
@@ -33,6 +33,7 @@ def run(
     target_lang: options.TargetLang = None,
     max_length: options.MaxLength = None,
     words: options.WordGroups = None,
+    pairs: options.Pairs = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
     batch_size: options.BatchSizeOrAuto = "16",
@@ -45,6 +46,9 @@ def run(
     out: options.Out = None,
     overwrite: options.Overwrite = False,
     sign: options.Sign = None,
+    engine: options.EngineName = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -54,11 +58,12 @@ def run(
 
     Examples:
     \b
-      interp run
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
+      interp run --analyses circuits --pairs mine.jsonl
       interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --config reports/mine/config.yaml --seed 1
+      interp run --prompts corpus.txt --engine local --workers 8
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress_bar(quiet) as progress:
@@ -126,6 +131,13 @@ def _saying_first(sentence: str, progress: Callable[[str, int, int], None]) -> C
     return tell
 
 
+def _say_result(page: Path, quiet: bool) -> None:
+    """What the report says at a glance, unless all is to be quiet, and where it is."""
+    for line in () if quiet else _glance(page.parent):
+        say(line, err=True)
+    say(page)
+
+
 def _glance(run: Path) -> list[str]:
     """What the report says at a glance, a line for every analysis."""
     import json
@@ -136,7 +148,7 @@ def _glance(run: Path) -> list[str]:
     return [str(Headline(**found["headline"])) for found in results.values() if found["headline"]]
 
 
-def _settings(words: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]]:
+def _settings(words: Path | None, pairs: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]]:
     """Settings given on the command line, by analysis."""
     from analyses.runs.run_file import read_settings
 
@@ -145,6 +157,13 @@ def _settings(words: Path | None, chosen: list[str]) -> dict[str, dict[str, Any]
         from analyses.embedding_geometry.group_file import read_groups
 
         found.setdefault("embedding_geometry", {})["groups"] = read_groups(words)
+    if pairs is not None:
+        from dataclasses import asdict
+
+        from interp.patching import parse_pairs
+
+        read = parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
+        found.setdefault("circuits", {})["pairs"] = [asdict(pair) for pair in read]
     return found
 
 
@@ -172,7 +191,7 @@ def rerun(
         str | None, typer.Option("--model", "-m", help="The model's folder, where the run's model was one.")
     ] = None,
     prompts: Annotated[
-        str | None, typer.Option("--prompts", "-p", help="The prompts' file, where the run read one or stdin.")
+        str | None, typer.Option("--prompts", "-p", help="The prompts' file; by default those kept in the run.")
     ] = None,
     second: Annotated[
         str | None, typer.Option("--second", help="The second model's folder, where two were compared.")
@@ -188,7 +207,7 @@ def rerun(
     Examples:
     \b
       interp rerun reports/mine
-      interp rerun reports/mine --prompts mine.txt --model path/to/t5 --out reports/again
+      interp rerun reports/mine --model path/to/t5 --out reports/again
     """
     with messages(debug), progress_bar(quiet) as progress:
         import shutil
@@ -217,7 +236,7 @@ def verify(
     run: options.RunFolder,
     key: Annotated[Path | None, typer.Option("--key", help="Public SSH key that must have signed it.")] = None,
 ) -> None:
-    """Hash a run's files again and compare with its manifest. Exit 0 whole, 1 changed or not signed so, 2 trouble.
+    """Hash the files of a run, or of a store of activations, and compare with its manifest. Exit 0 whole, 1 not so, 2 trouble.
 
     Hashes show that files belong together, not who made them: only a signature does (`interp run --sign`).
 
@@ -228,7 +247,10 @@ def verify(
     """
     with messages():
         from analyses.runs.verify import is_signed_by, verify_run
+        from interp.activations.manifest import is_store
 
+        if is_store(run):
+            _verify_store(run, key)
         signed = None if key is None else is_signed_by(run, key)
         verdict = verify_run(run)
     for sentence in verdict.sentences():
@@ -236,6 +258,19 @@ def verify(
     if signed is not None:
         say(f"{'Signed' if signed else 'Not signed'} with the key {key}.")
     raise typer.Exit(0 if verdict.whole and signed is not False else 1)
+
+
+def _verify_store(folder: Path, key: Path | None) -> None:
+    """Say what is wrong with a store of activations, and leave."""
+    from interp.activations.verifying import verify_activations
+    from interp.errors import InputError
+
+    if key is not None:
+        raise InputError("A store of activations is not signed; verify it without --key.")
+    wrong = verify_activations(folder)
+    for sentence in wrong or ("Every file is as the manifest says.",):
+        say(sentence)
+    raise typer.Exit(1 if wrong else 0)
 
 
 def diff(

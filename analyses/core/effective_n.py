@@ -21,14 +21,19 @@ def count_texts(batches: Sequence[Batch]) -> TextCounts:
     Args:
         batches: all prompts of a run.
     """
-    targets = [text for batch in batches for text in batch.target_texts]
-    special = {EOS, PAD}
-    sentence_of = np.zeros(len(targets), dtype=int)
-    for number, rows in enumerate(rows_by_key(np.concatenate([sentence_keys(batch) for batch in batches]))):
+    sentences, targets, blank, unfinished = [], [], 0, 0
+    for batch in batches:
+        sentences.append(sentence_keys(batch))
+        targets.append(prompt_keys(batch, "decoder"))
+        blank += sum(set(text.category_of_token) <= {EOS, PAD} for text in batch.target_texts)
+        unfinished += len(batch.unfinished)
+    keys = np.concatenate(sentences)
+    sentence_of = np.zeros(len(keys), dtype=int)
+    for number, rows in enumerate(rows_by_key(keys)):
         sentence_of[rows] = number
     return TextCounts(
         sentence_of=tuple(sentence_of.tolist()),
-        targets=len(rows_by_key(np.concatenate([prompt_keys(batch, "decoder") for batch in batches]))),
-        blank=sum(set(text.category_of_token) <= special for text in targets),
-        unfinished=sum(len(batch.unfinished) for batch in batches),
+        targets=len(rows_by_key(np.concatenate(targets))),
+        blank=blank,
+        unfinished=unfinished,
     )

@@ -1,20 +1,37 @@
 """Evidence: what a model, its untrained twins and one example give to the analyses, for a run as for a study in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from analyses.core.contract import Evidence
 from analyses.core.effective_n import count_texts
-from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no_progress, observe
-from analyses.core.shards import Shards
+from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no_progress, observe, shard_bounds
+from analyses.core.shards import Observations, Shards
 from analyses.core.twin_observations import begin_twins
+from analyses.core.work import Engine, Job
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.untrained_twins import Architecture
 from interp.statistics import Estimate, estimate_mean
 from interp.text.batch import Batch
+from interp.text.text_memory import remembering
 
 
 def twin_seeds(seed: int, twins: int) -> tuple[int, ...]:
     """Seeds of the untrained twins, apart from the seed of resampling."""
     return tuple(1000 * (seed + 1) + index for index in range(twins))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crew:
+    """Other processes that observe.
+
+    Attributes:
+        engine: deals the work out to them.
+        load: gives the model in each of them.
+    """
+
+    engine: Engine
+    load: Callable[[], HookedEncoderDecoder]
 
 
 def gather(
@@ -27,6 +44,7 @@ def gather(
     progress: Progress = no_progress,
     store: Shards | None = None,
     example: int = 1,
+    crew: Crew | None = None,
 ) -> Iterator[Evidence]:
     """All that `summarize` of each analysis may use, one after another, once all models have been observed.
 
@@ -40,12 +58,18 @@ def gather(
         progress: told of the progress.
         store: where shards are kept; in memory by default.
         example: the number of the first prompt in its set, from 1.
+        crew: who observes; by default this process, and a second one where that pays.
     """
     kept: Shards = {} if store is None else store
     analyses = [item.fitted(model, batches) for item in analyses]
-    with begin_twins(model, batches, analyses, kept, twin_seeds(seed, twins)) as others:
-        observed = observe(model, batches, analyses, kept, progress)
-        controls = others.finish(progress)
+    seeds = twin_seeds(seed, twins)
+    if crew is None:
+        with remembering(model.tokenizer), begin_twins(model, batches, analyses, kept, seeds) as others:
+            observed = observe(model, batches, analyses, kept, progress)
+            controls = others.finish(progress)
+    else:
+        job = Job(crew.load, Architecture.of(model), ids, batches, shard_bounds(batches), analyses, seeds, kept)
+        observed, *controls = _by_crew(crew, job, progress)
     examples = illustrate(model, batches[0], 0, (example, ids[0]), analyses)
     texts = count_texts(batches)
     for item in analyses:
@@ -60,6 +84,12 @@ def gather(
             seed=seed,
             texts=texts,
         )
+
+
+def _by_crew(crew: Crew, job: Job, progress: Progress) -> list[Observations]:
+    """What the model and its twins gave to others."""
+    crew.engine.make(job, [unit for unit in job.units() if not job.has(unit)], progress)
+    return [job.observations(twin) for twin in (None, *range(len(job.seeds)))]
 
 
 def observed_estimate(evidence: Evidence, name: str) -> Estimate:

@@ -12,10 +12,10 @@ from torch import Tensor
 from analyses.core.contract import Pass
 from analyses.core.observing import run_alone
 from interp.attribution.components import components_of, source_components
-from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
+from interp.attribution.direct_logit_attribution import Decomposition, decompose, decomposition_hooks
 from interp.attribution.lenses import read_out, streams
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
-from interp.attribution.source_attribution import encoder_attribution, source_contributions
+from interp.attribution.source_attribution import DecoderKind, encoder_attribution, source_contributions
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.families.config import ModelConfig
 from interp.geometry.nearest_neighbors import nearest
@@ -74,10 +74,12 @@ def explorer_prompt(run: Pass, name: str, foils: Int[Tensor, "one target"] | Non
     foils = runner_up(model, run.logits, tokens) if foils is None else foils
     readout = logit_difference(model, run.logits, tokens, foils)
     found = decompose(model, run.cache, readout)
-    sources = [
-        source_contributions(model, run.cache, "cross", layer, direction)[0]
-        for layer, direction in enumerate(found.cross_directions)
-    ]
+    sources, own = (
+        torch.stack([
+            source_contributions(model, run.cache, kind, layer, one)[0] for layer, one in enumerate(directions)
+        ])
+        for kind, directions in _decoder_kinds(found)
+    )
     return ExplorerPrompt(
         name=name,
         title=batch.source_texts[0].text,
@@ -90,10 +92,15 @@ def explorer_prompt(run: Pass, name: str, foils: Int[Tensor, "one target"] | Non
         foils=_pieces(model, foils[0]),
         lead=_numbers(readout.values[0]),
         components=_numbers(found.values[0]),
-        sources=_numbers(torch.stack(sources)),
+        sources=_numbers(sources),
+        own=_numbers(own),
         memory=_numbers(encoder_attribution(model, run.cache, found)[0]),
         lens=_lens(run),
     )
+
+
+def _decoder_kinds(found: Decomposition) -> tuple[tuple[DecoderKind, tuple[Tensor, ...]], ...]:
+    return ("cross", found.cross_directions), ("decoder", found.own_directions)
 
 
 def _patterns(run: Pass, kind: AttentionKind) -> np.ndarray:

@@ -60,7 +60,17 @@ def rows_by_key(*keys: Keys) -> list[Int[np.ndarray, " _"]]:
             np.minimum.at(smallest, one, groups)
             groups = smallest[one]
         if np.array_equal(before, groups):
-            return [np.flatnonzero(groups == first) for first in np.unique(groups)]
+            return rows_by_number(groups)
+
+
+def rows_by_number(numbers: Int[np.ndarray, " prompt"]) -> list[Int[np.ndarray, " _"]]:
+    """The rows of prompts with the same number, smallest number first; one sort, however many numbers there are.
+
+    Args:
+        numbers: of every prompt.
+    """
+    order = np.argsort(numbers, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
 
 
 def means_by_key(

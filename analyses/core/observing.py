@@ -7,13 +7,13 @@ number. The model goes over all prompts first; then each untrained twin does, on
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
 
 from analyses.core.arrays import axis_sizes, joined, model_sizes, specs_of
 from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, Stage
+from analyses.core.kept_batches import MOST_WHOLE, KeptBatches, Regrouped, Rows
 from analyses.core.registry import source_of
 from analyses.core.shards import Observations, Shards, shard_name
 from interp.errors import InputError
@@ -21,7 +21,7 @@ from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.text.batch import Batch, collate
+from interp.text.batch import Batch, TargetOrigin
 from interp.text.tokenized_text import Text
 from interp.text.unknown_pieces import check_known
 
@@ -56,6 +56,17 @@ class ConfiguredAnalysis:
         with self.named():
             return ConfiguredAnalysis(self.analysis, self.analysis.fit(model, batches, self.settings))
 
+    def examined(self, model: HookedEncoderDecoder) -> Arrays:
+        """The numbers from a model's weights alone."""
+        with self.named():
+            return self.checked(self.analysis.examine(model, self.settings), "examine", model.cfg)
+
+    def experimented(self, model: HookedEncoderDecoder, groups: Sequence[Batch]) -> Arrays:
+        """The numbers of the experiment, on what `experiment_batches` gives."""
+        with self.named():
+            found = self.analysis.experiment(model, groups, self.settings)
+            return self.checked(found, "experiment", model.cfg)
+
     @contextmanager
     def named(self) -> Iterator[None]:
         """Note on an error which analysis it came from."""
@@ -82,13 +93,15 @@ class ConfiguredAnalysis:
 
 def make_batches(
     model: HookedEncoderDecoder, prompts: Sequence[Prompt], batch_size: int, progress: Progress
-) -> list[Batch]:
-    """Tokenise all prompts and generate missing targets.
+) -> Sequence[Batch]:
+    """Tokenise all prompts and generate missing targets; of more than `MOST_WHOLE` prompts one batch at a time is in memory.
 
     Raises:
         InputError: naming the prompt that cannot be used, or if the tokenizer does not know most of the texts.
     """
-    batches = []
+    origin: TargetOrigin = "generated" if prompts[0].target is None else "given"
+    many = KeptBatches.of(model, origin) if len(prompts) > MOST_WHOLE else None
+    batches: list[Batch] | KeptBatches = [] if many is None else many
     for start in range(0, len(prompts), batch_size):
         progress("reading prompts", start, len(prompts))
         part = prompts[start : start + batch_size]
@@ -109,22 +122,28 @@ def make_batches(
     return batches
 
 
-def given_texts(batches: Sequence[Batch]) -> list[Text]:
+def given_texts(batches: Sequence[Batch]) -> Iterator[Text]:
     """The texts that the user gave: sources, and targets that were not generated."""
-    texts = [text for batch in batches for text in batch.source_texts]
-    return texts + [text for batch in batches if batch.target_origin == "given" for text in batch.target_texts]
+    for batch in batches:
+        yield from batch.source_texts
+        if batch.target_origin == "given":
+            yield from batch.target_texts
 
 
-def rows_of(batches: Sequence[Batch]) -> list[tuple[Batch, int]]:
-    """Every prompt's batch and its row there."""
-    return [(batch, row) for batch in batches for row in range(len(batch))]
-
-
-def _shards(batches: Sequence[Batch]) -> Iterator[Sequence[Batch]]:
-    """Batches in groups of whole shards; all batches but the last have equally many prompts."""
+def shard_bounds(batches: Sequence[Batch]) -> list[tuple[int, int]]:
+    """The first batch of every shard and the first behind it; all batches but the last have equally many prompts."""
     per_shard = max(SHARD_PROMPTS // len(batches[0]), 1)
-    for start in range(0, len(batches), per_shard):
-        yield batches[start : start + per_shard]
+    return [(start, min(start + per_shard, len(batches))) for start in range(0, len(batches), per_shard)]
+
+
+def label_of(twin: int | None) -> str:
+    """What the names of a model's shards begin with."""
+    return "model" if twin is None else f"twin-{twin}"
+
+
+def has_experiment(twin: int | None) -> bool:
+    """Whether a model is experimented on: experiments cost much, so of the twins only number 0 has them."""
+    return not twin
 
 
 def observe(
@@ -143,46 +162,29 @@ def observe(
         analyses: the analyses with their settings.
         store: where shards are kept and found.
         progress: told of the progress.
-        twin: number of the twin, if it is one; experiments cost much, so of the twins only number 0 has them.
+        twin: number of the twin, if it is one.
     """
-    label = "model" if twin is None else f"twin-{twin}"
-    done, total = 0, sum(map(len, batches))
+    label, done, total = label_of(twin), 0, len(Rows(batches))
     names = []
-    for index, group in enumerate(_shards(batches)):
+    for index, (start, stop) in enumerate(shard_bounds(batches)):
         names.append(f"{label}-{index:05d}")
+        group = batches[start:stop]
         places = {item.name: shard_name(names[-1], item.name) for item in analyses}
         if not all(place in store for place in places.values()):
-            for name, arrays in _observe_shard(model, group, analyses).items():
+            for name, arrays in observe_shard(model, group, analyses).items():
                 store[places[name]] = arrays
         done += sum(map(len, group))
         progress(f"observing {label}", done, total)
-    weights: dict[str, Arrays] = {}
-    experiments: dict[str, Arrays] = {item.name: {} for item in analyses}
-    groups = [] if twin else experiment_batches(model, batches)
-    for item in analyses:
-        with item.named():
-            weights[item.name] = item.checked(item.analysis.examine(model, item.settings), "examine", model.cfg)
-            if not twin:
-                found = item.analysis.experiment(model, groups, item.settings)
-                experiments[item.name] = item.checked(found, "experiment", model.cfg)
+    groups = experiment_batches(model, batches) if has_experiment(twin) else []
+    weights = {item.name: item.examined(model) for item in analyses}
+    experiments = {item.name: item.experimented(model, groups) if groups else {} for item in analyses}
     return Observations(store, tuple(names), weights, experiments)
 
 
-def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> list[Batch]:
+def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> Sequence[Batch]:
     """The same prompts in batches of `EXPERIMENT_BATCH`: experiments sample whole batches, and compare prompts within one."""
-    rows, origin = rows_of(batches), batches[0].target_origin
-    groups = [rows[start : start + EXPERIMENT_BATCH] for start in range(0, len(rows), EXPERIMENT_BATCH)]
-    return [
-        collate(
-            [batch.source_texts[row] for batch, row in group],
-            [batch.target_texts[row] for batch, row in group],
-            model.cfg,
-            partial(model.decoder_inputs, origin=origin),
-            origin,
-            tuple(place for place, (batch, row) in enumerate(group) if row in batch.unfinished),
-        ).to(model.device)
-        for group in groups
-    ]
+    groups = Regrouped(Rows(batches), model, EXPERIMENT_BATCH)
+    return groups if len(groups.rows) > MOST_WHOLE else list(groups)
 
 
 def _run(
@@ -193,10 +195,16 @@ def _run(
     return model.run_with_cache(batch, names_filter=hooks)
 
 
-def _observe_shard(
+def observe_shard(
     model: HookedEncoderDecoder, group: Sequence[Batch], analyses: Sequence[ConfiguredAnalysis]
 ) -> Mapping[str, Arrays]:
-    """What every analysis observes in several batches, numbers in single precision."""
+    """What every analysis observes in several batches, by analysis, numbers in single precision.
+
+    Args:
+        model: the model.
+        group: the batches of one shard.
+        analyses: the analyses with their settings.
+    """
     parts: dict[str, list[Arrays]] = {item.name: [] for item in analyses}
     for batch in group:
         with torch.no_grad():

@@ -28,8 +28,12 @@ ANALYSES: dict[str, str] = {
     "cross_attention_focus": "what the decoder reads in each layer",
     "logit_attribution": "which heads and layers wrote the predicted logit",
     "embedding_geometry": "how the embeddings of words lie",
+    "circuits": "which edges between heads and MLPs carry an answer (on minimal pairs; when asked for)",
 }
 """Name -> one line, in the order of the report."""
+
+DEFAULT = tuple(name for name in ANALYSES if name != "circuits")
+"""Those of a run that names none: circuits ask about pairs of their own and cost as much as all others together."""
 
 GROUP = "interp.analyses"
 """Entry-point group in which other distributions offer analyses."""

@@ -7,11 +7,12 @@ the unit is the sentence, in observations of all prompts as in experiments on th
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 from analyses.core.contract import Arrays, ArraySpec, Evidence, Observed, Stage
-from analyses.core.keys import means_by_key
+from analyses.core.keys import means_by_key, rows_by_number
 
 
 def by_sentence(evidence: Evidence, specs: Sequence[ArraySpec]) -> Evidence:
@@ -23,15 +24,18 @@ def by_sentence(evidence: Evidence, specs: Sequence[ArraySpec]) -> Evidence:
     """
     sentence_of = np.array(evidence.texts.sentence_of)
 
+    @cache
+    def rows(count: int) -> list[np.ndarray]:
+        """The rows of every sentence among the first prompts; sentences are numbered as they first occur."""
+        return rows_by_number(sentence_of[:count])
+
     def averaged(arrays: Arrays, stage: Stage, axis: str) -> dict[str, np.ndarray]:
         found = dict(arrays)
         for spec in specs:
             if spec.name in found and spec.stage == stage and spec.axes[0] == axis:
                 values = found.pop(spec.name)
                 if spec.content == "number":
-                    numbers = sentence_of[: len(values)]
-                    rows = [np.flatnonzero(numbers == number) for number in dict.fromkeys(numbers.tolist())]
-                    found[spec.name] = means_by_key(values, rows)
+                    found[spec.name] = means_by_key(values, rows(len(values)))
         return found
 
     def of(observed: Observed) -> Observed:

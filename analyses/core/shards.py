@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from analyses.core.arrays import joined
+import numpy as np
+
 from analyses.core.contract import Arrays, Observed
 
 
@@ -40,8 +41,10 @@ class Observations:
 
     def of(self, analysis: str) -> Observed:
         """What one analysis observed; its shards are read now, so that a run holds one analysis at a time."""
-        parts = [self.store[shard_name(shard, analysis)] for shard in self.shards]
-        return Observed(joined(parts), self.weights[analysis], self.experiments[analysis])
+        parts = [dict(self.store[shard_name(shard, analysis)]) for shard in self.shards]
+        # Parts are let go as soon as they are joined.
+        prompts = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+        return Observed(prompts, self.weights[analysis], self.experiments[analysis])
 
 
 def shard_name(shard: str, analysis: str) -> str:

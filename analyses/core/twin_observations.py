@@ -21,6 +21,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import Architecture
 from interp.report.second_process import second_process
 from interp.text.batch import Batch
+from interp.text.text_memory import remembering
 
 _WORTH_A_PROCESS = 60
 """Prompts times twins from which a second process, which imports torch anew, pays."""
@@ -47,7 +48,8 @@ class TwinWork:
     def observe(self, number: int, progress: Progress = no_progress) -> Observations:
         """One twin, drawn and observed in this process."""
         twin = self.architecture.twin(self.seeds[number])
-        return observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
+        with remembering(twin.tokenizer):
+            return observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
 
 
 class TwinObserver:

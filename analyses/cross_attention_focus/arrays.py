@@ -1,4 +1,4 @@
-"""The arrays of cross-attention focus; `observe`, `flow.observe`, `token_swaps` and `gradients` define them."""
+"""The arrays of cross-attention focus; `observe`, `source_flow`, `token_swaps` and `gradients` define them."""
 
 from collections.abc import Iterator
 

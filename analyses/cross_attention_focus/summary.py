@@ -68,7 +68,7 @@ class Focus:
         masses: version -> masses.
         shapes: `{reading}.{statistic}` -> estimate, [layer] or [layer head] as the reading.
         trends: of every category in every version.
-        flow: `alti.mass`, `alti.target`, `alti.quarters`, `alti.decline` and `rollout.mass`, as `flow.observe` defines them.
+        flow: `alti.mass`, `alti.target`, `alti.quarters`, `alti.decline` and `rollout.mass`, as `source_flow` defines them.
         gradients: Chefer's relevance on a sample of the prompts; None if none was taken.
         heads: heads that stand out, each chosen on one half of the sentences and measured on the other.
         swaps: kind -> what exchanging one token moves; empty if no prompt has a token to exchange.

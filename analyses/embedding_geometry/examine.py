@@ -8,6 +8,7 @@ Run once on the model and once on every untrained twin, so that all that follows
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -25,6 +26,7 @@ from interp.geometry.isotropy import unit_rows
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
 from interp.statistics import falling_order
+from interp.text.text_memory import remembered
 from interp.text.vocabulary import Vocabulary, kind_of_tokenizer
 
 _TOP_HUBS = 10
@@ -39,7 +41,8 @@ def examine(model: HookedEncoderDecoder, settings: Settings) -> Arrays:
     assert isinstance(settings, GeometrySettings)
     if model.tokenizer is None:
         raise InputError("Embedding geometry looks words up by their spelling; wrap the model with its tokenizer.")
-    vocabulary = Vocabulary.of(model.tokenizer, model.cfg.d_vocab)
+    rows = model.cfg.d_vocab
+    vocabulary = remembered(model.tokenizer, ("vocabulary", rows), partial(Vocabulary.of, model.tokenizer, rows))
     prefix = settings.prefix_for(model.cfg)
     return {
         **static_words(model, settings, vocabulary),

@@ -8,10 +8,12 @@ words, or words (failing them, pieces) of two scripts; the most frequent ones of
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from transformers import PreTrainedTokenizerBase
 
+from analyses.core.kept_batches import Texts
 from analyses.embedding_geometry.measure.word_lists import LANGUAGES
 from analyses.embedding_geometry.settings import FittedSettings, GeometrySettings
 from interp.errors import InputError
@@ -43,13 +45,12 @@ def fit(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: Geometr
     tokenizer = model.tokenizer
     if tokenizer is None:
         return settings
-    sources = [text for batch in batches for text in batch.source_texts]
-    targets = [text for batch in batches for text in batch.target_texts]
+    sources, targets = Texts(batches, "source_texts"), Texts(batches, "target_texts")
     unfit = _unfit(sources, settings.words, tokenizer)
     tasks = set(translation_tasks(sources, tokenizer, model.languages))
     translated = tuple(language for language in LANGUAGES if (_ENGLISH, language.lower()) in tasks)
     left_open = "groups" not in settings.model_fields_set
-    groups = _groups([*sources, *targets], tokenizer) if unfit and left_open else settings.groups
+    groups = _groups((sources, targets), tokenizer) if unfit and left_open else settings.groups
     return FittedSettings.model_construct(**{
         **dict(settings),
         "groups": groups,
@@ -73,8 +74,11 @@ def _unfit(sources: Sequence[Text], words: Sequence[str], tokenizer: PreTrainedT
     english = sum(_ENGLISH in text.languages for text in sources)
     if 2 * english <= len(sources):
         return f"{english or 'none'} of the {len(sources)} sources {'is' if english < 2 else 'are'} English by its function words"
-    spelled = [(text.words[word], 1) for text in sources for word in text.word_of_token if word != NO_WORD]
-    own = len(spelled) / sum(len(text.words[word]) for text in sources for word in set(text.word_of_token) - {NO_WORD})
+    pieces = letters = 0
+    for text in sources:
+        pieces += sum(word != NO_WORD for word in text.word_of_token)
+        letters += sum(len(text.words[word]) for word in set(text.word_of_token) - {NO_WORD})
+    own = pieces / letters
     try:
         needed = sum(len(spell(word, tokenizer).ids) for word in words) / sum(map(len, words))
     except InputError:
@@ -86,15 +90,15 @@ def _unfit(sources: Sequence[Text], words: Sequence[str], tokenizer: PreTrainedT
     return ""
 
 
-def _groups(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase) -> dict[str, tuple[str, ...]]:
+def _groups(texts: Sequence[Sequence[Text]], tokenizer: PreTrainedTokenizerBase) -> dict[str, tuple[str, ...]]:
     """The most frequent words of one piece, by category or else by script; empty where there are no two groups of them."""
-    words = _words(texts)
+    words = _words(chain(*texts))
     by_category: dict[str, Counter[str]] = {}
     for word, (count, category) in words.items():
         by_category.setdefault(f"{CATEGORIES[category]} words", Counter())[word] = count
     by_script = (
         _by_script({word: count for word, (count, _) in words.items()}, "words"),
-        _by_script(Counter(_pieces(texts)), "pieces"),
+        _by_script(Counter(_pieces(chain(*texts))), "pieces"),
     )
     for counted in (by_category, *by_script):
         groups = {name: _frequent(counts, tokenizer) for name, counts in sorted(counted.items())}
@@ -104,7 +108,7 @@ def _groups(texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase) -> dict[s
     return {}
 
 
-def _words(texts: Sequence[Text]) -> dict[str, tuple[int, int]]:
+def _words(texts: Iterable[Text]) -> dict[str, tuple[int, int]]:
     """The words of the texts as they are mostly written -> how often they occur, and their most frequent category."""
     forms: dict[str, Counter[tuple[str, int]]] = {}
     for text in texts:
@@ -118,7 +122,7 @@ def _words(texts: Sequence[Text]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _pieces(texts: Sequence[Text]) -> Iterator[str]:
+def _pieces(texts: Iterable[Text]) -> Iterator[str]:
     for text in texts:
         for piece, category in zip(text.pieces, text.category_of_token, strict=True):
             if category in {CONTENT, FUNCTION} and piece.strip("▁Ġ").isalpha():

@@ -21,6 +21,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import run_stacks
 from interp.text.batch import Batch
 
 _PAIRS = 16 * 32**2
@@ -43,8 +44,7 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
 def _similarity(model: HookedEncoderDecoder, batch: Batch) -> dict[str, np.ndarray]:
     """Distances between heads on the first prompts; the more heads, the fewer prompts, because pairs grow with their square."""
     found = {}
-    with torch.no_grad():
-        _, cache = model.run_with_cache(batch, names_filter="*.hook_pattern")
+    cache = run_stacks(model, batch, "*.hook_pattern").cache
     for kind in ATTENTION_KINDS:
         layers = [cache[f"{attention_path(kind, layer)}.hook_pattern"] for layer in range(model.cfg.layers_of(kind))]
         prompts = max(1, _PAIRS // (len(layers) * model.cfg.heads_of(kind)) ** 2)

@@ -5,9 +5,9 @@ from through cross-attention, each split over the kinds of encoder component. Ex
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 
@@ -27,11 +27,15 @@ from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import notebook_html
 from interp.report.numbers import number
+from interp.sources import Question, ask
 from interp.statistics import falling_order
 from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
 from interp.text.unknown_pieces import check_known, unknown_notes
 from interp.text.words import CATEGORIES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COMPONENTS_SHOWN = 10
 """Components that an explanation shows in a notebook."""
@@ -65,14 +69,14 @@ class Explanation:
     foil: str
     difference: float
     gap: float
-    components: pd.DataFrame
-    sources: pd.DataFrame
+    components: "pd.DataFrame"
+    sources: "pd.DataFrame"
     unknown: float = 0.0
 
     def __repr__(self) -> str:
         return f"Explanation({self.label} rather than {self.foil} at row {self.position}: {number(self.difference)} logits)"
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """One row a component, the largest contribution first."""
         return self.components.rename(columns={"contribution": "contribution (logits)"})
 
@@ -141,6 +145,21 @@ def explain(
     )
 
 
+def asked(
+    model: HookedEncoderDecoder,
+    source: str,
+    target: str | None = None,
+    foil: str | None = None,
+    position: int | None = None,
+    prefix: str | None = None,
+) -> Question:
+    """The question that `explain` answers, for other methods; arguments and refusals as there."""
+    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    check_known([*batch.source_texts, *([] if target is None else [batch.target_texts[0]])], model.tokenizer)
+    row, token = row_and_foil(model, source, batch.target_texts[0], foil, position)
+    return ask(model, batch, torch.tensor([row]), None if token is None else torch.tensor([token]))
+
+
 def row_and_foil(
     model: HookedEncoderDecoder, source: str, text: Text, foil: str | None, position: int | None
 ) -> tuple[int, int | None]:
@@ -176,7 +195,9 @@ def row_and_foil(
     raise InputError(f"The foil {foil!r} does not differ from the target {text.text!r}; give another one.")
 
 
-def _component_frame(found: Decomposition, row: int) -> pd.DataFrame:
+def _component_frame(found: Decomposition, row: int) -> "pd.DataFrame":
+    import pandas as pd
+
     values = found.values[0, row].float().cpu().numpy()
     frame = pd.DataFrame({"component": [one.label for one in found.components], "contribution": values})
     return frame.iloc[falling_order(np.abs(values))].reset_index(drop=True)
@@ -191,7 +212,9 @@ _COLUMNS: dict[ComponentKind, str] = {
 }
 
 
-def _source_frame(text: Text, cfg: ModelConfig, values: Float[np.ndarray, "source component"]) -> pd.DataFrame:
+def _source_frame(text: Text, cfg: ModelConfig, values: Float[np.ndarray, "source component"]) -> "pd.DataFrame":
+    import pandas as pd
+
     components = source_components(cfg)
     written = np.array([one != VALUE_BIAS for one in components])
     columns = np.array([_COLUMNS[one.kind] for one in components])

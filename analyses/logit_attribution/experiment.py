@@ -4,16 +4,17 @@ The sample is evenly spaced over the whole prompt set and collated anew, so no n
 """
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 
 from analyses.core.contract import Arrays
+from analyses.core.kept_batches import Rows, Texts, collated
 from analyses.logit_attribution.ablation import ablate
 from analyses.logit_attribution.activation_patching import patch
 from analyses.logit_attribution.lenses import decoder_lens_text, read_lenses
 from analyses.logit_attribution.neurons import read_neurons
 from analyses.logit_attribution.settings import AttributionSettings
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Batch, collate
+from interp.text.batch import Batch
 from interp.text.translation_task import translation_tasks
 
 
@@ -39,19 +40,15 @@ def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: 
 
 def translated(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> bool:
     """Whether some prompt is to be translated out of English into German or French, as the minimal pairs are."""
-    texts = [text for batch in batches for text in batch.source_texts]
-    tasks = translation_tasks(texts, model.tokenizer, model.languages)
+    tasks = translation_tasks(Texts(batches, "source_texts"), model.tokenizer, model.languages)
     return any(task in (("english", "german"), ("english", "french")) for task in tasks)
 
 
 def sample(model: HookedEncoderDecoder, batches: Sequence[Batch], count: int) -> Batch | None:
     """Evenly spaced prompts of a run as one batch, whatever batches they came in; None for fewer than two."""
-    places = [(batch, index) for batch in batches for index in range(len(batch))]
-    count = min(count, len(places))
+    rows = Rows(batches)
+    count = min(count, len(rows))
     if count < 2:
         return None
-    chosen = [places[position * len(places) // count] for position in range(count)]
-    sources = [batch.source_texts[index] for batch, index in chosen]
-    targets = [batch.target_texts[index] for batch, index in chosen]
-    origin = batches[0].target_origin
-    return collate(sources, targets, model.cfg, partial(model.decoder_inputs, origin=origin), origin).to(model.device)
+    chosen = collated(model, [rows[position * len(rows) // count] for position in range(count)])
+    return replace(chosen, unfinished=())

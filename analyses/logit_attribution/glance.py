@@ -20,7 +20,8 @@ def headline(result: LogitAttribution) -> Headline:
     found = result.difference[first]
     verb = "adds most to" if found.point > 0 else "takes most from"
     sentence = f"{result.components[first]} {verb} the predicted token's lead: {number(found.point)} logits."
-    return Headline(sentence, judge(found, bool(result.test.p_value[first] < 0.05)), waterfall_figure(result).name)
+    untested_or_holds = not result.test.p_value[first] >= 0.05  # NaN: too few sentences for a test
+    return Headline(sentence, judge(found, untested_or_holds), waterfall_figure(result).name)
 
 
 def highlights(result: LogitAttribution) -> tuple[Finding, ...]:

@@ -28,6 +28,7 @@ from interp.attribution.components import ComponentKind
 from interp.attribution.logit_readout import FLOAT32_GAP
 from interp.report import Block, Section
 from interp.report.numbers import number, with_interval
+from interp.statistics import FEWEST_TESTED
 
 DIRECT_LIMIT = (
     "Direct effects only: a contribution is what a component's own write adds to the logit. What later components "
@@ -152,16 +153,18 @@ def _significant(result: LogitAttribution) -> str:
     counted = ~result.of_kind("bias")
     both, total = both & counted, int(counted.sum())
     components = "components" if counted.all() else "components that are no biases"
+    if (result.test.count < FEWEST_TESTED).all():
+        return f"With fewer than {FEWEST_TESTED} sentences it is not tested which means differ from 0."
     if not both.any():
         return (
             f"None of the {total} {components} has a mean that differs from 0 (family-wise p < 0.05, sign flips of "
-            "prompts) and an interval outside the range of the untrained twins."
+            "sentences and a correction for skewness) and an interval outside the range of the untrained twins."
         )
     positive = int((both & (result.difference.point > 0)).sum())
     outside = " and an interval outside the range of the untrained twins" if result.n_twins else ""
     return (
-        f"{int(both.sum())} of {total} {components} have a mean that differs from 0 (family-wise p < 0.05, sign "
-        f"flips of sentences){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
+        f"{int(both.sum())} of {total} {components} have a mean that differs from 0 (family-wise p < 0.05, sign flips of "
+        f"sentences and a correction for skewness){outside}: {positive} for the label, {int(both.sum()) - positive} against it."
     )
 
 

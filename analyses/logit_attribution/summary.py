@@ -24,7 +24,7 @@ from interp.attribution.components import (
 )
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
-from interp.statistics import Estimate, Interval, SignFlipTest, bootstrap_ranks, estimate_mean, max_statistic_test
+from interp.statistics import Estimate, Interval, SignFlipTest, bootstrap_ranks, estimate_mean, skewness_corrected_test
 from interp.text.words import CATEGORIES, PAD
 
 GAPS = {
@@ -157,7 +157,7 @@ def summarize(evidence: Evidence) -> LogitAttribution:
             "difference.components",
         ),
         ranks=placed,
-        test=max_statistic_test(observed["difference.components"], seed),
+        test=skewness_corrected_test(observed["difference.components"], seed),
         categories=over(lambda values: values[..., present], "difference.categories"),
         category_names=names,
         category_share=shares,

@@ -11,10 +11,12 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from analyses.core.observing import Progress
+from analyses.core.work import Engine
 from analyses.runs.compare_models_report import (
     PLACES,
     ComparedModel,
@@ -29,10 +31,10 @@ from analyses.runs.inputs import Inputs, choose_analyses, reading_order
 from analyses.runs.loading import load_for
 from analyses.runs.manifest import LOG, MANIFEST, ComparisonManifest, file_hashes, package_version, versions
 from analyses.runs.origin import origin
-from analyses.runs.prompt_set import prompts_of
+from analyses.runs.prompt_set import kept_prompts, prompts_of
 from analyses.runs.run_folder import Staging, staging
 from analyses.runs.run_place import check_place
-from analyses.runs.runner import build_files, make_log, signer_of, threads_for
+from analyses.runs.runner import build_files, make_log, session_of, signer_of, threads_for
 from interp.errors import InputError
 from interp.model.checkpoints import Checkpoint, find_checkpoint
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -53,6 +55,7 @@ def compare_two_models(
     prompts: PromptSet | None = None,
     places: Mapping[str, str] | None = None,
     sign: Path | None = None,
+    engine: Engine | None = None,
 ) -> Path:
     """Run both models in full and write the page that compares them.
 
@@ -66,6 +69,7 @@ def compare_two_models(
         prompts: those of the configuration, by whoever has read them already.
         places: name of a model -> where it is, if not there.
         sign: an SSH key that signs the manifest.
+        engine: who observes, as in `analyses.runs.runner.run`.
 
     Returns:
         The path of the comparison's `index.html`.
@@ -74,13 +78,13 @@ def compare_two_models(
         InputError: if a model, the prompts or the folder cannot be used; nothing is left behind.
     """
     check_place(out, overwrite)
-    signer = signer_of(sign)
-    started, prompts = (
-        time.monotonic(),
-        prompts or prompts_of(config),
-    )
+    signer, started, prompts = signer_of(sign), time.monotonic(), prompts or prompts_of(config)
     found = {name: _find(name, places or {}) for name in (first, second) if not is_untrained(name)}
-    with staging(out, _identity((first, second), config, prompts, found), overwrite) as store:
+    identity = _identity((first, second), config, prompts, found)
+    with ExitStack() as opened:
+        if not opened.enter_context(session_of(engine)):
+            return out / "index.html"
+        store = opened.enter_context(staging(out, identity, overwrite))
         progress = store.status.told(progress)
         models = _models((first, second), config, found, store.desk())
         alike = models[0].name == models[1].name
@@ -89,12 +93,13 @@ def compare_two_models(
         files: dict[str, bytes] = {}
         for model, name, place in zip(models, names, PLACES, strict=True):
             inputs = _inputs(model, prompts, config)
-            side, built = _run(inputs, model, name, place, store.for_part(place), progress)
+            side, built = _run(inputs, model, name, place, store.for_part(place), progress, engine)
             sides.append(replace(side, config=config.model_copy(update={"model": model.asked})))
             files |= {f"{place}/{path}": content for path, content in built.items()}
         analyses = [item.analysis for item in choose_analyses(config)]
         with threads_for(sides[0].model):
             files |= render(comparison_report(sides[0], sides[1], analyses))
+        files |= kept_prompts(prompts)
         manifest = _manifest((first, second), config, prompts, sides, files)
         files[MANIFEST] = manifest.with_files(files).to_json()
         files |= signer(files[MANIFEST])
@@ -198,7 +203,7 @@ def _inputs(model: _Model, prompts: PromptSet, config: RunConfig) -> Inputs:
 
 
 def _run(
-    inputs: Inputs, model: _Model, name: str, place: str, store: Staging, progress: Progress
+    inputs: Inputs, model: _Model, name: str, place: str, store: Staging, progress: Progress, engine: Engine | None
 ) -> tuple[ComparedModel, dict[str, bytes]]:
     """One model's full run: what the comparison needs of it, and its files."""
     prompts = inputs.prompts.prompts
@@ -209,6 +214,7 @@ def _run(
         store,
         lambda what, done, total: progress(f"{name}: {what}", done, total),
         lambda item, observed: found.update({item.name: numbers_by_prompt(observed, item.analysis.arrays, order)}),
+        engine,
     )
     findings = {name: section["findings"] for name, section in json.loads(files["results.json"]).items()}
     return ComparedModel(name, place, model.model, inputs.config, prompts, findings, found), files

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from analyses.core.registry import ANALYSES, check, names
+from analyses.core.registry import DEFAULT, check, names
 from analyses.runs.settings_check import choose
 from interp.errors import InputError
 from interp.input_files import parse_yaml
@@ -31,7 +31,8 @@ class RunConfig(BaseModel):
         source_column: column of the sources, where it is not called `source`.
         target_column: column of the targets, where it is not called `target`.
         prefix: the task prefix that every source starts with, where it is none of T5's own and the file names none.
-        analyses: names, in report order; by default those of this package. A text with commas is read as several names.
+        analyses: names, in report order; by default those of this package but circuits. A text with commas is read as several
+            names.
         seed: of resampling; untrained twins take seeds derived from it.
         batch_size: prompts in one forward pass; changes no number beyond rounding.
         limit: only the first so many prompts.
@@ -54,7 +55,7 @@ class RunConfig(BaseModel):
     source_column: str | None = None
     target_column: str | None = None
     prefix: str | None = None
-    analyses: tuple[str, ...] = tuple(ANALYSES)
+    analyses: tuple[str, ...] = DEFAULT
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     batch_size: Count = 16
     limit: Count | None = None

@@ -1,6 +1,6 @@
 """How long a run will take, roughly: said before it begins, with what would make it shorter."""
 
-from analyses.core.registry import ANALYSES
+from analyses.core.registry import DEFAULT
 from analyses.runs.config import RunConfig
 from interp.model.checkpoints import Checkpoint
 
@@ -8,6 +8,7 @@ from interp.model.checkpoints import Checkpoint
 _ALWAYS = 20.0
 _OF_A_MODEL = 2.0
 _OF_A_PROMPT = 0.04
+_OF_CIRCUITS = 90.0
 _OF_A_PAGE = 0.06
 _BYTES = 32e6
 """Weights of the model with which these seconds were measured."""
@@ -23,8 +24,10 @@ def expected_seconds(config: RunConfig, prompts: int, checkpoint: Checkpoint) ->
     """
     weights = sum(path.stat().st_size for path in checkpoint.folder.glob("*.safetensors"))
     size, models = max(weights / _BYTES, 0.2), 1 + config.twins
-    share = len(config.analyses) / len(ANALYSES)
+    share = len(config.analyses) / len(DEFAULT)
     computing = share * models * (_OF_A_MODEL + _OF_A_PROMPT * prompts) * size
+    if "circuits" in config.analyses:  # on the model and one twin, whatever the prompts
+        computing += _OF_CIRCUITS * size
     return _ALWAYS + computing + _OF_A_PAGE * min(prompts, config.pages)
 
 

@@ -9,7 +9,7 @@ same manifest, byte for byte. What does depend on them goes to `run.log.json`, w
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from platform import machine, python_version
@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_seriali
 
 from analyses.core.registry import plug_ins
 from analyses.runs.origin import Origin
-from interp.input_files import open_regular
+from interp.input_files import file_hash
 
 _LIBRARIES = (
     "torch transformers tokenizers safetensors numpy scipy scikit-learn pandas matplotlib bertviz einops"
@@ -226,12 +226,6 @@ def plug_in_records(names: Iterable[str]) -> dict[str, PlugInRecord]:
 def versions() -> dict[str, str]:
     """Versions of Python and of every library that takes part in the numbers or the drawings."""
     return {"python": python_version(), "machine": machine()} | {name: version(name) for name in _LIBRARIES}
-
-
-def file_hash(path: Path, follow_links: bool = True) -> str:
-    """Hexadecimal SHA-256 of a regular file, read in blocks."""
-    with open_regular(path, follow_links) as stream:
-        return file_digest(stream, "sha256").hexdigest()
 
 
 def file_hashes(files: Mapping[str, Path]) -> dict[str, str]:

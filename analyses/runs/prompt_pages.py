@@ -38,13 +38,13 @@ def make_prompt_pages(
     count: int,
     progress: Progress,
 ) -> tuple[tuple[Page, ...], tuple[ExplorerPrompt, ...]]:
-    """Pages of the first `count` prompts, whose batch and row `rows` has, and what there is to explore of each, at least of one.
+    """Pages of the first `count` prompts, whose batches and rows `rows` has, and what there is to explore of each, at least one.
 
     Where no analysis shows anything of a prompt, it has no page.
     """
     pages, explored = [], []
     most, hooks = max(count, 1), explorer_hooks(model.cfg)
-    for number, ((batch, row), prompt) in enumerate(zip(rows[:most], prompts[:most], strict=True), start=1):
+    for number, ((batch, row), prompt) in enumerate(zip(rows, prompts[:most], strict=True), start=1):
         progress("writing the prompts' pages", number - 1, min(most, len(prompts)))
         alone = run_alone(model, batch, row, analyses if count else (), hooks)
         shown = explorer_prompt(alone, prompt.id)

@@ -1,11 +1,12 @@
 """The first section of a report: which texts its numbers are about."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
+from analyses.runs.read_prompts import Lengths, ReadPrompts
 from interp.hooks.names import HeadId
 from interp.prompts import Prompt
 from interp.report import Page, Section, Span, Table
@@ -13,8 +14,6 @@ from interp.report.explorer import ExplorerPrompt
 from interp.report.numbers import fixed
 from interp.report.visible_text import shown_token
 from interp.statistics import largest
-from interp.text.batch import Batch
-from interp.text.tokenized_text import Text
 from interp.text.unknown_pieces import unknown_notes
 from interp.text.words import CATEGORIES, PAD
 
@@ -27,7 +26,7 @@ _CAPTION = (
 
 def prompt_section(
     prompts: Sequence[Prompt],
-    rows: Sequence[tuple[Batch, int]],
+    read: ReadPrompts,
     pages: tuple[Page, ...] = (),
     explored: Sequence[ExplorerPrompt] = (),
     unknown: float = 0.0,
@@ -36,15 +35,13 @@ def prompt_section(
 
     Args:
         prompts: the prompts.
-        rows: batch and row of each.
+        read: what is told of them.
         pages: of single prompts, called `prompt-<number>`.
         explored: the first prompts in full.
         unknown: share of the texts' pieces that the tokenizer does not know.
     """
-    sources = [batch.source_texts[row] for batch, row in rows]
-    targets = [batch.target_texts[row] for batch, row in rows]
-    origin = rows[0][0].target_origin
-    frame = _frame(prompts, sources, targets, origin, explored)
+    origin = read.origin
+    frame = _frame(prompts, read, explored)
     addresses = _addresses(len(prompts), pages)
     made = "generated greedily by the model" if origin == "generated" else "given with the prompts"
     return Section(
@@ -52,9 +49,9 @@ def prompt_section(
         title="The prompts",
         question="Which texts are the numbers about?",
         findings=(
-            f"{len(prompts)} prompts with {_range(sources)} source tokens and {_range(targets)} target tokens; "
-            f"targets were {made}.",
-            f"Source tokens by kind, mean share of a prompt: {_shares(sources)}.",
+            f"{len(prompts)} prompts with {_range(read.source_lengths)} source tokens and {_range(read.target_lengths)} target "
+            f"tokens; targets were {made}.",
+            f"Source tokens by kind, mean share of a prompt: {_shares(read.shares)}.",
             *unknown_notes(unknown),
         ),
         blocks=(
@@ -71,7 +68,7 @@ def prompt_section(
         ),
         limits=(
             "What holds for these texts may not hold for others: a finding about a head is a finding on these prompts.",
-            f"Content and function words are told apart by lists of function words, not by a tagger: {_lists(sources)}.",
+            f"Content and function words are told apart by lists of function words, not by a tagger: {_lists(read)}.",
         ),
         pages=pages,
     )
@@ -79,18 +76,16 @@ def prompt_section(
 
 def _frame(
     prompts: Sequence[Prompt],
-    sources: Sequence[Text],
-    targets: Sequence[Text],
-    origin: str,
+    read: ReadPrompts,
     explored: Sequence[ExplorerPrompt],
 ) -> pd.DataFrame:
     """One row a prompt: its texts, their lengths, and of those that were explored what happened."""
     frame = pd.DataFrame({
         "prompt": [prompt.id for prompt in prompts],
-        "source": [text.text for text in sources],
-        f"{origin} target": [text.text for text in targets],
-        "source tokens": [len(text.ids) for text in sources],
-        "target tokens": [len(text.ids) for text in targets],
+        "source": read.sources,
+        f"{read.origin} target": read.targets,
+        "source tokens": read.source_lengths,
+        "target tokens": read.target_lengths,
     })
     for name, values in _summaries(explored).items():
         frame[name] = pd.Series(values, dtype=object if name in _TEXTS else float)
@@ -104,14 +99,12 @@ def _addresses(count: int, pages: tuple[Page, ...]) -> tuple[str, ...]:
     return tuple(f"pages/{name}.html" if name in own else "" for name in names)
 
 
-def _lists(sources: Sequence[Text]) -> str:
+def _lists(read: ReadPrompts) -> str:
     """Whose lists of function words told the words of how many sources apart."""
-    counts = Counter(" or ".join(map(str.capitalize, text.languages)) for text in sources)
-    named = [f"{language} in {count} of {len(sources)} sources" for language, count in counts.most_common() if language]
+    counts = read.languages
+    named = [f"{language} in {count} of {len(read)} sources" for language, count in counts.most_common() if language]
     unknown = counts[""]
-    left = (
-        f"in {unknown} of {len(sources)} the words tell no language that has a list, and all of them count as content"
-    )
+    left = f"in {unknown} of {len(read)} the words tell no language that has a list, and all of them count as content"
     return "; ".join([*named, *([left] if unknown else [])])
 
 
@@ -134,14 +127,11 @@ def _summaries(explored: Sequence[ExplorerPrompt]) -> dict[str, list[object]]:
     return columns
 
 
-def _range(texts: Sequence[Text]) -> str:
-    lengths = [len(text.ids) for text in texts]
-    return f"{min(lengths)} to {max(lengths)}"
+def _range(lengths: Lengths) -> str:
+    return f"{lengths.min()} to {lengths.max()}"
 
 
-def _shares(sources: Sequence[Text]) -> str:
-    counts = np.array([np.bincount(text.category_of_token, minlength=len(CATEGORIES)) for text in sources])
-    shares = (counts / counts.sum(1, keepdims=True)).mean(0)
+def _shares(shares: Float[np.ndarray, " category"]) -> str:
     return ", ".join(
         f"{name} {fixed(share)}" for name, share in zip(CATEGORIES, shares, strict=True) if name != CATEGORIES[PAD]
     )

@@ -1,11 +1,16 @@
 """The prompts of a run: a bundled set, a file, or standard input. Read before anything heavy is imported."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 from analyses.runs.config import RunConfig
 from interp import prompts as prompt_sets
 from interp.errors import InputError
 from interp.prompts import PromptSet
+
+KEPT = "prompts.jsonl"
+"""In a run's folder: the prompts, where they are no bundled ones."""
 
 
 def read_prompt_set(
@@ -40,3 +45,23 @@ def prompts_of(config: RunConfig, place: str | None = None) -> PromptSet:
         InputError: if they cannot be read.
     """
     return read_prompt_set(place or config.prompts, config.limit, config.source_column, config.target_column)
+
+
+def kept_prompts(prompts: PromptSet) -> dict[str, bytes]:
+    """The file by which a run can be made again where its prompts are not; none for a bundled set."""
+    if prompts.name in prompt_sets.names() and prompt_sets.bundled(prompts.name).sha256 == prompts.sha256:
+        return {}
+    records = (
+        {"id": one.id, "source": one.source, **({} if one.target is None else {"target": one.target}), **one.fields}
+        for one in prompts.prompts
+    )
+    return {KEPT: "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()}
+
+
+def read_kept(content: bytes, sha256: str) -> PromptSet:
+    """The prompts of a run from its own file, with the hash of what they were read from.
+
+    Raises:
+        InputError: if the content holds something that is no prompt.
+    """
+    return replace(prompt_sets.parse_prompts(content, "jsonl", KEPT), sha256=sha256)

@@ -1,7 +1,7 @@
 """Make a finished run, or two runs side by side, again from the manifest, on the same prompts and weights or not at all.
 
-A run keeps files and folders by name only, so those that came from the user's disk have to be given again; their hashes must be
-those of the manifest before any work is done.
+A run has its prompts in it and knows a model's folder by name only, so that one has to be given again where it is elsewhere.
+Hashes must be those of the manifest before any work is done.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from analyses.runs.compare_models_report import PLACES
 from analyses.runs.config import RunConfig, make_config
 from analyses.runs.inputs import Inputs, choose_analyses
 from analyses.runs.manifest import MANIFEST, ComparisonManifest, Manifest, ModelRecord, file_hashes
-from analyses.runs.prompt_set import prompts_of
+from analyses.runs.prompt_set import KEPT, prompts_of, read_kept
 from analyses.runs.runner import run_inputs
 from analyses.runs.verify import OpenedRun, open_run
 from interp import prompts as prompt_sets
@@ -38,7 +38,7 @@ def repeat_run(
         run: its folder.
         out: where the new run goes.
         model: the model's folder, where the run's was one; of two models, the first.
-        prompts: the prompts' file, where the run's was one or standard input.
+        prompts: the prompts' file; by default those that the run has kept.
         progress: called as the work goes on.
         second: the second model's folder, where two were compared.
         overwrite: replace a run that is already there.
@@ -56,7 +56,7 @@ def repeat_run(
     if second is not None:
         raise InputError(f"{str(run)!r} is the run of one model; --second is for what `interp compare-models` made.")
     config = make_config(**manifest.config)
-    found = _prompts(config, manifest.prompts.sha256, prompts)
+    found = _prompts(opened, config, manifest.prompts.sha256, prompts).behind(config.prefix)
     was = manifest.model
     checkpoint = _checkpoint(was, manifest.package, config.model, model, "--model")
     inputs = Inputs(
@@ -80,7 +80,7 @@ def _repeat_comparison(
 ) -> Path:
     """Compare the same two models on the same prompts again, wherever they are by now."""
     config = make_config(**manifest.config)
-    found = _prompts(config, manifest.prompts, prompts)
+    found = _prompts(opened, config, manifest.prompts, prompts)
     places: dict[str, str] = {}
     for name, place, folder, option in zip(manifest.models, PLACES, given, ("--model", "--second"), strict=True):
         if not is_untrained(name):
@@ -90,9 +90,11 @@ def _repeat_comparison(
     return compare_two_models(*manifest.models, config, out, overwrite, progress, found, places).parent
 
 
-def _prompts(config: RunConfig, sha256: str, given: str | None) -> PromptSet:
-    """The run's prompts."""
+def _prompts(opened: OpenedRun, config: RunConfig, sha256: str, given: str | None) -> PromptSet:
+    """The run's prompts: its own file of them, or what it read."""
     recorded = config.prompts
+    if given is None and KEPT in opened.manifest.files:
+        return read_kept(opened.read(KEPT), sha256)
     place = given or recorded
     if given is None and recorded == "-":
         raise InputError(

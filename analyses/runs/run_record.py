@@ -1,7 +1,5 @@
 """What made a run, as its manifest says it."""
 
-from collections.abc import Sequence
-
 from analyses.core.evidence import twin_seeds
 from analyses.core.text_counts import TextCounts
 from analyses.runs.inputs import Inputs
@@ -14,17 +12,14 @@ from analyses.runs.manifest import (
     versions,
 )
 from analyses.runs.origin import origin
+from analyses.runs.read_prompts import ReadPrompts
 from interp.hooks.attention import IMPLEMENTATION
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Batch
 
 
-def record_of(
-    inputs: Inputs, model: HookedEncoderDecoder, rows: Sequence[tuple[Batch, int]], counts: TextCounts
-) -> Manifest:
+def record_of(inputs: Inputs, model: HookedEncoderDecoder, read: ReadPrompts, counts: TextCounts) -> Manifest:
     """What made the run, its files not yet known."""
     config, prompts, checkpoint = inputs.config, inputs.prompts, inputs.checkpoint
-    pairs = zip(prompts.prompts, rows, strict=True)
     return Manifest(
         package=package_version(),
         command=config.command(),
@@ -49,8 +44,8 @@ def record_of(
             sentences=counts.sentences,
             targets=counts.targets,
             fault=counts.fault,
-            target_origin=rows[0][0].target_origin,
-            unfinished=tuple(prompt.id for prompt, (batch, row) in pairs if row in batch.unfinished),
+            target_origin=read.origin,
+            unfinished=tuple(prompts.prompts[place].id for place in read.unfinished),
         ),
         twin_seeds=twin_seeds(config.seed, config.twins),
         plugins=plug_in_records(config.analyses),

@@ -7,18 +7,22 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Evidence, Observed
 from analyses.core.effective_n import count_texts
-from analyses.core.evidence import gather
+from analyses.core.evidence import Crew, gather
 from analyses.core.exploring import explorer_of
-from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches, rows_of
+from analyses.core.kept_batches import Rows
+from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches
 from analyses.core.shards import Shards
+from analyses.core.work import Engine
 from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
@@ -32,7 +36,9 @@ from analyses.runs.manifest import (
 from analyses.runs.plan import check_memory
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
+from analyses.runs.prompt_set import kept_prompts
 from analyses.runs.provenance import glance_facts, make_report
+from analyses.runs.read_prompts import ReadPrompts
 from analyses.runs.results import refusal, results_json
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
@@ -65,6 +71,7 @@ def run(
     progress: Progress,
     sign: Path | None = None,
     prompts: PromptSet | None = None,
+    engine: Engine | None = None,
     placement: Placement | None = None,
 ) -> Path:
     """Run analyses and write their report.
@@ -76,19 +83,29 @@ def run(
         progress: called as the work goes on.
         sign: an SSH key that signs the manifest.
         prompts: those of the configuration, by whoever has read them already.
+        engine: who observes (`analyses.engines`); by default this process. No number depends on it.
         placement: where the weights shall lie, if not all on one device.
 
     Returns:
-        The path of the report's `index.html`.
+        The path of the report's `index.html`. In a rank of torchrun that helped rank 0, the report is still being made.
 
     Raises:
         InputError: if anything the user gave cannot be used; nothing is left behind.
     """
     if out is not None:
         check_place(out, overwrite)
+    if engine is not None and placement is not None:
+        raise InputError("Weights on several devices are one process' own; leave out --engine or --device-map.")
     signer, inputs = signer_of(sign), read_inputs(config, prompts, placement)
     check_memory(config, inputs.prompts, inputs.checkpoint, placement)
-    return run_inputs(inputs, out or DEFAULT_FOLDER / inputs.slug(), overwrite, progress, signer)
+    final = out or DEFAULT_FOLDER / inputs.slug()
+    with session_of(engine) as leads:
+        return run_inputs(inputs, final, overwrite, progress, signer, engine) if leads else final / "index.html"
+
+
+def session_of(engine: Engine | None) -> AbstractContextManager[bool]:
+    """Where runs are made by an engine, if there is one; True in the process that makes them."""
+    return nullcontext(True) if engine is None else engine.session()
 
 
 def run_inputs(
@@ -97,6 +114,7 @@ def run_inputs(
     overwrite: bool,
     progress: Progress,
     signer: Signer = lambda manifest: {},
+    engine: Engine | None = None,
 ) -> Path:
     """Run analyses on what was read, and write their report; see `run`.
 
@@ -106,12 +124,13 @@ def run_inputs(
         overwrite: replace a run that is already there.
         progress: called as the work goes on.
         signer: see `Signer`.
+        engine: who observes, its session begun.
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
         model = load_for(config, inputs.checkpoint, inputs.placement)
         progress = store.status.told(progress)
-        files = build_files(inputs, model, store, progress)
+        files = build_files(inputs, model, store, progress, engine=engine)
         files |= signer(files[MANIFEST])
         files[LOG] = make_log(time.monotonic() - started, model)
         progress("writing the report", 1, 1)
@@ -163,17 +182,28 @@ def threads_for(model: HookedEncoderDecoder) -> Iterator[None]:
 
 
 def build_files(
-    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None = None
+    inputs: Inputs,
+    model: HookedEncoderDecoder,
+    store: Shards,
+    progress: Progress,
+    keep: Keep | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, bytes]:
     """Observe, summarize and present; the files of the run but its log, by relative path."""
     _check_analysable(model.cfg, inputs.analyses)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    crew = None if engine is None else Crew(engine, partial(load_for, inputs.config, inputs.checkpoint))
     with threads_for(model):
-        return _build(inputs, model, store, progress, keep)
+        return _build(inputs, model, store, progress, keep, crew)
 
 
 def _build(
-    inputs: Inputs, model: HookedEncoderDecoder, store: Shards, progress: Progress, keep: Keep | None
+    inputs: Inputs,
+    model: HookedEncoderDecoder,
+    store: Shards,
+    progress: Progress,
+    keep: Keep | None,
+    crew: Crew | None,
 ) -> dict[str, bytes]:
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
@@ -181,10 +211,8 @@ def _build(
     order = reading_order(prompts)
     read = [prompts[place] for place in order]
     batches = make_batches(model, read, config.batch_size, progress)
-    computed = dict(zip(order, rows_of(batches), strict=True))
-    rows = [computed[place] for place in range(len(prompts))]
     ids = [prompt.id for prompt in read]
-    found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, example=order[0] + 1)
+    found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, order[0] + 1, crew)
     renderer = FigureRenderer(kind=config.figures)
     made: dict[str, Section] = {}
     for item, evidence in zip(analyses, found, strict=True):
@@ -193,11 +221,14 @@ def _build(
             keep(item, evidence.model)
         made[item.name] = _section(item, evidence, renderer)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
+    shown = np.argsort(order)[: max(config.pages, 1)]
+    rows = [Rows(batches)[int(place)] for place in shown]
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
-    manifest = record_of(inputs, model, rows, count_texts(batches))
+    told = ReadPrompts.of(batches, order)
+    manifest = record_of(inputs, model, told, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
     unknown = unknown_share(given_texts(batches), model.tokenizer)
-    texts = prompt_section(prompts, rows, pages, explored, unknown)
+    texts = prompt_section(prompts, told, pages, explored, unknown)
     report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
     files = render(report, renderer)
@@ -206,6 +237,7 @@ def _build(
         explorer_of(model, manifest.model.name, explored, heads), f"Explorer: {report.title}", "index.html"
     )
     files["config.yaml"] = config.to_yaml().encode()
+    files |= kept_prompts(inputs.prompts)
     files["results.json"] = results_json(config.analyses, sections)
     files[MANIFEST] = manifest.with_files(files).to_json()
     return files

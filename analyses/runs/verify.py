@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from analyses.runs.manifest import LOG, MANIFEST, SIGNATURE, ComparisonManifest, Manifest, file_hash
+from analyses.runs.manifest import LOG, MANIFEST, SIGNATURE, ComparisonManifest, Manifest
 from analyses.runs.run_files import contents_of, listed, parents_of
 from interp.errors import InputError
-from interp.input_files import MOST_BYTES, parse_json, read_regular
+from interp.input_files import MOST_BYTES, file_hash, parse_json, read_regular
 
 _MOST_BYTES_READ = 2**30
 

@@ -11,9 +11,9 @@ float32 at least, so the gap of a bfloat16 model is that model's own rounding. E
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,13 +22,16 @@ from interp.attribution.components import Component, components_of
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import Readout
 from interp.attribution.residual_writes import writes
-from interp.axes import Stack
+from interp.axes import AttentionKind, Stack
 from interp.families.config import ModelConfig
 from interp.families.residual_stream import last_norm, steps
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.framed import Framed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -39,11 +42,13 @@ class Decomposition(Framed):
         components: what writes to the decoder's stream.
         values: contributions in units of the read-out (logits); their sum over components is the read-out.
         cross_directions: for every layer the direction by which the read-out reads what its cross heads write.
+        own_directions: the same of the heads of its self-attention.
     """
 
     components: tuple[Component, ...]
     values: Float[Tensor, "batch target component"]
     cross_directions: tuple[Float[Tensor, "batch target d_model"], ...]
+    own_directions: tuple[Float[Tensor, "batch target d_model"], ...]
 
     def of(self, label: str) -> Float[Tensor, "batch target"]:
         """One component.
@@ -53,8 +58,10 @@ class Decomposition(Framed):
         """
         return self.values[..., [component.label for component in self.components].index(label)]
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """One row a prompt, decoder row and component, padded rows with them: its contribution."""
+        import pandas as pd
+
         names = [component.label for component in self.components]
         prompts, rows, components = np.indices(self.values.shape).reshape(3, -1)
         return pd.DataFrame({
@@ -105,5 +112,8 @@ def decompose(model: HookedEncoderDecoder, cache: ActivationCache, readout: Read
             values += writes(model, cache, step).along(directions[step.name])
         elif step.bias:
             values.append(behind[step.name])
-    cross = tuple(directions[attention_path("cross", layer)] for layer in range(cfg.n_decoder_layers))
-    return Decomposition(components_of(cfg, "decoder"), torch.stack(values, -1), cross)
+    kinds: tuple[AttentionKind, ...] = ("cross", "decoder")
+    cross, own = (
+        tuple(directions[attention_path(kind, layer)] for layer in range(cfg.n_decoder_layers)) for kind in kinds
+    )
+    return Decomposition(components_of(cfg, "decoder"), torch.stack(values, -1), cross, own)

@@ -17,9 +17,9 @@ The unembedding is applied to one layer at a time; tokens are then scored, and n
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -34,6 +34,9 @@ from interp.model.weights import unembedding_bias
 from interp.report.framed import Framed
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -50,8 +53,10 @@ class Trajectory(Framed):
     log_probability: Float[Tensor, "batch depth target"]
     rank: Int[Tensor, "batch depth target"]
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """One row a prompt, depth and decoder row, padded rows with them; ranks count from 0."""
+        import pandas as pd
+
         prompts, depths, rows = np.indices(self.rank.shape).reshape(3, -1)
         numbers = {"logit": self.logit, "log-probability (nats)": self.log_probability, "rank": self.rank}
         return pd.DataFrame(

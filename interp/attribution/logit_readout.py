@@ -21,7 +21,7 @@ from interp.errors import InputError
 from interp.families.residual_stream import last_norm
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain, output_bias, unembedding, unembedding_bias
-from interp.text.batch import Batch
+from interp.text.batch import IGNORED_LABEL, Batch
 from interp.text.pieces import pieces_of
 
 FLOAT32_GAP = 2e-5
@@ -130,6 +130,23 @@ def logit_difference_of_outputs(
     """
     (rows, bias), (other, other_bias) = output_rows(model, tokens), output_rows(model, foils)
     return (at_least_float32(outputs) * (rows - other)).sum(-1) + (bias - other_bias)
+
+
+def label_losses(
+    model: HookedEncoderDecoder, batch: Batch, outputs: Float[Tensor, "batch target d_model"]
+) -> Float[Tensor, " batch"]:
+    """-log p of all labels of every prompt, summed over its rows, from the decoder's outputs; padded rows are not scored.
+
+    Args:
+        model: a model of any family.
+        batch: the prompts.
+        outputs: of the decoder, behind its last norm.
+    """
+    logits = (outputs * model.cfg.logit_scale)[batch.target_mask] @ unembedding(model).T + unembedding_bias(model)
+    labels = batch.labels[batch.target_mask]
+    losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
+    prompt = batch.target_mask.nonzero()[:, 0]
+    return torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses)
 
 
 def logit_against_mean(model: HookedEncoderDecoder, logits: Logits, tokens: Int[Tensor, "batch target"]) -> Readout:

@@ -14,6 +14,8 @@ from interp.circuits.running import circuit_outputs
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
+from interp.patching.minimal_pairs import PairBatch
+from interp.statistics import merge_ties
 from interp.text.batch import Batch
 
 Selection = Literal["top", "greedy"]
@@ -94,18 +96,24 @@ class Circuit:
             kept = alive
 
     @torch.no_grad()
-    def run(self, model: HookedEncoderDecoder, clean: Batch, corrupted: Batch) -> Logits:
+    def run(self, model: HookedEncoderDecoder, clean: Batch | PairBatch, corrupted: Batch | None = None) -> Logits:
         """The logits [batch target vocab] of the clean batch with every edge outside the circuit corrupted.
 
         Args:
             model: a model of the graph's shape.
-            clean: the batch.
-            corrupted: what flows along the other edges; of the same shape.
+            clean: the batch, or pairs with both sides.
+            corrupted: what flows along the other edges; of the same shape. None for pairs, which have it.
 
         Raises:
-            InputError: if the model has another graph, or the batches differ in shape.
+            InputError: if the model has another graph, the batches differ in shape, or there is no corrupted side, or two.
         """
-        outputs = circuit_outputs(model, self.graph, self.kept, clean, corrupted)
+        if isinstance(clean, PairBatch) == isinstance(corrupted, Batch):
+            raise InputError(
+                "A circuit runs on a clean batch and a corrupted one, or on pairs, which have both; "
+                f"got {type(clean).__name__} and {type(corrupted).__name__}."
+            )
+        sides = (clean.clean, clean.corrupted) if isinstance(clean, PairBatch) else (clean, corrupted)
+        outputs = circuit_outputs(model, self.graph, self.kept, *sides)
         logits: Logits = model.module("unembed.hook_out")(outputs * model.cfg.logit_scale) + unembedding_bias(model)
         return logits
 
@@ -123,7 +131,7 @@ def choose(
             best edge into a node that is in already, so that it is always connected.
         absolute: whether size alone decides; otherwise edges that harm the answer come last.
     """
-    worth = worth.abs() if absolute else worth
+    worth = torch.from_numpy(merge_ties((worth.abs() if absolute else worth).double().cpu().numpy()))
     if selection == "top":
         kept = torch.zeros(len(graph), dtype=torch.bool)
         kept[worth.argsort(descending=True, stable=True)[:count].cpu()] = True

@@ -114,7 +114,7 @@ class Judge:
         everything = Circuit(self.graph, torch.ones(len(self.graph), dtype=torch.bool))
         parts = _parts(circuit, draws, seed)
         found = [self.measure(circuit - part).mean() - self.measure(everything - part).mean() for part in parts]
-        return torch.stack(found).abs().cpu() / abs(self.scale)
+        return torch.stack(found).abs().cpu() / abs(self.scale) if found else torch.zeros(0)
 
     def minimality(self, circuit: Circuit, draws: int = 4, seed: int = 0) -> Float[Tensor, " edge"]:
         """For every edge of the circuit, the most that it matters with it less random halves of the others, in units of `scale`.

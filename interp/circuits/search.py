@@ -5,51 +5,28 @@ corrupted one
 scores    on the first, third, ... pair; the circuit is the smallest, greedily grown, that keeps enough of the metric there
 judged    on the other pairs: what the circuit keeps, and what random circuits of its size and of its degrees keep
 exact     a sample of edges, as many of every kind of receiver, patched one by one: how well do scores rank and measure them
+control   the same on an untrained twin, which knows no answers: on all pairs, answer and foil exchanged where that is needed
+for the corruption to cost the lead
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.circuits.agreement import Agreement, agreement_of
 from interp.circuits.circuit import Circuit
 from interp.circuits.edge_attribution import EdgeScores, score_edges
-from interp.circuits.edge_patching import patch_edges
 from interp.circuits.evaluation import Curve, Judge, faithfulness_curve, smallest_circuit
-from interp.circuits.graph import Graph
+from interp.circuits.pairs import batch_of, halves, in_batches, swapped_pairs, usable_pairs
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.minimal_pairs import PromptPair, pair_batch
-from interp.patching.partial_forward import record_pass
-from interp.statistics.ranks import spearman
+from interp.patching.minimal_pairs import PromptPair
 
-LEAST_LEAD = 0.5
-"""Logits by which the answer must lead on the clean side."""
-
-_RESAMPLES = 1000
-_AT_ONCE = 16
-
-
-@dataclass(frozen=True, eq=False)
-class Agreement:
-    """How scores agree with exact patching on a sample of edges.
-
-    Attributes:
-        edges: how many.
-        rank: Spearman's correlation of the means over pairs.
-        low: lower end of its 95 % interval over resampled pairs.
-        high: upper end.
-        error: Euclidean distance of the scores from the exact effects, over the size of these.
-    """
-
-    edges: int
-    rank: float
-    low: float
-    high: float
-    error: float
+_PARTS = 10
+"""Random halves of the circuit that are knocked out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +37,12 @@ class CircuitSearch:
         scores: of all edges, on the pairs that the circuit was found on.
         circuit: the circuit.
         kept: its faithfulness on these pairs.
-        judged: its faithfulness on the other pairs.
-        same_size: faithfulness of random circuits of its size, on the other pairs.
+        alone: the metric with the circuit alone, of every one of the other pairs.
+        whole: the same with the whole model.
+        empty: the same with every edge corrupted.
+        same_size: faithfulness of random circuits of its size, on the other pairs; none of a control.
         same_degree: of random circuits of its degrees.
+        completeness: see `Judge.completeness`, on the other pairs; none of a control.
         signed: faithfulness over size, edges that harm the answer last.
         absolute: the same, edges by size of their scores alone.
         agreement: with exact patching; None where no edge was sampled.
@@ -74,9 +54,12 @@ class CircuitSearch:
     scores: EdgeScores
     circuit: Circuit
     kept: float
-    judged: float
+    alone: Float[Tensor, " pair"]
+    whole: Float[Tensor, " pair"]
+    empty: Float[Tensor, " pair"]
     same_size: Float[Tensor, " draw"]
     same_degree: Float[Tensor, " draw"]
+    completeness: Float[Tensor, " part"]
     signed: Curve
     absolute: Curve
     agreement: Agreement | None
@@ -84,43 +67,11 @@ class CircuitSearch:
     judged_on: tuple[PromptPair, ...]
     refused: dict[str, str]
 
-
-def usable_pairs(
-    model: HookedEncoderDecoder, pairs: Sequence[PromptPair]
-) -> tuple[tuple[PromptPair, ...], dict[str, str]]:
-    """The pairs whose corruption costs the answer its lead, and id -> why not, of the others.
-
-    Args:
-        model: the model.
-        pairs: candidates.
-    """
-    comparable, usable, refused = [], [], {}
-    for pair in pairs:
-        try:
-            pair_batch(model, [pair])
-        except InputError as error:
-            refused[pair.id] = str(error)
-        else:
-            comparable.append(pair)
-    for some in _batches(comparable, _AT_ONCE):
-        batch = pair_batch(model, some)
-        sides = [
-            batch.difference(model, record_pass(model, side, (), batch.rows).outputs)
-            for side in (batch.clean, batch.corrupted)
-        ]
-        for pair, clean, corrupted in zip(some, *(side.tolist() for side in sides), strict=True):
-            if clean > LEAST_LEAD and clean - corrupted > 2 * LEAST_LEAD:
-                usable.append(pair)
-            else:
-                refused[pair.id] = (
-                    f"Pair {pair.id!r} does not turn on the corruption: the answer leads by {clean:+.2f} logits on the clean and "
-                    f"{corrupted:+.2f} on the corrupted side; it must lead by {LEAST_LEAD:g}, and lose {2 * LEAST_LEAD:g}."
-                )
-    return tuple(usable), refused
-
-
-def _batches(pairs: Sequence[PromptPair], size: int) -> Iterator[Sequence[PromptPair]]:
-    return (pairs[at : at + size] for at in range(0, len(pairs), size))
+    @property
+    def judged(self) -> float:
+        """The circuit's faithfulness on the other pairs."""
+        whole, empty = float(self.whole.mean()), float(self.empty.mean())
+        return (float(self.alone.mean()) - empty) / (whole - empty)
 
 
 def score_in_batches(
@@ -129,6 +80,7 @@ def score_in_batches(
     method: str = "eap-ig",
     metric: str = "logit-difference",
     batch_size: int = 16,
+    swapped: Collection[PromptPair] = (),
 ) -> EdgeScores:
     """Scores of all edges, for as many pairs as there are.
 
@@ -138,8 +90,11 @@ def score_in_batches(
         method: see `score_edges`.
         metric: see `Metric`.
         batch_size: pairs that run at once.
+        swapped: see `batch_of`.
     """
-    parts = [score_edges(model, pair_batch(model, some), method, metric) for some in _batches(pairs, batch_size)]
+    parts = [
+        score_edges(model, batch_of(model, some, swapped), method, metric) for some in in_batches(pairs, batch_size)
+    ]
     first = max(parts, key=lambda part: part.steps)
     change = max(part.change for part in parts)
     return EdgeScores(
@@ -157,6 +112,7 @@ def find_circuit(
     draws: int = 100,
     seed: int = 0,
     batch_size: int = 16,
+    control: bool = False,
 ) -> CircuitSearch:
     """The smallest circuit that keeps enough of an answer, with its evidence.
 
@@ -170,76 +126,37 @@ def find_circuit(
         draws: random circuits of each kind.
         seed: of samples and random circuits.
         batch_size: pairs scored at once.
+        control: whether the model is a control, an untrained twin: all pairs are taken, see `swapped_pairs`, and there are no
+            random circuits, no completeness and no check.
 
     Raises:
         InputError: if no pair is of use.
     """
-    usable, refused = usable_pairs(model, pairs)
+    usable, refused = (tuple(pairs), {}) if control else usable_pairs(model, pairs)
     if not usable:
         reason = next(iter(refused.values()), "There are none.")
         raise InputError(f"None of {len(pairs)} pairs is of use for this model. {reason}")
-    found_on, judged_on = (usable[::2], usable[1::2]) if len(usable) >= 4 else (usable, usable)
-    scores = score_in_batches(model, found_on, method, metric, batch_size)
-    finder, judge = (Judge.of(model, pair_batch(model, half), metric) for half in (found_on, judged_on))
+    swapped = swapped_pairs(model, usable) if control else frozenset()
+    found_on, judged_on = halves(usable)
+    scores = score_in_batches(model, found_on, method, metric, batch_size, swapped)
+    finder, judge = (Judge.of(model, batch_of(model, half, swapped), metric) for half in (found_on, judged_on))
     circuit = smallest_circuit(finder, scores, keeps)
-    exact = sample and method != "exact"
+    exact = sample and method != "exact" and not control
+    draws = 0 if control else draws
     return CircuitSearch(
         scores=scores,
         circuit=circuit,
         kept=finder.faithfulness(circuit),
-        judged=judge.faithfulness(circuit),
+        alone=judge.measure(circuit),
+        whole=judge.whole,
+        empty=judge.empty,
         same_size=judge.null(circuit, draws, seed, "size"),
         same_degree=judge.null(circuit, draws, seed, "degree"),
+        completeness=judge.completeness(circuit, 0 if control else _PARTS, seed),
         signed=faithfulness_curve(judge, scores, absolute=False),
         absolute=faithfulness_curve(judge, scores),
-        agreement=_agreement(model, found_on, scores, sample, seed, batch_size) if exact else None,
+        agreement=agreement_of(model, found_on, scores, sample, seed, batch_size, swapped) if exact else None,
         found_on=found_on,
         judged_on=judged_on,
         refused=refused,
     )
-
-
-def sampled_edges(graph: Graph, count: int, seed: int) -> list[int]:
-    """Edges drawn so that every kind of receiver (q, k, v, MLP, logits) has as many, as far as it has them.
-
-    Args:
-        graph: the graph.
-        count: how many in all.
-        seed: of the draw.
-    """
-    generator, by_slot = torch.Generator().manual_seed(seed), dict[str, list[int]]()
-    slots = [port.slot for port in graph.ports for _ in port.receivers]
-    for number, receiver in enumerate(graph.places[:, 0].tolist()):
-        by_slot.setdefault(slots[receiver], []).append(number)
-    shuffled = [
-        [numbers[place] for place in torch.randperm(len(numbers), generator=generator).tolist()]
-        for numbers in by_slot.values()
-    ]
-    found: list[int] = []
-    for place in range(max(map(len, shuffled))):
-        found += [numbers[place] for numbers in shuffled if place < len(numbers)]
-    return sorted(found[:count])
-
-
-def _agreement(
-    model: HookedEncoderDecoder,
-    pairs: Sequence[PromptPair],
-    scores: EdgeScores,
-    sample: int,
-    seed: int,
-    batch_size: int,
-) -> Agreement:
-    numbers = sampled_edges(scores.graph, sample, seed)
-    edges = [scores.graph.edges[number] for number in numbers]
-    parts = [patch_edges(model, pair_batch(model, some), edges, scores.metric) for some in _batches(pairs, batch_size)]
-    exact = torch.cat(parts).double().cpu().numpy()
-    found = scores.values[:, numbers].double().cpu().numpy()
-    generator = np.random.default_rng(seed)
-
-    def rank(rows: np.ndarray) -> float:
-        return spearman(found[rows].mean(0), exact[rows].mean(0)).statistic
-
-    draws = [rank(generator.integers(len(exact), size=len(exact))) for _ in range(_RESAMPLES)]
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    error = np.linalg.norm(found.mean(0) - exact.mean(0)) / np.linalg.norm(exact.mean(0))
-    return Agreement(len(numbers), rank(np.arange(len(exact))), float(low), float(high), float(error))

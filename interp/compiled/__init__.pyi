@@ -19,3 +19,4 @@ from .program import Noise as Noise
 from .program import Program as Program
 from .programs import PROGRAMS as PROGRAMS
 from .programs import find_program as find_program
+from .true_words import true_words as true_words

@@ -29,10 +29,12 @@ class Run:
     Attributes:
         written: (variable, node) -> what the node writes of it.
         output: how much of every token is written at every decoder row, [row vocab].
+        patterns: head -> where it looks, [query key].
     """
 
     written: Mapping[tuple[Variable, str], Values]
     output: Values
+    patterns: Mapping[str, Values]
 
 
 def run(
@@ -52,6 +54,7 @@ def run(
         patched: the edges.
     """
     written: dict[tuple[Variable, str], Values] = {}
+    patterns: dict[str, Values] = {}
 
     def read(variable: Variable, receiver: str) -> Values:
         parts = []
@@ -76,7 +79,8 @@ def run(
                     strength = _strengths(match)
                     asked = np.ones((len(scores), 1)) if match.query is None else read(match.query, f"{node}.q")
                     scores += asked @ strength @ read(match.key, f"{node}.k").T
-                found = _pattern(variable, scores, plan.program.sharpness) @ read(variable.value, f"{node}.v")
+                patterns[node] = _pattern(variable, scores, plan.program.sharpness)
+                found = patterns[node] @ read(variable.value, f"{node}.v")
                 written[variable, node] = found @ _relabelling(variable) / len(place.nodes)
             elif isinstance(variable, Table):
                 written[variable, node] = _entries(variable, [read(one, node) for one in variable.inputs])
@@ -88,7 +92,7 @@ def run(
         for value, amount in zip(variable.values, read(variable, LOGITS).T, strict=True):
             if value in vocabulary:
                 output[:, vocabulary.index(value)] += amount
-    return Run(written, output)
+    return Run(written, output, patterns)
 
 
 def _one_hot(tokens: Sequence[str], values: tuple[str, ...]) -> Values:

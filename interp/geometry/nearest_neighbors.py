@@ -7,14 +7,17 @@ the time: it meets every pair twice, in float64.)
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from interp.geometry.isotropy import unit_rows
 from interp.report.framed import Framed
 from interp.statistics.ties import falling_order
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -29,8 +32,10 @@ class Neighbors(Framed):
     rows: Int[np.ndarray, "query neighbor"]
     cosines: Float[np.ndarray, "query neighbor"]
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """One row a query and neighbor, ranks from 1."""
+        import pandas as pd
+
         queries, places = np.indices(self.rows.shape).reshape(2, -1)
         return pd.DataFrame({
             "query": queries,

@@ -139,6 +139,8 @@ def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]
         return tuple(known)
     if isinstance(names_filter, str):
         pattern = canonical_name(names_filter)
+        if pattern in known:
+            return (pattern,)
         chosen = tuple(name for name in known if fnmatch.fnmatchcase(name, pattern))
         return chosen or (resolve(pattern, known),)
     if isinstance(names_filter, re.Pattern):

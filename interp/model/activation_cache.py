@@ -8,6 +8,7 @@ computed from z when it is read, unless it was asked for by name.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Int
@@ -18,14 +19,16 @@ from interp.families.sites import NormPlace
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import ActivationKey, HeadId, attention_kind, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
-from interp.model.pattern_display import PATTERN, explore_layers, show_layer
 from interp.model.residual_stack import ResidualStacks
 from interp.model.reused_memory import RunCopies
 from interp.report import notebook_html
-from interp.report.notebook_blocks import BlockDisplay
 from interp.text.batch import Batch
 
+if TYPE_CHECKING:
+    from interp.report.notebook_blocks import BlockDisplay
+
 RESULT = ".hook_result"
+PATTERN = ".hook_pattern"
 
 ComputeResult = Callable[[str, Tensor], Tensor]
 """(name of a result point, z of the same attention) -> result."""
@@ -128,7 +131,7 @@ class ActivationCache(ResidualStacks):
 
     def show(
         self, *key: str | int, head: int | None = None, prompt: int = 0, interactive: bool = False
-    ) -> BlockDisplay:
+    ) -> "BlockDisplay":
         """Attention patterns with their tokens, for a notebook.
 
         Args:
@@ -151,6 +154,8 @@ class ActivationCache(ResidualStacks):
             raise InputError(
                 f"{name!r} is no attention pattern; show draws those, such as 'decoder.0.cross_attn.hook_pattern'."
             )
+        from interp.model.pattern_display import explore_layers, show_layer  # which draw, and drawing is slow to import
+
         if not interactive:
             return show_layer(self[name], name, self.batch, head, prompt)
         kind = attention_kind(name)

@@ -9,9 +9,8 @@ the padding token.)
 """
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
 from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -23,6 +22,9 @@ from interp.report import notebook_html
 from interp.text.batch import PROMPTS_SHOWN, Batch
 from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Method = Literal["greedy", "beam", "sampling"]
 
@@ -165,8 +167,10 @@ class Generation:
     def __repr__(self) -> str:
         return f"Generation({', '.join(map(repr, self.texts))})"
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """One row a prompt and step: the token that was written and its probability."""
+        import pandas as pd
+
         rows = []
         for prompt, text in enumerate(self.batch.target_texts):
             given = self.logits[prompt, : len(text.ids)].double().softmax(-1)
@@ -174,7 +178,9 @@ class Generation:
             rows += [(prompt, step, *pair) for step, pair in enumerate(zip(text.pieces, chosen, strict=True))]
         return pd.DataFrame(rows, columns=["prompt", "step", "token", "probability"])
 
-    def step_table(self, tokenizer: PreTrainedTokenizerBase, top: int = 5, truth: Batch | None = None) -> pd.DataFrame:
+    def step_table(
+        self, tokenizer: PreTrainedTokenizerBase, top: int = 5, truth: Batch | None = None
+    ) -> "pd.DataFrame":
         """The alternatives at every step: one row per prompt, step and candidate.
 
         Args:
@@ -186,6 +192,8 @@ class Generation:
         Returns:
             Columns prompt, step, rank (1 is the likeliest), token_id, token, probability, chosen, true.
         """
+        import pandas as pd
+
         rows: list[dict[str, object]] = []
         for prompt, length in enumerate(self.batch.target_mask.sum(1).tolist()):
             own = self.batch.labels[prompt].tolist()

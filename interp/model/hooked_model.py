@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -40,6 +41,21 @@ from interp.text.tokenized_text import length_limit
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
 """Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
+
+
+@runtime_checkable
+class RunnableCircuit(Protocol):
+    """What `run_with_circuit` runs: edges of a graph, defined above this wing."""
+
+    def run(self, model: Any, clean: Any, corrupted: Batch | None = None) -> Logits:
+        """The logits with these edges only.
+
+        Args:
+            model: the model.
+            clean: a batch, or pairs with both sides.
+            corrupted: what flows along the other edges.
+        """
+
 
 Inputs = Batch | Mapping[str, Tensor] | str | Sequence[str]
 """What a model runs on: a batch, Hugging Face's fields by name, or texts, whose targets it writes itself."""
@@ -172,6 +188,19 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         batch = self._inputs(batch)  # targets are written without the functions
         with self.hooks(fwd_hooks):
             return self(batch)
+
+    def run_with_circuit(self, circuit: RunnableCircuit, batch: Any, corrupted: Batch | None = None) -> Logits:
+        """The logits [batch target vocab] of a batch with some edges only: along all others flows a corrupted run.
+
+        Args:
+            circuit: the edges, an `interp.circuits.Circuit`.
+            batch: minimal pairs (`interp.patching.pair_batch`), or a clean batch.
+            corrupted: for a clean batch, what flows along the other edges; of the same shape.
+
+        Raises:
+            InputError: if the circuit is of another graph, the batches differ in shape, or there is no corrupted side, or two.
+        """
+        return circuit.run(self, batch, corrupted)
 
     def run_with_cache(
         self,

@@ -13,8 +13,6 @@ from interp.report.notebook_blocks import BlockDisplay, display_block
 from interp.report.views import KIND_NAMES, layer_view
 from interp.text.batch import Batch
 
-PATTERN = ".hook_pattern"
-
 
 def show_layer(
     pattern: Float[Tensor, "batch head query key"], name: str, batch: Batch | None, head: int | None, prompt: int

@@ -48,6 +48,11 @@ class TextMethods:
         _names: "Callable[[NamesFilter], tuple[str, ...]]"
         _cache: "Callable[[Mapping[str, Tensor], Batch | None], ActivationCache]"
 
+    @property
+    def batcher(self) -> Batcher:
+        """What makes batches of texts; it holds no weights."""
+        return self._batcher
+
     def batch(
         self,
         sources: str | Sequence[GivenText],
@@ -78,6 +83,18 @@ class TextMethods:
         if targets is not None:
             return inputs
         return self.write(inputs, Decoding(first_token=languages.first_token), max_new_tokens)[0]
+
+    def unanswered(self, sources: Sequence[GivenText], prefixes: Sequence[str] | None = None) -> Batch:
+        """A padded batch of sources whose targets only stand in, for readers of what no target has a part in.
+
+        Args:
+            sources: as for `batch`.
+            prefixes: as for `batch`.
+
+        Raises:
+            InputError: as for `batch`.
+        """
+        return self._batcher.given(sources, None, prefixes, self.device, self.languages)
 
     def generate(
         self,

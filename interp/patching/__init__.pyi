@@ -12,7 +12,6 @@ from .interventions import reference_means as reference_means
 from .interventions import resample as resample
 from .interventions import zero as zero
 from .minimal_pairs import PairBatch as PairBatch
-from .minimal_pairs import PromptPair as PromptPair
 from .minimal_pairs import bundled_pairs as bundled_pairs
 from .minimal_pairs import candidate_pairs as candidate_pairs
 from .minimal_pairs import pair_batch as pair_batch
@@ -23,6 +22,7 @@ from .partial_forward import record_pass as record_pass
 from .patching_sites import Site as Site
 from .path_patching import Receiver as Receiver
 from .path_patching import path_patch as path_patch
+from .prompt_pair import PromptPair as PromptPair
 from .replacements import ABLATIONS as ABLATIONS
 from .replacements import Means as Means
 from .replacements import draw_donors as draw_donors

@@ -19,6 +19,7 @@ from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import attention_kind
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import run_stacks
 from interp.patching.activation_patching import Site
 from interp.patching.minimal_pairs import PairBatch
 
@@ -52,9 +53,9 @@ def attribution_patch(
         if name.endswith((".attn.hook_k", "hook_q")):
             raise InputError(f"{name} acts through a softmax; patch it exactly, or take its pattern or z instead.")
     needed = sorted(names | {part for name in names if name.endswith(_KEYS) for part in _key_parts(name)})
-    with torch.no_grad():
-        _, clean = model.run_with_cache(pairs.clean, [*needed, "encoder.hook_embed"])
-        _, corrupted = model.run_with_cache(pairs.corrupted, [*needed, "encoder.hook_embed"])
+    clean, corrupted = (
+        run_stacks(model, batch, [*needed, "encoder.hook_embed"]).cache for batch in (pairs.clean, pairs.corrupted)
+    )
     gradients = _gradients(model, pairs, needed, (clean["encoder.hook_embed"], corrupted["encoder.hook_embed"]), places)
     change = {name: _change(model, pairs, name, clean, corrupted, gradients) for name in names}
     return torch.stack([_of_site(change[site.name], site, model.hook_points()[site.name]) for site in chosen], 1)
@@ -81,9 +82,10 @@ def _gradients(
             return mixed
 
         with torch.enable_grad(), model.hooks([("encoder.hook_embed", embed)]):
-            logits, cache = model.run_with_cache(pairs.corrupted, names, gradients=True)
-            pairs.difference_of_logits(model, logits).sum().backward()
-        for name, gradient in cache.grad.items():
+            run = run_stacks(model, pairs.corrupted, names, gradients=True)
+            at_rows = run.outputs[torch.arange(len(pairs), device=run.outputs.device), pairs.rows].unsqueeze(1)
+            pairs.difference(model, at_rows).sum().backward()
+        for name, gradient in run.cache.grad.items():
             if gradient is not None:
                 total[name] = total.get(name, 0) + gradient / len(places)
     return total

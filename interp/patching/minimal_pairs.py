@@ -24,32 +24,10 @@ from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.partial_forward import record_pass
+from interp.patching.prompt_pair import PromptPair as PromptPair
 from interp.text.batch import Batch, collate
 from interp.text.tokenized_text import Text, tokenize
 from interp.text.words import task_prefix
-
-
-@dataclass(frozen=True, slots=True)
-class PromptPair:
-    """Texts of one minimal pair.
-
-    Attributes:
-        id: its name.
-        kind: what differs, e.g. `gender`.
-        clean: the clean source, task prefix included.
-        corrupted: the corrupted source.
-        clean_target: how the clean source's target begins, up to the answer at least.
-        corrupted_target: how the corrupted source's target begins.
-        row: which target token answers, from 0, where it is not the first one that differs; what comes before may differ too.
-    """
-
-    id: str
-    kind: str
-    clean: str
-    corrupted: str
-    clean_target: str
-    corrupted_target: str
-    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

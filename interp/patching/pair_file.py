@@ -5,7 +5,7 @@ from typing import Any
 
 from interp.errors import InputError, did_you_mean
 from interp.input_files import RepeatedKeyError, without_repeats
-from interp.patching.minimal_pairs import PromptPair
+from interp.patching.prompt_pair import PromptPair
 
 _NEEDED = ("clean", "corrupted", "clean_target", "corrupted_target")
 _KNOWN = (*_NEEDED, "id", "kind", "row")

@@ -93,7 +93,7 @@ class RecordedPass:
         heads: Sequence[int],
         z: Float[Tensor, "copy batch pos d_head"],
         read: Callable[[Tensor], Tensor] | None = None,
-    ) -> Float[Tensor, "copy batch *rest"]:
+    ) -> Float[Tensor, " copy *rest"]:
         """What is read from the decoder's output with one head's z replaced in every copy, in every family.
 
         Args:

@@ -1,5 +1,6 @@
-"""Prompt sets: the bundled ones and the user's files."""
+"""Prompt sets: the bundled ones and the user's files, held or streamed."""
 
+from interp.prompts.corpus import CorpusDigest, PromptStream
 from interp.prompts.library import bundled, describe, names
 from interp.prompts.parallel_words import WordPair, aligned_words
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
@@ -8,9 +9,11 @@ from interp.prompts.table_files import Columns
 
 __all__ = [
     "Columns",
+    "CorpusDigest",
     "Prompt",
     "PromptError",
     "PromptSet",
+    "PromptStream",
     "WordPair",
     "aligned_words",
     "bundled",

@@ -50,6 +50,24 @@ class Prompt:
         """The source without its task prefix."""
         return self.source.removeprefix(self.prefix).strip()
 
+    def behind(self, prefix: str | None) -> "Prompt":
+        """The prompt with a task prefix, where it names none of its own.
+
+        Args:
+            prefix: what its source starts with; None leaves the prompt as it is.
+
+        Raises:
+            PromptError: if the source does not start with it.
+        """
+        if prefix is None or "prefix" in self.fields:
+            return self
+        if not self.source.startswith(prefix):
+            raise PromptError(
+                f"The source of prompt {self.id} ({self.source[:50]!r}) does not start with the prefix {prefix!r}; give "
+                "sources with their prefix, or name each prompt's own in a field 'prefix'."
+            )
+        return replace(self, fields={"prefix": prefix, **self.fields})
+
 
 def _as_words(text: str, prefix: str, words: str | None) -> str | list[str]:
     """The words of a text, if they spell it: gold words may also undo what the text has joined."""
@@ -76,24 +94,8 @@ class PromptSet:
         return len(self.prompts)
 
     def behind(self, prefix: str | None) -> "PromptSet":
-        """The set with a task prefix for every prompt that names none of its own.
-
-        Args:
-            prefix: what every source starts with; None leaves the set as it is.
-
-        Raises:
-            PromptError: if a source does not start with it.
-        """
-        if prefix is None:
-            return self
-        for prompt in self.prompts:
-            if "prefix" not in prompt.fields and not prompt.source.startswith(prefix):
-                raise PromptError(
-                    f"The source of prompt {prompt.id} ({prompt.source[:50]!r}) does not start with the prefix {prefix!r}; give "
-                    "sources with their prefix, or name each prompt's own in a field 'prefix'."
-                )
-        named = (replace(prompt, fields={"prefix": prefix, **prompt.fields}) for prompt in self.prompts)
-        return replace(self, prompts=tuple(named))
+        """The set with a task prefix for every prompt that names none of its own; see `Prompt.behind`."""
+        return replace(self, prompts=tuple(prompt.behind(prefix) for prompt in self.prompts))
 
     @property
     def sources(self) -> list[str]:

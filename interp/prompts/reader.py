@@ -13,7 +13,7 @@ import json
 import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +24,8 @@ from interp.text.words import Words, task_prefix
 
 Format = Literal["txt", "jsonl", "csv"]
 
-_FORMAT_OF_SUFFIX: dict[str, Format] = {".txt": "txt", ".jsonl": "jsonl", ".csv": "csv"}
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+FORMAT_OF_SUFFIX: dict[str, Format] = {".txt": "txt", ".jsonl": "jsonl", ".csv": "csv"}
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # JSON escapes can spell these, but no tokenizer and no UTF-8 file can take them.
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _OWN_KEYS = ("id", "source", "target")
@@ -34,7 +34,7 @@ _LONGEST = 100_000
 """Characters of a text: several times what the longest models read."""
 _MOST_FIELDS = 100
 
-_Record = tuple[int, dict[str, object]]
+Record = tuple[int, dict[str, object]]
 """The line of a prompt and its values as found in the file, before they are checked."""
 
 
@@ -57,7 +57,7 @@ def read_prompts(path: str | Path, limit: int | None = None, columns: Columns | 
             name, content = "stdin", read_at_most(sys.stdin.buffer)
         except OSError as error:
             raise PromptError(f"Standard input cannot be read ({error.strerror}); give prompts, one a line.") from None
-        kind: Format = "jsonl" if content.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{") else "txt"
+        kind: Format = "jsonl" if content.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{") else "txt"
     elif columns is not None or Path(path).suffix.lower() in TABLE_SUFFIXES or Path(path).is_dir():
         name, kind, content = Path(path).name, "jsonl", as_json_lines(Path(path), columns or Columns())
     else:
@@ -80,11 +80,11 @@ def parse_prompts(content: bytes, kind: Format, name: str, limit: int | None = N
     if limit is not None and limit < 1:
         raise PromptError(f"Prompt limit is {limit}; it must be 1 or more, or left out to keep all prompts.")
     text = _decoded(content, name)
-    records: Iterator[_Record] = _csv_records(text, name) if kind == "csv" else _line_records(text, name, kind)
+    records = records_of(io.StringIO(text, newline="" if kind == "csv" else "\n"), name, kind)
     lines: dict[str, int] = {}
     prompts: list[Prompt] = []
     for number, (line, values) in enumerate(records, start=1):
-        prompt = _prompt(values, str(number), f"{name}, line {line}")
+        prompt = checked_prompt(values, str(number), f"{name}, line {line}")
         if prompt.id in lines:
             raise PromptError(
                 f"{name}, line {line}: id {prompt.id!r} was already used in line {lines[prompt.id]}; "
@@ -108,11 +108,11 @@ def _opened(path: Path) -> tuple[Format, bytes]:
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             raise PromptError(f"{path} is a folder; give one .txt, .jsonl or .csv file.")
-        if path.suffix.lower() not in _FORMAT_OF_SUFFIX:
+        if path.suffix.lower() not in FORMAT_OF_SUFFIX:
             raise PromptError(
                 f"{path} ends in {path.suffix!r}, which is no prompt format; use .txt (one source a line), .jsonl or .csv."
             )
-        return _FORMAT_OF_SUFFIX[path.suffix.lower()], read_regular(path)
+        return FORMAT_OF_SUFFIX[path.suffix.lower()], read_regular(path)
     except FileNotFoundError:
         raise PromptError(f"{path} does not exist; give the path of a .txt, .jsonl or .csv file.") from None
     except OSError as error:
@@ -121,7 +121,7 @@ def _opened(path: Path) -> tuple[Format, bytes]:
 
 def _decoded(content: bytes, name: str) -> str:
     """Text of the file without its byte order mark."""
-    mark = len(_BYTE_ORDER_MARK) if content.startswith(_BYTE_ORDER_MARK) else 0
+    mark = len(BYTE_ORDER_MARK) if content.startswith(BYTE_ORDER_MARK) else 0
     if not content[mark:].strip():
         raise PromptError(f"{name} is empty; it must hold at least one prompt.")
     nul = content.find(b"\x00")
@@ -136,13 +136,24 @@ def _decoded(content: bytes, name: str) -> str:
         ) from None
 
 
-def _line_records(text: str, name: str, kind: Format) -> Iterator[_Record]:
+def records_of(lines: Iterable[str], name: str, kind: Format) -> Iterator[Record]:
+    """Line and values of every prompt of a file, before they are checked (`checked_prompt`).
+
+    Args:
+        lines: of the file, each with its end.
+        name: what messages call the file.
+        kind: its format.
+
+    Raises:
+        PromptError: at the first line that is not of the format.
+    """
+    return _csv_records(lines, name) if kind == "csv" else _line_records(lines, name, kind)
+
+
+def _line_records(lines: Iterable[str], name: str, kind: Format) -> Iterator[Record]:
     """One source or one JSON object a line; only LF and CRLF end a line, since texts may hold U+2028 and the like."""
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()
     for number, line in enumerate(lines, start=1):
-        line = line.removesuffix("\r")
+        line = line.removesuffix("\n").removesuffix("\r")
         if not line.strip():
             raise PromptError(f"{name}, line {number} is empty; every line must hold one prompt, so remove the line.")
         if "\r" in line:
@@ -168,9 +179,9 @@ def _json_object(line: str, place: str) -> dict[str, object]:
     raise PromptError(f'{place} {wrong}; write one object a line, as {{"source": "..."}}.')
 
 
-def _csv_records(text: str, name: str) -> Iterator[_Record]:
+def _csv_records(lines: Iterable[str], name: str) -> Iterator[Record]:
     """One row a prompt, below a header that names the columns."""
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows = csv.reader(lines, strict=True)
     header: list[str] | None = None
     line = 1
     try:
@@ -215,8 +226,17 @@ def _checked_header(header: list[str], name: str) -> list[str]:
     return header
 
 
-def _prompt(values: dict[str, object], number: str, place: str) -> Prompt:
-    """The prompt of a record whose values are all of the right type."""
+def checked_prompt(values: dict[str, object], number: str, place: str) -> Prompt:
+    """The prompt of a record whose values are all of the right type.
+
+    Args:
+        values: of the record.
+        number: its id, where it has none.
+        place: what messages call it.
+
+    Raises:
+        PromptError: if it holds something that is no prompt.
+    """
     if "source" not in values:
         raise PromptError(
             f"{place} has no 'source', only {', '.join(map(repr, list(values)[:10])) or 'nothing'}; add the source text."

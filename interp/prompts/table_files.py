@@ -10,17 +10,19 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from interp.errors import did_you_mean
-from interp.input_files import read_regular, without_repeats
+from interp.input_files import MOST_BYTES, open_regular, without_repeats
 from interp.prompts.prompt import PromptError
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".arrow")
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +48,52 @@ def as_json_lines(path: Path, columns: Columns) -> bytes:
     Raises:
         PromptError: if it cannot be read, or has no such column.
     """
-    lines = [json.dumps(_record(row, columns, path.name), ensure_ascii=False) for row in _rows(path)]
+    if path.is_file() and path.stat().st_size > MOST_BYTES:
+        raise PromptError(f"{path.name} cannot be read (it has more than {MOST_BYTES:,} bytes); split it.")
+    lines = [json.dumps(record, ensure_ascii=False) for record in stream_records(path, columns)]
     if not lines:
         raise PromptError(f"{path.name} has no rows; it must hold at least one prompt.")
     return ("\n".join(lines) + "\n").encode("utf-8", errors="surrogatepass")
 
 
-def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
+def stream_records(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
+    """The rows of a table one after another, in the memory of a few: source, target if there is one, and what else is text.
+
+    Args:
+        path: a file, or the folder of a dataset.
+        columns: where source and target stand.
+
+    Raises:
+        PromptError: as for `as_json_lines`, at the row where it shows.
+    """
+    return (_record(row, columns, path.name) for row in _rows(path))
+
+
+def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         if path.is_dir():
-            return _dataset(path)
+            yield from _dataset(path)
+            return
         kind = path.suffix.lower()
         if kind in _SEPARATORS:
-            text = read_regular(path).decode("utf-8-sig")
-            return _separated(text, _SEPARATORS[kind], path.name)
-        if kind == ".jsonl":
-            return [
-                _object(line, path.name) for line in read_regular(path).decode("utf-8-sig").splitlines() if line.strip()
-            ]
-        if kind in TABLE_SUFFIXES:
-            return _arrow(path)
+            with _text(path) as lines:
+                yield from _separated(lines, _SEPARATORS[kind], path.name)
+        elif kind == ".jsonl":
+            with _text(path) as lines:
+                yield from (_object(line, path.name) for line in lines if line.strip())
+        elif kind in TABLE_SUFFIXES:
+            yield from _arrow(path)
+        else:
+            raise PromptError(
+                f"{path.name} has no columns; give a .csv, .tsv, .jsonl, .parquet or .arrow file, or the folder of a dataset."
+            )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PromptError(f"{path.name} cannot be read ({error}); check the path and save it as UTF-8.") from error
-    raise PromptError(
-        f"{path.name} has no columns; give a .csv, .tsv, .jsonl, .parquet or .arrow file, or the folder of a dataset."
-    )
+
+
+def _text(path: Path) -> io.TextIOWrapper:
+    """A regular file as text; only LF, CR and CRLF end its lines, since texts may hold U+2028 and the like."""
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="")
 
 
 def _object(line: str, name: str) -> Mapping[str, Any]:
@@ -83,40 +106,43 @@ def _object(line: str, name: str) -> Mapping[str, Any]:
     return found
 
 
-def _separated(text: str, separator: str, name: str) -> list[dict[str, Any]]:
+def _separated(lines: Iterable[str], separator: str, name: str) -> Iterator[dict[str, Any]]:
     # Tables of texts separated by tabs do not quote: a quotation mark there is a character like any other.
-    lines = io.StringIO(text, newline="")
     plain = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
-    rows = list(plain if separator == "\t" else csv.reader(lines, delimiter=separator, strict=True))
-    if not rows:
+    rows = plain if separator == "\t" else csv.reader(lines, delimiter=separator, strict=True)
+    header = next(rows, None)
+    if header is None:
         raise PromptError(f"{name} is empty; it must begin with a header that names the columns.")
-    header, *cells = rows
-    for number, row in enumerate(cells, start=2):
+    for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise PromptError(f"{name}, line {number} has {len(row)} cells, but the header has {len(header)}.")
-    return [{key: value or None for key, value in zip(header, row, strict=True)} for row in cells]
+        yield {key: value or None for key, value in zip(header, row, strict=True)}
 
 
 def _arrow(path: Path) -> Iterator[dict[str, Any]]:
     arrow = _library("pyarrow", path)
     try:
-        if path.suffix.lower() == ".parquet":
-            table = _library("pyarrow.parquet", path).read_table(path)
-        else:
-            table = _open_arrow(arrow, path)
+        with open_regular(path) as stream:
+            if path.suffix.lower() == ".parquet":
+                batches = _library("pyarrow.parquet", path).ParquetFile(stream).iter_batches(_ROWS_AT_ONCE)
+            else:
+                batches = _arrow_batches(arrow, stream)
+            for batch in batches:
+                yield from batch.to_pylist()
     except arrow.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise PromptError(f"{path.name} is no readable {path.suffix} file ({reason}); write it anew.") from error
-    return iter(table.to_pylist())
 
 
-def _open_arrow(arrow: Any, path: Path) -> Any:
-    """An Arrow table, in the format of files or of streams."""
-    content = read_regular(path)
+def _arrow_batches(arrow: Any, stream: BufferedReader) -> Iterator[Any]:
+    """The record batches of an Arrow table, in the format of files or of streams."""
     try:
-        return arrow.ipc.open_file(content).read_all()
+        table = arrow.ipc.open_file(stream)
     except arrow.ArrowInvalid:
-        return arrow.ipc.open_stream(content).read_all()
+        stream.seek(0)
+        yield from arrow.ipc.open_stream(stream)
+        return
+    yield from (table.get_batch(number) for number in range(table.num_record_batches))
 
 
 def _dataset(path: Path) -> Iterator[dict[str, Any]]:
@@ -128,7 +154,7 @@ def _dataset(path: Path) -> Iterator[dict[str, Any]]:
             )
         raise PromptError(f"{path} is a folder and no dataset that `save_to_disk` wrote; give a file or such a folder.")
     datasets = _library("datasets", path)
-    return iter(datasets.load_from_disk(str(path), keep_in_memory=True))
+    return iter(datasets.load_from_disk(str(path), keep_in_memory=False))
 
 
 def _library(name: str, path: Path) -> Any:

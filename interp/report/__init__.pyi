@@ -31,6 +31,10 @@ from .figure_renderer import FigureRenderer as FigureRenderer
 from .headline import Finding as Finding
 from .headline import Headline as Headline
 from .headline import judge as judge
+from .layered_graph import EdgeKind as EdgeKind
+from .layered_graph import GraphEdge as GraphEdge
+from .layered_graph import GraphNode as GraphNode
+from .layered_graph import LayeredGraph as LayeredGraph
 from .notebook_blocks import display_block as display_block
 from .page import render as render
 from .palette import HUES as HUES

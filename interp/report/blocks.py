@@ -8,15 +8,17 @@ Each of them refuses, with a `ValueError`, a name that cannot be a file's and a 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import pandas as pd
 from markupsafe import Markup
 
 from interp.report.card_parts import Part, leads_beside
 from interp.report.charts import Chart
 from interp.report.palette import Hue
 from interp.report.visible_text import shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -130,7 +132,7 @@ class Table(Checked):
 
     name: str
     caption: str
-    frame: pd.DataFrame
+    frame: "pd.DataFrame"
     rows_shown: int | None = 12
     columns_shown: tuple[str, ...] | None = None
     spans: tuple[Span, ...] = ()
@@ -139,6 +141,8 @@ class Table(Checked):
     hues: Mapping[str, Hue] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        import pandas as pd
+
         super().__post_init__()
         frame = self.frame if isinstance(self.frame.index, pd.RangeIndex) else self.frame.reset_index()
         names = [str(column) for column in frame.columns]
@@ -206,6 +210,7 @@ class View(Checked):
         html: markup without external addresses, as `interp.report.views` makes it.
         fallback: the name of a `Figure` of the same report that shows the same, or a sentence that says why
             there is none.
+        mouse: whether it needs a mouse; otherwise keys do the same.
 
     Raises:
         ValueError: if the markup is a text that nobody vouched for.
@@ -215,6 +220,7 @@ class View(Checked):
     title: str
     html: Markup
     fallback: str
+    mouse: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

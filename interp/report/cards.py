@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 
 import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from interp.report.blocks import Card
@@ -13,7 +13,7 @@ from interp.report.card_parts import PatternPicture, StripLegend, Thumbnail, Tok
 from interp.report.escaping import fill
 from interp.report.numbers import fixed, signed
 from interp.report.palette import readable_ink, tint
-from interp.report.visible_text import shown_token
+from interp.report.visible_text import shown_token, visible
 
 _CELL = 17  # pixels
 _LETTER = 6.3  # mean width of a letter at the size of the labels
@@ -67,11 +67,6 @@ def _pattern(picture: PatternPicture) -> dict[str, object]:
     left, top = (round(max(map(len, names)) * _LETTER) + 6 for names in (rows, columns))
     across = "".join(f"M{left} {top + row * _CELL}h{len(columns) * _CELL}" for row in range(len(rows) + 1))
     down = "".join(f"M{left + column * _CELL} {top}v{len(rows) * _CELL}" for column in range(len(columns) + 1))
-    cells = []
-    for row, column in np.argwhere(weights >= _FAINTEST).tolist():
-        weight = float(weights[row, column])
-        words = f"{rows[row]} → {columns[column]}: {fixed(weight)}" if weight >= _NAMED else ""
-        cells.append((left + column * _CELL, top + row * _CELL, tint(picture.hue, weight), words))
     return {
         "label": f"{picture.label}; its largest weight is from {strongest}",
         "width": left + len(columns) * _CELL + 2,
@@ -79,9 +74,21 @@ def _pattern(picture: PatternPicture) -> dict[str, object]:
         "grid": across + down,
         "rows": [(left - 4, f"{top + (row + 0.72) * _CELL:g}", name) for row, name in enumerate(rows)],
         "columns": [(f"{left + (column + 0.72) * _CELL:g}", top - 4, name) for column, name in enumerate(columns)],
-        "cells": cells,
-        "cell": _CELL,
+        "cells": _cells(picture, rows, columns, left, top),
     }
+
+
+def _cells(picture: PatternPicture, rows: list[str], columns: list[str], left: int, top: int) -> Markup:
+    """One square for every weight that is seen: pages have thousands, so they are joined here and their names escaped once."""
+    weights, size = picture.weights, f'width="{_CELL}" height="{_CELL}"'
+    queries, keys = ([str(escape(visible(name))) for name in names] for names in (rows, columns))
+    places = np.argwhere(weights >= _FAINTEST)
+    squares = []
+    for (row, column), weight in zip(places.tolist(), weights[tuple(places.T)].tolist(), strict=True):
+        named = f"<title>{queries[row]} → {keys[column]}: {fixed(weight)}</title>" if weight >= _NAMED else ""
+        place = f'x="{left + column * _CELL}" y="{top + row * _CELL}"'
+        squares.append(f'<rect {place} {size} fill="{tint(picture.hue, weight)}">{named}</rect>')
+    return Markup("".join(squares))
 
 
 def _thumbnail(picture: Thumbnail) -> dict[str, object]:

@@ -22,9 +22,11 @@ from PIL import Image
 
 from interp.report.charts import BarChart, CategoryHeatmap, Chart, Heatmap, LinePlot
 from interp.report.draw_category_heatmap import draw_category_heatmap
+from interp.report.draw_graph import draw_graph
 from interp.report.draw_heatmap import draw_heatmap
 from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
 from interp.report.fonts import STYLE
+from interp.report.layered_graph import LayeredGraph
 
 Width = Literal["wide", "narrow"]
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -49,6 +51,7 @@ class ChartImage:
         with _style():
             self._figure = _draw(chart, INCHES[width])
             FigureCanvasAgg(self._figure)  # its own canvas: pyplot's list of open figures is never touched
+        self._svg = b""
 
     @property
     def inches(self) -> tuple[float, float]:
@@ -70,7 +73,10 @@ class ChartImage:
 
     def svg(self) -> bytes:
         """Vectors and text, equal for equal drawings under the same version of matplotlib."""
-        return _compact(self._save("svg", {"Date": None, "Creator": None}, "figure"))
+        if not self._svg:
+            self._svg = _compact(self._save("svg", {"Date": None, "Creator": None}, "figure"))
+            self._figure.set_layout_engine("none")  # what is saved next is laid out by now
+        return self._svg
 
     def png(self, dots_per_inch: float = 160.0) -> bytes:
         """Pixels, for places that show no SVG.
@@ -87,11 +93,15 @@ class ChartImage:
             dots_per_inch: how fine its pixels are.
         """
         buffer = io.BytesIO()
-        picture = Image.open(io.BytesIO(self.png(dots_per_inch))).convert("RGB")
+        pixels = self._save("rgba", None, dots_per_inch)
+        size = tuple(int(side * dots_per_inch) for side in self._figure.get_size_inches())
+        picture = Image.frombytes("RGBA", size, pixels).convert("RGB")
         picture.save(buffer, format="webp", lossless=True, quality=50, method=2)
         return buffer.getvalue()
 
-    def _save(self, kind: FigureFormat, metadata: dict[str, None], dpi: float | Literal["figure"]) -> bytes:
+    def _save(
+        self, kind: FigureFormat | Literal["rgba"], metadata: dict[str, None] | None, dpi: float | Literal["figure"]
+    ) -> bytes:
         buffer = io.BytesIO()
         with _style():
             self._figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
@@ -140,6 +150,8 @@ def _draw(chart: Chart, inches: float) -> Figure:
         return draw_category_heatmap(chart, inches)
     if isinstance(chart, LinePlot):
         return draw_line_plot(chart, inches)
+    if isinstance(chart, LayeredGraph):
+        return draw_graph(chart, inches)
     if isinstance(chart, BarChart):
         return draw_bar_chart(chart, inches)
     return draw_scatter_plot(chart, inches)

@@ -1,6 +1,6 @@
 """What is a chart before it is drawn?
 
-Plain data: arrays, labels and the meaning of the scale. An analysis fills one of five charts; `chart_images.py`
+Plain data: arrays, labels and the meaning of the scale. An analysis fills one of six charts; `chart_images.py`
 alone knows how they look.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from interp.report.array_fields import ArrayFields
+from interp.report.layered_graph import LayeredGraph
 from interp.report.palette import Hue
 
 Style = Literal["model", "control"]
@@ -261,4 +262,4 @@ class CategoryHeatmap(ArrayFields):
             raise ValueError(f"CategoryHeatmap.codes and marks need rows of {strength.shape[1]} entries each.")
 
 
-Chart = Heatmap | LinePlot | ScatterPlot | BarChart | CategoryHeatmap
+Chart = Heatmap | LinePlot | ScatterPlot | BarChart | CategoryHeatmap | LayeredGraph

@@ -8,7 +8,6 @@ even if it were printed unescaped. There is no clock and no chance in it: the sa
 
 import base64
 import functools
-import hashlib
 import re
 import zlib
 from collections import Counter
@@ -22,6 +21,7 @@ from interp.report.blocks import Block, Card, Figure, Table, View, is_slug
 from interp.report.cards import card_html
 from interp.report.escaping import fill
 from interp.report.figure_renderer import FigureRenderer, RenderedFigure
+from interp.report.policy import script_policy
 from interp.report.report import MOST_HIGHLIGHTS, Page, Report, Section
 from interp.report.tables import Cell, csv_bytes, grid
 from interp.report.view_scripts import read_scripts
@@ -138,24 +138,6 @@ def _packed(rows: Markup) -> Markup:
 @functools.cache
 def _text(path: str) -> str:
     return (_HERE / path).read_text(encoding="utf-8")
-
-
-def script_policy(scripts: list[str]) -> str:
-    """The Content-Security-Policy of a page: nothing from outside, and these scripts by their hashes.
-
-    Args:
-        scripts: the text of every script of the page.
-    """
-    sources = [f"'sha256-{_digest(script)}'" for script in scripts]
-    allowed = " ".join(dict.fromkeys(sources)) or "'none'"
-    return (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
 def _number(blocks: Iterable[Block]) -> dict[tuple[str, str], int]:

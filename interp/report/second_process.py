@@ -14,8 +14,12 @@ from loky import cpu_count, get_reusable_executor
 _IDLE_SECONDS = 30
 
 
-def _end_with_parent(parent: int) -> None:
-    """Have this process end when its parent has, however that ended; it would wait for more work for an hour."""
+def end_with_parent(parent: int) -> None:
+    """Have this process end when its parent has, however that ended; it would wait for more work for an hour.
+
+    Args:
+        parent: the number of the parent's process.
+    """
 
     def watch() -> None:
         above = parent_process()
@@ -34,7 +38,7 @@ def second_process() -> Executor | None:
         return None
     try:
         worker: Executor = get_reusable_executor(
-            max_workers=1, timeout=_IDLE_SECONDS, initializer=_end_with_parent, initargs=(os.getpid(),)
+            max_workers=1, timeout=_IDLE_SECONDS, initializer=end_with_parent, initargs=(os.getpid(),)
         )
     except (OSError, ImportError, NotImplementedError):
         return None

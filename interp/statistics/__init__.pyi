@@ -20,6 +20,9 @@ from .sign_flips import Alternative as Alternative
 from .sign_flips import SignFlipTest as SignFlipTest
 from .sign_flips import max_statistic_test as max_statistic_test
 from .sign_flips import sign_flip_test as sign_flip_test
+from .skewed_means import FEWEST_TESTED as FEWEST_TESTED
+from .skewed_means import skewness_corrected_p_values as skewness_corrected_p_values
+from .skewed_means import skewness_corrected_test as skewness_corrected_test
 from .ties import NEAR_TIE as NEAR_TIE
 from .ties import TOLERANCE as TOLERANCE
 from .ties import falling_order as falling_order

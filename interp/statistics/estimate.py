@@ -6,15 +6,17 @@ else an estimate should carry (another interval, controls of another kind) belon
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float
 
 from interp.report.framed import Framed
 from interp.statistics.intervals import Index, Interval, bootstrap_mean
 from interp.statistics.means import mean_over_prompts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TITLES = ("low", "high", "twins mean", "twins low", "twins high")
 """What columns of a table call the interval and the controls; see `Estimate.columns`."""
@@ -72,8 +74,10 @@ class Estimate(Framed):
         places = index if isinstance(index, tuple) else (index,)
         return Estimate(self.interval[index], np.asarray(self.controls[(slice(None), *places)]))
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """One row a cell, its place in columns `cell 0`, `cell 1`, ...; in the unit of the quantity."""
+        import pandas as pd
+
         places = np.indices(self.point.shape).reshape(self.point.ndim, self.point.size)
         flat = {name: np.ravel(part) for name, part in self.columns("point", "").items()}
         return pd.DataFrame({f"cell {axis}": place for axis, place in enumerate(places)} | flat)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -135,6 +135,21 @@ class Batch:
             source_texts=(self.source_texts[index],),
             target_texts=(self.target_texts[index],),
             unfinished=(0,) if index in self.unfinished else (),
+        )
+
+    def prompts(self, chosen: Bool[Tensor, " batch"]) -> "Batch":
+        """Some of the prompts, padded as they are.
+
+        Args:
+            chosen: True at those that are kept.
+        """
+        places = chosen.nonzero()[:, 0].tolist()
+        return replace(
+            self,
+            **{name: getattr(self, name)[chosen] for name in (*HF_FIELDS, "source_categories")},
+            source_texts=tuple(self.source_texts[place] for place in places),
+            target_texts=tuple(self.target_texts[place] for place in places),
+            unfinished=tuple(now for now, place in enumerate(places) if place in self.unfinished),
         )
 
     def to(self, device: str | torch.device) -> "Batch":

@@ -7,11 +7,13 @@ text, and a word and a category for every token. Nothing is cut: a text longer t
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from interp.errors import InputError
 from interp.text.function_words import FunctionWords
 from interp.text.pieces import pieces_of
+from interp.text.text_memory import remembered
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
 
@@ -69,6 +71,7 @@ def tokenize(
     prefix: str | None = None,
     side: Side = "source",
     words: Words | None = None,
+    marks: frozenset[int] | None = None,
 ) -> Text:
     """One text, tokenized, with the word and the category of every token.
 
@@ -79,6 +82,7 @@ def tokenize(
         prefix: the task prefix, if it is not one that `task_prefix` knows; "" for a text without.
         side: tokenizers of two languages (Marian) and those that mark the language treat targets in their own way.
         words: the words behind the prefix, where they are not those of `Words.of`.
+        marks: what `marks_of` says of the tokenizer, where many texts are tokenized at once.
 
     Raises:
         InputError: if the text is empty or does not start with the given prefix.
@@ -91,18 +95,37 @@ def tokenize(
         raise InputError(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."
         )
-    ids, spans = _ids_and_spans(text, tokenizer, side)
-    special = _special(ids, tokenizer, eos_token_id)
-    return _describe(text, ids, spans, special, tokenizer, task_prefix(text) if prefix is None else prefix, side, words)
+    before = task_prefix(text) if prefix is None else prefix
+    make = partial(_read, text, tokenizer, eos_token_id, before, side, words, marks)
+    return remembered(tokenizer, (text, eos_token_id, before, side, words), make)
 
 
-def _ids_and_spans(text: str, tokenizer: "PreTrainedTokenizerBase", side: Side) -> tuple[list[int], list[Span]]:
+def _read(
+    text: str,
+    tokenizer: "PreTrainedTokenizerBase",
+    eos_token_id: int,
+    prefix: str,
+    side: Side,
+    words: Words | None,
+    marks: frozenset[int] | None,
+) -> Text:
+    marks = marks_of(tokenizer) if marks is None else marks
+    ids, spans = _ids_and_spans(text, tokenizer, side, marks)
+    pieces = pieces_of(tokenizer, ids)
+    special = _special(ids, pieces, marks, eos_token_id)
+    return _describe(text, ids, pieces, spans, special, tokenizer, prefix, side, words)
+
+
+def _ids_and_spans(
+    text: str, tokenizer: "PreTrainedTokenizerBase", side: Side, marks: frozenset[int]
+) -> tuple[list[int], list[Span]]:
     given = {"text": text} if side == "source" else {"text_target": text}
     if tokenizer.is_fast:
         encoded = tokenizer(**given, return_offsets_mapping=True, truncation=False, verbose=False)
         return list(encoded.input_ids), [(start, end) for start, end in encoded.offset_mapping]
     ids = list(tokenizer(**given, truncation=False, verbose=False).input_ids)
-    return ids, token_spans(text, ids, tokenizer, _special(ids, tokenizer, tokenizer.eos_token_id))
+    special = _special(ids, pieces_of(tokenizer, ids), marks, tokenizer.eos_token_id)
+    return ids, token_spans(text, ids, tokenizer, special)
 
 
 def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase | None", eos_token_id: int) -> Text:
@@ -115,24 +138,34 @@ def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase |
     """
     if tokenizer is None:
         return _numbers(ids, eos_token_id)
-    special = _special(ids, tokenizer, eos_token_id)
+    pieces = pieces_of(tokenizer, ids)
+    special = _special(ids, pieces, marks_of(tokenizer), eos_token_id)
     marks = frozenset(ids[place] for place, kind in special.items() if kind != SENTINEL)
     text: str = tokenizer.decode([token for token in ids if token not in marks], skip_special_tokens=True)
     spans = token_spans(text, ids, tokenizer, special)
-    return _describe(text, ids, spans, special, tokenizer, "", "target")
+    return _describe(text, ids, pieces, spans, special, tokenizer, "", "target")
 
 
-def _special(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase", eos_token_id: int | None) -> dict[int, int]:
-    """Place -> category of the tokens that are no piece of text.
+def marks_of(tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+    """The tokens that say what a text is, as a task prefix does: start tokens, language marks and added special tokens.
 
-    Start tokens, language marks and added special tokens say what a text is, as a task prefix does. Marks are not special to
-    every tokenizer: M2M100 and mBART keep them in tables of their own, Marian among its pieces.
+    Marks are not special to every tokenizer: M2M100 and mBART keep them in tables of their own, Marian among its pieces.
+
+    Args:
+        tokenizer: the model's tokenizer.
     """
     marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     for table in ("id_to_lang_token", "id_to_lang_code"):
         marks |= set(getattr(tokenizer, table, ()))
+    return frozenset(marks)
+
+
+def _special(
+    ids: Sequence[int], pieces: Sequence[str], marks: frozenset[int], eos_token_id: int | None
+) -> dict[int, int]:
+    """Place -> category of the tokens that are no piece of text."""
     special: dict[int, int] = {}
-    for place, (token, piece) in enumerate(zip(ids, pieces_of(tokenizer, ids), strict=True)):
+    for place, (token, piece) in enumerate(zip(ids, pieces, strict=True)):
         if token == eos_token_id:
             special[place] = EOS
         elif SENTINEL_PIECE.fullmatch(piece):
@@ -145,6 +178,7 @@ def _special(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase", eos_token
 def _describe(
     text: str,
     ids: Sequence[int],
+    pieces: tuple[str, ...],
     spans: Sequence[Span],
     special: Mapping[int, int],
     tokenizer: "PreTrainedTokenizerBase",
@@ -161,7 +195,7 @@ def _describe(
     return Text(
         text=text,
         ids=tuple(ids),
-        pieces=pieces_of(tokenizer, ids),
+        pieces=pieces,
         words=words.texts,
         word_of_token=tuple(NO_WORD if index in special else word[index] for index in range(len(ids))),
         category_of_token=tuple(special.get(index, category[index]) for index in range(len(ids))),
@@ -238,7 +272,11 @@ def tokenize_all(
     prefixes = [None] * len(texts) if prefixes is None else prefixes
     if len(prefixes) != len(texts):
         raise InputError(f"Got {len(texts)} {side}s and {len(prefixes)} prefixes; give one for each {side}.")
-    done = [tokenize(text, tokenizer, eos_token_id, prefix, side) for text, prefix in zip(texts, prefixes, strict=True)]
+    marks = marks_of(tokenizer)
+    done = [
+        tokenize(text, tokenizer, eos_token_id, prefix, side, marks=marks)
+        for text, prefix in zip(texts, prefixes, strict=True)
+    ]
     for index, text in enumerate(done):
         if len(text.ids) > limit:
             raise InputError(

@@ -5,7 +5,7 @@ tokenizer. Summaries, sentiments and the like are no translations, and what is a
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from interp.text.function_words import language_name
@@ -23,7 +23,7 @@ _MARK = re.compile(r"\s*(>>[^<>\s]+<<)")
 
 
 def translation_tasks(
-    texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None", languages: Languages
+    texts: Iterable[Text], tokenizer: "PreTrainedTokenizerBase | None", languages: Languages
 ) -> tuple[Task | None, ...]:
     """The languages of every source; None for those that ask for no translation, or not for which.
 

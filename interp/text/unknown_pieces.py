@@ -1,6 +1,6 @@
 """How much of the texts does a tokenizer not know? Where it is much, numbers describe the unknown token and not the texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from interp.errors import InputError
@@ -17,21 +17,31 @@ NOTED_UNKNOWN = 0.05
 """Share above which it is said."""
 
 
-def unknown_share(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> float:
+def unknown_share(texts: Iterable[Text], tokenizer: "PreTrainedTokenizerBase | None") -> float:
     """The share of unknown pieces among the pieces of some texts; prefixes, ends of sentence and blanks are no pieces of text.
 
     Args:
         texts: the texts.
         tokenizer: the model's; without one, or one without an unknown token, nothing is unknown.
     """
+    return _shares(texts, tokenizer)[0]
+
+
+def _shares(texts: Iterable[Text], tokenizer: "PreTrainedTokenizerBase | None") -> tuple[float, str]:
+    """The share of unknown pieces, and the text that has most of them."""
     unknown = None if tokenizer is None else tokenizer.unk_token_id
-    spoken = [
-        token
-        for text in texts
-        for token, piece, kind in zip(text.ids, text.pieces, text.category_of_token, strict=True)
-        if kind in {CONTENT, FUNCTION, PUNCTUATION} and piece.strip("▁Ġ ")
-    ]
-    return 0.0 if unknown is None or not spoken else sum(token == unknown for token in spoken) / len(spoken)
+    of_all, spoken_of_all, most, worst = 0, 0, -1.0, ""
+    for text in texts:
+        spoken = [
+            token
+            for token, piece, kind in zip(text.ids, text.pieces, text.category_of_token, strict=True)
+            if kind in {CONTENT, FUNCTION, PUNCTUATION} and piece.strip("▁Ġ ")
+        ]
+        found = 0 if unknown is None else spoken.count(unknown)
+        of_all, spoken_of_all = of_all + found, spoken_of_all + len(spoken)
+        if found > most * len(spoken):
+            most, worst = found / len(spoken) if spoken else 0.0, text.text
+    return (of_all / spoken_of_all if spoken_of_all else 0.0), worst
 
 
 def unknown_notes(share: float) -> tuple[str, ...]:
@@ -48,7 +58,7 @@ def unknown_notes(share: float) -> tuple[str, ...]:
     )
 
 
-def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | None") -> float:
+def check_known(texts: Iterable[Text], tokenizer: "PreTrainedTokenizerBase | None") -> float:
     """The share of unknown pieces of some texts, which is at most a half.
 
     Args:
@@ -58,11 +68,10 @@ def check_known(texts: Sequence[Text], tokenizer: "PreTrainedTokenizerBase | Non
     Raises:
         InputError: if it is more, with the text that has most unknown pieces.
     """
-    share = unknown_share(texts, tokenizer)
+    share, worst = _shares(texts, tokenizer)
     if share > MOST_UNKNOWN:
-        worst = max(texts, key=lambda text: unknown_share([text], tokenizer))
         raise InputError(
             f"This model's tokenizer does not know {share:.0%} of the pieces of these texts (at most {MOST_UNKNOWN:.0%} may be "
-            f"unknown), for example in {worst.text[:50]!r}; give texts in the model's own language and script."
+            f"unknown), for example in {worst[:50]!r}; give texts in the model's own language and script."
         )
     return share

@@ -211,7 +211,7 @@ CODES = {
 
 
 def hashed(shard: Path, code: Path) -> None:
-    from analyses.runs.manifest import file_hash
+    from interp.input_files import file_hash
 
     code.write_text(file_hash(shard))
 

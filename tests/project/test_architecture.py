@@ -28,22 +28,27 @@ ORDER = (
     "interp.text",
     "interp.prompts",
     "interp.model",
+    "interp.activations",
     "interp.attribution",
     "interp.patching",
     "interp.circuits",
     "interp.compiled",
+    "interp.sources",
     "analyses.core",
+    "analyses.engines",
     "analyses.head_specialization",
     "analyses.cross_attention_focus",
     "analyses.logit_attribution",
     "analyses.embedding_geometry",
+    "analyses.circuits",
     "analyses.sentence",
+    "analyses.weights",
     "analyses.runs",
     "analyses.commands",
     "analyses.cli",
 )
 ANALYSES = tuple(f"analyses.{name}" for name in ("head_specialization", "cross_attention_focus", "logit_attribution"))
-ANALYSES = (*ANALYSES, "analyses.embedding_geometry")
+ANALYSES = (*ANALYSES, "analyses.embedding_geometry", "analyses.circuits")
 # Folders inside a wing, in the order in which they may import each other.
 FOLDERS = {
     "analyses.head_specialization": ("measure", "roles", "present"),

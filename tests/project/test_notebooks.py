@@ -27,8 +27,8 @@ def prose(path: Path) -> str:
     return "\n".join("".join(cell["source"]) for cell in read(path)["cells"] if cell["cell_type"] == "markdown")
 
 
-def test_there_are_seven_in_order() -> None:
-    assert [path.name[0] for path in NOTEBOOKS] == list("1234567")
+def test_there_are_eight_in_order() -> None:
+    assert [path.name[0] for path in NOTEBOOKS] == list("12345678")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -12,13 +12,13 @@ from analyses.cross_attention_focus.alignment.baselines import diagonal_links, r
 from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
-from analyses.cross_attention_focus.measure.flow import alti, rollout
 from analyses.cross_attention_focus.measure.observe import HOOKS, readings
 from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.report import notebook_html
+from interp.sources import alti, rollout
 from interp.statistics import Estimate, Interval, controlled
 from interp.text.word_links import Gold, Links
 
@@ -267,8 +267,7 @@ def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list
         run = Pass(model, batch, logits, cache, Settings())
         read = {name: weights.nan_to_num(0.0).cpu().numpy() for name, weights in readings(run).items()}
         flows = {"rollout": rollout(model, batch, cache).source.cpu().numpy()}
-        if model.cfg.norm_place == "pre":
-            flows["alti"] = alti(model, batch, cache).source.cpu().numpy()
+        flows["alti"] = alti(model, batch, cache).source.cpu().numpy()
     named: list[Mapping[str, np.ndarray]] = []
     for prompt in range(len(pairs)):
         systems = {}

@@ -1,7 +1,7 @@
 """Where does the gradient of a prediction point? Chefer's relevance on a sample of the prompts, beside one untrained twin.
 
-Relevance (`flow.relevance`) needs a backward pass for every predicted token, so it is measured on evenly spaced prompts instead
-of all. Per prompt, means over decoder rows:
+Relevance (`interp.sources.chefer`) needs a backward pass for every predicted token, so it is measured on evenly spaced prompts
+instead of all. Per prompt, means over decoder rows:
 
     source   relevance of the source over that of source and target prefix; a row's own input token starts with 1
     mass     share of every category within the relevance of the source; a row without any is left out
@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from analyses.core.contract import Arrays, Evidence
-from analyses.cross_attention_focus.measure.flow import Relevance, chefer
+from analyses.core.kept_batches import Rows
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.sources import Relevance, chefer
 from interp.statistics import Estimate, estimate_mean, mean_over_prompts
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
@@ -45,7 +46,7 @@ class Gradients:
 
 def experiment(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: FocusSettings) -> Arrays:
     """Relevance on evenly spaced prompts, the first one among them (see `arrays`); nothing if the settings ask for none."""
-    places = [(batch, row) for batch in batches for row in range(len(batch))]
+    places = Rows(batches)
     count = min(settings.relevance_prompts, len(places))
     if count == 0:
         return {}

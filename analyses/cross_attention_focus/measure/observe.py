@@ -21,14 +21,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from analyses.core.contract import Arrays, Pass
-from analyses.cross_attention_focus.measure.flow import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
-from analyses.cross_attention_focus.measure.flow.observe import alti_or_undefined, observe_flow
-from analyses.cross_attention_focus.measure.norms import head_norms, layer_norms, shares, source_vectors
+from analyses.cross_attention_focus.measure.source_flow import observe_flow
 from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp import attention_metrics as measures
 from interp.model.weights import attention_weights
 from interp.monotonicity import coverage, diagonality, monotonicity
+from interp.sources import ALTI_HOOKS, ROLLOUT_HOOKS, alti, rollout
+from interp.sources.term_norms import head_norms, layer_norms, shares, source_vectors
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES, EOS, PAD, PREFIX
 
@@ -145,7 +145,7 @@ def illustrate(run: Pass) -> Arrays:
     """
     n_source, n_target = int(run.batch.source_mask[0].sum()), int(run.batch.target_mask[0].sum())
     shown = {name: weights[0, ..., :n_target, :n_source] for name, weights in readings(run).items()}
-    for method, flow in (("alti", alti_or_undefined), ("rollout", rollout)):
+    for method, flow in (("alti", alti), ("rollout", rollout)):
         followed = flow(run.model, run.batch, run.cache)
         shown[f"{method}.source"] = followed.source[0, :, :n_target, :n_source]
         shown[f"{method}.target"] = followed.target[0, :, :n_target, :n_target]

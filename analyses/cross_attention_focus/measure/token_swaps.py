@@ -27,6 +27,7 @@ from transformers import PreTrainedTokenizerBase
 from analyses.core.contract import Pass
 from interp import attention_metrics as measures
 from interp.axes import TokenIds
+from interp.model.stack_outputs import run_stacks
 from interp.text.batch import Batch
 from interp.text.words import CONTENT, PREFIX
 
@@ -97,19 +98,18 @@ def observe_swaps(run: Pass) -> dict[str, Tensor]:
 def compare(run: Pass, swap: Swap) -> dict[str, Tensor]:
     """Run the changed batch and compare its cross-attention with the original's; NaN for prompts without a change."""
     before = run.cache.stack_activation("pattern", "cross_attn").transpose(0, 1).float()
-    if not bool(swap.changed.any()):
-        undefined = torch.full(before.shape[:3], torch.nan)
-        return dict.fromkeys(SWAP_STATISTICS, undefined)
-    _, cache = run.model.run_with_cache(swap.batch, _PATTERNS)
+    found = {name: torch.full_like(before[:, :, :, 0, 0], torch.nan) for name in SWAP_STATISTICS}
+    has_swap = swap.changed.any(-1)
+    if not bool(has_swap.any()):
+        return found
+    before, changed = before[has_swap], swap.changed[has_swap]
+    cache = run_stacks(run.model, swap.batch.prompts(has_swap), _PATTERNS).cache
     after = cache.stack_activation("pattern", "cross_attn").transpose(0, 1).float()
-    rows = run.batch.chosen_mask[:, None, None]
-    legal = run.batch.source_mask[:, None, None, None].expand(-1, 1, 1, before.shape[-2], -1)
+    rows = run.batch.chosen_mask[has_swap][:, None, None]
+    legal = run.batch.source_mask[has_swap][:, None, None, None].expand(-1, 1, 1, before.shape[-2], -1)
     divergence = measures.jensen_shannon(before, after, legal) / math.log(2)
-    gained = torch.where(swap.changed[:, None, None, None], after - before, 0.0).sum(-1)
-    values = {
-        "moved": measures.masked_mean(divergence, rows),
-        "gained": measures.masked_mean(gained, rows),
-        "start": divergence[..., 0],
-    }
-    has_swap = swap.changed.any(-1)[:, None, None]
-    return {name: torch.where(has_swap, value, torch.nan) for name, value in values.items()}
+    gained = torch.where(changed[:, None, None, None], after - before, 0.0).sum(-1)
+    found["moved"][has_swap] = measures.masked_mean(divergence, rows)
+    found["gained"][has_swap] = measures.masked_mean(gained, rows)
+    found["start"][has_swap] = divergence[..., 0]
+    return found

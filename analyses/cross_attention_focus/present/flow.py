@@ -19,15 +19,8 @@ _QUARTERS = ("first", "second", "third", "last")
 _SAID = ("prefix", "content", "eos")
 
 
-def followed(focus: Focus) -> bool:
-    """Whether the flow by ALTI+ is defined for this model."""
-    return not bool(np.isnan(focus.flow["alti.target"].point).any())
-
-
 def flow_sentence(focus: Focus) -> str:
     """How much comes from the source after the last layer, and of it from prefix and content, against untrained twins."""
-    if not followed(focus):
-        return "ALTI+ is not shown: it is defined here for layers that norm what they read, and this model norms what they leave."
     masses = focus.masses["raw"].categories
     target = focus.flow["alti.target"][focus.n_layers - 1]
     parts = ", ".join(
@@ -57,9 +50,7 @@ def _decline_clause(focus: Focus) -> str:
 
 
 def flow_figures(focus: Focus) -> tuple[Figure, ...]:
-    """ALTI+ over the layers, and the source share over the steps of the target; none where it is undefined."""
-    if not followed(focus):
-        return ()
+    """ALTI+ over the layers, and the source share over the steps of the target."""
     drawn = {"target prefix": focus.flow["alti.target"]} | {
         name: focus.flow["alti.mass"][:, CATEGORIES.index(name)]
         for name in ("prefix", "content")

@@ -6,7 +6,7 @@ from analyses.cross_attention_focus.measure.best_heads import BestHead
 from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS
 from analyses.cross_attention_focus.present.best_heads import head_sentence, is_everything, told
 from analyses.cross_attention_focus.present.figures import mass_figure
-from analyses.cross_attention_focus.present.flow import flow_sentence, followed
+from analyses.cross_attention_focus.present.flow import flow_sentence
 from analyses.cross_attention_focus.present.hypothesis import (
     CATEGORY_NAMES,
     LEADS,
@@ -57,9 +57,7 @@ def _claim(focus: Focus) -> tuple[Finding, ...]:
 
 
 def _flow(focus: Focus) -> tuple[Finding, ...]:
-    """How much of a prediction comes from the target so far; nothing where the flow is undefined."""
-    if not followed(focus):
-        return ()
+    """How much of a prediction comes from the target so far."""
     share = with_interval(focus.flow["alti.target"][focus.n_layers - 1])
     return (
         Finding(

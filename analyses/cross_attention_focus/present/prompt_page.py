@@ -42,14 +42,17 @@ def word_table(example: Example) -> Table:
     flow = by_word(example.arrays["alti.source"].astype(np.float64), columns)
     flow[..., -1] = example.arrays["alti.target"].sum(-1)
     n_steps = len(example.label_pieces)
-    frames = [
-        pd.DataFrame(np.round(values[layer], 4), columns=[*titles, _TARGET]).assign(
-            version=version, layer=layer, step=range(n_steps), predicts=example.label_pieces
-        )
+    parts = [
+        (version, layer, values[layer])
         for version, values in (readings | {"alti": flow}).items()
         for layer in reversed(range(len(values)))
     ]
-    frame = pd.concat(frames, ignore_index=True)
+    # One frame: making a small one for every layer and version cost more than all else on the page.
+    frame = pd.DataFrame(np.round(np.concatenate([values for *_, values in parts]), 4), columns=[*titles, _TARGET])
+    frame["version"] = np.repeat(np.array([version for version, *_ in parts], dtype=object), n_steps)
+    frame["layer"] = np.repeat([layer for _, layer, _ in parts], n_steps)
+    frame["step"] = np.tile(np.arange(n_steps), len(parts))
+    frame["predicts"] = list(example.label_pieces) * len(parts)
     return Table(
         name=f"cross-focus-words-{example.slug}",
         caption=(

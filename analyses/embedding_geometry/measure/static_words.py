@@ -11,6 +11,7 @@ Special tokens, sentinels and rows without a piece take no part in any of it.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from interp.errors import InputError
 from interp.geometry.isotropy import top_directions, without_directions
 from interp.geometry.nearest_neighbors import nearest
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.text.text_memory import remembered
 from interp.text.vocabulary import Candidates, Spelling, Vocabulary, spell
 
 CORRECTIONS = ("raw", "centred", "all but the top")
@@ -38,7 +40,7 @@ def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabu
     assert model.tokenizer is not None
     spellings = [spell(word, model.tokenizer) for word in settings.words]
     controls = _single_controls(model, settings)
-    candidates = Candidates.of(vocabulary)
+    candidates = remembered(model.tokenizer, ("candidates", vocabulary), partial(Candidates.of, vocabulary))
     spaces = [
         _in_space(model, space, (spellings, controls), candidates, settings.n_neighbours)
         for space in static_spaces(model.cfg, model.tied_embeddings)

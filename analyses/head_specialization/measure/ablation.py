@@ -16,14 +16,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.attribution.logit_readout import logit_difference_of_outputs, runner_up
+from interp.attribution.logit_readout import label_losses, logit_difference_of_outputs, runner_up
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import unembedding, unembedding_bias
 from interp.patching.partial_forward import RecordedPass, record_pass
 from interp.patching.replacements import Ablation, draw_donors, replacements
-from interp.text.batch import IGNORED_LABEL, Batch
+from interp.text.batch import Batch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,17 +55,8 @@ class Outcome:
 def loss(clean: RecordedPass) -> Outcome:
     """The mean over a prompt's rows of -log p(label); padded rows never meet the unembedding."""
     model, batch = clean.model, clean.batch
-    W_U, bias = unembedding(model), unembedding_bias(model)
-    prompt = batch.target_mask.nonzero()[:, 0]
-    labels = batch.labels[batch.target_mask]
-
-    def of_copy(outputs: Tensor) -> Tensor:
-        logits = (outputs * model.cfg.logit_scale)[batch.target_mask] @ W_U.T + bias
-        losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
-        summed = torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses)
-        return summed / batch.target_mask.sum(-1)
-
-    return Outcome.of(clean, lambda outputs: torch.stack([of_copy(copy) for copy in outputs]))
+    rows = batch.target_mask.sum(-1)
+    return Outcome.of(clean, lambda outputs: torch.stack([label_losses(model, batch, copy) / rows for copy in outputs]))
 
 
 def label_difference(

@@ -26,6 +26,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import encoder_memory, run_stacks
 from interp.model.weights import attention_weights, norm_gain, unembedding
 from interp.statistics import mean_over_prompts
 from interp.text.batch import Batch
@@ -161,12 +162,9 @@ def _states(model: HookedEncoderDecoder, batch: Batch, kind: AttentionKind) -> l
     """What the values of every layer are made from."""
     if kind == "decoder":
         names = [f"decoder.{layer}.ln1.hook_normalized" for layer in range(model.cfg.n_decoder_layers)]
-        _, cache = model.run_with_cache(batch, names_filter=names)
+        cache = run_stacks(model, batch, names).cache
         return [cache[name] * input_gain(model, kind, layer) for layer, name in enumerate(names)]
-    memory: Tensor = model.hf.get_encoder()(
-        input_ids=batch.input_ids, attention_mask=batch.attention_mask
-    ).last_hidden_state
-    return [memory] * model.cfg.n_decoder_layers
+    return [encoder_memory(model, batch)] * model.cfg.n_decoder_layers
 
 
 def _raised(logits: Float[Tensor, "word vocab"], tokens: Tensor, top: int) -> Float[Tensor, " word"]:

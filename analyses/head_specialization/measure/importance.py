@@ -22,6 +22,7 @@ from analyses.head_specialization.settings import HeadSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import run_stacks
 from interp.patching.partial_forward import RecordedPass, record_pass
 from interp.patching.replacements import ABLATIONS
 from interp.statistics import RankTest, spearman
@@ -63,8 +64,7 @@ def _named(model: HookedEncoderDecoder, name: str, effects: Float[np.ndarray, "h
 
 def without_bias(full: RecordedPass, outcome: Outcome) -> Float[np.ndarray, "head prompt"]:
     """The number without the position bias of one head in one layer, less the clean one; NaN for cross-attention."""
-    with torch.no_grad():
-        _, cache = full.model.run_with_cache(full.batch, names_filter=[*position.HOOKS, "*.attn.hook_v"])
+    cache = run_stacks(full.model, full.batch, [*position.HOOKS, "*.attn.hook_v"]).cache
     effects = []
     for head in all_heads(full.model):
         if head.kind == "cross":

@@ -11,6 +11,7 @@ from analyses.core.contract import Arrays
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import run_stacks
 from interp.text.batch import Batch
 
 STEPS = 255
@@ -31,8 +32,7 @@ def observe_specimens(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> 
     for batch in batches:
         if len(pieces) >= _MOST_PROMPTS or size >= _MOST_BYTES:
             break
-        with torch.no_grad():
-            _, cache = model.run_with_cache(batch, names_filter="*.hook_pattern")
+        cache = run_stacks(model, batch, "*.hook_pattern").cache
         for kind in ATTENTION_KINDS:
             layers = [
                 cache[f"{attention_path(kind, layer)}.hook_pattern"] for layer in range(model.cfg.layers_of(kind))

@@ -9,19 +9,20 @@ Whether the model translates at all is asked first: the right target must be lik
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from analyses.core.contract import Arrays
-from analyses.head_specialization.measure.links import STEPS, WordGrid, as_pairs, counts, diagonal_links
+from analyses.head_specialization.measure.links import STEPS, WordGrid, counts, diagonal_links
+from interp.attribution.logit_readout import label_losses
 from interp.errors import InputError
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import StackOutputs, decoder_outputs, run_stacks
 from interp.prompts import aligned_words
 from interp.text.batch import Batch
 from interp.text.word_links import Gold
@@ -143,28 +144,18 @@ def examine_alignment(model: HookedEncoderDecoder) -> Arrays:
 
 def _of_language(model: HookedEncoderDecoder, parallel: Parallel) -> dict[str, np.ndarray]:
     names = [f"{attention_path('cross', layer)}.hook_pattern" for layer in range(model.cfg.n_decoder_layers)]
-    with torch.no_grad():
-        logits, cache = model.run_with_cache(parallel.batch, names_filter=names)
-        patterns = torch.stack([cache[name] for name in names], 1).float().cpu().numpy()
-        return {"parallel.likelier": _likelier(model, parallel, logits)} | _alignment(parallel, patterns)
+    run = run_stacks(model, parallel.batch, names)
+    patterns = torch.stack([run.cache[name] for name in names], 1).float().cpu().numpy()
+    return {"parallel.likelier": _likelier(model, parallel.batch, run)} | _alignment(parallel, patterns)
 
 
-def _likelier(model: HookedEncoderDecoder, parallel: Parallel, logits: Tensor) -> Float[np.ndarray, " prompt"]:
+@torch.no_grad()
+def _likelier(model: HookedEncoderDecoder, batch: Batch, run: StackOutputs) -> Float[np.ndarray, " prompt"]:
     """1 where the mean log-probability of the target is larger behind its own source than behind the next sentence's."""
-    batch = parallel.batch
-    other = torch.roll(torch.arange(len(batch), device=batch.input_ids.device), 1)
-    moved = model.hf(
-        input_ids=batch.input_ids[other],
-        attention_mask=batch.attention_mask[other],
-        decoder_input_ids=batch.decoder_input_ids,
-        decoder_attention_mask=batch.decoder_attention_mask,
-    ).logits
-    labels = batch.labels.clamp(min=0)[..., None]
-    own, others = (
-        (values.float().log_softmax(-1).gather(-1, labels)[..., 0] * batch.target_mask).sum(-1)
-        for values in (logits, moved)
-    )
-    return (own > others).double().cpu().numpy()
+    moved = replace(batch, attention_mask=batch.attention_mask.roll(1, 0))
+    _, outputs = decoder_outputs(model, moved, memory=run.memory.roll(1, 0))
+    own, others = (label_losses(model, batch, values) for values in (run.outputs, outputs))
+    return (own < others).double().cpu().numpy()
 
 
 def _alignment(
@@ -176,14 +167,15 @@ def _alignment(
     for prompt, (grid, gold) in enumerate(zip(parallel.grids, parallel.gold, strict=True)):
         if len(gold.sure) < _LEAST_LINKS:
             continue
-        linked = {target for _, target in gold.sure}
+        linked = np.array(sorted({target for _, target in gold.sure}))
+        right = np.zeros(grid.size, dtype=bool)
+        right[tuple(np.array(sorted(gold.sure)).T)] = True
         rows, keys = len(parallel.batch.target_texts[prompt].ids), len(grid.source)
         for step in STEPS:
-            links = grid.links(patterns[prompt, :, :, :rows, :keys], step)
-            for cell in np.ndindex(*shape[1:]):
-                kept = {link for link in as_pairs(links[cell]) if link[1] in linked}
-                agreed, total = counts(kept, gold)
-                found[f"cross.parallel_{step}"][prompt, *cell] = agreed / total
+            links = grid.links(patterns[prompt, :, :, :rows, :keys], step)[..., linked]
+            there = links >= 0
+            agreed = 2 * (there & right[links, linked]).sum(-1)
+            found[f"cross.parallel_{step}"][prompt] = agreed / (there.sum(-1) + len(gold.sure))
         found["cross.parallel_base"][prompt] = base[prompt]
     return found
 

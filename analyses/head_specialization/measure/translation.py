@@ -21,10 +21,11 @@ from torch import Tensor
 from analyses.core.contract import Arrays
 from analyses.head_specialization.measure.copy_hits import TOP, why_no_copying
 from analyses.head_specialization.measure.parallel import Pair, Parallel, by_sentence, n_sentences, parallels
-from interp.hooks.names import HeadId, attention_path
+from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, norm_gain, unembedding
-from interp.patching import zero
+from interp.model.stack_outputs import encoder_memory
+from interp.model.weights import attention_weights, norm_gain, unembedding, unembedding_bias
+from interp.patching.partial_forward import record_pass
 from interp.statistics import mean_over_prompts
 
 _PAIRS = 2
@@ -57,7 +58,7 @@ def examine_translation(model: HookedEncoderDecoder) -> Arrays:
 
 def _translation(model: HookedEncoderDecoder, parallel: Parallel) -> dict[str, np.ndarray]:
     batch, pairs, cfg = parallel.batch, _first_pairs(parallel), model.cfg
-    memory = model.hf.get_encoder()(input_ids=batch.input_ids, attention_mask=batch.attention_mask).last_hidden_state
+    memory = encoder_memory(model, batch)
     states = torch.stack([memory[pair.prompt, list(pair.pieces)].mean(0) for pair in pairs])
     tokens = torch.tensor([pair.token for pair in pairs], device=states.device)
     own = torch.stack([batch.input_ids[pair.prompt, pair.pieces[0]] for pair in pairs])
@@ -141,19 +142,26 @@ def _ablated(hits: Float[np.ndarray, "layer head"]) -> list[HeadId]:
 def _costs(
     model: HookedEncoderDecoder, parallel: Parallel, heads: Sequence[HeadId]
 ) -> Iterator[tuple[HeadId, str, int, float]]:
-    """Head, name of the array, sentence and cost of every aligned pair; one pass with all heads serves them all."""
-    patterns = {head.layer: f"{attention_path('cross', head.layer)}.hook_pattern" for head in heads}
-    logits, cache = model.run_with_cache(parallel.batch, names_filter=sorted(patterns.values()))
-    before = _log_probabilities(logits, parallel.pairs)
+    """Head, name of the array, sentence and cost of every aligned pair; one pass serves all heads, the pairs' rows are scored."""
+    names = [head.hook_name(part) for head in heads for part in ("pattern", "z")]
+    clean, pairs = record_pass(model, parallel.batch, names), parallel.pairs
+    prompts, rows, tokens = (
+        torch.tensor(places, device=model.device)
+        for places in zip(*((pair.prompt, pair.row, pair.token) for pair in pairs), strict=True)
+    )
+    W_U, bias = unembedding(model), unembedding_bias(model)
+
+    def read(outputs: Float[Tensor, "copy batch row d_model"]) -> Float[Tensor, "copy pair"]:
+        logits = (outputs[:, prompts, rows] * model.cfg.logit_scale) @ W_U.T + bias
+        return -torch.nn.functional.cross_entropy(
+            logits.float().movedim(-1, 1), tokens.expand(len(outputs), -1), reduction="none"
+        )
+
+    before = read(clean.outputs[None])[0]
     for head in heads:
-        with model.hooks(zero([head])):
-            after = _log_probabilities(model(parallel.batch), parallel.pairs)
-        for pair, cost in zip(parallel.pairs, (before - after).tolist(), strict=True):
-            strongest = int(cache[patterns[head.layer]][pair.prompt, head.head, pair.row].argmax())
-            name = f"cross.translation_cost_{'read' if strongest in pair.pieces else 'other'}"
+        z = torch.zeros_like(clean.cache[head.hook_name("z")][None, :, :, head.head])
+        after = clean.with_heads(head.kind, head.layer, [head.head], z, read)[0]
+        strongest = clean.cache[head.hook_name("pattern")][prompts, head.head, rows].argmax(-1)
+        for pair, key, cost in zip(pairs, strongest.tolist(), (before - after).tolist(), strict=True):
+            name = f"cross.translation_cost_{'read' if key in pair.pieces else 'other'}"
             yield head, name, parallel.sentences[pair.prompt], cost
-
-
-def _log_probabilities(logits: Tensor, pairs: Sequence[Pair]) -> Float[Tensor, " pair"]:
-    rows = torch.stack([logits[pair.prompt, pair.row] for pair in pairs]).float().log_softmax(-1)
-    return rows.gather(1, torch.tensor([[pair.token] for pair in pairs], device=rows.device))[:, 0]

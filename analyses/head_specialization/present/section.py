@@ -18,15 +18,17 @@ from analyses.head_specialization.present.tables import (
     heads_frame,
     labels_frame,
     overview_frame,
-    shown_columns,
+    shown_metrics,
 )
 from analyses.head_specialization.present.wording import findings
 from analyses.head_specialization.roles.definitions import decision_rows, rule_rows
 from analyses.head_specialization.summary import HeadAtlas
 from interp.attribution.components import VALUE_BIAS, source_components
 from interp.axes import ATTENTION_KINDS
-from interp.report import Block, Hue, Page, Paragraph, Section, Table, View
+from interp.report import Block, Hue, Page, Paragraph, Section, Span, Table, View
 from interp.report.views import KIND_NAMES, AttentionPatterns, head_view, model_view
+
+_TWINS = ("twins min", "twins max")
 
 LIMITS = (
     "A role is a description of where a head looked on these prompts, not of what it is for; ablation and attribution say that.",
@@ -121,7 +123,8 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
             ),
             frame=labels,
             rows_shown=20,
-            columns_shown=tuple(name for name in labels.columns if name not in {"twins min", "twins max"}),
+            columns_shown=("head", "role", "rule", "strength", "effect", "score", "null", "stability"),
+            spans=(Span.of("score", "", _TWINS), Span("effect"), Span("stability")),
             hues=hues_of_texts(atlas.labels, list(labels["role"])),
         )
     else:
@@ -139,7 +142,8 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
         ),
         frame=overview,
         rows_shown=None,
-        columns_shown=tuple(name for name in overview.columns if name != "progress"),
+        columns_shown=tuple(name for name in overview.columns if name not in {"progress", "chance"}),
+        spans=(Span("score"), Span("strength")),
         hues=_overview_hues(atlas, overview),
     )
 
@@ -158,7 +162,7 @@ def _overview_hues(atlas: HeadAtlas, frame: pd.DataFrame) -> dict[str, Hue]:
 
 def _evidence_tables(atlas: HeadAtlas) -> Iterator[Block]:
     candidates = candidates_frame(atlas)
-    shown = ("best of", "role", "head", "passes", "score", "low", "high", "null", "twins mean", "permuted", "shuffled")
+    shown = ("best of", "role", "head", "passes", "score", "null", "stability", "p above null")
     yield Table(
         name="head-role-candidates",
         caption=(
@@ -167,7 +171,8 @@ def _evidence_tables(atlas: HeadAtlas) -> Iterator[Block]:
             "scores above its null at all, by the largest statistic over heads under sign flips of texts."
         ),
         frame=candidates,
-        columns_shown=(*shown, "stability", "p above null"),
+        columns_shown=shown,
+        spans=(Span.of("score", "", _TWINS), Span("stability")),
         hues=hues_of_texts(atlas.candidates, list(candidates["role"])),
     )
     copying = copying_frame(atlas)
@@ -180,6 +185,7 @@ def _evidence_tables(atlas: HeadAtlas) -> Iterator[Block]:
                 "twin; hit rate: how often the token a head reads is among the five it raises most, on real words."
             ),
             frame=copying,
+            spans=(Span("hit rate"),),
         )
     if atlas.syntax:
         yield Table(
@@ -200,10 +206,11 @@ def _head_tables(atlas: HeadAtlas) -> Iterator[Block]:
             name=f"heads-{kind}",
             caption=(
                 f"Every head of {KIND_NAMES[kind]}: heads with a role first, then by how far their entropy lies below that of "
-                "the untrained twins. The CSV has intervals, base rates, lifts, ranges of the twins and more metrics."
+                "the untrained twins. The CSV has base rates, lifts and more metrics."
             ),
             frame=frame,
-            columns_shown=shown_columns(atlas, kind),
+            columns_shown=("head", "role", *shown_metrics(atlas, kind)),
+            spans=tuple(Span.of(name, controls=_TWINS) for name in shown_metrics(atlas, kind)),
             hues=hues_of_texts(atlas.labels, list(frame["role"])),
         )
 

@@ -155,11 +155,11 @@ def _names(atlas: HeadAtlas, head: HeadId) -> set[str]:
     return {label.role for label in atlas.labels if label.head == head}
 
 
-def shown_columns(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:
-    """The columns of `heads_frame` that fit a page: each number with its twin."""
+def shown_metrics(atlas: HeadAtlas, kind: AttentionKind) -> tuple[str, ...]:
+    """The metrics of `heads_frame` that fit a page."""
     chosen: dict[AttentionKind, tuple[str, ...]] = {
         "encoder": ("entropy", "previous token mass", "next token mass", "EOS mass", "prefix mass"),
         "decoder": ("entropy", "previous token mass", "current token mass", "first token mass", "distance"),
         "cross": ("entropy", "confidence", "EOS mass", "prefix mass", "first token mass"),
     }
-    return ("head", "role", *(column for name in chosen[kind] for column in (name, f"{name} twins")))
+    return chosen[kind]

@@ -7,11 +7,10 @@ claim that some head scores above its null at all, sign flips of prompts with th
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
 
 from analyses.head_specialization.criterion import Criterion
-from interp.statistics import false_discovery, max_statistic_test, mean_over_prompts
+from interp.statistics import false_discovery, skewness_corrected_p_values, skewness_corrected_test
 
 _FLIPS = 2000
 _DECIMALS = 5
@@ -30,7 +29,7 @@ def adjusted_p_values(criteria: Sequence[Criterion]) -> list[Float[np.ndarray, "
 
 def _joint(criterion: Criterion) -> Float[np.ndarray, "layer head"]:
     """The p of the claim about the score, or of both claims: the larger one (intersection-union test)."""
-    own = _p_values(_excess(criterion))
+    own = skewness_corrected_p_values(_excess(criterion), "greater")
     return own if criterion.p_values is None else np.maximum(own, criterion.p_values)
 
 
@@ -43,25 +42,11 @@ def _excess(criterion: Criterion) -> Float[np.ndarray, "prompt layer head"]:
 def existence_p_value(criterion: Criterion, seed: int) -> float:
     """The family-wise p of the claim that some head's score is above its null: sign flips of prompts, largest statistic.
 
-    The largest statistic over heads respects their correlation (Westfall and Young 1993). NaN if no score is defined.
+    The largest statistic over heads respects their correlation (Westfall and Young 1993). NaN if no score is defined or fewer
+    than `FEWEST_TESTED` texts have one.
     """
     difference = _excess(criterion)
     if np.isnan(difference).all():
         return float("nan")
-    tested = max_statistic_test(difference, seed, _FLIPS, alternative="greater")
-    return float(np.nanmin(tested.p_value))
-
-
-def _p_values(difference: Float[np.ndarray, "prompt layer head"]) -> Float[np.ndarray, "layer head"]:
-    """One-sided p of mean > 0, the larger of Student's and one corrected for skewness (Hall 1992); NaN below two values."""
-    count = (~np.isnan(difference)).sum(0)
-    mean = mean_over_prompts(difference)
-    spread = np.sqrt(mean_over_prompts((difference - mean) ** 2) * count / np.maximum(count - 1, 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = mean / spread
-        skewness = mean_over_prompts(((difference - mean) / spread) ** 3)
-        hall = ratio + skewness * ratio**2 / 3 + skewness**2 * ratio**3 / 27 + skewness / (6 * count)
-        statistic = np.minimum(ratio, hall) * np.sqrt(count)
-        statistic = np.where(spread > 1e-12, statistic, np.sign(np.round(mean, 12)) * np.inf)
-    p = scipy.stats.t.sf(np.nan_to_num(statistic, nan=0.0), np.maximum(count - 1, 1))
-    return np.where(count >= 2, np.where(np.isnan(statistic), 1.0, p), np.nan)
+    p_values = skewness_corrected_test(difference, seed, _FLIPS, alternative="greater").p_value
+    return float(np.nanmin(p_values)) if not np.isnan(p_values).all() else float("nan")

@@ -5,7 +5,7 @@ from markupsafe import Markup
 from interp.report.escaping import TEMPLATES, fill
 from interp.report.explorer.contents import Explorer
 from interp.report.explorer.packing import MOST_BYTES, packed_index, packed_prompt
-from interp.report.page import script_policy
+from interp.report.policy import script_policy
 
 
 def explorer_page(explorer: Explorer, title: str, home: str = "", most_bytes: int = MOST_BYTES) -> bytes:

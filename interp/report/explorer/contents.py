@@ -26,6 +26,7 @@ class ExplorerPrompt:
         lead: logit of the label less that of the foil, for every row.
         components: what every decoder component adds to the lead.
         sources: what every cross-attention head adds from every source token.
+        own: what every head of the decoder's self-attention adds from every token that the decoder reads.
         memory: what every encoder component adds at every source token, through all cross-attention heads; may be None.
         lens: for every row and depth what the model would say if it stopped there; the last depth is what it says.
 
@@ -41,6 +42,7 @@ class ExplorerPrompt:
     lead: Float[np.ndarray, " target"]
     components: Float[np.ndarray, "target component"]
     sources: Float[np.ndarray, "layer head target source"]
+    own: Float[np.ndarray, "own_layer own_head target prefix"]
     memory: Float[np.ndarray, "target source encoder_component"] | None
     lens: tuple[tuple[Said, ...], ...]
 
@@ -49,11 +51,13 @@ class ExplorerPrompt:
         sizes = {len(self.labels), len(self.foils), len(self.lead), len(self.components), len(self.lens)}
         if sizes != {rows}:
             raise ValueError(f"Everything of prompt {self.name!r} needs {rows} decoder rows, got {sorted(sizes)}.")
-        if self.sources.shape != self.patterns.cross.shape:
-            raise ValueError(
-                f"The sources of prompt {self.name!r} must have the shape of its {KIND_NAMES['cross']}, "
-                f"{list(self.patterns.cross.shape)}; got {list(self.sources.shape)}."
-            )
+        for name, values, kind in (("sources", self.sources, "cross"), ("own", self.own, "decoder")):
+            shape = self.patterns.of(kind).shape
+            if values.shape != shape:
+                raise ValueError(
+                    f"{name!r} of prompt {self.name!r} must have the shape of its {KIND_NAMES[kind]}, "
+                    f"{list(shape)}; got {list(values.shape)}."
+                )
         if self.memory is not None and self.memory.shape[:2] != (rows, sources):
             raise ValueError(
                 f"The memory of prompt {self.name!r} must begin with {rows} rows and {sources} source tokens."

@@ -33,7 +33,7 @@ def packed_prompt(prompt: ExplorerPrompt) -> str:
     Args:
         prompt: the prompt.
     """
-    signed = {"components": prompt.components, "sources": prompt.sources, "memory": prompt.memory}
+    signed = {"components": prompt.components, "sources": prompt.sources, "own": prompt.own, "memory": prompt.memory}
     head: dict[str, Any] = {
         "name": prompt.name,
         "source": _tokens(prompt.patterns.source_tokens),

@@ -297,22 +297,24 @@
   function component() { return prompt.numbers.components.at(state.step, index.components.indexOf(current())); }
 
   function renderWrites() {
-    var place = find("writes"), sources = prompt.numbers.sources, memory = prompt.numbers.memory;
+    var place = find("writes"), memory = prompt.numbers.memory;
+    var added = { cross: prompt.numbers.sources, decoder: prompt.numbers.own }[state.kind];
     find("writes-title").textContent = "What " + current() + " writes into " + versus();
     if (state.kind === "encoder") {
       var at = index.encoderComponents.indexOf(current());
       if (!memory || at < 0) { place.replaceChildren(make("p", "Not in this page: the prompt is too long.")); return; }
-      tokens("Logits that it adds through all cross-attention heads, by source token: ", function (key) { return memory.at(state.step, key, at); });
-    } else if (state.kind === "cross" && sources) {
-      tokens("Logits that it adds, by source token: ", function (key) { return sources.at(state.layer, state.head, state.step, key); });
+      tokens(prompt.source, "Logits that it adds through all cross-attention heads, by source token: ", function (key) { return memory.at(state.step, key, at); });
+    } else if (added) {
+      var read = state.kind === "cross" ? prompt.source : prompt.target.slice(0, state.step + 1);
+      tokens(read, "Logits that it adds, by " + (state.kind === "cross" ? "source" : "target") + " token: ", function (key) { return added.at(state.layer, state.head, state.step, key); });
     } else if (prompt.numbers.components && index.components.indexOf(current()) >= 0) {
       place.replaceChildren(make("p", "It adds " + fixed(component()) + " logits in all."));
     } else { place.replaceChildren(make("p", "Not in this page: the prompt is too long.")); }
-    function tokens(words, value) {
-      var values = prompt.source.map(function (_, key) { return value(key); });
+    function tokens(read, words, value) {
+      var values = read.map(function (_, key) { return value(key); });
       var total = values.reduce(function (sum, one) { return sum + one; }, 0);
       place.replaceChildren(make("p", words + fixed(total) + " in all."),
-        bars(prompt.source.map(function (token, key) { return { label: token, value: values[key] }; })));
+        bars(read.map(function (token, key) { return { label: token, value: values[key] }; })));
     }
   }
 

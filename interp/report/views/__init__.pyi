@@ -2,6 +2,7 @@ from .bertviz_views import HEAD_VIEW_LINES as HEAD_VIEW_LINES
 from .bertviz_views import MODEL_VIEW_LINES as MODEL_VIEW_LINES
 from .bertviz_views import head_view as head_view
 from .bertviz_views import model_view as model_view
+from .graph_view import graph_view as graph_view
 from .layer_explorer import layer_view as layer_view
 from .patterns import KIND_NAMES as KIND_NAMES
 from .patterns import AttentionKind as AttentionKind

@@ -128,6 +128,37 @@ def test_attribute_adds_up_in_the_terminal() -> None:
     assert invoke("attribute", "translate English to German: A dog runs.", "--position", "99")[0] == 2
 
 
+def test_attribute_asks_other_methods_for_source_words() -> None:
+    words = ("attribute", "translate English to German: A dog runs.", "--position", "1", "--sources")
+    code, out, err = invoke(*words, "contributions,attnlrp-held, attention")
+    assert code == 0, err
+    assert "row 1: ▁Hund rather than" in out
+    assert re.search(r"source\W+▁dog", out)
+    assert re.search(r"target\W+<start>", out)
+    assert re.search(r"beside\W+positions", out)
+    gaps = {name: float(gap) for name, gap in re.findall(r"(\S+) adds up to .* gap of (\S+) of", out)}
+    assert set(gaps) == {"contributions", "attnlrp-held"}
+    assert max(gaps.values()) < 2e-5
+    for wrong, said in (
+        ([*words, "atention"], "did you mean 'attention'"),
+        ([*words, "all", "--out", "dog.html"], "no --sources"),
+        (["attribute"], "give a source text, or --judge"),
+    ):
+        code, out, err = invoke(*wrong)
+        assert code == 2
+        assert said in err
+
+
+@pytest.mark.slow
+def test_attribute_judges_methods_on_the_same_prompts() -> None:
+    code, out, err = invoke("attribute", "--judge", "--sources", "contributions", "--limit", "3")
+    assert code == 0, err
+    assert "3 prompts, a row of each" in out
+    assert re.search(r"random order\W+0\.\d\d \(", out)
+    assert re.search(r"contributions\W+1\.000\W+1\.000", out)
+    assert "contributions, untrained twin" in out
+
+
 @pytest.mark.slow
 def test_align_prints_baselines(tmp_path: Path) -> None:
     prompts, gold = tmp_path / "pairs.jsonl", tmp_path / "gold.txt"

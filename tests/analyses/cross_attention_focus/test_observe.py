@@ -8,12 +8,12 @@ import pytest
 import scipy.stats
 import torch
 
-from analyses.cross_attention_focus.measure.norms import head_norms, layer_norms, shares, source_vectors
 from analyses.cross_attention_focus.measure.observe import READINGS, illustrate, observe
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
 from interp.monotonicity import coverage, diagonality, monotonicity
+from interp.sources.term_norms import head_norms, layer_norms, shares, source_vectors
 from interp.text.words import CATEGORIES, EOS, PAD, PREFIX, PUNCTUATION
 from tests.support.cross_focus import run_pass
 from tests.support.models import random_batch, tiny, tiny_hf

@@ -188,7 +188,7 @@ def test_a_comparison_is_verified_and_made_again_as_a_run_is(desk: Path, tmp_pat
 
     assert called("verify", out)[0] == 0
     assert called("verify", out / "first")[0] == 0
-    code, said = called("rerun", out, "--model", desk / "byt5", "--prompts", desk / "prompts.jsonl", "--quiet")
+    code, said = called("rerun", out, "--model", desk / "byt5", "--quiet")
     assert (code, said) == (0, f"The same digest: {read_manifest(out).digest}.\n")
     code, said = called("rerun", out, "--model", desk / "bart", "--prompts", desk / "prompts.jsonl", "--quiet")
     assert code == 2

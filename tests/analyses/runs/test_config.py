@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from analyses.core.registry import ANALYSES
+from analyses.core.registry import DEFAULT
 from analyses.runs.config import RunConfig, make_config
 from interp.errors import InputError
 from interp.input_files import parse_yaml
@@ -11,7 +11,7 @@ from interp.input_files import parse_yaml
 
 def test_defaults_need_no_words() -> None:
     assert make_config().command() == "interp run"
-    assert make_config().analyses == tuple(ANALYSES)
+    assert make_config().analyses == DEFAULT
 
 
 def test_none_means_not_given() -> None:

@@ -1,6 +1,7 @@
 """Reruns: the same digest again, what differs in words, and no work where prompts or weights are not those of the run."""
 
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from analyses.cli import app
 from analyses.runs.config import make_config
 from analyses.runs.diff import compare_runs
 from analyses.runs.manifest import MANIFEST
+from analyses.runs.prompt_set import KEPT, kept_prompts, read_kept
 from analyses.runs.runner import run
 from analyses.runs.verify import read_manifest
 from interp.model.checkpoints import find_checkpoint
+from interp.prompts import bundled, parse_prompts
 
 pytestmark = pytest.mark.slow
 
@@ -51,9 +54,9 @@ def test_from_elsewhere_with_files_of_other_names_the_digest_is_the_same(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copy(home / "mine.txt", tmp_path / "copy.txt")
     shutil.copytree(home / "translator", tmp_path / "model")
-    words = ["rerun", str(home / "run"), "--prompts", "copy.txt", "--model", "model", "--out", "again", "--quiet"]
+    shutil.copytree(home / "run", tmp_path / "run")
+    words = ["rerun", "run", "--model", "model", "--out", "again", "--quiet"]
     code, out, err = invoke(*words)
     assert (code, err) == (0, ""), out
     assert out == f"The same digest: {read_manifest(home / 'run').digest}.\n"
@@ -80,10 +83,6 @@ REFUSED = {
     "no model": (
         ["--prompts", "HOME/mine.txt"],
         "model was a folder called 'translator', which is not here; give --model",
-    ),
-    "no prompts": (
-        ["--model", "HOME/translator"],
-        "prompts from a file called 'mine.txt', which is not here; give --prompts",
     ),
     "other prompts": (["--prompts", "HERE/other.txt"], "are not those of the run: their sha256 is"),
     "missing prompts": (["--prompts", "HERE/none.txt"], "does not exist"),
@@ -119,14 +118,38 @@ def test_what_is_not_the_runs_own_is_refused_before_any_work(
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_prompts_of_standard_input_must_be_given(home: Path, tmp_path: Path) -> None:
+NOT_KEPT = {
+    "mine.txt": "prompts from a file called 'mine.txt', which is not here; give --prompts",
+    "-": "from standard input; save the same text in a file",
+}
+
+
+@pytest.mark.parametrize("prompts", NOT_KEPT)
+def test_prompts_must_be_given_to_a_run_that_has_not_kept_them(
+    prompts: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(home / "run", tmp_path / "run")
+    (tmp_path / "run" / KEPT).unlink()
     manifest = read_manifest(home / "run")
-    piped = manifest.model_copy(update={"config": manifest.config | {"prompts": "-"}}).sealed()
-    (tmp_path / "run" / MANIFEST).write_bytes(piped.to_json())
-    code, _, err = invoke("rerun", str(tmp_path / "run"))
+    without = {name: hashed for name, hashed in manifest.files.items() if name != KEPT}
+    older = manifest.model_copy(update={"config": manifest.config | {"prompts": prompts}, "files": without}).sealed()
+    (tmp_path / "run" / MANIFEST).write_bytes(older.to_json())
+    code, _, err = invoke("rerun", "run")
     assert code == 2
-    assert "from standard input; save the same text in a file" in err
+    assert NOT_KEPT[prompts] in err
+
+
+def test_a_run_keeps_its_prompts_as_they_were_read(home: Path) -> None:
+    text = (
+        '{"id": "a", "source": "say: =1+1\\u2028\\u00e9", "target": "x", "prefix": "say: ", "label": "3"}\n'
+        '{"source": ["A", "dog", "."], "target": "y"}\n'
+    )
+    read = parse_prompts(text.encode(), "jsonl", "mine")
+    assert read_kept(kept_prompts(read)[KEPT], read.sha256) == replace(read, name=KEPT)
+    assert kept_prompts(bundled("translation", 3)) == {}
+    assert kept_prompts(replace(read, name="translation")) != {}
+    assert len((home / "run" / KEPT).read_text(encoding="utf-8").splitlines()) == len(SOURCES)
 
 
 def test_a_diff_sees_pages_unless_numbers_are_tolerated(home: Path, tmp_path: Path) -> None:

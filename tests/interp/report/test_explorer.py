@@ -33,6 +33,7 @@ def prompt(name, seed, source=SOURCE, target=TARGET, labels=LABELS):
         components=numbers.normal(size=(rows, len(COMPONENTS))),
         sources=numbers.normal(size=(3, 4, rows, keys)),
         memory=numbers.normal(size=(rows, keys, 2)),
+        own=np.tril(numbers.normal(size=(3, 4, rows, rows))),
         lens=tuple(tuple(((labels[row], 0.5 + depth / 10), ("▁no", 0.1)) for depth in range(4)) for row in range(rows)),
     )
 
@@ -101,6 +102,16 @@ def test_an_address_brings_its_state_back_with_the_numbers_that_were_given(brows
     assert address(browser) == "#XL1H2&prompt=2&row=3"
     assert browser.log("browser") == []
     assert {one.split("#")[0] for one in browser.requests()} <= {page.as_uri(), "about:blank"}
+
+
+def test_a_head_of_decoder_self_attention_is_explained_by_the_tokens_up_to_its_row(browser, page):
+    visit(browser, page, "#DL1H2&prompt=2&row=2")
+    assert printed(browser, "writes") == pytest.approx(PROMPTS[1].own[1, 2, 2, :3], abs=0.0051)
+    assert browser.run("return [...document.querySelectorAll('#writes dt')].map(one => one.textContent)") == [
+        "<start>",
+        "·Der",
+        "·Hund",
+    ]
 
 
 def test_heads_are_chosen_by_click_and_by_arrow_keys(browser, page):

@@ -6,6 +6,7 @@ from transformers import PreTrainedTokenizerBase
 from analyses.core.observing import make_batches, no_progress
 from analyses.logit_attribution.attribute import explain, inexact
 from analyses.runs.prompt_section import prompt_section
+from analyses.runs.read_prompts import ReadPrompts
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
@@ -48,9 +49,11 @@ def test_a_twentieth_is_said_in_the_report_and_by_attribute(bundled: HookedEncod
     batches = make_batches(bundled, [prompt], 1, no_progress)
     found = share(bundled.tokenizer, source)
     assert found > 0.05
-    section = prompt_section([prompt], [(batches[0], 0)], unknown=found)
+    section = prompt_section([prompt], ReadPrompts.of(batches), unknown=found)
     assert any("does not know" in sentence for sentence in section.findings)
-    assert not any("does not know" in s for s in prompt_section([prompt], [(batches[0], 0)], unknown=0.05).findings)
+    assert not any(
+        "does not know" in s for s in prompt_section([prompt], ReadPrompts.of(batches), unknown=0.05).findings
+    )
     told = explain(bundled, source)
     assert told.unknown == pytest.approx(found)
     assert "does not know" in inexact(told)[0]
@@ -59,5 +62,5 @@ def test_a_twentieth_is_said_in_the_report_and_by_attribute(bundled: HookedEncod
 def test_the_prompts_say_whose_function_words_count(bundled: HookedEncoderDecoder) -> None:
     prompts = [Prompt("1", "translate English to German: The cat."), Prompt("2", "Katze")]
     batch = bundled.batch([prompt.source for prompt in prompts], ["a", "b"])
-    limits = " ".join(prompt_section(prompts, [(batch, 0), (batch, 1)]).limits)
+    limits = " ".join(prompt_section(prompts, ReadPrompts.of([batch])).limits)
     assert "English in 1 of 2 sources; in 1 of 2 the words tell no language" in limits

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analyses.cross_attention_focus.measure.flow.compose import Flow, Steps, compose, real_rows
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.sources.flow import Flow, Steps, compose, real_rows
 from interp.text.batch import Batch
 
 ROLLOUT_HOOKS = ("encoder.*.attn.hook_pattern", "decoder.*.attn.hook_pattern", "decoder.*.cross_attn.hook_pattern")

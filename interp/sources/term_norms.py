@@ -34,7 +34,12 @@ def source_vectors(
 def head_norms(
     pattern: Float[Tensor, "batch head target source"], vectors: Float[Tensor, "batch source head d_model"]
 ) -> Float[Tensor, "batch head target source"]:
-    """Length of every head's term of every source token, || a f(M_s) ||, in units of the residual stream."""
+    """Length of every head's term of every source token, || a f(M_s) ||, in units of the residual stream.
+
+    Args:
+        pattern: attention weights.
+        vectors: of `source_vectors`.
+    """
     lengths: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
     return pattern * lengths.transpose(1, 2)[:, :, None, :]
 
@@ -42,7 +47,12 @@ def head_norms(
 def layer_norms(
     pattern: Float[Tensor, "batch head target source"], vectors: Float[Tensor, "batch source head d_model"]
 ) -> Float[Tensor, "batch target source"]:
-    """Length of the layer's term of every source token, || sum_h a_h f_h(M_s) ||."""
+    """Length of the layer's term of every source token, || sum_h a_h f_h(M_s) ||.
+
+    Args:
+        pattern: attention weights.
+        vectors: of `source_vectors`.
+    """
     gram = vectors @ vectors.mT
     weights = pattern.permute(0, 3, 2, 1)  # batch source target head
     # Rounding can push a sum of squares that cancels to just below zero.
@@ -51,6 +61,10 @@ def layer_norms(
 
 
 def shares(lengths: Float[Tensor, "*leading target source"]) -> Float[Tensor, "*leading target source"]:
-    """Lengths as shares of their row, so that rows sum to 1 as attention weights do; NaN for a row of zeros."""
+    """Lengths as shares of their row, so that rows sum to 1 as attention weights do; NaN for a row of zeros.
+
+    Args:
+        lengths: of heads or layers.
+    """
     total = lengths.sum(-1, keepdim=True)
     return torch.where(total > 0, lengths / total, torch.nan)

@@ -13,13 +13,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from analyses.cross_attention_focus.measure.flow.attention_rollout import rollout
-from analyses.cross_attention_focus.measure.flow.compose import Flow
-from analyses.cross_attention_focus.measure.flow.contributions import alti
 from interp import attention_metrics as measures
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.monotonicity import monotonicity
+from interp.sources.alti_plus import alti
+from interp.sources.attention_rollout import rollout
+from interp.sources.flow import Flow
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
 
@@ -27,8 +27,8 @@ N_QUARTERS = 4
 
 
 def observe_flow(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> dict[str, Tensor]:
-    """The numbers above, [prompt ...]; those of ALTI+ are NaN for models that norm after their sublayers."""
-    mixed, rolled = alti_or_undefined(model, batch, cache), rollout(model, batch, cache)
+    """The numbers above, [prompt ...]."""
+    mixed, rolled = alti(model, batch, cache), rollout(model, batch, cache)
     rows = batch.chosen_mask
     share = source_share(mixed)
     within = rolled.source / rolled.source.sum(-1, keepdim=True)
@@ -39,15 +39,6 @@ def observe_flow(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCac
         "alti.decline": monotonicity(share, rows),
         "rollout.mass": _mass(within, batch),
     }
-
-
-def alti_or_undefined(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> Flow:
-    """ALTI+ where it is defined, else a flow of NaN."""
-    if model.cfg.norm_place == "pre":
-        return alti(model, batch, cache)
-    sizes = (len(batch), model.cfg.n_decoder_layers, batch.labels.shape[1])
-    source, target = (torch.full((*sizes, length), torch.nan) for length in (batch.input_ids.shape[1], sizes[-1]))
-    return Flow(source.to(batch.input_ids.device), target.to(batch.input_ids.device))
 
 
 def quarters(rows: Bool[Tensor, "batch target"]) -> list[Bool[Tensor, "batch target"]]:

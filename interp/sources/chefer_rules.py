@@ -19,14 +19,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from analyses.cross_attention_focus.measure.flow.attention_rollout import ROLLOUT_HOOKS
+from interp.attribution.logit_readout import at_least_float32, output_rows
 from interp.errors import InputError
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.stack_outputs import run_stacks
+from interp.sources.attention_rollout import ROLLOUT_HOOKS
 from interp.text.batch import Batch
 
-_INPUTS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask")
 _ROWS_AT_ONCE = 16
 
 
@@ -43,13 +44,19 @@ class Relevance:
     target: Float[Tensor, "target prefix"]
 
 
-def chefer(model: HookedEncoderDecoder, batch: Batch, tokens: Int[Tensor, " target"] | None = None) -> Relevance:
+def chefer(
+    model: HookedEncoderDecoder,
+    batch: Batch,
+    tokens: Int[Tensor, " target"] | None = None,
+    foils: Int[Tensor, " target"] | None = None,
+) -> Relevance:
     """Relevance for every row of one prompt.
 
     Args:
         model: the model.
         batch: a single prompt without padding.
         tokens: the token to explain at every row; by default the labels.
+        foils: what its logit is compared with; by default with nothing.
 
     Raises:
         InputError: if the batch holds more than one prompt.
@@ -58,17 +65,20 @@ def chefer(model: HookedEncoderDecoder, batch: Batch, tokens: Int[Tensor, " targ
         raise InputError(f"Chefer's rules explain one prompt at a time; got {len(batch)}. Use batch.select(index).")
     explained = batch.labels[0] if tokens is None else tokens
     everything = torch.arange(len(explained), device=explained.device)
-    blocks = [_explain(model, batch, explained, rows) for rows in everything.split(_ROWS_AT_ONCE)]
+    blocks = [_explain(model, batch, explained, foils, rows) for rows in everything.split(_ROWS_AT_ONCE)]
     return Relevance(torch.cat([block.source for block in blocks]), torch.cat([block.target for block in blocks]))
 
 
-def _explain(model: HookedEncoderDecoder, batch: Batch, explained: Tensor, rows: Tensor) -> Relevance:
+def _explain(
+    model: HookedEncoderDecoder, batch: Batch, explained: Tensor, foils: Tensor | None, rows: Tensor
+) -> Relevance:
     """Relevance for some rows, each in a copy of the prompt."""
-    copies = {name: batch[name].repeat(len(rows), 1) for name in _INPUTS}
-    with torch.enable_grad():
-        logits, cache = model.run_with_cache(copies, ROLLOUT_HOOKS, gradients=True)
-        logits[torch.arange(len(rows), device=rows.device), rows, explained[rows]].sum().backward()
-    return _propagate(model, cache, rows)
+    run = run_stacks(model, batch, ROLLOUT_HOOKS, copies=len(rows), gradients=True)
+    directions, _ = output_rows(model, explained[rows])
+    if foils is not None:
+        directions = directions - output_rows(model, foils[rows])[0]
+    (at_least_float32(run.outputs[torch.arange(len(rows), device=rows.device), rows]) * directions).sum().backward()
+    return _propagate(model, run.cache, rows)
 
 
 def _propagate(model: HookedEncoderDecoder, cache: ActivationCache, rows: Tensor) -> Relevance:

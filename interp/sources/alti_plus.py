@@ -6,22 +6,23 @@ to the token's own term, in cross-attention to a column of its own). A term cont
     c_ij = max(0, ||y_i||_1 - ||y_i - T_i(x_j)||_1),   rows normalised to 1
 
 Feed-forward layers work token by token and do not mix. The bias of an output projection (none in T5) belongs to no term. Layers
-that norm their output (BART, Marian) are refused: there the norm would have to be split over the terms too. If no term of a
-row brings the sum nearer, the row is undefined (NaN).
+that norm their output (BART, Marian) hand on the norm of that sum: with its scale held the norm is linear, so every term goes
+through it (Kobayashi et al. 2021), and the norm's bias belongs to no term. If no term of a row brings the sum nearer, the row is
+undefined (NaN).
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from analyses.cross_attention_focus.measure.flow.compose import Flow, Steps, compose, real_rows
-from analyses.cross_attention_focus.measure.norms import source_vectors
 from interp.axes import AttentionKind, Stack
-from interp.errors import InputError
+from interp.families.residual_stream import steps
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights
+from interp.model.weights import attention_weights, norm_gain, output_bias
+from interp.sources.flow import Flow, Steps, compose, real_rows
+from interp.sources.term_norms import source_vectors
 from interp.text.batch import Batch
 
 ALTI_HOOKS = (
@@ -45,15 +46,7 @@ def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> F
         model: the model the cache came from.
         batch: its batch.
         cache: with the activations of `ALTI_HOOKS`.
-
-    Raises:
-        InputError: if the model norms after its sublayers.
     """
-    if model.cfg.norm_place == "post":
-        raise InputError(
-            f"ALTI+ is implemented for models that norm what a sublayer reads; {model.cfg.model_type} norms what it leaves. "
-            "Use rollout."
-        )
     source, target = batch.source_mask, batch.target_mask
     cfg = model.cfg
     return compose(
@@ -66,24 +59,37 @@ def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> F
 
 
 def _self_step(model: HookedEncoderDecoder, cache: ActivationCache, stack: Stack, layer: int) -> Tensor:
-    pattern, vectors = _pattern_and_vectors(model, cache, stack, layer)
     before, after = cache["resid_pre", layer, stack].float(), cache["resid_mid", layer, stack].float()
-    return self_contributions(pattern, vectors, before, after)
+    return self_contributions(*_terms(model, cache, stack, layer, before, after))
 
 
 def _cross_step(model: HookedEncoderDecoder, cache: ActivationCache, layer: int) -> Tensor:
-    pattern, vectors = _pattern_and_vectors(model, cache, "cross", layer)
     before = cache["resid_mid", layer, "decoder"].float()
     after = cache["resid_mid_cross", layer, "decoder"].float()
-    return cross_contributions(pattern, vectors, before, after)
+    return cross_contributions(*_terms(model, cache, "cross", layer, before, after))
 
 
-def _pattern_and_vectors(
-    model: HookedEncoderDecoder, cache: ActivationCache, kind: AttentionKind, layer: int
-) -> tuple[Tensor, Tensor]:
+def _terms(
+    model: HookedEncoderDecoder, cache: ActivationCache, kind: AttentionKind, layer: int, before: Tensor, after: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pattern, vectors, the stream before and after a sublayer, such that terms and biases add up to the last."""
     path = attention_path(kind, layer)
     W_O = attention_weights(model, kind, layer).W_O.float()
-    return cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"].float(), W_O)
+    pattern, vectors = cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"].float(), W_O)
+    course = steps(model.cfg, "encoder" if kind == "encoder" else "decoder")
+    behind = course[[step.name for step in course].index(path) + 1]
+    if behind.kind != "norm":
+        return pattern, vectors, before, after
+
+    def centered(terms: Tensor) -> Tensor:
+        return terms if model.cfg.norm == "rms" else terms - terms.mean(-1, keepdim=True)
+
+    written = torch.einsum("bhqk,bkhd->bqd", pattern, vectors) + output_bias(model, f"{path}.hook_result").float()
+    total, gain = centered(before + written), norm_gain(model, behind.name).float()
+    # The scale divides a whole row, whose shares it leaves as they are; left out, terms need not know their row.
+    scale = (total.square().mean(-1, keepdim=True) + model.cfg.eps).sqrt()
+    after = gain * total + output_bias(model, behind.name).float() * scale
+    return pattern, gain * centered(vectors), gain * centered(before), after
 
 
 def self_contributions(
@@ -114,7 +120,14 @@ def cross_contributions(
     before: Float[Tensor, "batch target d_model"],
     after: Float[Tensor, "batch target d_model"],
 ) -> Float[Tensor, "batch target source_and_residual"]:
-    """Shares of a cross-attention sublayer, the residual in the last column; arguments as for `self_contributions`."""
+    """Shares of a cross-attention sublayer, the residual in the last column.
+
+    Args:
+        pattern: attention weights.
+        vectors: what each head writes per unit of weight, v W_O.
+        before: the stream before the sublayer.
+        after: the stream after it.
+    """
     distances = _distances(pattern, vectors, after)
     distances = torch.cat([distances, _length(after - before)[..., None]], -1)
     legal = torch.nn.functional.pad((pattern > 0).any(1), (0, 1), value=True)

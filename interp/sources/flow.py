@@ -48,7 +48,11 @@ class Steps:
 
 
 def compose(steps: Steps) -> Flow:
-    """Multiply the steps of both stacks, keeping the result after every decoder layer."""
+    """The steps of both stacks multiplied, with the result after every decoder layer.
+
+    Args:
+        steps: the mixing of every sublayer.
+    """
     first = steps.encoder[0]
     memory = torch.eye(first.shape[-1], dtype=first.dtype, device=first.device).expand(first.shape)
     for step in steps.encoder:
@@ -69,5 +73,10 @@ def compose(steps: Steps) -> Flow:
 def real_rows(
     step: Float[Tensor, "batch query key"], mask: Bool[Tensor, "batch query"]
 ) -> Float[Tensor, "batch query key"]:
-    """The step with rows of padding set to 0, so that nothing odd that happens there can spread."""
+    """The step with rows of padding set to 0, so that nothing odd that happens there can spread.
+
+    Args:
+        step: of one sublayer.
+        mask: True at real rows.
+    """
     return torch.where(mask[..., None], step, 0.0)

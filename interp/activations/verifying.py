@@ -1,0 +1,46 @@
+"""Is a store still what its manifest says?"""
+
+from pathlib import Path
+
+from interp.activations.manifest import MANIFEST, read_manifest
+from interp.input_files import file_hash
+
+
+def verify_activations(folder: str | Path) -> tuple[str, ...]:
+    """What is wrong with a store, a sentence for every kind of damage; nothing where every file is as its manifest says.
+
+    The folder's own name must be the recipe's, too: a store in another folder is not the one that a name stands for.
+
+    Args:
+        folder: of the store.
+
+    Raises:
+        InputError: if there is no finished store.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    there = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
+    }
+    listed = set(manifest.files)
+    kinds = {
+        "Missing": sorted(listed - there),
+        "Added": sorted(there - listed - {MANIFEST}),
+        "Changed": [name for name in sorted(listed & there) if _hash(folder / name) != manifest.files[name]],
+    }
+    wrong = [
+        f"{what}: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}." for what, names in kinds.items() if names
+    ]
+    name = manifest.recipe.digest()[:16]
+    if folder.resolve().name != name:
+        wrong.append(
+            f"The folder is called {folder.resolve().name!r}, and its recipe gives {name!r}: one of them was changed."
+        )
+    return tuple(wrong)
+
+
+def _hash(path: Path) -> str | None:
+    try:
+        return file_hash(path, follow_links=False)
+    except OSError:
+        return None  # a link, a pipe or a device is no file of the store

@@ -1,0 +1,118 @@
+"""Pairs for circuits: which of them turn on their corruption, and batches in which answer and foil may change roles."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from interp.errors import InputError
+from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.minimal_pairs import PairBatch, PromptPair, pair_batch
+from interp.patching.partial_forward import record_pass
+
+LEAST_LEAD = 0.5
+"""Logits by which the answer must lead on the clean side."""
+
+_AT_ONCE = 16
+
+
+def in_batches(pairs: Sequence[PromptPair], size: int) -> Iterator[Sequence[PromptPair]]:
+    """The pairs, so many at a time.
+
+    Args:
+        pairs: the pairs.
+        size: most at once.
+    """
+    return (pairs[at : at + size] for at in range(0, len(pairs), size))
+
+
+def batch_of(
+    model: HookedEncoderDecoder, pairs: Sequence[PromptPair], swapped: Collection[PromptPair] = ()
+) -> PairBatch:
+    """Tokenized pairs, in some of which answer and foil change roles.
+
+    Args:
+        model: the model.
+        pairs: the pairs.
+        swapped: those in which they do.
+
+    Raises:
+        InputError: as `pair_batch`.
+    """
+    batch = pair_batch(model, pairs)
+    turned = torch.tensor([pair in swapped for pair in pairs], device=model.device)
+    answers, foils = batch.answers, batch.foils
+    return replace(batch, answers=torch.where(turned, foils, answers), foils=torch.where(turned, answers, foils))
+
+
+def leads(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> list[tuple[float, float]]:
+    """By how many logits the answer leads, on the clean and on the corrupted side of every pair.
+
+    Args:
+        model: the model.
+        pairs: the pairs.
+
+    Raises:
+        InputError: as `pair_batch`.
+    """
+    found: list[tuple[float, float]] = []
+    for some in in_batches(pairs, _AT_ONCE):
+        batch = pair_batch(model, some)
+        sides = [
+            batch.difference(model, record_pass(model, side, (), batch.rows).outputs).tolist()
+            for side in (batch.clean, batch.corrupted)
+        ]
+        found += zip(*sides, strict=True)
+    return found
+
+
+def usable_pairs(
+    model: HookedEncoderDecoder, pairs: Sequence[PromptPair]
+) -> tuple[tuple[PromptPair, ...], dict[str, str]]:
+    """The pairs whose corruption costs the answer its lead, and id -> why not, of the others.
+
+    Args:
+        model: the model.
+        pairs: candidates.
+    """
+    comparable, usable, refused = [], [], {}
+    for pair in pairs:
+        try:
+            pair_batch(model, [pair])
+        except InputError as error:
+            refused[pair.id] = str(error)
+        else:
+            comparable.append(pair)
+    for pair, (clean, corrupted) in zip(comparable, leads(model, comparable), strict=True):
+        if clean > LEAST_LEAD and clean - corrupted > 2 * LEAST_LEAD:
+            usable.append(pair)
+        else:
+            refused[pair.id] = (
+                f"Pair {pair.id!r} does not turn on the corruption: the answer leads by {clean:+.2f} logits on the clean and "
+                f"{corrupted:+.2f} on the corrupted side; it must lead by {LEAST_LEAD:g}, and lose {2 * LEAST_LEAD:g}."
+            )
+    return tuple(usable), refused
+
+
+def halves(pairs: Sequence[PromptPair]) -> tuple[tuple[PromptPair, ...], tuple[PromptPair, ...]]:
+    """The pairs on which a circuit is found, and those that judge it: every second one each; the same where there are under four.
+
+    Args:
+        pairs: the pairs.
+    """
+    every = tuple(pairs)
+    return (every[::2], every[1::2]) if len(every) >= 4 else (every, every)
+
+
+def swapped_pairs(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> frozenset[PromptPair]:
+    """The pairs whose answer gains by the corruption: of a model that knows nothing of them, half.
+
+    With answer and foil of these exchanged, the corruption costs the lead in every pair, so that the same method can be
+    asked of an untrained twin.
+
+    Args:
+        model: the model.
+        pairs: the pairs.
+    """
+    turned = zip(pairs, leads(model, pairs), strict=True)
+    return frozenset(pair for pair, (clean, corrupted) in turned if clean < corrupted)

@@ -1,0 +1,116 @@
+"""Real processes, real ranks, a real cluster: one digest, whoever computes, how many, and whoever dies meanwhile."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from analyses.core.contract import Analysis, Arrays, Pass
+from analyses.core.evidence import Crew, gather
+from analyses.core.observing import ConfiguredAnalysis
+from analyses.core.registry import get
+from analyses.core.work import Engine, UnitError
+from analyses.engines import start
+from analyses.runs.config import make_config
+from analyses.runs.runner import run
+from analyses.runs.verify import read_manifest, verify_run
+from interp.errors import InputError
+from interp.model.hooked_model import HookedEncoderDecoder
+from tests.support.models import tiny
+from tests.support.processes import computing, kill
+
+pytestmark = pytest.mark.slow
+
+CHOICES: dict[str, Any] = {"limit": 6, "twins": 2, "batch_size": 2, "pages": 0}
+CONFIG = make_config(analyses=("cross_attention_focus",), **CHOICES)
+WORDS = ["--limit", "6", "--twins", "2", "--batch-size", "2", "--pages", "0", "-a", "cross_attention_focus"]
+
+
+@pytest.fixture(autouse=True)
+def _unpinned() -> Iterator[None]:
+    """The runner asks torch for deterministic algorithms; give the other tests back what they had."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of the run that one process makes."""
+    page = run(CONFIG, tmp_path_factory.mktemp("plain") / "run", overwrite=False, progress=lambda *_: None)
+    return read_manifest(page.parent).digest
+
+
+class Killer:
+    """A progress that kills one of the engine's processes after each of some numbers of units."""
+
+    def __init__(self, *after: int) -> None:
+        self.waiting, self.killed = list(after), 0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        assert 0 <= done <= total
+        due = what.startswith("computing shards") and self.waiting and done >= self.waiting[0]
+        if due and (processes := computing(os.getpid())):
+            self.waiting.pop(0)
+            kill(processes[self.killed % len(processes)])
+            self.killed += 1
+
+
+@pytest.mark.parametrize(("name", "workers"), [("local", 1), ("local", 2), ("ray", 2)])
+def test_the_digest_is_that_of_one_process_whoever_dies(name: Any, workers: int, digest: str, tmp_path: Path) -> None:
+    if name == "ray":
+        pytest.importorskip("ray", reason="needs the extra `ray`: pip install -e '.[ray]'")
+    killer = Killer(1, 2) if workers > 1 else Killer()
+    page = run(CONFIG, tmp_path / "run", overwrite=False, progress=killer, engine=start(name, workers))
+    assert read_manifest(page.parent).digest == digest
+    assert verify_run(page.parent).whole
+    assert killer.waiting == []
+    assert killer.killed == (2 if workers > 1 else 0)
+    assert computing(os.getpid()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_two_ranks_of_torchrun_give_the_same_digest_though_one_is_killed(digest: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = [sys.executable, "-m", "analyses.cli", "run", *WORDS, "--engine", "torchrun", "--workers", "2", "-q"]
+    process = subprocess.Popen([*words, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    shards = tmp_path / ".run.partial" / "shards"
+    while process.poll() is None and not list(shards.glob("model-0*.sha256")):
+        pass
+    kill(max(computing(process.pid)))
+    said, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert said == f"{out / 'index.html'}\n"
+    assert read_manifest(out).digest == digest
+
+
+def dies(run: Pass) -> Arrays:
+    os._exit(9)
+
+
+def refuses(run: Pass) -> Arrays:
+    raise InputError("this model cannot be observed")
+
+
+def _observed(observe: Any, model: HookedEncoderDecoder, engine: Engine) -> None:
+    hooks = ("decoder.*.cross_attn.hook_pattern",)
+    focus = get("cross_attention_focus")
+    item = ConfiguredAnalysis(Analysis("test", "t", "q?", hooks, observe, dict, print), focus.settings())
+    batches = [model.batch(["a b", "c d e"], ["x", "y"])]
+    list(gather([item], model, ["one", "two"], batches, 2, 0, store={}, crew=Crew(engine, partial(tiny, "byt5"))))
+
+
+def test_a_shard_whose_process_dies_three_times_stops_the_run_with_its_prompts(tiny_byt5: HookedEncoderDecoder) -> None:
+    with pytest.raises(UnitError, match=r"model-00000 failed 3 times.*\(prompts one, two\)"):
+        _observed(dies, tiny_byt5, start("local", 1))  # type: ignore[arg-type, unused-ignore]
+    assert computing(os.getpid()) == []
+
+
+def test_bad_input_found_in_another_process_is_this_ones(tiny_byt5: HookedEncoderDecoder) -> None:
+    with pytest.raises(InputError, match="cannot be observed"):
+        _observed(refuses, tiny_byt5, start("local", 1))  # type: ignore[arg-type, unused-ignore]
