@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.commands import options
+from analyses.commands.engine import engine_of, helps_only
 from analyses.commands.messages import messages, open_in_browser, progress_bar, read_text, say
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def run(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Run analyses on a model and prompts, and write a report.
-
-    Prints the path of the report. Without arguments it takes the bundled model and the bundled prompts.
+    """Run analyses on a model and prompts, the bundled ones by default, and write a report; prints its path.
 
     Examples:
     \b
@@ -62,25 +61,22 @@ def run(
       interp run --analyses cross_attention_focus --limit 20 --dry-run
       interp run --analyses circuits --pairs mine.jsonl
       interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
-      interp run --config reports/mine/config.yaml --seed 1
       interp run --prompts corpus.txt --engine local --workers 8
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress_bar(quiet) as progress:
         placement = options.placement_of(device_map, max_memory, offload_folder)
-        chosen, read = _chosen(config, _settings(words, set_settings or []), placement)
+        chosen, read = _chosen(config, _settings(words, pairs, set_settings or []), placement)
         if dry_run:
-            say(chosen.to_yaml(as_given=True), nl=False)
-            return
+            return say(chosen.to_yaml(as_given=True), nl=False)
         read, expected = _at_a_glance(chosen, out, overwrite, read)
+        dealer = engine_of(engine, workers, address, chosen.prompts)
+        told = progress if quiet else _saying_first(expected, progress)
         from analyses.runs.runner import run as run_analyses
 
-        told = progress if quiet else _saying_first(expected, progress)
-        path = run_analyses(chosen, out, overwrite, told, sign, read, placement)
-        glance = () if quiet else _glance(path.parent)
-    for line in glance:
-        say(line, err=True)
-    say(path)
+        path = run_analyses(chosen, out, overwrite, told, sign, read, dealer, placement)
+    if not helps_only(engine):
+        _say_result(path, quiet)
 
 
 def _chosen(

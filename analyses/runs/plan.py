@@ -237,8 +237,8 @@ def check_memory(config: RunConfig, prompts: PromptSet, checkpoint: Checkpoint, 
         gib = 2**30
         raise InputError(
             f"This run needs about {plan.peak / gib:.1f} GiB of memory ({plan.resident / gib:.1f} GiB of weights, the model's "
-            f"and an untrained twin's, the rest for {plan.batch_size} prompts a pass) and {plan.room / gib:.1f} GiB are to be had; "
-            f"{remedy(plan, placement)}."
+            f"and an untrained twin's, the rest for {plan.batch_size} prompts a pass), and {plan.room / gib:.1f} GiB "
+            f"are to be had; {remedy(plan, placement)}."
         )
 
 

@@ -138,9 +138,8 @@ def placed(hf: PreTrainedModel, spread: Spread | None, device: torch.device, dty
     with warnings.catch_warnings():
         # A buffer of the model itself must be named in the map, and is warned of because it is no module.
         warnings.filterwarnings("ignore", "The following device_map keys do not match")
-        logging.getLogger("accelerate.big_modeling").setLevel(
-            logging.ERROR
-        )  # says that weights are offloaded, which was asked for
+        # It says that weights are offloaded, which was asked for.
+        logging.getLogger("accelerate.big_modeling").setLevel(logging.ERROR)
         dispatched: PreTrainedModel = dispatch_model(hf.to(dtype), dict(spread), offload_dir=folder, force_hooks=True)
     return dispatched
 

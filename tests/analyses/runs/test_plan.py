@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_refused_with_the_option_that_helps(monkeypatch: py
     }
     for room, option in helps.items():
         monkeypatch.setattr(plans, "memory_of", lambda placement, room=room: {"cpu": int(room / 0.9) + 1})
-        with pytest.raises(InputError, match="GiB are to be had") as refused:
+        with pytest.raises(InputError, match="are to be had") as refused:
             check_memory(config, prompts, BUNDLED, None)
         assert option in str(refused.value)
 
