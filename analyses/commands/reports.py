@@ -59,7 +59,6 @@ def run(
     \b
       interp run --model google-t5/t5-small --prompts mine.txt --out reports/mine
       interp run --analyses cross_attention_focus --limit 20 --dry-run
-      interp run --analyses circuits --pairs mine.jsonl
       interp run --model my-classifier --prompts reviews.txt --prefix "sentiment: "
       interp run --prompts corpus.txt --engine local --workers 8
       echo "translate English to German: The cat sleeps." | interp run --prompts -
@@ -68,7 +67,8 @@ def run(
         placement = options.placement_of(device_map, max_memory, offload_folder)
         chosen, read = _chosen(config, _settings(words, pairs, set_settings or []), placement)
         if dry_run:
-            return say(chosen.to_yaml(as_given=True), nl=False)
+            say(chosen.to_yaml(as_given=True), nl=False)
+            return
         read, expected = _at_a_glance(chosen, out, overwrite, read)
         dealer = engine_of(engine, workers, address, chosen.prompts)
         told = progress if quiet else _saying_first(expected, progress)
