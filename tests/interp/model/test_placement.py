@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers import DynamicCache, EncoderDecoderCache
 
 import interp
 from interp.attribution import decompose, decomposition_hooks, token_logit
@@ -112,8 +113,12 @@ def test_a_copy_in_memory_and_an_untrained_twin_are_those_of_the_model_in_memory
 def test_writing() -> None:
     here, there = tiny("t5"), offloaded("t5")
     batch = random_batch(here)
-    read = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    written = [model.hf.generate(**read, max_new_tokens=6) for model in (here, there)]
+    written = []
+    for model in (here, there):
+        # The host would give a cache of its own as many layers as the encoder has.
+        memory = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        read = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "past_key_values": memory}
+        written.append(model.hf.generate(**read, max_new_tokens=6))
     assert torch.equal(*written)
 
 
