@@ -20,6 +20,7 @@ from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
 from analyses.commands.messages import BAD_INPUT, say
+from analyses.commands.plan import plan
 from analyses.commands.quality import eval_model
 from analyses.commands.reports import diff, open_report, rerun, run, verify
 from analyses.commands.show import show
@@ -52,6 +53,7 @@ app = typer.Typer(
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Reports": {
         "run": run,
+        "plan": plan,
         "open": open_report,
         "verify": verify,
         "rerun": rerun,

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.reused_memory import release_cache_memory
 
 
 class Workload(Protocol):
@@ -28,10 +29,12 @@ def peak_ratio(work: Workload, device: str) -> float:
 
     On a processor the peak is the high-water mark of resident memory (Linux only), so it includes the allocator's rounding.
     """
+    release_cache_memory()  # what is held already would not show
     peak = cuda_peak if device == "cuda" else resident_peak
     with torch.no_grad():
         forward = peak(lambda: work.model(work.inputs))
         bytes_kept = work.model.run_with_cache(work.inputs)[1].n_bytes()
+        release_cache_memory()
         cached = peak(lambda: work.model.run_with_cache(work.inputs))
     return cached / (bytes_kept + forward)
 

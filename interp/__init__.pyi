@@ -8,6 +8,7 @@ from .model.generation import Decoding as Decoding
 from .model.generation import Generation as Generation
 from .model.hooked_model import HookedEncoderDecoder as HookedEncoderDecoder
 from .model.loading import load as load
+from .model.reused_memory import release_cache_memory as release_cache_memory
 from .model.storage import load_cache as load_cache
 from .model.storage import save_cache as save_cache
 from .model.untrained_twins import untrained_twin as untrained_twin

@@ -2,12 +2,23 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.main import get_current_context  # type: ignore[attr-defined]  # not named in its public list
 
 from analyses.commands.completion import complete_analyses, complete_models, complete_prompts, complete_runs
+
+if TYPE_CHECKING:
+    from interp.model.placement import Placement
+
+
+def batch_size_of(text: str) -> int | str:
+    """A number of prompts, or `auto`."""
+    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+        raise typer.BadParameter(f"{text!r} is neither a number of prompts nor `auto`.")
+    return text if text == "auto" else int(text)
+
 
 _model = partial(typer.Option, rich_help_panel="Model")
 _input = partial(typer.Option, rich_help_panel="Input")
@@ -23,6 +34,13 @@ Model = Annotated[str, _model("--model", "-m", help=_MODEL_HELP, autocompletion=
 Revision = Annotated[str | None, _model(help="Branch, tag or commit of a hub id.")]
 Device = Annotated[DeviceName, _model("--device", "-d", help="Where to run.")]
 DType = Annotated[TypeName, _model(help="Type of the weights; exact sums need float32.")]
+DeviceMap = Annotated[
+    str | None, _model(help="`auto` spreads weights over accelerators, memory and disk.", show_default="one device")
+]
+MaxMemory = Annotated[
+    str | None, _model(help="Most weights on each device: 0=20GiB,cpu=60GiB.", show_default="what is free")
+]
+OffloadFolder = Annotated[Path | None, _model(help="Where weights go that fit nowhere else.")]
 
 SourceLang = Annotated[
     str | None,
@@ -68,6 +86,16 @@ Analyses = Annotated[
 ]
 Seed = Annotated[int, _run(help="Of resampling and of the untrained twins.")]
 BatchSize = Annotated[int, _run("--batch-size", "-b", help="Prompts in one pass.")]
+BatchSizeOrAuto = Annotated[
+    Any,
+    _run(
+        "--batch-size",
+        "-b",
+        parser=batch_size_of,
+        metavar="INTEGER|auto",
+        help="Prompts in one pass; `auto`: what fits.",
+    ),
+]
 Twins = Annotated[int, _run(help="How many untrained control models.")]
 RunFile = Annotated[
     Path | None,
@@ -103,6 +131,24 @@ SomeRun = Annotated[
     Path | None,
     typer.Argument(help="Folder of a run.", show_default="the newest below reports/", autocompletion=complete_runs),
 ]
+
+
+def placement_of(
+    device_map: str | None, max_memory: str | None, offload_folder: Path | None, needs_map: bool = True
+) -> "Placement | None":
+    """Where weights shall lie, if it was said; limits without a device map mean one device, which only a plan has a use for.
+
+    Raises:
+        InputError: if the choices do not go together.
+    """
+    if device_map is None and max_memory is None and offload_folder is None:
+        return None
+    from interp.model.placement import Placement, read_max_memory
+
+    placement = Placement(device_map, read_max_memory(max_memory), offload_folder)
+    if needs_map:
+        placement.host_arguments()
+    return placement
 
 
 def given_choices() -> dict[str, Any]:

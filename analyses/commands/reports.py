@@ -13,6 +13,7 @@ from analyses.commands.messages import messages, open_in_browser, progress_bar, 
 
 if TYPE_CHECKING:
     from analyses.runs.config import RunConfig
+    from interp.model.placement import Placement
     from interp.prompts import PromptSet
 
 
@@ -21,6 +22,9 @@ def run(
     revision: options.Revision = None,
     device: options.Device = "auto",
     dtype: options.DType = "float32",
+    device_map: options.DeviceMap = None,
+    max_memory: options.MaxMemory = None,
+    offload_folder: options.OffloadFolder = None,
     prompts: options.Prompts = "translation",
     source_column: options.SourceColumn = None,
     target_column: options.TargetColumn = None,
@@ -33,7 +37,7 @@ def run(
     pairs: options.Pairs = None,
     analyses: options.Analyses = None,
     seed: options.Seed = 0,
-    batch_size: options.BatchSize = 16,
+    batch_size: options.BatchSizeOrAuto = "16",
     twins: options.Twins = 5,
     pages: options.Pages = 100,
     figures: options.Figures = "svg",
@@ -49,7 +53,7 @@ def run(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Run analyses on a model and prompts, and write a report.
+    """Run analyses on a model and prompts, the bundled ones by default, and write a report; prints its path.
 
     Examples:
     \b
@@ -60,28 +64,45 @@ def run(
       echo "translate English to German: The cat sleeps." | interp run --prompts -
     """
     with messages(debug), progress_bar(quiet) as progress:
-        chosen = _chosen(config, _settings(words, pairs, set_settings or []))
+        placement = options.placement_of(device_map, max_memory, offload_folder)
+        chosen, read = _chosen(config, _settings(words, pairs, set_settings or []), placement)
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
-        read, expected = _at_a_glance(chosen, out, overwrite)
-        told = progress if quiet else _saying_first(expected, progress)
+        read, expected = _at_a_glance(chosen, out, overwrite, read)
         dealer = engine_of(engine, workers, address, chosen.prompts)
+        told = progress if quiet else _saying_first(expected, progress)
         from analyses.runs.runner import run as run_analyses
 
-        path = run_analyses(chosen, out, overwrite, told, sign, read, dealer)
+        path = run_analyses(chosen, out, overwrite, told, sign, read, dealer, placement)
     if not helps_only(engine):
         _say_result(path, quiet)
 
 
-def _chosen(config: Path | None, settings: dict[str, dict[str, Any]]) -> "RunConfig":
-    """The configuration that flags, run file and settings make."""
+def _chosen(
+    file: Path | None, settings: dict[str, dict[str, Any]], placement: "Placement | None"
+) -> tuple["RunConfig", "PromptSet | None"]:
+    """The configuration of a run, and its prompts where the batch size was left to us: it is the largest that fits."""
     from analyses.runs.run_file import resolve
 
-    return resolve(config, options.given_choices(), settings, partial(say, err=True))
+    given = options.given_choices()
+    automatic = given.get("batch_size") == "auto" and bool(given.pop("batch_size"))
+    chosen = resolve(file, given, settings, partial(say, err=True))
+    if not automatic:
+        return chosen, None
+    from analyses.runs.plan import make_plan, work_of
+    from analyses.runs.prompt_set import prompts_of
+    from interp.model.checkpoints import find_checkpoint
+
+    read = prompts_of(chosen)
+    found = find_checkpoint(chosen.model, chosen.revision)
+    plan = make_plan(found, work_of(chosen, read, automatic=True), placement)
+    return chosen.model_copy(update={"batch_size": plan.batch_size}), read
 
 
-def _at_a_glance(chosen: "RunConfig", out: Path | None, overwrite: bool) -> tuple["PromptSet", str]:
+def _at_a_glance(
+    chosen: "RunConfig", out: Path | None, overwrite: bool, read: "PromptSet | None"
+) -> tuple["PromptSet", str]:
     """The prompts, and how long the run will take; what is refused at a glance is refused before anything heavy is imported."""
     from analyses.runs.expectation import expectation
     from analyses.runs.prompt_set import prompts_of
@@ -90,7 +111,7 @@ def _at_a_glance(chosen: "RunConfig", out: Path | None, overwrite: bool) -> tupl
 
     if out is not None:
         check_place(out, overwrite)
-    read = prompts_of(chosen)
+    read = read or prompts_of(chosen)
     return read, expectation(chosen, len(read), find_checkpoint(chosen.model, chosen.revision))
 
 

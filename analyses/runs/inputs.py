@@ -16,6 +16,7 @@ from analyses.runs.prompt_set import prompts_of
 from analyses.runs.prompt_set import read_prompt_set as read_prompt_set
 from analyses.runs.settings_check import choose
 from interp.model.checkpoints import Checkpoint, find_checkpoint
+from interp.model.placement import Placement
 from interp.prompts import Prompt, PromptSet
 
 
@@ -29,6 +30,7 @@ class Inputs:
         prompts: its prompts.
         checkpoint: its model's files.
         hashes: file name -> sha256 of the model's files.
+        placement: where the weights shall lie, which decides no number but by rounding; None for one device.
     """
 
     config: RunConfig
@@ -36,6 +38,7 @@ class Inputs:
     prompts: PromptSet
     checkpoint: Checkpoint
     hashes: dict[str, str]
+    placement: Placement | None = None
 
     def identity(self) -> str:
         """Everything that decides the numbers, as text."""
@@ -55,12 +58,13 @@ class Inputs:
         return self.config.slug(self.prompts.sha256, json.dumps(self.hashes, sort_keys=True))
 
 
-def read_inputs(config: RunConfig, prompts: PromptSet | None = None) -> Inputs:
+def read_inputs(config: RunConfig, prompts: PromptSet | None = None, placement: Placement | None = None) -> Inputs:
     """Read prompts and settings and find the model, so that every error of the input shows before the work.
 
     Args:
         config: what to run.
         prompts: those of the configuration, by whoever has read them already.
+        placement: where the weights shall lie.
 
     Raises:
         InputError: in one sentence.
@@ -72,6 +76,7 @@ def read_inputs(config: RunConfig, prompts: PromptSet | None = None) -> Inputs:
         prompts=(prompts or prompts_of(config)).behind(config.prefix),
         checkpoint=(checkpoint := find_checkpoint(config.model, config.revision)),
         hashes=file_hashes(checkpoint.files()),
+        placement=placement,
     )
 
 

@@ -33,6 +33,7 @@ from analyses.runs.manifest import (
     SIGNATURE,
     canonical_json,
 )
+from analyses.runs.plan import check_memory
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.prompt_set import kept_prompts
@@ -45,6 +46,7 @@ from analyses.runs.run_record import record_of
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.placement import Placement
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
@@ -70,6 +72,7 @@ def run(
     sign: Path | None = None,
     prompts: PromptSet | None = None,
     engine: Engine | None = None,
+    placement: Placement | None = None,
 ) -> Path:
     """Run analyses and write their report.
 
@@ -81,6 +84,7 @@ def run(
         sign: an SSH key that signs the manifest.
         prompts: those of the configuration, by whoever has read them already.
         engine: who observes (`analyses.engines`); by default this process. No number depends on it.
+        placement: where the weights shall lie, if not all on one device.
 
     Returns:
         The path of the report's `index.html`. In a rank of torchrun that helped rank 0, the report is still being made.
@@ -90,7 +94,10 @@ def run(
     """
     if out is not None:
         check_place(out, overwrite)
-    signer, inputs = signer_of(sign), read_inputs(config, prompts)
+    if engine is not None and placement is not None:
+        raise InputError("Weights on several devices are one process' own; leave out --engine or --device-map.")
+    signer, inputs = signer_of(sign), read_inputs(config, prompts, placement)
+    check_memory(config, inputs.prompts, inputs.checkpoint, placement)
     final = out or DEFAULT_FOLDER / inputs.slug()
     with session_of(engine) as leads:
         return run_inputs(inputs, final, overwrite, progress, signer, engine) if leads else final / "index.html"
@@ -121,7 +128,7 @@ def run_inputs(
     """
     started, config = time.monotonic(), inputs.config
     with staging(final, inputs.identity(), overwrite) as store:
-        model = load_for(config, inputs.checkpoint)
+        model = load_for(config, inputs.checkpoint, inputs.placement)
         progress = store.status.told(progress)
         files = build_files(inputs, model, store, progress, engine=engine)
         files |= signer(files[MANIFEST])

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from interp.attribution.logit_readout import at_least_float32
 from interp.families.residual_stream import mlp_write_norm, norm_behind
+from interp.hooks.host_weights import weight_of
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain, unembedding
@@ -75,8 +76,7 @@ def values(model: HookedEncoderDecoder, layer: int) -> Float[Tensor, "d_mlp d_mo
         model: the model.
         layer: decoder layer.
     """
-    weight: Tensor = model.module(f"decoder.{layer}.mlp.hook_post").weight  # type: ignore[assignment]
-    return weight.t()
+    return weight_of(model.module(f"decoder.{layer}.mlp.hook_post")).t()
 
 
 def neuron_contributions(

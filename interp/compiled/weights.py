@@ -21,6 +21,7 @@ from interp.compiled.language import ANYTHING, Attend, Level, Table, Variable
 from interp.compiled.plan import Place, Plan
 from interp.compiled.program import Noise
 from interp.errors import InputError
+from interp.hooks.host_weights import weight_of
 from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights, embedding, norm_gain, unembedding
@@ -102,8 +103,7 @@ def _embed(model: HookedEncoderDecoder, tokens: int, constant: float) -> None:
 
 
 def _weight(model: HookedEncoderDecoder, site: str) -> Tensor:
-    weight: Tensor = model.module(site).weight  # type: ignore[assignment]
-    return weight
+    return weight_of(model.module(site))
 
 
 def _head_width(variable: Attend) -> int:

@@ -71,7 +71,7 @@ def _module(model: nn.Module, path: str, paths: dict[nn.Module, str]) -> nn.Modu
             f"The model has one and the same module at {other!r} and {path!r}; give each a module of its own."
         )
     # `resize_token_embeddings` leaves both stacks one module; the decoder gets its own, with the same weight.
-    own = copy.deepcopy(module, {id(module.weight): module.weight})
+    own = copy.deepcopy(module, {id(weight): weight for weight in module.parameters()})
     model.set_submodule(path, own)
     paths[own] = path
     return own

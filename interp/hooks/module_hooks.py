@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from interp.hooks.hook_point import HookPoint
+from interp.hooks.host_weights import bias_of, weight_of
 
 Output = Any
 """What a host module returns: a tensor, or a tuple whose first entry is the tensor we mean."""
@@ -193,10 +194,9 @@ class NormHook(ModuleHook):
         return self._gain(shown) if replaced else None
 
     def _gain(self, normalized: Tensor) -> Tensor:
-        weight: Tensor = self.module.weight  # type: ignore[assignment]
+        weight, bias = weight_of(self.module), bias_of(self.module)  # RMSNorm has no bias
         if self.offset:
             weight = self.offset + weight
-        bias = getattr(self.module, "bias", None)  # RMSNorm has none
         return weight * normalized if bias is None else weight * normalized + bias
 
 
@@ -214,12 +214,12 @@ class HeadResultHook(ModuleHook):
 
     def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         z = inputs[0].unflatten(-1, (self.n_heads, -1))
-        result = head_results(z, self._projection.weight)
+        result = head_results(z, weight_of(self._projection))
         shown = self.points["value"].fire(result)
         if shown is result and not shown.requires_grad:
             return None
-        total = shown.sum(-2)
-        return total if self._projection.bias is None else total + self._projection.bias
+        total, bias = shown.sum(-2), bias_of(self._projection)
+        return total if bias is None else total + bias
 
 
 def _before(fire: Callable[[Tensor], Tensor], module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:

@@ -6,6 +6,7 @@ Adapters, quantized and distributed layers keep the names and attributes of plai
 from torch import nn
 
 from interp.errors import InputError
+from interp.hooks.host_weights import can_fetch
 
 _PLAIN = ("torch.nn.modules.", "transformers.models.", "transformers.activations", "apex.normalization.")
 """Where the forward functions of plain modules are defined: torch's, the host's models, and a norm it takes from apex."""
@@ -45,6 +46,6 @@ def _why_not(module: nn.Module) -> str | None:
             return f"whose {name} is a {type(parameter.data).__name__}"
         if not parameter.is_floating_point():
             return f"whose {name} holds {str(parameter.dtype).removeprefix('torch.')}"
-        if parameter.is_meta:
+        if not can_fetch(module, name):
             return f"whose {name} is not in memory"
     return None

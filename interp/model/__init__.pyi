@@ -15,6 +15,7 @@ from .loading import load as load
 from .loading import load_checkpoint as load_checkpoint
 from .residual_stack import ResidualStack as ResidualStack
 from .residual_stack import ResidualStacks as ResidualStacks
+from .reused_memory import release_cache_memory as release_cache_memory
 from .storage import Corpus as Corpus
 from .storage import load_cache as load_cache
 from .storage import save_cache as save_cache

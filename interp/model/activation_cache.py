@@ -1,6 +1,7 @@
 """The activation cache: what a forward pass left at the hook points that were asked for.
 
-The cache keeps references to the tensors of the forward pass, not copies: keeping everything costs memory and almost no time.
+On a processor the cache keeps copies of what the forward pass showed, in memory that later caches use again once nothing reads it
+(`interp.model.reused_memory`); on an accelerator, and where gradients are kept, it keeps the tensors of the pass themselves.
 `hook_result`, the write of every head to the residual stream, is heads times larger than what it is computed from; it is
 computed from z when it is read, unless it was asked for by name.
 """
@@ -19,6 +20,7 @@ from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import ActivationKey, HeadId, attention_kind, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.residual_stack import ResidualStacks
+from interp.model.reused_memory import RunCopies
 from interp.report import notebook_html
 from interp.text.batch import Batch
 
@@ -244,6 +246,9 @@ def keeper(
 ) -> HookFunction:
     """A hook function that keeps what it sees under the point's name.
 
+    On a processor it keeps copies, in memory that is used again when nothing reads it (`interp.model.reused_memory`); values of a
+    gradient's graph and those that stay on an accelerator are kept as they are.
+
     Args:
         kept: where to keep it.
         gradients: also make every value a place where gradients stop to be read: values outside the graph are replaced by
@@ -252,6 +257,7 @@ def keeper(
         dtype: which type to keep it in; its own by default.
         buffers: memory to copy it to.
     """
+    copies = RunCopies(device, dtype)
 
     def keep(tensor: Tensor, hook: HookPoint) -> Tensor | None:
         if gradients:
@@ -264,8 +270,7 @@ def keeper(
         if buffers is not None:
             kept[hook.name] = buffers.keep(hook.name, tensor, device, dtype)
         else:
-            elsewhere = device is not None or dtype is not None
-            kept[hook.name] = tensor.detach().to(device=device, dtype=dtype) if elsewhere else tensor
+            kept[hook.name] = copies.keep(tensor)
         return None
 
     return keep

@@ -6,6 +6,7 @@ commit's hash is known. A folder with an adapter stands for its base with the ad
 nothing of torch is imported.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -90,6 +91,24 @@ def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) ->
     return _with_base(_fetch(name, revision))
 
 
+def find_configuration(model: str | Path, revision: str | None = None) -> Checkpoint:
+    """A checkpoint of which only `config.json` is asked for: a folder, that file itself, or of a hub id that one file fetched.
+
+    Args:
+        model: `bundled`, a folder, a `config.json`, or a hub id.
+        revision: as for `find_checkpoint`.
+
+    Raises:
+        InputError: as for `find_checkpoint`.
+    """
+    path = Path(model).expanduser()
+    if path.name == "config.json" and path.is_file():
+        return Checkpoint(path.absolute().parent.name, path.parent)
+    if str(model) == BUNDLED or path.exists() or path.is_absolute() or str(model).startswith((".", "~")):
+        return find_checkpoint(model, revision)
+    return _fetch(str(model), revision, ("config.json", "generation_config.json"))
+
+
 def _in_folder(folder: Path) -> Checkpoint:
     """A folder by its name; a snapshot in the hub's cache by the name of its repository."""
     resolved = folder.resolve()
@@ -99,13 +118,13 @@ def _in_folder(folder: Path) -> Checkpoint:
     return Checkpoint(resolved.name, folder)
 
 
-def _fetch(name: str, revision: str | None) -> Checkpoint:
+def _fetch(name: str, revision: str | None, wanted: Sequence[str] = _HUB_FILES) -> Checkpoint:
     # Only names of the hub need its client, which takes long to import.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(wanted)))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
         raise InputError(
             f"Cannot fetch {name!r}: no folder of that name is here, it is not in the local Hugging Face cache, and the hub "

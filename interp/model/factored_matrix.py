@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
+from interp.hooks.host_weights import weight_of
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
 
@@ -122,8 +123,7 @@ def mlp_weights(model: HookedEncoderDecoder, stack: Stack, layer: int) -> MlpWei
     """
 
     def read(leaf: str) -> Tensor:
-        weight: Tensor = model.module(f"{stack}.{layer}.mlp.hook_{leaf}").weight  # type: ignore[assignment]
-        return weight.t()
+        return weight_of(model.module(f"{stack}.{layer}.mlp.hook_{leaf}")).t()
 
     if model.cfg.gated_mlp:
         return MlpWeights(read("pre_linear"), read("pre"), read("post"))

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint, attached
+from interp.hooks.host_weights import named_weights
 
 _ADVICE = "Load the weights in another type (--dtype float32), or fetch the files again."
 
@@ -23,7 +23,7 @@ def check_weights(hf: nn.Module, name: str) -> None:
     Raises:
         InputError: naming the first.
     """
-    for weight, values in chain(hf.named_parameters(), hf.named_buffers()):
+    for weight, values in named_weights(hf):
         if not bool(torch.isfinite(values).all()):
             raise InputError(f"The weights of {name!r} are not finite, first of all {weight}. {_ADVICE}")
 

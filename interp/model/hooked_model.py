@@ -23,6 +23,7 @@ from interp.families.table import family_of
 from interp.hooks.attention import IMPLEMENTATION, register
 from interp.hooks.build import build_hook_points
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
+from interp.hooks.host_weights import weight_of
 from interp.hooks.module_hooks import head_results
 from interp.hooks.names import NamesFilter, matching, resolve
 from interp.hooks.plain_modules import plain
@@ -258,8 +259,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
             name: a result point, e.g. `decoder.0.cross_attn.hook_result`.
             z: that attention's z, [batch pos head d_head].
         """
-        weight: Tensor = self.module(name).weight  # type: ignore[assignment]
-        return head_results(z, weight.to(z))
+        return head_results(z, weight_of(self.module(name)).to(z))
 
     def decoder_inputs(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
         """What the decoder reads to predict labels: the start token (in mBART the last label given), then labels shifted.
@@ -286,7 +286,6 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
             raise InputError(
                 f"Logits of {self.cfg.model_type!r} are no linear read-out without a bias; this is for T5's family."
             )
-        table: Tensor = self.module("unembed.hook_out").weight  # type: ignore[assignment]
-        gain: Tensor = self.module("decoder.ln_final").weight  # type: ignore[assignment]
+        table, gain = weight_of(self.module("unembed.hook_out")), weight_of(self.module("decoder.ln_final"))
         wide = torch.promote_types(table.dtype, torch.float32)
         return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens.to(table.device), table).to(wide)

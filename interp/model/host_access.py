@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from interp.hooks.host_weights import computing_device, same_weight
+
 Own = TypeVar("Own", bound="HostAccess")
 
 
@@ -21,8 +23,8 @@ class HostAccess:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.hf.device
+        """Where the weights are; of a model on several devices, where it takes its inputs."""
+        device: torch.device = computing_device(self.hf) or self.hf.device
         return device
 
     @property
@@ -34,14 +36,12 @@ class HostAccess:
     @property
     def tied_embeddings(self) -> bool:
         """Whether the unembedding is the very same tensor as the decoder's embedding (never read from the configuration)."""
-        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_decoder().get_input_embeddings().weight
-        return bool(unembed.data_ptr() == embed.data_ptr())
+        return same_weight(self.hf.get_output_embeddings(), self.hf.get_decoder().get_input_embeddings())
 
     @property
     def one_table(self) -> bool:
         """Whether the unembedding is the very same tensor as the embedding of both stacks, which may have one each."""
-        unembed, embed = self.hf.get_output_embeddings().weight, self.hf.get_input_embeddings().weight
-        return self.tied_embeddings and bool(unembed.data_ptr() == embed.data_ptr())
+        return self.tied_embeddings and same_weight(self.hf.get_output_embeddings(), self.hf.get_input_embeddings())
 
     def to(self: Own, *where: Any, **more: Any) -> Own:
         """This model, its weights moved to a device or into another floating-point type, as by `torch.nn.Module.to`.

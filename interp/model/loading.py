@@ -4,12 +4,13 @@ Weights are read from safetensors only, and no code from a checkpoint is ever ru
 drop, or leave unmerged is refused.
 """
 
+import logging
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -24,10 +25,12 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
+from interp.hooks.host_weights import named_weights, weight_of
 from interp.model.adapters import check_adapter, merged, without_adapter
 from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint, first_line, read_host_config
 from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.placement import DeviceMap, Placement
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
@@ -45,6 +48,9 @@ def load(
     max_length: int | None = None,
     source_lang: str | None = None,
     target_lang: str | None = None,
+    device_map: DeviceMap | None = None,
+    max_memory: Mapping[int | str, int | str] | None = None,
+    offload_folder: str | Path | None = None,
 ) -> HookedEncoderDecoder:
     """A hooked encoder-decoder in eval mode, its weights frozen; gradients can still flow to activations.
 
@@ -57,11 +63,17 @@ def load(
         max_length: most tokens of a text; by default what the tokenizer states, or 512.
         source_lang: code of the sources' language, in models that mark it.
         target_lang: the same of the targets.
+        device_map: `auto` spreads weights over accelerators, memory and disk, in place of `device`; see `Placement`.
+        max_memory: device (`0`, `cpu`) -> most bytes of weights on it, such as `20GiB`.
+        offload_folder: where weights go that fit nowhere else; those of safetensors files stay in their files.
 
     Raises:
         InputError: if the checkpoint cannot be found or read, or is of no supported family; the message says what to do.
     """
-    return load_checkpoint(find_checkpoint(model, revision), device, dtype, max_length, source_lang, target_lang)
+    placement = Placement(device_map, max_memory, offload_folder)
+    placement.host_arguments()
+    found = find_checkpoint(model, revision)
+    return load_checkpoint(found, device, dtype, max_length, source_lang, target_lang, placement)
 
 
 def load_checkpoint(
@@ -71,6 +83,7 @@ def load_checkpoint(
     max_length: int | None = None,
     source_lang: str | None = None,
     target_lang: str | None = None,
+    placement: Placement | None = None,
 ) -> HookedEncoderDecoder:
     """The hooked model of a checkpoint that has been found; see `load`.
 
@@ -81,24 +94,32 @@ def load_checkpoint(
         max_length: as for `load`.
         source_lang: as for `load`.
         target_lang: as for `load`.
+        placement: where its weights shall lie, if not all on `device`.
 
     Raises:
         InputError: as for `load`.
     """
+    spread = (placement or Placement()).host_arguments()
+    if spread and checkpoint.adapter is not None:
+        raise InputError(
+            f"The adapter {checkpoint.name!r} is merged into weights in memory; save the merged model once "
+            "(`model.hf.save_pretrained(folder)`) and give that folder with a device map."
+        )
     config = host_config(checkpoint)
     _check_files(checkpoint)
     check_adapter(checkpoint)
     where = pick_device(device)
-    hf = _read_model(checkpoint, config, getattr(torch, dtype))
+    hf = _read_model(checkpoint, config, getattr(torch, dtype), spread)
     check_weights(hf, checkpoint.name)
     tokenizer = read_tokenizer(checkpoint, config)
-    rows = hf.get_input_embeddings().weight.shape[0]
+    rows = next(hf.get_input_embeddings().parameters()).shape[0]
     if len(tokenizer) > rows:
         raise InputError(
             f"The tokenizer of {checkpoint.name!r} has {len(tokenizer)} tokens and its model only {rows} embeddings; "
             "check that the files belong together."
         )
-    return HookedEncoderDecoder(hf.requires_grad_(False).to(where), tokenizer, max_length, source_lang, target_lang)
+    hf = hf.requires_grad_(False) if spread else hf.requires_grad_(False).to(where)
+    return HookedEncoderDecoder(hf, tokenizer, max_length, source_lang, target_lang)
 
 
 def pick_device(device: Device) -> torch.device:
@@ -131,7 +152,9 @@ def _check_files(checkpoint: Checkpoint) -> None:
     raise InputError(f"{checkpoint.name!r} has no weights: no *.safetensors file is there. Give the complete folder.")
 
 
-def _read_model(checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+def _read_model(
+    checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.dtype, spread: dict[str, Any]
+) -> PreTrainedModel:
     try:
         with quiet_host(), without_adapter(checkpoint) as folder:
             model, report = AutoModelForSeq2SeqLM.from_pretrained(
@@ -142,6 +165,7 @@ def _read_model(checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.d
                 local_files_only=True,
                 attn_implementation="eager",
                 output_loading_info=True,
+                **spread,
             )
     except SafetensorError as error:
         raise InputError(
@@ -172,12 +196,14 @@ def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: 
 
 def _check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
     """Refuse weights that hold nothing: an embedding in which all words are one, or matrices most of which are constant."""
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    # One at a time: they may not all fit in memory.
+    names = {name for name, parameter in model.named_parameters() if parameter.ndim > 1}
+    matrices = (weight for name, weight in named_weights(model) if name in names)
     constant = sum(bool((weight == weight.flatten()[0]).all()) for weight in matrices)
-    embedding = model.get_input_embeddings().weight
-    if 2 * constant > len(matrices) or bool((embedding == embedding[0]).all()):
+    embedding = weight_of(model.get_input_embeddings())
+    if 2 * constant > len(names) or bool((embedding == embedding[0]).all()):
         raise InputError(
-            f"The weights of {checkpoint.name!r} hold nothing: {constant} of {len(matrices)} matrices are one number throughout, "
+            f"The weights of {checkpoint.name!r} hold nothing: {constant} of {len(names)} matrices are one number throughout, "
             "or all words have one embedding. Fetch the file again."
         )
 
@@ -186,6 +212,9 @@ def _check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
 def quiet_host() -> Iterator[None]:
     """Keep the host from printing while it loads or saves: what matters is checked here and said in one sentence."""
     verbosity = transformers_logging.get_verbosity()
+    placing = logging.getLogger("accelerate.big_modeling")
+    spoken = placing.level
+    placing.setLevel(logging.ERROR)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
@@ -194,6 +223,7 @@ def quiet_host() -> Iterator[None]:
             yield
     finally:
         transformers_logging.set_verbosity(verbosity)
+        placing.setLevel(spoken)
 
 
 def host_config(checkpoint: Checkpoint) -> PreTrainedConfig:

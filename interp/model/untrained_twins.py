@@ -14,7 +14,9 @@ from torch import nn
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.hooks.attention import register
+from interp.hooks.host_weights import weight_of
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.placement import Spread, placed, spread_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +35,7 @@ class Architecture:
         source_lang: the language of sources, as given to the model.
         target_lang: the language of targets.
         generation_config: how the host writes.
+        spread: where the parts of the weights go, of a model on several devices.
     """
 
     host: type[PreTrainedModel]
@@ -46,6 +49,7 @@ class Architecture:
     source_lang: str | None
     target_lang: str | None
     generation_config: GenerationConfig
+    spread: Spread | None = None
 
     @classmethod
     def of(cls, model: HookedEncoderDecoder) -> "Architecture":
@@ -66,6 +70,7 @@ class Architecture:
             source_lang=model.languages.source,
             target_lang=model.languages.target,
             generation_config=copy.deepcopy(model.hf.generation_config),
+            spread=spread_of(model.hf),
         )
 
     def twin(self, seed: int) -> HookedEncoderDecoder:
@@ -81,7 +86,7 @@ class Architecture:
             twin.generation_config = copy.deepcopy(self.generation_config)
             if not self.tied:
                 _untie(twin, self.logit_scale)
-        twin = twin.requires_grad_(False).to(device=self.device, dtype=self.dtype)
+        twin = placed(twin.requires_grad_(False), self.spread, self.device, self.dtype)
         return HookedEncoderDecoder(twin, self.tokenizer, self.max_length, self.source_lang, self.target_lang)
 
 
@@ -101,5 +106,5 @@ def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
 def _untie(twin: nn.Module, logit_scale: float) -> None:
     """Give the twin an unembedding of its own."""
     head = twin.get_output_embeddings()  # type: ignore[operator]
-    rows, d_model = head.weight.shape
+    rows, d_model = weight_of(head).shape
     head.weight = nn.Parameter(torch.randn(rows, d_model) * d_model**-0.5 / logit_scale)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
 from interp.hooks.attention import of_every_head
+from interp.hooks.host_weights import bias_of, weight_of
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 
@@ -40,7 +41,7 @@ def attention_weights(
         shared: give keys and values that heads share once, as views, in place of once for every head.
     """
     module = model.module(attention_path(kind, layer))
-    q, k, v, o = (_weight(module.get_submodule(name)) for name in model.family.host.projections)
+    q, k, v, o = (weight_of(module.get_submodule(name)) for name in model.family.host.projections)
     heads, own = model.cfg.heads_of(kind), model.cfg.kv_heads_of(kind)
     W_K, W_V = (of_every_head(weight.unflatten(0, (own, -1)), own if shared else heads, 0).mT for weight in (k, v))
     return AttentionWeights(q.unflatten(0, (heads, -1)).mT, W_K, W_V, o.t().unflatten(0, (heads, -1)))
@@ -82,19 +83,16 @@ def norm_gain(model: HookedEncoderDecoder, site: str) -> Float[Tensor, " d_model
         model: the model.
         site: of the norm, e.g. `decoder.0.ln1` or `decoder.ln_final`.
     """
-    weight = _weight(model.module(site))
+    weight = weight_of(model.module(site))
     return weight + model.cfg.norm_offset if model.cfg.norm_offset else weight
 
 
 def _bias(module: nn.Module) -> Tensor:
-    bias, weight = getattr(module, "bias", None), _weight(module)
-    return bias if isinstance(bias, Tensor) else weight.new_zeros(len(weight))
-
-
-def _weight(module: nn.Module) -> Tensor:
-    weight = module.weight
-    assert isinstance(weight, Tensor)
-    return weight
+    bias = bias_of(module)
+    if bias is not None:
+        return bias
+    weight = weight_of(module)
+    return weight.new_zeros(len(weight))
 
 
 def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
@@ -103,7 +101,7 @@ def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
     Args:
         model: the model.
     """
-    return _weight(model.hf.get_input_embeddings())
+    return weight_of(model.hf.get_input_embeddings())
 
 
 def unembedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
@@ -112,7 +110,7 @@ def unembedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
     Args:
         model: the model.
     """
-    return _weight(model.module("unembed.hook_out"))
+    return weight_of(model.module("unembed.hook_out"))
 
 
 def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
@@ -123,9 +121,10 @@ def unembedding_bias(model: HookedEncoderDecoder) -> Float[Tensor, " vocab"]:
     Args:
         model: the model.
     """
-    row = getattr(model.hf, "final_logits_bias", None)
+    if isinstance(getattr(model.hf, "final_logits_bias", None), Tensor):
+        return weight_of(model.hf, "final_logits_bias")[0]
     table = unembedding(model)
-    return row[0] if isinstance(row, Tensor) else table.new_zeros(len(table))
+    return table.new_zeros(len(table))
 
 
 def scored(model: HookedEncoderDecoder, outputs: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
@@ -171,6 +170,6 @@ def position_bias(
     module = model.module(attention_path(stack, layer if model.cfg.bias_per_layer else 0))
     span = int(distances.abs().max()) + 1
     # One query in the middle of a row long enough for every distance: the host's own bucket rule fills it.
-    full: Tensor = module.compute_bias(span, 2 * span)  # type: ignore[operator]
+    full: Tensor = module.compute_bias(span, 2 * span, device=model.device)  # type: ignore[operator]
     query = torch.where(distances < 0, -distances, torch.zeros_like(distances))
     return full[0, :, query, query + distances]

@@ -9,8 +9,9 @@ from torch import Tensor
 from transformers.activations import ACT2FN
 
 from interp.axes import AttentionKind, Stack
+from interp.hooks.host_weights import weight_of
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, position_bias
+from interp.model.weights import attention_weights, norm_gain, position_bias
 
 
 def after_mlp(
@@ -104,10 +105,10 @@ class SharedMlp:
             layer: encoder layer.
             stream: the common stream.
         """
-        gain: Tensor = model.module(f"encoder.{layer}.ln2").weight  # type: ignore[assignment]
+        gain = norm_gain(model, f"encoder.{layer}.ln2")
         names = ("hook_pre", "hook_pre_linear") if model.cfg.gated_mlp else ("hook_pre",)
         modules = [model.module(f"encoder.{layer}.mlp.{name}") for name in names]
-        readers = tuple(gain.unsqueeze(1) * module.weight.t() for module in modules)  # type: ignore[operator]
+        readers = tuple(gain.unsqueeze(1) * weight_of(module).t() for module in modules)
         return cls(model, layer, stream, readers, tuple((stream @ reader).flatten(0, 1) for reader in readers))
 
     def after(

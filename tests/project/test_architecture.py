@@ -318,3 +318,19 @@ def test_the_architecture_page_names_only_what_is_there() -> None:
     assert not [path for path in paths if not (ROOT / path).exists()]
     missing = [wing for wing in ORDER if not re.search(rf"`{wing.replace('.', '/')}(?:/|\.py)`", text)]
     assert not missing, f"wings without a row: {missing}"
+
+
+NOT_OF_MODULES = {"step", "atlas", "strongest_key(pattern, ordinary)"}
+"""What else has a `weight` or a `bias`, as it is written."""
+
+
+def test_weights_of_modules_are_read_in_one_place() -> None:
+    """An offloaded weight has no data, and torch multiplies by it without an error."""
+    wrong = [
+        f"{module}:{node.lineno} reads {ast.unparse(node)}"
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("weight", "bias") and isinstance(node.ctx, ast.Load)
+        if module != "interp.hooks.host_weights" and ast.unparse(node.value) not in NOT_OF_MODULES
+    ]
+    assert not wrong

@@ -96,9 +96,7 @@ def input_gain(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> 
     """The gain of the norm that keys and values are made from."""
     if kind == "cross":
         return norm_gain(model, "encoder.ln_final")
-    gain = model.module(f"decoder.{layer}.ln1").weight
-    assert isinstance(gain, Tensor)
-    return gain
+    return norm_gain(model, f"decoder.{layer}.ln1")
 
 
 def _score(circuit: Float[Tensor, "*leading d_head other"]) -> Float[Tensor, "*leading"]:

@@ -7,7 +7,6 @@ shuffled    the trained model on the same tokens in random order: prefix, end of
             categories move with their tokens. What survives is position or the sink; what vanishes was order.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,6 +23,7 @@ from analyses.head_specialization.settings import HeadSettings, Null
 from interp.axes import ATTENTION_KINDS, Stack
 from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.placement import copy_in_memory, placed, spread_of
 from interp.model.weights import attention_weights
 from interp.text.batch import Batch
 from interp.text.words import EOS, PAD, PREFIX
@@ -74,7 +74,8 @@ def _observed(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: H
 
 def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:
     """A copy of the model with permuted weights; see the module's docstring."""
-    other = HookedEncoderDecoder(copy.deepcopy(model.hf), model.tokenizer, model.max_length)
+    host = copy_in_memory(model.hf)
+    other = HookedEncoderDecoder(host, model.tokenizer, model.max_length)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for kind in ATTENTION_KINDS:
@@ -87,7 +88,9 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
             for layer in range(other.cfg.n_layers(stack)):
                 for matrix in _feed_forward(other, stack, layer):
                     _permute(matrix, generator)
-    return other
+    return HookedEncoderDecoder(
+        placed(host, spread_of(model.hf), model.device, model.dtype), model.tokenizer, model.max_length
+    )
 
 
 def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
