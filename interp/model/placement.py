@@ -42,7 +42,10 @@ class Placement:
     offload_folder: str | Path | None = None
 
     def host_arguments(self) -> dict[str, Any]:
-        """What transformers' `from_pretrained` is told; nothing where everything lies on one device.
+        """What transformers' `from_pretrained` is told.
+
+        Returns:
+            Its arguments by name; none where everything lies on one device.
 
         Raises:
             InputError: if the choices do not go together, or accelerate is missing.
@@ -67,10 +70,13 @@ class Placement:
 
 
 def read_max_memory(text: str | None) -> dict[int | str, int | str] | None:
-    """The limits in a text such as `0=20GiB,cpu=60GiB`; None where there is none.
+    """The limits in a text such as `0=20GiB,cpu=60GiB`.
 
     Args:
         text: devices and their limits.
+
+    Returns:
+        Device (the number of an accelerator, or `cpu`) -> size; None without a text.
 
     Raises:
         InputError: if it is none.

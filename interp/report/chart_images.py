@@ -94,8 +94,8 @@ class ChartImage:
         """
         buffer = io.BytesIO()
         pixels = self._save("rgba", None, dots_per_inch)
-        size = tuple(int(side * dots_per_inch) for side in self._figure.get_size_inches())
-        picture = Image.frombytes("RGBA", size, pixels).convert("RGB")
+        width, height = (int(side * dots_per_inch) for side in self._figure.get_size_inches())
+        picture = Image.frombytes("RGBA", (width, height), pixels).convert("RGB")
         picture.save(buffer, format="webp", lossless=True, quality=50, method=2)
         return buffer.getvalue()
 

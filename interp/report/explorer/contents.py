@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from interp.report.palette import Hue
-from interp.report.views.patterns import KIND_NAMES, AttentionPatterns
+from interp.report.views.patterns import KIND_NAMES, AttentionKind, AttentionPatterns
 
 Said = tuple[tuple[str, float], ...]
 """Tokens and their probabilities, the likeliest first."""
@@ -51,7 +51,11 @@ class ExplorerPrompt:
         sizes = {len(self.labels), len(self.foils), len(self.lead), len(self.components), len(self.lens)}
         if sizes != {rows}:
             raise ValueError(f"Everything of prompt {self.name!r} needs {rows} decoder rows, got {sorted(sizes)}.")
-        for name, values, kind in (("sources", self.sources, "cross"), ("own", self.own, "decoder")):
+        by_token: tuple[tuple[str, np.ndarray, AttentionKind], ...] = (
+            ("sources", self.sources, "cross"),
+            ("own", self.own, "decoder"),
+        )
+        for name, values, kind in by_token:
             shape = self.patterns.of(kind).shape
             if values.shape != shape:
                 raise ValueError(

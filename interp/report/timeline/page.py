@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from interp.report.escaping import TEMPLATES, fill
 from interp.report.explorer.packing import deflated
-from interp.report.page import script_policy
 from interp.report.palette import HUES, readable_ink, tint
+from interp.report.policy import script_policy
 from interp.report.timeline.contents import HeadTimeline, RunTimeline, Timeline
 from interp.report.visible_text import shorten, shown_token, visible
 
