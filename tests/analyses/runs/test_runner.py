@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from analyses.core import observing
-from analyses.core.registry import ANALYSES
+from analyses.core.registry import DEFAULT
 from analyses.runs import runner as runner_module
 from analyses.runs.config import make_config
 from analyses.runs.diff import compare_runs
@@ -142,8 +142,8 @@ def test_every_link_leads_somewhere(page: Page, first: Path) -> None:
 
 def test_every_analysis_has_its_section_with_limits(first: Path, page: Page) -> None:
     results = json.loads((first / "results.json").read_text(encoding="utf-8"))
-    assert set(ANALYSES) <= set(results)
-    for name in ANALYSES:
+    assert set(DEFAULT) <= set(results)
+    for name in DEFAULT:
         assert f"section-{name.replace('_', '-')}" in page.ids
         assert any(re.search(r"\d", sentence) for sentence in results[name]["findings"])
         assert results[name]["limits"]
