@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def batch_size_of(text: str) -> int | str:
-    """A number of prompts, or `auto`."""
-    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+    """A number of prompts, or `auto`; a number too small is refused with the other choices of a run."""
+    if text != "auto" and not text.isdecimal():
         raise typer.BadParameter(f"{text!r} is neither a number of prompts nor `auto`.")
     return text if text == "auto" else int(text)
 
