@@ -170,6 +170,8 @@ def copy_in_memory(hf: PreTrainedModel) -> PreTrainedModel:
                 parameter = isinstance(tensor, nn.Parameter)
                 made[id(tensor)] = nn.Parameter(value, requires_grad=False) if parameter else value
             setattr(other.get_submodule(path), name, made[id(tensor)])
-    if same_weight(hf.get_output_embeddings(), hf.get_input_embeddings()):  # on the disk it is there twice
-        other.get_output_embeddings().weight = next(other.get_input_embeddings().parameters())
+    for copied, original in ((other.get_decoder(), hf.get_decoder()), (other.get_encoder(), hf.get_encoder())):
+        # On the disk a table is there once for every module that has it.
+        if same_weight(hf.get_output_embeddings(), original.get_input_embeddings()):
+            copied.get_input_embeddings().weight = next(other.get_output_embeddings().parameters())
     return other.eval()

@@ -56,8 +56,8 @@ class _Prompts:
 
     def batch(self, prompts: Sequence[int] | np.ndarray) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
         """Encoder streams by depth, [batch source d_model]; the decoder's inputs; its last stream, [batch target d_model]."""
-        places = [_rows(self.source, prompt) for prompt in prompts]
-        answers = [_rows(self.target, prompt) for prompt in prompts]
+        places = [_rows(self.source, int(prompt)) for prompt in prompts]
+        answers = [_rows(self.target, int(prompt)) for prompt in prompts]
         streams = [self._padded(hook, places) for hook in self.hooks]
         reads = self.target["reads"].to_numpy()
         ids = pad_sequence([torch.tensor(reads[rows], dtype=torch.long) for rows in answers], batch_first=True)

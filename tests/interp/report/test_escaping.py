@@ -29,7 +29,7 @@ from interp.report import (
     notebook_html,
     render,
 )
-from interp.report.card_parts import Part
+from interp.report.card_parts import LinePanel, LinePanels, PanelLine, Part, Tinted, TintedTable
 from interp.report.escaping import TEMPLATES, fill
 from interp.report.notebook_blocks import section_html
 from interp.report.views import AttentionPatterns, MapPoint, head_view, layer_view, map_view, model_view
@@ -49,6 +49,16 @@ PARTS = (
     TABLE,
     SmallTable(TEXTS[0], TEXTS[:2], [("x", Thumbnail(SQUARE, text, text)) for text in TEXTS]),
     Beside(PICTURE, (TABLE,)),
+    TintedTable(TEXTS[0], TEXTS, [(text, [Tinted(text, "blue", 0.5, text) for _ in TEXTS[1:]]) for text in TEXTS]),
+    LinePanels(
+        tuple(LinePanel(text, (PanelLine(text, np.array([0.0, 1.0]), "blue"),), 1) for text in TEXTS),
+        2,
+        np.array([0.0, 1.0]),
+        (TEXTS[0], TEXTS[1]),
+        0.0,
+        1.0,
+        TEXTS[0],
+    ),
 )
 PATTERNS = AttentionPatterns(*(SQUARE[None, None],) * 3, TEXTS, TEXTS)
 VIEWS = {
