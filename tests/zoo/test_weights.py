@@ -182,10 +182,19 @@ def test_an_unknown_kind_of_attention_is_an_error() -> None:
     module, (q, k) = nn.Identity(), (torch.randn(1, 4, 3, 8) for _ in range(2))
     z, _ = attention(module, q, k, k, None, softcap=None, use_cache=True)
     torch.testing.assert_close(z.transpose(1, 2), nn.functional.scaled_dot_product_attention(q, k, k))
-    with pytest.raises(InputError, match=r"softcap=5\.0"):
-        attention(module, q, k, k, None, softcap=5.0)
-    with pytest.raises(InputError, match="4 heads of queries and 2 of keys"):
-        attention(module, q, k[:, :2], k[:, :2], None)
+    with pytest.raises(InputError, match=r"sinks=5\.0"):
+        attention(module, q, k, k, None, sinks=5.0)
+    with pytest.raises(InputError, match="4 heads of queries and 3 of keys"):
+        attention(module, q, k[:, :3], k[:, :3], None)
+
+
+def test_caps_and_shared_keys_are_what_the_host_computes() -> None:
+    module, (q, k, v) = nn.Identity(), (torch.randn(1, 4, 3, 8) for _ in range(3))
+    z, pattern = attention(module, q, k[:, :2], v[:, :2], None, softcap=5.0)
+    keys, values = (one[:, :2].repeat_interleave(2, 1) for one in (k, v))
+    wanted = (5 * torch.tanh(q @ keys.mT * 8**-0.5 / 5)).softmax(-1)
+    torch.testing.assert_close(pattern, wanted)
+    torch.testing.assert_close(z.transpose(1, 2), wanted @ values)
 
 
 # Folders with adapters.

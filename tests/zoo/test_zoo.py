@@ -13,8 +13,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremo
 def test_an_animal_is_what_it_says(name: str, home: Home) -> None:
     animal = ANIMALS[name]
     model, tokenizer = reference(animal, home(name))
-    unlisted = set(getattr(tokenizer, "lang_code_to_id", {})) - set(tokenizer.get_vocab())
-    codes = unlisted if not tokenizer.is_fast else {}
+    # Marks that a tokenizer in Python keeps beside its vocabulary.
+    marks = {} if tokenizer.is_fast else getattr(tokenizer, "lang_code_to_id", {})
+    codes = [code for code in marks.values() if code >= len(tokenizer)]
     rows = model.get_input_embeddings().weight.shape[0]
     assert rows - len(tokenizer) - len(codes) == animal.surplus
     own = model.get_decoder().get_input_embeddings()
