@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import overload
+from typing import TypeVar, overload
 
 import torch
 
@@ -22,11 +22,32 @@ from interp.text.tokenized_text import Text
 MOST_WHOLE = 2048
 """Prompts up to which batches are kept as they are: there they take some megabytes, and nothing needs to be made again."""
 
+_Item = TypeVar("_Item")
+
 _FIELDS = tuple(one.name for one in fields(Text))
 
 
+class OnDemand(Sequence[_Item]):
+    """A sequence whose items are made whenever they are asked for."""
+
+    __slots__ = ()
+
+    def made(self, place: int) -> _Item:
+        """The one at a place."""
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, place: int) -> _Item: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[_Item]: ...
+    def __getitem__(self, place: int | slice) -> _Item | list[_Item]:
+        if isinstance(place, slice):
+            return [self.made(one) for one in range(*place.indices(len(self)))]
+        return self.made(place)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class KeptBatches(Sequence[Batch]):
+class KeptBatches(OnDemand[Batch]):
     """Batches, of which one at a time is in memory.
 
     Attributes:
@@ -68,13 +89,8 @@ class KeptBatches(Sequence[Batch]):
     def __len__(self) -> int:
         return len(self.packed)
 
-    @overload
-    def __getitem__(self, place: int) -> Batch: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Batch]: ...
-    def __getitem__(self, place: int | slice) -> Batch | list[Batch]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+    def made(self, place: int) -> Batch:
+        """The one at a place."""
         sources, targets, unfinished = json.loads(zlib.decompress(self.packed[place]))
         shift = partial(self.shift, origin=self.origin)
         made = collate(
@@ -94,7 +110,7 @@ def _text(values: Sequence[object]) -> Text:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Regrouped(Sequence[Batch]):
+class Regrouped(OnDemand[Batch]):
     """The same prompts in batches of another size, each made when it is asked for.
 
     Attributes:
@@ -110,13 +126,8 @@ class Regrouped(Sequence[Batch]):
     def __len__(self) -> int:
         return -(-len(self.rows) // self.size)
 
-    @overload
-    def __getitem__(self, place: int) -> Batch: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Batch]: ...
-    def __getitem__(self, place: int | slice) -> Batch | list[Batch]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+    def made(self, place: int) -> Batch:
+        """The one at a place."""
         start = range(len(self.rows))[:: self.size][place]
         return collated(self.model, [self.rows[at] for at in range(start, min(start + self.size, len(self.rows)))])
 
@@ -139,7 +150,7 @@ def collated(model: HookedEncoderDecoder, chosen: Sequence[tuple[Batch, int]]) -
     ).to(model.device)
 
 
-class Rows(Sequence[tuple[Batch, int]]):
+class Rows(OnDemand[tuple[Batch, int]]):
     """Every prompt's batch and its row there, the batch that was used last kept.
 
     Args:
@@ -155,20 +166,15 @@ class Rows(Sequence[tuple[Batch, int]]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, place: int) -> tuple[Batch, int]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[tuple[Batch, int]]: ...
-    def __getitem__(self, place: int | slice) -> tuple[Batch, int] | list[tuple[Batch, int]]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+    def made(self, place: int) -> tuple[Batch, int]:
+        """The one at a place."""
         number, row = divmod(range(len(self))[place], self._size)
         if self._last[0] != number:
             self._last = (number, self.batches[number])
         return self._last[1], row
 
 
-class Texts(Sequence[Text]):
+class Texts(OnDemand[Text]):
     """The sources or targets of all prompts; going over them holds one batch.
 
     Args:
@@ -186,13 +192,8 @@ class Texts(Sequence[Text]):
         for batch in self._batches:
             yield from getattr(batch, self._side)
 
-    @overload
-    def __getitem__(self, place: int) -> Text: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Text]: ...
-    def __getitem__(self, place: int | slice) -> Text | list[Text]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+    def made(self, place: int) -> Text:
+        """The one at a place."""
         batch, row = Rows(self._batches)[place]
         text: Text = getattr(batch, self._side)[row]
         return text

@@ -13,7 +13,7 @@ from json import dumps
 from pathlib import Path
 
 from interp.input_files import open_regular
-from interp.prompts import library
+from interp.prompts.library import bundled, names
 from interp.prompts.prompt import Prompt, PromptError
 from interp.prompts.reader import FORMAT_OF_SUFFIX, Record, checked_prompt, records_of
 from interp.prompts.table_files import Columns, stream_records
@@ -87,8 +87,8 @@ class PromptStream:
         return CorpusDigest(count, found.hexdigest(), prompt.target is not None)
 
     def _all(self) -> Iterator[Prompt]:
-        if str(self.path) in library.names():
-            yield from library.bundled(str(self.path)).prompts
+        if str(self.path) in names():
+            yield from bundled(str(self.path)).prompts
             return
         path = Path(self.path)
         kind = FORMAT_OF_SUFFIX.get(path.suffix.lower())
