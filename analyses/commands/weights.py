@@ -146,14 +146,12 @@ def neuron(
 
 
 def _batch(model: "HookedEncoderDecoder", prompts: str, limit: int) -> "Batch":
+    from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
 
     read = read_prompt_set(prompts, None).prompts
     given = [read[place] for place in reading_order(read)][:limit]
-    targets = [one.target for one in given]
-    if any(target is None for target in targets):
-        return model.batch([one.source for one in given])
-    return model.batch([one.source for one in given], [str(target) for target in targets])
+    return make_batches(model, given, len(given), no_progress)[0]
 
 
 def _write_page(section: "Section", out: Path, command: str, model: str) -> None:
