@@ -85,7 +85,12 @@ def _side_by_side(found: "dict[str, SourceAttribution]") -> "pd.DataFrame":
 
 
 def judge_sources(
-    model: "HookedEncoderDecoder", prompts: str, limit: int | None, methods: Sequence[str], seed: int
+    model: "HookedEncoderDecoder",
+    prompts: str,
+    prefix: str | None,
+    limit: int | None,
+    methods: Sequence[str],
+    seed: int,
 ) -> None:
     """Print how good methods are on the same prompts, and how often they name the true words of compiled programs."""
     from analyses.core.observing import make_batches, no_progress
@@ -93,7 +98,7 @@ def judge_sources(
     from interp.sources import judge_methods
     from interp.sources.recovery import recovery
 
-    read = read_prompt_set(prompts, None).prompts
+    read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
     batches = make_batches(model, given, 1, no_progress)
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]
