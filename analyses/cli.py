@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `interp --help` answers at once.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -27,6 +28,9 @@ from analyses.commands.reports import diff, open_report, rerun, run, verify
 from analyses.commands.show import show
 from analyses.commands.trace import trace
 from analyses.commands.weights import composition, directions, neuron
+
+_YOUNG = 50_000
+"""New objects between two searches for garbage; imports and figures make millions that live, and Python searches every 700."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -113,6 +117,7 @@ def main() -> None:
     if wrong := [word for word in sys.argv[1:] if word.startswith("-") and not word.split("=")[0].isprintable()]:
         say(f"Error: No option is called {wrong[0]}.", err=True)
         sys.exit(BAD_INPUT)
+    gc.set_threshold(_YOUNG)
     app()
 
 
