@@ -27,6 +27,7 @@ from .charts import BarChart as BarChart
 from .charts import CategoryHeatmap as CategoryHeatmap
 from .charts import Chart as Chart
 from .charts import Heatmap as Heatmap
+from .charts import LineGrid as LineGrid
 from .charts import LinePlot as LinePlot
 from .charts import Panel as Panel
 from .charts import PointGroup as PointGroup
