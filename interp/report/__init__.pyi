@@ -42,6 +42,7 @@ from .layered_graph import GraphEdge as GraphEdge
 from .layered_graph import GraphNode as GraphNode
 from .layered_graph import LayeredGraph as LayeredGraph
 from .notebook_blocks import display_block as display_block
+from .notebook_blocks import display_page as display_page
 from .page import render as render
 from .palette import HUES as HUES
 from .palette import Hue as Hue
