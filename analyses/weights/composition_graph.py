@@ -25,19 +25,20 @@ def composition_graph(found: Compositions) -> LayeredGraph:
     for (kind, layer), heads in groupby(found.heads, lambda head: (head.kind, head.layer)):
         nodes += head_nodes([str(head) for head in heads], kind, layer, used)
     places = {node.name: place for place, node in enumerate(nodes)}
+    columns = ("first", "second", "input", "z", "composition", "random")
     edges = [
         GraphEdge(
-            places[pair.first],
-            places[pair.second],
-            pair.input,
-            float(pair.z),
-            f"composition {number(pair.composition)}, of random matrices {number(pair.random)}",
+            places[first],
+            places[second],
+            slot,
+            z,
+            f"composition {number(composition)}, of random matrices {number(random)}",
         )
-        for pair in out.itertuples()
+        for first, second, slot, z, composition, random in zip(*(out[name].tolist() for name in columns), strict=True)
     ]
     edges.sort(key=lambda edge: -abs(edge.score))
-    columns = tuple(f"layer {layer}" for layer in range(1 + max(node.column for node in nodes)))
-    return LayeredGraph(BANDS, columns, tuple(nodes), tuple(edges), "standard deviations above random")
+    layers = tuple(f"layer {layer}" for layer in range(1 + max(node.column for node in nodes)))
+    return LayeredGraph(BANDS, layers, tuple(nodes), tuple(edges), "standard deviations above random")
 
 
 def graph_blocks(found: Compositions, name: str) -> tuple[Figure, View] | tuple[()]:

@@ -271,9 +271,9 @@
       body.append(line);
     });
     var heads = ["after"].concat(row[0].map(function (_, at) { return (at + 1) + "."; })).map(function (text) { return make("th", text, { scope: "col" }); });
-    find("lens").replaceChildren(make("table", [
-      make("caption", "Step " + state.step + ": the likeliest tokens by the logit lens; the last row is what the model says. Bold: the predicted token."),
-      make("thead", make("tr", heads)), body]));
+    find("lens").replaceChildren(
+      make("p", "Step " + state.step + ": the likeliest tokens by the logit lens; the last row is what the model says. Bold: the predicted token."),
+      make("table", [make("thead", make("tr", heads)), body], { "aria-label": "Likeliest tokens by depth" }));
   }
 
   function renderNeighbors() {
