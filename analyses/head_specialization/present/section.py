@@ -32,8 +32,8 @@ _TWINS = ("twins min", "twins max")
 
 LIMITS = (
     "A role is a description of where a head looked on these prompts, not of what it is for; ablation and attribution say that.",
-    "Attention weights need not be importance: with more keys than a head is wide they are not even identifiable (Jain and Wallace 2019; "
-    "Wiegreffe and Pinter 2019; Brunner et al. 2020).",
+    "Attention weights need not be importance: with more keys than a head is wide they are not even identifiable (Jain and "
+    "Wallace 2019; Wiegreffe and Pinter 2019; Brunner et al. 2020).",
     "Mass on end-of-sentence or on the start token may be a way to attend to nothing: values there are often small (Kobayashi et "
     "al. 2020).",
     "A lift of 5 is out of reach where a category is more than a fifth of the keys, such as end-of-sentence in sources of fewer "

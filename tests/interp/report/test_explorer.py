@@ -143,7 +143,8 @@ def test_attention_of_some_layers_alone_is_explored_by_their_own_numbers(browser
     heads = browser.run("return [...document.querySelectorAll('#atlas [data-head]')].map(one => one.dataset.head)")
     assert {one.split("H")[0] for one in heads} == {"DL4", "DL7", "XL0", "XL9"}
     shown = browser.run(
-        "return ['writes', 'components', 'lens', 'neighbors', 'card'].map(one => document.getElementById(one).offsetParent !== null)"
+        "return ['writes', 'components', 'lens', 'neighbors', 'card']"
+        ".map(one => document.getElementById(one).offsetParent !== null)"
     )
     assert shown == [False, False, False, False, True]
     assert "Not here." in text(browser, "header")
