@@ -7,6 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, print_frame, print_pairs, say
+from analyses.commands.pages import typed_command, write_page
 
 if TYPE_CHECKING:
     from interp.model.hooked_model import HookedEncoderDecoder
@@ -62,7 +63,7 @@ def composition(
         print_frame("Pairs", survey.summary())
         print_frame("Pairs that stand out", survey.found.standing_out().head(top))
         if out is not None:
-            _write_page(section, out, "interp composition", model)
+            _write_page(section, out, model)
         if graphml is not None:
             nx.write_graphml(survey.found.graph(), graphml)
             say(f"graph: {graphml}")
@@ -157,7 +158,7 @@ def neuron(
             print_frame("Writes", one.written)
             print_frame("Read by", one.readers.head(8))
         if out is not None:
-            _write_page(neuron_section(traces, len(batch)), out, "interp neuron", model)
+            _write_page(neuron_section(traces, len(batch)), out, model)
 
 
 def _batch(model: "HookedEncoderDecoder", prompts: str, prefix: str | None, limit: int) -> "Batch":
@@ -169,19 +170,15 @@ def _batch(model: "HookedEncoderDecoder", prompts: str, prefix: str | None, limi
     return make_batches(model, given, len(given), no_progress)[0]
 
 
-def _write_page(section: "Section", out: Path, command: str, model: str) -> None:
-    from interp.report import Report, render
+def _write_page(section: "Section", out: Path, model: str) -> None:
+    from interp.report import Report
 
     report = Report(
         title=section.title,
         question=section.question,
         findings=section.findings[:1],
-        command=command,
+        command=typed_command(),
         sections=(section,),
         provenance=(("model", Path(model).name),),
     )
-    for path, content in render(report).items():
-        place = out if path == "index.html" else out.parent / path
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(content)
-    say(f"page: {out}")
+    write_page(report, out)

@@ -1,7 +1,7 @@
 """What one forward pass tells of one sentence: all that the page to explore shows of it, and the step that is explained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -45,10 +45,8 @@ class SentenceReading:
 
     @property
     def address(self) -> str:
-        """The state of the page that shows the row, and of the cross-attention heads the one that adds most to its token."""
-        added = self.prompt.sources[:, :, self.row].sum(-1)
-        layer, head = np.unravel_index(int(np.abs(added).argmax()), added.shape)
-        return f"#XL{layer}H{head}&prompt=1&row={self.row}"
+        """The state that its page opens with: the row, and of the cross-attention heads the one that adds most to its token."""
+        return self.explorer.start
 
 
 def read_sentence(
@@ -92,12 +90,18 @@ def read_sentence(
         prompt = in_words(prompt, words_of, words)
     scores = run.logits[0].float().log_softmax(-1).gather(1, labels[0, :, None])[:, 0]
     return SentenceReading(
-        explorer=explorer_of(model, name, [prompt]),
+        explorer=replace(explorer_of(model, name, [prompt]), start=_start(prompt, chosen)),
         target=batch.target_texts[0].text,
         target_origin=batch.target_origin,
         row=chosen,
         probabilities=torch.exp(scores).cpu().numpy(),
     )
+
+
+def _start(prompt: ExplorerPrompt, row: int) -> str:
+    added = prompt.sources[:, :, row].sum(-1)
+    layer, head = np.unravel_index(int(np.abs(added).argmax()), added.shape)
+    return f"#XL{layer}H{head}&prompt=1&row={row}"
 
 
 def _words_of_tokens(model: HookedEncoderDecoder, source: str, words: Sequence[str], prefix: str) -> tuple[int, ...]:
