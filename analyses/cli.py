@@ -24,7 +24,8 @@ from analyses.commands.heads import heads
 from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.plan import plan
 from analyses.commands.quality import eval_model
-from analyses.commands.reports import diff, open_report, rerun, run, verify
+from analyses.commands.reports import diff, open_report, run, verify
+from analyses.commands.rerun import rerun
 from analyses.commands.show import show
 from analyses.commands.trace import trace
 from analyses.commands.weights import composition, directions, neuron
