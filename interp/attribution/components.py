@@ -1,7 +1,8 @@
 """The components of direct logit attribution: everything that writes to a residual stream (Elhage et al. 2021), in reading order.
 
-Each head and each MLP is one, of an MLP with experts each expert, which writes for its tokens alone; so are embedding and positions and, where a family has them, the biases of output projections,
-MLPs, norms and the unembedding, which no head and no neuron writes.
+Each head and each MLP is one, and in place of an MLP with experts each expert, which writes 0 for the tokens of others; so are
+embedding and positions and, where a family has them, the biases of output projections, MLPs, norms and the unembedding, which no
+head and no neuron writes.
 """
 
 from dataclasses import dataclass

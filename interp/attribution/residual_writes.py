@@ -79,7 +79,8 @@ def writes(model: HookedEncoderDecoder, cache: ActivationCache, step: Step) -> W
 
     Args:
         model: the model the cache came from.
-        cache: with z of attention, `hook_mlp_out` of an MLP and `hook_expert_indices` of one with experts, the embedding or positions themselves.
+        cache: with z of attention, `hook_mlp_out` of an MLP (`hook_expert_indices` of one with experts), the embedding or
+            positions themselves.
         step: one of `interp.families.residual_stream.steps`.
 
     Raises:

@@ -30,7 +30,7 @@ class Family:
         model_type: the host's `config.model_type`.
         host: what it shares with the other models of its host's code.
         stacks: sites of the encoder and the decoder.
-        logit_scale: whether the decoder output is multiplied by d_model^-0.5 before the unembedding, or the attribute that says it.
+        logit_scale: whether the decoder output is multiplied by d_model^-0.5 before the unembedding, or what attribute says it.
         bias_per_layer: whether every self-attention layer has its own position-bias table.
         norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
         positions: how positions enter: as a bias of scores (`relative`), by rotation of queries and keys (`rotary`), or added to

@@ -8,9 +8,9 @@ What the layer writes is expert_weights[e] times the output of expert e. Functio
 what, by the largest weight and under the expert's capacity; those on `expert_indices` decide past both, and the weight is that of
 the expert they name.
 
-The host calls expert after expert, each with its own tokens, and a point fires once, with all tokens: neurons are computed, by the
-experts' own modules, before the host comes to them. When it does, their first map is called on no token and their last one on
-what was computed, so nothing is computed twice.
+The host calls expert after expert, each with its own tokens, and a point fires once, with all tokens: neurons are computed, by
+the experts' own modules, before the host comes to them. When it does, their first map is called on no token and their last one
+on what was computed, so nothing is computed twice.
 """
 
 from functools import partial
