@@ -160,7 +160,7 @@ def _method(atlas: Atlas) -> str:
     return (
         f"A layer has {atlas.n_experts} experts; its router chooses the most probable one for every token, and an expert "
         f"computes {room}. Shares are taken within a prompt, padding left out, then over prompts that share a sentence, then "
-        f"over {atlas.n_sentences} sentences; brackets are 95 % bootstrap intervals over sentences, the control is {atlas.n_twins} "
-        "untrained models of the same shape on the same texts. Preference compares pairs of tokens of one prompt, so it is 0 on "
-        "average where the choice has nothing to do with the kind, however few tokens there are."
+        f"over {atlas.n_sentences} sentences; brackets are 95 % bootstrap intervals over sentences, the control is "
+        f"{atlas.n_twins} untrained models of the same shape on the same texts. Preference compares pairs of tokens of one "
+        "prompt, so it is 0 on average where the choice has nothing to do with the kind, however few tokens there are."
     )
