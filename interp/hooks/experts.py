@@ -107,10 +107,12 @@ class ExpertsHook(ModuleHook):
             for expert, own in zip(experts.children(), chosen.unbind(-1), strict=True)
             if len(rows := own.nonzero().squeeze(-1))
         }
+        nobody = (~chosen.any(-1)).nonzero().squeeze(-1)
+        width = next(next(experts.children()).get_submodule(self._names.first).parameters()).shape[0]
         read = {expert: self._first(expert)(hidden[rows]) for expert, rows in computing.items()}
-        read = self._shown("pre", experts, hidden, computing, read)
+        read = self._shown("pre", hidden.new_empty(len(hidden), width), nobody, computing, read)
         written = {expert: expert.get_submodule(self._names.activation)(own) for expert, own in read.items()}
-        self._post = self._shown("post", experts, hidden, computing, written)
+        self._post = self._shown("post", hidden.new_empty(len(hidden), width), nobody, computing, written)
 
     def _first(self, expert: nn.Module) -> Any:
         # Past torch's hooks, which are there to keep the host from computing it again.
@@ -119,8 +121,8 @@ class ExpertsHook(ModuleHook):
     def _shown(
         self,
         role: str,
-        experts: nn.Module,
-        hidden: Tensor,
+        together: Tensor,
+        nobody: Tensor,
         computing: dict[nn.Module, Tensor],
         values: dict[nn.Module, Tensor],
     ) -> dict[nn.Module, Tensor]:
@@ -128,13 +130,15 @@ class ExpertsHook(ModuleHook):
         point = self.points[role]
         if not point.active:
             return values
-        some = next(iter(values.values()), None)
-        if some is None:
-            some = self._first(next(experts.children()))(hidden[:0])
-        together = some.new_zeros(len(hidden), some.shape[-1])
+        together[nobody] = 0
         for expert, rows in computing.items():
             together.index_copy_(0, rows, values[expert])
-        shown = point.fire(together.view(*self._shape, -1)).flatten(0, 1)
+        together = together.view(*self._shape, -1)
+        version = None if together.is_inference() else together._version
+        shown = point.fire(together)
+        if shown is together and not shown.requires_grad and version is not None and shown._version == version:
+            return values  # nobody replaced anything, and nobody wrote into it
+        shown = shown.flatten(0, 1)
         return {expert: shown[rows] for expert, rows in computing.items()}
 
     def _computed(self, expert: nn.Module, last: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
