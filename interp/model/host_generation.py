@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import MoEModelOutput
 
 from interp.axes import Residual
 from interp.families.config import ModelConfig
@@ -60,7 +60,8 @@ def write(
     """
     settings = decoding.host_settings(hf, config, max_new_tokens)
     read: dict[str, Any] = {"attention_mask": sources.attention_mask}
-    read |= {"input_ids": sources.input_ids} if memory is None else {"encoder_outputs": BaseModelOutput(memory)}
+    # Of all that hosts take for an encoder's output this one has every field that any of them reads.
+    read |= {"input_ids": sources.input_ids} if memory is None else {"encoder_outputs": MoEModelOutput(memory)}
     if begun is not None:
         start = [[config.decoder_start_token_id, *ids] for ids in begun]
         read["decoder_input_ids"] = torch.tensor(start, device=hf.device)
