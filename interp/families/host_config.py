@@ -41,7 +41,9 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
         raise _refusal("share_encoder_decoder_embeddings", False, "True: one vocabulary for both stacks")
     for stack in ("encoder", "decoder"):
         facts.setdefault(f"d_{stack}_head", facts["d_model"] // facts[f"n_{stack}_heads"])
-    scaled = host.embeddings_scaled or getattr(config, "scale_embedding", False)
+    scaled = host.embeddings_scaled
+    if scaled is None:
+        scaled = getattr(config, "scale_embedding", False)
     entry = list(family.stacks["decoder"].before)
     return ModelConfig(
         model_type=family.model_type,

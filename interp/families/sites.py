@@ -12,6 +12,7 @@ Side = Literal[
     "input",
     "output",
     "embedding",
+    "frames",
     "positions",
     "norm",
     "norm_output",
@@ -26,6 +27,7 @@ Side = Literal[
 
     input, output    its first input, its output
     embedding        its output times the factor by which the host scales embeddings afterwards
+    frames           GELU of its output, [batch d_model pos]: what convolutions make of a sound; the layers that follow read it
     positions        its output, [pos d_model] or [batch pos d_model]
     norm             a norm's scale and normalised value
     norm_output      what the same norm hands on (the residual stream of post-norm layers)
@@ -93,6 +95,7 @@ class Host:
         required: attribute of the host's configuration -> the only value that the sites describe.
         equal: pairs of attributes that the sites take for one fact.
         embeddings_scaled: whether embeddings are times sqrt(d_model); None where `scale_embedding` says it.
+        auto_class: the host's class that loads any of its models.
 
     Attributes of nested configurations are written with a dot (`decoder.hidden_size`).
     """
@@ -109,3 +112,4 @@ class Host:
     required: Mapping[str, Any] = field(default_factory=dict)
     equal: tuple[tuple[str, str], ...] = ()
     embeddings_scaled: bool | None = None
+    auto_class: str = "AutoModelForSeq2SeqLM"

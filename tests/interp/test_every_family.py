@@ -16,12 +16,12 @@ from interp.patching.interventions import knock_out, mean, patch, reference_mean
 from interp.patching.path_patching import path_patch
 from interp.text.batch import Batch
 from interp.text.token_sets import last, of_category
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import BART_FAMILIES, FAMILIES, WHISPER_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle_bart import NORMED_EMBEDDING, POST_NORM
 
 pytestmark = pytest.mark.slow
 
-EVERY = (*FAMILIES, *BART_FAMILIES)
+EVERY = (*FAMILIES, *BART_FAMILIES, *WHISPER_FAMILIES)
 
 
 @cache

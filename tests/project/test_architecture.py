@@ -26,6 +26,7 @@ ORDER = (
     "interp.families",
     "interp.hooks",
     "interp.text",
+    "interp.audio",
     "interp.prompts",
     "interp.model",
     "interp.activations",

@@ -1,0 +1,5 @@
+from .frames import categories_of_frames as categories_of_frames
+from .frames import energies as energies
+from .recordings import Recording as Recording
+from .recordings import read_recording as read_recording
+from .sound_reader import SoundReader as SoundReader
