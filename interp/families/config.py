@@ -171,6 +171,14 @@ class ModelConfig:
         """
         return float((self.score_divisor or self.d_head_of(kind)) ** -0.5) if self.scaled_scores else 1.0
 
+    def query_factor(self, kind: "AttentionKind") -> float:
+        """Factor of `hook_q` behind the projection of queries.
+
+        Args:
+            kind: which attention.
+        """
+        return self.attention_scale(kind) if self.scaled_queries else 1.0
+
     def hooked_scale(self, kind: "AttentionKind") -> float:
         """Factor between the product of `hook_q` and `hook_k` and the scores.
 
@@ -181,7 +189,19 @@ class ModelConfig:
 
     def why_no_words(self) -> str | None:
         """Why nothing can be asked about the words or token ids of a source, naming the attribute; None where sources have some."""
-        return None if self.source == "tokens" else f"its sources are sounds without words (source={self.source!r})"
+        return None if self.source == "tokens" else f"the sources are sounds without words (source={self.source!r})"
+
+    def check_tokens(self, what: str) -> None:
+        """Refuse what needs tokens of a source text where sources have none.
+
+        Args:
+            what: needs them, as the beginning of a sentence.
+
+        Raises:
+            InputError: naming the attribute.
+        """
+        if (why := self.why_no_words()) is not None:
+            raise InputError(f"{what} needs the tokens of a source text, and of this model {why}.")
 
     def kv_heads_of(self, kind: "AttentionKind") -> int:
         """Heads of keys and values of a layer of one kind of attention; as many as of queries in most families.

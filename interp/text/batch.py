@@ -5,6 +5,7 @@ Padding masks are always built, from lengths, never from the padding id (T5's de
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Literal
 
 import torch
@@ -104,6 +105,13 @@ class Batch:
         if self.input_features is not None:
             return {"input_features": self.input_features}
         return {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+
+    @property
+    def source_identities(self) -> list[tuple[int, ...] | bytes]:
+        """What tells sources apart: of texts their tokens, of sounds their spectrograms."""
+        if self.input_features is not None:
+            return [sha256(row.float().cpu().numpy().tobytes()).digest() for row in self.input_features]
+        return [tuple(ids[mask].tolist()) for ids, mask in zip(self.input_ids, self.source_mask, strict=True)]
 
     @property
     def tensors(self) -> dict[str, Tensor]:

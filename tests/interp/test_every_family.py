@@ -95,7 +95,7 @@ def test_interventions_do_what_they_say(name: str) -> None:
 def test_knocking_out_a_source_span_is_masking_its_scores(name: str) -> None:
     model = tiny(name)
     batch = random_batch(model)
-    rows, keys = last(batch, "target"), of_category(batch, "content")
+    rows, keys = last(batch, "target"), of_category(batch, "content", "speech")
     path = f"{attention_path('cross', 0)}.hook_attn_scores"
 
     def masked(scores: Tensor, hook: HookPoint) -> Tensor:

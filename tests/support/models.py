@@ -47,6 +47,7 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
+from interp.audio import SoundReader
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, collate
 from interp.text.tokenized_text import Text
@@ -246,8 +247,10 @@ def random_batch(
     generator = torch.Generator().manual_seed(seed)
     sources = [_random_text(model, length, generator, prefix=2) for length in source_lengths]
     features = None
-    if model.sounds is not None:
-        sources, features = model.sounds.read([sound(length / 20, place) for place, length in enumerate(source_lengths)])
+    if model.cfg.source == "audio":
+        sounds = [sound(length / 20, seed + place) for place, length in enumerate(source_lengths)]
+        sources, features = SoundReader.of(extractor(), model.cfg).read(sounds)
+        features = features.to(model.dtype)
     targets = [_random_text(model, length, generator, prefix=0) for length in target_lengths]
     if same_prefix and features is None:
         sources = [replace(text, ids=(*sources[0].ids[:2], *text.ids[2:])) for text in sources]

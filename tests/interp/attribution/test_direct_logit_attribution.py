@@ -17,7 +17,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain, unembedding
 from interp.text.batch import Batch
 from tests.support.attribution_runs import Decomposed
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import BART_FAMILIES, FAMILIES, WHISPER_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle_bart import POST_NORM
 
 TOLERANCE = 2e-6
@@ -25,7 +25,7 @@ TOLERANCE = 2e-6
 slow = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in BART_FAMILIES)])
+@pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *WHISPER_FAMILIES))])
 def run(request: pytest.FixtureRequest) -> Decomposed:
     return Decomposed(tiny(request.param))
 
