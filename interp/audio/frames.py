@@ -9,6 +9,9 @@ Of a frame with mean square e of its samples, where the loudest frame of the sou
 A loud noise is speech by this rule: it hears loudness, not words.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -19,6 +22,44 @@ FLOOR = 1e-6
 """Mean square below which nothing is speech."""
 BELOW_LOUDEST = 1e-4
 """Share of the loudest frame's mean square below which a frame is silent."""
+
+LONGEST_SPAN = 0.2
+"""Seconds of a group of frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSpan:
+    """Frames of one category, one behind the other.
+
+    Attributes:
+        start: the first.
+        stop: the one behind the last.
+        category: index into `EVERY_CATEGORY`.
+        label: its times.
+    """
+
+    start: int
+    stop: int
+    category: int
+    label: str
+
+
+def spans_of(categories: Sequence[int], seconds: float, longest: float = LONGEST_SPAN) -> tuple[FrameSpan, ...]:
+    """Frames in groups: a new one begins where the category changes, and where one would be too long; padding is one group.
+
+    Args:
+        categories: of the frames.
+        seconds: that a frame lasts.
+        longest: seconds of a group.
+    """
+    most, starts = max(round(longest / seconds), 1), [0]
+    for place, (before, category) in enumerate(zip(categories, categories[1:], strict=False), 1):
+        if category != before or (place - starts[-1] >= most and category != PADDING):
+            starts.append(place)
+    return tuple(
+        FrameSpan(start, stop, categories[start], f"{start * seconds:.2f}-{stop * seconds:.2f}s")
+        for start, stop in zip(starts, [*starts[1:], len(categories)], strict=True)
+    )
 
 
 def energies(samples: Float[np.ndarray, " sample"], width: int, n_frames: int) -> Float[np.ndarray, " frame"]:

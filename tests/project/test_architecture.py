@@ -31,6 +31,7 @@ ORDER = (
     "interp.model",
     "interp.activations",
     "interp.attribution",
+    "interp.speech",
     "interp.probes",
     "interp.patching",
     "interp.circuits",
