@@ -104,7 +104,9 @@ def _write_page(told: "Explanation", out: Path, choices: Mapping[str, object]) -
     from analyses.logit_attribution.explanation_page import explanation_report
     from interp.report import render
 
-    report = explanation_report(told, _command(None if choices["audio"] else told.source, choices), str(choices["model"]), _slug(out.stem))
+    report = explanation_report(
+        told, _command(None if choices["audio"] else told.source, choices), str(choices["model"]), _slug(out.stem)
+    )
     for path, content in render(report).items():
         place = out if path == "index.html" else out.parent / path
         place.parent.mkdir(exist_ok=True)

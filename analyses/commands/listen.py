@@ -17,7 +17,9 @@ def listen(
     ] = None,
     heads: Annotated[
         str | None,
-        typer.Option(help="Cross heads that time the words, with commas: XL2H1,XL3H0.", show_default="the checkpoint's own"),
+        typer.Option(
+            help="Cross heads that time the words, with commas: XL2H1,XL3H0.", show_default="the checkpoint's own"
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="Cross heads shown, those with the narrowest focus first.")] = 8,
     model: options.Model = "bundled",
@@ -25,7 +27,7 @@ def listen(
     target_lang: options.TargetLang = None,
     max_length: options.MaxLength = None,
 ) -> None:
-    """Show when the words of a sound are said, by cross-attention, and where its heads listen; with true times, how far off it is.
+    """Show when the words of a sound are said, by cross-attention, and where its heads listen; how far off, with true times.
 
     Examples:
     \b
@@ -60,4 +62,6 @@ def listen(
             )
         print_frame("Cross-attention over time, mean over layers and heads", focus.to_frame())
         if top:
-            print_frame("Cross heads, mean over tokens", focus.to_heads().sort_values("spread (s)", kind="stable").head(top))
+            print_frame(
+                "Cross heads, mean over tokens", focus.to_heads().sort_values("spread (s)", kind="stable").head(top)
+            )

@@ -59,7 +59,8 @@ class Explanation:
         components: `component`, `contribution`, largest first; they add up to the difference.
         sources: `source token`, `category`, `contribution` through all cross heads, and its parts by `embedding`, `heads` and
             `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Frames of a sound are taken
-            together (`interp.audio.spans_of`), a row for each group and its times. Families with biases have a column `biases`, and a last row for the bias of the values.
+            together (`interp.audio.spans_of`), a row for each group. Families with biases have a column `biases`, and a last row
+            for the bias of the values.
         unknown: share of the given texts' pieces that the tokenizer does not know.
     """
 

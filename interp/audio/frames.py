@@ -11,6 +11,7 @@ A loud noise is speech by this rule: it hears loudness, not words.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -53,7 +54,7 @@ def spans_of(categories: Sequence[int], seconds: float, longest: float = LONGEST
         longest: seconds of a group.
     """
     most, starts = max(round(longest / seconds), 1), [0]
-    for place, (before, category) in enumerate(zip(categories, categories[1:], strict=False), 1):
+    for place, (before, category) in enumerate(pairwise(categories), 1):
         if category != before or (place - starts[-1] >= most and category != PADDING):
             starts.append(place)
     return tuple(
@@ -75,9 +76,7 @@ def energies(samples: Float[np.ndarray, " sample"], width: int, n_frames: int) -
     return np.asarray(np.square(padded).reshape(n_frames, width).mean(1))
 
 
-def categories_of_frames(
-    samples: Float[np.ndarray, " sample"], width: int, n_frames: int
-) -> Int[np.ndarray, " frame"]:
+def categories_of_frames(samples: Float[np.ndarray, " sample"], width: int, n_frames: int) -> Int[np.ndarray, " frame"]:
     """Category of every frame: an index into `interp.text.words.EVERY_CATEGORY`.
 
     Args:

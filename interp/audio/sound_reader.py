@@ -82,7 +82,8 @@ class SoundReader:
         longest = self.n_frames * self.width
         read = [read_recording(one, place, self.rate, longest, given_rate) for place, one in enumerate(sounds, 1)]
         texts = [
-            as_text(one.name, categories_of_frames(one.samples, self.width, self.n_frames), self.seconds) for one in read
+            as_text(one.name, categories_of_frames(one.samples, self.width, self.n_frames), self.seconds)
+            for one in read
         ]
         samples = [one.samples for one in read]
         made = self.extractor(samples, sampling_rate=self.rate, return_tensors="pt", max_length=longest)

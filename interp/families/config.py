@@ -164,7 +164,7 @@ class ModelConfig:
             )
 
     def attention_scale(self, kind: "AttentionKind") -> float:
-        """Factor of the product of queries and keys as the weights make them: 1 in T5, 1/sqrt(width of a head) in BART's family.
+        """Factor of the product of queries and keys as weights make them: 1 in T5, 1/sqrt(width of a head) in BART's family.
 
         Args:
             kind: which attention.
@@ -188,7 +188,7 @@ class ModelConfig:
         return 1.0 if self.scaled_queries else self.attention_scale(kind)
 
     def why_no_words(self) -> str | None:
-        """Why nothing can be asked about the words or token ids of a source, naming the attribute; None where sources have some."""
+        """Why nothing can be asked about words or token ids of a source, naming the attribute; None where sources have some."""
         return None if self.source == "tokens" else f"the sources are sounds without words (source={self.source!r})"
 
     def check_tokens(self, what: str) -> None:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from interp.axes import Stack
@@ -64,7 +64,9 @@ def model_without_data(config: PreTrainedConfig) -> PreTrainedModel:
     register()
     auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
     with torch.device("meta"):
-        model: PreTrainedModel = auto.from_config(copy.deepcopy(config), attn_implementation=IMPLEMENTATION, dtype=torch.float32)
+        model: PreTrainedModel = auto.from_config(
+            copy.deepcopy(config), attn_implementation=IMPLEMENTATION, dtype=torch.float32
+        )
     return model.eval().requires_grad_(False)
 
 

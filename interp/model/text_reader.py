@@ -64,7 +64,9 @@ def text_reader(
     """
     host = read_host_config(checkpoint)
     if (source := FAMILIES[host["model_type"]].host.constants.get("source", "tokens")) != "tokens":
-        raise InputError(f"{checkpoint.name!r} reads sounds (source={source!r}), which have no tokens; give it --audio.")
+        raise InputError(
+            f"{checkpoint.name!r} reads sounds (source={source!r}), which have no tokens; give it --audio."
+        )
     raw, eos, pad = raw_tokenizer(checkpoint.folder), host.get("eos_token_id"), host.get("pad_token_id")
     if raw is not None and checkpoint.adapter is None and isinstance(eos, int) and isinstance(pad, int):
         spoken = Languages().named(source_lang, target_lang)

@@ -115,9 +115,7 @@ class TextMethods:
         rate: int | None = None,
     ) -> Batch:
         """The batch of sounds, in the type of the weights; without targets they only stand in."""
-        paths = (str, Path)
-        one = isinstance(audio, paths) or (len(audio) > 0 and not isinstance(audio[0], paths) and np.ndim(audio[0]) == 0)
-        sounds = [audio] if one else list(audio)
+        sounds = _listed(audio)
         targets = [targets] if isinstance(targets, str) else targets
         made = self._batcher.of_sounds(sounds, targets, self.device, languages, rate)
         return replace(made, input_features=made.source_fields["input_features"].to(self.hf.dtype))
@@ -256,3 +254,12 @@ class TextMethods:
                 "are begun with equally many: generate them one by one."
             )
         return begun
+
+
+def _listed(audio: Any) -> list[GivenSound]:
+    """Sounds as a list, of one or more: one is a path, or numbers."""
+    if isinstance(audio, str | Path):
+        return [audio]
+    whole = list(audio)
+    one = whole and not isinstance(whole[0], str | Path) and np.ndim(whole[0]) == 0
+    return [audio] if one else whole

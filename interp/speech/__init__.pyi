@@ -1,5 +1,6 @@
 from .frame_attribution import by_span as by_span
 from .frame_attribution import frame_contributions as frame_contributions
+from .time_focus import FOCUS_HOOKS as FOCUS_HOOKS
 from .time_focus import TimeFocus as TimeFocus
 from .time_focus import time_focus as time_focus
 from .timing_error import GivenWord as GivenWord

@@ -35,7 +35,9 @@ def frame_contributions(
     return torch.stack(parts, 1)
 
 
-def by_span(contributions: Float[Tensor, "*leading source"], spans: Sequence[FrameSpan]) -> Float[Tensor, "*leading span"]:
+def by_span(
+    contributions: Float[Tensor, "*leading source"], spans: Sequence[FrameSpan]
+) -> Float[Tensor, "*leading span"]:
     """The same, summed over the frames of every span.
 
     Args:

@@ -73,7 +73,9 @@ def timing_error(
         raise InputError("The target has no word, so nothing can be timed; give a target with words.")
     ours, theirs = ([_letters(one.word) for one in words] for words in (found, given))
     if ours != theirs:
-        place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+        place = next(
+            (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs))
+        )
         words = [side[place].word if place < len(side) else "nothing" for side in (given, found)]
         raise InputError(
             f"Word {place + 1} of the given times is {words[0]!r} and of the target {words[1]!r}; times are compared word by "

@@ -1,14 +1,14 @@
 """When words are said, by cross-attention: dynamic time warping through the heads that follow the sound.
 
-The procedure is that of Whisper's own word times (Radford et al. 2023; their released code): of the alignment heads, the rows that
-predict tokens of the text and its end over the frames of the sound, padding left out,
+The procedure is that of Whisper's own word times (Radford et al. 2023; their released code): of the alignment heads, the rows
+that predict tokens of the text and its end over the frames of the sound, padding left out,
 
     1. standardized over rows, frame by frame     a frame that every row listens to says nothing
     2. a median over 7 neighboring frames
     3. mean over heads
     4. the monotone path of tokens over frames with the largest sum (dynamic time warping; Sakoe and Chiba 1978)
 
-A token begins at the first frame of the path that is its own, and a word with its first token; it ends where the next token begins.
+A token begins at the first frame of the path that is its own, a word with its first token; it ends where the next token begins.
 """
 
 from collections.abc import Iterable, Sequence
@@ -56,7 +56,9 @@ def alignment_heads(model: HookedEncoderDecoder) -> tuple[HeadId, ...]:
     heads = tuple(HeadId("cross", int(layer), int(head)) for layer, head in named)
     for one in heads:
         if not (0 <= one.layer < cfg.n_decoder_layers and 0 <= one.head < cfg.n_decoder_heads):
-            raise InputError(f"The checkpoint names {one} among its alignment_heads and has no such head; check its files.")
+            raise InputError(
+                f"The checkpoint names {one} among its alignment_heads and has no such head; check its files."
+            )
     return heads
 
 

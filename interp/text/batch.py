@@ -6,7 +6,7 @@ Padding masks are always built, from lengths, never from the padding id (T5's de
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -114,7 +114,7 @@ class Batch:
         return [tuple(ids[mask].tolist()) for ids, mask in zip(self.input_ids, self.source_mask, strict=True)]
 
     @property
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Any]:
         """All tensors, by name; those of prompts come first on every axis 0."""
         names = (*HF_FIELDS, "source_categories", *(["input_features"] if self.is_audio else []))
         return {name: getattr(self, name) for name in names}

@@ -2,8 +2,9 @@
 
 mBART, mBART-50, M2M100 and NLLB put a code before (mBART: behind) every text, and their tokenizers fall back to English where
 nobody said which. Here nothing is guessed: a language is what the caller named, what the tokenizer's own files name, or what the
-checkpoint forces; otherwise texts are refused with the codes there are. T5 and Marian say it in the text itself. Whisper marks targets alone, by
-tokens that its tokenizer puts before every text: language, task (transcribe, unless the tokenizer says translate), no times.
+checkpoint forces; otherwise texts are refused with the codes there are. T5 and Marian say it in the text itself. Whisper marks
+targets alone, by tokens that its tokenizer puts before every text: language, task (transcribe, unless the tokenizer says
+translate), no times.
 """
 
 import re

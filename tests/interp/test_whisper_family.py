@@ -151,7 +151,9 @@ def test_keys_have_no_bias_and_queries_are_divided_before_they_are_seen() -> Non
             torch.testing.assert_close(product, kept[f"{path}.hook_attn_scores"], atol=1e-5, rtol=1e-5)
     W_Q, normed = attention_weights(model, "encoder", 1).W_Q, kept["encoder.1.ln1.hook_normalized"]
     norm = model.module("encoder.1.ln1")
-    asked = torch.einsum("bpd,hdk->bphk", normed * norm.weight + norm.bias, W_Q) + projection_bias(model, "encoder", 1, "q")
+    asked = torch.einsum("bpd,hdk->bphk", normed * norm.weight + norm.bias, W_Q) + projection_bias(
+        model, "encoder", 1, "q"
+    )
     torch.testing.assert_close(
         asked * model.cfg.attention_scale("encoder"), kept["encoder.1.attn.hook_q"], atol=1e-5, rtol=1e-5
     )
@@ -189,7 +191,9 @@ def test_twins_read_the_same_sounds() -> None:
 
 
 def test_a_feature_extractor_of_another_model_is_refused() -> None:
-    with pytest.raises(InputError, match="makes spectrograms of 14 bands and 100 columns, and the model reads 14 and 60"):
+    with pytest.raises(
+        InputError, match="makes spectrograms of 14 bands and 100 columns, and the model reads 14 and 60"
+    ):
         tiny(NAME, max_source_positions=30)
     with pytest.raises(InputError, match="source='tokens'"):
         HookedEncoderDecoder(tiny_hf("bart"), feature_extractor=extractor())

@@ -162,7 +162,11 @@ GEMMA_FAMILIES = tuple(GEMMA_RECIPES)
 
 
 _WHISPER_SIZES: dict[str, Any] = {
-    **{name: value for name, value in _ABSOLUTE_SIZES.items() if name not in ("max_position_embeddings", "forced_eos_token_id")},
+    **{
+        name: value
+        for name, value in _ABSOLUTE_SIZES.items()
+        if name not in ("max_position_embeddings", "forced_eos_token_id")
+    },
     "bos_token_id": 1,
     "decoder_start_token_id": 0,
     "num_mel_bins": 14,

@@ -41,7 +41,9 @@ def sound(seconds: float, seed: int = 0) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def write_wav(path: Path, samples: Sequence[float] | np.ndarray, rate: int = RATE, width: int = 2, channels: int = 1) -> Path:
+def write_wav(
+    path: Path, samples: Sequence[float] | np.ndarray, rate: int = RATE, width: int = 2, channels: int = 1
+) -> Path:
     """A WAV file of whole numbers of so many bytes."""
     whole = np.round(np.asarray(samples) * (2 ** (8 * width - 1) - 1)).astype(np.int64)
     raw = (whole + 128).astype(np.uint8) if width == 1 else whole.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width]

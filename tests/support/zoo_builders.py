@@ -159,7 +159,7 @@ def t5gemma(folder: Path) -> None:
 
 
 def whisper(folder: Path, multilingual: bool = True) -> None:
-    """Marks behind the pieces: end (padding too), start, languages, tasks, no times; English models use start and no times only."""
+    """Marks behind the pieces: end (padding too), start, languages, tasks, no times; English models use start and no times."""
     pieces, ids = tokenizers.whisper(folder)
     end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
     own = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": start}

@@ -4,8 +4,8 @@ Looked up in copies of the files on the hub: google-t5/t5-small, google/t5-v1_1-
 google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published configurations name no model_type),
 facebook/bart-base (saved as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt,
 facebook/m2m100_418M, facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
-Those of PLBart, the Blenderbots, T5Gemma and Whisper are the host's defaults for uclanlp/plbart-base, facebook/blenderbot-400M-distill,
-facebook/blenderbot_small-90M, google/t5gemma-2b-2b-prefixlm-it and openai/whisper-tiny.
+Those of PLBart, the Blenderbots, T5Gemma and Whisper are the host's defaults for uclanlp/plbart-base,
+facebook/blenderbot-400M-distill, facebook/blenderbot_small-90M, google/t5gemma-2b-2b-prefixlm-it and openai/whisper-tiny.
 """
 
 from collections.abc import Mapping
@@ -151,8 +151,8 @@ WHISPER: Facts = {
 }  # fmt: skip
 WHISPER_EXTRACTOR: Facts = {
     "chunk_length": 2, "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "hop_length": 160, "n_fft": 400,
-    "n_samples": 32000, "nb_max_frames": 200, "padding_side": "right", "padding_value": 0.0, "processor_class": "WhisperProcessor",
-    "return_attention_mask": False, "sampling_rate": 16000,
+    "n_samples": 32000, "nb_max_frames": 200, "padding_side": "right", "padding_value": 0.0,
+    "processor_class": "WhisperProcessor", "return_attention_mask": False, "sampling_rate": 16000,
 }  # fmt: skip
 WHISPER_GENERATION: Facts = {
     "alignment_heads": [[0, 1], [1, 3]], "max_initial_timestamp_index": 50, "max_length": 448, "return_timestamps": False,

@@ -295,8 +295,18 @@ def whisper(folder: Path) -> tuple[int, dict[str, int]]:
     marks = ["<|startoftranscript|>", *WHISPER_LANGUAGES, *(f"<|{name}|>" for name in names)]
     tokenizer.add_special_tokens({"extra_special_tokens": marks}, replace_extra_special_tokens=False)
     tokenizer.add_tokens([AddedToken(f"<|{place * 0.02:.2f}|>", normalized=False) for place in range(101)])
-    config = {"tokenizer_class": "WhisperTokenizer", "model_max_length": 1024, "additional_special_tokens": [end, *marks]}
-    config |= {"bos_token": end, "eos_token": end, "pad_token": end, "unk_token": end, "processor_class": "WhisperProcessor"}
+    config = {
+        "tokenizer_class": "WhisperTokenizer",
+        "model_max_length": 1024,
+        "additional_special_tokens": [end, *marks],
+    }
+    config |= {
+        "bos_token": end,
+        "eos_token": end,
+        "pad_token": end,
+        "unk_token": end,
+        "processor_class": "WhisperProcessor",
+    }
     return _write(tokenizer, folder, config), tokenizer.get_vocab()
 
 

@@ -64,7 +64,11 @@ def test_what_is_written_is_what_the_hosts_own_generation_writes(name: str, home
     assert batch.target_origin == "generated"
     for row, text in zip(wanted.tolist(), batch.target_texts, strict=True):
         written = [token for place, token in enumerate(text.ids) if place not in text.forced and token != end]
-        theirs = [token for token in row if token not in (end, *text.ids[: len(text.forced)], model.config.decoder_start_token_id)]
+        theirs = [
+            token
+            for token in row
+            if token not in (end, *text.ids[: len(text.forced)], model.config.decoder_start_token_id)
+        ]
         assert written == theirs
         assert written
         assert not muted & set(written[:1])
@@ -74,7 +78,11 @@ def test_what_is_written_is_what_the_hosts_own_generation_writes(name: str, home
 def test_a_text_is_gone_on_with_behind_its_marks(load: Load) -> None:
     model = load("whisper-tiny")
     written = model.generate(
-        audio=SOUNDS, names_filter="decoder.0.hook_resid_post", max_new_tokens=4, target_prefix=" The dog", target_lang="en"
+        audio=SOUNDS,
+        names_filter="decoder.0.hook_resid_post",
+        max_new_tokens=4,
+        target_prefix=" The dog",
+        target_lang="en",
     )
     assert all(text.startswith(" The dog") for text in written.texts)
     first = written.batch.target_texts[0]
@@ -101,7 +109,9 @@ def test_the_language_is_never_guessed(load: Load) -> None:
         model.batch(audio=SOUNDS[0])
     with pytest.raises(InputError, match="no language 'zz'"):
         model.batch(audio=SOUNDS[0], target_lang="zz")
-    with pytest.raises(InputError, match="Sources of this model are sounds, which nothing marks, so --source-lang 'de'"):
+    with pytest.raises(
+        InputError, match="Sources of this model are sounds, which nothing marks, so --source-lang 'de'"
+    ):
         model.batch(audio=SOUNDS[0], source_lang="de")
     assert model.tokenizer.language is None, "the tokenizer is left as it was"
 

@@ -25,7 +25,10 @@ TOLERANCE = 2e-6
 slow = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *WHISPER_FAMILIES))])
+@pytest.fixture(
+    scope="module",
+    params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *WHISPER_FAMILIES))],
+)
 def run(request: pytest.FixtureRequest) -> Decomposed:
     return Decomposed(tiny(request.param))
 

@@ -35,7 +35,10 @@ TOLERANCE = 2e-6
 slow = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *WHISPER_FAMILIES))])
+@pytest.fixture(
+    scope="module",
+    params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *WHISPER_FAMILIES))],
+)
 def run(request: pytest.FixtureRequest) -> Decomposed:
     return Decomposed(tiny(request.param))
 
@@ -101,7 +104,9 @@ def test_source_tokens_split_over_the_encoder_by_row_and_by_head(run: Decomposed
         all_sources.append(split.sum(1))
     assert run.relative(by_row.sum(-1), torch.stack(all_sources).sum(0)) <= TOLERANCE
     padded = not run.batch.source_mask[0, 15]
-    assert (by_row[0, :, 15:] == 0).all() == padded, "prompt 0 is padded on the source side; of a sound every frame is read"
+    assert (by_row[0, :, 15:] == 0).all() == padded, (
+        "prompt 0 is padded on the source side; of a sound every frame is read"
+    )
     averaged_rows = torch.einsum("btsm,bt->bsm", by_row, weights)
     assert float((averaged_rows - by_head.sum((1, 2))).abs().max() / run.largest.max()) <= TOLERANCE
 

@@ -26,7 +26,10 @@ def test_energies_are_mean_squares() -> None:
 
 def test_speech_silence_and_padding_are_where_they_were_put() -> None:
     sound = np.concatenate([silence(0.1), vowel(0.2), silence(0.1), tone(0.2), silence(0.1)])
-    assert named(sound) == ["silence"] * 5 + ["speech"] * 10 + ["silence"] * 5 + ["speech"] * 10 + ["silence"] * 5 + ["padding"] * 15
+    assert (
+        named(sound)
+        == ["silence"] * 5 + ["speech"] * 10 + ["silence"] * 5 + ["speech"] * 10 + ["silence"] * 5 + ["padding"] * 15
+    )
 
 
 @pytest.mark.parametrize(("decibels", "category"), [(-35, "speech"), (-45, "silence")])

@@ -28,7 +28,9 @@ def test_focus_is_the_mean_and_the_deviation_of_time() -> None:
     spread = math.sqrt(sum(share * (time - center) ** 2 for share, time in zip(pattern, middles, strict=True)))
     assert found.center[2, 4, 5] == pytest.approx(center, rel=1e-5)
     assert found.spread[2, 4, 5] == pytest.approx(spread, rel=1e-4)
-    of_speech = sum(share for share, kind in zip(pattern, batch.source_categories[1].tolist(), strict=True) if kind == SPEECH)
+    of_speech = sum(
+        share for share, kind in zip(pattern, batch.source_categories[1].tolist(), strict=True) if kind == SPEECH
+    )
     assert found.shares[0, 2, 4, 5] == pytest.approx(of_speech, rel=1e-5)
     np.testing.assert_allclose(found.shares.sum(0), 1, atol=1e-6)
     assert found.center.shape == (3, 10, 17), "rows that predict a token of this sound, padding left out"

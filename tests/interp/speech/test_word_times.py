@@ -48,7 +48,9 @@ def test_the_path_is_the_cheapest_of_all_and_the_hosts() -> None:
         jumps = np.pad(np.diff(text), (1, 0), constant_values=1).astype(bool)
         found = first_frames(cost)
         assert found.tolist() == time[jumps].tolist()
-        assert path_cost(cost, found) == pytest.approx(min(path_cost(cost, one) for one in all_starts(n_rows, n_frames)))
+        assert path_cost(cost, found) == pytest.approx(
+            min(path_cost(cost, one) for one in all_starts(n_rows, n_frames))
+        )
 
 
 def all_starts(n_rows: int, n_frames: int) -> list[np.ndarray]:
@@ -58,7 +60,7 @@ def all_starts(n_rows: int, n_frames: int) -> list[np.ndarray]:
 
 
 def path_cost(cost: np.ndarray, starts: np.ndarray) -> float:
-    """The cheapest path whose rows begin there: a row lasts until the next begins, or one frame less where that is a step aside."""
+    """The cheapest path whose rows begin there: a row lasts until the next begins, or one frame less, a step aside."""
     ends = [*starts[1:], cost.shape[1] - 1]
     total = 0.0
     for row, (start, end) in enumerate(zip(starts, ends, strict=True)):
@@ -91,7 +93,7 @@ def test_a_frame_that_all_rows_read_alike_says_nothing() -> None:
 def planted(model: HookedEncoderDecoder, batch: Batch) -> tuple[TimedWord, ...]:
     """Times of a target whose rows listen to blocks, by heads that are made to."""
     text = batch.target_texts[0]
-    rows = torch.full(batch.decoder_input_ids.shape + (50,), 1 / 50)
+    rows = torch.full((*batch.decoder_input_ids.shape, 50), 1 / 50)
     rows[0, : len(text.ids), :38] = torch.tensor(blocks(STARTS, 38), dtype=torch.float32)
     rows[0, : len(text.ids), 38:] = 0.0
 
@@ -159,7 +161,10 @@ def test_times_of_other_words_are_refused() -> None:
     batch = random_batch(tiny("whisper"))
     found = [TimedWord("a", 0.0, 1.0), TimedWord("cat", 1.0, 2.0)]
     for given, message in (
-        ([TimedWord("a", 0.0, 1.0), TimedWord("dog", 1.0, 2.0)], "Word 2 of the given times is 'dog' and of the target 'cat'"),
+        (
+            [TimedWord("a", 0.0, 1.0), TimedWord("dog", 1.0, 2.0)],
+            "Word 2 of the given times is 'dog' and of the target 'cat'",
+        ),
         ([TimedWord("a", 0.0, 1.0)], "Word 2 of the given times is 'nothing' and of the target 'cat'"),
     ):
         with pytest.raises(InputError, match=message):
