@@ -21,6 +21,7 @@ from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
+from analyses.commands.listen import listen
 from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.plan import plan
 from analyses.commands.quality import eval_model
@@ -71,6 +72,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Explain": {
         "show": show,
         "attribute": attribute,
+        "listen": listen,
         "heads": heads,
         "align": align,
         "circuit": circuit,

@@ -21,7 +21,7 @@ _EXAMPLES = 4
 """Inputs of every compiled program."""
 
 
-def methods_asked(source: str | None, named: str | None, judge: bool, out: Path | None) -> tuple[str, ...]:
+def methods_asked(source: object, named: str | None, judge: bool, out: Path | None) -> tuple[str, ...]:
     """The methods of `--sources`: names separated by commas, or `all`, which is also what is judged by default.
 
     Raises:
