@@ -158,7 +158,9 @@ def _packed(rows: np.ndarray, cosines: np.ndarray, columns: np.ndarray) -> np.nd
     bits = (cosines + np.float32(0.0)).view(np.uint32)  # a zero has no sign
     falling = np.where(bits >> 31, bits, ~bits & np.uint32(0x7FFFFFFF)).astype(np.uint64)
     place = (columns + 1).astype(np.uint64)  # that of none is -1
-    return np.asarray((rows.astype(np.uint64) << np.uint64(64 - _ROW_BITS)) | (falling << np.uint64(_COLUMN_BITS)) | place)
+    return np.asarray(
+        (rows.astype(np.uint64) << np.uint64(64 - _ROW_BITS)) | (falling << np.uint64(_COLUMN_BITS)) | place
+    )
 
 
 def _unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -65,7 +65,12 @@ def second_process() -> Executor | None:
     if cpu_count() < 2:
         return None
     if (copied := _copies.get(os.getpid())) is not None:
-        return copied
+        try:
+            copied.submit(int)
+        except RuntimeError:  # it was killed, or shut down
+            del _copies[os.getpid()]
+        else:
+            return copied
     try:
         worker: Executor = get_reusable_executor(
             max_workers=1, timeout=_IDLE_SECONDS, initializer=end_with_parent, initargs=(os.getpid(),)
