@@ -4,6 +4,7 @@ Heavy libraries are imported inside the commands, so that `interp --help` answer
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -20,10 +21,12 @@ from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
+from analyses.commands.listen import listen
 from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.plan import plan
 from analyses.commands.quality import eval_model
-from analyses.commands.reports import diff, open_report, rerun, run, verify
+from analyses.commands.reports import diff, open_report, run, verify
+from analyses.commands.rerun import rerun
 from analyses.commands.show import show
 from analyses.commands.trace import trace
 from analyses.commands.weights import composition, directions, neuron
@@ -69,6 +72,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Explain": {
         "show": show,
         "attribute": attribute,
+        "listen": listen,
         "heads": heads,
         "align": align,
         "circuit": circuit,
@@ -107,6 +111,8 @@ def _interp(
 
 def main() -> None:
     """Entry point of the `interp` command."""
+    if not sys.getfilesystemencoding().startswith("utf"):  # words and names of files would be bytes in disguise
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character gets its number
