@@ -1,8 +1,8 @@
 """A second process for work that can wait, where the machine has a second core.
 
 `loky` starts it without importing the caller's script again, so a notebook or a script without a main guard may use it too. A
-command, which knows that nothing has been computed yet, has it begin as a copy of itself instead, which need not import torch anew
-(as many seconds as a tenth of a default run).
+command, which knows that nothing has been computed yet, has it begin as a copy of itself instead, which need not import torch
+anew (as many seconds as a tenth of a default run).
 """
 
 import multiprocessing
