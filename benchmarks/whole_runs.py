@@ -70,7 +70,10 @@ def main() -> None:
     for _ in range(asked.rounds):
         for name, tree in trees.items():
             found[name].append(usage(tree, [*COMMANDS[asked.command], *asked.more]))
-            print(f"{name}: {found[name][-1].processor:.1f} s of processor, {found[name][-1].wall:.1f} s of wall clock", flush=True)
+            print(
+                f"{name}: {found[name][-1].processor:.1f} s of processor, {found[name][-1].wall:.1f} s of wall clock",
+                flush=True,
+            )
     if asked.old is not None:
         for what in ("processor", "wall"):
             ratios = [getattr(a, what) / getattr(b, what) for a, b in zip(found["this"], found["old"], strict=True)]

@@ -25,6 +25,9 @@ pid = worker.submit(os.getpid).result()
 assert pid != os.getpid() and worker.submit(getattr, sys, "only_in_memory", "new").result() == {expected!r}
 begin_copy()
 assert second_process() is worker
+assert worker.submit(lambda: bytearray(400_000_000)).result() and worker.submit(int).result() == 0
+time.sleep(2)
+assert worker.submit(os.getpid).result() == pid, "growing is no reason to begin another"
 os.kill(pid, signal.SIGKILL)
 while second_process() is worker:
     time.sleep(0.01)
