@@ -72,8 +72,7 @@ def circuit(
             check_output(path, ending, overwrite)
         given = None if pairs is None else parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
         other = None if against is None else read_text(against, "circuit")
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         earlier = None if other is None else _earlier(other, hooked)
         candidates = candidate_pairs(hooked.cfg) if given is None else given
         chosen = _of_kind(candidates, kind)

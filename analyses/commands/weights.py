@@ -54,8 +54,7 @@ def composition(
 
         check_output(out, ".html", overwrite)
         check_output(graphml, ".graphml", overwrite)
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         survey = survey_composition(hooked, _batch(hooked, prompts, prefix, limit), seed)
         section = composition_section(survey)
         for finding in section.findings:
@@ -98,8 +97,7 @@ def directions(
         from interp.hooks.names import HeadId
 
         one = HeadId.parse(head)
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         batch, twin = _batch(hooked, prompts, prefix, limit), interp.untrained_twin(hooked, seed)
         names = direction_hooks(hooked, one)
         found, control = (
@@ -142,8 +140,7 @@ def neuron(
 
         check_output(out, ".html", overwrite)
         chosen = [NeuronId.parse(one) for one in neurons or ()]
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         batch = _batch(hooked, prompts, prefix, limit)
         if not chosen:
             ranked = neuron_effects(hooked, batch).head(top)
