@@ -85,11 +85,12 @@ def _preferences(observed: Observed, stacks: list[Stack]) -> np.ndarray:
 
 
 def _routes(evidence: Evidence, stack: Stack) -> Routes:
-    occurs = ~np.isnan(evidence.model.prompts[f"{stack}.kinds"]).all((0, 1, 2))
+    occurs = np.flatnonzero(~np.isnan(evidence.model.prompts[f"{stack}.kinds"]).all((0, 1, 2)))
+    model, *twins = (one.prompts[f"{stack}.kinds"][..., occurs] for one in (evidence.model, *evidence.twins))
     names = ("tokens", "probability", "nobody", "preference")
     return Routes(
         layers=evidence.cfg.expert_layers(stack),
-        categories=tuple(np.array(CATEGORIES)[occurs].tolist()),
-        kinds=observed_estimate(evidence, f"{stack}.kinds")[..., occurs],
+        categories=tuple(CATEGORIES[kind] for kind in occurs),
+        kinds=estimate_mean(model, twins, evidence.seed),
         **{name: observed_estimate(evidence, f"{stack}.{name}") for name in names},
     )
