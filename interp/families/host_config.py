@@ -44,7 +44,9 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
         facts.setdefault(f"d_{stack}_head", facts["d_model"] // facts[f"n_{stack}_heads"])
     for stack, path in host.expert_steps.items():
         facts[f"{stack}_expert_layers"] = expert_layers(facts[f"n_{stack}_layers"], at(config, path))
-    scaled = host.embeddings_scaled or getattr(config, "scale_embedding", False)
+    scaled = host.embeddings_scaled
+    if scaled is None:
+        scaled = getattr(config, "scale_embedding", False)
     entry = list(family.stacks["decoder"].before)
     return ModelConfig(
         model_type=family.model_type,

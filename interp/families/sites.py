@@ -15,6 +15,7 @@ Side = Literal[
     "input",
     "output",
     "embedding",
+    "frames",
     "positions",
     "norm",
     "norm_output",
@@ -30,6 +31,7 @@ Side = Literal[
 
     input, output    its first input, its output
     embedding        its output times the factor by which the host scales embeddings afterwards
+    frames           GELU of its output, [batch d_model pos]: what convolutions make of a sound; the layers that follow read it
     positions        its output, [pos d_model] or [batch pos d_model]
     norm             a norm's scale and normalised value
     norm_output      what the same norm hands on (the residual stream of post-norm layers)
@@ -121,6 +123,7 @@ class Host:
         embeddings_scaled: whether embeddings are times sqrt(d_model); None where `scale_embedding` says it.
         experts: modules of feed-forward layers with experts; None where there are none.
         expert_steps: stack -> attribute with the distance between layers with experts (see `expert_layers`).
+        auto_class: the host's class that loads any of its models.
 
     Attributes of nested configurations are written with a dot (`decoder.hidden_size`).
     """
@@ -139,6 +142,7 @@ class Host:
     embeddings_scaled: bool | None = None
     experts: ExpertModules | None = None
     expert_steps: "Mapping[Stack, str]" = field(default_factory=dict)
+    auto_class: str = "AutoModelForSeq2SeqLM"
 
 
 def expert_layers(depth: int, step: int | None) -> tuple[int, ...]:

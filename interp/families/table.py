@@ -15,6 +15,7 @@ from interp.families.half_visible import HALF_VISIBLE
 from interp.families.sites import Host, NormPlace, StackSites
 from interp.families.t5 import SWITCH_HOST, T5_HOST, t5_stacks
 from interp.families.t5gemma import T5GEMMA_HOST, t5gemma_stacks
+from interp.families.whisper import WHISPER_HOST, whisper_stacks
 
 if TYPE_CHECKING:
     from interp.axes import Stack
@@ -158,6 +159,14 @@ FAMILIES: Mapping[str, Family] = {
             embedding_norm=True,
             scaled_outside=True,
             positions_last=True,
+        ),
+        Family(
+            "whisper",
+            WHISPER_HOST,
+            whisper_stacks(),
+            positions="learned",
+            heads=("WhisperForConditionalGeneration",),
+            public=("distil-whisper",),
         ),
     )
 }

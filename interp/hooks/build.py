@@ -17,6 +17,7 @@ from interp.hooks.module_hooks import (
     PLAIN,
     POSITION_BIAS,
     POSITION_EMBEDDING,
+    FrameEmbeddingHook,
     HeadResultHook,
     InputHook,
     Layout,
@@ -87,6 +88,7 @@ class _Builder:
         self.experts = experts
         self.norms: dict[nn.Module, NormHook] = {}
         self.stream: ResidualStreamHook | None = None
+        self.frames: FrameEmbeddingHook | None = None
 
     def points_of(self, name: str, site: Site, module: nn.Module) -> dict[str, HookPoint]:
         """The points of one site, connected to its module."""
@@ -110,6 +112,8 @@ class _Builder:
         point = _point(name)
         if site.side in ("stream_in", "stream", "stream_out"):
             self._follow_stream(site.side, module, point)
+        elif site.side == "frames":
+            self.frames = FrameEmbeddingHook(module, point)
         elif site.side == "norm_output":
             self.norms[module].hand_on(point)
         elif site.side == "heads":
@@ -125,6 +129,9 @@ class _Builder:
         """The points of one layer's stream follow each other, so one hook at a time is open."""
         if side == "stream_in":
             self.stream = ResidualStreamHook(module, point)
+            if self.frames is not None:
+                self.frames.read_by(module)
+                self.frames = None
             return
         assert self.stream is not None
         self.stream.then(point, module if side == "stream" else None)

@@ -23,6 +23,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 from interp.errors import InputError, nearest
@@ -70,11 +71,14 @@ def canonical_name(key: ActivationKey) -> str:
         key: a name in any known spelling, such as TransformerLens 4's `decoder_blocks.2.self_attn.hook_z` for
             `decoder.2.attn.hook_z`, or the shorthand tuple of `get_act_name`.
     """
-    if isinstance(key, tuple):
-        return get_act_name(*key)
+    return get_act_name(*key) if isinstance(key, tuple) else _respelled(key)
+
+
+@lru_cache(1 << 14)
+def _respelled(name: str) -> str:
     for pattern, replacement in _ALIASES:
-        key = re.sub(pattern, replacement, key)
-    return key
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def get_act_name(name: str, layer: int, place: str) -> str:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from interp.axes import Stack
 from interp.families.config import ModelConfig
@@ -62,10 +63,11 @@ def model_without_data(config: PreTrainedConfig) -> PreTrainedModel:
         config: the host's configuration.
     """
     register()
-    config = copy.deepcopy(config)
-    config._attn_implementation = IMPLEMENTATION
+    auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
     with torch.device("meta"):
-        model: PreTrainedModel = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING[type(config)](config)
+        model: PreTrainedModel = auto.from_config(
+            copy.deepcopy(config), attn_implementation=IMPLEMENTATION, dtype=torch.float32
+        )
     return model.eval().requires_grad_(False)
 
 

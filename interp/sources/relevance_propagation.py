@@ -84,6 +84,7 @@ def _rules(model: HookedEncoderDecoder, hold_patterns: bool) -> list[tuple[str, 
         return _through_activation(value, inputs.pop(f"{path}pre"), inputs.pop(f"{path}pre_linear", None))
 
     rules: list[tuple[str, HookFunction]] = [
+        *((f"{stack}.hook_embed", _constant) for stack in _STACKS),  # what made it is not followed: it is the input
         ("*.hook_scale", _constant),
         ("*.mlp.hook_pre", remember),
         ("*.mlp.hook_post", activation),

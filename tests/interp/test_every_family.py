@@ -16,12 +16,20 @@ from interp.patching.interventions import knock_out, mean, patch, reference_mean
 from interp.patching.path_patching import path_patch
 from interp.text.batch import Batch
 from interp.text.token_sets import last, of_category
-from tests.support.models import BART_FAMILIES, FAMILIES, SWITCH_FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import (
+    BART_FAMILIES,
+    FAMILIES,
+    SWITCH_FAMILIES,
+    WHISPER_FAMILIES,
+    random_batch,
+    tiny,
+    tiny_hf,
+)
 from tests.support.oracle_bart import NORMED_EMBEDDING, POST_NORM
 
 pytestmark = pytest.mark.slow
 
-EVERY = (*FAMILIES, *SWITCH_FAMILIES, *BART_FAMILIES)
+EVERY = (*FAMILIES, *SWITCH_FAMILIES, *BART_FAMILIES, *WHISPER_FAMILIES)
 
 
 @cache
@@ -97,7 +105,7 @@ def test_interventions_do_what_they_say(name: str) -> None:
 def test_knocking_out_a_source_span_is_masking_its_scores(name: str) -> None:
     model = tiny(name)
     batch = random_batch(model)
-    rows, keys = last(batch, "target"), of_category(batch, "content")
+    rows, keys = last(batch, "target"), of_category(batch, "content", "speech")
     path = f"{attention_path('cross', 0)}.hook_attn_scores"
 
     def masked(scores: Tensor, hook: HookPoint) -> Tensor:
