@@ -29,6 +29,7 @@ _OUT = (
 def attribute(
     source: Annotated[str | None, typer.Argument(help="Source text with its task prefix.", show_default=False)] = None,
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
+    audio: options.Audio = None,
     prefix: options.Prefix = None,
     foil: Annotated[
         str | None,
@@ -61,26 +62,30 @@ def attribute(
       interp attribute "translate English to German: A red car." --target "Ein rotes Auto." --foil "Eine rotes Auto."
       interp attribute "translate English to German: The dog is running." --sources all
       interp attribute --judge --sources contributions,alti,attnlrp-held --out judge.html
+      interp attribute --audio speech.wav --model ./whisper --target-lang en --position 5
     """
     with messages():
         import interp
         from analyses.commands.source_methods import judge_sources, methods_asked, print_sources
         from analyses.logit_attribution.attribute import explain
+        from interp.errors import InputError
 
         check_output(out, ".html", overwrite)
-        methods = methods_asked(source, sources, judge, out)
+        if audio is not None and (source, sources, judge) != (None, None, False):
+            raise InputError("--audio is a source of its own, without words that --sources or --judge could ask for.")
+        methods = methods_asked(source or audio, sources, judge, out)
         hooked = interp.load(
             model, dtype=dtype, max_length=max_length, source_lang=source_lang, target_lang=target_lang
         )
         if judge:
-            judge_sources(hooked, prompts, limit, methods, seed, out, PurePath(model).name)
+            judge_sources(hooked, prompts, prefix, limit, methods, seed, out, PurePath(model).name)
         if source is not None and sources is not None:
             print_sources(hooked, (source, target, foil, position, prefix), methods)
-        elif source is not None:
-            told = explain(hooked, source, target, foil, position, prefix)
+        elif source is not None or audio is not None:
+            told = explain(hooked, source or "", target, foil, position, prefix, audio)
             _print_explanation(told, top)
             if out is not None:
-                choices = {"target": target, "prefix": prefix, "foil": foil, "position": position}
+                choices = {"audio": audio, "target": target, "prefix": prefix, "foil": foil, "position": position}
                 spoken = {"source-lang": source_lang, "target-lang": target_lang, "max-length": max_length}
                 _write_page(told, out, {**choices, "model": PurePath(model).name, "dtype": dtype, **spoken})
 
@@ -103,12 +108,13 @@ def _write_page(told: "Explanation", out: Path, choices: Mapping[str, object]) -
     from analyses.logit_attribution.explanation_page import explanation_report
 
     name = page_slug(out, "attribution")
-    write_page(explanation_report(told, _command(told.source, choices), str(choices["model"]), name), out)
+    command = _command(None if choices["audio"] else told.source, choices)
+    write_page(explanation_report(told, command, str(choices["model"]), name), out)
 
 
-def _command(source: str, choices: Mapping[str, object]) -> str:
+def _command(source: str | None, choices: Mapping[str, object]) -> str:
     """The command line that makes the page again, defaults left out."""
-    words = ["interp", "attribute", source]
+    words = ["interp", "attribute", *([] if source is None else [source])]
     for name, value in choices.items():
         if value not in {None, "bundled", "float32"}:
             words += [f"--{name}", str(value)]

@@ -21,7 +21,7 @@ _EXAMPLES = 4
 """Inputs of every compiled program."""
 
 
-def methods_asked(source: str | None, named: str | None, judge: bool, out: Path | None) -> tuple[str, ...]:
+def methods_asked(source: object, named: str | None, judge: bool, out: Path | None) -> tuple[str, ...]:
     """The methods of `--sources`: names separated by commas, or `all`, which is also what is judged by default.
 
     Raises:
@@ -90,6 +90,7 @@ def _side_by_side(found: "dict[str, SourceAttribution]") -> "pd.DataFrame":
 def judge_sources(
     model: "HookedEncoderDecoder",
     prompts: str,
+    prefix: str | None,
     limit: int | None,
     methods: Sequence[str],
     seed: int,
@@ -97,13 +98,14 @@ def judge_sources(
     name: str = "",
 ) -> None:
     """Print, and write as a page, how good methods are on the same prompts and on compiled programs of known truth."""
+    from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
     from interp.sources import judge_methods
     from interp.sources.recovery import recovery
 
-    read = read_prompt_set(prompts, None).prompts
+    read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
-    batches = [model.batch([one.source], [one.target] if one.target else None) for one in given]
+    batches = make_batches(model, given, 1, no_progress)
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]
     judged = judge_methods(model, questions, methods, seed=seed)
     print_frame(f"{judged.n_prompts} prompts, a row of each, with 95 % intervals", _short(judged.to_frame()))

@@ -125,11 +125,12 @@ def make_plan(checkpoint: Checkpoint, work: Work, placement: Placement | None = 
         room: bytes there are; by default those of `placement.max_memory`, or what is free on this machine.
 
     Raises:
-        InputError: if the configuration cannot be read.
+        InputError: if the configuration cannot be read, or the model reads no texts.
     """
     placement = placement or Placement()
     raw, host = read_host_config(checkpoint), host_config(checkpoint)
     cfg = read_config(host, family_of(raw["model_type"], True))
+    cfg.check_tokens("A run")
     dtype: torch.dtype = getattr(torch, work.dtype)
     model = model_without_data(host)
     weights = footprint(model, dtype, untied=raw.get("tie_word_embeddings") is False)
@@ -172,10 +173,10 @@ def memory_of(placement: Placement) -> dict[int | str, int]:
     }
     if placement.device_map is None and free:
         return {0: free[0]}
-    return free | {"cpu": _free_memory()}
+    return free | {"cpu": free_memory()}
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes of the processor's memory that can be had; 1 TiB where the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -181,7 +181,10 @@ class ActivationCache(ResidualStacks):
         """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
-        moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}
+        moved = {
+            name: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+            for name, tensor in self._tensors.items()
+        }
         return self._with(moved, self.batch)
 
     def select(self, prompt: int) -> "ActivationCache":
@@ -266,7 +269,7 @@ def keeper(
     copies = RunCopies(device, dtype)
 
     def keep(tensor: Tensor, hook: HookPoint) -> Tensor | None:
-        if gradients:
+        if gradients and tensor.is_floating_point():
             if tensor.requires_grad:
                 tensor.retain_grad()
             else:
