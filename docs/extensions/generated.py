@@ -80,13 +80,14 @@ def traces_gallery(made: bool) -> str:
     assert done.exit_code == 0, done.output
     results = json.loads((out / "trace.json").read_text(encoding="utf-8"))
     links = '<a href="../trace/index.html">The whole page</a>, and <a href="../trace/steps.html">a slider over the steps</a>.'
-    return "\n".join([*parts, f"<p>{links}</p>\n", *_sections(out, results, list(results))])
+    return "\n".join([*parts, f"<p>{links}</p>\n", *_sections(out, results, None)])
 
 
-def _sections(folder: Path, results: dict[str, dict[str, object]], names: list[str]) -> Iterator[str]:
-    """Sections of a page: heading, question, first findings and all figures."""
+def _sections(folder: Path, results: dict[str, dict[str, object]], names: list[str] | None) -> Iterator[str]:
+    """Sections of a page, by default all in its order: heading, question, first findings and all figures."""
     page = BeautifulSoup((folder / "index.html").read_text(encoding="utf-8"), "html.parser")
-    for name in names:
+    order = [str(section["id"]).removeprefix("section-") for section in page.select("section[id^=section-]")]
+    for name in [one for one in order if one in results] if names is None else names:
         section = page.find(id=f"section-{name.replace('_', '-')}")
         assert isinstance(section, Tag), f"{folder} has no section of {name}"
         yield f"## {_markdown(section.h2.get_text(strip=True))}\n\n*{_markdown(str(results[name]['question']))}*\n"
