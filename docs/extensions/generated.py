@@ -67,11 +67,12 @@ def traces_gallery(made: bool) -> str:
     given = [("", "seed-0"), ("--prompts", "prompts.jsonl"), ("--gold", "prompts.gold")]
     given += [("--seed-run", "seed-1"), ("--seed-run", "seed-2"), ("--control", "shuffled")]
     words = ["trace", *(word for option, name in given for word in (option, str(TRACES / name)) if word)]
+    shown = " \\\n    ".join(f"{option} {(TRACES / name).relative_to(ROOT)}".strip() for option, name in given)
     parts = [
         "# Gallery of a trace\n",
         "How heads come to be while a tiny model learns: three seeds and a control on shuffled pairs, twelve checkpoints each "
         "([how to](../howto/trace.md)). Made by\n",
-        f"```sh\ninterp {' '.join(words).replace(f'{ROOT}/', '')}\n```\n",
+        f"```sh\ninterp trace {shown}\n```\n",
     ]
     if not made:
         return "\n".join([*parts, "`make docs` makes it and shows its figures here."])
