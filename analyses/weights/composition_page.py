@@ -79,7 +79,8 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
     nearest = survey.angles.iloc[int(survey.angles["overlap"].to_numpy().argmax())]
     findings = (
         f"Pairs of heads that compose beyond all pairs without a path: {len(out)} of {int(summary['pairs'].sum()):,}, where "
-        f"{number(survey.found.expected_by_chance)} would by chance; in an untrained twin {int(summary['twin: stand out'].sum())}.",
+        f"{number(survey.found.expected_by_chance)} would by chance; in an untrained twin "
+        f"{int(summary['twin: stand out'].sum())}.",
         f"The strongest: the {_INPUTS[strongest['input']]} of {strongest['second']} read {strongest['first']} "
         f"(z {number(float(strongest['z']))}).",
         f"Of heads of one layer {nearest['first']} and {nearest['second']} write most into the same space: overlap "
