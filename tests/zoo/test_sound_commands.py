@@ -82,7 +82,18 @@ def test_a_page_of_a_sound_shows_groups_of_frames(home: Home, load: Load, wav: P
     assert shown.source_tokens == tuple(one.label for one in spans)
     assert shown.cross.shape[-1] == len(spans)
     np.testing.assert_allclose(shown.cross.sum(-1), 1, atol=1e-4)
-    arguments = ["show", "--audio", wav, "--target", TARGET, "--model", home(NAME), "--no-open", "--out", tmp_path / "s.html"]
+    arguments = [
+        "show",
+        "--audio",
+        wav,
+        "--target",
+        TARGET,
+        "--model",
+        home(NAME),
+        "--no-open",
+        "--out",
+        tmp_path / "s.html",
+    ]
     assert "0.00-0.20s" in call(*arguments)
     assert "speech.wav" in (tmp_path / "s.html").read_text(encoding="utf-8")
 
