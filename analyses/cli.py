@@ -3,6 +3,8 @@
 Heavy libraries are imported inside the commands, so that `interp --help` answers at once.
 """
 
+import gc
+import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -23,10 +25,14 @@ from analyses.commands.listen import listen
 from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.plan import plan
 from analyses.commands.quality import eval_model
-from analyses.commands.reports import diff, open_report, rerun, run, verify
+from analyses.commands.reports import diff, open_report, run, verify
+from analyses.commands.rerun import rerun
 from analyses.commands.show import show
 from analyses.commands.trace import trace
 from analyses.commands.weights import composition, directions, neuron
+
+_YOUNG = 50_000
+"""New objects between two searches for garbage; imports and figures make millions that live, and Python searches every 700."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -105,6 +111,8 @@ def _interp(
 
 def main() -> None:
     """Entry point of the `interp` command."""
+    if not sys.getfilesystemencoding().startswith("utf"):  # words and names of files would be bytes in disguise
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character gets its number
@@ -112,6 +120,7 @@ def main() -> None:
     if wrong := [word for word in sys.argv[1:] if word.startswith("-") and not word.split("=")[0].isprintable()]:
         say(f"Error: No option is called {wrong[0]}.", err=True)
         sys.exit(BAD_INPUT)
+    gc.set_threshold(_YOUNG)
     app()
 
 

@@ -55,7 +55,9 @@ def _parts_left_out(cfg: ModelConfig) -> list[str]:
     if cfg.norm_place == "post":
         found.append(f"the stream as a sum, its final norm (norm_place={cfg.norm_place!r})")
     if cfg.write_norms:
-        found.append(f"circuits, ALTI+ (write_norms=True, positions={cfg.positions!r})")
+        found.append("ALTI+ (write_norms=True)")
+    if cfg.n_experts:
+        found.append(f"neurons of the layers with experts and traces of neurons (n_experts={cfg.n_experts})")
     if cfg.kv_heads_of("cross") != cfg.heads_of("cross"):
         found.append("patching one head's keys or values (n_decoder_kv_heads)")
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from analyses.commands import options
+from analyses.commands.engine import engine_of
 from analyses.commands.messages import check_output, messages, print_frame, progress_bar, read_text, say
 from analyses.head_specialization.roles.definitions import THRESHOLDS, decision_rows, rule_rows
 
@@ -72,6 +73,9 @@ def heads(
     sample: Annotated[int, _evidence(min=2, help="Prompts for importance, copying and nulls.")] = 16,
     out: Annotated[Path | None, _output("--out", "-o", help=_OUT)] = None,
     overwrite: Annotated[bool, _output("--overwrite", help="Replace files that are there.")] = False,
+    engine: options.EngineName = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Print what every attention head does: its roles with score, interval, null, untrained twins and permuted weights.
@@ -85,25 +89,44 @@ def heads(
     with messages(), progress_bar(quiet) as progress:
         import interp
         from analyses.head_specialization import heads as survey
-        from analyses.runs.inputs import read_prompt_set, reading_order
+        from analyses.runs.crew import crew_of
 
         check_output(out, ".csv", overwrite)
-        read = read_prompt_set(prompts, limit).prompts
-        given = [read[place] for place in reading_order(read)]
-        settings = _settings(read, importance, similarity, gold, conllu, prefix, sample)
-        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
-        atlas = survey(hooked, given, settings, twins, seed, batch_size, progress)
+        given = _read(prompts, limit)
+        settings = _settings(given, importance, similarity, gold, conllu, prefix, sample)
+        load = partial(interp.load, model, revision, device, "float32", max_length, source_lang, target_lang)
+        with crew_of(engine_of(engine, workers, address, prompts), load) as others:
+            if others is None:
+                return
+            hooked = load()
+            atlas = survey(hooked, given, settings, twins, seed, batch_size, progress, *others)
         asked = zip(_ASKED, (position, importance, similarity, copying, conllu is not None), strict=True)
         tables = _tables(atlas, kind, every, [name for name, wanted in asked if wanted])
         if links:
             tables["links"] = _links(hooked, given, batch_size)
         if out is not None:
-            for name, frame in tables.items():
-                path = out if name == "roles" else out.with_name(f"{out.stem}-{name}.csv")
-                frame.to_csv(path, index=False, lineterminator="\n")
+            _write(tables, out)
+    _say(atlas, tables)
+
+
+def _read(prompts: str, limit: int | None) -> "list[Prompt]":
+    """The prompts in the order in which a run computes."""
+    from analyses.runs.inputs import read_prompt_set, reading_order
+
+    read = read_prompt_set(prompts, limit).prompts
+    return [read[place] for place in reading_order(read)]
+
+
+def _say(atlas: "HeadAtlas", tables: "dict[str, pd.DataFrame]") -> None:
     say(atlas)
     for name, frame in tables.items():
         _print(atlas, name, frame)
+
+
+def _write(tables: "dict[str, pd.DataFrame]", out: Path) -> None:
+    for name, frame in tables.items():
+        path = out if name == "roles" else out.with_name(f"{out.stem}-{name}.csv")
+        frame.to_csv(path, index=False, lineterminator="\n")
 
 
 def _rules() -> str:

@@ -181,53 +181,6 @@ def open_report(
         open_in_browser(report_of(run), only_print=print_only)
 
 
-def rerun(
-    run: options.RunFolder,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The model's folder, where the run's model was one.")
-    ] = None,
-    prompts: Annotated[
-        str | None, typer.Option("--prompts", "-p", help="The prompts' file; by default those kept in the run.")
-    ] = None,
-    second: Annotated[
-        str | None, typer.Option("--second", help="The second model's folder, where two were compared.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Keep the new run in this folder.")] = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-) -> None:
-    """Make a run again from its stored configuration and compare digests. Exit 0 same, 1 different, 2 trouble.
-
-    Prompts and weights must be those of the run, by their hashes.
-
-    Examples:
-    \b
-      interp rerun reports/mine
-      interp rerun reports/mine --model path/to/t5 --out reports/again
-    """
-    with messages(debug), progress_bar(quiet) as progress:
-        import shutil
-
-        from analyses.runs.diff import compare_runs
-        from analyses.runs.rerun import repeat_run
-        from analyses.runs.run_place import check_place
-        from analyses.runs.verify import open_run
-
-        digest = open_run(run).manifest.digest
-        # Beside the run and hidden: what an interruption leaves there is found by the next try.
-        place = out or run.absolute().with_name(f".{run.absolute().name}.rerun")
-        if out is not None:
-            check_place(out, overwrite=False)
-        again = repeat_run(run, place, model, prompts, progress, second, overwrite=out is None)
-        differences = compare_runs(run, again)
-        if out is None:
-            shutil.rmtree(again)
-    for difference in differences:
-        say(difference)
-    say("Another digest than before." if differences else f"The same digest: {digest}.")
-    raise typer.Exit(1 if differences else 0)
-
-
 def verify(
     run: options.RunFolder,
     key: Annotated[Path | None, typer.Option("--key", help="Public SSH key that must have signed it.")] = None,

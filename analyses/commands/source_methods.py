@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyses.commands.messages import print_frame, say
+from analyses.commands.pages import page_slug, typed_command, write_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,9 @@ def methods_asked(
         return ()
     if source is None and not judge:
         raise InputError("There is nothing to explain; give a source text, or --judge.")
-    if out is not None and (source is None or named is not None):
+    if out is not None and (source is not None) == judge:
+        raise InputError("--out writes one page, of a text's explanation or of --judge; give a text or --judge.")
+    if out is not None and source is not None and named is not None:
         raise InputError("--out writes the page of a text's exact contributions; give a text, and no --sources.")
     if named is None or named == "all":
         return tuple(METHODS)
@@ -91,21 +94,34 @@ def _side_by_side(found: "dict[str, SourceAttribution]") -> "pd.DataFrame":
 
 
 def judge_sources(
-    model: "HookedEncoderDecoder", prompts: str, limit: int | None, methods: Sequence[str], seed: int
+    model: "HookedEncoderDecoder",
+    prompts: str,
+    prefix: str | None,
+    limit: int | None,
+    methods: Sequence[str],
+    seed: int,
+    out: Path | None = None,
+    name: str = "",
 ) -> None:
-    """Print how good methods are on the same prompts, and how often they name the true words of compiled programs."""
+    """Print, and write as a page, how good methods are on the same prompts and on compiled programs of known truth."""
+    from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
     from interp.sources import judge_methods
     from interp.sources.recovery import recovery
 
-    read = read_prompt_set(prompts, None).prompts
+    read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
-    batches = [model.batch([one.source], [one.target] if one.target else None) for one in given]
+    batches = make_batches(model, given, 1, no_progress)
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]
     judged = judge_methods(model, questions, methods, seed=seed)
     print_frame(f"{judged.n_prompts} prompts, a row of each, with 95 % intervals", _short(judged.to_frame()))
     say("Good: deletion low, insertion and rank correlation with occlusion high. Occlusion is judged by its own means.")
-    print_frame("Rows of compiled programs whose true word comes first", recovery(methods, None, _EXAMPLES, seed))
+    recovered = recovery(methods, None, _EXAMPLES, seed)
+    print_frame("Rows of compiled programs whose true word comes first", recovered)
+    if out is not None:
+        from analyses.logit_attribution.judge_page import judge_report
+
+        write_page(judge_report(judged, recovered, typed_command(), name, page_slug(out)), out)
 
 
 def _short(frame: "pd.DataFrame") -> "pd.DataFrame":

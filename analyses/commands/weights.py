@@ -7,6 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, print_frame, print_pairs, say
+from analyses.commands.pages import typed_command, write_page
 
 if TYPE_CHECKING:
     from interp.model.hooked_model import HookedEncoderDecoder
@@ -27,7 +28,11 @@ def composition(
     revision: options.Revision = None,
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: Read = _PROMPTS_READ,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     top: Annotated[int, typer.Option(min=1, help="Pairs shown.")] = 20,
     out: Page = None,
     graphml: Annotated[Path | None, options.output_option(help=_GRAPH)] = None,
@@ -49,15 +54,15 @@ def composition(
 
         check_output(out, ".html", overwrite)
         check_output(graphml, ".graphml", overwrite)
-        hooked = interp.load(model, revision=revision, device=device)
-        survey = survey_composition(hooked, _batch(hooked, prompts, limit), seed)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
+        survey = survey_composition(hooked, _batch(hooked, prompts, prefix, limit), seed)
         section = composition_section(survey)
         for finding in section.findings:
             say(finding)
         print_frame("Pairs", survey.summary())
         print_frame("Pairs that stand out", survey.found.standing_out().head(top))
         if out is not None:
-            _write_page(section, out, "interp composition", model)
+            _write_page(section, out, model)
         if graphml is not None:
             nx.write_graphml(survey.found.graph(), graphml)
             say(f"graph: {graphml}")
@@ -72,7 +77,11 @@ def directions(
     revision: options.Revision = None,
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: Read = _PROMPTS_READ,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     seed: options.Seed = 0,
 ) -> None:
     """Print the leading singular directions of a head's QK or OV, read by the tokens and contexts that fire them most.
@@ -88,8 +97,8 @@ def directions(
         from interp.hooks.names import HeadId
 
         one = HeadId.parse(head)
-        hooked = interp.load(model, revision=revision, device=device)
-        batch, twin = _batch(hooked, prompts, limit), interp.untrained_twin(hooked, seed)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
+        batch, twin = _batch(hooked, prompts, prefix, limit), interp.untrained_twin(hooked, seed)
         names = direction_hooks(hooked, one)
         found, control = (
             head_directions(each, each.run_with_cache(batch, names)[1], batch, one, matrix, count, top, seed)
@@ -109,7 +118,11 @@ def neuron(
     revision: options.Revision = None,
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: Read = _PROMPTS_READ,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     out: Page = None,
     overwrite: Replace = False,
 ) -> None:
@@ -127,8 +140,8 @@ def neuron(
 
         check_output(out, ".html", overwrite)
         chosen = [NeuronId.parse(one) for one in neurons or ()]
-        hooked = interp.load(model, revision=revision, device=device)
-        batch = _batch(hooked, prompts, limit)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
+        batch = _batch(hooked, prompts, prefix, limit)
         if not chosen:
             ranked = neuron_effects(hooked, batch).head(top)
             print_frame("Estimated effect of all neurons, logits a decoder row", ranked)
@@ -142,33 +155,27 @@ def neuron(
             print_frame("Writes", one.written)
             print_frame("Read by", one.readers.head(8))
         if out is not None:
-            _write_page(neuron_section(traces, len(batch)), out, "interp neuron", model)
+            _write_page(neuron_section(traces, len(batch)), out, model)
 
 
-def _batch(model: "HookedEncoderDecoder", prompts: str, limit: int) -> "Batch":
+def _batch(model: "HookedEncoderDecoder", prompts: str, prefix: str | None, limit: int) -> "Batch":
+    from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
 
-    read = read_prompt_set(prompts, None).prompts
+    read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][:limit]
-    targets = [one.target for one in given]
-    if any(target is None for target in targets):
-        return model.batch([one.source for one in given])
-    return model.batch([one.source for one in given], [str(target) for target in targets])
+    return make_batches(model, given, len(given), no_progress)[0]
 
 
-def _write_page(section: "Section", out: Path, command: str, model: str) -> None:
-    from interp.report import Report, render
+def _write_page(section: "Section", out: Path, model: str) -> None:
+    from interp.report import Report
 
     report = Report(
         title=section.title,
         question=section.question,
         findings=section.findings[:1],
-        command=command,
+        command=typed_command(),
         sections=(section,),
         provenance=(("model", Path(model).name),),
     )
-    for path, content in render(report).items():
-        place = out if path == "index.html" else out.parent / path
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(content)
-    say(f"page: {out}")
+    write_page(report, out)

@@ -7,9 +7,10 @@ The numbers are those of a report, gathered in memory (`analyses.core.evidence`)
 
 from collections.abc import Sequence
 
-from analyses.core.evidence import gather
+from analyses.core.evidence import Crew, gather
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress
 from analyses.core.registry import get
+from analyses.core.shards import Shards
 from analyses.head_specialization.settings import HeadSettings
 from analyses.head_specialization.summary import HeadAtlas, summarize
 from interp.errors import InputError
@@ -29,6 +30,8 @@ def heads(
     seed: int = 0,
     batch_size: int = 16,
     progress: Progress = no_progress,
+    crew: Crew | None = None,
+    store: Shards | None = None,
 ) -> HeadAtlas:
     """What every attention head of a model does on some texts, with its controls.
 
@@ -40,6 +43,8 @@ def heads(
         seed: of resampling and of the twins.
         batch_size: prompts in one pass; experiments have batches of their own, as in a run.
         progress: told of the progress.
+        crew: other processes that observe (`analyses.runs.crew.crew_of`); no number depends on them.
+        store: where what they give is kept.
 
     Raises:
         InputError: if a text cannot be used, the model reads none, or numbers are below what is needed.
@@ -51,7 +56,7 @@ def heads(
     # By name, as a run asks for it: this module is itself a part of the package that puts the analysis together.
     item = ConfiguredAnalysis(get("head_specialization"), settings or HeadSettings())
     ids, batches = batches_of(model, prompts, batch_size, progress)
-    return summarize(*gather([item], model, ids, batches, twins, seed, progress))
+    return summarize(*gather([item], model, ids, batches, twins, seed, progress, store, crew=crew))
 
 
 def batches_of(

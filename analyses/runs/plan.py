@@ -173,10 +173,10 @@ def memory_of(placement: Placement) -> dict[int | str, int]:
     }
     if placement.device_map is None and free:
         return {0: free[0]}
-    return free | {"cpu": _free_memory()}
+    return free | {"cpu": free_memory()}
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes of the processor's memory that can be had; 1 TiB where the system does not tell."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

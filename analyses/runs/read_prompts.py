@@ -1,5 +1,6 @@
 """What is told of the prompts of a run, gathered in one pass over their batches: little of each, whatever their number."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from interp.prompts import Prompt
 from interp.text.batch import Batch, TargetOrigin
 from interp.text.words import CATEGORIES
 
@@ -38,38 +40,40 @@ class ReadPrompts:
     unfinished: tuple[int, ...]
 
     @classmethod
-    def of(cls, batches: Sequence[Batch], order: Sequence[int] | None = None) -> "ReadPrompts":
+    def of(
+        cls, batches: Sequence[Batch], order: Sequence[int] | None = None, prompts: Sequence[Prompt] = ()
+    ) -> "ReadPrompts":
         """What is told of prompts.
 
         Args:
             batches: all prompts.
             order: places in the file of the prompts of the batches, one after another; None where they are those of the batches.
+            prompts: as they were given, in the order of their file: a text that is one of theirs is kept once.
         """
-        sources: dict[int, str] = {}
-        targets: dict[int, str] = {}
-        lengths: dict[int, tuple[int, int]] = {}
-        counts: dict[int, np.ndarray] = {}
-        languages: dict[int, str] = {}
+        count = sum(map(len, batches)) if order is None else len(order)
+        sources, targets, languages = ([""] * count for _ in range(3))
+        lengths = np.zeros((count, 2), np.int64)
+        counts = np.zeros((count, len(CATEGORIES)), np.int32)
         unfinished: list[int] = []
+        places = iter(range(count) if order is None else order)
         for batch in batches:
             for row, (source, target) in enumerate(zip(batch.source_texts, batch.target_texts, strict=True)):
-                place = len(sources) if order is None else order[len(sources)]
-                sources[place], targets[place] = source.text, target.text
+                place = next(places)
+                own = prompts[place] if prompts else None
+                sources[place] = own.source if own and own.source == source.text else source.text
+                targets[place] = own.target if own and own.target == target.text else target.text
                 lengths[place] = len(source.ids), len(target.ids)
-                counts[place] = np.bincount(source.category_of_token, minlength=len(CATEGORIES)).astype(np.int32)
-                languages[place] = " or ".join(map(str.capitalize, source.languages))
+                counts[place] = np.bincount(source.category_of_token, minlength=len(CATEGORIES))
+                languages[place] = sys.intern(" or ".join(map(str.capitalize, source.languages)))
                 unfinished += [place] if row in batch.unfinished else []
-        places = range(len(sources))
-        both = np.array([lengths[place] for place in places])
-        found = np.array([counts.pop(place) for place in places])
         return cls(
             batches[0].target_origin,
-            [sources[place] for place in places],
-            [targets[place] for place in places],
-            both[:, 0],
-            both[:, 1],
-            (found / found.sum(1, keepdims=True)).mean(0),
-            Counter(languages[place] for place in places),
+            sources,
+            targets,
+            lengths[:, 0],
+            lengths[:, 1],
+            (counts / counts.sum(1, keepdims=True)).mean(0),
+            Counter(languages),
             tuple(sorted(unfinished)),
         )
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from analyses.core.observing import Progress
+from analyses.core.work import Engine
 from analyses.runs.compare_models import compare_two_models, is_untrained
 from analyses.runs.compare_models_report import PLACES
 from analyses.runs.config import RunConfig, make_config
 from analyses.runs.inputs import Inputs, choose_analyses
 from analyses.runs.manifest import MANIFEST, ComparisonManifest, Manifest, ModelRecord, TraceManifest, file_hashes
 from analyses.runs.prompt_set import KEPT, prompts_of, read_kept
-from analyses.runs.runner import run_inputs
+from analyses.runs.runner import run_inputs, session_of
 from analyses.runs.verify import OpenedRun, open_run
 from interp import prompts as prompt_sets
 from interp.errors import InputError
@@ -31,6 +32,7 @@ def repeat_run(
     progress: Progress,
     second: str | None = None,
     overwrite: bool = False,
+    engine: Engine | None = None,
 ) -> Path:
     """Make a run again.
 
@@ -42,16 +44,17 @@ def repeat_run(
         progress: called as the work goes on.
         second: the second model's folder, where two were compared.
         overwrite: replace a run that is already there.
+        engine: who observes, as in `analyses.runs.runner.run`.
 
     Returns:
-        The folder of the new run.
+        The folder of the new run. In a rank of torchrun that helped rank 0, the run is still being made.
 
     Raises:
         InputError: if the run is not whole, or prompts or model are missing or not those of the run.
     """
     opened = open_run(run)
     if isinstance(opened.manifest, ComparisonManifest):
-        return _repeat_comparison(opened, opened.manifest, out, (model, second), prompts, progress, overwrite)
+        return _repeat_comparison(opened, opened.manifest, out, (model, second), prompts, progress, overwrite, engine)
     manifest = opened.manifest
     if isinstance(manifest, TraceManifest):
         raise InputError(
@@ -70,7 +73,8 @@ def repeat_run(
         replace(checkpoint, name=was.name, revision=was.revision),
         was.files,
     )
-    return run_inputs(inputs, out, overwrite, progress).parent
+    with session_of(engine) as leads:
+        return run_inputs(inputs, out, overwrite, progress, engine=engine).parent if leads else out
 
 
 def _repeat_comparison(
@@ -81,6 +85,7 @@ def _repeat_comparison(
     prompts: str | None,
     progress: Progress,
     overwrite: bool,
+    engine: Engine | None,
 ) -> Path:
     """Compare the same two models on the same prompts again, wherever they are by now."""
     config = make_config(**manifest.config)
@@ -91,7 +96,7 @@ def _repeat_comparison(
             was = Manifest(**parse_json(opened.read(f"{place}/{MANIFEST}"))).model
             _checkpoint(was, manifest.package, name, folder, option)
             places[name] = folder or name
-    return compare_two_models(*manifest.models, config, out, overwrite, progress, found, places).parent
+    return compare_two_models(*manifest.models, config, out, overwrite, progress, found, places, engine=engine).parent
 
 
 def _prompts(opened: OpenedRun, config: RunConfig, sha256: str, given: str | None) -> PromptSet:

@@ -6,7 +6,7 @@ configuration -> prompts, model -> batches -> observations (shards) -> results -
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from analyses.core.evidence import Crew, gather
 from analyses.core.exploring import explorer_of
 from analyses.core.kept_batches import Rows
 from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches
+from analyses.core.precision import PrecisionGap, precision_gaps
 from analyses.core.shards import Shards
 from analyses.core.work import Engine
 from analyses.runs.config import RunConfig
@@ -33,7 +34,7 @@ from analyses.runs.manifest import (
     SIGNATURE,
     canonical_json,
 )
-from analyses.runs.plan import check_memory
+from analyses.runs.plan import check_memory, free_memory
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.prompt_set import kept_prompts
@@ -50,6 +51,8 @@ from interp.model.placement import Placement
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
+from interp.report.second_process import begin_copy
+from interp.text.batch import Batch
 from interp.text.unknown_pieces import unknown_share
 
 _LARGE_MODEL = 50_000_000
@@ -98,6 +101,7 @@ def run(
         raise InputError("Weights on several devices are one process' own; leave out --engine or --device-map.")
     signer, inputs = signer_of(sign), read_inputs(config, prompts, placement)
     check_memory(config, inputs.prompts, inputs.checkpoint, placement)
+    begin_copy()
     final = out or DEFAULT_FOLDER / inputs.slug()
     with session_of(engine) as leads:
         return run_inputs(inputs, final, overwrite, progress, signer, engine) if leads else final / "index.html"
@@ -214,17 +218,12 @@ def _build(
     ids = [prompt.id for prompt in read]
     found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, order[0] + 1, crew)
     renderer = FigureRenderer(kind=config.figures)
-    made: dict[str, Section] = {}
-    for item, evidence in zip(analyses, found, strict=True):
-        progress(f"summarising {item.name}", len(made), len(analyses))
-        if keep is not None:
-            keep(item, evidence.model)
-        made[item.name] = _section(item, evidence, renderer)
+    made = _sections(analyses, found, _gaps(inputs, model, batches[0], analyses), renderer, progress, keep)
     sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     shown = np.argsort(order)[: max(config.pages, 1)]
-    rows = [Rows(batches)[int(place)] for place in shown]
+    rows = [(batch.select(row), 0) for batch, row in (Rows(batches)[int(place)] for place in shown)]
     pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
-    told = ReadPrompts.of(batches, order)
+    told = ReadPrompts.of(batches, order, prompts)
     manifest = record_of(inputs, model, told, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
     unknown = unknown_share(given_texts(batches), model.tokenizer)
@@ -241,6 +240,35 @@ def _build(
     files["results.json"] = results_json(config.analyses, sections)
     files[MANIFEST] = manifest.with_files(files).to_json()
     return files
+
+
+def _sections(
+    analyses: Sequence[ConfiguredAnalysis],
+    found: Iterable[Evidence],
+    gaps: Mapping[str, PrecisionGap],
+    renderer: FigureRenderer,
+    progress: Progress,
+    keep: Keep | None,
+) -> dict[str, Section]:
+    """The section of every analysis by name; what was observed is let go as soon as its section stands."""
+    made: dict[str, Section] = {}
+    for item, evidence in zip(analyses, found, strict=True):
+        progress(f"summarising {item.name}", len(made), len(analyses))
+        if keep is not None:
+            keep(item, evidence.model)
+        section = _section(item, evidence, renderer)
+        made[item.name] = gaps[item.name].beside(section) if item.name in gaps else section
+    return made
+
+
+def _gaps(
+    inputs: Inputs, model: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis]
+) -> Mapping[str, PrecisionGap]:
+    """What a narrow type costs, where it is one and the processor's memory has room for the model in float32."""
+    if inputs.config.dtype == "float32" or 4 * model.hf.num_parameters() > free_memory():
+        return {}
+    asked = inputs.config.model_copy(update={"dtype": "float32", "device": "cpu"})
+    return precision_gaps(model, load_for(asked, inputs.checkpoint), batch, analyses)
 
 
 def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRenderer) -> Section:

@@ -1,7 +1,7 @@
 """What one forward pass tells of one sentence: all that the page to explore shows of it, and the step that is explained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.explorer import Explorer, ExplorerPrompt
 from interp.text.batch import TargetOrigin
+from interp.text.unknown_pieces import check_known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +46,8 @@ class SentenceReading:
 
     @property
     def address(self) -> str:
-        """The state of the page that shows the row, and of the cross-attention heads the one that adds most to its token."""
-        added = self.prompt.sources[:, :, self.row].sum(-1)
-        layer, head = np.unravel_index(int(np.abs(added).argmax()), added.shape)
-        return f"#XL{layer}H{head}&prompt=1&row={self.row}"
+        """The state that its page opens with: the row, and of the cross-attention heads the one that adds most to its token."""
+        return self.explorer.start
 
 
 def read_sentence(
@@ -77,9 +76,11 @@ def read_sentence(
         audio: in place of the source, in models that read sounds; frames are shown in groups (`interp.audio.spans_of`).
 
     Raises:
-        InputError: if the row is not in the target, the foil does not differ from it, or the words do not spell the source.
+        InputError: if the row is not in the target, the foil does not differ from it, the words do not spell the source, or the
+            tokenizer knows less than half of the texts.
     """
     batch = prompt_of(model, source, target, prefix, audio)
+    check_known([*batch.source_texts, *([] if target is None else batch.target_texts)], model.tokenizer)
     words_of = None
     if model.sounds is not None:
         spans = spans_of(batch.source_texts[0].category_of_token, model.sounds.seconds)
@@ -98,12 +99,18 @@ def read_sentence(
         prompt = in_words(prompt, words_of, words)
     scores = run.logits[0].float().log_softmax(-1).gather(1, labels[0, :, None])[:, 0]
     return SentenceReading(
-        explorer=explorer_of(model, name, [prompt]),
+        explorer=replace(explorer_of(model, name, [prompt]), start=_start(prompt, chosen)),
         target=batch.target_texts[0].text,
         target_origin=batch.target_origin,
         row=chosen,
         probabilities=torch.exp(scores).cpu().numpy(),
     )
+
+
+def _start(prompt: ExplorerPrompt, row: int) -> str:
+    added = prompt.sources[:, :, row].sum(-1)
+    layer, head = np.unravel_index(int(np.abs(added).argmax()), added.shape)
+    return f"#XL{layer}H{head}&prompt=1&row={row}"
 
 
 def _words_of_tokens(model: HookedEncoderDecoder, source: str, words: Sequence[str], prefix: str) -> tuple[int, ...]:

@@ -149,7 +149,7 @@ def encoder_output_components(
         if written.z is not None:
             heads = cache[f"{step.name}.hook_result"]
             parts.append(heads if step.write_norm is None else through_norm(model, cache, step.write_norm, heads))
-        parts += [vector.expand(rows).unsqueeze(-2) for vector in written.vectors]
+        parts += [vector.unsqueeze(-2) for vector in written.dealt([vector.expand(rows) for vector in written.vectors])]
     return torch.cat(parts, -2)
 
 

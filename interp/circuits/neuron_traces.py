@@ -110,7 +110,11 @@ def neuron_effects(model: HookedEncoderDecoder, batch: Batch) -> pd.DataFrame:
     Args:
         model: the model.
         batch: the prompts.
+
+    Raises:
+        InputError: if the model has no graph, in which neurons are traced.
     """
+    graph_of(model.cfg)
     logits, cache = model.run_with_cache(batch, "*.mlp.hook_post", gradients=True)
     _difference(model, batch, logits.detach(), logits).sum().div(int(batch.target_mask.sum())).backward()
     rows = []

@@ -53,6 +53,10 @@ class ModelConfig:
         write_norms: whether what a sublayer writes is normed before it is added to the stream.
         norm_offset: what is added to the weight of a norm to give its gain.
         biases: whether projections and norms have biases.
+        n_experts: experts of a feed-forward layer that has them, one of which computes a token; 0 where no layer does.
+        expert_capacity: tokens of one text that an expert computes; those behind them get nothing from the layer.
+        encoder_expert_layers: layers of the encoder with experts.
+        decoder_expert_layers: the same of the decoder.
         max_positions: most tokens a side; None where positions are relative and nothing bounds them.
         source: what the encoder reads: tokens of a text, or frames of a sound.
         n_frames: source positions of every sound, silence behind its end included; None where sources are tokens.
@@ -96,6 +100,10 @@ class ModelConfig:
     write_norms: bool = False
     norm_offset: float = 0.0
     biases: bool = False
+    n_experts: int = 0
+    expert_capacity: int | None = None
+    encoder_expert_layers: tuple[int, ...] = ()
+    decoder_expert_layers: tuple[int, ...] = ()
     max_positions: int | None = None
     source: Source = "tokens"
     n_frames: int | None = None
@@ -133,6 +141,14 @@ class ModelConfig:
             stack: which stack.
         """
         return self.d_encoder_mlp if stack == "encoder" else self.d_decoder_mlp
+
+    def expert_layers(self, stack: "Stack") -> tuple[int, ...]:
+        """Layers of one stack whose feed-forward part has experts.
+
+        Args:
+            stack: which stack.
+        """
+        return self.encoder_expert_layers if stack == "encoder" else self.decoder_expert_layers
 
     def layers_of(self, kind: "AttentionKind") -> int:
         """Layers that have one kind of attention.
@@ -229,8 +245,11 @@ class ModelConfig:
 
     @property
     def t5_shaped(self) -> bool:
-        """Whether sublayers are modules that add to one plain stream, as in T5: relative positions, pre-norm, no biases."""
-        return self.positions == "relative" and self.norm_place == "pre" and not self.biases
+        """Whether sublayers are modules that add to one plain stream, as in T5: relative positions, pre-norm, no biases.
+
+        Experts count the tokens of a text, so their layers cannot be run for some of its rows.
+        """
+        return self.positions == "relative" and self.norm_place == "pre" and not self.biases and not self.n_experts
 
     @property
     def logits_are_linear(self) -> bool:

@@ -24,7 +24,7 @@ def check_weights(hf: nn.Module, name: str) -> None:
         InputError: naming the first.
     """
     for weight, values in named_weights(hf):
-        if not bool(torch.isfinite(values).all()):
+        if not _finite(values):
             raise InputError(f"The weights of {name!r} are not finite, first of all {weight}. {_ADVICE}")
 
 
@@ -39,12 +39,12 @@ def check_logits(logits: Tensor, points: Mapping[str, HookPoint], again: Callabl
     Raises:
         InputError: naming the first hook point whose activation, as the host computed it, is not finite.
     """
-    if bool(torch.isfinite(logits).all()):
+    if _finite(logits):
         return
     seen: list[tuple[str, bool]] = []
 
     def look(tensor: Tensor, hook: HookPoint, edited: bool) -> None:
-        if not seen and not bool(torch.isfinite(tensor).all()):
+        if not seen and not _finite(tensor):
             seen.append((hook.name, edited))
 
     every = [point for name, point in points.items() if not name.endswith("hook_result")]
@@ -54,3 +54,8 @@ def check_logits(logits: Tensor, points: Mapping[str, HookPoint], again: Callabl
     first, edited = seen[0] if seen else ("the bias of the unembedding", False)
     if not edited:
         raise InputError(f"This model's logits are not finite; the first activation that is not is {first}. {_ADVICE}")
+
+
+def _finite(values: Tensor) -> bool:
+    """Whether all numbers are finite. A finite sum has finite terms, and takes one reading and no memory; a sum may overflow."""
+    return bool(torch.isfinite(values.detach().sum(dtype=torch.float32))) or bool(torch.isfinite(values).all())

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, GenerationMixin, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import MoEModelOutput
 
 from interp.axes import Residual
 from interp.families.config import ModelConfig
@@ -63,7 +63,8 @@ def write(
     if memory is not None:
         for name in ("input_ids", "input_features"):
             read.pop(name, None)
-        read["encoder_outputs"] = BaseModelOutput(memory)
+        # Of all that hosts take for an encoder's output this one has every field that any of them reads.
+        read["encoder_outputs"] = MoEModelOutput(memory)
     if begun is not None:
         start = [[config.decoder_start_token_id, *ids] for ids in begun]
         read["decoder_input_ids"] = torch.tensor(start, device=hf.device)

@@ -1,4 +1,4 @@
-"""Affine maps, one for every depth of a stack, that lenses learn; how they are saved, and how lenses are compared.
+"""Affine maps, one for every depth of a stack, that lenses learn; how they are saved, and what comparing them gives.
 
 A map adds A h + b to the stream h and begins as nothing (A = 0, b = 0), so that a lens begins as the untrained one. The last
 depth needs none: there the untrained lens is the model.
@@ -11,20 +11,22 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from interp.activations import ActivationStore
 from interp.activations.recipe import weights_digest
-from interp.axes import Logits, Stack
+from interp.axes import Stack
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.framed import Framed
-from interp.statistics.intervals import Interval, bootstrap_mean
+from interp.statistics.intervals import Interval
 
 LensKind = Literal["tuned lens", "decoder lens"]
+STACK_OF: dict[LensKind, Stack] = {"tuned lens": "decoder", "decoder lens": "encoder"}
+"""Whose streams a lens maps."""
+
 FORMAT = "interp lens 1"
 
 
@@ -57,15 +59,14 @@ class LayerMaps(nn.Module):
         return stream + self.maps[depth](stream)  # type: ignore[no-any-return]
 
 
-def new_maps(model: HookedEncoderDecoder, kind: LensKind, stack: Stack) -> LayerMaps:
-    """Maps that change nothing yet, for one stack of a model.
+def new_maps(model: HookedEncoderDecoder, kind: LensKind) -> LayerMaps:
+    """Maps that change nothing yet: the untrained lens.
 
     Args:
         model: the model.
         kind: of the lens.
-        stack: whose streams it maps.
     """
-    maps = LayerMaps(kind, model.cfg.n_layers(stack), model.cfg.d_model, weights_digest(model))
+    maps = LayerMaps(kind, model.cfg.n_layers(STACK_OF[kind]), model.cfg.d_model, weights_digest(model))
     return maps.to(model.device)
 
 
@@ -136,41 +137,18 @@ class LensComparison(Framed):
         return pd.DataFrame(found)
 
 
-def compared(learned: np.ndarray, untrained: np.ndarray, seed: int, resamples: int) -> LensComparison:
-    """The comparison of two lenses.
-
-    Args:
-        learned: KL of the learned one, [prompt depth].
-        untrained: of the untrained one.
-        seed: of the resamples.
-        resamples: of the prompts.
-    """
-    means = (bootstrap_mean(values, seed, resamples) for values in (learned, untrained, untrained - learned))
-    return LensComparison(*means)
-
-
-def divergence(final: Logits, lens: Logits) -> Tensor:
-    """KL(model || lens) in nats, [...] without the axis of the vocabulary.
-
-    Args:
-        final: the model's logits.
-        lens: the lens's.
-    """
-    own, read = final.float().log_softmax(-1), lens.float().log_softmax(-1)
-    return (own.exp() * (own - read)).sum(-1)
-
-
-def stream_hooks(model: HookedEncoderDecoder, stack: Stack, store: ActivationStore) -> list[str]:
-    """The hook points of a stack's stream at every depth.
+def stream_hooks(model: HookedEncoderDecoder, kind: LensKind, store: ActivationStore) -> list[str]:
+    """The hook points of the stream that a lens maps, at every depth.
 
     Args:
         model: the model.
-        stack: which stack.
+        kind: of the lens.
         store: that must hold them.
 
     Raises:
         InputError: if it lacks one, or was written with other weights.
     """
+    stack = STACK_OF[kind]
     layers = model.cfg.n_layers(stack)
     names = [f"{stack}.{layer}.hook_resid_pre" for layer in range(layers)]
     names.append(f"{stack}.{layers - 1}.hook_resid_post")
@@ -184,13 +162,3 @@ def stream_hooks(model: HookedEncoderDecoder, stack: Stack, store: ActivationSto
             "The store was written with other weights than this model's; load that model, or write it anew."
         )
     return names
-
-
-def steps_with(parameters: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """The optimizer of a lens: Adam with a decay that pulls the maps to nothing, hence the lens to the untrained one.
-
-    Args:
-        parameters: the maps.
-        rate: of learning.
-    """
-    return torch.optim.Adam(parameters.parameters(), lr=rate, weight_decay=1e-5, amsgrad=True)

@@ -22,15 +22,8 @@ from interp.activations import ActivationStore
 from interp.attribution.lenses import decode, final_norm, read_out
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.probes.layer_maps import (
-    LayerMaps,
-    LensComparison,
-    compared,
-    divergence,
-    new_maps,
-    steps_with,
-    stream_hooks,
-)
+from interp.probes.layer_maps import LayerMaps, LensComparison, LensKind, stream_hooks
+from interp.probes.lens_fitting import compare_lens, divergence, fit_lens
 
 _NEEDED = ("forced", "special")
 
@@ -38,9 +31,11 @@ _NEEDED = ("forced", "special")
 class _Prompts:
     """Whole prompts of a store, put together again from its rows."""
 
-    def __init__(self, model: HookedEncoderDecoder, store: ActivationStore) -> None:
+    kind: LensKind = "decoder lens"
+
+    def __init__(self, model: HookedEncoderDecoder, store: ActivationStore, prompts: np.ndarray | None) -> None:
         self.model, self.store = model, store
-        self.hooks = stream_hooks(model, "encoder", store)
+        self.hooks = stream_hooks(model, self.kind, store)
         self.last = f"decoder.{model.cfg.n_decoder_layers - 1}.hook_resid_post"
         if self.last not in store.hooks or not set(_NEEDED) <= set(store.manifest.recipe.keep):
             raise InputError(
@@ -49,10 +44,27 @@ class _Prompts:
             )
         self.source = store.index("source", ["prompt", "category"])
         self.target = store.index("target", ["prompt", "reads", "category"])
+        self.chosen = np.unique(self.source["prompt"].to_numpy()) if prompts is None else np.asarray(prompts)
 
-    def numbers(self) -> np.ndarray:
-        """Of all prompts."""
-        return np.unique(self.source["prompt"].to_numpy())
+    def parts(self, size: int, seed: int | None) -> Iterator[np.ndarray]:
+        """See `LensRows`."""
+        order = self.chosen if seed is None else np.random.default_rng(seed).permutation(self.chosen)
+        for start in range(0, len(order), size):
+            yield order[start : start + size]
+
+    def by_depth(self, lens: LayerMaps, part: np.ndarray) -> Iterator[Tensor]:
+        """See `LensRows`."""
+        streams, fields, last = self.batch(part)
+        rows = fields["decoder_attention_mask"].bool()
+        with torch.no_grad():
+            final = read_out(self.model, last)
+        for depth, stream in enumerate(streams[:-1]):
+            memory = final_norm(self.model, lens(stream, depth), "encoder")
+            yield divergence(final, decode(self.model, fields, memory))[rows]
+
+    def prompts(self, part: np.ndarray) -> np.ndarray:
+        """See `LensRows`."""
+        return np.repeat(part, [len(_rows(self.target, int(prompt))) for prompt in part])
 
     def batch(self, prompts: Sequence[int] | np.ndarray) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
         """Encoder streams by depth, [batch source d_model]; the decoder's inputs; its last stream, [batch target d_model]."""
@@ -107,20 +119,7 @@ def fit_decoder_lens(
     Raises:
         InputError: if the store lacks a stream or tokens, was written with other weights, or a number is below 1.
     """
-    if min(epochs, batch) < 1:
-        raise InputError(f"Epochs and prompts of a step are 1 or more; got {epochs} and {batch}.")
-    read, random = _Prompts(model, store), np.random.default_rng(seed)
-    chosen = read.numbers() if prompts is None else np.asarray(prompts)
-    lens = new_maps(model, "decoder lens", "encoder")
-    optimizer = steps_with(lens, rate)
-    for _ in range(epochs):
-        order = random.permutation(chosen)
-        for start in range(0, len(order), batch):
-            optimizer.zero_grad()
-            for kl, mask in _by_depth(read, lens, order[start : start + batch]):
-                kl[mask].mean().backward()  # depth by depth, so that one pass of the decoder is held at a time
-            optimizer.step()
-    return lens
+    return fit_lens(_Prompts(model, store, prompts), epochs, batch, rate, seed)
 
 
 def compare_decoder_lens(
@@ -142,27 +141,6 @@ def compare_decoder_lens(
         resamples: of the prompts.
 
     Raises:
-        InputError: as for `fit_decoder_lens`.
+        InputError: as for `fit_decoder_lens`, or if the lens is none of these.
     """
-    read = _Prompts(model, store)
-    plain = new_maps(model, "decoder lens", "encoder")
-    chosen = read.numbers() if prompts is None else np.asarray(prompts)
-    found: list[list[np.ndarray]] = [[], []]
-    with torch.no_grad():
-        for start in range(0, len(chosen), 16):
-            for one, kept in zip((lens, plain), found, strict=True):
-                depths = [
-                    (kl * mask).sum(1) / mask.sum(1) for kl, mask in _by_depth(read, one, chosen[start : start + 16])
-                ]
-                kept.append(torch.stack(depths, 1).cpu().double().numpy())
-    return compared(np.concatenate(found[0]), np.concatenate(found[1]), seed, resamples)
-
-
-def _by_depth(read: _Prompts, lens: LayerMaps, prompts: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-    """KL of every decoder row and the mask of rows, for every depth but the last."""
-    streams, fields, last = read.batch(prompts)
-    with torch.no_grad():
-        final = read_out(read.model, last)
-    for depth, stream in enumerate(streams[:-1]):
-        memory = final_norm(read.model, lens(stream, depth), "encoder")
-        yield divergence(final, decode(read.model, fields, memory)), fields["decoder_attention_mask"].bool()
+    return compare_lens(lens, _Prompts(model, store, prompts), seed, resamples)

@@ -5,23 +5,45 @@ what the model will say, minimizing KL(model || lens) over the rows of a store. 
 `lens_hooks(model, "decoder")` and nothing else: the last of them gives what the model says.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from interp.activations import ActivationStore
 from interp.attribution.lenses import read_out
-from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.probes.layer_maps import (
-    LayerMaps,
-    LensComparison,
-    compared,
-    divergence,
-    new_maps,
-    steps_with,
-    stream_hooks,
-)
+from interp.probes.layer_maps import LayerMaps, LensComparison, LensKind, stream_hooks
+from interp.probes.lens_fitting import compare_lens, divergence, fit_lens
+
+
+class _Rows:
+    """Target rows of a store with the decoder's stream at every depth."""
+
+    kind: LensKind = "tuned lens"
+
+    def __init__(self, model: HookedEncoderDecoder, store: ActivationStore, rows: np.ndarray | None) -> None:
+        self.model, self.store, self.rows = model, store, rows
+        self.hooks = stream_hooks(model, self.kind, store)
+        self._prompt_of = store.index("target", ["prompt"])["prompt"].to_numpy()
+
+    def parts(self, size: int, seed: int | None) -> Iterable[tuple[np.ndarray, dict[str, Tensor]]]:
+        """See `LensRows`."""
+        return self.store.batches(size, seed, self.hooks, self.rows, numbered=True)
+
+    def by_depth(self, lens: LayerMaps, part: tuple[np.ndarray, dict[str, Tensor]]) -> Iterator[Tensor]:
+        """See `LensRows`."""
+        # [1 row d_model]: to a lens rows are positions of one text.
+        streams = [part[1][hook].to(self.model.device, self.model.dtype).unsqueeze(0) for hook in self.hooks]
+        with torch.no_grad():
+            final = read_out(self.model, streams[-1])
+        for depth, stream in enumerate(streams[:-1]):
+            yield divergence(final, read_out(self.model, lens(stream, depth))).squeeze(0)
+
+    def prompts(self, part: tuple[np.ndarray, dict[str, Tensor]]) -> np.ndarray:
+        """See `LensRows`."""
+        return np.asarray(self._prompt_of[part[0]])
 
 
 def fit_tuned_lens(
@@ -47,19 +69,7 @@ def fit_tuned_lens(
     Raises:
         InputError: if the store lacks a stream or was written with other weights, or a number is below 1.
     """
-    if min(epochs, batch) < 1:
-        raise InputError(f"Epochs and rows of a step are 1 or more; got {epochs} and {batch}.")
-    hooks = stream_hooks(model, "decoder", store)
-    lens = new_maps(model, "tuned lens", "decoder")
-    optimizer = steps_with(lens, rate)
-    for epoch in range(epochs):
-        for found in store.batches(batch, seed + epoch, hooks, rows):
-            optimizer.zero_grad()
-            torch.stack([
-                part.mean() for part in _by_depth(model, lens, _streams(model, found, hooks))
-            ]).sum().backward()
-            optimizer.step()
-    return lens
+    return fit_lens(_Rows(model, store, rows), epochs, batch, rate, seed)
 
 
 def compare_tuned_lens(
@@ -81,35 +91,6 @@ def compare_tuned_lens(
         resamples: of the prompts.
 
     Raises:
-        InputError: as for `fit_tuned_lens`.
+        InputError: as for `fit_tuned_lens`, or if the lens is none of these.
     """
-    hooks = stream_hooks(model, "decoder", store)
-    plain = new_maps(model, "tuned lens", "decoder")
-    prompts = store.index("target", ["prompt"])["prompt"].to_numpy()
-    chosen, kl = [], []
-    with torch.no_grad():
-        for numbers, found in store.batches(256, None, hooks, rows, numbered=True):
-            streams = _streams(model, found, hooks)
-            both = [torch.stack(_by_depth(model, one, streams), -1).cpu().numpy() for one in (lens, plain)]
-            chosen.append(prompts[numbers])
-            kl.append(np.stack(both))
-    values, places = np.concatenate(kl, 1), np.unique(np.concatenate(chosen), return_inverse=True)[1]
-    counts = np.bincount(places)
-    sums = np.zeros((2, len(counts), values.shape[-1]))
-    for one, total in zip(values, sums, strict=True):
-        np.add.at(total, places, one)
-    learned, untrained = sums / counts[:, None]
-    return compared(learned, untrained, seed, resamples)
-
-
-def _streams(model: HookedEncoderDecoder, found: dict[str, Tensor], hooks: list[str]) -> list[Tensor]:
-    """The streams by depth, [1 row d_model]: to a lens rows are positions of one text."""
-    return [found[hook].to(model.device, model.dtype).unsqueeze(0) for hook in hooks]
-
-
-def _by_depth(model: HookedEncoderDecoder, lens: LayerMaps, streams: list[Tensor]) -> list[Tensor]:
-    """KL of every row, for every depth but the last."""
-    with torch.no_grad():
-        final = read_out(model, streams[-1])
-    read = (read_out(model, lens(stream, depth)) for depth, stream in enumerate(streams[:-1]))
-    return [divergence(final, logits).squeeze(0) for logits in read]
+    return compare_lens(lens, _Rows(model, store, rows), seed, resamples)

@@ -15,7 +15,7 @@ class PromptError(InputError):
     """Prompts could not be read; the message says where, what was found, what is allowed and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """One source text and, if known, its target.
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"), key=lambda path: int(path.name.partition("_")[0]))
 SPOKEN = ("**Question.**", "predict", "control", "## What this does not show")
 
 
@@ -27,8 +27,8 @@ def prose(path: Path) -> str:
     return "\n".join("".join(cell["source"]) for cell in read(path)["cells"] if cell["cell_type"] == "markdown")
 
 
-def test_there_are_nine_in_order() -> None:
-    assert [path.name[0] for path in NOTEBOOKS] == list("123456789")
+def test_there_are_ten_in_order() -> None:
+    assert [path.name.partition("_")[0] for path in NOTEBOOKS] == [str(number) for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -48,7 +48,7 @@ def test_a_notebook_asks_predicts_measures_controls_and_states_limits(path: Path
     text = prose(path)
     missing = [word for word in SPOKEN if word.lower() not in text.lower()]
     assert not missing
-    assert text.startswith(f"# {path.name[0]}. ")
+    assert text.startswith(f"# {path.name.partition('_')[0]}. ")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -36,6 +36,8 @@ from transformers import (
     PLBartForConditionalGeneration,
     PreTrainedConfig,
     PreTrainedModel,
+    SwitchTransformersConfig,
+    SwitchTransformersForConditionalGeneration,
     T5Config,
     T5ForConditionalGeneration,
     T5GemmaConfig,
@@ -161,6 +163,22 @@ GEMMA_FAMILIES = tuple(GEMMA_RECIPES)
 """Names of the tiny models with rotary positions, grouped keys and values, norms on both sides, windows and caps."""
 
 
+_EXPERTS = {
+    "num_decoder_layers": 4,
+    "num_sparse_encoder_layers": 1,
+    "num_sparse_decoder_layers": 2,
+    "num_experts": 3,
+    "expert_capacity": 6,
+}
+
+SWITCH_RECIPES = {
+    "switch": Recipe(
+        SwitchTransformersForConditionalGeneration, SwitchTransformersConfig, untied=False, changes=_EXPERTS
+    )
+}
+
+SWITCH_FAMILIES = tuple(SWITCH_RECIPES)
+"""Names of the tiny models with experts: in encoder layer 1 and decoder layers 1 and 3, where some tokens find none free."""
 _WHISPER_SIZES: dict[str, Any] = {
     **{
         name: value
@@ -192,12 +210,16 @@ def tiny_hf(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A tiny random transformers model with eager attention, in eval mode, weights frozen.
 
     Args:
-        name: one of `FAMILIES`, `BART_FAMILIES`, `GEMMA_FAMILIES` or `WHISPER_FAMILIES`.
+        name: one of `FAMILIES`, `SWITCH_FAMILIES`, `BART_FAMILIES`, `GEMMA_FAMILIES` or `WHISPER_FAMILIES`.
         seed: of the weights; the global random state is left as it was.
         changes: configuration entries to change, e.g. `num_layers=1`.
     """
-    recipe = {**RECIPES, **BART_RECIPES, **GEMMA_RECIPES, **WHISPER_RECIPES}[name]
-    own = ((RECIPES, SIZES), (BART_RECIPES, _ABSOLUTE_SIZES), (WHISPER_RECIPES, _WHISPER_SIZES))
+    recipe = {**RECIPES, **SWITCH_RECIPES, **BART_RECIPES, **GEMMA_RECIPES, **WHISPER_RECIPES}[name]
+    own = (
+        ({**RECIPES, **SWITCH_RECIPES}, SIZES),
+        (BART_RECIPES, _ABSOLUTE_SIZES),
+        (WHISPER_RECIPES, _WHISPER_SIZES),
+    )
     sizes = next((sizes for recipes, sizes in own if name in recipes), {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -159,6 +159,7 @@ _ANIMALS = (
     Animal("byt5-small", "google/byt5-small", builders.byt5, tied=False, layers=(6, 2), limit=None),
     Animal("umt5-small", "google/umt5-small", builders.umt5, 84, tied=False, limit=None),
     Animal("umt5-untyped", "google/umt5-small as published", partial(builders.umt5, typed=False), 84, tied=False, limit=None),
+    Animal("switch", "google/switch-base-8", partial(builders.t5, facts=published.SWITCH), 28),
     Animal("t5-added", "a T5 with added tokens", builders.added, prefix=_DE),
     Animal("t5-without-json", "google/t5-v1_1-small, spiece.model alone", builders.without_json, 28, tied=False, limit=None),
     Animal("t5-sharded", "a T5 in several files", partial(builders.t5, max_shard_size="20KB"), 28, prefix=_DE),

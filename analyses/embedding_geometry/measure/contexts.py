@@ -64,10 +64,9 @@ def context_curves(
 
 def _per_word(observed: Observed) -> Float[np.ndarray, "word quantity space"]:
     states, directions = observed.weights["usage_states"], observed.weights["usage_directions"]
-    sentences = np.arange(len(USAGES))
-    everyone = np.ones((1, len(USAGES)))
+    once = np.ones(len(USAGES))
     baseline = np.array([
-        cross_cosine(directions[:, space], sentences, everyone)[0] for space in range(directions.shape[1])
+        cross_cosine(directions[:, space], once, once[None])[0] for space in range(directions.shape[1])
     ])
     rows = []
     for word in _WORDS:

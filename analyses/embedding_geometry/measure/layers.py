@@ -1,7 +1,7 @@
 """How does the cloud of tokens change from layer to layer: does it narrow, and do the tokens of a sentence draw together?
 
     anisotropy        mean cosine of a token of one prompt and a token of a prompt with another sentence, in closed form from the
-                      mean directions m of the prompts: (‖Σ m‖² - Σ m_p·m_q over equal sentences) / number of such pairs
+                      mean directions of the prompts, M their sum over a sentence: (‖Σ M‖² - Σ ‖M‖²) / number of such pairs
     intra-sentence    mean cosine of a token and the mean of its sentence
     adjusted          intra-sentence similarity - anisotropy; what a sentence adds to the narrowness of the whole space
 
@@ -9,16 +9,19 @@ all after Ethayarajh 2019 (D19-1006), who samples pairs where we sum them all. I
 that carry it (two languages of one sentence are no two pieces of evidence), the same ones for the three quantities.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse
 from jaxtyping import Float, Int
 
 from analyses.core.contract import Observed
 from interp.statistics import Estimate, Interval, controlled
 
 QUANTITIES = ("anisotropy", "intra-sentence similarity", "adjusted intra-sentence similarity")
+
+_BLOCK = 2**18
+"""Numbers of draws times sentences that are held at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,20 +39,67 @@ class LayerCurves:
     n_sentences: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sums:
+    """Sums over the prompts of every sentence that have a value in a space.
+
+    Attributes:
+        directions: of their mean directions.
+        similarity: of their intra-sentence similarities.
+        members: how many they are.
+    """
+
+    directions: Float[np.ndarray, "space sentence d_model"]
+    similarity: Float[np.ndarray, "sentence space"]
+    members: Float[np.ndarray, "sentence space"]
+
+    @classmethod
+    def of(cls, observed: Observed, sentences: Int[np.ndarray, " prompt"]) -> "_Sums":
+        directions, similarity = observed.prompts["mean_direction"], observed.prompts["intra_similarity"]
+        order = np.argsort(sentences, kind="stable")
+        starts = np.flatnonzero(np.diff(sentences[order], prepend=-1))
+        present = ~np.isnan(similarity)
+
+        def summed(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+            return np.add.reduceat(np.where(where, values, 0.0)[order], starts, axis=0, dtype=np.float64)
+
+        return cls(
+            np.stack([summed(directions[:, space], present[:, space, None]) for space in range(similarity.shape[1])]),
+            summed(similarity, present),
+            summed(np.ones_like(similarity), present),
+        )
+
+    def under(self, counts: Float[np.ndarray, "draw sentence"]) -> Float[np.ndarray, "draw quantity space"]:
+        """The three quantities for sentences counted so many times."""
+        found = zip(self.directions, self.members.T, strict=True)
+        anisotropy = np.stack([cross_cosine(directions, members, counts) for directions, members in found], axis=1)
+        with np.errstate(invalid="ignore"):
+            intra = counts @ self.similarity / (counts @ self.members)
+        return np.stack([anisotropy, intra, intra - anisotropy], axis=1)
+
+
 def layer_curves(
     spaces: tuple[str, ...], model: Observed, twins: tuple[Observed, ...], seed: int, resamples: int
 ) -> LayerCurves:
     """Point values and intervals of the model, point values of its twins."""
     sentences = sentence_numbers(model)
     n_sentences = int(sentences.max()) + 1
-    everyone = np.ones((1, len(sentences)))
-    counts = np.random.default_rng(seed).multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=resamples)
-    draws = _quantities(model, counts[:, sentences].astype(np.float64))
+    sums = _Sums.of(model, sentences)
+    draws = np.concatenate([sums.under(counts) for counts in _draws(n_sentences, seed, resamples)])
     low, high = _bounds(draws if n_sentences > 1 else np.full_like(draws, np.nan))
-    point, *controls = (_quantities(one, everyone)[0] for one in (model, *twins))
+    everyone = np.ones((1, n_sentences))
+    point, *controls = (_Sums.of(one, sentences).under(everyone)[0] for one in (model, *twins))
     count = (~np.isnan(model.prompts["intra_similarity"])).sum(axis=0)
     curves = Interval(point, low, high, np.broadcast_to(count, point.shape))
     return LayerCurves(spaces, controlled(curves, controls), n_sentences)
+
+
+def _draws(n_sentences: int, seed: int, resamples: int) -> Iterator[Float[np.ndarray, "draw sentence"]]:
+    """How often every sentence is drawn, some draws at a time: all of them at once would grow with the sentences."""
+    generator, rows = np.random.default_rng(seed), max(1, _BLOCK // n_sentences)
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        yield generator.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=size).astype(np.float64)
 
 
 def _bounds(draws: Float[np.ndarray, "draw quantity space"]) -> Float[np.ndarray, "bound quantity space"]:
@@ -60,50 +110,25 @@ def _bounds(draws: Float[np.ndarray, "draw quantity space"]) -> Float[np.ndarray
     return bounds
 
 
-def _quantities(observed: Observed, counts: Float[np.ndarray, "draw prompt"]) -> np.ndarray:
-    """The three quantities for prompts counted so many times [draw quantity space]."""
-    directions, similarity = observed.prompts["mean_direction"], observed.prompts["intra_similarity"].astype(np.float64)
-    sentences = sentence_numbers(observed)
-    columns = []
-    for space in range(similarity.shape[1]):
-        present = ~np.isnan(similarity[:, space])
-        drawn = counts[:, present]
-        anisotropy = cross_cosine(directions[present, space].astype(np.float64), sentences[present], drawn)
-        with np.errstate(invalid="ignore"):
-            intra = drawn @ similarity[present, space] / drawn.sum(axis=1)
-        columns.append(np.stack([anisotropy, intra, intra - anisotropy], axis=1))
-    return np.stack(columns, axis=2)
-
-
 def sentence_numbers(observed: Observed) -> Int[np.ndarray, " prompt"]:
     """The sentence of every prompt, numbered from 0."""
-    return np.unique(observed.prompts["sentence"], axis=0, return_inverse=True)[1].astype(np.int64)
+    return np.unique(observed.prompts["sentence"], axis=0, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def cross_cosine(
-    directions: Float[np.ndarray, "prompt d_model"],
-    sentences: Int[np.ndarray, " prompt"],
-    counts: Float[np.ndarray, "draw prompt"],
+    directions: Float[np.ndarray, "sentence d_model"],
+    members: Float[np.ndarray, " sentence"],
+    counts: Float[np.ndarray, "draw sentence"],
 ) -> Float[np.ndarray, " draw"]:
     """Mean product of the mean directions of two prompts with different sentences; NaN where there are no such prompts.
 
     Args:
-        directions: mean over a prompt's tokens of their unit vectors.
-        sentences: equal for prompts with the same sentence.
-        counts: how often every prompt is counted.
+        directions: sum over a sentence's prompts of the mean over their tokens of unit vectors.
+        members: how many prompts a sentence has.
+        counts: how often every sentence is counted.
     """
-    same = _same_sentence(sentences)
-    products = same.tocoo(copy=True)
-    products.data = np.einsum("p d, p d -> p", directions[products.row], directions[products.col])
-    total = np.square(counts @ directions).sum(axis=1)
-    pairs = np.square(counts.sum(axis=1))
-    excluded = [(counts * (matrix @ counts.T).T).sum(axis=1) for matrix in (products.tocsr(), same)]
+    squares = np.square(counts)
+    total = np.square(counts @ directions).sum(axis=1) - squares @ np.square(directions).sum(axis=1)
+    pairs = np.square(counts @ members) - squares @ np.square(members)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((total - excluded[0]) / np.where(pairs - excluded[1] > 0.5, pairs - excluded[1], np.nan))
-
-
-def _same_sentence(sentences: np.ndarray) -> scipy.sparse.csr_array:
-    """1 at pairs of prompts with the same sentence, a prompt with itself included: [prompt prompt]."""
-    shape = (len(sentences), int(sentences.max(initial=-1)) + 1)
-    member = scipy.sparse.csr_array((np.ones(len(sentences)), (np.arange(len(sentences)), sentences)), shape=shape)
-    return (member @ member.T).tocsr()
+        return np.asarray(total / np.where(pairs > 0.5, pairs, np.nan))

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analyses.core.contract import Observed
+from analyses.core.keys import rows_by_number
 from analyses.embedding_geometry.measure.layers import sentence_numbers
 from interp.geometry.representation_similarity import Agreement, agreement, gram_arrangement, rank_arrangement
 from interp.statistics import Estimate, Interval, controlled, falling_order
@@ -78,13 +79,13 @@ def space_agreement(
 
 def _sentence_states(observed: Observed) -> Float[np.ndarray, "space sentence d_model"]:
     """Mean states of the sentences that have a value in every space, at most `_MOST`, evenly spread over the prompts."""
-    numbers = sentence_numbers(observed)
-    states = observed.prompts["mean_state"].astype(np.float64)
-    means = np.stack([states[numbers == number].mean(axis=0) for number in np.unique(numbers)])
-    means = means[~np.isnan(means).any(axis=(1, 2))]
-    if len(means) > _MOST:
-        means = means[np.linspace(0, len(means) - 1, _MOST).round().astype(int)]
-    return np.asarray(means.transpose(1, 0, 2))
+    states = observed.prompts["mean_state"]
+    defined = ~np.isnan(states).any(axis=(1, 2))
+    chosen = [rows for rows in rows_by_number(sentence_numbers(observed)) if defined[rows].all()]
+    if len(chosen) > _MOST:
+        chosen = [chosen[place] for place in np.linspace(0, len(chosen) - 1, _MOST).round().astype(int)]
+    means = [states[rows].astype(np.float64).mean(axis=0) for rows in chosen]
+    return np.asarray(means).reshape(-1, *states.shape[1:]).transpose(1, 0, 2)
 
 
 def _without_top(states: Float[np.ndarray, "sentence d_model"]) -> Float[np.ndarray, "sentence remaining"]:

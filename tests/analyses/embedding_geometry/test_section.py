@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from analyses.core.contract import Observed, Pass
 from analyses.embedding_geometry import ANALYSIS, GeometrySettings, summarize
 from analyses.embedding_geometry.examine import examine
+from analyses.embedding_geometry.measure import layers
 from analyses.embedding_geometry.measure.layers import cross_cosine, layer_curves
 from analyses.embedding_geometry.measure.observe import observe
 from analyses.embedding_geometry.measure.spaces import INPUT, OUTPUT, decoder_spaces, encoder_spaces, static_table
@@ -97,9 +98,10 @@ def test_numbers_do_not_depend_on_the_batch(bundled: HookedEncoderDecoder) -> No
 def test_cross_cosine_is_the_mean_over_pairs_of_different_sentences() -> None:
     generator = np.random.default_rng(0)
     directions, sentences = generator.normal(size=(7, 4)), np.array([0, 0, 1, 2, 2, 2, 3])
-    counts = np.concatenate([np.ones((1, 7)), generator.integers(0, 3, size=(5, 7))])
-    for weights, found in zip(counts, cross_cosine(directions, sentences, counts), strict=True):
-        drawn = np.repeat(np.arange(7), weights.astype(int))
+    member = np.eye(4)[sentences].T
+    counts = np.concatenate([np.ones((1, 4)), generator.integers(0, 3, size=(5, 4))])
+    for weights, found in zip(counts, cross_cosine(member @ directions, member.sum(1), counts), strict=True):
+        drawn = np.repeat(np.arange(7), weights.astype(int)[sentences])
         pairs = [(p, q) for p in drawn for q in drawn if sentences[p] != sentences[q]]
         assert found == pytest.approx(np.mean([directions[p] @ directions[q] for p, q in pairs]))
 
@@ -117,9 +119,24 @@ def test_two_languages_of_a_sentence_are_one_piece_of_evidence() -> None:
 
 
 def test_one_sentence_has_no_anisotropy() -> None:
-    assert np.isnan(cross_cosine(np.ones((2, 3)), np.array([0, 0]), np.ones((1, 2)))).all()
+    assert np.isnan(cross_cosine(np.ones((1, 3)), np.full(1, 2.0), np.ones((1, 1)))).all()
     # A space in which no prompt has two tokens, as when an untrained model writes nothing.
-    assert np.isnan(cross_cosine(np.ones((0, 3)), np.zeros(0, int), np.ones((2, 0)))).all()
+    assert np.isnan(cross_cosine(np.zeros((3, 3)), np.zeros(3), np.ones((2, 3)))).all()
+
+
+def test_intervals_of_curves_do_not_hang_on_how_many_draws_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    arrays = {
+        "mean_direction": generator.normal(size=(12, 2, 6)),
+        "intra_similarity": generator.uniform(0.2, 0.9, size=(12, 2)),
+        "sentence": generator.permutation(12)[:, None] // 2,
+    }
+    arrays["intra_similarity"][3, 1] = arrays["mean_direction"][3, 1] = np.nan
+    whole = layer_curves(("a", "b"), Observed(arrays, {}), (), 0, 99)
+    monkeypatch.setattr(layers, "_BLOCK", 30)  # five draws
+    parts = layer_curves(("a", "b"), Observed(arrays, {}), (), 0, 99)
+    for name in ("point", "low", "high"):
+        np.testing.assert_allclose(getattr(parts.curves, name), getattr(whole.curves, name), rtol=1e-12)
 
 
 def test_output_embedding_scores_like_the_model(tiny_model: HookedEncoderDecoder) -> None:

@@ -95,6 +95,25 @@ def test_two_ranks_of_torchrun_give_the_same_digest_though_one_is_killed(digest:
     assert read_manifest(out).digest == digest
 
 
+def test_heads_and_reruns_are_the_same_whoever_observes(tmp_path: Path) -> None:
+    def told(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "analyses.cli", *words, "-q"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    words = ["heads", "--limit", "4", "--twins", "2", "--batch-size", "2", "--sample", "4"]
+    plain = told(*words)
+    assert told(*words, "--engine", "local", "--workers", "2") == plain
+    assert told(*words, "--engine", "torchrun", "--workers", "2") == plain
+    page = run(CONFIG, tmp_path / "run", overwrite=False, progress=lambda *_: None)
+    for engine in ("local", "torchrun"):
+        said = told("rerun", str(page.parent), "--engine", engine, "--workers", "2")
+        assert said == f"The same digest: {read_manifest(page.parent).digest}.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def dies(run: Pass) -> Arrays:
     os._exit(9)
 

@@ -18,7 +18,8 @@ from interp.probes import (
     load_lens,
     save_lens,
 )
-from interp.probes.layer_maps import divergence, new_maps
+from interp.probes.layer_maps import new_maps
+from interp.probes.lens_fitting import divergence
 from interp.prompts import PromptStream
 from tests.support.models import tiny
 
@@ -68,6 +69,8 @@ def test_a_learned_decoder_lens_is_nearer_to_the_model_on_prompts_it_has_not_see
     save_lens(lens, tmp_path / "lens.safetensors")
     again = load_lens(tmp_path / "lens.safetensors", bundled)
     assert again.kind == "decoder lens"
+    with pytest.raises(InputError, match="This is a decoder lens"):
+        compare_tuned_lens(bundled, store, again)
     assert all(torch.equal(one, two) for one, two in zip(again.parameters(), lens.parameters(), strict=True))
 
 
@@ -81,13 +84,13 @@ def test_untrained_lenses_are_those_of_the_library(bundled: HookedEncoderDecoder
     numbers = np.arange(16)
     target_rows = np.flatnonzero(np.isin(store.index("target", ["prompt"])["prompt"], numbers))
     assert len(target_rows) == int(mask.sum())
-    nothing = compare_tuned_lens(bundled, store, new_maps(bundled, "tuned lens", "decoder"), target_rows)
+    nothing = compare_tuned_lens(bundled, store, new_maps(bundled, "tuned lens"), target_rows)
     assert np.array_equal(nothing.learned.point, nothing.untrained.point)
     for depth, stream in enumerate(list(streams(bundled, cache, "decoder"))[:-1]):
         kl = divergence(logits, read_out(bundled, stream))
         by_prompt = ((kl * mask).sum(1) / mask.sum(1)).mean()
         assert nothing.untrained.point[depth] == pytest.approx(by_prompt.item(), rel=1e-4)
-    nothing = compare_decoder_lens(bundled, store, new_maps(bundled, "decoder lens", "encoder"), numbers)
+    nothing = compare_decoder_lens(bundled, store, new_maps(bundled, "decoder lens"), numbers)
     for depth, memory in enumerate(list(encoder_outputs(bundled, cache))[:-1]):
         kl = divergence(logits, decode(bundled, batch, memory))
         by_prompt = ((kl * mask).sum(1) / mask.sum(1)).mean()
@@ -95,7 +98,7 @@ def test_untrained_lenses_are_those_of_the_library(bundled: HookedEncoderDecoder
 
 
 def test_a_lens_changes_nothing_at_first_nor_behind_the_last_layer(tiny_t5: HookedEncoderDecoder) -> None:
-    lens, stream = new_maps(tiny_t5, "tuned lens", "decoder"), torch.randn(4, 24)
+    lens, stream = new_maps(tiny_t5, "tuned lens"), torch.randn(4, 24)
     assert len(lens.maps) == 3
     assert all(torch.equal(lens(stream, depth), stream) for depth in range(4))
     with torch.no_grad():
