@@ -65,7 +65,6 @@ def circuit(
     with messages():
         import interp
         from analyses.circuits.settings import CircuitSettings
-        from interp.circuits import circuit_graphml, circuit_json
         from interp.patching import candidate_pairs, parse_pairs
 
         for path, ending in ((out, ".json"), (graphml, ".graphml"), (page, ".html")):
@@ -82,10 +81,7 @@ def circuit(
         if earlier is not None:
             print_pairs([("against", _shared(found.circuit, earlier))])
         _print_edges(found, top)
-        if out is not None:
-            _write(out, circuit_json(found.circuit, found.scores, _facts(found, result)), "circuit")
-        if graphml is not None:
-            _write(graphml, circuit_graphml(found.circuit, found.scores), "graph")
+        _write_files(found, result, out, graphml)
         if page is not None:
             _write_page(result, page, PurePath(model).name)
 
@@ -105,9 +101,16 @@ def _of_kind(candidates: Any, kind: str | None) -> list[Any]:
     return chosen
 
 
-def _write(path: Path, text: str, what: str) -> None:
-    path.write_text(text, encoding="utf-8")
-    say(f"{what}: {path}")
+def _write_files(found: "CircuitSearch", result: "AnswerCircuit", out: Path | None, graphml: Path | None) -> None:
+    """Write the circuit as JSON and as GraphML, where a place is given."""
+    from interp.circuits import circuit_graphml, circuit_json
+
+    if out is not None:
+        out.write_text(circuit_json(found.circuit, found.scores, _facts(found, result)), encoding="utf-8")
+        say(f"circuit: {out}")
+    if graphml is not None:
+        graphml.write_text(circuit_graphml(found.circuit, found.scores), encoding="utf-8")
+        say(f"graph: {graphml}")
 
 
 def _found(

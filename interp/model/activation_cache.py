@@ -155,7 +155,7 @@ class ActivationCache(ResidualStacks):
             one = HeadId.parse(name)
             name, head = one.hook_name("pattern"), one.head
         elif len(key) > 1:
-            name = canonical_name(key)  # type: ignore[arg-type]
+            name = canonical_name(key)
         name = resolve(name, self._tensors)
         if not name.endswith(PATTERN):
             raise InputError(

@@ -7,7 +7,7 @@ The forward pass is the host's own; the wrapper only sets the attention implemen
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
@@ -125,9 +125,8 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
     def named_rows(self) -> Bool[Tensor, " vocab"]:
         """True at rows of the embedding that stand for something; tables are longer than the tokenizer's vocabulary."""
         tokenizer, rows = self.tokenizer, self.cfg.d_vocab
-        if tokenizer is None:
-            return torch.from_numpy(named_rows(None, rows)).to(self.device)
-        found = remembered(tokenizer, ("named rows", rows), lambda: named_rows(tokenizer, rows))
+        make = partial(named_rows, tokenizer, rows)
+        found = make() if tokenizer is None else remembered(tokenizer, ("named rows", rows), make)
         return torch.from_numpy(found).to(self.device)
 
     def hook_points(self) -> Mapping[str, HookPoint]:

@@ -11,9 +11,7 @@ range. A draw is a vector w of counts, so that all sums of a block of draws are 
 cells.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from types import EllipsisType
 from typing import SupportsIndex
 
@@ -21,6 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from interp.statistics.exact import check_values, flat_cells, whole_numbers
+from interp.statistics.resample_weights import resample_weights
 
 Place = SupportsIndex | slice | EllipsisType
 Index = Place | tuple[Place, ...]
@@ -30,10 +29,8 @@ LEAST = 6
 
 _PSEUDO = 0.5
 
-# Numbers held at once: 2 MiB of weights a block, 16 MiB of draws a chunk of cells, 8 MiB of weights that are kept.
-_BLOCK = 2**18
 _CHUNK = 2**21
-_KEPT = 2**20
+"""Numbers held at once: 16 MiB of draws."""
 
 
 @dataclass(frozen=True)
@@ -203,30 +200,9 @@ def _ratio(top: Float[np.ndarray, "prompt cell"], bottom: Float[np.ndarray, "pro
     return _Ratio(whole_top, whole_bottom, exponent_top - exponent_bottom, both.sum(axis=0))
 
 
-def _weights(n_prompts: int, seed: int, resamples: int) -> Iterable[Float[np.ndarray, "draw prompt"]]:
-    """Blocks of draws: how often each prompt occurs in each resample; the last few are kept where they are small."""
-    small = n_prompts * resamples <= _KEPT
-    return _kept_weights(n_prompts, seed, resamples) if small else _drawn_weights(n_prompts, seed, resamples)
-
-
-@lru_cache(maxsize=4)
-def _kept_weights(n_prompts: int, seed: int, resamples: int) -> tuple[Float[np.ndarray, "draw prompt"], ...]:
-    return tuple(_drawn_weights(n_prompts, seed, resamples))
-
-
-def _drawn_weights(n_prompts: int, seed: int, resamples: int) -> Iterator[Float[np.ndarray, "draw prompt"]]:
-    generator = np.random.default_rng(seed)
-    rows = max(1, _BLOCK // n_prompts)
-    for start in range(0, resamples, rows):
-        size = min(rows, resamples - start)
-        drawn = generator.integers(n_prompts, size=(size, n_prompts))
-        drawn += n_prompts * np.arange(size)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
-
-
 def _draws(ratio: _Ratio, seed: int, resamples: int) -> Float[np.ndarray, "resample cell"]:
     """The ratio in every resample."""
-    return np.concatenate([ratio.under(weights) for weights in _weights(len(ratio.top), seed, resamples)])
+    return np.concatenate([ratio.under(weights) for weights in resample_weights(len(ratio.top), seed, resamples)])
 
 
 def _bounds(
@@ -240,7 +216,7 @@ def _bounds(
 ) -> Float[np.ndarray, "2 cell"]:
     """Both ends of the interval of every cell."""
     sample = _Studentizer.of(top, bottom, points)
-    studentized = np.concatenate([sample.under(weights) for weights in _weights(len(top), seed, resamples)])
+    studentized = np.concatenate([sample.under(weights) for weights in resample_weights(len(top), seed, resamples)])
     bounds = points - _quantiles(studentized, [(1 + level) / 2, (1 - level) / 2]) * sample.error
     few = count < LEAST
     bounds[:, few] = _ranges(top[:, few], bottom[:, few])

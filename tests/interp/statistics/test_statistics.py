@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from benchmarks.coverage import coverage
 from interp import statistics
-from interp.statistics import intervals, sign_flips
+from interp.statistics import intervals, resample_weights, sign_flips
 from interp.statistics.exact import whole_numbers
 
 NAN = math.nan
@@ -133,7 +133,8 @@ def test_size_of_blocks_and_chunks_changes_no_bit(monkeypatch, block, chunk):
     values = normal((13, 7)).astype(np.float32)
     values[2, 3] = NAN
     expected = statistics.bootstrap_mean(values, seed=4, resamples=300)
-    monkeypatch.setattr(intervals, "_BLOCK", block)
+    monkeypatch.setattr(resample_weights, "_BLOCK", block)
+    monkeypatch.setattr(resample_weights, "_KEPT", 0)  # else blocks of the first call would be kept
     monkeypatch.setattr(intervals, "_CHUNK", chunk)
     same(statistics.bootstrap_mean(values, seed=4, resamples=300), expected)
 
@@ -415,7 +416,7 @@ def test_spearman_of_a_constant_or_too_short_list_is_undefined(second):
 def test_intervals_are_the_same_whether_weights_of_resamples_are_kept_or_drawn_anew(monkeypatch):
     values = np.random.default_rng(3).exponential(size=(23, 4))
     kept = [intervals.bootstrap_mean(values, seed, 500) for seed in (0, 1, 0)]
-    monkeypatch.setattr(intervals, "_KEPT", 0)
+    monkeypatch.setattr(resample_weights, "_KEPT", 0)
     for seed, interval in zip((0, 1, 0), kept, strict=True):
         drawn = intervals.bootstrap_mean(values, seed, 500)
         np.testing.assert_array_equal([drawn.low, drawn.high], [interval.low, interval.high])
