@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `interp --help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -104,6 +105,8 @@ def _interp(
 
 def main() -> None:
     """Entry point of the `interp` command."""
+    if not sys.getfilesystemencoding().startswith("utf"):  # words and names of files would be bytes in disguise
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a character gets its number

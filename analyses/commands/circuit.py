@@ -43,6 +43,9 @@ def circuit(
     model: options.Model = "bundled",
     revision: options.Revision = None,
     device: options.Device = "auto",
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     batch_size: options.BatchSize = 16,
     seed: Annotated[int, typer.Option(help="Of samples, random circuits and the twin.")] = 0,
 ) -> None:
@@ -69,7 +72,8 @@ def circuit(
             check_output(path, ending, overwrite)
         given = None if pairs is None else parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
         other = None if against is None else read_text(against, "circuit")
-        hooked = interp.load(model, revision=revision, device=device)
+        spoken = {"source_lang": source_lang, "target_lang": target_lang}
+        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
         earlier = None if other is None else _earlier(other, hooked)
         candidates = candidate_pairs(hooked.cfg) if given is None else given
         chosen = _of_kind(candidates, kind)

@@ -69,7 +69,7 @@ def attribute(
             model, dtype=dtype, max_length=max_length, source_lang=source_lang, target_lang=target_lang
         )
         if judge:
-            judge_sources(hooked, prompts, limit, methods, seed)
+            judge_sources(hooked, prompts, prefix, limit, methods, seed)
         if source is not None and sources is not None:
             print_sources(hooked, (source, target, foil, position, prefix), methods)
         elif source is not None:

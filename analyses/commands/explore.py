@@ -97,6 +97,13 @@ def generate(
     top_p: Annotated[float, typer.Option(help="Sampling draws from the likeliest tokens with this share.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
     top: Annotated[int, typer.Option(help="Candidates shown at every step; 0 shows the texts only.")] = 3,
+    length_penalty: Annotated[
+        float, typer.Option(help="Of beam search: above 0 favors long texts, below 0 short ones.")
+    ] = 1.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1 makes tokens that the text holds less likely, with any method.")
+    ] = 1.0,
+    no_repeat_ngram: Annotated[int, typer.Option(help="Runs of this many tokens occur once; 0 is no such rule.")] = 0,
     target_prefix: Annotated[
         str | None, typer.Option(help="How every target begins; the model goes on from there.", show_default=False)
     ] = None,
@@ -110,16 +117,30 @@ def generate(
     \b
       interp generate "translate English to German: The weather is beautiful today."
       interp generate --method beam --top 0 "translate English to French: The cat sleeps."
+      interp generate --repetition-penalty 1.3 "translate English to German: Very, very, very good."
       interp generate --target-prefix "Das Wetter" "translate English to German: The weather is beautiful today."
       interp generate --method sampling --top-k 20 --top-p 0.9 --seed 3 "translate English to French: The cat sleeps."
     """
     with messages():
         import interp
         from interp.model.generation import Decoding
+        from interp.text.unknown_pieces import check_known, unknown_notes
 
         hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
-        decoding = Decoding(method=method, beams=beams, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        decoding = Decoding(
+            method=method,
+            beams=beams,
+            length_penalty=length_penalty,
+            repetition_penalty=repetition_penalty,
+            no_repeat_ngram=no_repeat_ngram,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
         written = hooked.generate(texts, "unembed.hook_out", decoding, target_prefix=target_prefix)
+        for note in unknown_notes(check_known(written.batch.source_texts, hooked.tokenizer)):
+            say(note, err=True)
         for prompt, text in enumerate(written.texts):
             say(text)
             for kept in written.hypotheses[prompt] if written.hypotheses else ():

@@ -85,16 +85,22 @@ def _side_by_side(found: "dict[str, SourceAttribution]") -> "pd.DataFrame":
 
 
 def judge_sources(
-    model: "HookedEncoderDecoder", prompts: str, limit: int | None, methods: Sequence[str], seed: int
+    model: "HookedEncoderDecoder",
+    prompts: str,
+    prefix: str | None,
+    limit: int | None,
+    methods: Sequence[str],
+    seed: int,
 ) -> None:
     """Print how good methods are on the same prompts, and how often they name the true words of compiled programs."""
+    from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
     from interp.sources import judge_methods
     from interp.sources.recovery import recovery
 
-    read = read_prompt_set(prompts, None).prompts
+    read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
-    batches = [model.batch([one.source], [one.target] if one.target else None) for one in given]
+    batches = make_batches(model, given, 1, no_progress)
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]
     judged = judge_methods(model, questions, methods, seed=seed)
     print_frame(f"{judged.n_prompts} prompts, a row of each, with 95 % intervals", _short(judged.to_frame()))

@@ -27,7 +27,11 @@ def composition(
     revision: options.Revision = None,
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: Read = _PROMPTS_READ,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     top: Annotated[int, typer.Option(min=1, help="Pairs shown.")] = 20,
     out: Page = None,
     graphml: Annotated[Path | None, options.output_option(help=_GRAPH)] = None,
@@ -49,8 +53,9 @@ def composition(
 
         check_output(out, ".html", overwrite)
         check_output(graphml, ".graphml", overwrite)
-        hooked = interp.load(model, revision=revision, device=device)
-        survey = survey_composition(hooked, _batch(hooked, prompts, limit), seed)
+        spoken = {"source_lang": source_lang, "target_lang": target_lang}
+        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        survey = survey_composition(hooked, _batch(hooked, prompts, prefix, limit), seed)
         section = composition_section(survey)
         for finding in section.findings:
             say(finding)
@@ -72,7 +77,11 @@ def directions(
     revision: options.Revision = None,
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: Read = _PROMPTS_READ,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     seed: options.Seed = 0,
 ) -> None:
     """Print the leading singular directions of a head's QK or OV, read by the tokens and contexts that fire them most.
@@ -88,8 +97,9 @@ def directions(
         from interp.hooks.names import HeadId
 
         one = HeadId.parse(head)
-        hooked = interp.load(model, revision=revision, device=device)
-        batch, twin = _batch(hooked, prompts, limit), interp.untrained_twin(hooked, seed)
+        spoken = {"source_lang": source_lang, "target_lang": target_lang}
+        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        batch, twin = _batch(hooked, prompts, prefix, limit), interp.untrained_twin(hooked, seed)
         names = direction_hooks(hooked, one)
         found, control = (
             head_directions(each, each.run_with_cache(batch, names)[1], batch, one, matrix, count, top, seed)
@@ -109,7 +119,11 @@ def neuron(
     revision: options.Revision = None,
     device: options.Device = "auto",
     prompts: options.Prompts = "translation",
+    prefix: options.Prefix = None,
     limit: Read = _PROMPTS_READ,
+    source_lang: options.SourceLang = None,
+    target_lang: options.TargetLang = None,
+    max_length: options.MaxLength = None,
     out: Page = None,
     overwrite: Replace = False,
 ) -> None:
@@ -127,8 +141,9 @@ def neuron(
 
         check_output(out, ".html", overwrite)
         chosen = [NeuronId.parse(one) for one in neurons or ()]
-        hooked = interp.load(model, revision=revision, device=device)
-        batch = _batch(hooked, prompts, limit)
+        spoken = {"source_lang": source_lang, "target_lang": target_lang}
+        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        batch = _batch(hooked, prompts, prefix, limit)
         if not chosen:
             ranked = neuron_effects(hooked, batch).head(top)
             print_frame("Estimated effect of all neurons, logits a decoder row", ranked)
@@ -145,15 +160,13 @@ def neuron(
             _write_page(neuron_section(traces, len(batch)), out, "interp neuron", model)
 
 
-def _batch(model: "HookedEncoderDecoder", prompts: str, limit: int) -> "Batch":
+def _batch(model: "HookedEncoderDecoder", prompts: str, prefix: str | None, limit: int) -> "Batch":
+    from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
 
-    read = read_prompt_set(prompts, None).prompts
+    read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][:limit]
-    targets = [one.target for one in given]
-    if any(target is None for target in targets):
-        return model.batch([one.source for one in given])
-    return model.batch([one.source for one in given], [str(target) for target in targets])
+    return make_batches(model, given, len(given), no_progress)[0]
 
 
 def _write_page(section: "Section", out: Path, command: str, model: str) -> None:

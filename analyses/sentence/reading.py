@@ -17,6 +17,7 @@ from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.explorer import Explorer, ExplorerPrompt
 from interp.text.batch import TargetOrigin
+from interp.text.unknown_pieces import check_known
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,9 +75,11 @@ def read_sentence(
         prefix: the task prefix, where it is not one T5 was trained with.
 
     Raises:
-        InputError: if the row is not in the target, the foil does not differ from it, or the words do not spell the source.
+        InputError: if the row is not in the target, the foil does not differ from it, the words do not spell the source, or the
+            tokenizer knows less than half of the texts.
     """
     batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    check_known([*batch.source_texts, *([] if target is None else batch.target_texts)], model.tokenizer)
     words_of = None if words is None else _words_of_tokens(model, source, words, batch.source_texts[0].prefix)
     chosen, foil_token = row_and_foil(model, source, batch.target_texts[0], foil, row)
     run = run_alone(model, batch, 0, more_hooks=explorer_hooks(model.cfg))

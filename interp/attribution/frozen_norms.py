@@ -27,7 +27,7 @@ from interp.families.config import ModelConfig
 from interp.families.residual_stream import Step, last_norm, mlp_write_norm, norms, steps
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import norm_gain
+from interp.model.weights import norm_gain, unembedding
 
 Directions = Mapping[str, Float[Tensor, "batch target d_model"]]
 """Path of a step of the decoder (`decoder.0.cross_attn`, `decoder.0.mlp`) -> the direction that reads what it writes."""
@@ -93,6 +93,26 @@ def through_norm(
     """
     factor = norm_gain(model, norm) * cache[f"{norm}.hook_scale"].reciprocal()
     return _centered(model, at_least_float32(writes)) * factor.unsqueeze(-2)
+
+
+def unscaled_logits(
+    model: HookedEncoderDecoder, path: str, written: Float[Tensor, "*rows d_model"]
+) -> Float[Tensor, "*rows vocab"]:
+    """What a write of a step of the decoder adds to all logits by its direct path, up to one positive factor a row.
+
+    Every norm in the way takes its mean off, multiplies by its gain and divides by its scale, whichever that is in a pass: so the
+    order of tokens is known without one. Biases of norms and of the logits, and a cap, are no part of a write and left out.
+
+    Args:
+        model: a model of any family.
+        path: of the step that wrote, e.g. `decoder.0.cross_attn`.
+        written: what it wrote.
+    """
+    course, vectors = _before_last_norm(model.cfg), at_least_float32(written)
+    place = [step.name for step in course].index(path)
+    for norm in (*_norms_behind(course, place), last_norm(model.cfg, "decoder")):
+        vectors = _centered(model, vectors) * norm_gain(model, norm).to(vectors.dtype)
+    return vectors @ unembedding(model).to(vectors.dtype).T
 
 
 def squared_norm_shares(model: HookedEncoderDecoder, cache: ActivationCache) -> Float[Tensor, "batch target component"]:

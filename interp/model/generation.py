@@ -8,6 +8,7 @@ began the text with.
 the padding token.)
 """
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,6 +51,9 @@ class Decoding:
         method: `greedy` takes the likeliest token, `beam` searches, `sampling` draws.
         beams: hypotheses kept by beam search.
         length_penalty: exponent of the length that a hypothesis' log-probability is divided by.
+        repetition_penalty: divides the logits above zero of tokens that the target holds, and multiplies those below
+            (Keskar et al. 2019); 1 is none.
+        no_repeat_ngram: runs of this many tokens occur once in a target; 0 is no such rule.
         temperature: divides the logits before drawing.
         top_k: draws from this many likeliest tokens; 0 is no limit.
         top_p: draws from the smallest set of tokens with this much probability.
@@ -61,6 +65,8 @@ class Decoding:
     method: Method = "greedy"
     beams: int = 4
     length_penalty: float = 1.0
+    repetition_penalty: float = 1.0
+    no_repeat_ngram: int = 0
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
@@ -77,6 +83,15 @@ class Decoding:
                 )
         if self.beams < 2 and self.method == "beam":
             raise InputError(f"Beam search needs at least 2 beams; got {self.beams}. Use `greedy` for one.")
+        if (
+            not 0 < self.repetition_penalty < math.inf
+            or self.no_repeat_ngram < 0
+            or not math.isfinite(self.length_penalty)
+        ):
+            raise InputError(
+                "A repetition penalty is above 0 and finite (1 is none), repeated runs have 0 tokens (no rule) or more, and a "
+                f"length penalty is finite; got {self.repetition_penalty}, {self.no_repeat_ngram} and {self.length_penalty}."
+            )
         if self.temperature <= 0 or not 0 < self.top_p <= 1 or self.top_k < 0:
             raise InputError(
                 f"Sampling needs temperature > 0, 0 < top_p <= 1 and top_k >= 0; got {self.temperature}, {self.top_p} and "
@@ -98,6 +113,10 @@ class Decoding:
             chosen["num_return_sequences"] = self.beams
         elif self.method == "sampling":
             chosen |= {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
+        if self.repetition_penalty != 1:
+            chosen["repetition_penalty"] = self.repetition_penalty
+        if self.no_repeat_ngram:
+            chosen["no_repeat_ngram_size"] = self.no_repeat_ngram
         if self.first_token is not None:
             own["forced_bos_token_id"] = self.first_token
         return GenerationConfig(

@@ -267,4 +267,10 @@ def read_tokenizer(checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrain
             f"{checkpoint.name!r} has no tokenizer that can be read ({first_line(error)}); "
             "put tokenizer.json beside the weights."
         ) from error
+    ordinary = tokenizer.get_vocab().keys() - set(tokenizer.all_special_tokens) - tokenizer.get_added_vocab().keys()
+    if not any(any(map(str.isalnum, piece)) for piece in ordinary):
+        raise InputError(
+            f"The tokenizer of {checkpoint.name!r} knows no piece of text, only marks: its files name a class without its "
+            "vocabulary; put tokenizer.json (or spiece.model, or vocab.json and merges.txt) beside the weights."
+        )
     return tokenizer

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from interp.errors import InputError
 from interp.text.function_words import FunctionWords
 from interp.text.pieces import pieces_of
+from interp.text.surrogates import check_surrogates
 from interp.text.text_memory import remembered
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
@@ -85,12 +86,13 @@ def tokenize(
         marks: what `marks_of` says of the tokenizer, where many texts are tokenized at once.
 
     Raises:
-        InputError: if the text is empty or does not start with the given prefix.
+        InputError: if the text is empty, holds half a surrogate pair, or does not start with the given prefix.
     """
     if not isinstance(text, str):
         text, words = Words.joined(text)
     if not text.strip():
         raise InputError("An empty text has nothing to analyse; give at least one word.")
+    check_surrogates(text)
     if prefix is not None and not text.startswith(prefix):
         raise InputError(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
 from interp.text.pieces import is_filler, own_pieces, pieces_of
+from interp.text.surrogates import check_surrogates
 from interp.text.tokenized_text import SENTINEL_PIECE
 
 RowKind = Literal["piece", "special", "sentinel", "unused"]
@@ -136,10 +137,11 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
         tokenizer: the model's tokenizer.
 
     Raises:
-        InputError: if the word is empty or holds characters that the tokenizer does not know.
+        InputError: if the word is empty or holds characters, or half ones, that the tokenizer does not know.
     """
     if not word.strip():
         raise InputError("An empty word has no embedding; give at least one letter.")
+    check_surrogates(word)
     bare, spaced = (tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in (word, " " + word))
     first = str(tokenizer.convert_ids_to_tokens(spaced[0])) if spaced else ""
     ids = spaced if first.startswith(_JOINED_SPACE) and first != _JOINED_SPACE else min(bare, spaced, key=len)

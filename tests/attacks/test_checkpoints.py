@@ -122,6 +122,9 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "an index that is no JSON": indexed("{"),
     "an index of a file that is not there": indexed('{"weight_map": {"a": "b.safetensors"}}'),
     "no tokenizer": lambda folder: [path.unlink() for path in folder.iterdir() if "token" in path.name],
+    "a tokenizer's class without its vocabulary": lambda folder: (folder / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "T5Tokenizer"}'
+    ),
     "a tokenizer that is a pipe": replaced("tokenizer_config.json", os.mkfifo),
     "a tokenizer that is no JSON": lambda folder: (folder / "tokenizer_config.json").write_text("{"),
     "a tokenizer of code": lambda folder: (folder / "tokenizer_config.json").write_text(

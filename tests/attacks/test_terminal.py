@@ -87,11 +87,12 @@ def test_what_others_wrote_is_spelled_out(case: str, tmp_path: Path) -> None:
     [
         {"PYTHONIOENCODING": "ascii"},
         {"LANG": "C", "LC_ALL": "C"},
+        {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
         {"HOME": "/proc", "XDG_CACHE_HOME": "/proc", "XDG_CONFIG_HOME": "/proc"},
         {"TERM": "dumb", "NO_COLOR": "1"},
         {"COLUMNS": "10"},
     ],
-    ids=["ascii", "C", "no home", "dumb", "narrow"],
+    ids=["ascii", "C", "C and bytes", "no home", "dumb", "narrow"],
 )
 def test_it_works_where_little_is_to_be_had(environment: dict[str, str], tmp_path: Path) -> None:
     write_run(tmp_path / "réports" / "rün")

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import interp
+from analyses.head_specialization.measure.parallel import parallel_of
+from analyses.head_specialization.measure.translation import examine_translation
 from interp.errors import InputError
 from interp.model.checkpoints import find_checkpoint
 from interp.model.text_reader import text_reader
@@ -116,3 +119,29 @@ def test_the_logits_of_another_language_are_the_hosts(home: Home) -> None:
         wanted = host(**tokenizer(ENGLISH, text_target=GERMAN, return_tensors="pt")).logits
         got = model(model.batch(ENGLISH, GERMAN, source_lang="fra_Latn", target_lang="deu_Latn"))
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "begins", "first"),
+    [
+        ("opus-mt-en-mul", {"German": ">>deu<<", "French": ">>fra<<"}, {}),
+        ("opus-mt-en-de", {"German": "", "French": ""}, {}),
+        ("nllb-de", {"German": "eng_Latn", "French": "eng_Latn"}, {"German": "deu_Latn", "French": "fra_Latn"}),
+    ],
+)
+def test_sentences_whose_words_are_aligned_are_put_as_each_model_wants_them(
+    name: str, begins: dict[str, str], first: dict[str, str], home: Home
+) -> None:
+    model = interp.load(home(name), device="cpu")
+    for language, mark in begins.items():
+        batch = parallel_of(model, language).batch
+        pieces = [text.pieces for text in batch.source_texts]
+        assert all(text[0] == mark if mark else "translate" not in "".join(text) for text in pieces)
+        if first:
+            code = id_of(model.tokenizer, first[language])
+            assert all(text.ids[0] == code for text in batch.target_texts)
+    hits = examine_translation(model)["cross.translation"]
+    asked = hits[np.isfinite(hits)]
+    assert len(asked)
+    assert ((asked >= 0) & (asked <= 1)).all()

@@ -30,6 +30,9 @@ from interp.text.word_links import Gold
 PREFIX = "translate English to {language}: "
 """T5's own."""
 
+_CODES = {"English": ("en", "eng"), "German": ("de", "deu"), "French": ("fr", "fra")}
+"""Codes of languages with two letters, and with three (ISO 639-1 and 639-3)."""
+
 _LEAST_LINKS = 2
 """Links below which a sentence cannot tell one head from another."""
 
@@ -77,8 +80,13 @@ def parallel_of(model: HookedEncoderDecoder, language: str) -> Parallel:
     found = aligned_words()[language]
     sentences = tuple(dict.fromkeys(pair.sentence for pair in found))
     texts = {pair.sentence: (pair.english_sentence, pair.foreign_sentence) for pair in found}
-    prefix = PREFIX.format(language=language)
-    batch = model.batch([prefix + texts[one][0] for one in sentences], [texts[one][1] for one in sentences])
+    prefix = _prefix(model, language)
+    batch = model.batch(
+        [prefix + texts[one][0] for one in sentences],
+        [texts[one][1] for one in sentences],
+        source_lang=_code(model, "English"),
+        target_lang=_code(model, language),
+    )
     grids = tuple(map(WordGrid.of, batch.source_texts, batch.target_texts))
     gold, pairs = [], []
     for prompt, number in enumerate(sentences):
@@ -95,6 +103,20 @@ def parallel_of(model: HookedEncoderDecoder, language: str) -> Parallel:
             pairs.append(Pair(prompt, tuple(pieces.tolist()), row, target.ids[row]))
         gold.append(Gold(frozenset(links), frozenset(links)))
     return Parallel(sentences, batch, grids, tuple(gold), tuple(pairs))
+
+
+def _prefix(model: HookedEncoderDecoder, language: str) -> str:
+    """What a source begins with: T5's prefix, Marian's mark of the target's language where there is one, or nothing."""
+    if model.cfg.reads_prefixes:
+        return PREFIX.format(language=language)
+    known = {} if model.tokenizer is None else model.tokenizer.get_vocab()
+    marks = (f">>{code}<<" for code in reversed(_CODES[language]))
+    return next((f"{mark} " for mark in marks if mark in known), "")
+
+
+def _code(model: HookedEncoderDecoder, language: str) -> str | None:
+    """How the model names a language, as `de`, `de_DE` or `deu_Latn`; None where it marks none, or has not this one."""
+    return next((code for code in model.languages.codes if code.partition("_")[0] in _CODES[language]), None)
 
 
 def parallels(model: HookedEncoderDecoder) -> tuple[Parallel, ...]:

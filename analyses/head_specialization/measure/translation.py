@@ -1,12 +1,12 @@
 """Which cross-attention heads translate the word that they read?
 
-What a head would write if it read a source word alone,
+What a head would write if it read a source word alone, on its direct way to the logits,
 
-    x_s W_V W_O diag(g_F) W_U^T        x_s: encoder output, mean over the pieces of the word
+    (x_s W_V + b_V) W_O diag(g_F) W_U^T        x_s: encoder output, mean over the pieces of the word
 
-has the first piece of the aligned word among its five largest logits (as for copying heads, Wang et al. 2022); beside it the same
-for the words of other pairs, and for the word's own first piece [ours]. Words are those of `parallel`, the first two pairs of
-every sentence. Families whose way to the logits is no such product are not asked.
+(in T5; other families have more norms on that way, whose scales change no order: `unscaled_logits`) has the first piece of the
+aligned word among its five largest logits (as for copying heads, Wang et al. 2022); beside it the same for the words of other
+pairs, and for the word's own first piece [ours]. Words are those of `parallel`, the first two pairs of every sentence.
 
 The causal check: a head that translates, taken away, costs the translations of the words that it reads more than those of others.
 """
@@ -19,12 +19,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.core.contract import Arrays
-from analyses.head_specialization.measure.copy_hits import TOP, why_no_copying
+from analyses.head_specialization.measure.copy_hits import TOP
 from analyses.head_specialization.measure.parallel import Pair, Parallel, by_sentence, n_sentences, parallels
-from interp.hooks.names import HeadId
+from interp.attribution.frozen_norms import unscaled_logits
+from interp.hooks.names import HeadId, attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.stack_outputs import encoder_memory
-from interp.model.weights import attention_weights, norm_gain, unembedding, unembedding_bias
+from interp.model.weights import attention_weights, projection_bias, unembedding, unembedding_bias
 from interp.patching.partial_forward import record_pass
 from interp.statistics import mean_over_prompts
 
@@ -44,11 +45,11 @@ def examine_translation(model: HookedEncoderDecoder) -> Arrays:
 
     Returns:
         `cross.translation`, `_other` and `_copy` [parallel language layer head]: share of hits, and
-        `cross.translation_cost_read` and `_other` (see `ablate_translation`). Nothing where `parallel` or `copy_hits` has nothing
-        to ask.
+        `cross.translation_cost_read` and `_other` (see `ablate_translation`). Nothing where `parallel` has nothing to
+        ask.
     """
     found = parallels(model)
-    if not found or why_no_copying(model.cfg) is not None:
+    if not found:
         return {}
     with torch.no_grad():
         arrays = by_sentence([_translation(model, parallel) for parallel in found], found)
@@ -63,14 +64,15 @@ def _translation(model: HookedEncoderDecoder, parallel: Parallel) -> dict[str, n
     tokens = torch.tensor([pair.token for pair in pairs], device=states.device)
     own = torch.stack([batch.input_ids[pair.prompt, pair.pieces[0]] for pair in pairs])
     wanted = {"translation": tokens, "translation_other": tokens[_others(tokens)], "translation_copy": own}
-    read = unembedding(model) * norm_gain(model, "decoder.ln_final")
     prompts = np.array([pair.prompt for pair in pairs])
     shape = (len(batch), cfg.n_decoder_layers, cfg.n_decoder_heads)
     found = {f"cross.{name}": np.full(shape, np.nan) for name in wanted}
     for layer in range(cfg.n_decoder_layers):
-        weights = attention_weights(model, "cross", layer)
+        weights, bias = attention_weights(model, "cross", layer), projection_bias(model, "cross", layer, "v")
+        path = attention_path("cross", layer)
         for head in range(cfg.n_decoder_heads):
-            logits = states @ weights.W_V[head] @ weights.W_O[head] @ read.T
+            written = (states @ weights.W_V[head] + bias[head]) @ weights.W_O[head]
+            logits = unscaled_logits(model, path, written)
             for name, ids in wanted.items():
                 hits = ((logits >= logits.gather(1, ids[:, None])).sum(-1) <= TOP).double().cpu().numpy()
                 found[f"cross.{name}"][:, layer, head] = _means(hits, prompts, len(batch))

@@ -38,6 +38,12 @@ BAD = {
     "generate: top-k": (["generate", "a b", "--method", "sampling", "--top-k", "-1"], "top_k >= 0"),
     "generate: top-p": (["generate", "a b", "--method", "sampling", "--top-p", "0"], "top_p"),
     "generate: one beam": (["generate", "a b", "--method", "beam", "--beams", "1"], "at least 2 beams"),
+    "generate: repetition": (["generate", "a b", "--repetition-penalty", "0"], "is above 0 and finite"),
+    "generate: beams' own": (["generate", "a b", "--length-penalty", "2"], "'beam' alone"),
+    "generate: unknown script": (["generate", "今日は良い天気です"], "does not know 100% of the pieces"),
+    "show: unknown script": (["show", "今日は良い天気です"], "does not know 100% of the pieces"),
+    "tokens: half a pair": (["tokens", "a \udcff"], "half a surrogate pair"),
+    "words: half a pair": (["words", "chair", "\udcff"], "half a surrogate pair"),
     "words: none known": (["words", "chair", "chair"], "chair"),
     "attribute: row": (["attribute", "translate English to German: Yes.", "--position", "99"], ""),
 }

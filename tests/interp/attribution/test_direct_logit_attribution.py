@@ -6,7 +6,7 @@ from torch import Tensor
 
 from interp.attribution.components import Component, components_of, has_biases
 from interp.attribution.direct_logit_attribution import decompose, decomposition_hooks
-from interp.attribution.frozen_norms import squared_norm_shares, sublayer_directions
+from interp.attribution.frozen_norms import squared_norm_shares, sublayer_directions, unscaled_logits
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up, token_logit
 from interp.attribution.neurons import neuron_contributions
 from interp.attribution.residual_writes import writes
@@ -14,10 +14,10 @@ from interp.families.residual_stream import last_norm, norms, steps
 from interp.hooks.names import HeadId, attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import norm_gain, unembedding
+from interp.model.weights import attention_weights, norm_gain, unembedding
 from interp.text.batch import Batch
 from tests.support.attribution_runs import Decomposed
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import BART_FAMILIES, FAMILIES, GEMMA_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle_bart import POST_NORM
 
 TOLERANCE = 2e-6
@@ -25,7 +25,9 @@ TOLERANCE = 2e-6
 slow = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in BART_FAMILIES)])
+@pytest.fixture(
+    scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *GEMMA_FAMILIES))]
+)
 def run(request: pytest.FixtureRequest) -> Decomposed:
     return Decomposed(tiny(request.param))
 
@@ -37,6 +39,25 @@ def test_components_add_up_to_every_read_out(run: Decomposed, name: str) -> None
     labels = [component.label for component in found.components]
     assert found.components == components_of(run.model.cfg, "decoder")
     assert len(set(labels)) == len(labels) == found.values.shape[-1]
+
+
+def test_unscaled_logits_are_a_heads_exact_share_of_every_token_up_to_one_positive_factor_a_row(
+    run: Decomposed,
+) -> None:
+    model, layer = run.model, run.model.cfg.n_decoder_layers - 1
+    path, head = attention_path("cross", layer), 1
+    _, cache = model.run_with_cache(run.batch, f"{path}.hook_z")
+    written = cache[f"{path}.hook_z"][:, :, head] @ attention_weights(model, "cross", layer).W_O[head]
+    ours, exact = unscaled_logits(model, path, written), []
+    tokens = (3, 7, 11, 19, 23)
+    for token in tokens:
+        readout = token_logit(model, run.logits, torch.full_like(run.batch.labels, token))
+        exact.append(decompose(model, run.cache, readout).of(f"XL{layer}H{head}"))
+    rows = run.batch.target_mask
+    wanted, got = torch.stack(exact, -1)[rows], ours[..., list(tokens)][rows]
+    factor = (wanted * got).sum(-1, keepdim=True) / got.square().sum(-1, keepdim=True)
+    assert factor.min() > 0
+    torch.testing.assert_close(got * factor, wanted, rtol=1e-4, atol=1e-5 * float(wanted.abs().max()))
 
 
 def test_gap_is_not_small_when_a_component_is_missing(run: Decomposed) -> None:
@@ -179,6 +200,9 @@ def carried(run: Decomposed, cache: ActivationCache) -> dict[str, Tensor]:
         elif step.attention is not None:
             path = attention_path(step.attention, step.layer or 0)
             written = cache[f"{path}.hook_result"]
+            if step.write_norm is not None:
+                held = cache[f"{step.write_norm}.hook_scale"].unsqueeze(-2)
+                written = centered(written) / held * norm_gain(model, step.write_norm)
             for head in range(written.shape[2]):
                 found[str(HeadId(step.attention, step.layer or 0, head))] = written[:, :, head]
             if step.bias:

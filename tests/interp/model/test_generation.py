@@ -1,11 +1,14 @@
 """Generation: the activations kept step by step, with the key-value cache, are those of one teacher-forced pass."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+from transformers import DynamicCache, EncoderDecoderCache
 
 from interp.errors import InputError
-from interp.model.generation import Decoding
+from interp.model.generation import Decoding, Method
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import IGNORED_LABEL
 from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny
@@ -128,6 +131,34 @@ def test_the_step_table_lists_candidates_the_choice_and_the_truth(bundled: Hooke
     while written.batch.labels[0, agree] == truth.labels[0, agree]:
         agree += 1
     assert table.loc[table["true"], "step"].tolist() == list(range(agree + 1))
+
+
+@pytest.mark.parametrize(
+    ("method", "ours", "hosts"),
+    [
+        ("greedy", {"repetition_penalty": 1.7}, {"repetition_penalty": 1.7}),
+        ("greedy", {"no_repeat_ngram": 2}, {"no_repeat_ngram_size": 2}),
+        ("beam", {"repetition_penalty": 1.7}, {"repetition_penalty": 1.7}),
+        ("beam", {"no_repeat_ngram": 2}, {"no_repeat_ngram_size": 2}),
+        ("beam", {"length_penalty": -9.0}, {"length_penalty": -9.0}),
+    ],
+)
+def test_penalties_are_the_hosts(method: Method, ours: dict[str, Any], hosts: dict[str, Any]) -> None:
+    model = tiny("v1.1", initializer_factor=3.0)
+    batch = random_batch(model)
+    beams = {"num_beams": 4, "early_stopping": True, "length_penalty": 1.0} if method == "beam" else {}
+    read = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "max_new_tokens": 14}
+    plain, wanted = (
+        model.hf.generate(
+            **read, **beams | settings, past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache())
+        )[:, 1:].tolist()
+        for settings in ({}, hosts)
+    )
+    assert plain != wanted, "the penalty has nothing to change"
+    found = model.generate(batch, "unembed.hook_out", Decoding(method, **ours), 14).batch
+    for text, ids in zip(found.target_texts, wanted, strict=True):
+        assert list(text.ids) == ids[: len(text.ids)]
+        assert not any(ids[len(text.ids) :]), "no more than padding is left"
 
 
 @pytest.mark.parametrize(

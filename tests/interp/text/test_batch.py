@@ -143,6 +143,8 @@ def test_a_text_longer_than_the_model_was_made_for_is_refused(bundled: HookedEnc
         ([], None, "needs at least one source text; got none"),
         (["a", "b"], ["c"], "Got 2 sources and 1 targets; give one for each source"),
         (["a", "  "], None, "An empty text has nothing to analyse"),
+        (["a", "b\udcff"], None, "half a surrogate pair"),
+        (["a"], ["\ud83d"], "half a surrogate pair"),
         (["a"], [""], "An empty text has nothing to analyse"),
     ],
 )
