@@ -3,6 +3,7 @@
 Heavy libraries are imported inside the commands, so that `interp --help` answers at once.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
 from analyses.commands.heads import heads
+from analyses.commands.listen import listen
 from analyses.commands.messages import BAD_INPUT, say
 from analyses.commands.plan import plan
 from analyses.commands.quality import eval_model
@@ -28,6 +30,9 @@ from analyses.commands.rerun import rerun
 from analyses.commands.show import show
 from analyses.commands.trace import trace
 from analyses.commands.weights import composition, directions, neuron
+
+_YOUNG = 50_000
+"""New objects between two searches for garbage; imports and figures make millions that live, and Python searches every 700."""
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -67,6 +72,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "Explain": {
         "show": show,
         "attribute": attribute,
+        "listen": listen,
         "heads": heads,
         "align": align,
         "circuit": circuit,
@@ -114,6 +120,7 @@ def main() -> None:
     if wrong := [word for word in sys.argv[1:] if word.startswith("-") and not word.split("=")[0].isprintable()]:
         say(f"Error: No option is called {wrong[0]}.", err=True)
         sys.exit(BAD_INPUT)
+    gc.set_threshold(_YOUNG)
     app()
 
 

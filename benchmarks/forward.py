@@ -1,7 +1,8 @@
 """What reading and editing costs: `python -m benchmarks.forward` prints one table of ratios to the host's own forward pass.
 
 The reference (1.00) is the eager transformers model of the same weights that returns attentions and hidden states. Columns are
-two published shapes of T5 on short, middle and long inputs, on the processor and, where there is one, the accelerator. All cases
+two published shapes of T5, and by `--shapes` other families, on short, middle and long inputs, on the processor and, where there
+is one, the accelerator. All cases
 of a column run in one process in alternation, each round in a new order, and a case's number is the median over rounds of its
 time divided by the reference's time in the same round, so that a machine that slows down for a while disturbs all of them alike.
 On a processor the time is this process' own, which is steadier than the clock on a machine that others use too.
@@ -18,11 +19,13 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import AutoModelForSeq2SeqLM, PreTrainedConfig, PreTrainedModel, T5Config
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from benchmarks.memory import peak_ratio
 from interp.model.cache_buffers import CacheBuffers
@@ -30,11 +33,34 @@ from interp.model.hooked_model import HookedEncoderDecoder
 
 Case = Callable[[], object]
 
-SHAPES = {
-    "small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
-    "base": {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
+_SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8}
+_EXPERTS = {"num_experts": 8, "num_sparse_encoder_layers": 3, "num_sparse_decoder_layers": 3}
+_STACK = {"num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 2048}
+_GEMMA = {"vocab_size": 32128, "hidden_size": 512, "head_dim": 64, "query_pre_attn_scalar": 64, **_STACK}
+_BART = {
+    **{
+        f"{stack}_{name}": size for stack in ("encoder", "decoder") for name, size in (("layers", 6), ("ffn_dim", 2048))
+    },
+    "d_model": 512,
+    "encoder_attention_heads": 8,
+    "decoder_attention_heads": 8,
+    "max_position_embeddings": 1024,
 }
-"""T5's published sizes (Raffel et al. 2020, section 3.7)."""
+
+SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
+    "small": ("t5", _SMALL),
+    "base": ("t5", {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12}),
+    "switch": ("switch_transformers", {**_SMALL, **_EXPERTS}),
+    "t5gemma": ("t5gemma", {"encoder": _GEMMA, "decoder": _GEMMA}),
+    "bart": ("bart", _BART),
+    "plbart": ("plbart", _BART),
+    "blenderbot": ("blenderbot", _BART),
+    "blenderbot-small": ("blenderbot-small", _BART),
+}
+"""Model type and sizes: T5's published ones (Raffel et al. 2020, section 3.7), other families in those of T5's small model."""
+
+PUBLISHED = ("small", "base")
+"""The columns that are measured unless others are named."""
 
 INPUTS = {"short": (1, 16, 8), "middle": (8, 64, 32), "long": (2, 512, 128)}
 """Batch, source tokens and target tokens. The middle is the size of a sentence batch, the long one that of summarization."""
@@ -46,7 +72,7 @@ REFERENCE = "host, eager, attentions and hidden states"
 class Work:
     """One model and one batch of random tokens."""
 
-    hf: T5ForConditionalGeneration
+    hf: PreTrainedModel
     model: HookedEncoderDecoder
     inputs: dict[str, torch.Tensor]
 
@@ -54,9 +80,10 @@ class Work:
 def build(shape: str, batch: int, source: int, target: int, device: str, seed: int = 0) -> Work:
     """Two copies of one random model, the host's own and ours, and a batch with padding."""
     torch.manual_seed(seed)
-    config = T5Config(vocab_size=32128, dropout_rate=0.0, decoder_start_token_id=0, **SHAPES[shape])
-    hf = T5ForConditionalGeneration(config).eval().requires_grad_(False).to(device)
-    copy = T5ForConditionalGeneration(config)
+    kind, sizes = SHAPES[shape]
+    config: PreTrainedConfig = CONFIG_MAPPING[kind](vocab_size=32128, decoder_start_token_id=0, **sizes)
+    hf = AutoModelForSeq2SeqLM.from_config(config).eval().requires_grad_(False).to(device)
+    copy = AutoModelForSeq2SeqLM.from_config(config)
     copy.load_state_dict(hf.state_dict())
     hf.set_attn_implementation("eager")
     mask = torch.ones(batch, source, dtype=torch.long)
@@ -133,9 +160,9 @@ def absent() -> tuple[str, ...]:
 
 
 def peers(work: Work) -> dict[str, Case]:
-    """The same work by the other tools that are installed."""
+    """The same work by the other tools that are installed, of the models that they know."""
     found: dict[str, Case] = {}
-    missing = absent()
+    missing = absent() if isinstance(work.hf.config, T5Config) else tuple(PEERS)
     if "TransformerLens" not in missing:
         from benchmarks.peers import transformer_lens_cases
 
@@ -203,7 +230,7 @@ def column(shape: str, inputs: str, device: str, rounds: int) -> Column:
     times = measure({**cases(work), **peers(work)}, rounds, device)
     seconds = {name: own.wall if device == "cuda" else own.processor for name, own in times.items()}
     return Column(
-        title=f"t5-{shape}\n{batch} x ({source} + {target})\n{device}",
+        title=f"{shape}\n{batch} x ({source} + {target})\n{device}",
         base=1000 * statistics.median(seconds[REFERENCE]),
         ratios={name: ratio(own, seconds[REFERENCE]) for name, own in seconds.items()},
         peak=peak_ratio(work, device),
@@ -227,7 +254,7 @@ def main() -> None:
     """Read the arguments, measure, print."""
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=PUBLISHED)
     parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--devices", nargs="+", choices=devices, default=devices)
     parser.add_argument("--rounds", type=int, default=9)

@@ -25,6 +25,7 @@ AXES = MappingProxyType({
     "category": "class of source token: prefix, content, function, punctuation, eos, sentinel, pad",
     "d_model": "residual stream",
     "d_head": "one head's query, key or value",
+    "expert": "experts of one feed-forward layer, one of which computes a token",
     "d_mlp": "hidden neurons of one feed-forward layer",
     "vocab": "rows of the embedding table",
     "one": "an axis of length 1 kept so that the tensor broadcasts",

@@ -8,6 +8,19 @@ from analyses.circuits.section import QUESTION, TITLE, present
 from analyses.circuits.settings import CircuitSettings
 from analyses.circuits.summary import summarize
 from analyses.core.contract import Analysis
+from interp.circuits.graph import why_no_graph
+from interp.families.config import ModelConfig
+
+
+def why_not(cfg: ModelConfig) -> str | None:
+    """Why there are no circuits in models of these facts, naming attributes; None where there are.
+
+    Args:
+        cfg: the model's facts.
+    """
+    why = why_no_graph(cfg)
+    return None if why is None else f"circuits need {why}"
+
 
 ANALYSIS = Analysis(
     name="circuits",
@@ -21,4 +34,5 @@ ANALYSIS = Analysis(
     present=present,
     settings=CircuitSettings,
     fit=fit,
+    applies=why_not,
 )

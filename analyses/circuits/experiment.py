@@ -88,6 +88,7 @@ def search(
         seed,
         batch_size,
         control,
+        settings.needed,
     )
 
 
@@ -111,12 +112,20 @@ def arrays_of(model: HookedEncoderDecoder, found: CircuitSearch) -> Arrays:
     }
     if len(found.same_size):
         arrays |= {name: _numbers(getattr(found, name)) for name in ("same_size", "same_degree", "completeness")}
+    if found.minimality is not None:
+        one, number = found.minimality, found.circuit.graph.number
+        arrays |= {"minimality": _numbers(one.values), "minimality_outside": _numbers(one.controls)}
+        arrays |= {
+            "needed": np.array([*map(number, one.inside)]),
+            "lacking": np.array([*map(number, one.outside)], int),
+        }
     if found.agreement is not None:
-        one = found.agreement
-        ranks = {"rank": one.rank, "rank_of_both": one.both}
-        arrays |= {"sampled": np.array(one.numbers), "exact": _numbers(one.exact), "restored": _numbers(one.restored)}
+        check = found.agreement
+        ranks = {"rank": check.rank, "rank_of_both": check.both}
+        arrays |= {"sampled": np.array(check.numbers)}
+        arrays |= {"exact": _numbers(check.exact), "restored": _numbers(check.restored)}
         arrays |= {name: np.array([rank.point, rank.low, rank.high]) for name, rank in ranks.items()}
-        arrays |= {"error": np.array([one.error])}
+        arrays |= {"error": np.array([check.error])}
     return arrays
 
 

@@ -1,6 +1,6 @@
 """The circuit as a layered graph: encoder above, decoder below, one column a layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from torch import Tensor
 from analyses.circuits.summary import AnswerCircuit
 from interp.axes import AttentionKind
 from interp.circuits import Circuit, Edge
-from interp.circuits.graph import LOGITS, Graph, WriterStep
+from interp.circuits.graph import LOGITS, Graph
 from interp.families.config import ModelConfig
 from interp.report import EdgeKind, GraphEdge, GraphNode, LayeredGraph
 from interp.report.numbers import between, number
@@ -94,7 +94,7 @@ def _note(result: AnswerCircuit, place: int, exact: float | None) -> str:
 
 
 def _nodes(graph: Graph, cfg: ModelConfig, used: set[str]) -> Iterator[GraphNode]:
-    tall = max(_rows(step, used) for step in graph.steps)
+    tall = max(len(_shown(step.writers, used)) for step in graph.steps)
     last = max(cfg.n_encoder_layers, cfg.n_decoder_layers) + 1
     middle = (tall - 1) / 2
     for step in graph.steps:
@@ -104,20 +104,24 @@ def _nodes(graph: Graph, cfg: ModelConfig, used: set[str]) -> Iterator[GraphNode
         elif step.attention is None:
             yield GraphNode(step.writers[0], "MLP", band, step.layer + 1, _MLP_LANE, middle)
         else:
-            yield from _heads(step, step.attention, band, step.layer + 1, used)
+            yield from head_nodes(step.writers, step.attention, step.layer + 1, used)
     yield GraphNode(LOGITS, "logits", 1, last, 0, middle)
 
 
-def _heads(step: WriterStep, kind: AttentionKind, band: int, column: int, used: set[str]) -> Iterator[GraphNode]:
-    shown = _shown(step, used)
-    for row, head in enumerate(shown):
-        yield GraphNode(step.writers[head], f"{_LETTERS[kind]}{head}", band, column, _LANES[kind], float(row))
+def head_nodes(heads: Sequence[str], kind: AttentionKind, column: int, used: Collection[str]) -> Iterator[GraphNode]:
+    """The heads of one attention in their lane; of very many only those that edges touch.
+
+    Args:
+        heads: their names, all of the attention.
+        kind: of the attention.
+        column: where they stand.
+        used: names of the nodes that edges touch.
+    """
+    band = BANDS.index("Encoder" if kind == "encoder" else "Decoder")
+    for row, head in enumerate(_shown(heads, used)):
+        yield GraphNode(heads[head], f"{_LETTERS[kind]}{head}", band, column, _LANES[kind], float(row))
 
 
-def _shown(step: WriterStep, used: set[str]) -> list[int]:
-    every = range(len(step.writers))
-    return list(every) if len(every) <= _MOST_HEADS else [head for head in every if step.writers[head] in used]
-
-
-def _rows(step: WriterStep, used: set[str]) -> int:
-    return len(_shown(step, used))
+def _shown(names: Sequence[str], used: Collection[str]) -> list[int]:
+    every = range(len(names))
+    return list(every) if len(every) <= _MOST_HEADS else [place for place in every if names[place] in used]

@@ -21,6 +21,7 @@ class CircuitSettings(Settings):
         metric: what a circuit keeps.
         keeps: share of the metric, on the pairs that it is found on, that is enough for a circuit.
         check: edges that are also patched exactly; 0 leaves the check out.
+        needed: edges of the circuit, and as many that it lacks, of which it is asked how much they matter; 0 leaves that out.
         draws: random circuits of its size, and as many of its degrees.
         most_pairs: pairs that are taken, the first ones.
     """
@@ -31,6 +32,7 @@ class CircuitSettings(Settings):
     metric: Literal["logit-difference", "kl"] = "logit-difference"
     keeps: float = Field(default=0.9, gt=0, le=1)
     check: int = Field(default=300, ge=0)
+    needed: int = Field(default=24, ge=0)
     draws: int = Field(default=100, ge=1, le=10_000)
     most_pairs: int = Field(default=32, ge=1)
 

@@ -56,6 +56,23 @@ class ExactCheck:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Needed:
+    """How much single edges matter, as shares of the metric, where they matter most.
+
+    Attributes:
+        numbers: edges of the circuit, by their numbers in the graph.
+        values: of each, taken out of the circuit or out of what random halves leave of it.
+        lacking: edges between its nodes that the circuit lacks.
+        controls: of each of them, put in.
+    """
+
+    numbers: tuple[int, ...]
+    values: Float[np.ndarray, " edge"]
+    lacking: tuple[int, ...]
+    controls: Float[np.ndarray, " other"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TwinCircuit:
     """What the same method finds in an untrained twin.
 
@@ -87,6 +104,7 @@ class AnswerCircuit:
         same_size: faithfulness of random circuits.
         same_degree: the same of those with its degrees.
         completeness: how far circuit and model are apart with random halves of the circuit knocked out of both.
+        needed: how much single edges matter; None where none was asked about.
         curves: faithfulness over size, by selection.
         twin: the control; None in a run without.
         check: scores beside exact patching; None where no edge was sampled.
@@ -107,6 +125,7 @@ class AnswerCircuit:
     same_size: Float[np.ndarray, " draw"]
     same_degree: Float[np.ndarray, " draw"]
     completeness: Float[np.ndarray, " part"]
+    needed: Needed | None
     curves: dict[str, Curve]
     twin: TwinCircuit | None
     check: ExactCheck | None
@@ -184,6 +203,7 @@ def circuit_of(
         same_size=arrays["same_size"],
         same_degree=arrays["same_degree"],
         completeness=arrays["completeness"],
+        needed=_needed(arrays),
         curves=_curves(arrays),
         twin=twin,
         check=_check(arrays),
@@ -205,6 +225,13 @@ def _twin(circuit: Circuit, arrays: Arrays) -> TwinCircuit:
     own = Circuit(circuit.graph, torch.from_numpy(arrays["circuit"].astype(bool)))
     alone, whole, empty = (float(arrays[name].mean()) for name in ("alone", "whole", "empty"))
     return TwinCircuit(compare(circuit, own), (alone - empty) / (whole - empty), _curves(arrays))
+
+
+def _needed(arrays: Arrays) -> Needed | None:
+    if "needed" not in arrays:
+        return None
+    numbers, lacking = (tuple(arrays[name].tolist()) for name in ("needed", "lacking"))
+    return Needed(numbers, arrays["minimality"], lacking, arrays["minimality_outside"])
 
 
 def _check(arrays: Arrays) -> ExactCheck | None:

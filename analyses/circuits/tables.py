@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.circuits.graph import kind_of
-from analyses.circuits.summary import AnswerCircuit, ExactCheck
+from analyses.circuits.summary import AnswerCircuit, ExactCheck, Needed
 from interp.circuits import Edge
 from interp.circuits.graph import LOGITS
 from interp.report import Span, Table
@@ -23,6 +23,8 @@ def tables(result: AnswerCircuit) -> Iterator[Table]:
     yield receiver_table(result)
     yield control_table(result)
     yield size_table(result)
+    if result.needed is not None:
+        yield needed_table(result, result.needed)
     if result.check is not None:
         yield check_table(result, result.check)
     yield pair_table(result)
@@ -177,6 +179,27 @@ def size_table(result: AnswerCircuit) -> Table:
             f"better), CMD {absolute.cmd:.3f} (by size; 0 is best)."
         ),
         frame=frame,
+    )
+
+
+def needed_table(result: AnswerCircuit, needed: Needed) -> Table:
+    """How much single edges matter, the least first: what the circuit could do without."""
+    edges = [result.circuit.graph.edges[number] for number in (*needed.numbers, *needed.lacking)]
+    values = np.concatenate([needed.values, needed.controls])
+    frame = pd.DataFrame({
+        "writer": [edge.writer for edge in edges],
+        "receiver": [edge.receiver for edge in edges],
+        "in the circuit": ["yes"] * len(needed.numbers) + ["no"] * len(needed.lacking),
+        "share of the metric": values,
+    })
+    return Table(
+        name="circuit-minimality",
+        caption=(
+            "How much single edges matter where they matter most. In the circuit: taken out of it, or out of what random halves "
+            "leave of it. Not in it: put in, as a control."
+        ),
+        frame=frame.iloc[np.argsort(values, kind="stable")].reset_index(drop=True),
+        spans=(Span("share of the metric"),),
     )
 
 

@@ -1,5 +1,7 @@
 """What circuits say: headline, at most five plain sentences, what stands behind them, limits and methods."""
 
+import numpy as np
+
 from analyses.circuits.figures import GRAPH
 from analyses.circuits.summary import AnswerCircuit, ExactCheck, NoCircuit
 from analyses.circuits.tables import receiver_frame
@@ -100,6 +102,30 @@ def completeness_sentence(result: AnswerCircuit) -> str:
     )
 
 
+def minimality_sentences(result: AnswerCircuit) -> tuple[str, ...]:
+    """Whether all that it has is needed."""
+    needed = result.needed
+    if needed is None:
+        return ()
+    drawn = (
+        f"{len(needed.values)} of its edges, drawn at random,"
+        if len(needed.values) < len(result.circuit)
+        else "its edges"
+    )
+    median, least = (fixed(one, 3) for one in (np.median(needed.values), needed.values.min()))
+    told = (
+        f"Of {drawn} the median one changes the metric by {median} of it, the least by {least}, where it matters most: taken out "
+        "of the circuit, or out of what random halves leave of it (minimality; Wang et al. 2022)."
+    )
+    if not len(needed.controls):
+        return (told,)
+    limit = np.quantile(needed.controls, _QUANTILE)
+    return (
+        f"{told} {int((needed.values > limit).sum())} of {len(needed.values)} matter more than 95 % of {len(needed.controls)} "
+        f"edges between the same nodes that it lacks do when put in ({fixed(limit, 3)}).",
+    )
+
+
 def strongest_sentences(result: AnswerCircuit) -> tuple[str, ...]:
     """The edges whose corruption changes most, and those that work against the answer."""
     effects = result.effects
@@ -134,6 +160,7 @@ def findings(result: AnswerCircuit) -> tuple[str, ...]:
         twin_sentence(result),
         curve_sentence(result),
         completeness_sentence(result),
+        *minimality_sentences(result),
         *strongest_sentences(result),
         receiver_sentence(result),
         *checked,
@@ -161,7 +188,12 @@ def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
         Finding(
             f"A circuit of {share} of the edges keeps {with_interval(result.judged)} of {metric_name(result)} on pairs it was "
             "not found on.",
-            (size_sentence(result), curve_sentence(result), completeness_sentence(result)),
+            (
+                size_sentence(result),
+                curve_sentence(result),
+                completeness_sentence(result),
+                *minimality_sentences(result),
+            ),
         ),
         Finding(
             f"No random circuit of its size or of its degrees keeps more than {highest}.",

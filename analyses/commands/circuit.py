@@ -1,6 +1,5 @@
 """The command that finds a circuit on minimal pairs: which edges carry the answer, and how good the circuit is."""
 
-import re
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -8,6 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, print_frame, print_pairs, read_text, say
+from analyses.commands.pages import page_slug, typed_command, write_page
 
 if TYPE_CHECKING:
     from analyses.circuits import AnswerCircuit
@@ -72,8 +72,7 @@ def circuit(
             check_output(path, ending, overwrite)
         given = None if pairs is None else parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
         other = None if against is None else read_text(against, "circuit")
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         earlier = None if other is None else _earlier(other, hooked)
         candidates = candidate_pairs(hooked.cfg) if given is None else given
         chosen = _of_kind(candidates, kind)
@@ -150,21 +149,9 @@ def _shared(circuit: "Circuit", earlier: "Circuit") -> str:
 
 def _write_page(result: "AnswerCircuit", page: Path, model: str) -> None:
     """The page, its tables and figures beside it."""
-    import shlex
-    import sys
-
     from analyses.circuits.page import circuit_report
-    from interp.report import render
 
-    stem = "-".join(re.findall("[a-z0-9]+", page.stem.lower()))[:40].strip("-") or "page"
-    # As it was typed, but without folders of this machine.
-    words = [PurePath(word).name if "/" in word else word for word in sys.argv[1:]]
-    report = circuit_report(result, shlex.join(["interp", *words]), model, stem)
-    for path, content in render(report).items():
-        place = page if path == "index.html" else page.parent / path
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(content)
-    say(f"page: {page}")
+    write_page(circuit_report(result, typed_command(), model, page_slug(page)), page)
 
 
 def _summary(found: "CircuitSearch", result: "AnswerCircuit") -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """The command that explains a prediction by what wrote it."""
 
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePath
@@ -10,6 +9,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, print_frame, say
+from analyses.commands.pages import page_slug, write_page
 
 if TYPE_CHECKING:
     from analyses.logit_attribution.attribute import Explanation
@@ -20,11 +20,16 @@ _SOURCES = (
     "input-x-gradient, integrated-gradients, occlusion, several with commas, or `all`."
 )
 _JUDGE = "Judge the methods of --sources (all by default) on --prompts, against random orders and an untrained twin."
+_OUT = (
+    "Also write a page, FILE.html: of the text's explanation, or with --judge the curves of all methods; tables and figures "
+    "beside it."
+)
 
 
 def attribute(
     source: Annotated[str | None, typer.Argument(help="Source text with its task prefix.", show_default=False)] = None,
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
+    audio: options.Audio = None,
     prefix: options.Prefix = None,
     foil: Annotated[
         str | None,
@@ -39,7 +44,7 @@ def attribute(
     prompts: options.Prompts = "translation",
     limit: options.Limit = None,
     seed: options.Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Also write a page, FILE.html, with its tables in tables/.")] = None,
+    out: Annotated[Path | None, typer.Option(help=_OUT)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the page if it is there.")] = False,
     model: options.Model = "bundled",
     dtype: options.DType = "float32",
@@ -56,27 +61,31 @@ def attribute(
       interp attribute "translate English to German: The dog is running." --out dog.html
       interp attribute "translate English to German: A red car." --target "Ein rotes Auto." --foil "Eine rotes Auto."
       interp attribute "translate English to German: The dog is running." --sources all
-      interp attribute --judge --sources contributions,alti,attnlrp-held
+      interp attribute --judge --sources contributions,alti,attnlrp-held --out judge.html
+      interp attribute --audio speech.wav --model ./whisper --target-lang en --position 5
     """
     with messages():
         import interp
         from analyses.commands.source_methods import judge_sources, methods_asked, print_sources
         from analyses.logit_attribution.attribute import explain
+        from interp.errors import InputError
 
         check_output(out, ".html", overwrite)
-        methods = methods_asked(source, sources, judge, out)
+        if audio is not None and (source, sources, judge) != (None, None, False):
+            raise InputError("--audio is a source of its own, without words that --sources or --judge could ask for.")
+        methods = methods_asked(source or audio, sources, judge, out)
         hooked = interp.load(
             model, dtype=dtype, max_length=max_length, source_lang=source_lang, target_lang=target_lang
         )
         if judge:
-            judge_sources(hooked, prompts, prefix, limit, methods, seed)
+            judge_sources(hooked, prompts, prefix, limit, methods, seed, out, PurePath(model).name)
         if source is not None and sources is not None:
             print_sources(hooked, (source, target, foil, position, prefix), methods)
-        elif source is not None:
-            told = explain(hooked, source, target, foil, position, prefix)
+        elif source is not None or audio is not None:
+            told = explain(hooked, source or "", target, foil, position, prefix, audio)
             _print_explanation(told, top)
             if out is not None:
-                choices = {"target": target, "prefix": prefix, "foil": foil, "position": position}
+                choices = {"audio": audio, "target": target, "prefix": prefix, "foil": foil, "position": position}
                 spoken = {"source-lang": source_lang, "target-lang": target_lang, "max-length": max_length}
                 _write_page(told, out, {**choices, "model": PurePath(model).name, "dtype": dtype, **spoken})
 
@@ -97,26 +106,16 @@ def _print_explanation(told: "Explanation", top: int) -> None:
 
 def _write_page(told: "Explanation", out: Path, choices: Mapping[str, object]) -> None:
     from analyses.logit_attribution.explanation_page import explanation_report
-    from interp.report import render
 
-    report = explanation_report(told, _command(told.source, choices), str(choices["model"]), _slug(out.stem))
-    for path, content in render(report).items():
-        place = out if path == "index.html" else out.parent / path
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(content)
-    say(f"page: {out}")
+    name = page_slug(out, "attribution")
+    command = _command(None if choices["audio"] else told.source, choices)
+    write_page(explanation_report(told, command, str(choices["model"]), name), out)
 
 
-def _command(source: str, choices: Mapping[str, object]) -> str:
+def _command(source: str | None, choices: Mapping[str, object]) -> str:
     """The command line that makes the page again, defaults left out."""
-    words = ["interp", "attribute", source]
+    words = ["interp", "attribute", *([] if source is None else [source])]
     for name, value in choices.items():
         if value not in {None, "bundled", "float32"}:
             words += [f"--{name}", str(value)]
     return shlex.join(words)
-
-
-def _slug(stem: str) -> str:
-    """A name for the page's tables, so that two pages of a folder do not share them."""
-    readable = "-".join(re.findall("[a-z0-9]+", stem.lower()))
-    return f"{readable[:60].strip('-')}-attribution" if readable else "attribution"

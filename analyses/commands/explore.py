@@ -88,7 +88,10 @@ def model(
 
 
 def generate(
-    texts: Texts,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="One or more source texts, each in quotes.", show_default=False)
+    ] = None,
+    audio: options.Audios = None,
     model: options.Model = "bundled",
     method: Annotated[Literal["greedy", "beam", "sampling"], typer.Option(help="How tokens are chosen.")] = "greedy",
     beams: Annotated[int, typer.Option(help="Hypotheses of beam search.")] = 4,
@@ -120,12 +123,16 @@ def generate(
       interp generate --repetition-penalty 1.3 "translate English to German: Very, very, very good."
       interp generate --target-prefix "Das Wetter" "translate English to German: The weather is beautiful today."
       interp generate --method sampling --top-k 20 --top-p 0.9 --seed 3 "translate English to French: The cat sleeps."
+      interp generate --audio speech.wav --model ./whisper --target-lang en
     """
     with messages():
         import interp
+        from interp.errors import InputError
         from interp.model.generation import Decoding
         from interp.text.unknown_pieces import check_known, unknown_notes
 
+        if bool(texts) == bool(audio):
+            raise InputError("Give sources of one kind: texts, or sounds with --audio.")
         hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         decoding = Decoding(
             method=method,
@@ -138,7 +145,9 @@ def generate(
             top_p=top_p,
             seed=seed,
         )
-        written = hooked.generate(texts, "unembed.hook_out", decoding, target_prefix=target_prefix)
+        written = hooked.generate(
+            texts or (), "unembed.hook_out", decoding, target_prefix=target_prefix, audio=audio or None
+        )
         for note in unknown_notes(check_known(written.batch.source_texts, hooked.tokenizer)):
             say(note, err=True)
         for prompt, text in enumerate(written.texts):

@@ -28,8 +28,16 @@ def describe(family: Family) -> str:
     cfg = _usual(family)
     refusals = {name: get(name).applies(cfg) for name in ANALYSES}
     made = [name for name, why in refusals.items() if why is None]
+    if cfg.source == "audio":
+        made = [
+            "hooks, generation, attribution to frames, focus and word times (generate, attribute, show, listen --audio)"
+        ]
     sentences = [f"made: {', '.join(made)}"]
-    left_out = [f"{name} ({why})" for name, why in refusals.items() if why is not None] + _parts_left_out(cfg)
+    reasons = {
+        why: [name for name, own in refusals.items() if own == why] for why in refusals.values() if why is not None
+    }
+    left_out = [f"{', '.join(names)} ({why})" for why, names in reasons.items()]
+    left_out += _parts_left_out(cfg) if cfg.source == "tokens" else []
     sentences.append(f"left out: {'; '.join(left_out)}" if left_out else "left out: nothing")
     return ". ".join(sentences) + "."
 
@@ -47,7 +55,9 @@ def _parts_left_out(cfg: ModelConfig) -> list[str]:
     if cfg.norm_place == "post":
         found.append(f"the stream as a sum, its final norm (norm_place={cfg.norm_place!r})")
     if cfg.write_norms:
-        found.append(f"circuits, ALTI+ (write_norms=True, positions={cfg.positions!r})")
+        found.append("ALTI+ (write_norms=True)")
+    if cfg.n_experts:
+        found.append(f"neurons of the layers with experts and traces of neurons (n_experts={cfg.n_experts})")
     if cfg.kv_heads_of("cross") != cfg.heads_of("cross"):
         found.append("patching one head's keys or values (n_decoder_kv_heads)")
     return found

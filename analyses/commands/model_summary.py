@@ -1,5 +1,7 @@
 """A summary of a model: where its parameters are, and what shape every activation has."""
 
+from collections.abc import Collection
+
 import pandas as pd
 from torch import nn
 
@@ -12,7 +14,7 @@ _LEAVES = {
     "embedding": "embed pos_embed out",
     "self-attention": "attn",
     "cross-attention": "cross_attn",
-    "feed-forward": "pre pre_linear post mlp_out",
+    "feed-forward": "pre pre_linear post mlp mlp_out",
     "position bias": "position_bias",
     "norms": "ln1 ln2 ln3 ln_final",
 }
@@ -22,7 +24,7 @@ PARTS = tuple(_LEAVES)
 """Kinds of parameters, in the order of the table; an unembedding of its own counts as embedding."""
 
 _PART_OF_LEAF = {leaf: part for part, leaves in _LEAVES.items() for leaf in leaves.split()}
-_SHARED_SITE = {f"hook_{leaf}" for leaves in POINTS.values() for leaf in leaves}
+_SHARED_SITE = {f"hook_{leaf}" for side, leaves in POINTS.items() for leaf in leaves if side != "experts"}
 
 
 def parameter_counts(model: HookedEncoderDecoder) -> pd.DataFrame:
@@ -53,7 +55,7 @@ def _order(place: str) -> tuple[int, int]:
 def _owners(model: HookedEncoderDecoder) -> dict[nn.Parameter, tuple[str, str]]:
     """Parameter -> (place, part), by the smallest module of the family's table that holds it."""
     found: dict[nn.Parameter, tuple[int, str, str]] = {}
-    for site in dict.fromkeys(map(_site, model.hook_points())):
+    for site in dict.fromkeys(_site(name, model.hook_points()) for name in model.hook_points()):
         pieces = site.split(".")
         part = _PART_OF_LEAF.get(pieces[-1].removeprefix("hook_"))
         if part is None:
@@ -75,10 +77,10 @@ def _outside(name: str, parameter: nn.Parameter) -> tuple[str, str]:
     return stack, "norms" if parameter.ndim == 1 else "embedding"
 
 
-def _site(name: str) -> str:
-    """The site of a hook point: several points of one attention block or norm share theirs."""
+def _site(name: str, points: Collection[str]) -> str:
+    """The site of a hook point: several points of one attention block, norm or layer with experts share theirs."""
     stem, _, leaf = name.rpartition(".")
-    return stem if leaf in _SHARED_SITE else name
+    return stem if leaf in _SHARED_SITE or f"{stem}.hook_expert_weights" in points else name
 
 
 def shape_trace(

@@ -57,6 +57,10 @@ MaxLength = Annotated[
     int | None, _input("--max-length", min=1, help="Most tokens of a text.", show_default="the tokenizer's, or 512")
 ]
 
+_AUDIO_HELP = "A WAV file, one channel of 16 kHz, in place of the text, for models that read sounds (Whisper)."
+Audio = Annotated[Path | None, _input("--audio", help=_AUDIO_HELP, show_default=False)]
+Audios = Annotated[list[Path] | None, _input("--audio", help=f"{_AUDIO_HELP} May be repeated.", show_default=False)]
+
 _PROMPTS_HELP = (
     "A bundled set, a .txt, .jsonl, .csv, .tsv, .parquet or .arrow file, a dataset's folder, or - for stdin."
 )
@@ -149,6 +153,19 @@ def placement_of(
     if needs_map:
         placement.host_arguments()
     return placement
+
+
+def one_source(source: str | None, audio: Path | None, words: str | None = None) -> str:
+    """The source text, empty where a sound is in its place.
+
+    Raises:
+        InputError: if there is none of the two, or both; or words are given of a sound.
+    """
+    from interp.errors import InputError
+
+    if (source is None) == (audio is None) or (audio is not None and words is not None):
+        raise InputError("Give one source: a text, or a sound with --audio; words (--words) are those of a text.")
+    return source or ""
 
 
 def given_choices() -> dict[str, Any]:

@@ -14,7 +14,7 @@ _SHOWN_BELOW = Path("reports") / "sentences"
 
 
 def show(
-    source: Annotated[str, typer.Argument(help="Source text with its task prefix.", show_default=False)],
+    source: Annotated[str | None, typer.Argument(help="Source text with its task prefix.", show_default=False)] = None,
     target: Annotated[str | None, typer.Option(help="Target text; generated if missing.")] = None,
     prefix: options.Prefix = None,
     foil: Annotated[
@@ -26,6 +26,7 @@ def show(
         str | None,
         typer.Option(help='Your words of the source behind its prefix: "The dog is running ." or ["The", "dog", ...].'),
     ] = None,
+    audio: options.Audio = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -53,11 +54,13 @@ def show(
       interp show "translate English to German: The dog is running."
       interp show "translate English to German: A red car." --foil "Eine rotes Auto." --out car.html
       interp show "translate English to German: A well-known car." --words "A well - known car ." --row 2
+      interp show --audio speech.wav --model ./whisper --target-lang en
     """
     with messages():
         from rich.console import Console
 
         check_output(out, ".html", overwrite)
+        text = options.one_source(source, audio, words)
         given_words = _words(words)
         import interp
         from analyses.sentence import print_essence, read_sentence
@@ -65,13 +68,14 @@ def show(
 
         name = PurePath(model).name
         hooked = interp.load(model, None, "auto", dtype, max_length, source_lang, target_lang)
-        reading = read_sentence(hooked, source, target, foil, row, given_words, name, prefix)
+        reading = read_sentence(hooked, text, target, foil, row, given_words, name, prefix, audio)
         console = Console()
         print_essence(reading, console if console.is_terminal else Console(width=160))
-        choices = (source, target, prefix, foil, row, words, model, dtype, source_lang, target_lang)
-        page = out or _SHOWN_BELOW / f"{_slug(source)}-{sha256(repr(choices).encode()).hexdigest()[:8]}.html"
+        text = text or reading.prompt.title
+        choices = (audio or source, target, prefix, foil, row, words, model, dtype, source_lang, target_lang)
+        page = out or _SHOWN_BELOW / f"{_slug(text)}-{sha256(repr(choices).encode()).hexdigest()[:8]}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_bytes(explorer_page(reading.explorer, f"{source} \u2192 {reading.target}"))
+        page.write_bytes(explorer_page(reading.explorer, f"{text} \u2192 {reading.target}"))
         open_in_browser(page, reading.address, only_print=no_open or not console.is_terminal)
 
 

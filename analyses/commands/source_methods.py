@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyses.commands.messages import print_frame, say
+from analyses.commands.pages import page_slug, typed_command, write_page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,7 @@ _EXAMPLES = 4
 """Inputs of every compiled program."""
 
 
-def methods_asked(source: str | None, named: str | None, judge: bool, out: Path | None) -> tuple[str, ...]:
+def methods_asked(source: object, named: str | None, judge: bool, out: Path | None) -> tuple[str, ...]:
     """The methods of `--sources`: names separated by commas, or `all`, which is also what is judged by default.
 
     Raises:
@@ -31,7 +32,9 @@ def methods_asked(source: str | None, named: str | None, judge: bool, out: Path 
 
     if source is None and not judge:
         raise InputError("There is nothing to explain; give a source text, or --judge.")
-    if out is not None and (source is None or named is not None):
+    if out is not None and (source is not None) == judge:
+        raise InputError("--out writes one page, of a text's explanation or of --judge; give a text or --judge.")
+    if out is not None and source is not None and named is not None:
         raise InputError("--out writes the page of a text's exact contributions; give a text, and no --sources.")
     if named is None or named == "all":
         return tuple(METHODS)
@@ -91,8 +94,10 @@ def judge_sources(
     limit: int | None,
     methods: Sequence[str],
     seed: int,
+    out: Path | None = None,
+    name: str = "",
 ) -> None:
-    """Print how good methods are on the same prompts, and how often they name the true words of compiled programs."""
+    """Print, and write as a page, how good methods are on the same prompts and on compiled programs of known truth."""
     from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
     from interp.sources import judge_methods
@@ -105,7 +110,12 @@ def judge_sources(
     judged = judge_methods(model, questions, methods, seed=seed)
     print_frame(f"{judged.n_prompts} prompts, a row of each, with 95 % intervals", _short(judged.to_frame()))
     say("Good: deletion low, insertion and rank correlation with occlusion high. Occlusion is judged by its own means.")
-    print_frame("Rows of compiled programs whose true word comes first", recovery(methods, None, _EXAMPLES, seed))
+    recovered = recovery(methods, None, _EXAMPLES, seed)
+    print_frame("Rows of compiled programs whose true word comes first", recovered)
+    if out is not None:
+        from analyses.logit_attribution.judge_page import judge_report
+
+        write_page(judge_report(judged, recovered, typed_command(), name, page_slug(out)), out)
 
 
 def _short(frame: "pd.DataFrame") -> "pd.DataFrame":

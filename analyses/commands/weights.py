@@ -7,6 +7,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, print_frame, print_pairs, say
+from analyses.commands.pages import typed_command, write_page
 
 if TYPE_CHECKING:
     from interp.model.hooked_model import HookedEncoderDecoder
@@ -53,8 +54,7 @@ def composition(
 
         check_output(out, ".html", overwrite)
         check_output(graphml, ".graphml", overwrite)
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         survey = survey_composition(hooked, _batch(hooked, prompts, prefix, limit), seed)
         section = composition_section(survey)
         for finding in section.findings:
@@ -62,7 +62,7 @@ def composition(
         print_frame("Pairs", survey.summary())
         print_frame("Pairs that stand out", survey.found.standing_out().head(top))
         if out is not None:
-            _write_page(section, out, "interp composition", model)
+            _write_page(section, out, model)
         if graphml is not None:
             nx.write_graphml(survey.found.graph(), graphml)
             say(f"graph: {graphml}")
@@ -97,8 +97,7 @@ def directions(
         from interp.hooks.names import HeadId
 
         one = HeadId.parse(head)
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         batch, twin = _batch(hooked, prompts, prefix, limit), interp.untrained_twin(hooked, seed)
         names = direction_hooks(hooked, one)
         found, control = (
@@ -141,8 +140,7 @@ def neuron(
 
         check_output(out, ".html", overwrite)
         chosen = [NeuronId.parse(one) for one in neurons or ()]
-        spoken = {"source_lang": source_lang, "target_lang": target_lang}
-        hooked = interp.load(model, revision=revision, device=device, max_length=max_length, **spoken)
+        hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         batch = _batch(hooked, prompts, prefix, limit)
         if not chosen:
             ranked = neuron_effects(hooked, batch).head(top)
@@ -157,7 +155,7 @@ def neuron(
             print_frame("Writes", one.written)
             print_frame("Read by", one.readers.head(8))
         if out is not None:
-            _write_page(neuron_section(traces, len(batch)), out, "interp neuron", model)
+            _write_page(neuron_section(traces, len(batch)), out, model)
 
 
 def _batch(model: "HookedEncoderDecoder", prompts: str, prefix: str | None, limit: int) -> "Batch":
@@ -169,19 +167,15 @@ def _batch(model: "HookedEncoderDecoder", prompts: str, prefix: str | None, limi
     return make_batches(model, given, len(given), no_progress)[0]
 
 
-def _write_page(section: "Section", out: Path, command: str, model: str) -> None:
-    from interp.report import Report, render
+def _write_page(section: "Section", out: Path, model: str) -> None:
+    from interp.report import Report
 
     report = Report(
         title=section.title,
         question=section.question,
         findings=section.findings[:1],
-        command=command,
+        command=typed_command(),
         sections=(section,),
         provenance=(("model", Path(model).name),),
     )
-    for path, content in render(report).items():
-        place = out if path == "index.html" else out.parent / path
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(content)
-    say(f"page: {out}")
+    write_page(report, out)

@@ -172,8 +172,8 @@ def _as_given(model: Any, batches: Any, settings: Any) -> Any:
     return settings
 
 
-def _everywhere(cfg: "ModelConfig") -> None:
-    return None
+def _on_texts(cfg: "ModelConfig") -> str | None:
+    return cfg.why_no_words()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class Analysis:
         settings: its settings class.
         fit: the settings as they are used on some prompts: what the user left open is chosen for the model and the prompts.
         applies: why the analysis cannot be made on a model of these facts, naming the attribute; None where it can. Its section
-            then says so, and nothing else of it is run.
+            then says so, and nothing else of it is run. By default on all models whose sources are texts, which prompts are.
         more_hooks: names or globs that it needs besides on models of some facts, such as those of position biases.
         not_comparable: limits of comparing its numbers of two models of these facts, as sentences.
     """
@@ -216,7 +216,7 @@ class Analysis:
     arrays: tuple[ArraySpec, ...] = ()
     settings: type[Settings] = Settings
     fit: Callable[["HookedEncoderDecoder", Sequence["Batch"], Any], Any] = _as_given
-    applies: Callable[["ModelConfig"], str | None] = _everywhere
+    applies: Callable[["ModelConfig"], str | None] = _on_texts
     more_hooks: Callable[["ModelConfig"], tuple[str, ...]] = _nothing
     not_comparable: Callable[["ModelConfig", "ModelConfig"], tuple[str, ...]] = _nothing
 

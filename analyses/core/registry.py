@@ -29,11 +29,13 @@ ANALYSES: dict[str, str] = {
     "logit_attribution": "which heads and layers wrote the predicted logit",
     "embedding_geometry": "how the embeddings of words lie",
     "circuits": "which edges between heads and MLPs carry an answer (on minimal pairs; when asked for)",
+    "expert_routing": "which tokens each expert computes (in models with experts; when asked for)",
 }
 """Name -> one line, in the order of the report."""
 
-DEFAULT = tuple(name for name in ANALYSES if name != "circuits")
-"""Those of a run that names none: circuits ask about pairs of their own and cost as much as all others together."""
+DEFAULT = tuple(name for name in ANALYSES if name not in ("circuits", "expert_routing"))
+"""Those of a run that names none: circuits ask about pairs of their own and cost as much as all others together, and experts are
+in few models."""
 
 GROUP = "interp.analyses"
 """Entry-point group in which other distributions offer analyses."""

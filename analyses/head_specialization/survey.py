@@ -47,10 +47,12 @@ def heads(
         store: where what they give is kept.
 
     Raises:
-        InputError: if a text cannot be used, or numbers are below what is needed.
+        InputError: if a text cannot be used, the model reads none, or numbers are below what is needed.
     """
     if twins < 0 or batch_size < 1:
         raise InputError(f"twins={twins} and batch_size={batch_size}; give at least 0 twins and 1 prompt a pass.")
+    if (why := get("head_specialization").applies(model.cfg)) is not None:
+        raise InputError(f"Roles of heads cannot be decided on this model: {why}. Choose another model.")
     # By name, as a run asks for it: this module is itself a part of the package that puts the analysis together.
     item = ConfiguredAnalysis(get("head_specialization"), settings or HeadSettings())
     ids, batches = batches_of(model, prompts, batch_size, progress)

@@ -67,13 +67,18 @@ def norm_limit(cfg: ModelConfig) -> str:
 
 
 def family_limits(cfg: ModelConfig) -> tuple[str, ...]:
-    """What else holds where logits are capped, or there are biases, positions of their own or norms behind sublayers."""
+    """What else holds where logits are capped, or there are experts, biases, positions of their own or norms behind sublayers."""
     capped = (
         f"The host caps logits (logit_cap={cfg.logit_cap}), logit = c tanh(x / c). What is explained is x, the number before "
         "the cap, to which contributions add up; tables of logits, ranks and losses are of what the model gives.",
     )
+    routed = (
+        f"Routing is held: which of a layer's experts (n_experts={cfg.n_experts}) computes a token, and the probability that "
+        "its output is multiplied by. Each expert is a component (DL1E3: decoder layer 1, expert 3), which writes 0 for the "
+        "tokens of others; neurons are shown of the layers without experts alone.",
+    )
     if not has_biases(cfg):
-        return () if cfg.logit_cap is None else capped
+        return (*(() if cfg.logit_cap is None else capped), *(routed if cfg.n_experts else ()))
     found = [
         "Biases (biases=True) are components of their own, which write the same whatever is read. The bias of the "
         "values is part of every head's contribution, because its pattern sums to 1, and a row of its own (value bias) among the "

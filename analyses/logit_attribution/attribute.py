@@ -4,7 +4,7 @@ One decoder row of one prompt, its label against a foil: the components that wro
 from through cross-attention, each split over the kinds of encoder component. Exact, with the gap beside it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from interp.attribution.logit_readout import (
     size_of_parts,
 )
 from interp.attribution.source_attribution import encoder_attribution
+from interp.audio import GivenSound, spans_of
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -29,10 +30,11 @@ from interp.report import notebook_html
 from interp.report.numbers import number
 from interp.sources import Question, ask
 from interp.statistics import falling_order
+from interp.text.batch import Batch
 from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
 from interp.text.unknown_pieces import check_known, unknown_notes
-from interp.text.words import CATEGORIES
+from interp.text.words import EVERY_CATEGORY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +48,7 @@ class Explanation:
     """One prediction and what wrote it.
 
     Attributes:
-        source: the source text.
+        source: the source text, or the name of the sound.
         target: the target text.
         target_origin: `given` or `generated`.
         position: the decoder row, from 0.
@@ -56,8 +58,9 @@ class Explanation:
         gap: |sum of contributions - difference|, as a share of the root of their summed squares.
         components: `component`, `contribution`, largest first; they add up to the difference.
         sources: `source token`, `category`, `contribution` through all cross heads, and its parts by `embedding`, `heads` and
-            `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Families with biases have a
-            column `biases`, and a last row for the bias of the values.
+            `MLPs` of the encoder, in reading order; they add up to what the cross heads contribute. Frames of a sound are taken
+            together (`interp.audio.spans_of`), a row for each group. Families with biases have a column `biases`, and a last row
+            for the bias of the values.
         unknown: share of the given texts' pieces that the tokenizer does not know.
     """
 
@@ -102,25 +105,27 @@ def explain(
     foil: str | None = None,
     position: int | None = None,
     prefix: str | None = None,
+    audio: GivenSound | None = None,
 ) -> Explanation:
     """One prediction and what wrote it.
 
     Args:
         model: the model, with a tokenizer.
-        source: the source text with its task prefix.
+        source: the source text with its task prefix; empty for a sound.
         target: the target text; generated if missing.
         foil: without a position, another target text, whose first piece that differs from the target's is the foil at that
             position; with a position, a text of one piece. If missing, the model's best other token.
         position: decoder row, from 0; by default that of the foil, or the first whose token the model chooses.
         prefix: the task prefix, where it is not one T5 was trained with.
+        audio: in place of the source, in models that read sounds: a WAV file, or samples.
 
     Raises:
         InputError: if the position is not in the target, the foil does not differ from it, or most of the texts is unknown.
     """
-    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    batch = prompt_of(model, source, target, prefix, audio)
     text = batch.target_texts[0]
     unknown = check_known([*batch.source_texts, *([] if target is None else [text])], model.tokenizer)
-    row, foil_token = row_and_foil(model, source, text, foil, position)
+    row, foil_token = row_and_foil(model, source, text, foil, position, audio)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
@@ -131,7 +136,7 @@ def explain(
     difference = float(readout.values[0, row])
     parts = found.values[0, row]
     return Explanation(
-        source=source,
+        source=batch.source_texts[0].text,
         target=text.text,
         target_origin=batch.target_origin,
         position=row,
@@ -140,7 +145,7 @@ def explain(
         difference=difference,
         gap=abs(float(parts.sum()) - difference) / float(size_of_parts(parts)),
         components=_component_frame(found, row),
-        sources=_source_frame(batch.source_texts[0], model.cfg, by_source),
+        sources=_source_frame(*in_spans(model, batch.source_texts[0], by_source), model.cfg),
         unknown=unknown,
     )
 
@@ -154,14 +159,51 @@ def asked(
     prefix: str | None = None,
 ) -> Question:
     """The question that `explain` answers, for other methods; arguments and refusals as there."""
-    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    batch = prompt_of(model, source, target, prefix)
     check_known([*batch.source_texts, *([] if target is None else [batch.target_texts[0]])], model.tokenizer)
     row, token = row_and_foil(model, source, batch.target_texts[0], foil, position)
     return ask(model, batch, torch.tensor([row]), None if token is None else torch.tensor([token]))
 
 
+def prompt_of(
+    model: HookedEncoderDecoder,
+    source: str,
+    target: str | None = None,
+    prefix: str | None = None,
+    audio: GivenSound | None = None,
+) -> Batch:
+    """A batch of one prompt; arguments and refusals as for `explain`."""
+    targets = None if target is None else [target]
+    if audio is not None:
+        return model.batch(source, targets, audio=[audio])
+    return model.batch([source], targets, None if prefix is None else [prefix])
+
+
+def in_spans(
+    model: HookedEncoderDecoder, text: Text, values: Float[np.ndarray, "source component"]
+) -> tuple[Text, Float[np.ndarray, "span component"]]:
+    """A source and numbers of its positions, frames of a sound taken together; those of a text as they are.
+
+    Args:
+        model: the model.
+        text: the source.
+        values: of every position.
+    """
+    if model.sounds is None:
+        return text, values
+    spans = spans_of(text.category_of_token, model.sounds.seconds)
+    kinds, labels = zip(*((one.category, one.label) for one in spans), strict=True)
+    summed = np.add.reduceat(values, [one.start for one in spans], axis=0)
+    return replace(text, pieces=labels, category_of_token=kinds), summed
+
+
 def row_and_foil(
-    model: HookedEncoderDecoder, source: str, text: Text, foil: str | None, position: int | None
+    model: HookedEncoderDecoder,
+    source: str,
+    text: Text,
+    foil: str | None,
+    position: int | None,
+    audio: GivenSound | None = None,
 ) -> tuple[int, int | None]:
     """The decoder row that is explained and the token it is compared with, None for the model's best other.
 
@@ -171,6 +213,7 @@ def row_and_foil(
         text: the target.
         foil: as for `explain`.
         position: as for `explain`.
+        audio: the sound, where there is no text.
 
     Raises:
         InputError: as for `explain`.
@@ -188,7 +231,7 @@ def row_and_foil(
         if token == text.ids[position]:
             raise InputError(f"The foil {foil!r} is the target's own piece at position {position}; give another one.")
         return position, token
-    other = model.batch([source], [foil]).target_texts[0].ids
+    other = prompt_of(model, source, foil, None, audio).target_texts[0].ids
     for row, (own, others) in enumerate(zip(text.ids, other, strict=False)):
         if own != others:
             return row, int(others)
@@ -212,7 +255,7 @@ _COLUMNS: dict[ComponentKind, str] = {
 }
 
 
-def _source_frame(text: Text, cfg: ModelConfig, values: Float[np.ndarray, "source component"]) -> "pd.DataFrame":
+def _source_frame(text: Text, values: Float[np.ndarray, "source component"], cfg: ModelConfig) -> "pd.DataFrame":
     import pandas as pd
 
     components = source_components(cfg)
@@ -220,7 +263,7 @@ def _source_frame(text: Text, cfg: ModelConfig, values: Float[np.ndarray, "sourc
     columns = np.array([_COLUMNS[one.kind] for one in components])
     frame = pd.DataFrame({
         "source token": text.pieces,
-        "category": [CATEGORIES[category] for category in text.category_of_token],
+        "category": [EVERY_CATEGORY[category] for category in text.category_of_token],
         "contribution": values[:, written].sum(1),
         **{
             name: values[:, written & (columns == name)].sum(1)

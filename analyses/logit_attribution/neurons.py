@@ -50,10 +50,12 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         `neurons.place` [neuron 2] (layer, index), `neurons.contribution` [prompt neuron] of the prompts that did not choose them,
         `neurons.active` [prompt layer], `neurons.largest_z` and `neurons.kurtosis` [neuron], `neurons.null_z` and
         `neurons.null_kurtosis` [neuron draw]; and as texts `neurons.raised`, `neurons.lowered`, `neurons.triggers` [neuron].
+        Layers with experts have none, for each expert has neurons of its own; their activity is that of the chosen expert.
     """
-    if not count:
-        return {}
     layers = range(model.cfg.n_decoder_layers)
+    alike = [layer for layer in layers if layer not in model.cfg.decoder_expert_layers]
+    if not count or not alike:
+        return {}
     with torch.no_grad():
         scales = held_scales(model.cfg)
         logits, cache = model.run_with_cache(batch, [*(f"decoder.{layer}.mlp.hook_post" for layer in layers), *scales])
@@ -63,12 +65,12 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         )
         weights = row_weights(batch)
         means = [
-            _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in layers
+            _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in alike
         ]
         by_sentence = _sentence_means(torch.stack(means, 1), batch)
         best = by_sentence[::2].mean(0).abs().flatten().topk(min(count, by_sentence[0].numel())).indices
         width = model.cfg.d_decoder_mlp
-        place = torch.stack([best // width, best % width], 1)
+        place = torch.stack([torch.tensor(alike, device=best.device)[best // width], best % width], 1)
         described = [_describe(model, cache, batch, int(layer), neuron) for layer, neuron in place]
         active = torch.stack([active_share(cache, batch, layer) for layer in layers], 1)
     arrays = {

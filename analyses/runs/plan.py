@@ -125,11 +125,12 @@ def make_plan(checkpoint: Checkpoint, work: Work, placement: Placement | None = 
         room: bytes there are; by default those of `placement.max_memory`, or what is free on this machine.
 
     Raises:
-        InputError: if the configuration cannot be read.
+        InputError: if the configuration cannot be read, or the model reads no texts.
     """
     placement = placement or Placement()
     raw, host = read_host_config(checkpoint), host_config(checkpoint)
     cfg = read_config(host, family_of(raw["model_type"], True))
+    cfg.check_tokens("A run")
     dtype: torch.dtype = getattr(torch, work.dtype)
     model = model_without_data(host)
     weights = footprint(model, dtype, untied=raw.get("tie_word_embeddings") is False)

@@ -51,6 +51,7 @@ from interp.model.placement import Placement
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
+from interp.report.second_process import begin_copy
 from interp.text.batch import Batch
 from interp.text.unknown_pieces import unknown_share
 
@@ -100,6 +101,7 @@ def run(
         raise InputError("Weights on several devices are one process' own; leave out --engine or --device-map.")
     signer, inputs = signer_of(sign), read_inputs(config, prompts, placement)
     check_memory(config, inputs.prompts, inputs.checkpoint, placement)
+    begin_copy()
     final = out or DEFAULT_FOLDER / inputs.slug()
     with session_of(engine) as leads:
         return run_inputs(inputs, final, overwrite, progress, signer, engine) if leads else final / "index.html"

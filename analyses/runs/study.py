@@ -107,11 +107,14 @@ def analyse(
         settings: of the analysis; its defaults where left out.
 
     Raises:
-        InputError: if there is no such analysis, a setting, the seed or the number of twins is not allowed, or the tokenizer does
-            not know most of the texts.
+        InputError: if there is no such analysis, a setting, the seed or the number of twins is not allowed, the model is none
+            that the analysis can be made on, or the tokenizer does not know most of the texts.
     """
     found = get(analysis) if isinstance(analysis, str) else analysis
     item = configured(found, settings or {})
+    why_not = found.applies(model.cfg)
+    if why_not is not None:
+        raise InputError(f"{found.title} cannot be made on this model: {why_not}. Hooks and cache work all the same.")
     config = make_config(seed=seed, twins=twins)
     batch = batch if isinstance(batch, Batch) else model.batch(batch)
     check_known(given_texts([batch]), model.tokenizer)

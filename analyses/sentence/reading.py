@@ -1,7 +1,7 @@
 """What one forward pass tells of one sentence: all that the page to explore shows of it, and the step that is explained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,9 +10,10 @@ from jaxtyping import Float
 from analyses.core.exploring import explorer_hooks, explorer_of, explorer_prompt
 from analyses.core.observing import run_alone
 from analyses.cross_attention_focus.alignment.texts import words_of_tokens
-from analyses.logit_attribution.attribute import row_and_foil
+from analyses.logit_attribution.attribute import prompt_of, row_and_foil
 from analyses.sentence.words import in_words
 from interp.attribution.logit_readout import label_tokens, runner_up
+from interp.audio import GivenSound, spans_of
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.explorer import Explorer, ExplorerPrompt
@@ -45,10 +46,8 @@ class SentenceReading:
 
     @property
     def address(self) -> str:
-        """The state of the page that shows the row, and of the cross-attention heads the one that adds most to its token."""
-        added = self.prompt.sources[:, :, self.row].sum(-1)
-        layer, head = np.unravel_index(int(np.abs(added).argmax()), added.shape)
-        return f"#XL{layer}H{head}&prompt=1&row={self.row}"
+        """The state that its page opens with: the row, and of the cross-attention heads the one that adds most to its token."""
+        return self.explorer.start
 
 
 def read_sentence(
@@ -60,12 +59,13 @@ def read_sentence(
     words: Sequence[str] | None = None,
     name: str = "the model",
     prefix: str | None = None,
+    audio: GivenSound | None = None,
 ) -> SentenceReading:
     """One sentence, read and explained.
 
     Args:
         model: the model, with a tokenizer.
-        source: the source text with its task prefix.
+        source: the source text with its task prefix; empty for a sound.
         target: the target text; generated if missing.
         foil: what the chosen row's token is compared with: without a row another target text, with one a text of one piece; by
             default the model's best other token, as in all other rows.
@@ -73,15 +73,22 @@ def read_sentence(
         words: the words of the source behind its prefix, in which it is to be shown; tokens by default.
         name: what the model is called.
         prefix: the task prefix, where it is not one T5 was trained with.
+        audio: in place of the source, in models that read sounds; frames are shown in groups (`interp.audio.spans_of`).
 
     Raises:
         InputError: if the row is not in the target, the foil does not differ from it, the words do not spell the source, or the
             tokenizer knows less than half of the texts.
     """
-    batch = model.batch([source], None if target is None else [target], None if prefix is None else [prefix])
+    batch = prompt_of(model, source, target, prefix, audio)
     check_known([*batch.source_texts, *([] if target is None else batch.target_texts)], model.tokenizer)
-    words_of = None if words is None else _words_of_tokens(model, source, words, batch.source_texts[0].prefix)
-    chosen, foil_token = row_and_foil(model, source, batch.target_texts[0], foil, row)
+    words_of = None
+    if model.sounds is not None:
+        spans = spans_of(batch.source_texts[0].category_of_token, model.sounds.seconds)
+        words = [one.label for one in spans]
+        words_of = tuple(place for place, one in enumerate(spans) for _ in range(one.start, one.stop))
+    elif words is not None:
+        words_of = _words_of_tokens(model, source, words, batch.source_texts[0].prefix)
+    chosen, foil_token = row_and_foil(model, source, batch.target_texts[0], foil, row, audio)
     run = run_alone(model, batch, 0, more_hooks=explorer_hooks(model.cfg))
     labels = label_tokens(run.batch)
     foils = runner_up(model, run.logits, labels)
@@ -92,12 +99,18 @@ def read_sentence(
         prompt = in_words(prompt, words_of, words)
     scores = run.logits[0].float().log_softmax(-1).gather(1, labels[0, :, None])[:, 0]
     return SentenceReading(
-        explorer=explorer_of(model, name, [prompt]),
+        explorer=replace(explorer_of(model, name, [prompt]), start=_start(prompt, chosen)),
         target=batch.target_texts[0].text,
         target_origin=batch.target_origin,
         row=chosen,
         probabilities=torch.exp(scores).cpu().numpy(),
     )
+
+
+def _start(prompt: ExplorerPrompt, row: int) -> str:
+    added = prompt.sources[:, :, row].sum(-1)
+    layer, head = np.unravel_index(int(np.abs(added).argmax()), added.shape)
+    return f"#XL{layer}H{head}&prompt=1&row={row}"
 
 
 def _words_of_tokens(model: HookedEncoderDecoder, source: str, words: Sequence[str], prefix: str) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ from interp.errors import InputError
 from interp.model.checkpoints import read_host_config
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, render
+from interp.report.second_process import begin_copy
 
 SLIDER_PAGE = "steps.html"
 
@@ -87,6 +88,7 @@ def trace_checkpoints(
     hashes = _checked(runs)
     last = main.moments[-1].checkpoint
     inputs = Inputs(config, asked, given, last, file_hashes(last.files()))
+    begin_copy()
     with staging(out, json.dumps([inputs.identity(), hashes], sort_keys=True), overwrite) as store:
         progress = store.status.told(progress)
         files, watched = _files(runs, inputs, hashes, store, progress)

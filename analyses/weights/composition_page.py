@@ -1,10 +1,11 @@
-"""Composition of heads as a section: one matrix figure, the pairs that stand out, output spaces and shares of a layer's write."""
+"""Composition of heads as a section: what stands out as a graph, all pairs as a matrix, output spaces, shares of writes."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 
+from analyses.weights.composition_graph import graph_blocks
 from interp.circuits.composition import SLOTS, Compositions, compositions
 from interp.circuits.output_spaces import WRITE_HOOKS, output_angles, write_shares
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -77,7 +78,7 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
     strongest = (out if len(out) else survey.found.frame[survey.found.frame["path"]]).iloc[0]
     nearest = survey.angles.iloc[int(survey.angles["overlap"].to_numpy().argmax())]
     findings = (
-        f"{len(out)} of {int(summary['pairs'].sum())} pairs of heads compose beyond all pairs without a path, where "
+        f"{len(out)} of {int(summary['pairs'].sum()):,} pairs of heads compose beyond all pairs without a path, where "
         f"{number(survey.found.expected_by_chance)} would by chance; in an untrained twin "
         f"{int(summary['twin: stand out'].sum())} do.",
         f"The strongest: the {_INPUTS[strongest['input']]} of {strongest['second']} read {strongest['first']} "
@@ -92,6 +93,7 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
         question="Does what one head writes reach what another asks, offers or copies?",
         findings=findings,
         blocks=(
+            *graph_blocks(survey.found, name),
             _matrix(survey.found, name),
             Table(f"{name}-summary", "Pairs by input, against an untrained twin.", summary, opened=True),
             Table(f"{name}-standing-out", "The pairs that stand out, the largest z first.", out),

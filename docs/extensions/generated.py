@@ -6,6 +6,7 @@ They come from the commands' own help, the committed example run, the notebooks 
 import html
 import json
 import shutil
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +21,7 @@ DOCS = Path(__file__).parent.parent
 ROOT = DOCS.parent
 EXAMPLE = ROOT / "reports" / "example"
 OUT = DOCS / "_generated"
+TRACES = ROOT / "training" / "traces"
 FINDINGS = 3
 """Findings of each analysis that the gallery repeats; the report has all."""
 
@@ -53,23 +55,55 @@ def gallery() -> str:
         f"```sh\n{manifest['command']}\n```\n",
         '<p><a href="../example/index.html">The whole report</a>, as it opens from disk.</p>\n',
     ]
-    page = BeautifulSoup((EXAMPLE / "index.html").read_text(encoding="utf-8"), "html.parser")
-    for name in manifest["config"]["analyses"]:
+    return "\n".join([*parts, *_sections(EXAMPLE, results, manifest["config"]["analyses"])])
+
+
+def traces_gallery(made: bool) -> str:
+    """The figures of a trace of the tiny training runs, with their words.
+
+    Args:
+        made: whether the trace is made now, which takes about a minute; otherwise the page says how to make it.
+    """
+    given = [("", "seed-0"), ("--prompts", "prompts.jsonl"), ("--gold", "prompts.gold")]
+    given += [("--seed-run", "seed-1"), ("--seed-run", "seed-2"), ("--control", "shuffled")]
+    words = ["trace", *(word for option, name in given for word in (option, str(TRACES / name)) if word)]
+    parts = [
+        "# Gallery of a trace\n",
+        "How heads come to be while a tiny model learns: three seeds and a control on shuffled pairs, twelve checkpoints each "
+        "([how to](../howto/trace.md)). Made by\n",
+        f"```sh\ninterp {' '.join(words).replace(f'{ROOT}/', '')}\n```\n",
+    ]
+    if not made:
+        return "\n".join([*parts, "`make docs` makes it and shows its figures here."])
+    out = OUT / "trace"
+    done = CliRunner().invoke(commands, [*words, "--out", str(out), "--overwrite", "--quiet"], env=WIDTH)
+    assert done.exit_code == 0, done.output
+    results = json.loads((out / "trace.json").read_text(encoding="utf-8"))
+    links = '<a href="../trace/index.html">The whole page</a>, and <a href="../trace/steps.html">a slider over the steps</a>.'
+    return "\n".join([*parts, f"<p>{links}</p>\n", *_sections(out, results, list(results))])
+
+
+def _sections(folder: Path, results: dict[str, dict[str, object]], names: list[str]) -> Iterator[str]:
+    """Sections of a page: heading, question, first findings and all figures."""
+    page = BeautifulSoup((folder / "index.html").read_text(encoding="utf-8"), "html.parser")
+    for name in names:
         section = page.find(id=f"section-{name.replace('_', '-')}")
-        assert isinstance(section, Tag), f"the example report has no section of {name}"
-        parts.append(f"## {_markdown(section.h2.get_text(strip=True))}\n\n*{_markdown(results[name]['question'])}*\n")
-        parts += [f"- {_markdown(finding)}" for finding in results[name]["findings"][:FINDINGS]]
-        parts += ["", *(_figure(figure) for figure in section.select("figure.block"))]
-    return "\n".join(parts)
+        assert isinstance(section, Tag), f"{folder} has no section of {name}"
+        yield f"## {_markdown(section.h2.get_text(strip=True))}\n\n*{_markdown(str(results[name]['question']))}*\n"
+        findings = results[name]["findings"]
+        assert isinstance(findings, list)
+        yield from (f"- {_markdown(finding)}" for finding in findings[:FINDINGS])
+        yield ""
+        yield from (_figure(figure, folder.name) for figure in section.select("figure.block"))
 
 
-def _figure(figure: Tag) -> str:
-    """One figure of the report: its outlines from the run's folder, its alternative text and its caption."""
+def _figure(figure: Tag, folder: str) -> str:
+    """One figure of a page: its file beside the page, its alternative text and its caption."""
     name = str(figure["id"]).removeprefix("figure-")
     for link in figure.select(".source"):
         link.decompose()
     alt, caption = (html.escape(text) for text in (figure.img["alt"], figure.figcaption.get_text(" ", strip=True)))
-    source = f"../example/figures/{name}.svg"
+    source = f"../{folder}/figures/{name}.svg"
     return (
         f'<figure id="{name}"><a href="{source}"><img src="{source}" alt="{alt}" loading="lazy"></a>'
         f"<figcaption>{caption}</figcaption></figure>\n"
@@ -117,7 +151,8 @@ def _write(app: Sphinx) -> None:
     (OUT / "reference").mkdir()
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         shutil.copy(path, notebooks / path.name)
-    pages = {"command-line": command_line(), "gallery": gallery()}
+    made = app.config.nb_execution_mode != "off"  # whatever computes for a minute is made when the notebooks are
+    pages = {"command-line": command_line(), "gallery": gallery(), "gallery-trace": traces_gallery(made)}
     pages |= {f"reference/{module}": text for module, text in reference().items()}
     for name, text in pages.items():
         (OUT / f"{name}.md").write_text(text, encoding="utf-8")
@@ -125,11 +160,12 @@ def _write(app: Sphinx) -> None:
 
 def _copy_example(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html":
-        shutil.copytree(EXAMPLE, Path(app.outdir) / "example", dirs_exist_ok=True)
+        for folder in filter(Path.exists, (EXAMPLE, OUT / "trace")):
+            shutil.copytree(folder, Path(app.outdir) / folder.name, dirs_exist_ok=True)
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
-    """Write the pages before anything is read, and put the example run beside them at the end."""
+    """Write the pages before anything is read, and put the runs that they show beside them at the end."""
     app.connect("builder-inited", _write)
     app.connect("build-finished", _copy_example)
     return {"version": "1", "parallel_read_safe": True}

@@ -1,7 +1,8 @@
 """The components of direct logit attribution: everything that writes to a residual stream (Elhage et al. 2021), in reading order.
 
-Each head and each MLP is one; so are embedding and positions and, where a family has them, the biases of output projections,
-MLPs, norms and the unembedding, which no head and no neuron writes.
+Each head and each MLP is one, and in place of an MLP with experts each expert, which writes 0 for the tokens of others; so are
+embedding and positions and, where a family has them, the biases of output projections, MLPs, norms and the unembedding, which no
+head and no neuron writes.
 """
 
 from dataclasses import dataclass
@@ -29,16 +30,18 @@ class Component:
     """One component.
 
     Attributes:
-        label: `embedding`, `positions`, `DL0H1`, `DL0 attention bias`, `XL0H1`, `DL0MLP`, `DL0 norm 1 bias`, ...
+        label: `embedding`, `positions`, `DL0H1`, `DL0 attention bias`, `XL0H1`, `DL0MLP`, `DL1E3`, `DL0 norm 1 bias`, ...
         kind: what it is.
         layer: its layer; None before and behind the layers.
         head: which head, if it is one.
+        expert: which expert of an MLP, if it is one.
     """
 
     label: str
     kind: ComponentKind
     layer: int | None = None
     head: HeadId | None = None
+    expert: int | None = None
 
     def __str__(self) -> str:
         return self.label
@@ -86,6 +89,9 @@ def _written_at(cfg: ModelConfig, step: Step) -> list[Component]:
         found = [Component(step.label, "positions")]
     elif step.kind == "mlp":
         found = [Component(step.label, "MLP", step.layer)]
+        if step.experts:
+            place = step.label.removesuffix("MLP")
+            found = [Component(f"{place}E{one}", "MLP", step.layer, expert=one) for one in range(step.experts)]
     elif step.attention is not None and step.layer is not None:
         kind: ComponentKind = "cross-attention head" if step.attention == "cross" else "self-attention head"
         heads = [HeadId(step.attention, step.layer, head) for head in range(cfg.heads_of(step.attention))]

@@ -91,6 +91,8 @@ def _hooks_of(cfg: ModelConfig, stack: Stack) -> Iterator[str]:
                 yield f"{step.write_norm}.hook_scale"
         elif step.kind == "mlp":
             yield f"{step.name.removesuffix('.mlp')}.hook_mlp_out"
+            if step.experts:
+                yield f"{step.name}.hook_expert_indices"
         elif step.kind == "norm":
             yield f"{step.name}.hook_scale"
         elif step.kind != "unembedding":

@@ -145,7 +145,7 @@ def _squared_lengths(model: HookedEncoderDecoder, written: Writes, passed: Seque
             vectors = _centered(model, vectors) * at_least_float32(norm_gain(model, norm))
         return _centered(model, vectors)
 
-    squares = [carried(vector).square().sum(-1) for vector in written.vectors]
+    squares = written.dealt([carried(vector).square().sum(-1) for vector in written.vectors])
     if written.z is None or written.W_O is None:
         return squares
     W_O, z = carried(written.W_O), at_least_float32(written.z)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutput
+from transformers.modeling_outputs import MoEModelOutput
 
 from interp.attribution.direct_logit_attribution import decompose
 from interp.attribution.logit_readout import Readout
@@ -178,7 +178,7 @@ def decode(model: HookedEncoderDecoder, fields: Batch | Mapping[str, Tensor], me
         memory: what stands in for the encoder's output.
     """
     logits: Tensor = model.hf(
-        encoder_outputs=BaseModelOutput(last_hidden_state=memory),
+        encoder_outputs=MoEModelOutput(last_hidden_state=memory),
         attention_mask=fields["attention_mask"],
         decoder_input_ids=fields["decoder_input_ids"],
         decoder_attention_mask=fields["decoder_attention_mask"],

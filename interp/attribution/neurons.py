@@ -21,8 +21,8 @@ from torch import Tensor
 
 from interp.attribution.logit_readout import at_least_float32
 from interp.families.residual_stream import mlp_write_norm, norm_behind
-from interp.hooks.host_weights import weight_of
 from interp.model.activation_cache import ActivationCache
+from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import norm_gain, unembedding
 from interp.text.batch import Batch
@@ -75,8 +75,11 @@ def values(model: HookedEncoderDecoder, layer: int) -> Float[Tensor, "d_mlp d_mo
     Args:
         model: the model.
         layer: decoder layer.
+
+    Raises:
+        InputError: if it has experts, each with neurons of its own.
     """
-    return weight_of(model.module(f"decoder.{layer}.mlp.hook_post")).t()
+    return mlp_weights(model, "decoder", layer).W_out
 
 
 def neuron_contributions(

@@ -4,11 +4,12 @@ Heads are kept as factors: a head's write is z W_O, and neither its product with
 length, z (W_O W_O^T) z, needs the write in d_model.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from einops import einsum
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp.errors import InputError
@@ -26,11 +27,13 @@ class Writes:
         z: of every head, of a step that is attention.
         W_O: of every head.
         vectors: what else is written, each for every position or the same everywhere.
+        chosen: of an MLP with experts, whose the first vector is at every position; nobody's is 0.
     """
 
     vectors: tuple[Float[Tensor, "... d_model"], ...]
     z: Float[Tensor, "batch pos head d_head"] | None = None
     W_O: Float[Tensor, "head d_head d_model"] | None = None
+    chosen: Bool[Tensor, "batch pos expert"] | None = None
 
     def along(self, direction: Float[Tensor, "batch pos d_model"]) -> list[Float[Tensor, "batch pos"]]:
         """The product of every write with a direction.
@@ -38,10 +41,22 @@ class Writes:
         Args:
             direction: for every position.
         """
-        values = [(vector * direction).sum(-1) for vector in self.vectors]
+        values = self.dealt([(vector * direction).sum(-1) for vector in self.vectors])
         if self.z is None or self.W_O is None:
             return values
         return [*(self.z * head_directions(self.W_O, direction)).sum(-1).unbind(-1), *values]
+
+    def dealt(self, of_vectors: Sequence[Float[Tensor, "batch pos *any"]]) -> list[Float[Tensor, "batch pos *any"]]:
+        """What was made of every vector, of experts once for each: at its tokens, and 0 elsewhere.
+
+        Args:
+            of_vectors: for every vector and position.
+        """
+        if self.chosen is None:
+            return list(of_vectors)
+        first, *others = of_vectors
+        by_expert = (own.view(*own.shape, *[1] * (first.ndim - 2)) for own in self.chosen.unbind(-1))
+        return [*(first * own for own in by_expert), *others]
 
 
 def head_directions(
@@ -64,7 +79,8 @@ def writes(model: HookedEncoderDecoder, cache: ActivationCache, step: Step) -> W
 
     Args:
         model: the model the cache came from.
-        cache: with z of attention, `hook_mlp_out` of an MLP, the embedding or positions themselves.
+        cache: with z of attention, `hook_mlp_out` of an MLP (`hook_expert_indices` of one with experts), the embedding or
+            positions themselves.
         step: one of `interp.families.residual_stream.steps`.
 
     Raises:
@@ -75,6 +91,9 @@ def writes(model: HookedEncoderDecoder, cache: ActivationCache, step: Step) -> W
         return Writes(bias, cache[f"{step.name}.hook_z"], attention_weights(model, step.attention, step.layer).W_O)
     if step.kind == "mlp":
         written = _held(cache, f"{step.name.removesuffix('.mlp')}.hook_mlp_out")
+        if step.experts:
+            index = cache[f"{step.name}.hook_expert_indices"]
+            return Writes((written,), chosen=index == torch.arange(step.experts, device=index.device))
         if not step.bias:
             return Writes((written,))
         bias_vector = output_bias(model, f"{step.name}.hook_post")

@@ -29,7 +29,7 @@ from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights, projection_bias
-from interp.text.words import CATEGORIES
+from interp.text.words import CATEGORIES, EVERY_CATEGORY
 
 DecoderKind = Literal["decoder", "cross"]
 
@@ -64,11 +64,14 @@ def by_category(
 ) -> Float[Tensor, "batch *leading category"]:
     """Contributions summed over the source tokens of each category of `interp.text.words.CATEGORIES`, padding included.
 
+    Where sources are sounds, over the frames of each of `EVERY_CATEGORY`.
+
     Args:
         contributions: with source tokens on the last axis.
         categories: of every source token.
     """
-    one_hot = torch.nn.functional.one_hot(categories, len(CATEGORIES)).to(contributions.dtype)
+    named = EVERY_CATEGORY if int(categories.max()) >= len(CATEGORIES) else CATEGORIES
+    one_hot = torch.nn.functional.one_hot(categories, len(named)).to(contributions.dtype)
     grouped: Tensor = einsum(contributions, one_hot, "batch ... source, batch source category -> batch ... category")
     return grouped
 
@@ -146,7 +149,7 @@ def encoder_output_components(
         if written.z is not None:
             heads = cache[f"{step.name}.hook_result"]
             parts.append(heads if step.write_norm is None else through_norm(model, cache, step.write_norm, heads))
-        parts += [vector.expand(rows).unsqueeze(-2) for vector in written.vectors]
+        parts += [vector.unsqueeze(-2) for vector in written.dealt([vector.expand(rows) for vector in written.vectors])]
     return torch.cat(parts, -2)
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from interp.circuits.circuit import Circuit, Selection, choose, random_circuit
 from interp.circuits.edge_attribution import EdgeScores
-from interp.circuits.graph import Graph, graph_of
+from interp.circuits.graph import Edge, Graph, graph_of
 from interp.circuits.metric import Metric, at_rows
 from interp.circuits.running import Writes, circuit_outputs, corrupted_writes
 from interp.errors import InputError
@@ -116,22 +116,27 @@ class Judge:
         found = [self.measure(circuit - part).mean() - self.measure(everything - part).mean() for part in parts]
         return torch.stack(found).abs().cpu() / abs(self.scale) if found else torch.zeros(0)
 
-    def minimality(self, circuit: Circuit, draws: int = 4, seed: int = 0) -> Float[Tensor, " edge"]:
-        """For every edge of the circuit, the most that it matters with it less random halves of the others, in units of `scale`.
+    def minimality(
+        self, circuit: Circuit, draws: int = 4, seed: int = 0, edges: Sequence[Edge] | None = None
+    ) -> Float[Tensor, " edge"]:
+        """For every edge, the most that it matters with the circuit less random halves of the others, in units of `scale`.
 
         Args:
             circuit: a circuit of the graph.
             draws: how many parts, beside the empty one.
             seed: of the draw.
+            edges: by default those of the circuit; others are added to it, which tells how much an edge can matter that it lacks.
         """
-        nothing = circuit - circuit
-        largest = torch.zeros(len(circuit))
-        for part in (nothing, *_parts(circuit, draws, seed)):
-            for place, edge in enumerate(circuit.edges):
+        asked = circuit.edges if edges is None else tuple(edges)
+        largest = torch.zeros(len(asked))
+        for part in (circuit - circuit, *_parts(circuit, draws, seed)):
+            less = circuit - part
+            without = self.measure(less).mean()
+            for place, edge in enumerate(asked):
                 one = Circuit.of(self.graph, [edge])
-                without = circuit - part
-                change = self.measure((without | one) - one).mean() - self.measure(without | one).mean()
-                largest[place] = max(float(largest[place]), abs(float(change)))
+                # The part is of the others: whether the edge was among it only decides which of the two was measured.
+                other = self.measure(less - one if less.kept[self.graph.number(edge)] else less | one).mean()
+                largest[place] = max(float(largest[place]), abs(float(other - without)))
         return largest / abs(self.scale)
 
     def null(self, circuit: Circuit, draws: int = 100, seed: int = 0, alike: str = "size") -> Float[Tensor, " draw"]:

@@ -203,6 +203,22 @@ class Graph:
         return next(port for port in self.ports if port.span.start <= receiver < port.span.stop)
 
 
+def why_no_graph(cfg: ModelConfig) -> str | None:
+    """What circuits need and a model lacks, naming its attributes; None for models that have a graph.
+
+    Args:
+        cfg: the model's facts.
+    """
+    if cfg.write_norms or cfg.positions == "rotary":
+        return (
+            "heads whose writes are added to the stream as they are and scores that are products of what is read; this model has "
+            f"write_norms={cfg.write_norms} and positions={cfg.positions!r}"
+        )
+    if cfg.n_experts:
+        return f"MLPs that read with the same matrices whatever they read; this model chooses among n_experts={cfg.n_experts}"
+    return None
+
+
 def graph_of(cfg: ModelConfig) -> Graph:
     """The graph of a model of any family.
 
@@ -210,13 +226,11 @@ def graph_of(cfg: ModelConfig) -> Graph:
         cfg: the model's facts.
 
     Raises:
-        InputError: if the model norms what a sublayer writes, or rotates queries and keys.
+        InputError: if the model norms what a sublayer writes, rotates queries and keys, or has experts.
     """
-    if cfg.write_norms or cfg.positions == "rotary":
-        raise InputError(
-            "Circuits need heads whose writes are added to the stream as they are and scores that are products of what is read; "
-            f"this model has write_norms={cfg.write_norms} and positions={cfg.positions!r}. Patch heads or streams instead."
-        )
+    why = why_no_graph(cfg)
+    if why is not None:
+        raise InputError(f"Circuits need {why}. Patch heads or streams instead.")
     found: list[WriterStep] = []
     courses: dict[Stack, tuple[WriterStep | str, ...]] = {}
     stacks: tuple[Stack, ...] = ("encoder", "decoder")

@@ -110,7 +110,11 @@ def neuron_effects(model: HookedEncoderDecoder, batch: Batch) -> pd.DataFrame:
     Args:
         model: the model.
         batch: the prompts.
+
+    Raises:
+        InputError: if the model has no graph, in which neurons are traced.
     """
+    graph_of(model.cfg)
     logits, cache = model.run_with_cache(batch, "*.mlp.hook_post", gradients=True)
     _difference(model, batch, logits.detach(), logits).sum().div(int(batch.target_mask.sum())).backward()
     rows = []
@@ -247,6 +251,8 @@ def _written(model: HookedEncoderDecoder, one: NeuronId, top: int) -> pd.DataFra
         port = next(port for port in graph.ports if port.slot == "logits")
         rows, _ = output_rows(model, torch.arange(model.cfg.d_vocab, device=model.device))
         readings = (rows @ through(model, norms_between(port, one.path), _row(model, one)).mT)[:, 0]
+    elif model.cfg.why_no_words() is not None:  # no token is embedded in the encoder's stream
+        return pd.DataFrame(columns=["end", "token", "value"])
     else:
         readings = (at_least_float32(embedding(model)) @ _row(model, one).mT)[:, 0]
     values = readings.masked_fill(~model.named_rows, torch.nan).double().cpu().numpy()

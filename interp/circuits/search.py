@@ -20,6 +20,7 @@ from interp.circuits.agreement import Agreement, agreement_of
 from interp.circuits.circuit import Circuit
 from interp.circuits.edge_attribution import EdgeScores, score_edges
 from interp.circuits.evaluation import Curve, Judge, faithfulness_curve, smallest_circuit
+from interp.circuits.graph import Edge
 from interp.circuits.pairs import batch_of, halves, in_batches, swapped_pairs, usable_pairs
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -27,6 +28,46 @@ from interp.patching.minimal_pairs import PromptPair
 
 _PARTS = 10
 """Random halves of the circuit that are knocked out."""
+
+_HALVES_AROUND = 2
+"""Random halves of the circuit without which single edges are asked about, beside the whole."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minimality:
+    """How much single edges matter, of the circuit and of others between its nodes; see `Judge.minimality`.
+
+    Attributes:
+        inside: edges of the circuit, drawn at random.
+        values: how much each matters.
+        outside: edges that the circuit lacks.
+        controls: how much each of them matters where it is put in.
+    """
+
+    inside: tuple[Edge, ...]
+    values: Float[Tensor, " edge"]
+    outside: tuple[Edge, ...]
+    controls: Float[Tensor, " other"]
+
+
+def minimality_of(judge: Judge, circuit: Circuit, sample: int, seed: int = 0) -> Minimality:
+    """How much a sample of a circuit's edges matters, and as many that it lacks.
+
+    Args:
+        judge: runs the circuits.
+        circuit: the circuit.
+        sample: most edges of each.
+        seed: of the draw.
+    """
+    generator, nodes = torch.Generator().manual_seed(seed), set(circuit.nodes)
+    own = set(circuit.edges)
+    between = [edge for edge in circuit.graph.edges if {edge.writer, edge.node} <= nodes and edge not in own]
+    inside, outside = (
+        tuple(some[place] for place in sorted(torch.randperm(len(some), generator=generator)[:sample].tolist()))
+        for some in (circuit.edges, between)
+    )
+    values = judge.minimality(circuit, _HALVES_AROUND, seed, (*inside, *outside))
+    return Minimality(inside, values[: len(inside)], outside, values[len(inside) :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +84,7 @@ class CircuitSearch:
         same_size: faithfulness of random circuits of its size, on the other pairs; none of a control.
         same_degree: of random circuits of its degrees.
         completeness: see `Judge.completeness`, on the other pairs; none of a control.
+        minimality: of single edges, on the other pairs; None where none was sampled.
         signed: faithfulness over size, edges that harm the answer last.
         absolute: the same, edges by size of their scores alone.
         agreement: with exact patching; None where no edge was sampled.
@@ -60,6 +102,7 @@ class CircuitSearch:
     same_size: Float[Tensor, " draw"]
     same_degree: Float[Tensor, " draw"]
     completeness: Float[Tensor, " part"]
+    minimality: Minimality | None
     signed: Curve
     absolute: Curve
     agreement: Agreement | None
@@ -113,6 +156,7 @@ def find_circuit(
     seed: int = 0,
     batch_size: int = 16,
     control: bool = False,
+    needed: int = 24,
 ) -> CircuitSearch:
     """The smallest circuit that keeps enough of an answer, with its evidence.
 
@@ -127,7 +171,8 @@ def find_circuit(
         seed: of samples and random circuits.
         batch_size: pairs scored at once.
         control: whether the model is a control, an untrained twin: all pairs are taken, see `swapped_pairs`, and there are no
-            random circuits, no completeness and no check.
+            random circuits, no completeness, no minimality and no check.
+        needed: edges of the circuit, and as many others, of which it is asked how much they matter; 0 for none.
 
     Raises:
         InputError: if no pair is of use.
@@ -153,6 +198,7 @@ def find_circuit(
         same_size=judge.null(circuit, draws, seed, "size"),
         same_degree=judge.null(circuit, draws, seed, "degree"),
         completeness=judge.completeness(circuit, 0 if control else _PARTS, seed),
+        minimality=minimality_of(judge, circuit, needed, seed) if needed and not control else None,
         signed=faithfulness_curve(judge, scores, absolute=False),
         absolute=faithfulness_curve(judge, scores),
         agreement=agreement_of(model, found_on, scores, sample, seed, batch_size, swapped) if exact else None,

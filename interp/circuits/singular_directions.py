@@ -232,6 +232,8 @@ def _ends(readings: Float[Tensor, "item direction"], top: int) -> list[tuple[int
 
 def _vocabulary(model: HookedEncoderDecoder, port: Port) -> Float[Tensor, "vocab d_model"]:
     """Every token of the vocabulary as a head of a first layer reads it, but for its position."""
+    if port.reads == "encoder":
+        model.cfg.check_tokens("Reading a head of the first encoder layer by the vocabulary")
     rows = model.cfg.embed_scale * at_least_float32(embedding(model))
     if f"{port.reads}.ln_embed.hook_scale" in model.hook_points():
         rows = model.module(f"{port.reads}.ln_embed")(rows)

@@ -95,6 +95,8 @@ class Reader:
         weights = attention_weights(model, port.attention, port.layer)
         matrix = {"q": weights.W_Q, "k": weights.W_K, "v": weights.W_V}[port.slot]
         bias = projection_bias(model, port.attention, port.layer, port.slot)
+        if port.slot == "q" and (factor := model.cfg.query_factor(port.attention)) != 1:
+            matrix, bias = factor * matrix, factor * bias
         return cls((f"{port.name}.hook_{port.slot}",), (matrix,), (bias,))
 
     def shown(

@@ -9,6 +9,7 @@ from interp.families.sites import NormPlace
 if TYPE_CHECKING:
     from interp.axes import AttentionKind, Stack
 
+Source = Literal["tokens", "audio"]
 Positions = Literal["relative", "learned", "sinusoidal", "rotary"]
 
 
@@ -52,7 +53,16 @@ class ModelConfig:
         write_norms: whether what a sublayer writes is normed before it is added to the stream.
         norm_offset: what is added to the weight of a norm to give its gain.
         biases: whether projections and norms have biases.
+        n_experts: experts of a feed-forward layer that has them, one of which computes a token; 0 where no layer does.
+        expert_capacity: tokens of one text that an expert computes; those behind them get nothing from the layer.
+        encoder_expert_layers: layers of the encoder with experts.
+        decoder_expert_layers: the same of the decoder.
         max_positions: most tokens a side; None where positions are relative and nothing bounds them.
+        source: what the encoder reads: tokens of a text, or frames of a sound.
+        n_frames: source positions of every sound, silence behind its end included; None where sources are tokens.
+        n_mels: bands of a sound's spectrogram.
+        scaled_queries: whether the host scales queries before they are seen, so that scores are the product of `hook_q` and
+            `hook_k`.
     """
 
     model_type: str
@@ -90,7 +100,15 @@ class ModelConfig:
     write_norms: bool = False
     norm_offset: float = 0.0
     biases: bool = False
+    n_experts: int = 0
+    expert_capacity: int | None = None
+    encoder_expert_layers: tuple[int, ...] = ()
+    decoder_expert_layers: tuple[int, ...] = ()
     max_positions: int | None = None
+    source: Source = "tokens"
+    n_frames: int | None = None
+    n_mels: int | None = None
+    scaled_queries: bool = False
 
     def n_layers(self, stack: "Stack") -> int:
         """Depth of one stack.
@@ -124,6 +142,14 @@ class ModelConfig:
         """
         return self.d_encoder_mlp if stack == "encoder" else self.d_decoder_mlp
 
+    def expert_layers(self, stack: "Stack") -> tuple[int, ...]:
+        """Layers of one stack whose feed-forward part has experts.
+
+        Args:
+            stack: which stack.
+        """
+        return self.encoder_expert_layers if stack == "encoder" else self.decoder_expert_layers
+
     def layers_of(self, kind: "AttentionKind") -> int:
         """Layers that have one kind of attention.
 
@@ -154,12 +180,44 @@ class ModelConfig:
             )
 
     def attention_scale(self, kind: "AttentionKind") -> float:
-        """Factor of the query-key product: 1 in T5, 1/sqrt(width of a head) in the BART family.
+        """Factor of the product of queries and keys as weights make them: 1 in T5, 1/sqrt(width of a head) in BART's family.
 
         Args:
             kind: which attention.
         """
         return float((self.score_divisor or self.d_head_of(kind)) ** -0.5) if self.scaled_scores else 1.0
+
+    def query_factor(self, kind: "AttentionKind") -> float:
+        """Factor of `hook_q` behind the projection of queries.
+
+        Args:
+            kind: which attention.
+        """
+        return self.attention_scale(kind) if self.scaled_queries else 1.0
+
+    def hooked_scale(self, kind: "AttentionKind") -> float:
+        """Factor between the product of `hook_q` and `hook_k` and the scores.
+
+        Args:
+            kind: which attention.
+        """
+        return 1.0 if self.scaled_queries else self.attention_scale(kind)
+
+    def why_no_words(self) -> str | None:
+        """Why nothing can be asked about words or token ids of a source, naming the attribute; None where sources have some."""
+        return None if self.source == "tokens" else f"the sources are sounds without words (source={self.source!r})"
+
+    def check_tokens(self, what: str) -> None:
+        """Refuse what needs tokens of a source text where sources have none.
+
+        Args:
+            what: needs them, as the beginning of a sentence.
+
+        Raises:
+            InputError: naming the attribute.
+        """
+        if (why := self.why_no_words()) is not None:
+            raise InputError(f"{what} needs the tokens of a source text, and of this model {why}.")
 
     def kv_heads_of(self, kind: "AttentionKind") -> int:
         """Heads of keys and values of a layer of one kind of attention; as many as of queries in most families.
@@ -187,8 +245,11 @@ class ModelConfig:
 
     @property
     def t5_shaped(self) -> bool:
-        """Whether sublayers are modules that add to one plain stream, as in T5: relative positions, pre-norm, no biases."""
-        return self.positions == "relative" and self.norm_place == "pre" and not self.biases
+        """Whether sublayers are modules that add to one plain stream, as in T5: relative positions, pre-norm, no biases.
+
+        Experts count the tokens of a text, so their layers cannot be run for some of its rows.
+        """
+        return self.positions == "relative" and self.norm_place == "pre" and not self.biases and not self.n_experts
 
     @property
     def logits_are_linear(self) -> bool:

@@ -7,6 +7,7 @@ from transformers import GenerationConfig, PreTrainedConfig
 
 from interp.errors import InputError
 from interp.families.config import ModelConfig
+from interp.families.sites import expert_layers
 from interp.families.table import Family
 
 _ENTRY = {"hook_pos_embed", "ln_embed"}
@@ -41,7 +42,11 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
         raise _refusal("share_encoder_decoder_embeddings", False, "True: one vocabulary for both stacks")
     for stack in ("encoder", "decoder"):
         facts.setdefault(f"d_{stack}_head", facts["d_model"] // facts[f"n_{stack}_heads"])
-    scaled = host.embeddings_scaled or getattr(config, "scale_embedding", False)
+    for stack, path in host.expert_steps.items():
+        facts[f"{stack}_expert_layers"] = expert_layers(facts[f"n_{stack}_layers"], at(config, path))
+    scaled = host.embeddings_scaled
+    if scaled is None:
+        scaled = getattr(config, "scale_embedding", False)
     entry = list(family.stacks["decoder"].before)
     return ModelConfig(
         model_type=family.model_type,
@@ -83,11 +88,11 @@ def _token(attributes: Sequence[str], *settings: PreTrainedConfig | GenerationCo
 
 
 def _logits_are_scaled(config: PreTrainedConfig, family: Family) -> bool:
-    if family.logit_scale != "scale_decoder_outputs":
+    if family.logit_scale in ("never", "always"):
         return family.logit_scale == "always"
-    scaled = getattr(config, "scale_decoder_outputs", None)
+    scaled = getattr(config, family.logit_scale, None)
     if scaled is None:
-        raise _refusal("scale_decoder_outputs", None, "True or False (save the model with transformers 5.16 or later)")
+        raise _refusal(family.logit_scale, None, "True or False (save the model with transformers 5.16 or later)")
     return bool(scaled)
 
 

@@ -1,9 +1,9 @@
 """Which hook points a model has, from its family's row and its `config.json` alone: no module, no tensor, no torch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from interp.families.sites import Site
+from interp.families.sites import Site, expert_layers
 from interp.families.table import FAMILIES, Family
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 POINTS: Mapping[str, tuple[str, ...]] = {
     "attention": ("q", "k", "v", "attn_scores", "pattern", "z"),
     "norm": ("scale", "normalized"),
+    "experts": ("expert_weights", "expert_indices", "pre", "post"),
 }
 """Side of a site that has several points -> the last parts of their names; any other site is one point of its own name."""
 
@@ -20,20 +21,23 @@ UNCAPPED = "attn_scores_uncapped"
 """Scores before they are capped, in families that cap them."""
 
 
-def placed_sites(family: Family, depths: "Mapping[Stack, int]", gated: bool) -> Iterator[tuple[str, Site]]:
+def placed_sites(
+    family: Family, depths: "Mapping[Stack, int]", gated: bool, experts: "Mapping[Stack, Sequence[int]]"
+) -> Iterator[tuple[str, Site]]:
     """Every site of a model with its full name and its path in the host's module tree, in forward order.
 
     Args:
         family: the model's row of the table.
         depths: layers of each stack.
         gated: whether its feed-forward layers are gated.
+        experts: layers of each stack with experts.
     """
     for stack, sites in family.stacks.items():
         groups: list[tuple[str, int, Mapping[str, Site]]] = [(stack, 0, sites.before)]
         groups += [(f"{stack}.{layer}", layer, sites.layer) for layer in range(depths[stack])]
         for prefix, layer, group in [*groups, (stack, 0, sites.after)]:
             for name, site in group.items():
-                if gated or not site.gated_only:
+                if (gated or not site.gated_only) and site.experts in (None, layer in experts[stack]):
                     path = f"{sites.module}.{site.module}".format(l=layer, wi="wi_0" if gated else "wi")
                     yield f"{prefix}.{name}", Site(path, site.side)
     yield "unembed.hook_out", Site(family.host.unembed, "output")
@@ -49,7 +53,8 @@ def says_all(config: Mapping[str, Any]) -> bool:
     if family is None:
         return False
     host = family.host
-    paths = (host.attributes["n_encoder_layers"], host.attributes["n_decoder_layers"], host.activation)
+    depths = (host.attributes["n_encoder_layers"], host.attributes["n_decoder_layers"])
+    paths = (*depths, host.activation, *host.expert_steps.values())
     return all(_at(config, path) is not None for path in paths)
 
 
@@ -67,8 +72,13 @@ def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
     depths: dict[Stack, int] = {"encoder": depth, "decoder": _at(config, decoder) or depth}
     gated = family.host.constants.get("gated_mlp", str(config.get("feed_forward_proj")).startswith("gated"))
     capped = _at(config, family.host.attributes.get("score_cap", "")) is not None
-    for name, site in placed_sites(family, depths, gated):
+    experts = {stack: expert_layers(depths[stack], _at(config, path)) for stack, path in _expert_steps(family).items()}
+    for name, site in placed_sites(family, depths, gated, experts):
         yield from (f"{name}.hook_{leaf}" for leaf in leaves(site, capped)) if site.side in POINTS else (name,)
+
+
+def _expert_steps(family: Family) -> "dict[Stack, str]":
+    return {stack: family.host.expert_steps.get(stack, "") for stack in family.stacks}
 
 
 def leaves(site: Site, capped: bool) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class Step:
         layer: the layer it belongs to; None before and behind the layers.
         attention: the kind of attention, where it is one.
         write_norm: path of the norm that what heads write passes before it is added to the stream; None where there is none.
+        experts: of an MLP: how many, one of which writes for a token; 0 where the MLP is one.
     """
 
     kind: StepKind
@@ -42,6 +43,7 @@ class Step:
     layer: int | None = None
     attention: AttentionKind | None = None
     write_norm: str | None = None
+    experts: int = 0
 
 
 def steps(cfg: ModelConfig, stack: Stack) -> tuple[Step, ...]:
@@ -73,7 +75,8 @@ def _layer(cfg: ModelConfig, stack: Stack, layer: int) -> list[Step]:
     sublayers = [Step("attention", f"{path}.attn", f"{letter}L{layer}", cfg.biases, layer, stack, own)]
     if stack == "decoder":
         sublayers.append(Step("attention", f"{path}.cross_attn", f"XL{layer}", cfg.biases, layer, "cross", cross))
-    sublayers.append(Step("mlp", f"{path}.mlp", f"{letter}L{layer}MLP", cfg.biases, layer))
+    experts = cfg.n_experts if layer in cfg.expert_layers(stack) else 0
+    sublayers.append(Step("mlp", f"{path}.mlp", f"{letter}L{layer}MLP", cfg.biases, layer, experts=experts))
     if cfg.norm_place == "pre":
         return sublayers
     found = []

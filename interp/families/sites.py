@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from interp.axes import Stack
 
 NormPlace = Literal["pre", "post"]
 """Whether sublayers norm what they read (`pre`) or what they leave (`post`)."""
@@ -12,12 +15,14 @@ Side = Literal[
     "input",
     "output",
     "embedding",
+    "frames",
     "positions",
     "norm",
     "norm_output",
     "attention",
     "heads",
     "bias",
+    "experts",
     "stream_in",
     "stream",
     "stream_out",
@@ -26,12 +31,14 @@ Side = Literal[
 
     input, output    its first input, its output
     embedding        its output times the factor by which the host scales embeddings afterwards
+    frames           GELU of its output, [batch d_model pos]: what convolutions make of a sound; the layers that follow read it
     positions        its output, [pos d_model] or [batch pos d_model]
     norm             a norm's scale and normalised value
     norm_output      what the same norm hands on (the residual stream of post-norm layers)
     attention        queries, keys, values, scores, pattern, z
     heads            the per-head terms of an output projection
     bias             a looked-up position bias
+    experts          probabilities of a router, the chosen expert, its neurons before and behind the activation
     stream_in        the residual stream that enters a layer (the layer's input)
     stream           the residual stream between sublayers, seen at the next sublayer's norm (which is the module)
     stream_out       the residual stream that leaves a layer (the layer's output)
@@ -46,11 +53,13 @@ class Site:
         module: path below the stack's module; `{l}` stands for the layer, `{wi}` for the first feed-forward projection.
         side: see `Side`.
         gated_only: whether the site exists only in gated feed-forward layers.
+        experts: whether the site exists only in layers with experts (True), only in those without (False), or in both (None).
     """
 
     module: str
     side: Side
     gated_only: bool = False
+    experts: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,25 @@ TOKENS: Mapping[str, tuple[str, ...]] = MappingProxyType({
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertModules:
+    """Names of the modules in a feed-forward layer with experts, each below the one that holds it.
+
+    Attributes:
+        router: hands on who computes a token (one-hot, zeros for nobody), with which factor, and logits of all experts.
+        experts: all experts, in their order.
+        first: of an expert: from the stream to its neurons.
+        activation: of an expert.
+        last: of an expert: from its neurons to the stream.
+    """
+
+    router: str
+    experts: str
+    first: str
+    activation: str
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """What the models of one kind of host code share.
 
@@ -93,6 +121,9 @@ class Host:
         required: attribute of the host's configuration -> the only value that the sites describe.
         equal: pairs of attributes that the sites take for one fact.
         embeddings_scaled: whether embeddings are times sqrt(d_model); None where `scale_embedding` says it.
+        experts: modules of feed-forward layers with experts; None where there are none.
+        expert_steps: stack -> attribute with the distance between layers with experts (see `expert_layers`).
+        auto_class: the host's class that loads any of its models.
 
     Attributes of nested configurations are written with a dot (`decoder.hidden_size`).
     """
@@ -109,3 +140,16 @@ class Host:
     required: Mapping[str, Any] = field(default_factory=dict)
     equal: tuple[tuple[str, str], ...] = ()
     embeddings_scaled: bool | None = None
+    experts: ExpertModules | None = None
+    expert_steps: "Mapping[Stack, str]" = field(default_factory=dict)
+    auto_class: str = "AutoModelForSeq2SeqLM"
+
+
+def expert_layers(depth: int, step: int | None) -> tuple[int, ...]:
+    """The layers of a stack with experts: from layer 1 on every `step`-th, or all of them.
+
+    Args:
+        depth: layers of the stack.
+        step: their distance; none for 0 or None.
+    """
+    return tuple(layer for layer in range(depth) if step and (step == 1 or layer % step == 1))

@@ -13,8 +13,9 @@ from interp.families.bart import BART_HOST, PLBART_HOST, bart_stacks
 from interp.families.config import Positions
 from interp.families.half_visible import HALF_VISIBLE
 from interp.families.sites import Host, NormPlace, StackSites
-from interp.families.t5 import T5_HOST, t5_stacks
+from interp.families.t5 import SWITCH_HOST, T5_HOST, t5_stacks
 from interp.families.t5gemma import T5GEMMA_HOST, t5gemma_stacks
+from interp.families.whisper import WHISPER_HOST, whisper_stacks
 
 if TYPE_CHECKING:
     from interp.axes import Stack
@@ -30,7 +31,7 @@ class Family:
         model_type: the host's `config.model_type`.
         host: what it shares with the other models of its host's code.
         stacks: sites of the encoder and the decoder.
-        logit_scale: whether the decoder output is multiplied by d_model^-0.5 before the unembedding.
+        logit_scale: whether the decoder output is multiplied by d_model^-0.5 before the unembedding, or what attribute says it.
         bias_per_layer: whether every self-attention layer has its own position-bias table.
         norm_place: whether sublayers norm what they read (`pre`) or what they leave (`post`).
         positions: how positions enter: as a bias of scores (`relative`), by rotation of queries and keys (`rotary`), or added to
@@ -44,7 +45,7 @@ class Family:
     model_type: str
     host: Host
     stacks: "Mapping[Stack, StackSites]"
-    logit_scale: Literal["scale_decoder_outputs", "never", "always"] = "never"
+    logit_scale: Literal["scale_decoder_outputs", "tie_word_embeddings", "never", "always"] = "never"
     bias_per_layer: bool = False
     norm_place: NormPlace = "pre"
     positions: Positions = "relative"
@@ -96,6 +97,13 @@ FAMILIES: Mapping[str, Family] = {
         Family("mt5", T5_HOST, t5_stacks(False), heads=("MT5ForConditionalGeneration",)),
         Family(
             "umt5", T5_HOST, t5_stacks(True), "always", bias_per_layer=True, heads=("UMT5ForConditionalGeneration",)
+        ),
+        Family(
+            "switch_transformers",
+            SWITCH_HOST,
+            t5_stacks(False, feed_forward="mlp", experts=True),
+            "tie_word_embeddings",
+            heads=("SwitchTransformersForConditionalGeneration",),
         ),
         Family(
             "t5gemma",
@@ -151,6 +159,14 @@ FAMILIES: Mapping[str, Family] = {
             embedding_norm=True,
             scaled_outside=True,
             positions_last=True,
+        ),
+        Family(
+            "whisper",
+            WHISPER_HOST,
+            whisper_stacks(),
+            positions="learned",
+            heads=("WhisperForConditionalGeneration",),
+            public=("distil-whisper",),
         ),
     )
 }

@@ -8,14 +8,16 @@ from interp.axes import Stack
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.families.point_names import POINTS, leaves, placed_sites
-from interp.families.sites import Site
+from interp.families.sites import ExpertModules, Site
 from interp.families.table import Family
 from interp.hooks.attention import AttentionPoints, watch
+from interp.hooks.experts import ExpertsHook
 from interp.hooks.hook_point import HookPoint
 from interp.hooks.module_hooks import (
     PLAIN,
     POSITION_BIAS,
     POSITION_EMBEDDING,
+    FrameEmbeddingHook,
     HeadResultHook,
     InputHook,
     Layout,
@@ -46,9 +48,10 @@ def build_hook_points(
     points: dict[str, HookPoint] = {}
     modules: dict[str, nn.Module] = {}
     paths: dict[nn.Module, str] = {}
-    builder = _Builder(config)
+    builder = _Builder(config, family.host.experts)
     depths: dict[Stack, int] = {"encoder": config.n_encoder_layers, "decoder": config.n_decoder_layers}
-    for name, site in placed_sites(family, depths, config.gated_mlp):
+    experts: dict[Stack, tuple[int, ...]] = {stack: config.expert_layers(stack) for stack in depths}
+    for name, site in placed_sites(family, depths, config.gated_mlp, experts):
         modules[name] = _module(model, site.module, paths)
         points.update(builder.points_of(name, site, modules[name]))
     return points, modules
@@ -80,10 +83,12 @@ def _module(model: nn.Module, path: str, paths: dict[nn.Module, str]) -> nn.Modu
 class _Builder:
     """Makes the points of sites and connects them, keeping the module hooks that serve several sites."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, experts: ExpertModules | None) -> None:
         self.config = config
+        self.experts = experts
         self.norms: dict[nn.Module, NormHook] = {}
         self.stream: ResidualStreamHook | None = None
+        self.frames: FrameEmbeddingHook | None = None
 
     def points_of(self, name: str, site: Site, module: nn.Module) -> dict[str, HookPoint]:
         """The points of one site, connected to its module."""
@@ -99,9 +104,16 @@ class _Builder:
                 module, self.config.eps, centered, self.config.norm_offset, scale=scale, normalized=normalized
             )
             return {point.name: point for point in (scale, normalized)}
+        if site.side == "experts":
+            assert self.experts is not None
+            parts = {leaf: _point(f"{name}.hook_{leaf}") for leaf in POINTS["experts"]}
+            ExpertsHook(module, self.experts, self.config.expert_capacity, **parts)
+            return {point.name: point for point in parts.values()}
         point = _point(name)
         if site.side in ("stream_in", "stream", "stream_out"):
             self._follow_stream(site.side, module, point)
+        elif site.side == "frames":
+            self.frames = FrameEmbeddingHook(module, point)
         elif site.side == "norm_output":
             self.norms[module].hand_on(point)
         elif site.side == "heads":
@@ -117,6 +129,9 @@ class _Builder:
         """The points of one layer's stream follow each other, so one hook at a time is open."""
         if side == "stream_in":
             self.stream = ResidualStreamHook(module, point)
+            if self.frames is not None:
+                self.frames.read_by(module)
+                self.frames = None
             return
         assert self.stream is not None
         self.stream.then(point, module if side == "stream" else None)

@@ -145,6 +145,41 @@ class ResidualStreamHook(ModuleHook):
         return value
 
 
+class FrameEmbeddingHook(ModuleHook):
+    """Fires what convolutions make of a sound: GELU of a module's output, [batch pos d_model].
+
+    The host applies the GELU by itself, and no module hands its output on; so an edit is remembered as a difference and added to
+    the stream where the first layer reads it.
+    """
+
+    def __init__(self, module: nn.Module, value: HookPoint) -> None:
+        super().__init__(module, value=value)
+        self._difference: Tensor | None = None
+
+    def read_by(self, layer: nn.Module) -> None:
+        """Say which layer reads the frames first.
+
+        Args:
+            layer: the layer; its own hooks see the edited stream.
+        """
+        self._layer = layer
+
+    def _register(self) -> list[RemovableHandle]:
+        enter = self._layer.register_forward_pre_hook(partial(_before, self._edited), prepend=True)
+        return [*super()._register(), enter]
+
+    def _after(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        shown = nn.functional.gelu(output).transpose(1, 2)
+        value = self.points["value"].fire(shown)
+        replaced = value is not shown or value.requires_grad
+        self._difference = value - shown.detach() if replaced else None
+        return output.detach() if replaced else None  # gradients reach what comes before through the value alone
+
+    def _edited(self, stream: Tensor) -> Tensor:
+        difference, self._difference = self._difference, None  # the layer may be called again by itself
+        return stream if difference is None else stream + difference
+
+
 class NormHook(ModuleHook):
     """Fires the scale and the normalized value of an RMSNorm or a LayerNorm, and what the norm hands on if that is wanted.
 

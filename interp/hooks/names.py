@@ -10,6 +10,7 @@ Canonical names are those users of TransformerLens know, with the stack in front
     {stack}.{l}.hook_attn_out|mlp_out, decoder.{l}.hook_cross_attn_out                  [batch pos d_model]
     {stack}.{l}.ln1|ln2|ln3.hook_scale [batch pos one] | hook_normalized [batch pos d_model]
     {stack}.{l}.mlp.hook_pre|pre_linear|post       [batch pos d_mlp]
+    {stack}.{l}.mlp.hook_expert_weights [batch pos expert] | hook_expert_indices [batch pos one] (Switch, layers with experts)
     {stack}.hook_embed [batch pos d_model]         {stack}.position_bias [one head query key] (T5; UMT5: in every layer)
     {stack}.hook_pos_embed [batch or one, pos d_model], {stack}.ln_embed.hook_scale|hook_normalized (BART's relatives)
     {stack}.ln_final.hook_scale|hook_normalized    unembed.hook_out [batch pos vocab]
@@ -39,7 +40,7 @@ ActivationKey = str | tuple[str, int, str]
 Place = Literal["encoder", "decoder", "cross_attn"]
 
 _ATTENTION_LEAVES = ("q", "k", "v", "z", "attn_scores_uncapped", "attn_scores", "pattern", "result")
-_MLP_LEAVES = ("pre", "pre_linear", "post")
+_MLP_LEAVES = ("pre", "pre_linear", "post", "expert_weights", "expert_indices")
 _LAYER_LEAVES = ("resid_pre", "resid_mid", "resid_mid_cross", "resid_post", "attn_out", "cross_attn_out", "mlp_out")
 
 # TransformerLens 4 spellings and those of older notebooks, rewritten to ours in this order.
@@ -163,6 +164,8 @@ _AXES_OF_LEAF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("q", "k", "v", "z"), ("batch", "pos", "head", "d_head")),
     **dict.fromkeys(("attn_scores_uncapped", "attn_scores", "pattern"), ("batch", "head", "query", "key")),
     **dict.fromkeys(_MLP_LEAVES, ("batch", "pos", "d_mlp")),
+    "expert_weights": ("batch", "pos", "expert"),
+    "expert_indices": ("batch", "pos", "one"),
     "result": ("batch", "pos", "head", "d_model"),
     "scale": ("batch", "pos", "one"),
     "out": ("batch", "pos", "vocab"),

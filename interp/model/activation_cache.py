@@ -17,7 +17,7 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.families.sites import NormPlace
 from interp.hooks.hook_point import HookFunction, HookPoint
-from interp.hooks.names import ActivationKey, HeadId, attention_kind, axes_of, canonical_name, resolve
+from interp.hooks.names import ActivationKey, HeadId, axes_of, canonical_name, resolve
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.residual_stack import ResidualStacks
 from interp.model.reused_memory import RunCopies
@@ -135,15 +135,22 @@ class ActivationCache(ResidualStacks):
         """Attention patterns with their tokens, for a notebook.
 
         Args:
-            key: a hook name, the shorthand `"pattern", 3, "cross_attn"`, or the label of a head.
+            key: a hook name, the shorthand `"pattern", 3, "cross_attn"`, or the label of a head; with `interactive` by default
+                the last pattern that was kept.
             head: one head of the layer; all by default.
             prompt: index of the prompt.
-            interactive: a view of all layers that the cache has of this attention, to choose layer and head in.
+            interactive: the page to explore, as `interp show` writes it, with all attention that the cache kept.
 
         Raises:
             InputError: if the key names no pattern, or there is no such head or prompt.
         """
-        name = str(key[0])
+        kept = {name: value for name, value in self._tensors.items() if name.endswith(PATTERN)}
+        if not kept or not (key or interactive):
+            raise InputError(
+                "show needs a cache with attention patterns, as of a run with the filter '*hook_pattern', and which to draw: "
+                'a head such as "XL2H4", or "pattern", 3, "cross_attn".'
+            )
+        name = str(key[0]) if key else next(reversed(kept))
         if len(key) == 1 and re.fullmatch(r"[EDX]L\d+H\d+", name):
             one = HeadId.parse(name)
             name, head = one.hook_name("pattern"), one.head
@@ -154,15 +161,14 @@ class ActivationCache(ResidualStacks):
             raise InputError(
                 f"{name!r} is no attention pattern; show draws those, such as 'decoder.0.cross_attn.hook_pattern'."
             )
-        from interp.model.pattern_display import explore_layers, show_layer  # which draw, and drawing is slow to import
+        from interp.model.pattern_display import (  # which draw, and drawing is slow to import
+            explore_patterns,
+            show_layer,
+        )
 
-        if not interactive:
-            return show_layer(self[name], name, self.batch, head, prompt)
-        kind = attention_kind(name)
-        kept = {
-            one: value for one, value in self._tensors.items() if one.endswith(PATTERN) and attention_kind(one) == kind
-        }
-        return explore_layers(kept, name, self.batch, prompt)
+        if interactive:
+            return explore_patterns(kept, name, self.batch, head or 0, prompt)
+        return show_layer(self[name], name, self.batch, head, prompt)
 
     def to(
         self, device: str | torch.device | torch.dtype | None = None, dtype: torch.dtype | None = None
@@ -175,7 +181,10 @@ class ActivationCache(ResidualStacks):
         """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
-        moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}
+        moved = {
+            name: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+            for name, tensor in self._tensors.items()
+        }
         return self._with(moved, self.batch)
 
     def select(self, prompt: int) -> "ActivationCache":
@@ -260,7 +269,7 @@ def keeper(
     copies = RunCopies(device, dtype)
 
     def keep(tensor: Tensor, hook: HookPoint) -> Tensor | None:
-        if gradients:
+        if gradients and tensor.is_floating_point():
             if tensor.requires_grad:
                 tensor.retain_grad()
             else:

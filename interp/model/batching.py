@@ -11,6 +11,8 @@ from functools import partial
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from interp.audio.recordings import GivenSound
+from interp.audio.sound_reader import EXTRACTOR_SETTINGS, SoundReader
 from interp.axes import TokenIds
 from interp.errors import InputError
 from interp.families.config import ModelConfig
@@ -32,6 +34,7 @@ class Batcher:
         decoder_inputs: its family's rule.
         max_length: most tokens a side may have.
         forced_first: the token that its settings force every text to begin with; None where there is none.
+        sounds: what reads sounds, in models whose sources these are; None without its feature extractor.
     """
 
     tokenizer: PreTrainedTokenizerBase | None
@@ -39,6 +42,7 @@ class Batcher:
     decoder_inputs: DecoderInputs
     max_length: int
     forced_first: int | None = None
+    sounds: SoundReader | None = None
 
     def given(
         self,
@@ -61,6 +65,7 @@ class Batcher:
             InputError: if a text is empty or too long, the numbers of texts differ, a language is not named, or there is no
                 tokenizer.
         """
+        self._check_tokens()
         if self.tokenizer is None:
             raise InputError("This model was wrapped without a tokenizer; pass one, or build the batch by hand.")
         if not sources:
@@ -76,6 +81,75 @@ class Batcher:
         first = self.forced_first if languages.first_token is None else languages.first_token
         marked = [replace(text, forced=(0,)) if text.ids[0] == first else text for text in written]
         return self._collate(read, marked).to(device)
+
+    def of_sounds(
+        self,
+        sounds: Sequence[GivenSound],
+        targets: Sequence[GivenText] | None,
+        device: torch.device,
+        languages: Languages,
+        rate: int | None = None,
+    ) -> Batch:
+        """The batch of sounds; without targets, one whose targets only stand in for those that will be written.
+
+        Args:
+            sounds: paths of WAV files, or samples.
+            targets: what is said in each, or None.
+            device: where the tensors go.
+            languages: of the targets.
+            rate: samples a second of arrays; the model's by default.
+
+        Raises:
+            InputError: if the model reads no sounds, one cannot be read, or a target is empty or too long.
+        """
+        if self.cfg.source != "audio":
+            raise InputError(
+                f"This model reads texts (source={self.cfg.source!r}); sounds are for Whisper and its like. Give texts."
+            )
+        if self.sounds is None:
+            raise InputError(
+                "This model was wrapped without a feature extractor, which makes spectrograms of sounds; load it from a folder "
+                f"with {EXTRACTOR_SETTINGS}, or pass `feature_extractor`."
+            )
+        if not sounds:
+            raise InputError("A batch needs at least one sound; got none.")
+        if targets is not None and len(targets) != len(sounds):
+            raise InputError(f"Got {len(sounds)} sounds and {len(targets)} targets; give one for each sound.")
+        read, features = self.sounds.read(sounds, rate)
+        stand_in = numbered([self.cfg.eos_token_id], self.cfg.eos_token_id)
+        written = [stand_in] * len(read) if targets is None else self._said(targets, languages)
+        return collate(read, written, self.cfg, self.shifted, "given", input_features=features).to(device)
+
+    def _said(self, targets: Sequence[GivenText], languages: Languages) -> list[Text]:
+        """Targets of sounds: behind the start token, which the decoder reads anyway, what the tokenizer puts first is forced."""
+        if self.tokenizer is None:
+            raise InputError("This model was wrapped without a tokenizer; pass one, or leave out the targets.")
+        with languages.spoken(self.tokenizer):
+            read = tokenize_all(
+                targets, self.tokenizer, self.cfg.eos_token_id, self.max_length, "target", [""] * len(targets)
+            )
+        opening = len(self.opening(languages))
+        return [replace(_without_first(text), forced=tuple(range(opening))) for text in read]
+
+    def opening(self, languages: Languages) -> list[int]:
+        """The tokens that every target of a sound begins with, behind the start token: language, task, no times.
+
+        Args:
+            languages: of the targets.
+
+        Raises:
+            InputError: if the language is not named.
+        """
+        if self.tokenizer is None or not hasattr(self.tokenizer, "prefix_tokens"):
+            return []
+        with languages.spoken(self.tokenizer):
+            return list(self.tokenizer.prefix_tokens)[1:]
+
+    def _check_tokens(self) -> None:
+        if self.cfg.source != "tokens":
+            raise InputError(
+                f"This model reads sounds (source={self.cfg.source!r}), no texts; give `audio` (--audio): WAV files or samples."
+            )
 
     def of_ids(
         self,
@@ -95,6 +169,7 @@ class Batcher:
         Raises:
             InputError: if a row is empty, too long, has padding or a token that the model has not, or the numbers of rows differ.
         """
+        self._check_tokens()
         if not sources:
             raise InputError("A batch needs at least one row of ids; got none.")
         if targets is not None and len(targets) != len(sources):
@@ -135,8 +210,11 @@ class Batcher:
             found = tokenize_all(
                 texts, self.tokenizer, self.cfg.eos_token_id, self.max_length, "target", [""] * len(texts)
             )
-        eos = self.cfg.eos_token_id
-        return [list(text.ids[: text.ids.index(eos, 1)]) if eos in text.ids[1:] else list(text.ids) for text in found]
+        eos, first = self.cfg.eos_token_id, int(self.cfg.source == "audio")
+        return [
+            list(text.ids[first : text.ids.index(eos, 1)]) if eos in text.ids[1:] else list(text.ids[first:])
+            for text in found
+        ]
 
     def written(self, inputs: Batch, written: Written) -> Batch:
         """The batch of what was written; generation puts the start token first in every family.
@@ -150,7 +228,9 @@ class Batcher:
             for ids, forced in zip(written.tokens, written.forced, strict=True)
         ]
         shift = partial(self.shifted, origin="generated")
-        made = collate(inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished)
+        made = collate(
+            inputs.source_texts, targets, self.cfg, shift, "generated", written.unfinished, inputs.input_features
+        )
         return made.to(inputs.input_ids.device)
 
     def hypotheses(self, written: Written) -> tuple[tuple[Hypothesis, ...], ...]:
@@ -185,3 +265,9 @@ class Batcher:
 
     def _collate(self, sources: Sequence[Text], targets: Sequence[Text]) -> Batch:
         return collate(sources, targets, self.cfg, self.shifted, "given")
+
+
+def _without_first(text: Text) -> Text:
+    """The same text without its first token."""
+    per_token = ("ids", "pieces", "word_of_token", "category_of_token")
+    return replace(text, **{name: getattr(text, name)[1:] for name in per_token})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from interp.errors import InputError
+from interp.model.reused_memory import kept_type
 
 
 class CacheBuffers:
@@ -50,7 +51,7 @@ class CacheBuffers:
             device: where to keep it; where it is by default.
             dtype: the type to keep it in; its own by default.
         """
-        flat, dtype = self._memory.get(name), dtype or tensor.dtype
+        flat, dtype = self._memory.get(name), kept_type(tensor, dtype)
         # `cuda` means the accelerator in use, which only an allocation tells; where nothing is said, nothing is allocated.
         device = tensor.device if device is None else torch.empty(0, device=device).device
         if flat is None or flat.numel() < tensor.numel() or (flat.device, flat.dtype) != (device, dtype):

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
+from interp.errors import InputError
 from interp.hooks.host_weights import weight_of
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
@@ -113,14 +114,28 @@ class MlpWeights:
     W_out: Float[Tensor, "d_mlp d_model"]
 
 
-def mlp_weights(model: HookedEncoderDecoder, stack: Stack, layer: int) -> MlpWeights:
+def mlp_weights(model: HookedEncoderDecoder, stack: Stack, layer: int, expert: int | None = None) -> MlpWeights:
     """The matrices of one feed-forward layer, as views: mlp = act(x W_in) W_out, or (act(x W_gate) * (x W_in)) W_out.
 
     Args:
         model: the model.
         stack: the stack.
         layer: its layer.
+        expert: which expert, of a layer that has them.
+
+    Raises:
+        InputError: if a layer with experts is asked for without one, a layer without with one, or there is no such expert.
     """
+    allowed = range(model.cfg.n_experts) if layer in model.cfg.expert_layers(stack) else (None,)
+    if expert not in allowed:
+        wanted = f"one of its {len(allowed)} experts (n_experts)" if allowed != (None,) else "expert=None: it has none"
+        raise InputError(f"Layer {layer} of the {stack} has no feed-forward weights of expert={expert}; give {wanted}.")
+    if expert is not None:
+        names = model.family.host.experts
+        assert names is not None
+        own = model.module(f"{stack}.{layer}.mlp").get_submodule(names.experts)
+        first, last = (list(own.children())[expert].get_submodule(name) for name in (names.first, names.last))
+        return MlpWeights(weight_of(first).t(), None, weight_of(last).t())
 
     def read(leaf: str) -> Tensor:
         return weight_of(model.module(f"{stack}.{layer}.mlp.hook_{leaf}")).t()

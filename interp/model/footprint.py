@@ -6,19 +6,22 @@ number is computed and no memory taken. Parameters and operations are so counted
 
 import copy
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from interp.axes import Stack
 from interp.families.config import ModelConfig
+from interp.families.table import FAMILIES
 from interp.hooks.attention import IMPLEMENTATION, register
 from interp.hooks.names import attention_kind, axes_of
 
@@ -60,10 +63,11 @@ def model_without_data(config: PreTrainedConfig) -> PreTrainedModel:
         config: the host's configuration.
     """
     register()
-    config = copy.deepcopy(config)
-    config._attn_implementation = IMPLEMENTATION
+    auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
     with torch.device("meta"):
-        model: PreTrainedModel = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING[type(config)](config)
+        model: PreTrainedModel = auto.from_config(
+            copy.deepcopy(config), attn_implementation=IMPLEMENTATION, dtype=torch.float32
+        )
     return model.eval().requires_grad_(False)
 
 
@@ -112,9 +116,38 @@ def pass_cost(model: PreTrainedModel, batch: int, source: int, target: int, dtyp
     # Without padding: whether there is some is read from the numbers of a mask, and it changes neither shapes nor operations.
     shapes = {"input_ids": (batch, source), "decoder_input_ids": (batch, target)}
     inputs = {name: torch.ones(shape, dtype=torch.long, device="meta") for name, shape in shapes.items()}
-    with torch.no_grad(), FlopCounterMode(display=False) as flops, _LiveBytes() as live:
+    with torch.no_grad(), _one_expert(model), FlopCounterMode(display=False) as flops, _LiveBytes() as live:
         model(**inputs, use_cache=False)
     return PassCost(flops.get_total_flops(), live.most)
+
+
+class _OneExpert(nn.Module):
+    """All tokens computed by one expert: the same number of operations whatever a router would choose, which needs numbers."""
+
+    def __init__(self, expert: nn.Module) -> None:
+        super().__init__()
+        self.expert = expert
+
+    def forward(self, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+        written: Tensor = self.expert(hidden) * weights
+        return written
+
+
+@contextmanager
+def _one_expert(model: PreTrainedModel) -> Iterator[None]:
+    """While it is on, layers with experts have one."""
+    names = FAMILIES[model.config.model_type].host.experts
+    layers = (
+        [] if names is None else [one for one in model.modules() if {names.router, names.experts} <= {*one._modules}]
+    )
+    experts = [layer.get_submodule(names.experts) for layer in layers if names is not None]
+    for layer, own in zip(layers, experts, strict=True):
+        layer.set_submodule(names.experts, _OneExpert(next(own.children())))
+    try:
+        yield
+    finally:
+        for layer, own in zip(layers, experts, strict=True):
+            layer.set_submodule(names.experts, own)
 
 
 class _LiveBytes(TorchDispatchMode):
@@ -141,6 +174,9 @@ class _LiveBytes(TorchDispatchMode):
         self.now -= n_bytes
 
 
+_ITEMSIZES = {"hook_scale": 4, "hook_expert_indices": 8}
+
+
 def kept_bytes(cfg: ModelConfig, names: Sequence[str], source: int, target: int, dtype: torch.dtype) -> int:
     """Bytes of some activations of one prompt.
 
@@ -149,10 +185,10 @@ def kept_bytes(cfg: ModelConfig, names: Sequence[str], source: int, target: int,
         names: hook points.
         source: tokens of the source.
         target: tokens of the target.
-        dtype: type of activations; scales of norms are float32.
+        dtype: type of activations; scales of norms are float32, and numbers of experts have 8 bytes.
     """
     return sum(
-        _size(cfg, name, source, target) * (4 if name.endswith("hook_scale") else dtype.itemsize) for name in names
+        _size(cfg, name, source, target) * _ITEMSIZES.get(name.rpartition(".")[2], dtype.itemsize) for name in names
     )
 
 
@@ -172,6 +208,7 @@ def _size(cfg: ModelConfig, name: str, source: int, target: int) -> int:
         "d_head": cfg.d_head_of(kind),
         "d_model": cfg.d_model,
         "d_mlp": cfg.d_mlp_of(stack),
+        "expert": cfg.n_experts,
         "vocab": cfg.d_vocab,
     }
     product = 1

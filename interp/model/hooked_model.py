@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from interp.audio.sound_reader import SoundReader
 from interp.axes import Logits, TokenIds
 from interp.errors import InputError
 from interp.families.host_config import read_config
@@ -71,10 +72,12 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         max_length: most tokens a source or target may have; by default the tokenizer's limit, or 512 where it states none.
         source_lang: code of the sources' language, in models that mark it; by default what the tokenizer's files name.
         target_lang: the same of the targets; by default also what the checkpoint forces texts to begin with.
+        feature_extractor: what makes spectrograms of sounds, in models that read these.
 
     Attributes:
         cfg: the model's facts, with two depths; `hf`, `tokenizer` and `max_length` are as given.
         languages: those of its texts.
+        sounds: what reads sounds, in models whose sources these are; else None.
         family: its row of the family table.
 
     Raises:
@@ -89,6 +92,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         max_length: int | None = None,
         source_lang: str | None = None,
         target_lang: str | None = None,
+        feature_extractor: Any = None,
     ) -> None:
         register()
         hf = plain(hf)
@@ -104,7 +108,8 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         named = languages_of(tokenizer, hf.generation_config, self.cfg.decoder_start_token_id)
         self.languages = named.named(source_lang, target_lang)
         forced = getattr(hf.generation_config, "forced_bos_token_id", None)
-        self._batcher = Batcher(tokenizer, self.cfg, self.family.decoder_inputs, self.max_length, forced)
+        self.sounds = None if feature_extractor is None else SoundReader.of(feature_extractor, self.cfg)
+        self._batcher = Batcher(tokenizer, self.cfg, self.family.decoder_inputs, self.max_length, forced, self.sounds)
 
     def __repr__(self) -> str:
         cfg = self.cfg

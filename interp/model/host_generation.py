@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
+from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import MoEModelOutput
 
 from interp.axes import Residual
 from interp.families.config import ModelConfig
@@ -59,8 +59,12 @@ def write(
         memory: what the decoder reads in place of what the encoder makes of the sources.
     """
     settings = decoding.host_settings(hf, config, max_new_tokens)
-    read: dict[str, Any] = {"attention_mask": sources.attention_mask}
-    read |= {"input_ids": sources.input_ids} if memory is None else {"encoder_outputs": BaseModelOutput(memory)}
+    read: dict[str, Any] = dict(sources.source_fields)
+    if memory is not None:
+        for name in ("input_ids", "input_features"):
+            read.pop(name, None)
+        # Of all that hosts take for an encoder's output this one has every field that any of them reads.
+        read["encoder_outputs"] = MoEModelOutput(memory)
     if begun is not None:
         start = [[config.decoder_start_token_id, *ids] for ids in begun]
         read["decoder_input_ids"] = torch.tensor(start, device=hf.device)
@@ -69,7 +73,8 @@ def write(
             torch.manual_seed(decoding.seed)
         # The cache is made here because the host would give its own as many layers as the encoder has.
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        output = hf.generate(**read, past_key_values=cache, generation_config=settings)
+        # Of the class that all hosts share: Whisper's own cuts sounds and texts in pieces of its choice.
+        output = GenerationMixin.generate(hf, **read, past_key_values=cache, generation_config=settings)
     return _written(output, config, settings, 0 if begun is None else len(begun[0]), len(sources))
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from transformers import (
     CONFIG_MAPPING,
-    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -25,9 +25,11 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
+from interp.families.table import FAMILIES
 from interp.hooks.host_weights import named_weights, weight_of
 from interp.model.adapters import check_adapter, merged, without_adapter
 from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint, first_line, read_host_config
+from interp.model.feature_extractors import read_extractor
 from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.placement import DeviceMap, Placement
@@ -119,7 +121,8 @@ def load_checkpoint(
             "check that the files belong together."
         )
     hf = hf.requires_grad_(False) if spread else hf.requires_grad_(False).to(where)
-    return HookedEncoderDecoder(hf, tokenizer, max_length, source_lang, target_lang)
+    extractor = read_extractor(checkpoint)
+    return HookedEncoderDecoder(hf, tokenizer, max_length, source_lang, target_lang, extractor)
 
 
 def pick_device(device: Device) -> torch.device:
@@ -157,7 +160,8 @@ def _read_model(
 ) -> PreTrainedModel:
     try:
         with quiet_host(), without_adapter(checkpoint) as folder:
-            model, report = AutoModelForSeq2SeqLM.from_pretrained(
+            auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
+            model, report = auto.from_pretrained(
                 folder,
                 config=config,
                 dtype=dtype,

@@ -1,16 +1,18 @@
-"""Attention patterns of a cache, drawn with their tokens for a notebook: a layer, a head, or a view to explore."""
+"""Attention patterns of a cache, drawn with their tokens for a notebook: a layer, a head, or the page to explore."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.errors import InputError
 from interp.hooks.names import HeadId, attention_kind
-from interp.report import Card, PatternPicture, View
-from interp.report.notebook_blocks import BlockDisplay, display_block
-from interp.report.views import KIND_NAMES, layer_view
+from interp.report import Card, PatternPicture
+from interp.report.explorer import Explorer, ExplorerPrompt, explorer_page
+from interp.report.notebook_blocks import BlockDisplay, display_block, display_page
+from interp.report.views import KIND_NAMES, AttentionPatterns
 from interp.text.batch import Batch
 
 
@@ -39,29 +41,78 @@ def show_layer(
     return display_block(Card("pattern", f"{KIND_NAMES[kind].capitalize()} of layer {layer}", parts))
 
 
-def explore_layers(
-    patterns: Mapping[str, Float[Tensor, "batch head query key"]], name: str, batch: Batch | None, prompt: int
+def explore_patterns(
+    patterns: Mapping[str, Float[Tensor, "batch head query key"]],
+    name: str,
+    batch: Batch | None,
+    head: int,
+    prompt: int,
 ) -> BlockDisplay:
-    """A view of all layers that were kept of one kind of attention: a choice of the head, a slider for the layer.
+    """The page to explore, of the attention that a cache kept, in a frame.
 
     Args:
-        patterns: hook point -> patterns.
-        name: a hook point of the kind.
+        patterns: hook point -> patterns, of any layers and kinds.
+        name: the hook point that it opens with.
         batch: as for `show_layer`.
-        prompt: as for `show_layer`.
+        head: the head that it opens with.
+        prompt: the prompt that it opens with.
 
     Raises:
-        InputError: if there is no such prompt.
+        InputError: if there is no such head or prompt, or no prompt is short enough for a page.
     """
-    kind = attention_kind(name)
-    kept = [
-        _cut(value, one, batch, prompt) for one, value in sorted(patterns.items(), key=lambda item: _layer(item[0]))
-    ]
-    weights, queries, keys = np.stack([one[0] for one in kept], 1), *kept[0][1:]
-    tables = {"mean": weights.mean(0)} | {str(head): values for head, values in enumerate(weights)}
-    title = f"{KIND_NAMES[kind].capitalize()} of {len(kept)} layers"
-    html = layer_view("pattern", queries, keys, {"pattern": "attention"}, {"pattern": tables})
-    return display_block(View("pattern", title, html, "One layer at a time is drawn without `interactive`."))
+    kind, chosen = attention_kind(name), patterns[name]
+    _check_prompt(len(chosen), prompt)
+    if not 0 <= head < chosen.shape[1]:
+        raise InputError(f"Layer {_layer(name)} has the heads 0 to {chosen.shape[1] - 1}; got {head}.")
+    kept = {
+        one: sorted((point for point in patterns if attention_kind(point) == one), key=_layer)
+        for one in ATTENTION_KINDS
+    }
+    explorer = Explorer(
+        model="",
+        prompts=tuple(_explored(patterns, kept, batch, place) for place in range(len(chosen))),
+        layers={one: tuple(map(_layer, points)) for one, points in kept.items() if points},
+        start=f"#{HeadId(kind, _layer(name), head)}&prompt={prompt % len(chosen) + 1}",
+        note=_lacks(kept),
+    )
+    try:
+        page = explorer_page(explorer, "Attention of a cache").decode()
+    except ValueError as error:
+        raise InputError(f"{error} Show a layer without `interactive`, or keep fewer layers.") from error
+    return display_page("Attention of a cache", page, height=760)
+
+
+def _explored(
+    patterns: Mapping[str, Tensor], kept: Mapping[AttentionKind, Sequence[str]], batch: Batch | None, prompt: int
+) -> ExplorerPrompt:
+    """The attention of one prompt; tokens of a side about which nothing was kept are those of the batch, or none."""
+    weights: dict[AttentionKind, np.ndarray] = {}
+    sides: dict[str, tuple[str, ...]] = {"source": (), "target": ()}
+    if batch is not None:
+        sides = {"source": batch.source_texts[prompt].pieces, "target": batch.decoder_pieces(prompt)}
+    for kind, points in kept.items():
+        found = [_cut(patterns[point], point, batch, prompt) for point in points]
+        if found:
+            weights[kind] = np.stack([one[0] for one in found])
+            sides["source" if kind == "encoder" else "target"] = found[0][1]
+            sides["target" if kind == "decoder" else "source"] = found[0][2]
+    source, target = sides["source"], sides["target"]
+    empty = {"encoder": (source, source), "decoder": (target, target), "cross": (target, source)}
+    for kind in ATTENTION_KINDS:
+        weights.setdefault(kind, np.zeros((0, 0, *map(len, empty[kind]))))
+    return ExplorerPrompt(
+        name=str(prompt + 1),
+        title=f"prompt {prompt + 1}" if batch is None else batch.source_texts[prompt].text,
+        patterns=AttentionPatterns(**weights, source_tokens=source, target_tokens=target),
+        labels=(*target[1:], "") if batch is None else batch.target_texts[prompt].pieces,
+    )
+
+
+def _lacks(kept: Mapping[AttentionKind, Sequence[str]]) -> str:
+    """What the page lacks, and how to have it, in one sentence."""
+    missing = [KIND_NAMES[kind] for kind, points in kept.items() if not points]
+    lacking = ", ".join([*missing, "what heads write", "what the model would say by depth"])
+    return f"Not in this cache: {lacking}; the command interp show writes a page of one sentence with all of it."
 
 
 def _layer(name: str) -> int:
@@ -72,8 +123,7 @@ def _cut(
     pattern: Float[Tensor, "batch head query key"], name: str, batch: Batch | None, prompt: int
 ) -> tuple[Float[np.ndarray, "head row column"], tuple[str, ...], tuple[str, ...]]:
     """The patterns of one prompt without padding, and the tokens of rows and columns."""
-    if not -len(pattern) <= prompt < len(pattern):
-        raise InputError(f"The cache has {len(pattern)} prompts, counted from 0; got {prompt}.")
+    _check_prompt(len(pattern), prompt)
     weights = pattern[prompt].detach().float().cpu().numpy()
     if batch is None:
         return weights, tuple(map(str, range(weights.shape[1]))), tuple(map(str, range(weights.shape[2])))
@@ -81,3 +131,8 @@ def _cut(
     kind = attention_kind(name)
     queries, keys = source if kind == "encoder" else target, target if kind == "decoder" else source
     return weights[:, : len(queries), : len(keys)], queries, keys
+
+
+def _check_prompt(prompts: int, prompt: int) -> None:
+    if not -prompts <= prompt < prompts:
+        raise InputError(f"The cache has {prompts} prompts, counted from 0; got {prompt}.")

@@ -77,7 +77,7 @@ class ReusedMemory:
             tensor: what to copy, wherever it is.
             dtype: the type of the copy; its own by default.
         """
-        dtype = dtype or tensor.dtype
+        dtype = kept_type(tensor, dtype)
         n_bytes = tensor.numel() * dtype.itemsize
         if n_bytes < self._least or not _is_dense(tensor):
             return tensor.detach().to(device="cpu", dtype=dtype, copy=True)
@@ -111,6 +111,16 @@ class ReusedMemory:
         while self._ended:
             block = self._ended.popleft()
             self._free.setdefault(block.memory.numel(), []).append(block)
+
+
+def kept_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
+    """The type that an activation is kept in: whole numbers, such as those of experts, keep theirs.
+
+    Args:
+        tensor: the activation.
+        dtype: what is asked for; its own by default.
+    """
+    return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
 
 
 def _is_dense(tensor: Tensor) -> bool:
@@ -155,7 +165,7 @@ class RunCopies:
         to_processor = (self._device or tensor.device).type == "cpu"
         if not to_processor or (tensor.requires_grad and self._device is None and self._dtype is None):
             elsewhere = self._device is not None or self._dtype is not None
-            return tensor.detach().to(device=self._device, dtype=self._dtype) if elsewhere else tensor
+            return tensor.detach().to(self._device, kept_type(tensor, self._dtype)) if elsewhere else tensor
         if tensor.is_inference():
             return CACHE_MEMORY.copy(tensor, self._dtype)
         if self._last is not None and self._last[0] is tensor and self._last[1] == tensor._version:

@@ -20,8 +20,8 @@ def encoder_memory(model: HookedEncoderDecoder, batch: Batch, copies: int = 1) -
         batch: the batch.
         copies: how many copies run side by side.
     """
-    ids, mask = batch.input_ids.repeat(copies, 1), batch.attention_mask.repeat(copies, 1)
-    memory: Tensor = model.hf.get_encoder()(input_ids=ids, attention_mask=mask)[0]
+    fields = {name: tensor.repeat(copies, *[1] * (tensor.ndim - 1)) for name, tensor in batch.source_fields.items()}
+    memory: Tensor = model.hf.get_encoder()(**fields)[0]
     return memory
 
 
@@ -37,12 +37,13 @@ def decoder_outputs(
         memory: what the decoder reads, if it is known; the encoder does not run then.
     """
     memory = encoder_memory(model, batch, copies) if memory is None else memory
+    masked = {} if batch.is_audio else {"encoder_attention_mask": batch.attention_mask.repeat(copies, 1)}
     outputs = model.hf.get_decoder()(
         input_ids=batch.decoder_input_ids.repeat(copies, 1),
         attention_mask=batch.decoder_attention_mask.repeat(copies, 1),
         encoder_hidden_states=memory,
-        encoder_attention_mask=batch.attention_mask.repeat(copies, 1),
         use_cache=False,
+        **masked,
     )[0]
     return memory, outputs
 

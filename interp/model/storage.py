@@ -31,13 +31,12 @@ from interp.hooks.names import NamesFilter, axes_of
 from interp.model.activation_cache import ActivationCache
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import HF_FIELDS, Batch, TargetOrigin
+from interp.text.batch import Batch, TargetOrigin
 from interp.text.tokenized_text import Text
 
 FORMAT = "interp activations 1"
 
 _BATCH = "batch/"
-_BATCH_TENSORS = (*HF_FIELDS, "source_categories")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         seen[identity] = name
         # safetensors wants every tensor in memory of its own.
         tensors[name] = tensor.detach().cpu().contiguous().clone()
-    tensors |= {_BATCH + name: getattr(batch, name).cpu().contiguous() for name in _BATCH_TENSORS}
+    tensors |= {_BATCH + name: tensor.cpu().contiguous() for name, tensor in batch.tensors.items()}
     texts = _BatchTexts(batch.source_texts, batch.target_texts, batch.target_origin, batch.unfinished)
     metadata = {
         "format": FORMAT,
@@ -159,7 +158,8 @@ class _StoredTensors(Mapping[str, Tensor]):
     def batch(self) -> Batch:
         """The batch the activations came from."""
         with safe_open(self.path, framework="pt") as file:
-            tensors = {name: file.get_tensor(_BATCH + name) for name in _BATCH_TENSORS}
+            stored = [name for name in file.keys() if name.startswith(_BATCH)]  # noqa: SIM118 - a file is no dict
+            tensors = {name.removeprefix(_BATCH): file.get_tensor(name) for name in stored}
         return Batch(**tensors, **vars(_BATCH_TEXTS.validate_json(self._batch)))
 
 
@@ -240,8 +240,9 @@ class Corpus:
 def _digest(batch: Batch) -> str:
     """A hash of the tokens and masks of a batch."""
     digest = hashlib.sha256()
-    for name in HF_FIELDS:
-        tensor = batch[name]
+    for name, tensor in batch.tensors.items():
+        if name == "source_categories":
+            continue
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

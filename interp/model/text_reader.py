@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from interp.errors import InputError
+from interp.families.table import FAMILIES
 from interp.model.checkpoints import Checkpoint, read_host_config
 from interp.text.languages import Languages, languages_of
 from interp.text.raw_tokenizer import raw_tokenizer
@@ -61,6 +63,10 @@ def text_reader(
         InputError: if its configuration or tokenizer cannot be read, or it has no such language.
     """
     host = read_host_config(checkpoint)
+    if (source := FAMILIES[host["model_type"]].host.constants.get("source", "tokens")) != "tokens":
+        raise InputError(
+            f"{checkpoint.name!r} reads sounds (source={source!r}), which have no tokens; give it --audio."
+        )
     raw, eos, pad = raw_tokenizer(checkpoint.folder), host.get("eos_token_id"), host.get("pad_token_id")
     if raw is not None and checkpoint.adapter is None and isinstance(eos, int) and isinstance(pad, int):
         spoken = Languages().named(source_lang, target_lang)

@@ -8,6 +8,7 @@ with standard deviation d_model^-0.5 / logit scale, which gives logits of standa
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,6 +37,7 @@ class Architecture:
         target_lang: the language of targets.
         generation_config: how the host writes.
         spread: where the parts of the weights go, of a model on several devices.
+        feature_extractor: what makes spectrograms of sounds, or None.
     """
 
     host: type[PreTrainedModel]
@@ -50,6 +52,7 @@ class Architecture:
     target_lang: str | None
     generation_config: GenerationConfig
     spread: Spread | None = None
+    feature_extractor: Any = None
 
     @classmethod
     def of(cls, model: HookedEncoderDecoder) -> "Architecture":
@@ -71,6 +74,7 @@ class Architecture:
             target_lang=model.languages.target,
             generation_config=copy.deepcopy(model.hf.generation_config),
             spread=spread_of(model.hf),
+            feature_extractor=None if model.sounds is None else model.sounds.extractor,
         )
 
     def twin(self, seed: int) -> HookedEncoderDecoder:
@@ -87,7 +91,8 @@ class Architecture:
             if not self.tied:
                 _untie(twin, self.logit_scale)
         twin = placed(twin.requires_grad_(False), self.spread, self.device, self.dtype)
-        return HookedEncoderDecoder(twin, self.tokenizer, self.max_length, self.source_lang, self.target_lang)
+        spoken = (self.source_lang, self.target_lang)
+        return HookedEncoderDecoder(twin, self.tokenizer, self.max_length, *spoken, self.feature_extractor)
 
 
 def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:

@@ -96,7 +96,7 @@ def _bias(module: nn.Module) -> Tensor:
 
 
 def embedding(model: HookedEncoderDecoder) -> Float[Tensor, "vocab d_model"]:
-    """W_E, the input embedding of the encoder, which in most families both stacks share.
+    """W_E, the input embedding of the encoder, which in most families both stacks share; the decoder's where sources are sounds.
 
     Args:
         model: the model.

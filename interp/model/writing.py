@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from interp.audio.recordings import GivenSound
 from interp.axes import Residual
 from interp.errors import InputError
 from interp.families.config import ModelConfig
@@ -61,8 +64,10 @@ class TextMethods:
         ids: Sequence[Sequence[int]] | None = None,
         target_ids: Sequence[Sequence[int]] | None = None,
         label: Callable[[int], str] = str,
+        audio: GivenSound | Sequence[GivenSound] | None = None,
+        sampling_rate: int | None = None,
     ) -> Batch:
-        """A padded batch of texts, or of token ids that stand for no text, with masks on both sides.
+        """A padded batch of texts, of sounds, or of token ids that stand for no text, with masks on both sides.
 
         Args:
             sources: one or more source texts, each with its task prefix, each whole or as the list of its words.
@@ -75,11 +80,21 @@ class TextMethods:
             ids: in place of `sources`, the token ids of every source, as bins of a time series; needs no tokenizer.
             target_ids: in place of `targets`, those of every target.
             label: what a token of `ids` is called wherever it is shown; its number by default.
+            audio: in place of `sources`, in models that read sounds: paths of WAV files, or arrays of samples.
+            sampling_rate: samples a second of the arrays; what the model reads by default, and nothing else is taken.
 
         Raises:
             InputError: if a text is empty or longer than `max_length`, the numbers of texts differ, a language is not named, an
-                id is none of the model's, or both texts and ids are given.
+                id is none of the model's, a sound cannot be read, or two kinds of sources are given.
         """
+        if audio is not None:
+            if len(sources) or prefixes is not None or ids is not None or target_ids is not None:
+                raise InputError("A batch is made of texts, of `ids` or of `audio` (with `targets`); got two of them.")
+            languages = self.languages.named(source_lang, target_lang)
+            inputs = self._sounds(audio, targets, languages, sampling_rate)
+            if targets is not None:
+                return inputs
+            return self.write(inputs, None, max_new_tokens, self._begun(None, inputs, languages))[0]
         if ids is not None or target_ids is not None:
             if ids is None or len(sources) or targets is not None:
                 raise InputError("A batch is made of texts or of `ids` (with `target_ids`); got both, or no `ids`.")
@@ -91,6 +106,19 @@ class TextMethods:
         if targets is not None:
             return inputs
         return self.write(inputs, Decoding(first_token=languages.first_token), max_new_tokens)[0]
+
+    def _sounds(
+        self,
+        audio: GivenSound | Sequence[GivenSound],
+        targets: str | Sequence[GivenText] | None,
+        languages: Languages,
+        rate: int | None = None,
+    ) -> Batch:
+        """The batch of sounds, in the type of the weights; without targets they only stand in."""
+        sounds = _listed(audio)
+        targets = [targets] if isinstance(targets, str) else targets
+        made = self._batcher.of_sounds(sounds, targets, self.device, languages, rate)
+        return replace(made, input_features=made.source_fields["input_features"].to(self.hf.dtype))
 
     def unanswered(self, sources: Sequence[GivenText], prefixes: Sequence[str] | None = None) -> Batch:
         """A padded batch of sources whose targets only stand in, for readers of what no target has a part in.
@@ -123,13 +151,14 @@ class TextMethods:
 
     def generate(
         self,
-        sources: str | Sequence[str] | Batch,
+        sources: str | Sequence[str] | Batch = (),
         names_filter: NamesFilter = None,
         decoding: Decoding | None = None,
         max_new_tokens: int | None = None,
         target_prefix: str | Sequence[str] | None = None,
         source_lang: str | None = None,
         target_lang: str | None = None,
+        audio: GivenSound | Sequence[GivenSound] | None = None,
     ) -> Generation:
         """Targets written token by token with the key-value cache on, and the activations of every step.
 
@@ -141,6 +170,7 @@ class TextMethods:
             target_prefix: how the target, or every target, begins; the model goes on from there.
             source_lang: as for `batch`.
             target_lang: as for `batch`.
+            audio: as for `batch`.
 
         Returns:
             Texts, logits and a cache laid out like that of one teacher-forced pass over the same tokens, which it equals up
@@ -155,10 +185,12 @@ class TextMethods:
             decoding = replace(decoding, first_token=languages.first_token)
         if isinstance(sources, Batch):
             inputs = sources
+        elif audio is not None:
+            inputs = self._sounds(audio, None, languages)
         else:
             texts = [sources] if isinstance(sources, str) else list(sources)
             inputs = self._batcher.given(texts, None, None, self.device, languages)
-        begun = self._begun(target_prefix, len(inputs), languages)
+        begun = self._begun(target_prefix, inputs, languages)
         recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
         with attached(recorder.functions()):
             batch, written = self.write(inputs, decoding, max_new_tokens, begun)
@@ -188,7 +220,10 @@ class TextMethods:
         decoding = decoding or Decoding()
         if decoding.first_token is None:
             decoding = replace(decoding, first_token=self.languages.first_token)
+        if begun is None:
+            begun = self._begun(None, inputs, self.languages)
         limit = self._batcher.limit(inputs, max_new_tokens)
+        limit = max(min(limit, self._batcher.max_length - len(begun[0])), 1) if begun else limit
         copies = decoding.beams if decoding.method == "beam" else 1
         try:
             with stepping(self.hf, self._points.values(), copies):
@@ -201,11 +236,12 @@ class TextMethods:
         return batch, written
 
     def _begun(
-        self, target_prefix: str | Sequence[str] | None, prompts: int, languages: Languages
+        self, target_prefix: str | Sequence[str] | None, inputs: Batch, languages: Languages
     ) -> list[list[int]] | None:
-        """The tokens that targets begin with."""
+        """The tokens that targets begin with: what the caller says, and in targets of sounds their language and task."""
+        prompts = len(inputs)
         if target_prefix is None:
-            return None
+            return [self._batcher.opening(languages)] * prompts if inputs.is_audio else None
         texts = [target_prefix] * prompts if isinstance(target_prefix, str) else list(target_prefix)
         if len(texts) != prompts:
             raise InputError(
@@ -218,3 +254,12 @@ class TextMethods:
                 "are begun with equally many: generate them one by one."
             )
         return begun
+
+
+def _listed(audio: Any) -> list[GivenSound]:
+    """Sounds as a list, of one or more: one is a path, or numbers."""
+    if isinstance(audio, str | Path):
+        return [audio]
+    whole = list(audio)
+    one = whole and not isinstance(whole[0], str | Path) and np.ndim(whole[0]) == 0
+    return [audio] if one else whole

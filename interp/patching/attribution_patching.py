@@ -103,7 +103,7 @@ def _change(
     if not name.endswith(_KEYS):
         return (clean[name] - corrupted[name]) * gradients.get(name, torch.zeros_like(clean[name]))
     query, pattern = _key_parts(name)
-    scale = model.cfg.attention_scale(attention_kind(name))
+    scale = model.cfg.hooked_scale(attention_kind(name))
     scores = torch.einsum("bthk,bshk->bhts", corrupted[query], clean[name]) * scale
     scores = scores.masked_fill(~pairs.corrupted.source_mask[:, None, None, :], float("-inf"))
     return (scores.softmax(-1) - corrupted[pattern]) * gradients[pattern]

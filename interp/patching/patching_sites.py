@@ -123,7 +123,7 @@ def _z_after(recipient: RecordedPass, name: str, donor: Tensor) -> Float[Tensor,
         return _mixed(cache[f"{stem}.hook_pattern"], donor)
     if leaf == "hook_pattern":
         return _mixed(donor, cache[f"{stem}.hook_v"])
-    scale = recipient.model.cfg.attention_scale(attention_kind(name))
+    scale = recipient.model.cfg.hooked_scale(attention_kind(name))
     scores = torch.einsum("bqhk,bshk->bhqs", cache[f"{stem}.hook_q"], donor) * scale
     hidden = ~recipient.batch.source_mask[:, None, None, :]
     return _mixed(scores.masked_fill(hidden, float("-inf")).softmax(-1), cache[f"{stem}.hook_v"])

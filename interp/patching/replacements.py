@@ -48,7 +48,7 @@ class Means:
 
     values: Mapping[tuple[str, _Ids], Float[Tensor, "class *rest"]]
     counts: Mapping[tuple[Side, _Ids], Int[Tensor, " class"]]
-    sentences: Mapping[tuple[Side, _Ids], tuple[set[_Ids], ...]]
+    sentences: Mapping[tuple[Side, _Ids], tuple[set[_Ids | bytes], ...]]
 
     @classmethod
     def over(cls, runs: Iterable[tuple[Batch, Mapping[str, Tensor]]]) -> "Means":
@@ -59,7 +59,7 @@ class Means:
         """
         sums: dict[tuple[str, _Ids], Tensor] = {}
         counts: dict[tuple[Side, _Ids], Tensor] = {}
-        sentences: dict[tuple[Side, _Ids], tuple[set[_Ids], ...]] = {}
+        sentences: dict[tuple[Side, _Ids], tuple[set[_Ids | bytes], ...]] = {}
         for batch, activations in runs:
             texts = _texts(batch)
             members = {side: one_hot(classes(batch, side) + 1, 1 + len(POSITION_CLASSES))[..., 1:] for side in _SIDES}
@@ -195,11 +195,11 @@ def side_of(name: str) -> Side:
     return "source" if of_source(name) else "target"
 
 
-def _texts(batch: Batch) -> list[tuple[_Ids, _Ids]]:
-    """Of every source the token ids of its task prefix, and those of all of it."""
+def _texts(batch: Batch) -> list[tuple[_Ids, _Ids | bytes]]:
+    """Of every source the token ids of its task prefix, and what tells all of it from others."""
     prefixes = batch.source_categories == PREFIX
-    rows = zip(batch.input_ids, prefixes, batch.source_mask, strict=True)
-    return [(tuple(ids[prefix].tolist()), tuple(ids[mask].tolist())) for ids, prefix, mask in rows]
+    rows = zip(batch.input_ids, prefixes, batch.source_identities, strict=True)
+    return [(tuple(ids[prefix].tolist()), whole) for ids, prefix, whole in rows]
 
 
 def _as_wide(mask: Tensor, value: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from .charts import BarChart as BarChart
 from .charts import CategoryHeatmap as CategoryHeatmap
 from .charts import Chart as Chart
 from .charts import Heatmap as Heatmap
+from .charts import LineGrid as LineGrid
 from .charts import LinePlot as LinePlot
 from .charts import Panel as Panel
 from .charts import PointGroup as PointGroup
@@ -41,6 +42,7 @@ from .layered_graph import GraphEdge as GraphEdge
 from .layered_graph import GraphNode as GraphNode
 from .layered_graph import LayeredGraph as LayeredGraph
 from .notebook_blocks import display_block as display_block
+from .notebook_blocks import display_page as display_page
 from .page import render as render
 from .palette import HUES as HUES
 from .palette import Hue as Hue

@@ -20,10 +20,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from interp.report.charts import BarChart, CategoryHeatmap, Chart, Heatmap, LinePlot
+from interp.report.charts import BarChart, CategoryHeatmap, Chart, Heatmap, LineGrid, LinePlot
 from interp.report.draw_category_heatmap import draw_category_heatmap
 from interp.report.draw_graph import draw_graph
 from interp.report.draw_heatmap import draw_heatmap
+from interp.report.draw_line_grid import draw_line_grid
 from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
 from interp.report.fonts import STYLE
 from interp.report.layered_graph import LayeredGraph
@@ -150,6 +151,8 @@ def _draw(chart: Chart, inches: float) -> Figure:
         return draw_category_heatmap(chart, inches)
     if isinstance(chart, LinePlot):
         return draw_line_plot(chart, inches)
+    if isinstance(chart, LineGrid):
+        return draw_line_grid(chart, inches)
     if isinstance(chart, LayeredGraph):
         return draw_graph(chart, inches)
     if isinstance(chart, BarChart):

@@ -1,6 +1,6 @@
 """What is a chart before it is drawn?
 
-Plain data: arrays, labels and the meaning of the scale. An analysis fills one of six charts; `chart_images.py`
+Plain data: arrays, labels and the meaning of the scale. An analysis fills one of them; `chart_images.py`
 alone knows how they look.
 """
 
@@ -145,6 +145,28 @@ class LinePlot:
             raise ValueError("LinePlot.logarithmic draws log(x + 1), so x must begin at 0 or above.")
 
 
+@dataclass(frozen=True)
+class LineGrid:
+    """Small line charts on the same axes; lines with one label look the same in all of them.
+
+    Attributes:
+        panels: title and lines of each, in reading order.
+        x_axis: name and unit of x.
+        y_axis: name and unit of y.
+
+    Raises:
+        ValueError: without panels, or with one that has no lines.
+    """
+
+    panels: tuple[tuple[str, tuple[Series, ...]], ...]
+    x_axis: str
+    y_axis: str
+
+    def __post_init__(self) -> None:
+        if not self.panels or not all(lines for _, lines in self.panels):
+            raise ValueError("LineGrid.panels must be panels with a line each, and at least one.")
+
+
 @dataclass(frozen=True, eq=False)
 class PointGroup(ArrayFields):
     """Points of a scatter plot that share a marker.
@@ -266,4 +288,4 @@ class CategoryHeatmap(ArrayFields):
             raise ValueError(f"CategoryHeatmap.codes and marks need rows of {strength.shape[1]} entries each.")
 
 
-Chart = Heatmap | LinePlot | ScatterPlot | BarChart | CategoryHeatmap | LayeredGraph
+Chart = Heatmap | LinePlot | LineGrid | ScatterPlot | BarChart | CategoryHeatmap | LayeredGraph

@@ -37,8 +37,8 @@ def draw_graph(graph: LayeredGraph, inches: float) -> Figure:
         if widest(names, NORMAL) + 0.08 <= lane
         else max(_SMALLEST, NORMAL * (lane - 0.06) / widest(names, NORMAL))
     )
-    wide, lines = lane * layout.width + 2 * MARGIN, list(_wrapped(inches))
-    wide = max(wide, max(_line_width(line) for line in lines) + 2 * MARGIN)
+    wide, lines = lane * layout.width + 2 * MARGIN, list(_wrapped(graph, inches))
+    wide = max(wide, max(map(_line_width, lines), default=0.0) + 2 * MARGIN)
     below = len(lines) * 1.3 * LINE + 0.08
     tall = _ROW * layout.height + 2 * MARGIN + below
     figure = Figure(figsize=(wide, tall))
@@ -120,10 +120,13 @@ def _draw_headings(axes: Axes, graph: LayeredGraph, layout: GraphLayout) -> None
             )
 
 
-def _entries() -> list[tuple[str, str, Any]]:
-    """Every line of the legend: its words, its color and its dashes."""
-    kinds: list[tuple[str, str, Any]] = [(f"into {name}", HUES[hue], "solid") for name, hue in KINDS.values()]
-    return [*kinds, ("against the answer", MUTED, (0, (2.2, 1.2)))]
+def _entries(graph: LayeredGraph) -> list[tuple[str, str, Any]]:
+    """Every line of the legend that the graph needs: its words, its color and its dashes."""
+    kinds: list[tuple[str, str, Any]] = [
+        (f"into {name}", HUES[hue], "solid") for name, hue in (KINDS[kind] for kind in graph.kinds)
+    ]
+    against = any(edge.score < 0 for edge in graph.edges)
+    return [*kinds, ("against the answer", MUTED, (0, (2.2, 1.2)))] if against else kinds
 
 
 def _entry_width(words: str) -> float:
@@ -134,14 +137,15 @@ def _line_width(line: list[tuple[str, str, Any]]) -> float:
     return sum(_entry_width(words) for words, _, _ in line)
 
 
-def _wrapped(inches: float) -> Iterator[list[tuple[str, str, Any]]]:
+def _wrapped(graph: LayeredGraph, inches: float) -> Iterator[list[tuple[str, str, Any]]]:
     line: list[tuple[str, str, Any]] = []
-    for entry in _entries():
+    for entry in _entries(graph):
         if line and _line_width([*line, entry]) > inches - 2 * MARGIN:
             yield line
             line = []
         line.append(entry)
-    yield line
+    if line:
+        yield line
 
 
 def _draw_legend(figure: Figure, line: list[tuple[str, str, Any]], inches: tuple[float, float], y: float) -> None:

@@ -6,29 +6,23 @@ zero. Labels beside points are placed where they touch nothing; those for which 
 the figure instead of being printed on top of others.
 """
 
-import textwrap
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox
 
-from interp.report.charts import BarChart, LinePlot, PointGroup, ScatterPlot, Series
+from interp.report.charts import BarChart, LinePlot, PointGroup, ScatterPlot
 from interp.report.fonts import INK, MUTED, RULE, drawable, label_characters, widest, width
 from interp.report.numbers import decimals_for, print_number
 from interp.report.palette import HUES, SERIES
+from interp.report.plot_parts import CONTROL_MARKERS, LEGEND_CHARACTERS, MARKERS, add_legend, draw_series, wrap_name
 
 _POSITIVE, _NEGATIVE = "#7db4dc", "#eba36f"  # pale enough for a dark interval to stand out on them
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
-_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (5, 1.5, 1, 1.5), (1.5, 1.5))
-_CONTROL_MARKERS = ("o", "s", "^", "D")
 _LABEL_SIZE = 8.0
-_LEGEND_CHARACTERS = 44
-_LEGEND_LINE = 0.19  # height in inches of one row of the legend
 _REMARK = 0.2  # height kept free under the legend of a scatter plot
 
 
@@ -42,7 +36,7 @@ def draw_line_plot(lines: LinePlot, inches: float) -> Figure:
     figure, axes = _axes(inches, 3.2 if inches > 5 else 2.8)
     counts = {"model": 0, "control": 0}
     for series in lines.series:
-        _draw_series(axes, series, counts[series.style])
+        draw_series(axes, series, counts[series.style])
         counts[series.style] += 1
     _draw_zero(axes)
     _name_axes(figure, axes, lines.x_axis, lines.y_axis)
@@ -53,23 +47,8 @@ def draw_line_plot(lines: LinePlot, inches: float) -> Figure:
         _scale_logarithmically(axes, np.unique(xs), inches)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=bool((xs == np.round(xs)).all())))
-    _add_legend(figure, axes)
+    add_legend(figure, [axes])
     return figure
-
-
-def _draw_series(axes: Axes, series: Series, number: int) -> None:
-    control = series.style == "control"
-    markers = _CONTROL_MARKERS if control else _MARKERS
-    color = MUTED if control else SERIES[number % len(SERIES)]
-    style: dict[str, Any] = {"color": color, "markerfacecolor": "white" if control else color}
-    style |= {"marker": markers[number % len(markers)], "markersize": 4.5, "zorder": 2.5 if control else 3}
-    label = drawable(series.label, _LEGEND_CHARACTERS)
-    (line,) = axes.plot(series.x, series.y, linewidth=1.5, label=label, **style)
-    dashes = (3, 2) if control else _DASHES[number % len(_DASHES)]
-    if dashes:
-        line.set_dashes(dashes)
-    if series.low is not None and series.high is not None:
-        axes.fill_between(series.x, series.low, series.high, color=color, alpha=0.16, linewidth=0, zorder=2)
 
 
 def _name_positions(axes: Axes, names: tuple[str, ...], inches: float) -> None:
@@ -123,11 +102,11 @@ def draw_bar_chart(bars: BarChart, inches: float) -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=RULE, linewidth=0.5)
     axes.set_axisbelow(True)
-    axes.set_xlabel(_wrap(figure, bars.axis))
+    axes.set_xlabel(wrap_name(figure, bars.axis))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8 if inches > 5 else 4))
     _print_values(axes, bars.values)
     if bars.low is not None or bars.control is not None:
-        _add_legend(figure, axes)
+        add_legend(figure, [axes])
     return figure
 
 
@@ -160,7 +139,7 @@ def draw_scatter_plot(scatter: ScatterPlot, inches: float) -> Figure:
     axes.margins(0.08)
     if scatter.diagonal:
         _draw_diagonal(axes)
-    _add_legend(figure, axes, handle=1.6, remark=_REMARK)
+    add_legend(figure, [axes], handle=1.6, remark=_REMARK)
     left_out = _name_points(figure, axes, scatter.groups)
     if left_out:
         named = sum(bool(name) for group in scatter.groups for name in group.names)
@@ -172,10 +151,10 @@ def draw_scatter_plot(scatter: ScatterPlot, inches: float) -> Figure:
 def _draw_group(axes: Axes, group: PointGroup, number: int) -> None:
     control = group.style == "control"
     color = HUES[group.hue] if group.hue else MUTED if control else SERIES[number % len(SERIES)]
-    markers = _MARKERS if group.marker is not None or not control else _CONTROL_MARKERS
+    markers = MARKERS if group.marker is not None or not control else CONTROL_MARKERS
     number = number if group.marker is None else group.marker
     style: dict[str, Any] = {"facecolors": "white" if control else color, "edgecolors": color, "linewidths": 1.0}
-    label, marker = drawable(group.label, _LEGEND_CHARACTERS), markers[number % len(markers)]
+    label, marker = drawable(group.label, LEGEND_CHARACTERS), markers[number % len(markers)]
     axes.scatter(group.x, group.y, s=26, marker=marker, label=label, zorder=2.5 if control else 3, **style)
 
 
@@ -237,8 +216,8 @@ def _axes(inches: float, height: float) -> tuple[Figure, Axes]:
 
 def _name_axes(figure: Figure, axes: Axes, x_axis: str, y_axis: str) -> None:
     """The name of y stands level above the axes, where it can be read without turning the head."""
-    axes.set_xlabel(_wrap(figure, x_axis))
-    axes.set_title(_wrap(figure, y_axis), pad=8)
+    axes.set_xlabel(wrap_name(figure, x_axis))
+    axes.set_title(wrap_name(figure, y_axis), pad=8)
     axes.grid(color=RULE, linewidth=0.5)
     axes.set_axisbelow(True)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
@@ -246,32 +225,7 @@ def _name_axes(figure: Figure, axes: Axes, x_axis: str, y_axis: str) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
 
 
-def _wrap(figure: Figure, text: str) -> str:
-    """Break the name of an axis into lines that fit beside the other axis; the figure grows by the lines added."""
-    inches, height = figure.get_size_inches()
-    lines = textwrap.wrap(drawable(text, 120), int((inches - 0.9) / 0.082))
-    figure.set_size_inches(inches, height + 0.15 * max(len(lines) - 1, 0))
-    return "\n".join(lines)
-
-
 def _draw_zero(axes: Axes) -> None:
     lower, upper = axes.get_ylim()
     if lower < 0.0 < upper:
         axes.axhline(0.0, color=INK, linewidth=0.8, zorder=1.5)
-
-
-def _add_legend(figure: Figure, axes: Axes, handle: float = 2.6, remark: float = 0.0) -> None:
-    """A legend under the axes with as many columns as its longest entry allows, above `remark` inches kept free."""
-    handles, labels = axes.get_legend_handles_labels()
-    inches, height = figure.get_size_inches()
-    entry = widest(tuple(labels), 8.5) + 0.12 * handle + 0.3
-    columns = max(1, min(len(labels), int((inches - 0.1) / entry)))
-    rows = -(-len(labels) // columns)
-    below = remark + rows * _LEGEND_LINE + 0.1
-    height += below
-    figure.set_size_inches(inches, height)
-    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, remark / height), "borderaxespad": 0.2}
-    figure.legend(handles, labels, ncols=columns, handlelength=handle, columnspacing=1.4, **place)
-    layout = figure.get_layout_engine()
-    if isinstance(layout, ConstrainedLayoutEngine):
-        layout.set(rect=(0.0, below / height, 1.0, 1.0 - below / height))

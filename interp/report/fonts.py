@@ -5,7 +5,7 @@ character the font lacks is named by its code point instead of being drawn as an
 before anything is placed, because layout by guess is how labels come to overlap.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from matplotlib import font_manager, rc_params_from_file
@@ -50,6 +50,7 @@ def label_characters(inches: float) -> int:
     return 28 if inches > 5 else 14
 
 
+@lru_cache(maxsize=20_000)
 def width(text: str, size: float, weight: str = "normal") -> float:
     """Width of one line of text in inches.
 

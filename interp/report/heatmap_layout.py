@@ -56,7 +56,7 @@ class PanelFrame:
     @property
     def least_cell(self) -> float:
         """The narrowest cell at which every word under a column is still legible when set upright."""
-        numbers = all(label.lstrip("-").isdigit() for label in self.column_labels)
+        numbers = all(label.lstrip("-−").isdigit() for label in self.column_labels)
         return 0.02 if numbers or self.columns > _MANY_COLUMNS else _CELL_LEAST
 
     @property

@@ -110,6 +110,12 @@ class LayeredGraph:
         if ends and not 0 <= min(ends) <= max(ends) < len(self.nodes):
             raise ValueError(f"LayeredGraph.edges end at node {max(ends)}; there are {len(self.nodes)} nodes.")
 
+    @property
+    def kinds(self) -> tuple[EdgeKind, ...]:
+        """As what its edges are read, in the order of `KINDS`."""
+        found = {edge.kind for edge in self.edges}
+        return tuple(kind for kind in KINDS if kind in found)
+
     def strongest(self, count: int) -> "LayeredGraph":
         """The same graph with its strongest edges only, all nodes in their places.
 

@@ -44,14 +44,26 @@ def display_block(block: Block) -> BlockDisplay:
         shown = grid(block)
         rows = ([f"{cell.text} {cell.note}".rstrip() for cell in row] for row in shown.rows)
         return BlockDisplay(table(block.caption, shown.columns, rows))
+    if isinstance(block, View):
+        return display_page(block.title, _view_page(block))
     content: dict[str, object] = {}
     if isinstance(block, Figure):
         content["image"] = base64.b64encode(ChartImage(block.chart).svg()).decode("ascii")
-    elif isinstance(block, View):
-        content["page"] = escape(_view_page(block))  # escaped only: its line breaks are the page's own
     elif isinstance(block, Card):
         content["html"] = card_html(block)
     return BlockDisplay(fill("notebook_block.html.jinja", block=block, **content))
+
+
+def display_page(title: str, page: str, height: int = 620) -> BlockDisplay:
+    """A whole page in a frame of its own.
+
+    Args:
+        title: what it shows.
+        page: the page, which loads nothing.
+        height: of the frame in pixels.
+    """
+    # The page is escaped only: its line breaks are its own.
+    return BlockDisplay(fill("notebook_frame.html.jinja", title=title, page=escape(page), height=height))
 
 
 def section_html(section: Section, kinds: Mapping[str, str]) -> Markup:

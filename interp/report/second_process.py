@@ -1,17 +1,25 @@
 """A second process for work that can wait, where the machine has a second core.
 
-`loky` starts it without importing the caller's script again, so a notebook or a script without a main guard may use it too.
+`loky` starts it without importing the caller's script again, so a notebook or a script without a main guard may use it too. A
+command, which knows that nothing has been computed yet, has it begin as a copy of itself instead, which need not import torch anew
+(as many seconds as a tenth of a default run).
 """
 
+import multiprocessing
 import os
+import sys
 import time
 from concurrent.futures import Executor
 from multiprocessing import parent_process
+from pathlib import Path
 from threading import Thread
 
-from loky import cpu_count, get_reusable_executor
+from loky import ProcessPoolExecutor, cpu_count, get_reusable_executor
 
 _IDLE_SECONDS = 30
+
+_copies: dict[int, Executor] = {}
+"""The number of this process -> its copy."""
 
 
 def end_with_parent(parent: int) -> None:
@@ -32,10 +40,32 @@ def end_with_parent(parent: int) -> None:
     Thread(target=watch, daemon=True).start()
 
 
+def begin_copy() -> None:
+    """Make the second process now, as a copy of this one: in a command that has not computed yet, on Linux with two cores.
+
+    Elsewhere a caller's own code may have computed before: threads of a library, and torch's engine of gradients, do not survive.
+    """
+    command = Path(sys.argv[0]).stem in ("interp", "cli")
+    if command and sys.platform == "linux" and cpu_count() > 1 and os.getpid() not in _copies:
+        try:
+            copied: Executor = ProcessPoolExecutor(
+                max_workers=1,
+                context=multiprocessing.get_context("fork"),
+                initializer=end_with_parent,
+                initargs=(os.getpid(),),
+            )
+            copied.submit(os.getpid).result()
+        except (OSError, ImportError, NotImplementedError):
+            return
+        _copies[os.getpid()] = copied
+
+
 def second_process() -> Executor | None:
     """The process, the same for all who ask; None with one core, or on a system without semaphores."""
     if cpu_count() < 2:
         return None
+    if (copied := _copies.get(os.getpid())) is not None:
+        return copied
     try:
         worker: Executor = get_reusable_executor(
             max_workers=1, timeout=_IDLE_SECONDS, initializer=end_with_parent, initargs=(os.getpid(),)

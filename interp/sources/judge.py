@@ -70,9 +70,8 @@ class Judgement(Framed):
 
     def to_frame(self) -> pd.DataFrame:
         """One row a method, random orders last, then the twin's: points with the ends of 95 % intervals."""
-        named = [*self.model.items(), *((f"{name}, {TWIN}", one) for name, one in self.twin.items())]
         rows = []
-        for name, one in named:
+        for name, one in self._named():
             cells: dict[str, object] = {"method": name}
             for label, interval in (
                 ("deletion", one.deletion),
@@ -85,14 +84,17 @@ class Judgement(Framed):
         return pd.DataFrame(rows)
 
     def curves(self) -> pd.DataFrame:
-        """One row a method, curve and share of tokens: the share of the explained number that is left."""
+        """One row a method, curve and share of tokens, the twin's last: the share of the explained number that is left."""
         rows = [
             (name, curve, share, value)
-            for name, one in self.model.items()
+            for name, one in self._named()
             for curve, values in zip(("deletion", "insertion"), one.curves, strict=True)
             for share, value in zip(_GRID, values, strict=True)
         ]
         return pd.DataFrame(rows, columns=["method", "curve", "share of tokens", "share of the difference"])
+
+    def _named(self) -> list[tuple[str, Criteria]]:
+        return [*self.model.items(), *((f"{name}, {TWIN}", one) for name, one in self.twin.items())]
 
 
 def judge_methods(

@@ -86,6 +86,7 @@ def baseline(model: HookedEncoderDecoder) -> Float[Tensor, " d_model"]:
     Args:
         model: the model.
     """
+    model.cfg.check_tokens("Taking source tokens out")
     return model.cfg.embed_scale * embedding(model)[model.cfg.pad_token_id]
 
 
@@ -96,6 +97,7 @@ def embedded(model: HookedEncoderDecoder, question: Question) -> Float[Tensor, "
         model: the model.
         question: whose source.
     """
+    model.cfg.check_tokens("Embedding a source otherwise")
     rows: Tensor = model.cfg.embed_scale * embedding(model)[question.batch.input_ids[0]]
     return rows
 

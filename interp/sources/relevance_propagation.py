@@ -5,6 +5,7 @@ The relevance of an input is input x gradient, once the gradient is taken by the
     norm                  its scale is a constant; a mean is not
     activation f(x)       x times the constant f(x) / x
     gate a * b            half of the gradient to each
+    experts               who computes a token, and the weight of what it writes, are constants
     attention A v         attnlrp: half to A and half to v, half of what reaches q.k to each; the softmax as it is
                           attnlrp-held: A is a constant, that is q, k and position biases are held
 
@@ -83,12 +84,15 @@ def _rules(model: HookedEncoderDecoder, hold_patterns: bool) -> list[tuple[str, 
         return _through_activation(value, inputs.pop(f"{path}pre"), inputs.pop(f"{path}pre_linear", None))
 
     rules: list[tuple[str, HookFunction]] = [
+        *((f"{stack}.hook_embed", _constant) for stack in _STACKS),  # what made it is not followed: it is the input
         ("*.hook_scale", _constant),
         ("*.mlp.hook_pre", remember),
         ("*.mlp.hook_post", activation),
     ]
     if model.cfg.gated_mlp:
         rules.append(("*.mlp.hook_pre_linear", remember))
+    if model.cfg.n_experts:
+        rules.append(("*.mlp.hook_expert_weights", _constant))
     if hold_patterns:
         return [*rules, ("*.hook_pattern", _constant)]
     return [*rules, *((f"*.hook_{leaf}", _halved) for leaf in ("q", "k", "v", "pattern"))]

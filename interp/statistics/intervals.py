@@ -11,8 +11,9 @@ range. A draw is a vector w of counts, so that all sums of a block of draws are 
 cells.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from types import EllipsisType
 from typing import SupportsIndex
 
@@ -29,9 +30,10 @@ LEAST = 6
 
 _PSEUDO = 0.5
 
-# Numbers held at once: 2 MiB of weights a block, 16 MiB of draws a chunk of cells.
+# Numbers held at once: 2 MiB of weights a block, 16 MiB of draws a chunk of cells, 8 MiB of weights that are kept.
 _BLOCK = 2**18
 _CHUNK = 2**21
+_KEPT = 2**20
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,18 @@ def _ratio(top: Float[np.ndarray, "prompt cell"], bottom: Float[np.ndarray, "pro
     return _Ratio(whole_top, whole_bottom, exponent_top - exponent_bottom, both.sum(axis=0))
 
 
-def _weights(n_prompts: int, seed: int, resamples: int) -> Iterator[Float[np.ndarray, "draw prompt"]]:
-    """Blocks of draws: how often each prompt occurs in each resample."""
+def _weights(n_prompts: int, seed: int, resamples: int) -> Iterable[Float[np.ndarray, "draw prompt"]]:
+    """Blocks of draws: how often each prompt occurs in each resample; the last few are kept where they are small."""
+    small = n_prompts * resamples <= _KEPT
+    return _kept_weights(n_prompts, seed, resamples) if small else _drawn_weights(n_prompts, seed, resamples)
+
+
+@lru_cache(maxsize=4)
+def _kept_weights(n_prompts: int, seed: int, resamples: int) -> tuple[Float[np.ndarray, "draw prompt"], ...]:
+    return tuple(_drawn_weights(n_prompts, seed, resamples))
+
+
+def _drawn_weights(n_prompts: int, seed: int, resamples: int) -> Iterator[Float[np.ndarray, "draw prompt"]]:
     generator = np.random.default_rng(seed)
     rows = max(1, _BLOCK // n_prompts)
     for start in range(0, resamples, rows):

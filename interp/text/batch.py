@@ -5,10 +5,11 @@ Padding masks are always built, from lengths, never from the padding id (T5's de
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from hashlib import sha256
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -16,7 +17,7 @@ from interp.axes import TokenIds
 from interp.families.config import ModelConfig
 from interp.report import notebook_html
 from interp.text.tokenized_text import Text
-from interp.text.words import CATEGORIES, PAD
+from interp.text.words import CATEGORIES, EVERY_CATEGORY, PAD
 
 IGNORED_LABEL = -100
 """Label of padded target positions, as in transformers' loss."""
@@ -25,27 +26,30 @@ PROMPTS_SHOWN = 8
 """Prompts that a batch or a generation shows in a notebook."""
 
 HF_FIELDS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask", "labels")
+_AUDIO_FIELDS = ("input_features", "decoder_input_ids", "decoder_attention_mask", "labels")
+"""The host masks no frame of a sound, so it is given no source mask."""
 
 TargetOrigin = Literal["given", "generated"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Prompts ready for a forward pass; the five tensors carry Hugging Face's names, so `model.hf(**batch)` works.
+    """Prompts ready for a forward pass; the tensors carry Hugging Face's names, so `model.hf(**batch)` works.
 
     Row t of the decoder reads `decoder_input_ids[:, t]` and predicts `labels[:, t]`.
 
     Attributes:
-        input_ids: source token ids, padded on the right.
-        attention_mask: 1 at source tokens, 0 at padding.
+        input_ids: source token ids, padded on the right; of a sound the numbers of its frames.
+        attention_mask: 1 at source tokens, 0 at padding; 1 at every frame of a sound, which the model reads to the last.
         decoder_input_ids: start token, then the target shifted right.
         decoder_attention_mask: 1 at rows that predict a label, 0 at padding.
         labels: target token ids, -100 at padding.
-        source_categories: index into `interp.text.words.CATEGORIES` for every source position, padding included.
+        source_categories: index into `interp.text.words.EVERY_CATEGORY` for every source position, padding included.
         source_texts: the sources, tokenized, unpadded.
         target_texts: the targets, tokenized, unpadded.
         target_origin: `given` by the caller or `generated` greedily by this model.
         unfinished: indices of prompts whose generated target met the length limit before its end of sentence.
+        input_features: log-mel spectrograms, two columns a frame, where sources are sounds; else None.
     """
 
     input_ids: Int[Tensor, "batch source"]
@@ -58,6 +62,7 @@ class Batch:
     target_texts: tuple[Text, ...]
     target_origin: TargetOrigin
     unfinished: tuple[int, ...] = ()
+    input_features: Float[Tensor, "batch mel column"] | None = None
 
     def __len__(self) -> int:
         return self.input_ids.shape[0]
@@ -66,9 +71,10 @@ class Batch:
         shown = min(len(self), PROMPTS_SHOWN)
         rows: list[tuple[str, str]] = []
         for source, target in zip(self.source_texts[:shown], self.target_texts[:shown], strict=True):
-            notes = [CATEGORIES[category] for category in source.category_of_token]
+            notes = [EVERY_CATEGORY[category] for category in source.category_of_token]
+            shown_source = source.text if self.is_audio else notebook_html.tokens(source.pieces, notes)
             rows += [
-                ("source", notebook_html.tokens(source.pieces, notes)),
+                ("source", shown_source),
                 ("target", notebook_html.tokens(target.pieces)),
             ]
         left_out = len(self) - shown
@@ -77,16 +83,41 @@ class Batch:
 
     def keys(self) -> tuple[str, ...]:
         """Hugging Face's field names, so that a batch unpacks into the host's forward."""
-        return HF_FIELDS
+        return _AUDIO_FIELDS if self.is_audio else HF_FIELDS
 
-    def __getitem__(self, name: str) -> TokenIds:
-        if name not in HF_FIELDS:
-            raise KeyError(f"A batch has no field {name!r}; its tensors are {', '.join(HF_FIELDS)}.")
-        tensor: TokenIds = getattr(self, name)
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.keys():
+            raise KeyError(f"A batch has no field {name!r}; its tensors are {', '.join(self.keys())}.")
+        tensor: Tensor = getattr(self, name)
         return tensor
 
     def __iter__(self) -> Iterator[str]:
-        return iter(HF_FIELDS)
+        return iter(self.keys())
+
+    @property
+    def is_audio(self) -> bool:
+        """Whether the sources are sounds."""
+        return self.input_features is not None
+
+    @property
+    def source_fields(self) -> dict[str, Tensor]:
+        """What the host's encoder reads, by its own names."""
+        if self.input_features is not None:
+            return {"input_features": self.input_features}
+        return {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+
+    @property
+    def source_identities(self) -> list[tuple[int, ...] | bytes]:
+        """What tells sources apart: of texts their tokens, of sounds their spectrograms."""
+        if self.input_features is not None:
+            return [sha256(row.float().cpu().numpy().tobytes()).digest() for row in self.input_features]
+        return [tuple(ids[mask].tolist()) for ids, mask in zip(self.input_ids, self.source_mask, strict=True)]
+
+    @property
+    def tensors(self) -> dict[str, Any]:
+        """All tensors, by name; those of prompts come first on every axis 0."""
+        names = (*HF_FIELDS, "source_categories", *(["input_features"] if self.is_audio else []))
+        return {name: getattr(self, name) for name in names}
 
     @property
     def source_mask(self) -> Tensor:
@@ -131,7 +162,7 @@ class Batch:
         widths |= dict.fromkeys(("decoder_input_ids", "decoder_attention_mask", "labels"), target)
         return replace(
             self,
-            **{name: getattr(self, name)[index : index + 1, :width] for name, width in widths.items()},
+            **{name: tensor[index : index + 1, : widths.get(name)] for name, tensor in self.tensors.items()},
             source_texts=(self.source_texts[index],),
             target_texts=(self.target_texts[index],),
             unfinished=(0,) if index in self.unfinished else (),
@@ -146,7 +177,7 @@ class Batch:
         places = chosen.nonzero()[:, 0].tolist()
         return replace(
             self,
-            **{name: getattr(self, name)[chosen] for name in (*HF_FIELDS, "source_categories")},
+            **{name: tensor[chosen] for name, tensor in self.tensors.items()},
             source_texts=tuple(self.source_texts[place] for place in places),
             target_texts=tuple(self.target_texts[place] for place in places),
             unfinished=tuple(now for now, place in enumerate(places) if place in self.unfinished),
@@ -158,8 +189,7 @@ class Batch:
         Args:
             device: where to.
         """
-        moved = {name: getattr(self, name).to(device) for name in (*HF_FIELDS, "source_categories")}
-        return replace(self, **moved)
+        return replace(self, **{name: tensor.to(device) for name, tensor in self.tensors.items()})
 
 
 def collate(
@@ -169,6 +199,7 @@ def collate(
     shift: Callable[[TokenIds], TokenIds],
     target_origin: TargetOrigin,
     unfinished: tuple[int, ...] = (),
+    input_features: Tensor | None = None,
 ) -> Batch:
     """The padded batch of tokenized texts.
 
@@ -179,6 +210,7 @@ def collate(
         shift: the host's own rule that makes decoder inputs from labels.
         target_origin: `given` or `generated`.
         unfinished: indices of generated targets that were stopped by the length limit.
+        input_features: spectrograms of the sources, where they are sounds.
     """
     input_ids, attention_mask = _pad([text.ids for text in sources], config.pad_token_id)
     labels, target_mask = _pad([text.ids for text in targets], IGNORED_LABEL)
@@ -194,6 +226,7 @@ def collate(
         target_texts=tuple(targets),
         target_origin=target_origin,
         unfinished=unfinished,
+        input_features=input_features,
     )
 
 

@@ -2,7 +2,9 @@
 
 mBART, mBART-50, M2M100 and NLLB put a code before (mBART: behind) every text, and their tokenizers fall back to English where
 nobody said which. Here nothing is guessed: a language is what the caller named, what the tokenizer's own files name, or what the
-checkpoint forces; otherwise texts are refused with the codes there are. T5 and Marian say it in the text itself.
+checkpoint forces; otherwise texts are refused with the codes there are. T5 and Marian say it in the text itself. Whisper marks
+targets alone, by tokens that its tokenizer puts before every text: language, task (transcribe, unless the tokenizer says
+translate), no times.
 """
 
 import re
@@ -32,17 +34,20 @@ class Languages:
         target: the same of the targets.
         codes: code -> token, all there are; empty for models that mark no language.
         starts_with: the token that the decoder reads first, where that is a language (mBART); no other can then be written.
+        of_sounds: whether sources are sounds, so that targets alone are marked.
     """
 
     source: str | None = None
     target: str | None = None
     codes: Mapping[str, int] = field(default_factory=dict)
     starts_with: int | None = None
+    of_sounds: bool = False
 
     @property
     def first_token(self) -> int | None:
-        """The token that every target begins with; None where nothing is marked there."""
-        return None if self.target is None or self.starts_with is not None else self.codes[self.target]
+        """The token that every target begins with; None where nothing is marked there, or by more than a token."""
+        unmarked = self.target is None or self.starts_with is not None or self.of_sounds
+        return None if self.target is None or unmarked else self.codes[self.target]
 
     def named(self, source: str | None, target: str | None) -> "Languages":
         """The same with the languages that a caller names.
@@ -64,6 +69,11 @@ class Languages:
                 raise InputError(
                     f"This model has no language {code!r}{did_you_mean(code, self.codes)}; {option} is one of {self._listed()}."
                 )
+        if source is not None and self.of_sounds:
+            raise InputError(
+                f"Sources of this model are sounds, which nothing marks, so --source-lang {source!r} says nothing to it; "
+                "--target-lang names the language that is written."
+            )
         if target is not None and self.starts_with not in (None, self.codes[target]):
             raise InputError(f"This model writes {self.target!r} alone, with which its decoder starts; got {target!r}.")
         return replace(self, source=source or self.source, target=target or self.target)
@@ -81,13 +91,18 @@ class Languages:
         if not self.codes:
             yield
             return
-        missing = [side for side, code in (("source", self.source), ("target", self.target)) if code is None]
+        sides = {"target": self.target} if self.of_sounds else {"source": self.source, "target": self.target}
+        missing = [side for side, code in sides.items() if code is None]
         if missing:
             options = " and ".join(f"--{side}-lang ({side}_lang)" for side in missing)
             raise InputError(
                 "This model marks the languages of its texts, and neither its tokenizer nor its settings say which they are; "
                 f"give {options}: {self._listed()}."
             )
+        if self.of_sounds:
+            with _prefixed(tokenizer, self.target):
+                yield
+            return
         before = tokenizer.src_lang, tokenizer.tgt_lang
         tokenizer.tgt_lang, tokenizer.src_lang = self.target, self.source
         try:
@@ -97,6 +112,18 @@ class Languages:
 
     def _listed(self) -> str:
         return ", ".join(self.codes)
+
+
+@contextmanager
+def _prefixed(tokenizer: "PreTrainedTokenizerBase", language: str | None) -> Iterator[None]:
+    """Lets a speech model's tokenizer put a language and a task before texts."""
+    before = tokenizer.language, tokenizer.task
+    tokenizer.set_prefix_tokens(language, tokenizer.task or "transcribe")
+    try:
+        yield
+    finally:
+        tokenizer.language, tokenizer.task = before
+        tokenizer.set_prefix_tokens()
 
 
 def languages_of(
@@ -109,6 +136,12 @@ def languages_of(
         generation: the host's settings of generation.
         starts_with: the token that the decoder reads first.
     """
+    spoken = getattr(generation, "lang_to_id", None)
+    if tokenizer is not None and isinstance(spoken, Mapping) and hasattr(tokenizer, "set_prefix_tokens"):
+        codes = {name.strip("<|>"): int(token) for name, token in sorted(spoken.items())}
+        said = None if tokenizer.language is None else tokenizer.prefix_tokens[1]
+        own = next((code for code, token in codes.items() if token == said), None)
+        return Languages(target=own, codes=codes, of_sounds=True)
     if tokenizer is None or not hasattr(tokenizer, "tgt_lang"):
         return Languages()
     codes = getattr(tokenizer, "lang_code_to_id", None) or {

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _Made = TypeVar("_Made")
 
-_LANGUAGES = ("src_lang", "tgt_lang", "source_lang", "target_lang")
+_LANGUAGES = ("src_lang", "tgt_lang", "source_lang", "target_lang", "language", "task")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,7 +17,7 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Side
-from interp.text.words import CATEGORIES, EOS, NO_WORD
+from interp.text.words import EOS, EVERY_CATEGORY, NO_WORD
 
 Positions = Bool[Tensor, "batch pos"]
 """True at the positions that belong to the set; never at padding."""
@@ -83,15 +83,15 @@ def of_category(batch: Batch, *categories: str) -> Positions:
 
     Args:
         batch: the prompts.
-        categories: some of `CATEGORIES`.
+        categories: some of `EVERY_CATEGORY`.
 
     Raises:
         InputError: if a category is unknown.
     """
-    unknown = [category for category in categories if category not in CATEGORIES]
+    unknown = [category for category in categories if category not in EVERY_CATEGORY]
     if unknown:
-        raise InputError(f"No token category is called {unknown[0]!r}; there are {', '.join(CATEGORIES)}.")
-    wanted = torch.tensor([CATEGORIES.index(category) for category in categories], device=batch.input_ids.device)
+        raise InputError(f"No token category is called {unknown[0]!r}; there are {', '.join(EVERY_CATEGORY)}.")
+    wanted = torch.tensor([EVERY_CATEGORY.index(category) for category in categories], device=batch.input_ids.device)
     return torch.isin(batch.source_categories, wanted) & batch.source_mask
 
 

@@ -47,7 +47,7 @@ class Text:
         pieces: the tokenizer's pieces.
         words: the words of the text.
         word_of_token: index into `words` for every token, or -1.
-        category_of_token: index into `CATEGORIES` for every token.
+        category_of_token: index into `EVERY_CATEGORY` for every token.
         forced: indices of tokens that the model does not choose: forced first and last tokens, what a text was begun with.
         languages: whose lists of function words told these from content words; none where the language is not known or has no
             list, several where the words leave it open.

@@ -14,6 +14,12 @@ tokens (Ferrando and Costa-jussà 2021 for the special role of end-of-sentence, 
     sentinel     span-corruption sentinels <extra_id_N>
     pad          padding, which must never receive attention
 
+Positions of a sound have categories of their own (`interp.audio.frames`):
+
+    speech       a frame loud enough to be speech
+    silence      a frame of the sound that is not
+    padding      a frame behind the end of the sound, silent too, which is read like any other
+
 Content against function is decided by the word list of the text's language, not by a tagger: it is exact to reproduce. In a
 language without a list every word is content.
 """
@@ -30,6 +36,9 @@ from interp.errors import InputError
 
 CATEGORIES = ("prefix", "content", "function", "punctuation", "eos", "sentinel", "pad")
 PREFIX, CONTENT, FUNCTION, PUNCTUATION, EOS, SENTINEL, PAD = range(len(CATEGORIES))
+EVERY_CATEGORY = (*CATEGORIES, "speech", "silence", "padding")
+"""Categories of tokens, and behind them those of a sound's frames."""
+SPEECH, SILENCE, PADDING = range(len(CATEGORIES), len(EVERY_CATEGORY))
 
 NO_WORD = -1
 """Word index of tokens that belong to no word: end of sentence, padding, sentinels, marks."""

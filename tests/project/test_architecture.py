@@ -26,10 +26,12 @@ ORDER = (
     "interp.families",
     "interp.hooks",
     "interp.text",
+    "interp.audio",
     "interp.prompts",
     "interp.model",
     "interp.activations",
     "interp.attribution",
+    "interp.speech",
     "interp.probes",
     "interp.patching",
     "interp.circuits",
@@ -42,6 +44,7 @@ ORDER = (
     "analyses.logit_attribution",
     "analyses.embedding_geometry",
     "analyses.circuits",
+    "analyses.expert_routing",
     "analyses.sentence",
     "analyses.weights",
     "analyses.runs",
@@ -50,7 +53,7 @@ ORDER = (
     "analyses.cli",
 )
 ANALYSES = tuple(f"analyses.{name}" for name in ("head_specialization", "cross_attention_focus", "logit_attribution"))
-ANALYSES = (*ANALYSES, "analyses.embedding_geometry", "analyses.circuits")
+ANALYSES = (*ANALYSES, "analyses.embedding_geometry", "analyses.circuits", "analyses.expert_routing")
 # Folders inside a wing, in the order in which they may import each other.
 FOLDERS = {
     "analyses.head_specialization": ("measure", "roles", "present"),

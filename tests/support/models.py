@@ -36,18 +36,25 @@ from transformers import (
     PLBartForConditionalGeneration,
     PreTrainedConfig,
     PreTrainedModel,
+    SwitchTransformersConfig,
+    SwitchTransformersForConditionalGeneration,
     T5Config,
     T5ForConditionalGeneration,
     T5GemmaConfig,
     T5GemmaForConditionalGeneration,
     UMT5Config,
     UMT5ForConditionalGeneration,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
 )
 
+from interp.audio import SoundReader
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, collate
 from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, FUNCTION, NO_WORD, PREFIX, PUNCTUATION
+from tests.support.sounds import sound
 
 SIZES: dict[str, Any] = {
     "vocab_size": 61,
@@ -156,16 +163,64 @@ GEMMA_FAMILIES = tuple(GEMMA_RECIPES)
 """Names of the tiny models with rotary positions, grouped keys and values, norms on both sides, windows and caps."""
 
 
+_EXPERTS = {
+    "num_decoder_layers": 4,
+    "num_sparse_encoder_layers": 1,
+    "num_sparse_decoder_layers": 2,
+    "num_experts": 3,
+    "expert_capacity": 6,
+}
+
+SWITCH_RECIPES = {
+    "switch": Recipe(
+        SwitchTransformersForConditionalGeneration, SwitchTransformersConfig, untied=False, changes=_EXPERTS
+    )
+}
+
+SWITCH_FAMILIES = tuple(SWITCH_RECIPES)
+"""Names of the tiny models with experts: in encoder layer 1 and decoder layers 1 and 3, where some tokens find none free."""
+_WHISPER_SIZES: dict[str, Any] = {
+    **{
+        name: value
+        for name, value in _ABSOLUTE_SIZES.items()
+        if name not in ("max_position_embeddings", "forced_eos_token_id")
+    },
+    "bos_token_id": 1,
+    "decoder_start_token_id": 0,
+    "num_mel_bins": 14,
+    "max_source_positions": 50,
+    "max_target_positions": 160,
+    "activation_function": "gelu",
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+}
+
+WHISPER_RECIPES = {"whisper": Recipe(WhisperForConditionalGeneration, WhisperConfig, untied=False)}
+
+WHISPER_FAMILIES = tuple(WHISPER_RECIPES)
+"""Names of the tiny models that read sounds of at most a second, in 50 frames; heads as in `BART_FAMILIES`."""
+
+
+def extractor() -> WhisperFeatureExtractor:
+    """What makes spectrograms for `tiny("whisper")`."""
+    return WhisperFeatureExtractor(feature_size=_WHISPER_SIZES["num_mel_bins"], chunk_length=1)
+
+
 def tiny_hf(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
     """A tiny random transformers model with eager attention, in eval mode, weights frozen.
 
     Args:
-        name: one of `FAMILIES`, `BART_FAMILIES` or `GEMMA_FAMILIES`.
+        name: one of `FAMILIES`, `SWITCH_FAMILIES`, `BART_FAMILIES`, `GEMMA_FAMILIES` or `WHISPER_FAMILIES`.
         seed: of the weights; the global random state is left as it was.
         changes: configuration entries to change, e.g. `num_layers=1`.
     """
-    recipe = {**RECIPES, **BART_RECIPES, **GEMMA_RECIPES}[name]
-    sizes = SIZES if name in RECIPES else _ABSOLUTE_SIZES if name in BART_RECIPES else {}
+    recipe = {**RECIPES, **SWITCH_RECIPES, **BART_RECIPES, **GEMMA_RECIPES, **WHISPER_RECIPES}[name]
+    own = (
+        ({**RECIPES, **SWITCH_RECIPES}, SIZES),
+        (BART_RECIPES, _ABSOLUTE_SIZES),
+        (WHISPER_RECIPES, _WHISPER_SIZES),
+    )
+    sizes = next((sizes for recipes, sizes in own if name in recipes), {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = recipe.model(recipe.config(**{**sizes, **recipe.changes, **changes}))
@@ -192,7 +247,9 @@ def _make_every_parameter_matter(model: nn.Module) -> None:
 
 def tiny(name: str = "t5", seed: int = 0, **changes: Any) -> HookedEncoderDecoder:
     """A hooked tiny model, with the same weights as `tiny_hf(name, seed, **changes)`; `byt5` has its tokenizer."""
-    return HookedEncoderDecoder(tiny_hf(name, seed, **changes), ByT5Tokenizer() if name == "byt5" else None)
+    hears = extractor() if name in WHISPER_RECIPES else None
+    tokenizer = ByT5Tokenizer() if name == "byt5" else None
+    return HookedEncoderDecoder(tiny_hf(name, seed, **changes), tokenizer, feature_extractor=hears)
 
 
 def random_batch(
@@ -215,10 +272,16 @@ def random_batch(
     """
     generator = torch.Generator().manual_seed(seed)
     sources = [_random_text(model, length, generator, prefix=2) for length in source_lengths]
+    features = None
+    if model.cfg.source == "audio":
+        sounds = [sound(length / 20, seed + place) for place, length in enumerate(source_lengths)]
+        sources, features = SoundReader.of(extractor(), model.cfg).read(sounds)
+        features = features.to(model.dtype)
     targets = [_random_text(model, length, generator, prefix=0) for length in target_lengths]
-    if same_prefix:
+    if same_prefix and features is None:
         sources = [replace(text, ids=(*sources[0].ids[:2], *text.ids[2:])) for text in sources]
-    return collate(sources, targets, model.cfg, model.decoder_inputs, "given").to(model.device)
+    made = collate(sources, targets, model.cfg, model.decoder_inputs, "given", input_features=features)
+    return made.to(model.device)
 
 
 def _random_text(model: HookedEncoderDecoder, length: int, generator: torch.Generator, prefix: int) -> Text:

@@ -68,12 +68,14 @@ class Oracle:
         causal = (~allowed) * torch.finfo(torch.float32).min
         memory = self.stack("encoder", batch.input_ids, source, None, None)
         final = self.stack("decoder", batch.decoder_input_ids, causal, memory, source)
-        tied = self.config.model_type == "umt5" or (
-            self.config.model_type == "t5" and self.config.scale_decoder_outputs
-        )
-        if tied:
+        if self.scaled():
             final = final * self.config.d_model**-0.5
         return self.at("unembed.hook_out", final @ self.weights["lm_head.weight"].T)
+
+    def scaled(self) -> bool:
+        """Whether the decoder's output is scaled before the unembedding."""
+        kind = self.config.model_type
+        return kind == "umt5" or (kind == "t5" and self.config.scale_decoder_outputs)
 
     def stack(self, stack: str, ids: Tensor, mask: Tensor, memory: Tensor | None, memory_mask: Tensor | None) -> Tensor:
         x = self.at(f"{stack}.hook_embed", self.weights[f"{stack}.embed_tokens.weight"][ids])

@@ -60,6 +60,7 @@ class Animal:
         forced: id (or language mark) that generation forces first, id that it forces last where the length ends a text.
         limit: most tokens of a text; None where nothing states one.
         refused: a word that the refusal must have, for checkpoints that are no conditional generation; None for the others.
+        hears: whether its sources are sounds.
         inside: where in the folder the checkpoint is.
         sources: two source texts.
         targets: their targets.
@@ -76,6 +77,7 @@ class Animal:
     forced: tuple[int | str | None, int | None] = (None, None)
     limit: int | None = 512
     refused: str | None = None
+    hears: bool = False
     inside: str = ""
     sources: tuple[str, ...] = ENGLISH
     targets: tuple[str, ...] = GERMAN
@@ -157,6 +159,7 @@ _ANIMALS = (
     Animal("byt5-small", "google/byt5-small", builders.byt5, tied=False, layers=(6, 2), limit=None),
     Animal("umt5-small", "google/umt5-small", builders.umt5, 84, tied=False, limit=None),
     Animal("umt5-untyped", "google/umt5-small as published", partial(builders.umt5, typed=False), 84, tied=False, limit=None),
+    Animal("switch", "google/switch-base-8", partial(builders.t5, facts=published.SWITCH), 28),
     Animal("t5-added", "a T5 with added tokens", builders.added, prefix=_DE),
     Animal("t5-without-json", "google/t5-v1_1-small, spiece.model alone", builders.without_json, 28, tied=False, limit=None),
     Animal("t5-sharded", "a T5 in several files", partial(builders.t5, max_shard_size="20KB"), 28, prefix=_DE),
@@ -185,6 +188,8 @@ _ANIMALS = (
     Animal("blenderbot", "facebook/blenderbot-400M-distill", builders.blenderbot, forced=(None, 2), limit=128),
     Animal("blenderbot-small", "facebook/blenderbot_small-90M", builders.blenderbot_small, forced=(None, 2)),
     Animal("t5gemma", "google/t5gemma-2b-2b-prefixlm-it", builders.t5gemma, limit=None),
+    Animal("whisper-tiny", "openai/whisper-tiny", builders.whisper, limit=1024, hears=True),
+    Animal("whisper-tiny.en", "openai/whisper-tiny.en", partial(builders.whisper, multilingual=False), limit=1024, hears=True),
     _other("T5ForSequenceClassification", "t5-classifier", published.T5_SMALL, published.T5_GENERATION),
     _other("T5ForQuestionAnswering", "t5-answers", published.T5_SMALL, published.T5_GENERATION),
     _other("T5ForTokenClassification", "t5-tagger", published.T5_SMALL),
@@ -194,5 +199,6 @@ _ANIMALS = (
 )  # fmt: skip
 
 ANIMALS = {animal.name: animal for animal in _ANIMALS}
-GENERATORS = tuple(name for name, animal in ANIMALS.items() if animal.refused is None)
+GENERATORS = tuple(name for name, animal in ANIMALS.items() if animal.refused is None and not animal.hears)
+LISTENERS = tuple(name for name, animal in ANIMALS.items() if animal.hears)
 OTHERS = tuple(name for name, animal in ANIMALS.items() if animal.refused is not None)

@@ -75,7 +75,7 @@ def _fill(model: PreTrainedModel, pieces: int, facts: Facts) -> None:
     with torch.no_grad():
         for table in {id(one.weight): one.weight for one in tables if one is not None}.values():
             table[pieces:] *= 1.5
-        if "relative_attention_num_buckets" not in facts:
+        if "relative_attention_num_buckets" not in facts and facts["pad_token_id"] != facts["eos_token_id"]:
             model.get_input_embeddings().weight[facts["pad_token_id"]] = 0
 
 
@@ -156,6 +156,24 @@ def t5gemma(folder: Path) -> None:
     pieces = tokenizers.gemma(folder)
     stacks = {stack: {**published.T5GEMMA[stack], "vocab_size": pieces} for stack in ("encoder", "decoder")}
     save(folder, pieces, 0, {**published.T5GEMMA, **stacks}, published.T5GEMMA_GENERATION)
+
+
+def whisper(folder: Path, multilingual: bool = True) -> None:
+    """Marks behind the pieces: end (padding too), start, languages, tasks, no times; English models use start and no times."""
+    pieces, ids = tokenizers.whisper(folder)
+    end, start = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
+    own = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": start}
+    muted = {"begin_suppress_tokens": [ids["Ġ"], end], "suppress_tokens": sorted(ids[mark] for mark in ("(", '"', ":"))}
+    generation = {**published.WHISPER_GENERATION, **own, **muted, "no_timestamps_token_id": ids["<|notimestamps|>"]}
+    if multilingual:
+        languages = {mark: ids[mark] for mark in tokenizers.WHISPER_LANGUAGES}
+        tasks = {name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")}
+        generation |= {"is_multilingual": True, "lang_to_id": languages, "task_to_id": tasks}
+        generation["forced_decoder_ids"] = [[1, None], [2, tasks["transcribe"]]]
+    else:
+        generation |= {"is_multilingual": False, "forced_decoder_ids": [[1, ids["<|notimestamps|>"]]]}
+    save(folder, pieces, 0, {**published.WHISPER, **own, **muted}, generation)
+    write_json(folder / "preprocessor_config.json", published.WHISPER_EXTRACTOR)
 
 
 def marian(folder: Path, marks: tuple[str, ...] = (), muted: bool = False) -> None:

@@ -4,8 +4,9 @@ Looked up in copies of the files on the hub: google-t5/t5-small, google/t5-v1_1-
 google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published configurations name no model_type),
 facebook/bart-base (saved as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt,
 facebook/m2m100_418M, facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
-Those of PLBart, the Blenderbots and T5Gemma are the host's defaults for uclanlp/plbart-base, facebook/blenderbot-400M-distill,
-facebook/blenderbot_small-90M and google/t5gemma-2b-2b-prefixlm-it.
+Those of PLBart, the Blenderbots, T5Gemma, Switch Transformers and Whisper are the host's defaults for uclanlp/plbart-base,
+facebook/blenderbot-400M-distill, facebook/blenderbot_small-90M, google/t5gemma-2b-2b-prefixlm-it, google/switch-base-8 and
+openai/whisper-tiny.
 """
 
 from collections.abc import Mapping
@@ -44,6 +45,14 @@ UMT5: Facts = {
     **{name: value for name, value in GATED.items() if name != "model_type"}, "architectures": ["UMT5ForConditionalGeneration"],
     "dense_act_fn": "gelu_new", "is_gated_act": True, "relative_attention_max_distance": 128, "scalable_attention": True,
     "max_new_tokens": 64, "tokenizer_class": "T5Tokenizer",
+}  # fmt: skip
+SWITCH: Facts = {
+    **{name: value for name, value in T5.items() if name != "num_heads"},
+    "architectures": ["SwitchTransformersForConditionalGeneration"], "model_type": "switch_transformers", "num_experts": 8,
+    "expert_capacity": 64, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1, "encoder_sparse_step": 2,
+    "decoder_sparse_step": 2, "router_bias": False, "router_dtype": "float32", "router_ignore_padding_tokens": False,
+    "router_jitter_noise": 0.01, "router_aux_loss_coef": 0.001, "router_z_loss_coef": 0.001, "add_router_probs": False,
+    "dense_act_fn": "relu", "relative_attention_max_distance": 128, "num_heads": 3,
 }  # fmt: skip
 T5_GENERATION: Facts = {"_from_model_config": True, "decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
 
@@ -139,6 +148,24 @@ T5GEMMA: Facts = {
     "pad_token_id": 0, "use_cache": True, "encoder": _GEMMA_STACK, "decoder": _GEMMA_STACK,
 }  # fmt: skip
 T5GEMMA_GENERATION: Facts = {"_from_model_config": True, "bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
+
+WHISPER: Facts = {
+    "architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper", "is_encoder_decoder": True,
+    "activation_function": "gelu", "activation_dropout": 0.0, "attention_dropout": 0.0, "dropout": 0.0, "decoder_layerdrop": 0.0,
+    "encoder_layerdrop": 0.0, "init_std": 0.02, "max_length": 448, "max_target_positions": 448, "num_mel_bins": 80,
+    "scale_embedding": False, "use_cache": True, "torch_dtype": "float32",
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "num_hidden_layers": 2, "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48,
+    "max_source_positions": 100,  # 1,500 in the public ones: 30 s in place of 2
+}  # fmt: skip
+WHISPER_EXTRACTOR: Facts = {
+    "chunk_length": 2, "feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80, "hop_length": 160, "n_fft": 400,
+    "n_samples": 32000, "nb_max_frames": 200, "padding_side": "right", "padding_value": 0.0,
+    "processor_class": "WhisperProcessor", "return_attention_mask": False, "sampling_rate": 16000,
+}  # fmt: skip
+WHISPER_GENERATION: Facts = {
+    "alignment_heads": [[0, 1], [1, 3]], "max_initial_timestamp_index": 50, "max_length": 448, "return_timestamps": False,
+}  # fmt: skip
 
 LORA: Facts = {
     "peft_type": "LORA", "task_type": "SEQ_2_SEQ_LM", "r": 4, "lora_alpha": 32, "lora_dropout": 0.0, "bias": "none",

@@ -27,7 +27,9 @@ from transformers import (
     PLBartTokenizer,
     PreTrainedTokenizerBase,
     T5Tokenizer,
+    WhisperTokenizer,
 )
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
 from transformers.tokenization_utils_base import generate_merges
 
 from interp import prompts
@@ -270,6 +272,42 @@ def gemma(folder: Path) -> int:
         "padding_side": "right",
     }
     return _write(tokenizer, folder, config)
+
+
+WHISPER_LANGUAGES = tuple(f"<|{code}|>" for code in LANGUAGES if code != "yue")
+"""99 languages, as in all public models up to large-v2."""
+
+
+def whisper(folder: Path) -> tuple[int, dict[str, int]]:
+    """Whisper: bytes, pieces, then `<|endoftext|>`, start, languages, tasks and other marks, times; 448 tokens.
+
+    Returns:
+        How many pieces there are, and their ids.
+    """
+    english, others = _sentences()
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(english + others, vocab_size=_PIECES, show_progress=False)
+    raw = json.loads(trained.to_str())["model"]
+    end = "<|endoftext|>"
+    merges = [tuple(merge) for merge in raw["merges"]]
+    tokenizer = WhisperTokenizer(vocab=raw["vocab"] | {end: len(raw["vocab"])}, merges=merges, pad_token=end)
+    names = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
+    marks = ["<|startoftranscript|>", *WHISPER_LANGUAGES, *(f"<|{name}|>" for name in names)]
+    tokenizer.add_special_tokens({"extra_special_tokens": marks}, replace_extra_special_tokens=False)
+    tokenizer.add_tokens([AddedToken(f"<|{place * 0.02:.2f}|>", normalized=False) for place in range(101)])
+    config = {
+        "tokenizer_class": "WhisperTokenizer",
+        "model_max_length": 1024,
+        "additional_special_tokens": [end, *marks],
+    }
+    config |= {
+        "bos_token": end,
+        "eos_token": end,
+        "pad_token": end,
+        "unk_token": end,
+        "processor_class": "WhisperProcessor",
+    }
+    return _write(tokenizer, folder, config), tokenizer.get_vocab()
 
 
 def pegasus(folder: Path) -> int:

@@ -18,9 +18,10 @@ from typer.testing import CliRunner
 
 import interp
 from analyses.cli import app
-from analyses.core.registry import ANALYSES
+from analyses.core.registry import ANALYSES, DEFAULT, get
 from analyses.runs.study import analyse
 from interp import prompts as prompt_sets
+from interp.errors import InputError
 from tests.support.zoo import ANIMALS, GENERATORS, OTHERS, Animal, Home
 
 pytestmark = [
@@ -202,7 +203,7 @@ def test_command(command: str, desk: Desk) -> None:
         assert len(output.strip().splitlines()) == 1, output
     if command.startswith("run"):
         results = json.loads((desk.folder / "out" / "results.json").read_text(encoding="utf-8"))
-        assert set(results) == set(ANALYSES)
+        assert set(results) == set(DEFAULT)
         for name, found in results.items():
             assert found["findings"], name
             for sentence in (*found["findings"], *found["limits"]):
@@ -234,7 +235,12 @@ def test_compare_models(desk: Desk) -> None:
 def test_analysis(name: str, desk: Desk) -> None:
     languages = dict(zip(("source_lang", "target_lang"), desk.animal.languages or (), strict=False))
     model = interp.load(desk.model, device="cpu", **languages)
-    study = analyse(name, model, model.batch(desk.animal.texts(), list(desk.animal.targets)))
+    batch, why_not = model.batch(desk.animal.texts(), list(desk.animal.targets)), get(name).applies(model.cfg)
+    if why_not is not None:
+        with pytest.raises(InputError, match=re.escape(why_not)):
+            analyse(name, model, batch)
+        return
+    study = analyse(name, model, batch)
     assert study.section.findings
     for sentence in (*study.section.findings, *study.section.limits):
         assert not UNFIT_TO_READ.search(sentence), sentence

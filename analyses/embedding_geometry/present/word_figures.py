@@ -5,7 +5,7 @@ import numpy as np
 from analyses.embedding_geometry.summary import EmbeddingGeometry
 from interp.geometry.isotropy import PrincipalMap
 from interp.report import Figure, Heatmap, Panel, PointGroup, ScatterPlot
-from interp.report.numbers import between, fixed
+from interp.report.numbers import between, fixed, percent
 
 
 def map_figure(result: EmbeddingGeometry, word_map: PrincipalMap) -> Figure:
@@ -34,8 +34,8 @@ def map_figure(result: EmbeddingGeometry, word_map: PrincipalMap) -> Figure:
         ),
         chart=ScatterPlot(
             groups=tuple(points),
-            x_axis=f"principal axis 1 ({explained[0]:.0%} of the variance)",
-            y_axis=f"principal axis 2 ({second:.0%} of the variance)",
+            x_axis=f"principal axis 1 ({percent(explained[0])} of the variance)",
+            y_axis=f"principal axis 2 ({percent(second)} of the variance)",
         ),
     )
 

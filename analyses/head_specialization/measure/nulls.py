@@ -86,16 +86,17 @@ def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecod
                         _permute(head, generator)
         for stack in _STACKS:
             for layer in range(other.cfg.n_layers(stack)):
-                for matrix in _feed_forward(other, stack, layer):
+                experts = range(other.cfg.n_experts) if layer in other.cfg.expert_layers(stack) else (None,)
+                for matrix in (one for expert in experts for one in _feed_forward(other, stack, layer, expert)):
                     _permute(matrix, generator)
     return HookedEncoderDecoder(
         placed(host, spread_of(model.hf), model.device, model.dtype), model.tokenizer, model.max_length
     )
 
 
-def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int) -> list[Tensor]:
-    """The matrices of one feed-forward layer, in forward order."""
-    own = mlp_weights(model, stack, layer)
+def _feed_forward(model: HookedEncoderDecoder, stack: Stack, layer: int, expert: int | None) -> list[Tensor]:
+    """The matrices of one feed-forward layer, or of an expert in it, in forward order."""
+    own = mlp_weights(model, stack, layer, expert)
     read = (own.W_in,) if own.W_gate is None else (own.W_gate, own.W_in)
     return [matrix.t() for matrix in (*read, own.W_out)]
 

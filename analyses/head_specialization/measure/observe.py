@@ -37,6 +37,8 @@ SOURCE_CATEGORIES = {"eos": EOS, "prefix": PREFIX, "punctuation": PUNCTUATION, "
 """Categories of source tokens whose mass is measured."""
 
 _SMOOTHING = 1e-4
+_WEIGHTS = 2**19
+"""Attention weights that are measured at once, so that what is made of them stays in the processor's cache."""
 _FEWEST = 4
 """Rows and ordinary keys below which reading has no order."""
 
@@ -124,8 +126,12 @@ def observe(run: Pass) -> Arrays:
     for kind in ATTENTION_KINDS:
         frame = _with_rare(frame_of(kind, run.batch), run)
         depth = run.model.cfg.layers_of(kind)
-        layers = [_layer(run, frame, layer, run.settings.max_offset) for layer in range(depth)]
-        found = {name: torch.stack([layer[name] for layer in layers], 1) for name in layers[0]}
+        together = _layers_together(run, kind)
+        parts = [
+            _layers(run, frame, range(start, min(start + together, depth)), run.settings.max_offset)
+            for start in range(0, depth, together)
+        ]
+        found = {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
         found |= _baselines(frame, run.settings.max_offset)
         arrays |= {f"{kind}.{name}": value.float().cpu().numpy() for name, value in found.items()}
         arrays[f"{kind}.text"] = prompt_keys(run.batch, kind)
@@ -145,10 +151,15 @@ def observe_similarity(run: Pass) -> dict[str, np.ndarray]:
     return found
 
 
-def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor]:
-    """Metrics of one layer, [batch head] or [batch head offset]."""
-    path = attention_path(frame.kind, layer)
-    pattern = run.cache[f"{path}.hook_pattern"].float()
+def _layers_together(run: Pass, kind: AttentionKind) -> int:
+    """How many layers are measured at once: a layer of a small model is done before Python has asked for the next number."""
+    return max(1, _WEIGHTS // run.cache[f"{attention_path(kind, 0)}.hook_pattern"].numel())
+
+
+def _layers(run: Pass, frame: Frame, layers: range, window: int) -> dict[str, Tensor]:
+    """Metrics of some layers, [batch layer head] or [batch layer head offset]; within, all their heads stand side by side."""
+    paths = [attention_path(frame.kind, layer) for layer in layers]
+    pattern = torch.cat([run.cache[f"{path}.hook_pattern"] for path in paths], 1).float()
     legal, ordinary, rows = frame.legal[:, None], frame.ordinary[:, None], frame.rows[:, None]
     inside = restrict(pattern, ordinary)
     found = {
@@ -176,14 +187,21 @@ def _layer(run: Pass, frame: Frame, layer: int, window: int) -> dict[str, Tensor
         found |= {f"deciding_{name}": getattr(telling, name) for name in ("share", "chance", "mass")}
         found["near_share"] = offset_statistics(pattern, frame.ordinary, 1).share
         if position.is_defined(run.model.cfg):
-            found |= position.position_and_content(run.cache, frame.kind, layer, frame.legal)
-    W_O = attention_weights(run.model, frame.kind, layer).W_O
-    v = of_every_head(run.cache[f"{path}.hook_v"], len(W_O), 2)
-    norms = values.value_norms(v, W_O).float()
+            parts = [position.position_and_content(run.cache, frame.kind, layer, frame.legal) for layer in layers]
+            found |= {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+    norms = torch.cat([_value_norms(run, frame.kind, layer) for layer in layers], 1)
     keys = frame.legal.any(-2)
     found |= {f"{name}_norm": values.relative_norm(norms, some, keys) for name, some in frame.members.items()}
     found |= {f"{name}_share": rare_share(pattern, frame.legal, some) for name, some in frame.rare.items()}
-    return found if frame.rank is None else found | rarity_correlations(received, norms, frame.rank)
+    if frame.rank is not None:
+        found |= rarity_correlations(received, norms, frame.rank)
+    return {name: numbers.unflatten(1, (len(layers), -1)) for name, numbers in found.items()}
+
+
+def _value_norms(run: Pass, kind: AttentionKind, layer: int) -> Float[Tensor, "batch head key"]:
+    W_O = attention_weights(run.model, kind, layer).W_O
+    v = of_every_head(run.cache[f"{attention_path(kind, layer)}.hook_v"], len(W_O), 2)
+    return values.value_norms(v, W_O).float()
 
 
 def _reading_order(inside: Restricted, frame: Frame) -> dict[str, Tensor]:

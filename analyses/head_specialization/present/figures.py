@@ -176,9 +176,9 @@ def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:
                 f"{stack}, layer {index}" if len(tables) > 1 else f"{stack}, all layers",
                 table,
                 _numbers(len(table)),
-                tuple(str(distance) for distance in reach),
+                tuple(fixed(distance, 0) for distance in reach),
                 "head",
-                "key - query",
+                "key − query",
             )
             for index, table in enumerate(tables[:_MOST_TABLES])
         )

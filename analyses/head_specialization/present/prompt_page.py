@@ -13,6 +13,7 @@ from analyses.core.contract import Example
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import Block, Card, Paragraph, PatternPicture, SmallTable, Thumbnail
+from interp.report.numbers import percent, signed
 from interp.report.views import KIND_NAMES
 from interp.report.visible_text import shown_token
 
@@ -28,8 +29,8 @@ def portray(example: Example) -> tuple[Block, ...]:
         example: with the arrays of `observe.illustrate`.
     """
     intro = Paragraph(
-        "Heads on this prompt: rows attend to columns, black is a weight of 1. Under each head stands where the strongest "
-        "key of a row lies most often (an offset, or in cross-attention a token) and in what share of the rows."
+        "Heads on this prompt: rows attend to columns, the darker the larger the weight. Under each head stands where the "
+        "strongest key of a row lies most often (an offset, or in cross-attention a token) and in what share of the rows."
     )
     return (intro, *(_sheet(example, kind) for kind in ATTENTION_KINDS))
 
@@ -71,7 +72,7 @@ def _extent(layers: list[int], patterns: np.ndarray) -> str:
 
 def _thumbnail(pattern: Float[np.ndarray, "query key"], head: HeadId, keys: tuple[str, ...]) -> Thumbnail:
     place, share = _commonest(pattern, head.kind, keys)
-    return Thumbnail(pattern, str(head), f"{place} {share:.0%}")
+    return Thumbnail(pattern, str(head), f"{place}: {percent(share)}")
 
 
 def _commonest(
@@ -83,7 +84,7 @@ def _commonest(
     if kind == "cross":
         places = [shown_token(keys[key]) for key in strongest]
     else:
-        places = [f"{offset:+d}" if offset else "self" for offset in strongest - np.arange(first, len(pattern))]
+        places = [signed(offset, 0) if offset else "self" for offset in strongest - np.arange(first, len(pattern))]
     place, count = Counter(places).most_common(1)[0]
     return place, count / len(places)
 

@@ -32,8 +32,8 @@ _TWINS = ("twins min", "twins max")
 
 LIMITS = (
     "A role is a description of where a head looked on these prompts, not of what it is for; ablation and attribution say that.",
-    "Attention weights need not be importance: with more keys than d_head they are not even identifiable (Jain and Wallace 2019; "
-    "Wiegreffe and Pinter 2019; Brunner et al. 2020).",
+    "Attention weights need not be importance: with more keys than a head is wide they are not even identifiable (Jain and "
+    "Wallace 2019; Wiegreffe and Pinter 2019; Brunner et al. 2020).",
     "Mass on end-of-sentence or on the start token may be a way to attend to nothing: values there are often small (Kobayashi et "
     "al. 2020).",
     "A lift of 5 is out of reach where a category is more than a fifth of the keys, such as end-of-sentence in sources of fewer "
@@ -135,7 +135,7 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
     yield Table(
         name="head-overview",
         caption=(
-            "Head x role x importance, every head. Nearest is the role a head has or comes nearest to; "
+            "Head × role × importance, every head. Nearest is the role a head has or comes nearest to; "
             "strength: how far its score lies from chance (0) to always (1). Gradient importance is Michel's score; ablations "
             "give the change without the head (positive for a loss, negative for a logit difference: the head helps); each "
             "beside the same head, untrained. Clusters are those of the maps."

@@ -1,4 +1,4 @@
-"""The page to explore as one file: markup by a template, one style, one script by its hash, data as text that is never run."""
+"""The page to explore as one file: markup by a template, one style, scripts by their hashes, data as text that is never run."""
 
 from markupsafe import Markup
 
@@ -32,19 +32,20 @@ def explorer_page(explorer: Explorer, title: str, home: str = "", most_bytes: in
         raise ValueError(
             f"A page to explore needs a prompt of at most {most_bytes} bytes; it got {len(explorer.prompts)}."
         )
-    script = (TEMPLATES / "explorer.js").read_text(encoding="utf-8")
+    scripts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in ("drawing.js", "explorer.js")]
     html = fill(
         "explorer.html.jinja",
         title=title,
         home=home,
+        note=explorer.note,
         total=len(explorer.prompts),
         # Our own files, and base 64, hold no character that HTML would read.
         style=Markup(
             "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "explorer.css"))
         ),
-        libraries=[Markup(script)],
+        libraries=list(map(Markup, scripts)),
         index=Markup(packed_index(explorer, tuple(prompt.title for prompt in explorer.prompts[: len(packed)]))),
         packed=list(map(Markup, packed)),
-        policy=script_policy([script]),
+        policy=script_policy(scripts),
     )
     return html.encode("utf-8", errors="replace")

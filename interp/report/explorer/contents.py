@@ -15,7 +15,9 @@ Said = tuple[tuple[str, float], ...]
 
 @dataclass(frozen=True, eq=False)
 class ExplorerPrompt:
-    """One prompt in full; decoder row t reads `patterns.target_tokens[t]` and predicts `labels[t]`.
+    """One prompt; decoder row t reads `patterns.target_tokens[t]` and predicts `labels[t]`.
+
+    Either all is known of it or, as of a cache, its attention alone: then what comes behind the labels is empty.
 
     Attributes:
         name: what the prompt is called.
@@ -38,17 +40,23 @@ class ExplorerPrompt:
     title: str
     patterns: AttentionPatterns
     labels: tuple[str, ...]
-    foils: tuple[str, ...]
-    lead: Float[np.ndarray, " target"]
-    components: Float[np.ndarray, "target component"]
-    sources: Float[np.ndarray, "layer head target source"]
-    own: Float[np.ndarray, "own_layer own_head target prefix"]
-    memory: Float[np.ndarray, "target source encoder_component"] | None
-    lens: tuple[tuple[Said, ...], ...]
+    foils: tuple[str, ...] = ()
+    lead: Float[np.ndarray, " target"] = field(default_factory=lambda: np.zeros(0))
+    components: Float[np.ndarray, "target component"] = field(default_factory=lambda: np.zeros((0, 0)))
+    sources: Float[np.ndarray, "layer head target source"] = field(default_factory=lambda: np.zeros((0,) * 4))
+    own: Float[np.ndarray, "own_layer own_head target prefix"] = field(default_factory=lambda: np.zeros((0,) * 4))
+    memory: Float[np.ndarray, "target source encoder_component"] | None = None
+    lens: tuple[tuple[Said, ...], ...] = ()
+
+    @property
+    def alone(self) -> bool:
+        """Whether attention alone is known."""
+        return not self.lens
 
     def __post_init__(self) -> None:
         rows, sources = len(self.patterns.target_tokens), len(self.patterns.source_tokens)
-        sizes = {len(self.labels), len(self.foils), len(self.lead), len(self.components), len(self.lens)}
+        told = (self.foils, self.lead, self.components, self.lens)
+        sizes = {len(self.labels), *(len(one) for one in told if not self.alone)}
         if sizes != {rows}:
             raise ValueError(f"Everything of prompt {self.name!r} needs {rows} decoder rows, got {sorted(sizes)}.")
         by_token: tuple[tuple[str, np.ndarray, AttentionKind], ...] = (
@@ -57,7 +65,7 @@ class ExplorerPrompt:
         )
         for name, values, kind in by_token:
             shape = self.patterns.of(kind).shape
-            if values.shape != shape:
+            if values.shape != shape and not self.alone:
                 raise ValueError(
                     f"{name!r} of prompt {self.name!r} must have the shape of its {KIND_NAMES[kind]}, "
                     f"{list(shape)}; got {list(values.shape)}."
@@ -103,12 +111,18 @@ class Explorer:
         depths: names of the depths of the lens.
         heads: head, such as `XL2H4` -> what a run found about it; may be empty.
         neighbors: token -> its nearest tokens in the input embedding, with cosines; may be empty.
+        layers: kind of attention -> the layers that its patterns are of; all where a kind is not named.
+        start: the state that the page opens with, as in its address; by default the first head with a role.
+        note: a sentence about what the page lacks; may be empty.
     """
 
     model: str
     prompts: tuple[ExplorerPrompt, ...]
-    components: tuple[str, ...]
-    encoder_components: tuple[str, ...]
-    depths: tuple[str, ...]
+    components: tuple[str, ...] = ()
+    encoder_components: tuple[str, ...] = ()
+    depths: tuple[str, ...] = ()
     heads: Mapping[str, HeadNote] = field(default_factory=dict)
     neighbors: Mapping[str, Said] = field(default_factory=dict)
+    layers: Mapping[AttentionKind, tuple[int, ...]] = field(default_factory=dict)
+    start: str = ""
+    note: str = ""

@@ -7,6 +7,7 @@ A browser inflates the one prompt that is shown.
 import base64
 import json
 import zlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ MOST_BYTES = 5_500_000
 
 _MOST_NUMBERS = 3_000_000
 """Numbers of one prompt; kinds of attention beyond it are left out, cross-attention last."""
+
+WEIGHT_STEP = 1 / 255
+"""In which weights are kept."""
 
 _LONGEST_TOKEN = 24
 _LONGEST_TITLE = 110
@@ -46,20 +50,30 @@ def packed_prompt(prompt: ExplorerPrompt) -> str:
     }
     parts, room = [], _MOST_NUMBERS
     for name, values in signed.items():
-        if values is not None and values.size <= room:
+        if values is not None and 0 < values.size <= room:
             scale = max(float(np.abs(values).max(initial=0.0)), 1e-9) / 32767
             parts.append(np.rint(values / scale).astype("<i2").tobytes())
             head["arrays"].append({"name": name, "shape": values.shape, "bytes": 2, "scale": scale})
             room -= values.size
     for kind in _KINDS:
         weights = prompt.patterns.of(kind)
-        if weights.size <= room:
+        if 0 < weights.size <= room:
             parts.append(np.rint(255 * np.clip(weights, 0.0, 1.0)).astype(np.uint8).tobytes())
-            head["arrays"].append({"name": kind, "shape": weights.shape, "bytes": 1, "scale": 1 / 255})
+            head["arrays"].append({"name": kind, "shape": weights.shape, "bytes": 1, "scale": WEIGHT_STEP})
             room -= weights.size
-    text = json.dumps(head, ensure_ascii=True, separators=(",", ":")).encode()
+    return packed(head, parts)
+
+
+def packed(head: Mapping[str, Any], numbers: Iterable[bytes]) -> str:
+    """Base 64 of deflated bytes, as `drawing.unpack` of the pages' scripts reads them: length of the head, the head, the numbers.
+
+    Args:
+        head: what JSON can hold; `arrays` has name, shape, bytes and scale of every array of numbers.
+        numbers: their bytes in that order, those of two bytes first.
+    """
+    text = json.dumps(head, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (len(text) % 2)  # numbers of two bytes begin at an even place
-    return deflated(len(text).to_bytes(4, "little") + text + b"".join(parts))
+    return deflated(len(text).to_bytes(4, "little") + text + b"".join(numbers))
 
 
 def packed_index(explorer: Explorer, titles: tuple[str, ...]) -> str:
@@ -77,6 +91,8 @@ def packed_index(explorer: Explorer, titles: tuple[str, ...]) -> str:
         "depths": explorer.depths,
         "heads": {name: _note(explorer, name) for name in explorer.heads},
         "neighbors": {shown_token(token, _LONGEST_TOKEN): _said(found) for token, found in explorer.neighbors.items()},
+        "layers": dict(explorer.layers),
+        "start": explorer.start,
         "hues": {name: HUES[name] for name in ("blue", "purple", "orange")},
     }
     return deflated(json.dumps(index, ensure_ascii=True, separators=(",", ":")).encode())

@@ -1,69 +1,24 @@
-/* The page to explore. Texts reach the page as text and never as markup; colors are worked out as the report's are. */
+/* The page to explore; what it shares with other pages is in drawing.js. */
 (function () {
   "use strict";
   var PREFIX = { encoder: "EL", decoder: "DL", cross: "XL" };
   var KINDS = { EL: "encoder", DL: "decoder", XL: "cross" };
   var NAMES = { encoder: "Encoder self-attention", decoder: "Decoder self-attention", cross: "Cross-attention" };
-  var MOST_CELLS = 3600, CELL = 22, COMPONENTS_SHOWN = 10;
+  var find = drawing.find, make = drawing.make, fixed = drawing.fixed, range = drawing.range, paint = drawing.paint;
+  var COMPONENTS_SHOWN = 10;
   var index, prompt, shown = -1, pieces = [];
   var state = { kind: "cross", layer: 0, head: 0, prompt: 0, row: 0, step: 0, word: "" };
 
-  function find(name) { return document.getElementById(name); }
-  function make(tag, content, attributes) {
-    var made = document.createElement(tag);
-    [].concat(content === undefined || content === null ? [] : content).forEach(function (part) { made.append(part); });
-    Object.keys(attributes || {}).forEach(function (name) { made.setAttribute(name, attributes[name]); });
-    return made;
-  }
-  function draw(tag, attributes, text) {
-    var made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    Object.keys(attributes).forEach(function (name) { made.setAttribute(name, attributes[name]); });
-    if (text !== undefined) { made.textContent = text; }
-    return made;
-  }
-  function fixed(value) { return value.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "\u2212"); }
-
-  /* The way from almost white to the full hue, and the ink that reads on it, as in the report's palette. */
-  function channels(color) { return [1, 3, 5].map(function (at) { return parseInt(color.slice(at, at + 2), 16); }); }
-  function tint(color, strength) {
-    var share = 0.08 + 0.92 * Math.min(Math.max(strength, 0), 1), pale = [244, 246, 247];
-    return channels(color).map(function (full, place) { return Math.round(pale[place] + share * (full - pale[place])); });
-  }
-  function paint(element, color, strength) {
-    var mixed = strength < 0.01 ? [244, 246, 247] : tint(color, strength);
-    var light = mixed.map(function (part) { part /= 255; return part <= 0.04045 ? part / 12.92 : Math.pow((part + 0.055) / 1.055, 2.4); });
-    element.style.background = "rgb(" + mixed.join() + ")";
-    element.style.color = 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] > 0.179 ? "#000" : "#fff";
-  }
-
-  function inflate(element) {
-    var text = atob(element.textContent.trim()), bytes = new Uint8Array(text.length), at;
-    for (at = 0; at < text.length; at += 1) { bytes[at] = text.charCodeAt(at); }
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
-  }
-  function unpack(buffer) {
-    var length = new DataView(buffer).getUint32(0, true), at = 4 + length;
-    var head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-    head.numbers = {};
-    head.arrays.forEach(function (array) {
-      var size = array.shape.reduce(function (product, side) { return product * side; }, 1);
-      var values = array.bytes === 2 ? new Int16Array(buffer, at, size) : new Uint8Array(buffer, at, size);
-      head.numbers[array.name] = { shape: array.shape, at: function () {
-        var place = 0;
-        for (var axis = 0; axis < array.shape.length; axis += 1) { place = place * array.shape[axis] + arguments[axis]; }
-        return values[place] * array.scale;
-      } };
-      at += size * array.bytes;
-    });
-    return head;
-  }
-
-  function name(kind, layer, head) { return PREFIX[kind] + layer + "H" + head; }
+  /* A state counts the layers that the page has; a page of some layers says which they are. */
+  function layers(kind) { return index.layers[kind] || range(prompt.numbers[kind] ? prompt.numbers[kind].shape[0] : 1); }
+  function placed(kind, layer) { return index.layers[kind] ? Math.max(index.layers[kind].indexOf(layer), 0) : layer; }
+  function name(kind, layer, head) { return PREFIX[kind] + layers(kind)[layer] + "H" + head; }
+  /* Whether there are patterns alone, as from a cache. */
+  function partial() { return !prompt.lens.length; }
   function current() { return name(state.kind, state.layer, state.head); }
   function queries() { return state.kind === "encoder" ? prompt.source : prompt.target; }
   function keys() { return state.kind === "decoder" ? prompt.target : prompt.source; }
   function weight(row, key) { return prompt.numbers[state.kind].at(state.layer, state.head, row, key); }
-  function range(count) { return Array.from({ length: count }, function (_, place) { return place; }); }
 
   /* The address: #XL2H4&prompt=3&row=5, prompts from 1, rows from 0; what it names and does not exist is left as it was. */
   function readAddress(hash) {
@@ -75,7 +30,7 @@
     var match = /^([EDX]L)(\d+)H(\d+)$/i.exec(parts[0] || "");
     if (match) {
       state.kind = KINDS[match[1].toUpperCase()];
-      state.layer = Number(match[2]);
+      state.layer = placed(state.kind, Number(match[2]));
       state.head = Number(match[3]);
     }
     if (/^\d+$/.test(given.prompt) && index.titles[given.prompt - 1]) { state.prompt = given.prompt - 1; }
@@ -106,8 +61,8 @@
 
   function render() {
     var wanted = state.prompt;
-    var ready = shown === wanted ? Promise.resolve() : inflate(pieces[wanted]).then(function (buffer) {
-      prompt = unpack(buffer);
+    var ready = shown === wanted ? Promise.resolve() : drawing.inflate(pieces[wanted]).then(function (buffer) {
+      prompt = drawing.unpack(buffer);
       shown = wanted;
       fillSteps();
     });
@@ -116,8 +71,9 @@
       settle();
       find("choice-prompt").value = state.prompt;
       find("choice-step").value = state.step;
-      [renderAtlas, renderAttention, renderPattern, renderCard, renderWrites, renderComponents, renderLens, renderNeighbors].forEach(
+      [renderAtlas, renderAttention, renderPattern, renderCard].concat(partial() ? [] : [renderWrites, renderComponents, renderLens, renderNeighbors]).forEach(
         function (part) { part(); });
+      ["writes", "components", "lens", "neighbors"].forEach(function (part) { find(part).closest("section").hidden = partial(); });
       try { history.replaceState(null, "", address({})); } catch (error) { /* a page without an address of its own */ }
       find("explorer").hidden = false;
       document.body.setAttribute("data-state", address({}));
@@ -136,18 +92,10 @@
     Object.keys(PREFIX).forEach(function (kind) {
       var numbers = prompt.numbers[kind];
       if (!numbers) {
-        place.append(make("p", NAMES[kind] + " is left out: this prompt is too long for it.", { "class": "source" }));
+        if (!partial()) { place.append(make("p", NAMES[kind] + " is left out: this prompt is too long for it.", { "class": "source" })); }
         return;
       }
-      var body = make("tbody");
-      range(numbers.shape[0]).forEach(function (layer) {
-        var row = make("tr", make("th", String(layer), { scope: "row" }));
-        range(numbers.shape[1]).forEach(function (head) { row.append(make("td", cell(kind, layer, head))); });
-        body.append(row);
-      });
-      var heads = range(numbers.shape[1]).map(function (head) { return make("th", String(head), { scope: "col" }); });
-      var corner = make("td", "");
-      place.append(make("div", make("table", [make("caption", NAMES[kind]), make("thead", make("tr", [corner].concat(heads))), body]), { "class": "wide" }));
+      place.append(drawing.atlas(NAMES[kind], layers(kind), numbers.shape[1], function (layer, head) { return cell(kind, layer, head); }));
     });
     if (had) { var again = place.querySelector('[data-head="' + current() + '"]'); if (again) { again.focus(); } }
   }
@@ -167,7 +115,7 @@
   }
   function move(event, kind, layer, head) {
     var order = Object.keys(PREFIX).filter(function (one) { return prompt.numbers[one]; }), at = order.indexOf(kind);
-    var step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    var step = drawing.arrow(event);
     if (!step) { return; }
     event.preventDefault();
     layer += step[0];
@@ -243,30 +191,9 @@
   }
 
   function renderPattern() {
-    var place = find("pattern"), rows = queries(), columns = keys();
-    place.replaceChildren();
-    if (!prompt.numbers[state.kind] || rows.length * columns.length > MOST_CELLS) {
-      place.append(make("p", "Not drawn for more than " + MOST_CELLS + " cells; the tokens above show it row by row."));
-      return;
-    }
-    var left = 8 + 7 * Math.max.apply(null, rows.map(function (token) { return token.length; }));
-    var top = 8 + 7 * Math.max.apply(null, columns.map(function (token) { return token.length; }));
-    var svg = draw("svg", { width: left + CELL * columns.length + 2, height: top + CELL * rows.length + 2, "font-size": 12, "aria-hidden": "true" });
-    columns.forEach(function (token, key) {
-      svg.append(draw("text", { transform: "translate(" + (left + CELL * key + 15) + " " + (top - 4) + ") rotate(-90)" }, token));
-    });
-    rows.forEach(function (token, row) {
-      svg.append(draw("text", { x: left - 5, y: top + CELL * row + 15, "text-anchor": "end", "font-weight": row === state.row ? 700 : 400 }, token));
-      columns.forEach(function (other, key) {
-        var value = weight(row, key);
-        var box = draw("rect", { x: left + CELL * key, y: top + CELL * row, width: CELL - 1, height: CELL - 1,
-          fill: value < 0.01 ? "#f4f6f7" : "rgb(" + tint(index.hues.blue, value).join() + ")" });
-        box.append(draw("title", {}, token + " \u2192 " + other + ": " + fixed(value)));
-        svg.append(box);
-      });
-    });
-    svg.append(draw("rect", { x: left - 1, y: top + CELL * state.row - 1, width: CELL * columns.length + 1, height: CELL + 1, fill: "none", stroke: "#1b1f24", "stroke-width": 2 }));
-    place.append(svg);
+    var drawn = prompt.numbers[state.kind] ?
+      drawing.pattern(queries(), keys(), weight, index.hues.blue, { "aria-hidden": "true" }, state.row) : make("p", "Left out: this prompt is too long.");
+    find("pattern").replaceChildren(drawn);
   }
 
   function renderCard() {
@@ -325,7 +252,7 @@
     var entries = index.components.map(function (label, at) {
       var match = /^([DX]L)(\d+)H(\d+)$/.exec(label);
       return { label: label, value: numbers.at(state.step, at), own: label === current(),
-        link: match && address({ kind: KINDS[match[1]], layer: Number(match[2]), head: Number(match[3]), row: state.step }) };
+        link: match && address({ kind: KINDS[match[1]], layer: placed(KINDS[match[1]], Number(match[2])), head: Number(match[3]), row: state.step }) };
     });
     entries.sort(function (one, other) { return Math.abs(other.value) - Math.abs(one.value); });
     var own = entries.findIndex(function (entry) { return entry.own; });
@@ -344,9 +271,9 @@
       body.append(line);
     });
     var heads = ["after"].concat(row[0].map(function (_, at) { return (at + 1) + "."; })).map(function (text) { return make("th", text, { scope: "col" }); });
-    find("lens").replaceChildren(make("table", [
-      make("caption", "Step " + state.step + ": the likeliest tokens by the logit lens; the last row is what the model says. Bold: the predicted token."),
-      make("thead", make("tr", heads)), body]));
+    find("lens").replaceChildren(
+      make("p", "Step " + state.step + ": the likeliest tokens by the logit lens; the last row is what the model says. Bold: the predicted token."),
+      make("table", [make("thead", make("tr", heads)), body], { "aria-label": "Likeliest tokens by depth" }));
   }
 
   function renderNeighbors() {
@@ -360,13 +287,13 @@
 
   document.addEventListener("DOMContentLoaded", function () {
     pieces = Array.from(document.querySelectorAll(".explorer-prompt"));
-    inflate(find("explorer-index")).then(function (buffer) {
+    drawing.inflate(find("explorer-index")).then(function (buffer) {
       index = JSON.parse(new TextDecoder().decode(buffer));
       find("choice-prompt").replaceChildren.apply(find("choice-prompt"), index.titles.map(function (title, at) {
         return make("option", (at + 1) + ": " + title, { value: at });
       }));
       var first = Object.keys(index.heads).find(function (own) { return index.heads[own].certain && own[0] === "X"; });
-      readAddress(location.hash || "#" + (first || ""));
+      readAddress(location.hash || index.start || "#" + (first || ""));
       find("choice-prompt").addEventListener("change", function (event) { change({ prompt: Number(event.target.value), word: "" }); });
       find("choice-step").addEventListener("change", function (event) { change({ step: Number(event.target.value), word: "" }); });
       window.addEventListener("hashchange", function () { readAddress(location.hash); render(); });

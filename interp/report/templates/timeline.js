@@ -1,50 +1,15 @@
-/* The page with the slider. Texts reach the page as text and never as markup; the address holds every choice. */
+/* The page with the slider, whose address holds every choice; what it shares with other pages is in drawing.js. */
 (function () {
   "use strict";
   var NAMES = { E: "Encoder self-attention", D: "Decoder self-attention", X: "Cross-attention" };
   var KINDS = { E: "encoder", D: "decoder", X: "cross" };
-  var BLUE = [0, 114, 178], CELL = 22, MOST_CELLS = 3600, PACE = 700;
+  var find = drawing.find, make = drawing.make, draw = drawing.draw, fixed = drawing.fixed;
+  var BLUE = "#0072B2", PACE = 700;
   var runs = [], state = { run: 0, step: 0, head: "", prompt: 0 }, playing = null;
 
-  function find(name) { return document.getElementById(name); }
-  function make(tag, content, attributes) {
-    var made = document.createElement(tag);
-    [].concat(content === undefined || content === null ? [] : content).forEach(function (part) { made.append(part); });
-    Object.keys(attributes || {}).forEach(function (name) { made.setAttribute(name, attributes[name]); });
-    return made;
-  }
-  function draw(tag, attributes, text) {
-    var made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    Object.keys(attributes).forEach(function (name) { made.setAttribute(name, attributes[name]); });
-    if (text !== undefined) { made.textContent = text; }
-    return made;
-  }
-  function fixed(value) { return value.toFixed(2).replace(/^-(?=0\.00$)/, "").replace("-", "\u2212"); }
   function grouped(step) { return String(step).replace(/\B(?=(\d{3})+$)/g, ","); }
-  function range(count) { return Array.from({ length: count }, function (_, place) { return place; }); }
   function run() { return runs[state.run]; }
   function parts(name) { var match = /^([EDX])L(\d+)H(\d+)$/.exec(name); return match && { kind: match[1], layer: Number(match[2]), head: Number(match[3]) }; }
-
-  function inflate(element) {
-    var text = atob(element.textContent.trim()), bytes = new Uint8Array(text.length), at;
-    for (at = 0; at < text.length; at += 1) { bytes[at] = text.charCodeAt(at); }
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
-  }
-  function unpack(buffer) {
-    var length = new DataView(buffer).getUint32(0, true), at = 4 + length;
-    var head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-    head.weights = {};
-    head.arrays.forEach(function (array) {
-      var size = array.shape.reduce(function (product, side) { return product * side; }, 1), values = new Uint8Array(buffer, at, size);
-      head.weights[array.name] = function () {
-        var place = 0;
-        for (var axis = 0; axis < array.shape.length; axis += 1) { place = place * array.shape[axis] + arguments[axis]; }
-        return values[place] / 255;
-      };
-      at += size;
-    });
-    return head;
-  }
 
   /* The address: #step=216&run=2&head=XL1H3&prompt=1; what it names and does not exist is left as it was. */
   function readAddress(hash) {
@@ -96,14 +61,7 @@
       var own = heads.map(parts).filter(function (one) { return one && one.kind === kind; });
       if (!own.length) { return; }
       var layers = 1 + Math.max.apply(null, own.map(function (one) { return one.layer; })), wide = 1 + Math.max.apply(null, own.map(function (one) { return one.head; }));
-      var body = make("tbody");
-      range(layers).forEach(function (layer) {
-        var row = make("tr", make("th", String(layer), { scope: "row" }));
-        range(wide).forEach(function (head) { row.append(make("td", cell(kind + "L" + layer + "H" + head))); });
-        body.append(row);
-      });
-      var names = range(wide).map(function (head) { return make("th", String(head), { scope: "col" }); });
-      place.append(make("div", make("table", [make("caption", NAMES[kind]), make("thead", make("tr", [make("td", "")].concat(names))), body]), { "class": "wide" }));
+      place.append(drawing.atlas(NAMES[kind], drawing.range(layers), wide, function (layer, head) { return cell(kind + "L" + layer + "H" + head); }));
     });
     if (had) { var again = place.querySelector('[data-head="' + state.head + '"]'); if (again) { again.focus(); } }
   }
@@ -118,7 +76,7 @@
     button.addEventListener("keydown", function (event) {
       var time = { PageUp: -1, PageDown: 1 }[event.key], at = parts(name), to;
       if (time) { event.preventDefault(); change({ step: state.step + time }); return; }
-      var step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+      var step = drawing.arrow(event);
       if (!step) { return; }
       event.preventDefault();
       to = at.kind + "L" + (at.layer + step[0]) + "H" + (at.head + step[1]);
@@ -194,24 +152,9 @@
     find("pattern-title").textContent = prompt && at ? state.head + " on prompt " + prompt.title : "Patterns";
     if (!prompt || !at) { place.append(make("p", "No prompt is small enough for its patterns to be kept in this page.")); return; }
     var kind = KINDS[at.kind], rows = kind === "encoder" ? prompt.source : prompt.target, keys = kind === "decoder" ? prompt.target : prompt.source;
-    if (rows.length * keys.length > MOST_CELLS) { place.append(make("p", "Not drawn for more than " + MOST_CELLS + " cells.")); return; }
-    var left = 8 + 7 * Math.max.apply(null, rows.map(function (one) { return one.length; })), top = 8 + 7 * Math.max.apply(null, keys.map(function (one) { return one.length; }));
-    var width = left + CELL * keys.length + 2, height = top + CELL * rows.length + 2;
-    var svg = draw("svg", { viewBox: "0 0 " + width + " " + height, width: width, height: height, role: "img", "font-size": 12,
-      "aria-label": "Rows attend to columns; the darker, the larger the weight" });
-    keys.forEach(function (key, column) { svg.append(draw("text", { transform: "translate(" + (left + CELL * column + 15) + " " + (top - 4) + ") rotate(-90)" }, key)); });
-    rows.forEach(function (row, line) {
-      svg.append(draw("text", { x: left - 4, y: top + CELL * line + 15, "text-anchor": "end" }, row));
-      keys.forEach(function (key, column) {
-        if (kind === "decoder" && column > line) { return; }
-        var weight = own.weights[kind](state.step, state.prompt, at.layer, at.head, line, column), share = 0.04 + 0.96 * weight;
-        var color = [244, 246, 247].map(function (pale, channel) { return Math.round(pale + share * (BLUE[channel] - pale)); });
-        var square = draw("rect", { x: left + CELL * column, y: top + CELL * line, width: CELL - 1, height: CELL - 1, fill: "rgb(" + color.join() + ")" });
-        square.append(draw("title", {}, row + " \u2192 " + key + ": " + fixed(weight)));
-        svg.append(square);
-      });
-    });
-    place.append(svg);
+    place.append(drawing.pattern(rows, keys, function (row, key) {
+      return kind === "decoder" && key > row ? null : own.numbers[kind].at(state.step, state.prompt, at.layer, at.head, row, key);
+    }, BLUE, { role: "img", "aria-label": "Rows attend to columns; the darker, the larger the weight" }));
   }
 
   function stop() {
@@ -231,8 +174,8 @@
   }
 
   document.addEventListener("DOMContentLoaded", function () {
-    Promise.all(Array.from(document.getElementsByClassName("timeline-run")).map(inflate)).then(function (buffers) {
-      runs = buffers.map(unpack);
+    Promise.all(Array.from(document.getElementsByClassName("timeline-run")).map(drawing.inflate)).then(function (buffers) {
+      runs = buffers.map(drawing.unpack);
       runs.forEach(function (one, place) { find("choice-run").append(make("option", one.name, { value: place })); });
       runs[0].prompts.forEach(function (one, place) { find("choice-prompt").append(make("option", one.title, { value: place })); });
       state.step = runs[0].steps.length - 1;

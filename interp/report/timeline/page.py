@@ -1,13 +1,12 @@
-"""The page with the slider as one file: a template, our styles, one script by its hash, data as text that is never run."""
+"""The page with the slider as one file: a template, our styles, scripts by their hashes, data as text that is never run."""
 
-import json
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from interp.report.escaping import TEMPLATES, fill
-from interp.report.explorer.packing import deflated
+from interp.report.explorer.packing import WEIGHT_STEP, packed
 from interp.report.palette import HUES, readable_ink, tint
 from interp.report.policy import script_policy
 from interp.report.timeline.contents import HeadTimeline, RunTimeline, Timeline
@@ -32,7 +31,7 @@ def timeline_page(timeline: Timeline, title: str, home: str = "") -> bytes:
     """
     if not timeline.runs:
         raise ValueError("A page with a slider needs a run.")
-    script = (TEMPLATES / "timeline.js").read_text(encoding="utf-8")
+    scripts = [(TEMPLATES / name).read_text(encoding="utf-8") for name in ("drawing.js", "timeline.js")]
     html = fill(
         "timeline.html.jinja",
         title=title,
@@ -40,9 +39,9 @@ def timeline_page(timeline: Timeline, title: str, home: str = "") -> bytes:
         note=timeline.note,
         # Our own files, and base 64, hold no character that HTML would read.
         style=Markup("\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)),
-        libraries=[Markup(script)],
+        libraries=list(map(Markup, scripts)),
         packed=[Markup(packed_run(run, timeline)) for run in timeline.runs],
-        policy=script_policy([script]),
+        policy=script_policy(scripts),
     )
     return html.encode("utf-8", errors="replace")
 
@@ -75,9 +74,8 @@ def packed_run(run: RunTimeline, timeline: Timeline) -> str:
     for kind, weights in run.patterns.items():
         kept = weights[:, :shown]
         parts.append(np.rint(255 * np.clip(kept, 0.0, 1.0)).astype(np.uint8).tobytes())
-        head["arrays"].append({"name": kind, "shape": kept.shape})
-    text = json.dumps(head, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
-    return deflated(len(text).to_bytes(4, "little") + text + b"".join(parts))
+        head["arrays"].append({"name": kind, "shape": kept.shape, "bytes": 1, "scale": WEIGHT_STEP})
+    return packed(head, parts)
 
 
 def _prompts_that_fit(run: RunTimeline, prompts: int) -> int:

@@ -51,12 +51,13 @@ def graph_view(
         ],
         half=_HALF,
         edges=list(_edges(shown, layout, decimals)),
-        kinds=[(kind, name, HUES[hue]) for kind, (name, hue) in KINDS.items()],
+        kinds=[(kind, name, HUES[hue]) for kind, (name, hue) in ((kind, KINDS[kind]) for kind in shown.kinds)],
         first=min(SHOWN_FIRST, len(shown.edges)),
         total=len(graph.edges),
         unit=shown.unit,
         working=working,
         against=against,
+        any_against=any(edge.score < 0 for edge in shown.edges),
     )
 
 

@@ -17,7 +17,7 @@ KIND_NAMES: dict[AttentionKind, str] = {
 
 @dataclass(frozen=True, eq=False)
 class AttentionPatterns:
-    """The attention patterns of one prompt, without padding; each row over keys sums to 1.
+    """The attention patterns of one prompt, without padding; each row over keys sums to 1. A kind without layers is not known.
 
     Attributes:
         encoder: weights of source positions (query) on source positions (key).
@@ -32,7 +32,7 @@ class AttentionPatterns:
 
     encoder: Float[np.ndarray, "encoder_layer encoder_head source source"]
     decoder: Float[np.ndarray, "decoder_layer decoder_head target target"]
-    cross: Float[np.ndarray, "decoder_layer decoder_head target source"]
+    cross: Float[np.ndarray, "cross_layer cross_head target source"]
     source_tokens: tuple[str, ...]
     target_tokens: tuple[str, ...]
 
@@ -45,7 +45,7 @@ class AttentionPatterns:
         }
         for kind, positions in sizes.items():
             pattern = self.of(kind)
-            if pattern.ndim != 4 or pattern.shape[2:] != positions or pattern.size == 0:
+            if pattern.ndim != 4 or pattern.shape[2:] != positions or (pattern.size == 0 and len(pattern)):
                 raise ValueError(
                     f"The {KIND_NAMES[kind]} must have shape [layer, head, {positions[0]}, {positions[1]}] to fit "
                     f"{source} source and {target} target tokens, got {list(pattern.shape)}."

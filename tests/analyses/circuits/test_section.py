@@ -58,6 +58,23 @@ def test_the_true_edges_are_found_and_said(study: Study) -> None:
     assert str(result.edges[0]) in section.highlights[2].sentence
 
 
+def test_every_edge_that_the_corruption_makes_active_is_needed_and_none_that_is_lacking(study: Study) -> None:
+    result = study.result
+    assert result.needed is not None
+    assert set(result.needed.numbers) == set(result.numbers)
+    assert set(result.needed.lacking).isdisjoint(result.numbers)
+    edges = result.circuit.graph.edges
+    true = active(planned(NAME), PAIRS)
+    matters = dict(zip((edges[number] for number in result.needed.numbers), result.needed.values, strict=True))
+    assert all((matters[edge] > 0.05) == (edge in true) for edge in matters), matters
+    assert result.needed.controls.max(initial=0) < 0.05
+    frame = study.frame("circuit-minimality")
+    assert (np.diff(frame["share of the metric"]) >= 0).all()
+    assert list(frame["in the circuit"]).count("yes") == len(result.circuit)
+    (said,) = [one for one in study.section.findings if "minimality" in one]
+    assert f"the least by {min(matters.values()):.3f}" in said
+
+
 def test_tables_say_what_the_circuit_has(study: Study) -> None:
     result = study.result
     frame = study.frame("circuit-edges")

@@ -143,6 +143,7 @@ def test_attribute_asks_other_methods_for_source_words() -> None:
         ([*words, "atention"], "did you mean 'attention'"),
         ([*words, "all", "--out", "dog.html"], "no --sources"),
         (["attribute"], "give a source text, or --judge"),
+        (["attribute", "A dog.", "--judge", "--out", "dog.html"], "give a text or --judge"),
     ):
         code, out, err = invoke(*wrong)
         assert code == 2
@@ -150,9 +151,12 @@ def test_attribute_asks_other_methods_for_source_words() -> None:
 
 
 @pytest.mark.slow
-def test_attribute_judges_methods_on_the_same_prompts() -> None:
-    code, out, err = invoke("attribute", "--judge", "--sources", "contributions", "--limit", "3")
+def test_attribute_judges_methods_on_the_same_prompts(tmp_path: Path) -> None:
+    page = tmp_path / "judge.html"
+    code, out, err = invoke("attribute", "--judge", "--sources", "contributions", "--limit", "3", "--out", str(page))
     assert code == 0, err
+    assert "share of the difference left" in (tmp_path / "figures" / "judge-curves.svg").read_text(encoding="utf-8")
+    assert "judge-criteria" in page.read_text(encoding="utf-8")
     assert "3 prompts, a row of each" in out
     assert re.search(r"random order\W+0\.\d\d \(", out)
     assert re.search(r"contributions\W+1\.000\W+1\.000", out)

@@ -102,7 +102,8 @@ def test_heads_and_reruns_are_the_same_whoever_observes(tmp_path: Path) -> None:
     model.tokenizer.save_pretrained(tmp_path / "model")
     lines = [f'{{"source": "{text}", "target": "Ja."}}' for text in ("The cat sleeps.", "A dog runs.", "We sing.")]
     (tmp_path / "prompts.jsonl").write_text("\n".join(lines) + "\n")
-    given = ["-m", str(tmp_path / "model"), "-p", str(tmp_path / "prompts.jsonl"), "--twins", "2", "-b", "2", "-q"]
+    of_model = ["-m", str(tmp_path / "model"), "-q"]
+    given = [*of_model, "-p", str(tmp_path / "prompts.jsonl"), "--twins", "2", "-b", "2"]
 
     def told(*words: str) -> str:
         done = subprocess.run(
@@ -114,7 +115,7 @@ def test_heads_and_reruns_are_the_same_whoever_observes(tmp_path: Path) -> None:
     heads = ["heads", *given, "--sample", "2", "--every"]
     assert told(*heads, "--engine", "torchrun", "--workers", "2") == told(*heads)
     told("run", *given, "-a", "cross_attention_focus", "--pages", "0", "--out", str(tmp_path / "run"))
-    said = told("rerun", str(tmp_path / "run"), "--engine", "local", "--workers", "2", "-q")
+    said = told("rerun", str(tmp_path / "run"), *of_model, "--engine", "local", "--workers", "2")
     assert said == f"The same digest: {read_manifest(tmp_path / 'run').digest}.\n"
     assert {path.name for path in tmp_path.iterdir()} == {"model", "prompts.jsonl", "run"}
 

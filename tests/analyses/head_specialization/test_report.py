@@ -233,7 +233,7 @@ def test_the_page_of_a_prompt_shows_every_head_under_names_of_its_own():
         assert len(large) == 2
         assert all(isinstance(picture, PatternPicture) for picture in large)
     # Row 0 has no token before it; its weights are all 0, and the first key counts.
-    assert sheets[0].parts[-1].rows[0][1].note == "-1 75%"
+    assert sheets[0].parts[-1].rows[0][1].note == "−1: 75 %"
 
 
 def test_the_sheets_of_a_large_model_keep_the_sharpest_layers():

@@ -100,6 +100,16 @@ def test_the_callers_words_are_honored(bundled: HookedEncoderDecoder, reading: S
         read_sentence(bundled, SOURCE, TARGET, words=[])
 
 
+def test_a_prefix_of_the_callers_own_is_none_of_the_words(bundled: HookedEncoderDecoder) -> None:
+    source, words = "sentiment: The woman is reading.", ["The", "woman", "is", "reading", "."]
+    found = read_sentence(bundled, source, TARGET, words=words, prefix="sentiment:").prompt
+    assert found.patterns.source_tokens[-6:] == (*words, "</s>")
+    with pytest.raises(InputError, match="sentiment"):
+        read_sentence(bundled, source, TARGET, words=words)
+    asked = CliRunner().invoke(app, ["show", source, "--prefix", "translate:", "--no-open"])
+    assert asked.exit_code == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["byt5", "bart", "mbart"])
 def test_other_families_are_shown_too_and_hostile_texts_are_not_obeyed(family: str) -> None:

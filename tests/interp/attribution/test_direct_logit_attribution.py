@@ -17,7 +17,15 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights, norm_gain, unembedding
 from interp.text.batch import Batch
 from tests.support.attribution_runs import Decomposed
-from tests.support.models import BART_FAMILIES, FAMILIES, GEMMA_FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import (
+    BART_FAMILIES,
+    FAMILIES,
+    GEMMA_FAMILIES,
+    WHISPER_FAMILIES,
+    random_batch,
+    tiny,
+    tiny_hf,
+)
 from tests.support.oracle_bart import POST_NORM
 
 TOLERANCE = 2e-6
@@ -26,7 +34,11 @@ slow = pytest.mark.slow
 
 
 @pytest.fixture(
-    scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *GEMMA_FAMILIES))]
+    scope="module",
+    params=[
+        *FAMILIES,
+        *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *GEMMA_FAMILIES, *WHISPER_FAMILIES)),
+    ],
 )
 def run(request: pytest.FixtureRequest) -> Decomposed:
     return Decomposed(tiny(request.param))

@@ -26,16 +26,19 @@ from interp.errors import InputError
 from interp.families.residual_stream import last_norm
 from interp.hooks.names import HeadId, attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.words import CATEGORIES, EOS, PAD
+from interp.text.words import CATEGORIES, EOS, EVERY_CATEGORY, PAD, PADDING
 from tests.support.attribution_runs import Decomposed
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import BART_FAMILIES, FAMILIES, WHISPER_FAMILIES, random_batch, tiny, tiny_hf
 
 TOLERANCE = 2e-6
 
 slow = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in BART_FAMILIES)])
+@pytest.fixture(
+    scope="module",
+    params=[*FAMILIES, *(pytest.param(name, marks=slow) for name in (*BART_FAMILIES, *WHISPER_FAMILIES))],
+)
 def run(request: pytest.FixtureRequest) -> Decomposed:
     return Decomposed(tiny(request.param))
 
@@ -61,7 +64,7 @@ def test_a_head_is_the_sum_over_the_positions_it_reads(run: Decomposed) -> None:
 def test_nothing_comes_from_padding_or_from_the_future(run: Decomposed) -> None:
     split = cross(run, 0)
     padding = ~run.batch.source_mask[:, None, None].expand_as(split)
-    assert padding.any()
+    assert padding.any() != run.batch.is_audio, "every frame of a sound is read"
     assert (split[padding] == 0).all()
     _, cache = run.model.run_with_cache(run.batch)
     direction = sublayer_directions(run.model, cache, run.readout)["decoder.0.attn"]
@@ -73,12 +76,16 @@ def test_nothing_comes_from_padding_or_from_the_future(run: Decomposed) -> None:
 def test_categories_share_out_the_whole_head(run: Decomposed) -> None:
     split = cross(run, 0)
     grouped = by_category(split, run.batch.source_categories)
-    assert grouped.shape == (*split.shape[:-1], len(CATEGORIES))
+    assert grouped.shape == (*split.shape[:-1], len(EVERY_CATEGORY if run.batch.is_audio else CATEGORIES))
     torch.testing.assert_close(grouped.sum(-1), split.sum(-1), atol=1e-5, rtol=1e-4)
     assert (grouped[..., PAD] == 0).all()
     last = run.batch.source_mask.sum(1) - 1
     of_eos = torch.stack([split[index, :, :, position] for index, position in enumerate(last.tolist())])
-    assert torch.equal(grouped[..., EOS], of_eos)
+    if not run.batch.is_audio:
+        assert torch.equal(grouped[..., EOS], of_eos)
+    else:
+        behind = split.masked_fill((run.batch.source_categories != PADDING)[:, None, None], 0.0)
+        torch.testing.assert_close(grouped[..., PADDING], behind.sum(-1), atol=1e-6, rtol=1e-5)
     assert torch.allclose(by_category(split.mean((1, 2)), run.batch.source_categories), grouped.mean((1, 2)), atol=1e-6)
 
 
@@ -96,7 +103,10 @@ def test_source_tokens_split_over_the_encoder_by_row_and_by_head(run: Decomposed
         assert float((by_head[:, layer].sum(-1) - averaged).abs().max() / run.largest.max()) <= TOLERANCE
         all_sources.append(split.sum(1))
     assert run.relative(by_row.sum(-1), torch.stack(all_sources).sum(0)) <= TOLERANCE
-    assert (by_row[0, :, 15:] == 0).all(), "prompt 0 is padded on the source side"
+    padded = not run.batch.source_mask[0, 15]
+    assert (by_row[0, :, 15:] == 0).all() == padded, (
+        "prompt 0 is padded on the source side; of a sound every frame is read"
+    )
     averaged_rows = torch.einsum("btsm,bt->bsm", by_row, weights)
     assert float((averaged_rows - by_head.sum((1, 2))).abs().max() / run.largest.max()) <= TOLERANCE
 
@@ -109,7 +119,7 @@ def test_the_whole_chain_adds_up_to_the_logits(run: Decomposed) -> None:
 
 
 def test_the_encoders_output_is_the_sum_of_its_components(run: Decomposed) -> None:
-    output = run.model.hf.get_encoder()(run.batch.input_ids, run.batch.attention_mask).last_hidden_state
+    output = run.model.hf.get_encoder()(**run.batch.source_fields).last_hidden_state
     parts = encoder_output_components(run.model, run.cache)
     assert ((parts.sum(-2) - output)[run.batch.source_mask].abs() <= 1e-5).all()
     labels = [component.label for component in source_components(run.model.cfg)]

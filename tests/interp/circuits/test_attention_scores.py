@@ -10,10 +10,10 @@ from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.patching.minimal_pairs import pair_batch
 from tests.support.compiled import compiled_model, planned
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny
+from tests.support.models import BART_FAMILIES, FAMILIES, WHISPER_FAMILIES, random_batch, tiny
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, *BART_FAMILIES])
+@pytest.mark.parametrize("family", [*FAMILIES, *BART_FAMILIES, *WHISPER_FAMILIES])
 def test_the_parts_add_up_to_the_scores(family: str) -> None:
     model = tiny(family)
     batch = random_batch(model, (9, 6), (5, 7))
@@ -27,8 +27,8 @@ def test_the_parts_add_up_to_the_scores(family: str) -> None:
         found = decompose_scores(model, cache, str(head), 4, prompt=1)
         assert found.gap < FLOAT32_GAP
         seen = ~found.values.isnan().any(-1).any(-1)
-        # Six source tokens, or the query and what is before it.
-        assert int(seen.sum()) == (5 if head.kind == "decoder" else 6)
+        # All source tokens, or the query and what is before it.
+        assert int(seen.sum()) == (5 if head.kind == "decoder" else int(batch.source_mask[1].sum()))
         assert found.values[seen].abs().amax((0, 1)).min() > 0 or head.layer == 0
         assert (found.position_bias.abs().max() > 0) == (family in FAMILIES and head.kind != "cross")
         assert found.contrast(1).shape == found.values.shape[1:]

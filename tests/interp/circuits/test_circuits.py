@@ -91,6 +91,14 @@ def test_the_true_circuit_keeps_everything_and_every_part_of_it_matters() -> Non
     seen = active(planned("translate"), pairs.pairs)
     matters = dict(zip(true.edges, judge.minimality(true, 3).tolist(), strict=True))
     assert all((value > 0.05) == (edge in seen) for edge, value in matters.items()), matters
+    first = [edge for edge in true.edges if edge in seen][:1]
+    assert judge.minimality(true, 3, edges=first).tolist() == pytest.approx([matters[first[0]]], abs=1e-6)
+    empty = true - true
+    cut = abs(float((judge.measure(true - Circuit.of(judge.graph, first)) - judge.measure(true)).mean())) / abs(
+        judge.scale
+    )
+    assert judge.minimality(true, 0, edges=first).tolist() == pytest.approx([cut], abs=1e-6)
+    assert judge.minimality(empty, 0, edges=first).tolist() == pytest.approx([0], abs=1e-6)  # alone it leads nowhere
     without = true - Circuit.of(judge.graph, ["XL0H0 -> logits"])
     assert judge.faithfulness(without) == 0
     lacking = true - Circuit.of(judge.graph, ["EL1H0 -> XL0H0.k"])

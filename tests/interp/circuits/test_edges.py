@@ -14,10 +14,10 @@ from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.minimal_pairs import PairBatch, PromptPair
 from interp.patching.path_patching import path_patch
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import BART_FAMILIES, FAMILIES, WHISPER_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.plain_edges import PlainEdges
 
-ALL = (*FAMILIES, *BART_FAMILIES)
+ALL = (*FAMILIES, *BART_FAMILIES, *WHISPER_FAMILIES)
 
 
 def random_pairs(model: HookedEncoderDecoder) -> PairBatch:

@@ -11,13 +11,13 @@ from interp.errors import InputError
 from interp.model.generation import Decoding, Method
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import IGNORED_LABEL
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny
+from tests.support.models import BART_FAMILIES, FAMILIES, WHISPER_FAMILIES, random_batch, tiny
 
 METHODS = [Decoding(), Decoding("beam", beams=3), Decoding("sampling", seed=3)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*FAMILIES, *BART_FAMILIES])
+@pytest.mark.parametrize("name", [*FAMILIES, *BART_FAMILIES, *WHISPER_FAMILIES])
 @pytest.mark.parametrize("decoding", METHODS, ids=lambda decoding: decoding.method)
 def test_steps_equal_the_teacher_forced_pass_over_the_same_tokens(name: str, decoding: Decoding) -> None:
     """Every hook point of every family, within 1e-5 of its largest value."""

@@ -1,5 +1,12 @@
 """What a notebook needs: texts for batches, patterns drawn with tokens, names completed, models and caches moved like torch's."""
 
+import base64
+import html
+import json
+import re
+import zlib
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,6 +16,13 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import random_batch, tiny
 
 SOURCES = ["translate English to German: The dog is running.", "translate English to French: Yes."]
+
+
+def unpacked(page: str) -> list[dict[str, Any]]:
+    """The heads of what a page to explore holds: what all prompts share, then every prompt."""
+    packed = re.findall(r'<script type="application/octet-stream"[^>]*>([^<]*)</script>', page)
+    index, *prompts = (zlib.decompress(base64.b64decode(one)) for one in packed)
+    return [json.loads(index), *(json.loads(one[4 : 4 + int.from_bytes(one[:4], "little")]) for one in prompts)]
 
 
 def test_texts_are_taken_where_a_batch_is(bundled: HookedEncoderDecoder) -> None:
@@ -47,14 +61,39 @@ def test_patterns_are_drawn_with_their_tokens(bundled: HookedEncoderDecoder) -> 
     assert "·French" in one
     assert cache.show("decoder.2.cross_attn.hook_pattern", head=4, prompt=1)._repr_html_() == one
     assert "EL0H1" in cache.select(0).show("pattern", 0, "encoder", head=1)._repr_html_()  # no tokens: numbers
-    view = cache.show("DL1H0", interactive=True)._repr_html_()
-    assert "iframe" in view
-    assert "head 5" in view
+
+
+def explored(display: object) -> str:
+    """The page in the frame."""
+    frame = display._repr_html_()  # type: ignore[attr-defined]
+    found = re.search(r'srcdoc="([^"]*)"', frame)
+    assert found is not None
+    return html.unescape(found[1])
+
+
+def test_the_page_to_explore_holds_every_pattern_and_opens_where_it_was_asked(bundled: HookedEncoderDecoder) -> None:
+    _, cache = bundled.run_with_cache(SOURCES, "*hook_pattern")
+    page = explored(cache.show("DL1H0", prompt=1, interactive=True))
+    index, *prompts = unpacked(page)
+    assert index["start"] == "#DL1H0&prompt=2"
+    assert len(prompts) == len(index["titles"]) == 2
+    shapes = {array["name"]: array["shape"] for array in prompts[1]["arrays"]}
+    assert shapes["cross"][:2] == [bundled.cfg.n_decoder_layers, bundled.cfg.n_decoder_heads]
+    assert set(shapes) == {"encoder", "decoder", "cross"}
+    assert "·French" in prompts[1]["source"]
+    assert "Not in this cache: what heads write, what the model would say by depth; " in page
+    assert explored(cache.select(0).show(interactive=True))  # without a batch positions are numbers
 
 
 def test_what_is_kept_of_some_layers_can_be_explored(bundled: HookedEncoderDecoder) -> None:
     _, cache = bundled.run_with_cache(SOURCES[0], ["decoder.2.attn.hook_pattern", "decoder.3.attn.hook_pattern"])
-    assert "2 layers" in cache.show("pattern", 3, "decoder", interactive=True)._repr_html_()
+    page = explored(cache.show(interactive=True))
+    index, prompt = unpacked(page)
+    assert index["layers"] == {"decoder": [2, 3]}
+    assert index["start"] == "#DL3H0&prompt=1"
+    assert [array["name"] for array in prompt["arrays"]] == ["decoder"]
+    assert "Not in this cache: encoder self-attention, cross-attention, what heads write" in page
+    assert explored(cache.select(0).show("DL2H1", interactive=True))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +101,9 @@ def test_what_is_kept_of_some_layers_can_be_explored(bundled: HookedEncoderDecod
     [
         (("z", 3, "cross_attn"), {}, "no attention pattern"),
         (("XL2H9",), {}, "0 to 5"),
+        (("XL2H9",), {"interactive": True}, "0 to 5"),
+        (("XL2H1",), {"prompt": -3, "interactive": True}, "2 prompts"),
+        ((), {}, "which to draw"),
         (("XL2H1",), {"prompt": 2}, "2 prompts"),
         (("pattern", 9, "cross_attn"), {}, "No hook point"),
     ],

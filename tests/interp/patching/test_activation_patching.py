@@ -32,7 +32,9 @@ FAMILIES = (
 def random_pairs(model: HookedEncoderDecoder) -> PairBatch:
     """Random sources against others of the same lengths, with the same decoder inputs."""
     clean, other = random_batch(model), random_batch(model, seed=1)
-    corrupted = collate(other.source_texts, clean.target_texts, model.cfg, model.decoder_inputs, "given")
+    corrupted = collate(
+        other.source_texts, clean.target_texts, model.cfg, model.decoder_inputs, "given", (), other.input_features
+    )
     rows = torch.tensor([12, 16, 11])
     answers = clean.labels[torch.arange(3), rows]
     # The last label of a random text is the end of the sentence; any other token serves as foil.
@@ -101,10 +103,13 @@ def test_runs_are_those_of_the_model(tiny_model: HookedEncoderDecoder, pairs: Pa
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+SWEPT = [("v1.1", family) for family in FAMILIES] + [("whisper", family) for family in FAMILIES[2:]]
+
+
+@pytest.mark.parametrize(("name", "family"), SWEPT)
 @pytest.mark.parametrize("direction", ["denoise", "noise"])
-def test_sweeps_equal_the_naive_loop(family: str, direction: str) -> None:
-    model = tiny("v1.1")
+def test_sweeps_equal_the_naive_loop(name: str, family: str, direction: str) -> None:
+    model = tiny(name)
     pairs = random_pairs(model)
     chosen = sites(model, pairs, family)  # type: ignore[arg-type]
     some = chosen[:: max(len(chosen) // 7, 1)]

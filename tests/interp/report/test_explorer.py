@@ -129,6 +129,35 @@ def test_heads_are_chosen_by_click_and_by_arrow_keys(browser, page):
     assert browser.run("return document.activeElement.dataset.head") == "XL0H2"
 
 
+def test_attention_of_some_layers_alone_is_explored_by_their_own_numbers(browser, tmp_path):
+    whole = PROMPTS[0].patterns
+    patterns = replace(whole, encoder=whole.encoder[:0], decoder=whole.decoder[1:], cross=whole.cross[[0, 2]])
+    some = ExplorerPrompt("one", "one", patterns, LABELS)
+    layers = {"decoder": (4, 7), "cross": (0, 9)}
+    path = tmp_path / "cache.html"
+    path.write_bytes(
+        explorer_page(Explorer("", (some,), layers=layers, start="#DL7H2&prompt=1", note="Not here."), "Cache")
+    )
+    visit(browser, path)
+    assert address(browser).startswith("#DL7H2&prompt=1&row=0")
+    heads = browser.run("return [...document.querySelectorAll('#atlas [data-head]')].map(one => one.dataset.head)")
+    assert {one.split("H")[0] for one in heads} == {"DL4", "DL7", "XL0", "XL9"}
+    shown = browser.run(
+        "return ['writes', 'components', 'lens', 'neighbors', 'card']"
+        ".map(one => document.getElementById(one).offsetParent !== null)"
+    )
+    assert shown == [False, False, False, False, True]
+    assert "Not here." in text(browser, "header")
+    browser.run("document.querySelector('[data-head=DL7H2]').focus()")
+    browser.press("ArrowDown", "ArrowDown")
+    assert address(browser).startswith("#XL9H2&")
+    visit(browser, path, "#XL9H1&row=2")
+    assert address(browser).startswith("#XL9H1&prompt=1&row=2")
+    best = SOURCE[int(patterns.cross[1, 1, 2].argmax())].replace("▁", "·")
+    assert f"reads most from {best}" in text(browser, "#reading")
+    assert browser.log("browser") == []
+
+
 def test_pointing_at_either_side_shows_the_other(browser, page):
     visit(browser, page, "#XL0H1&row=1")
     weights = PROMPTS[0].patterns.cross[0, 1]

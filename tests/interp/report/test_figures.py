@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from interp.report import BarChart, Heatmap, LinePlot, Panel, PointGroup, ScatterPlot, Series
+from interp.report import BarChart, Heatmap, LineGrid, LinePlot, Panel, PointGroup, ScatterPlot, Series
 from interp.report.chart_images import INCHES, ChartImage
 from interp.report.draw_heatmap import draw_heatmap
+from interp.report.draw_line_grid import draw_line_grid
 from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
 from interp.report.fonts import STYLE, drawable, width
 
@@ -51,6 +52,20 @@ DRAWINGS = {
         "accuracy",
         ("embed", "0", "1", "2", "final"),
     ),
+    "small lines": LineGrid(
+        tuple(
+            (
+                f"method {place}",
+                (
+                    Series("out", np.arange(5.0), numbers(5)),
+                    *(Series(name, np.arange(5.0), numbers(5), style="control") for name in ("drawn", "drawn", "twin")),
+                ),
+            )
+            for place in range(7)
+        ),
+        "share of tokens",
+        "share of the difference",
+    ),
     "scatter": ScatterPlot(
         (
             PointGroup("heads", numbers(8), numbers(8) ** 2, ABC),
@@ -67,6 +82,9 @@ DRAWINGS = {
     "hostile bars": BarChart(HOSTILE, numbers(10), None, None, None, HOSTILE[2]),
     "hostile scatter": ScatterPlot(
         (PointGroup(HOSTILE[2], numbers(10), numbers(10), HOSTILE),), HOSTILE[0], HOSTILE[7]
+    ),
+    "hostile small lines": LineGrid(
+        tuple((text, (Series(text, np.arange(3.0), numbers(3)),)) for text in HOSTILE), HOSTILE[0], HOSTILE[7]
     ),
     "hostile lines": LinePlot((Series(HOSTILE[2], np.arange(3.0), numbers(3)),), HOSTILE[0], HOSTILE[7], HOSTILE[:3]),
 }
@@ -181,6 +199,25 @@ def tick_labels(axes):
 
 def overlaps(items):
     return [(a, b) for index, a in enumerate(items) for b in items[index + 1 :] if a.overlaps(b)]
+
+
+@pytest.mark.parametrize("inches", list(INCHES.values()))
+@pytest.mark.parametrize("name", ["small lines", "hostile small lines"])
+def test_small_lines_name_every_label_once_and_nothing_overlaps(name, inches):
+    figure = styled(draw_line_grid, DRAWINGS[name], inches)
+    (legend,) = figure.legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said == (["out", "drawn", "twin"] if name == "small lines" else list(dict.fromkeys(said)))
+    if name == "small lines":
+        lines = [axes.lines for axes in figure.axes[:7]]
+        assert len({tuple((line.get_color(), line.get_marker()) for line in some) for some in lines}) == 1
+        assert lines[0][1].get_marker() == lines[0][2].get_marker() != lines[0][3].get_marker()
+    found = boxes([*(axes.title for axes in figure.axes), *figure.texts, *legend.get_texts()], figure)
+    assert not overlaps(found)
+    names = boxes([*figure.texts, *legend.get_texts()], figure)
+    ticks = [label for axes in figure.axes[:7] for label in tick_labels(axes) if label.get_text()]
+    assert not [tick for tick in boxes(ticks, figure) for name in names if tick.overlaps(name)]
+    assert all(figure.bbox.padded(10).contains(*corner) for box in found for corner in (box.min, box.max))
 
 
 @pytest.mark.parametrize("inches", list(INCHES.values()))

@@ -75,13 +75,13 @@ def test_prompts_that_do_not_fit_are_left_out(monkeypatch):
     assert weights == b""
 
 
-def test_the_same_contents_give_the_same_bytes_and_the_policy_allows_one_script():
+def test_the_same_contents_give_the_same_bytes_and_the_policy_allows_its_two_scripts():
     page = timeline_page(CONTENTS, "Steps", "index.html")
     assert page == timeline_page(CONTENTS, "Steps", "index.html")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page.decode())
     assert policy is not None
     assert policy[1].startswith("default-src &#39;none&#39;") or policy[1].startswith("default-src 'none'")
-    assert policy[1].count("sha256-") == 1
+    assert policy[1].count("sha256-") == 2
     with pytest.raises(ValueError, match="needs a run"):
         timeline_page(Timeline((), (), "none"), "Steps")
 

@@ -76,7 +76,7 @@ def test_methods_that_know_the_program_beat_random_orders_and_the_twin() -> None
     assert list(frame.columns)[:4] == ["method", "deletion", "deletion low", "deletion high"]
     curves = judged.curves()
     assert set(curves["curve"]) == {"deletion", "insertion"}
-    assert len(curves) == (len(FAST) + 1) * 2 * 11
+    assert len(curves) == (2 * len(FAST) + 1) * 2 * 11
 
 
 def test_what_cannot_be_judged() -> None:

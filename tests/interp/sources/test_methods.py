@@ -17,14 +17,14 @@ from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.sources import METHODS, Question, ask, attribute_sources, occlusion, without
 from interp.sources.relevance_propagation import propagate
-from tests.support.models import BART_FAMILIES, FAMILIES, random_batch, tiny, tiny_hf
+from tests.support.models import BART_FAMILIES, FAMILIES, WHISPER_FAMILIES, random_batch, tiny, tiny_hf
 
 
 def question(model: HookedEncoderDecoder) -> Question:
     return ask(model, random_batch(model, (9,), (6,)), torch.tensor([1, 3, 5]))
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, *BART_FAMILIES])
+@pytest.mark.parametrize("family", [*FAMILIES, *BART_FAMILIES, *WHISPER_FAMILIES])
 def test_relevance_with_patterns_held_conserves(family: str) -> None:
     """Both embeddings, positions and biases add up to the difference, to a millionth of the size of the parts."""
     model = tiny(family)

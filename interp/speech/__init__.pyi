@@ -1,0 +1,12 @@
+from .frame_attribution import by_span as by_span
+from .frame_attribution import frame_contributions as frame_contributions
+from .time_focus import FOCUS_HOOKS as FOCUS_HOOKS
+from .time_focus import TimeFocus as TimeFocus
+from .time_focus import time_focus as time_focus
+from .timing_error import GivenWord as GivenWord
+from .timing_error import TimingError as TimingError
+from .timing_error import read_times as read_times
+from .timing_error import timing_error as timing_error
+from .word_times import TimedWord as TimedWord
+from .word_times import alignment_heads as alignment_heads
+from .word_times import word_times as word_times
