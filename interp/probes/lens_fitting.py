@@ -30,13 +30,27 @@ class LensRows(Protocol):
     model: HookedEncoderDecoder
 
     def parts(self, size: int, seed: int | None) -> Iterable[Any]:
-        """All rows once, `size` rows or prompts at a time, in an order by the seed or in that of the store."""
+        """All rows once, in parts.
+
+        Args:
+            size: rows or prompts of a part.
+            seed: of the order; None for that of the store.
+        """
 
     def by_depth(self, lens: LayerMaps, part: Any) -> Iterator[Tensor]:
-        """KL(model || lens) of every row of a part, for every depth but the last."""
+        """KL(model || lens) of every row of a part, for every depth but the last.
+
+        Args:
+            lens: the lens.
+            part: the part.
+        """
 
     def prompts(self, part: Any) -> np.ndarray:
-        """The number of the prompt of each of these rows."""
+        """The number of the prompt of each of these rows.
+
+        Args:
+            part: the part.
+        """
 
 
 def fit_lens(rows: LensRows, epochs: int, size: int, rate: float, seed: int) -> LayerMaps:
