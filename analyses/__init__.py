@@ -1,4 +1,4 @@
-"""The analyses: each observes a model on prompts, summarises with controls, and presents a report section.
+"""The analyses: each observes a model on prompts, summarizes with controls, and presents a report section.
 
     from analyses import analyse
 

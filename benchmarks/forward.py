@@ -34,7 +34,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 Case = Callable[[], object]
 
 _SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8}
-_EXPERTS = {"num_experts": 8, "num_sparse_encoder_layers": 3, "num_sparse_decoder_layers": 3}
+_EXPERTS = {"num_decoder_layers": 6, "num_experts": 8, "num_sparse_encoder_layers": 3, "num_sparse_decoder_layers": 3}
 _STACK = {"num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 2048}
 _GEMMA = {"vocab_size": 32128, "hidden_size": 512, "head_dim": 64, "query_pre_attn_scalar": 64, **_STACK}
 _BART = {

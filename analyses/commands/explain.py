@@ -68,15 +68,10 @@ def attribute(
         import interp
         from analyses.commands.source_methods import judge_sources, methods_asked, print_sources
         from analyses.logit_attribution.attribute import explain
-        from interp.errors import InputError
 
         check_output(out, ".html", overwrite)
-        if audio is not None and (source, sources, judge) != (None, None, False):
-            raise InputError("--audio is a source of its own, without words that --sources or --judge could ask for.")
-        methods = methods_asked(source or audio, sources, judge, out)
-        hooked = interp.load(
-            model, dtype=dtype, max_length=max_length, source_lang=source_lang, target_lang=target_lang
-        )
+        methods = methods_asked(source, sources, judge, out, audio)
+        hooked = interp.load(model, None, "auto", dtype, max_length, source_lang, target_lang)
         if judge:
             judge_sources(hooked, prompts, prefix, limit, methods, seed, out, PurePath(model).name)
         if source is not None and sources is not None:

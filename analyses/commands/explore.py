@@ -1,12 +1,16 @@
 """Commands that look at one thing in the terminal: tokens, a model, a generation, words."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from analyses.commands import options
 from analyses.commands.completion import complete_hooks
 from analyses.commands.messages import messages, print_frame, print_pairs, print_table, say
+
+if TYPE_CHECKING:
+    from interp.model.generation import Generation
+    from interp.model.hooked_model import HookedEncoderDecoder
 
 Texts = Annotated[list[str], typer.Argument(help="One or more source texts, each in quotes.", show_default=False)]
 Words = Annotated[list[str], typer.Argument(help="Words to look up.", show_default=False)]
@@ -134,31 +138,28 @@ def generate(
         if bool(texts) == bool(audio):
             raise InputError("Give sources of one kind: texts, or sounds with --audio.")
         hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
-        decoding = Decoding(
-            method=method,
-            beams=beams,
-            length_penalty=length_penalty,
-            repetition_penalty=repetition_penalty,
-            no_repeat_ngram=no_repeat_ngram,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-        )
+        drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        rules = {"repetition_penalty": repetition_penalty, "no_repeat_ngram": no_repeat_ngram}
+        decoding = Decoding(method=method, beams=beams, length_penalty=length_penalty, **rules, **drawn)  # type: ignore[arg-type]
         written = hooked.generate(
             texts or (), "unembed.hook_out", decoding, target_prefix=target_prefix, audio=audio or None
         )
         for note in unknown_notes(check_known(written.batch.source_texts, hooked.tokenizer)):
             say(note, err=True)
-        for prompt, text in enumerate(written.texts):
-            say(text)
-            for kept in written.hypotheses[prompt] if written.hypotheses else ():
-                say(f"  {kept.score:+.3f}  {kept.text.text}")
-        if top > 0:
-            assert hooked.tokenizer is not None
-            table = written.step_table(hooked.tokenizer, top)
-            table["chosen"] = table["chosen"].map({True: "*", False: ""})
-            print_frame("Steps", table[["prompt", "step", "rank", "token", "probability", "chosen"]])
+        _print_written(written, hooked, top)
+
+
+def _print_written(written: "Generation", model: "HookedEncoderDecoder", top: int) -> None:
+    """Texts with the hypotheses of a search, and the candidates of every step."""
+    for prompt, text in enumerate(written.texts):
+        say(text)
+        for kept in written.hypotheses[prompt] if written.hypotheses else ():
+            say(f"  {kept.score:+.3f}  {kept.text.text}")
+    if top > 0:
+        assert model.tokenizer is not None
+        table = written.step_table(model.tokenizer, top)
+        table["chosen"] = table["chosen"].map({True: "*", False: ""})
+        print_frame("Steps", table[["prompt", "step", "rank", "token", "probability", "chosen"]])
 
 
 def words(

@@ -26,7 +26,9 @@ def describe(family: Family) -> str:
         family: its row of the table.
     """
     cfg = _usual(family)
-    refusals = {name: get(name).applies(cfg) for name in ANALYSES}
+    # Experts that a family does not have are not left out of it.
+    asked = [name for name in ANALYSES if cfg.n_experts or name != "expert_routing"]
+    refusals = {name: get(name).applies(cfg) for name in asked}
     made = [name for name, why in refusals.items() if why is None]
     if cfg.source == "audio":
         made = [

@@ -39,7 +39,7 @@ def listen(
 
         import interp
         from interp.speech import read_times, time_focus, timing_error, word_times
-        from interp.speech.time_focus import FOCUS_HOOKS, seconds_a_frame
+        from interp.speech.focus import FOCUS_HOOKS, seconds_a_frame
 
         given = None if times is None else read_times(times)
         hooked = interp.load(model, dtype=dtype, max_length=max_length, target_lang=target_lang)

@@ -3,12 +3,15 @@
 import re
 from hashlib import sha256
 from pathlib import Path, PurePath
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analyses.commands import options
 from analyses.commands.messages import check_output, messages, open_in_browser
+
+if TYPE_CHECKING:
+    from analyses.sentence import SentenceReading
 
 _SHOWN_BELOW = Path("reports") / "sentences"
 
@@ -60,23 +63,28 @@ def show(
         from rich.console import Console
 
         check_output(out, ".html", overwrite)
-        text = options.one_source(source, audio, words)
-        given_words = _words(words)
+        text, given_words = options.one_source(source, audio, words), _words(words)
         import interp
         from analyses.sentence import print_essence, read_sentence
-        from interp.report.explorer import explorer_page
 
         name = PurePath(model).name
         hooked = interp.load(model, None, "auto", dtype, max_length, source_lang, target_lang)
         reading = read_sentence(hooked, text, target, foil, row, given_words, name, prefix, audio)
         console = Console()
         print_essence(reading, console if console.is_terminal else Console(width=160))
-        text = text or reading.prompt.title
         choices = (audio or source, target, prefix, foil, row, words, model, dtype, source_lang, target_lang)
-        page = out or _SHOWN_BELOW / f"{_slug(text)}-{sha256(repr(choices).encode()).hexdigest()[:8]}.html"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_bytes(explorer_page(reading.explorer, f"{text} \u2192 {reading.target}"))
+        page = _write_page(reading, text or reading.prompt.title, out, choices)
         open_in_browser(page, reading.address, only_print=no_open or not console.is_terminal)
+
+
+def _write_page(reading: "SentenceReading", text: str, out: Path | None, choices: tuple[object, ...]) -> Path:
+    """The page of a sentence, written where it was asked for, or at a place of its own for every choice."""
+    from interp.report.explorer import explorer_page
+
+    page = out or _SHOWN_BELOW / f"{_slug(text)}-{sha256(repr(choices).encode()).hexdigest()[:8]}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_bytes(explorer_page(reading.explorer, f"{text} \u2192 {reading.target}"))
+    return page
 
 
 def _slug(source: str) -> str:

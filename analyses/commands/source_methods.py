@@ -21,7 +21,9 @@ _EXAMPLES = 4
 """Inputs of every compiled program."""
 
 
-def methods_asked(source: object, named: str | None, judge: bool, out: Path | None) -> tuple[str, ...]:
+def methods_asked(
+    source: str | None, named: str | None, judge: bool, out: Path | None, audio: Path | None = None
+) -> tuple[str, ...]:
     """The methods of `--sources`: names separated by commas, or `all`, which is also what is judged by default.
 
     Raises:
@@ -30,6 +32,10 @@ def methods_asked(source: object, named: str | None, judge: bool, out: Path | No
     from interp.errors import InputError, did_you_mean
     from interp.sources import METHODS
 
+    if audio is not None:
+        if (source, named, judge) != (None, None, False):
+            raise InputError("--audio is a source of its own, without words that --sources or --judge could ask for.")
+        return ()
     if source is None and not judge:
         raise InputError("There is nothing to explain; give a source text, or --judge.")
     if out is not None and (source is not None) == judge:

@@ -1,7 +1,7 @@
 """Keys of texts: which prompts read the same text, and which the same sentence under another task prefix?
 
 A text is known by the whole SHA-256 of it, so no two texts pass for one. Repeating a text makes nobody surer: the numbers of
-prompts with one key are averaged before anything is summarised.
+prompts with one key are averaged before anything is summarized.
 """
 
 from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 A file is one mapping from the name of a group to the list of its words:
 
-    {"colours": ["red", "green", "blue"], "tools": ["hammer", "saw", "drill"]}
+    {"colors": ["red", "green", "blue"], "tools": ["hammer", "saw", "drill"]}
 """
 
 import json
@@ -15,9 +15,7 @@ from analyses.embedding_geometry.settings import GeometrySettings
 from interp.errors import InputError
 from interp.input_files import MOST_SETTINGS_BYTES, parse_json, parse_yaml, read_regular
 
-_FORM = (
-    'a mapping from group names to lists of words, such as {"colours": ["red", "green"], "tools": ["hammer", "saw"]}'
-)
+_FORM = 'a mapping from group names to lists of words, such as {"colors": ["red", "green"], "tools": ["hammer", "saw"]}'
 
 
 def read_groups(path: Path) -> dict[str, tuple[str, ...]]:

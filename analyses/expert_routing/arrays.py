@@ -13,7 +13,7 @@ def _of(stack: Stack) -> Iterator[ArraySpec]:
     layer = f"prompt {stack}_expert_layer"
     yield from array_specs("kinds", f"{layer} expert category", "share", "tokens", prefix=f"{stack}.")
     yield from array_specs("tokens", f"{layer} expert", "share", "tokens", prefix=f"{stack}.")
-    yield from array_specs("weight", f"{layer} expert", "probability", "tokens", prefix=f"{stack}.")
+    yield from array_specs("probability", f"{layer} expert", "probability", "tokens", prefix=f"{stack}.")
     yield from array_specs("nobody", layer, "share", "tokens", prefix=f"{stack}.")
     yield from array_specs("preference", layer, "difference of shares", "pairs of tokens", prefix=f"{stack}.")
 

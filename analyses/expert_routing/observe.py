@@ -2,7 +2,7 @@
 
     kinds        of the tokens of a kind, the share that an expert computes        NaN for kinds that a prompt lacks
     tokens       of all tokens, the share that an expert computes
-    weight       its mean probability where it computes                            NaN where it computes nothing
+    probability  its mean where it computes                                        NaN where it computes nothing
     nobody       of all tokens, the share that no expert computes
     preference   P(two tokens share an expert | one kind) - P(... | two kinds)     NaN unless there are pairs of both
 
@@ -60,7 +60,7 @@ def _layer(run: Pass, stack: Stack, layer: int) -> dict[str, np.ndarray]:
     shares = {
         "kinds": together / of_kind.sum(1).unsqueeze(1),
         "tokens": computes.sum(1) / n_tokens.unsqueeze(-1),
-        "weight": (weights * computes).sum(1) / computes.sum(1),
+        "probability": (weights * computes).sum(1) / computes.sum(1),
         "nobody": 1 - computes.sum((1, 2)) / n_tokens,
         "preference": preference(together, of_kind.sum(1)),
     }

@@ -118,14 +118,14 @@ def _experts(atlas: Atlas) -> Table:
                 rows.append({
                     "expert": _name(stack, routes, layer, expert),
                     **routes.tokens[layer, expert].columns("tokens"),
-                    "weight": float(routes.weight.point[layer, expert]),
+                    "probability": float(routes.probability.point[layer, expert]),
                     **dict(zip(routes.categories, shares.tolist(), strict=True)),
                 })
     return Table(
         name="expert-routing-atlas",
         caption=(
             "A row is an expert (DL1E3: decoder layer 1, expert 3). Tokens: the share of all tokens that it computes, with its "
-            "interval and that of untrained twins; weight: its mean probability where it computes, which its output is "
+            "interval and that of untrained twins; probability: its mean where it computes, which its output is "
             "multiplied by; the other columns: the share of the tokens of that kind."
         ),
         frame=pd.DataFrame(rows),

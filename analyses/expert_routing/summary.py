@@ -23,7 +23,7 @@ class Routes:
         categories: kinds of token that occur.
         kinds: share of a kind's tokens that an expert computes, [layer expert category].
         tokens: share of all tokens, [layer expert].
-        weight: mean probability where it computes, [layer expert].
+        probability: mean where it computes, [layer expert].
         nobody: share of tokens that no expert computes, [layer].
         preference: how much more often two tokens share an expert if they are of one kind, [layer].
     """
@@ -32,7 +32,7 @@ class Routes:
     categories: tuple[str, ...]
     kinds: Estimate
     tokens: Estimate
-    weight: Estimate
+    probability: Estimate
     nobody: Estimate
     preference: Estimate
 
@@ -85,11 +85,12 @@ def _preferences(observed: Observed, stacks: list[Stack]) -> np.ndarray:
 
 
 def _routes(evidence: Evidence, stack: Stack) -> Routes:
-    occurs = ~np.isnan(evidence.model.prompts[f"{stack}.kinds"]).all((0, 1, 2))
-    names = ("tokens", "weight", "nobody", "preference")
+    occurs = np.flatnonzero(~np.isnan(evidence.model.prompts[f"{stack}.kinds"]).all((0, 1, 2)))
+    model, *twins = (one.prompts[f"{stack}.kinds"][..., occurs] for one in (evidence.model, *evidence.twins))
+    names = ("tokens", "probability", "nobody", "preference")
     return Routes(
         layers=evidence.cfg.expert_layers(stack),
-        categories=tuple(np.array(CATEGORIES)[occurs].tolist()),
-        kinds=observed_estimate(evidence, f"{stack}.kinds")[..., occurs],
+        categories=tuple(CATEGORIES[kind] for kind in occurs),
+        kinds=estimate_mean(model, twins, evidence.seed),
         **{name: observed_estimate(evidence, f"{stack}.{name}") for name in names},
     )

@@ -1,8 +1,8 @@
 """The arrays of head specialization. Names begin with the kind of attention; means are over the rows that count in a prompt.
 
-    entropy, confidence           normalised entropy; mean largest weight, special keys excluded (Voita et al. 2019)
+    entropy, confidence           normalized entropy; mean largest weight, special keys excluded (Voita et al. 2019)
     entropy_smoothed              entropy of 0.9999 a + 0.0001 / n, for comparison (Clark et al. 2019)
-    retained, *_ordinary          mass on ordinary keys, and numbers of the pattern renormalised on them
+    retained, *_ordinary          mass on ordinary keys, and numbers of the pattern renormalized on them
     vertical                      largest mean weight on one key: how far a pattern is one column [ours]
     <category>_mass, _base        Σ a on the first key, eos, prefix, punctuation, sentinel; what an even spread would give
     <category>_apart, *_apart_base   the same on rows without such a key within one step; NaN without any

@@ -88,7 +88,7 @@ def spread(pairs: Sequence[PromptPair], count: int) -> tuple[PromptPair, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patching:
-    """Effects of patching every site, normalised: ratios of means over pairs.
+    """Effects of patching every site, normalized: ratios of means over pairs.
 
     Attributes:
         candidates: all bundled pairs.

@@ -74,7 +74,7 @@ def _sources_card(result: LogitAttribution, by_row: np.ndarray, row: int, foil: 
         total = f": {number(float(values.sum()))} logits in all"
         words = (f"{name}, ", Token(example.label_pieces[row]), " rather than ", Token(foil), total)
         parts += [Line(words), TokenStrip(example.source_pieces, values, strongest)]
-    title = "The source, its tokens coloured by what they add to the answer"
+    title = "The source, its tokens colored by what they add to the answer"
     return Card("logit-attribution-example-sources", title, tuple(parts))
 
 

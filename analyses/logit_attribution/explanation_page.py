@@ -58,7 +58,7 @@ def explanation_section(explanation: Explanation, name: str = "attribution") -> 
 def _sentence(explanation: Explanation, name: str) -> Card:
     pieces, values = explanation.sources["source token"], explanation.sources["contribution"].to_numpy()
     strongest = float(np.abs(values).max())
-    title = "The source, its tokens coloured by what they add through all cross-attention heads"
+    title = "The source, its tokens colored by what they add through all cross-attention heads"
     parts = (
         Line((f"target ({explanation.target_origin}): {explanation.target}",)),
         Line((Token(explanation.label), " rather than ", Token(explanation.foil))),

@@ -1,4 +1,4 @@
-"""One prompt: for every predicted token the source coloured by what cross-attention took from it, and the largest components."""
+"""One prompt: for every predicted token the source colored by what cross-attention took from it, and the largest components."""
 
 import numpy as np
 from jaxtyping import Float
@@ -28,7 +28,7 @@ def prompt_blocks(example: Example) -> tuple[Block, ...]:
         title = (Token(example.label_pieces[row], strong=True), " rather than ", Token(foil), f": {value} logits")
         parts += [Line(title), TokenStrip(example.source_pieces, contributions, strongest)]
     intro = Paragraph(
-        "Every token that is predicted, against the model's best other token there. The source is coloured by what each of its "
+        "Every token that is predicted, against the model's best other token there. The source is colored by what each of its "
         "tokens adds to that lead through all cross-attention heads together; the table has the decoder components that add "
         "most, by size. One prompt is a description and no finding; the section has the means over all prompts."
     )

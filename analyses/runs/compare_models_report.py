@@ -1,6 +1,6 @@
 """Two models side by side: what does one do that the other does not, on the same texts?
 
-Each model is run in full, with its own tokenisation and its own untrained twins; beside the two runs stands a page with their
+Each model is run in full, with its own tokenization and its own untrained twins; beside the two runs stands a page with their
 findings next to each other and with every number that both give for every prompt, compared prompt by prompt:
 
     difference = mean over prompts of (second - first),  with a 95 % bootstrap interval over prompts

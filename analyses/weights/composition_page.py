@@ -78,9 +78,9 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
     strongest = (out if len(out) else survey.found.frame[survey.found.frame["path"]]).iloc[0]
     nearest = survey.angles.iloc[int(survey.angles["overlap"].to_numpy().argmax())]
     findings = (
-        f"{len(out)} of {int(summary['pairs'].sum()):,} pairs of heads compose beyond all pairs without a path, where "
+        f"Pairs of heads that compose beyond all pairs without a path: {len(out)} of {int(summary['pairs'].sum()):,}, where "
         f"{number(survey.found.expected_by_chance)} would by chance; in an untrained twin "
-        f"{int(summary['twin: stand out'].sum())} do.",
+        f"{int(summary['twin: stand out'].sum())}.",
         f"The strongest: the {_INPUTS[strongest['input']]} of {strongest['second']} read {strongest['first']} "
         f"(z {number(float(strongest['z']))}).",
         f"Of heads of one layer {nearest['first']} and {nearest['second']} write most into the same space: overlap "

@@ -67,11 +67,12 @@ def traces_gallery(made: bool) -> str:
     given = [("", "seed-0"), ("--prompts", "prompts.jsonl"), ("--gold", "prompts.gold")]
     given += [("--seed-run", "seed-1"), ("--seed-run", "seed-2"), ("--control", "shuffled")]
     words = ["trace", *(word for option, name in given for word in (option, str(TRACES / name)) if word)]
+    shown = " \\\n    ".join(f"{option} {(TRACES / name).relative_to(ROOT)}".strip() for option, name in given)
     parts = [
         "# Gallery of a trace\n",
         "How heads come to be while a tiny model learns: three seeds and a control on shuffled pairs, twelve checkpoints each "
         "([how to](../howto/trace.md)). Made by\n",
-        f"```sh\ninterp {' '.join(words).replace(f'{ROOT}/', '')}\n```\n",
+        f"```sh\ninterp trace {shown}\n```\n",
     ]
     if not made:
         return "\n".join([*parts, "`make docs` makes it and shows its figures here."])
@@ -80,13 +81,14 @@ def traces_gallery(made: bool) -> str:
     assert done.exit_code == 0, done.output
     results = json.loads((out / "trace.json").read_text(encoding="utf-8"))
     links = '<a href="../trace/index.html">The whole page</a>, and <a href="../trace/steps.html">a slider over the steps</a>.'
-    return "\n".join([*parts, f"<p>{links}</p>\n", *_sections(out, results, list(results))])
+    return "\n".join([*parts, f"<p>{links}</p>\n", *_sections(out, results, None)])
 
 
-def _sections(folder: Path, results: dict[str, dict[str, object]], names: list[str]) -> Iterator[str]:
-    """Sections of a page: heading, question, first findings and all figures."""
+def _sections(folder: Path, results: dict[str, dict[str, object]], names: list[str] | None) -> Iterator[str]:
+    """Sections of a page, by default all in its order: heading, question, first findings and all figures."""
     page = BeautifulSoup((folder / "index.html").read_text(encoding="utf-8"), "html.parser")
-    for name in names:
+    order = [str(section["id"]).removeprefix("section-") for section in page.select("section[id^=section-]")]
+    for name in [one for one in order if one in results] if names is None else names:
         section = page.find(id=f"section-{name.replace('_', '-')}")
         assert isinstance(section, Tag), f"{folder} has no section of {name}"
         yield f"## {_markdown(section.h2.get_text(strip=True))}\n\n*{_markdown(str(results[name]['question']))}*\n"

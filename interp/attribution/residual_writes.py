@@ -46,11 +46,11 @@ class Writes:
             return values
         return [*(self.z * head_directions(self.W_O, direction)).sum(-1).unbind(-1), *values]
 
-    def dealt(self, of_vectors: Sequence[Float[Tensor, "batch pos *any"]]) -> list[Float[Tensor, "batch pos *any"]]:
+    def dealt(self, of_vectors: Sequence[Float[Tensor, "..."]]) -> list[Float[Tensor, "..."]]:
         """What was made of every vector, of experts once for each: at its tokens, and 0 elsewhere.
 
         Args:
-            of_vectors: for every vector and position.
+            of_vectors: for every vector, at every position; of biases, which write the same everywhere, once.
         """
         if self.chosen is None:
             return list(of_vectors)

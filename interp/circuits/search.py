@@ -186,8 +186,7 @@ def find_circuit(
     scores = score_in_batches(model, found_on, method, metric, batch_size, swapped)
     finder, judge = (Judge.of(model, batch_of(model, half, swapped), metric) for half in (found_on, judged_on))
     circuit = smallest_circuit(finder, scores, keeps)
-    exact = sample and method != "exact" and not control
-    draws = 0 if control else draws
+    draws, needed, exact = (0, 0, 0) if control else (draws, needed, sample * (method != "exact"))
     return CircuitSearch(
         scores=scores,
         circuit=circuit,
@@ -198,10 +197,10 @@ def find_circuit(
         same_size=judge.null(circuit, draws, seed, "size"),
         same_degree=judge.null(circuit, draws, seed, "degree"),
         completeness=judge.completeness(circuit, 0 if control else _PARTS, seed),
-        minimality=minimality_of(judge, circuit, needed, seed) if needed and not control else None,
+        minimality=minimality_of(judge, circuit, needed, seed) if needed else None,
         signed=faithfulness_curve(judge, scores, absolute=False),
         absolute=faithfulness_curve(judge, scores),
-        agreement=agreement_of(model, found_on, scores, sample, seed, batch_size, swapped) if exact else None,
+        agreement=agreement_of(model, found_on, scores, exact, seed, batch_size, swapped) if exact else None,
         found_on=found_on,
         judged_on=judged_on,
         refused=refused,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _ROW_BITS, _COLUMN_BITS = 11, 21
-"""Of the 64 bits by which `mutual_neighbors` sorts, those of a row in its block and of a row in the vocabulary; 32 are the cosine's."""
+"""Of the 64 bits by which `mutual_neighbors` sorts: of a row in its block and of one in the vocabulary; 32 are the cosine's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

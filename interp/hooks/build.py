@@ -106,9 +106,9 @@ class _Builder:
             return {point.name: point for point in (scale, normalized)}
         if site.side == "experts":
             assert self.experts is not None
-            parts = {leaf: _point(f"{name}.hook_{leaf}") for leaf in POINTS["experts"]}
-            ExpertsHook(module, self.experts, self.config.expert_capacity, **parts)
-            return {point.name: point for point in parts.values()}
+            of_experts = {leaf: _point(f"{name}.hook_{leaf}") for leaf in POINTS["experts"]}
+            ExpertsHook(module, self.experts, self.config.expert_capacity, **of_experts)
+            return {point.name: point for point in of_experts.values()}
         point = _point(name)
         if site.side in ("stream_in", "stream", "stream_out"):
             self._follow_stream(site.side, module, point)

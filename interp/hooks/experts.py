@@ -74,14 +74,14 @@ class ExpertsHook(ModuleHook):
         chosen, weight, logits = output
         # As the host computes them, so that a value put back where it came from changes no bit.
         probabilities = torch.softmax(logits, -1, dtype=logits.dtype).to(weight.dtype)
-        weights = self.points["expert_weights"].fire(probabilities)
-        if weights is not probabilities:
+        weights, kept_weights = _fired(self.points["expert_weights"], probabilities)
+        if not kept_weights:
             chosen = one_hot(weights.argmax(-1), weights.shape[-1])
             if self._capacity is not None:
                 chosen = chosen * (chosen.cumsum(-2) <= self._capacity)
         index = torch.where(chosen.any(-1), chosen.argmax(-1), -1).unsqueeze(-1)
-        shown = self.points["expert_indices"].fire(index)
-        if shown is index and weights is probabilities and not weights.requires_grad:
+        shown, kept_index = _fired(self.points["expert_indices"], index)
+        if kept_index and kept_weights:
             return None
         shown = self._checked(shown, weights.shape[-1])
         own = shown.clamp_min(0)
@@ -134,15 +134,21 @@ class ExpertsHook(ModuleHook):
         for expert, rows in computing.items():
             together.index_copy_(0, rows, values[expert])
         together = together.view(*self._shape, -1)
-        version = None if together.is_inference() else together._version
-        shown = point.fire(together)
-        if shown is together and not shown.requires_grad and version is not None and shown._version == version:
-            return values  # nobody replaced anything, and nobody wrote into it
+        shown, kept = _fired(point, together)
+        if kept:
+            return values
         shown = shown.flatten(0, 1)
         return {expert: shown[rows] for expert, rows in computing.items()}
 
     def _computed(self, expert: nn.Module, last: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         return (self._post.pop(expert).to(inputs[0].dtype),)
+
+
+def _fired(point: HookPoint, tensor: Tensor) -> tuple[Tensor, bool]:
+    """A value after all functions, and whether it surely is what was shown: not replaced, not written into, in no gradient."""
+    version = None if tensor.is_inference() else tensor._version
+    shown = point.fire(tensor)
+    return shown, shown is tensor and version is not None and shown._version == version and not shown.requires_grad
 
 
 def _of_no_token(first: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:

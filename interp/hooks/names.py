@@ -21,7 +21,7 @@ keys and values by group of heads. In a decoder layer `resid_mid` follows self-a
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
@@ -64,6 +64,7 @@ class HookNameError(InputError, KeyError):
         return str(self.args[0])
 
 
+@lru_cache(maxsize=10_000)
 def canonical_name(key: ActivationKey) -> str:
     """The hook name behind a key, in our spelling; canonical and unknown names come back unchanged.
 
@@ -123,10 +124,10 @@ def resolve(key: ActivationKey, known: Iterable[str]) -> str:
     Raises:
         HookNameError: if there is no such name; the message offers the nearest ones.
     """
-    name, names = canonical_name(key), tuple(known)
+    name, names = canonical_name(key), known if isinstance(known, Collection) else tuple(known)
     if name in names:
         return name
-    near = nearest(name, names, most=3)
+    near = nearest(name, tuple(names), most=3)
     hint = f" Did you mean {', '.join(near)}?" if near else " `interp list hooks` prints every name."
     raise HookNameError(f"No hook point {name!r} here.{hint}")
 

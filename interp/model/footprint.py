@@ -137,10 +137,11 @@ class _OneExpert(nn.Module):
 def _one_expert(model: PreTrainedModel) -> Iterator[None]:
     """While it is on, layers with experts have one."""
     names = FAMILIES[model.config.model_type].host.experts
-    layers = (
-        [] if names is None else [one for one in model.modules() if {names.router, names.experts} <= {*one._modules}]
-    )
-    experts = [layer.get_submodule(names.experts) for layer in layers if names is not None]
+    if names is None:
+        yield
+        return
+    layers = [layer for layer in model.modules() if {names.router, names.experts} <= {*dict(layer.named_children())}]
+    experts = [layer.get_submodule(names.experts) for layer in layers]
     for layer, own in zip(layers, experts, strict=True):
         layer.set_submodule(names.experts, _OneExpert(next(own.children())))
     try:

@@ -38,6 +38,7 @@ from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
 from interp.text.languages import languages_of
 from interp.text.pieces import named_rows
+from interp.text.text_memory import remembered
 from interp.text.tokenized_text import length_limit
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
@@ -123,7 +124,11 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
     @cached_property
     def named_rows(self) -> Bool[Tensor, " vocab"]:
         """True at rows of the embedding that stand for something; tables are longer than the tokenizer's vocabulary."""
-        return torch.from_numpy(named_rows(self.tokenizer, self.cfg.d_vocab)).to(self.device)
+        tokenizer, rows = self.tokenizer, self.cfg.d_vocab
+        if tokenizer is None:
+            return torch.from_numpy(named_rows(None, rows)).to(self.device)
+        found = remembered(tokenizer, ("named rows", rows), lambda: named_rows(tokenizer, rows))
+        return torch.from_numpy(found).to(self.device)
 
     def hook_points(self) -> Mapping[str, HookPoint]:
         """Hook name -> hook point, in forward order."""

@@ -76,7 +76,7 @@ def sites(model: HookedEncoderDecoder, pairs: PairBatch, family: SiteFamily) -> 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Effects(Framed):
-    """What patching sites did, in logits; normalise with `interp.statistics.bootstrap_ratio(numerator, denominator)`.
+    """What patching sites did, in logits; normalize with `interp.statistics.bootstrap_ratio(numerator, denominator)`.
 
     Attributes:
         sites: the sites.

@@ -124,7 +124,7 @@ class Table(Checked):
         spans: values that are drawn in their cell with what belongs to them; those columns are not printed again.
         addresses: of the page that every row leads to, beside the report; none by default.
         opened: whether it stands open on the page.
-        hues: texts of cells that carry the colour which stands for them elsewhere in the report.
+        hues: texts of cells that carry the color which stands for them elsewhere in the report.
 
     Raises:
         ValueError: if columns are repeated or unknown, or an address leads elsewhere or is missing.

@@ -5,7 +5,7 @@ file. Text stays text, so that a figure can be searched and set anew in a paper;
 Figures come in two widths, so that letters keep their size on a desk (about 830 CSS pixels) and on a phone (about 340) instead
 of shrinking with the page.
 
-Colours follow Okabe and Ito 2008, which readers with any common colour vision can tell apart; each line and group
+Colors follow Okabe and Ito 2008, which readers with any common color vision can tell apart; each line and group
 has its own marker as well.
 """
 
@@ -88,7 +88,7 @@ class ChartImage:
         return self._save("png", {"Software": None}, dots_per_inch)
 
     def webp(self, dots_per_inch: float = 160.0) -> bytes:
-        """Lossless WebP: every colour of the PNG in two fifths of its size.
+        """Lossless WebP: every color of the PNG in two fifths of its size.
 
         Args:
             dots_per_inch: how fine its pixels are.

@@ -46,13 +46,13 @@ class Panel(ArrayFields):
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """Matrices of one quantity on one shared colour scale.
+    """Matrices of one quantity on one shared color scale.
 
     Attributes:
         panels: the matrices; they may differ in size.
         color_label: the quantity and its unit.
-        center: None for a magnitude (sequential colours); for a signed quantity the neutral value, around
-            which diverging colours are symmetric.
+        center: None for a magnitude (sequential colors); for a signed quantity the neutral value, around
+            which diverging colors are symmetric.
         lower: lower end of the scale; None takes the smallest value. Values below are marked as clipped.
         upper: upper end of the scale; None takes the largest value.
 
@@ -74,7 +74,7 @@ class Heatmap:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Ends of the colour scale, symmetric about `center` where there is one."""
+        """Ends of the color scale, symmetric about `center` where there is one."""
         finite = np.concatenate([panel.values[np.isfinite(panel.values)] for panel in self.panels])
         lower = self.lower if self.lower is not None else float(finite.min(initial=np.inf))
         upper = self.upper if self.upper is not None else float(finite.max(initial=-np.inf))
@@ -96,7 +96,7 @@ class Series(ArrayFields):
         y: values; NaN leaves a gap.
         low: lower ends of the intervals, or None where there are none.
         high: upper ends of the intervals, or None.
-        style: "control" draws a grey dashed line with hollow markers.
+        style: "control" draws a gray dashed line with hollow markers.
 
     Raises:
         ValueError: if x does not ascend, besides what holds of all arrays.
@@ -176,8 +176,8 @@ class PointGroup(ArrayFields):
         x: horizontal positions.
         y: vertical positions.
         names: what is written beside each point; an empty text writes nothing.
-        style: "control" draws hollow grey markers.
-        hue: the colour of the group where it has one elsewhere in the report; None takes the next one.
+        style: "control" draws hollow gray markers.
+        hue: the color of the group where it has one elsewhere in the report; None takes the next one.
         marker: number of its marker, for groups that share one; None takes the next one.
     """
 

@@ -1,7 +1,7 @@
 """How is a category heat map laid out and drawn?
 
 Hue is the category, lightness the strength, and a few letters in the cell say the same as the hue, so that no reader depends on
-colours. A thick frame marks a certain cell, a thin one a tendency, a broken one an uncertain cell, a cross an undefined one. The
+colors. A thick frame marks a certain cell, a thin one a tendency, a broken one an uncertain cell, a cross an undefined one. The
 legend names only what occurs. All sizes are in inches.
 """
 
@@ -133,7 +133,7 @@ def _draw_labels(figure: Figure, heatmap: CategoryHeatmap, cell: float, tall: fl
 
 
 _Entry = tuple[tuple[tuple[str, str], ...], str]
-"""Patches as (colour, frame), and the words beside them."""
+"""Patches as (color, frame), and the words beside them."""
 
 
 def _entries(heatmap: CategoryHeatmap) -> Iterator[_Entry]:

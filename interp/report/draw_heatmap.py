@@ -1,6 +1,6 @@
 """How is a heatmap laid out and drawn?
 
-One scale and one colour bar for all panels, so that equal colours mean equal numbers. Nothing is hidden by the colour
+One scale and one color bar for all panels, so that equal colors mean equal numbers. Nothing is hidden by the color
 map: an undefined cell carries a cross, a value beyond the scale a plus or a minus, and where cells are large enough
 the number itself is printed. (The marks follow the habit of treescope's array view.)
 
@@ -36,7 +36,7 @@ from interp.report.heatmap_layout import (
 from interp.report.numbers import decimals_for, fixed
 from interp.report.palette import readable_ink
 
-_SCALE = 3.0  # length of the colour bar
+_SCALE = 3.0  # length of the color bar
 _LABEL_GAP = 0.045  # between cells and labels
 _MANY_CELLS = 1500  # in a figure; beyond this a panel is one image instead of one shape per cell
 _MANY_NUMBERS = 600  # in a figure; beyond this no numbers are printed in the cells
@@ -44,7 +44,7 @@ _MANY_NUMBERS = 600  # in a figure; beyond this no numbers are printed in the ce
 
 @dataclass(frozen=True)
 class _Scale:
-    """The one relation between numbers and colours that all panels share."""
+    """The one relation between numbers and colors that all panels share."""
 
     norm: Normalize
     colors: Colormap
@@ -131,7 +131,7 @@ def _choose_decimals(heatmap: Heatmap, frame: PanelFrame) -> int | None:
 
 
 def _mark_cells(axes: Axes, frame: PanelFrame, scale: _Scale, decimals: int | None) -> None:
-    """Numbers where there is room; else marks of values beyond the scale: those above have one colour, those below another."""
+    """Numbers where there is room; else marks of values beyond the scale: those above have one color, those below another."""
     values, side = frame.panel.values, min(frame.cell, frame.tall)
     _mark(axes, np.isnan(values), "x", MUTED, 0.5 * side)
     if decimals is None:
@@ -173,7 +173,7 @@ def _label_axes(axes: Axes, frame: PanelFrame) -> None:
 
 
 def _draw_scale(figure: Figure, heatmap: Heatmap, scale: _Scale, notes: str) -> None:
-    """One horizontal colour bar at the bottom left, its quantity above it and the legend of marks below."""
+    """One horizontal color bar at the bottom left, its quantity above it and the legend of marks below."""
     total_width, total_height = figure.get_size_inches()
     lower = MARGIN + 0.2 + LINE * bool(notes)
     # Room on both sides for half of the outermost numbers.

@@ -1,7 +1,7 @@
 """How are lines, points and bars drawn?
 
-Each function turns one drawing into a matplotlib figure of a given width. Colour never carries meaning alone: every
-series and group has its own marker and dash, controls are grey, hollow and dashed, signed bars start from a drawn
+Each function turns one drawing into a matplotlib figure of a given width. Color never carries meaning alone: every
+series and group has its own marker and dash, controls are gray, hollow and dashed, signed bars start from a drawn
 zero. Labels beside points are placed where they touch nothing; those for which there is no room are counted under
 the figure instead of being printed on top of others.
 """

@@ -1,4 +1,4 @@
-"""Estimates over layers or steps as a line chart: the model with its interval, the control in grey with its range."""
+"""Estimates over layers or steps as a line chart: the model with its interval, the control in gray with its range."""
 
 from collections.abc import Sequence
 from typing import Any

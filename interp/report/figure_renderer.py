@@ -19,7 +19,7 @@ from interp.report.charts import Chart
 from interp.report.second_process import second_process
 
 _SMALL = 25_000
-"""Bytes of vectors up to which pixels are not even tried: there they are rarely lighter, and to draw and pack them is half the work."""
+"""Bytes of vectors up to which pixels are not even tried: they are rarely lighter, and to draw them is half the work."""
 
 _DOTS_PER_INCH = 144.0
 _SMALL_DOTS = 110.0

@@ -108,7 +108,7 @@ def arrange(panels: Sequence[Panel], inches: float, characters: int, numbered: b
         panels: the panels.
         inches: the width there is.
         characters: most characters of a label.
-        numbered: whether cells are to hold numbers, which need more room than colours.
+        numbered: whether cells are to hold numbers, which need more room than colors.
     """
     frames = [_measure(panel, characters) for panel in panels]
     room = inches - 2 * MARGIN

@@ -1,7 +1,7 @@
 """Which hues stand for categories, and how light is a strength?
 
 Six hues of Okabe and Ito 2008, without their black and their yellow, which is too faint on white, so that one category has one
-colour in every figure, table and card of a report. At full strength any two of them lie at least 16 CIELAB units apart for
+color in every figure, table and card of a report. At full strength any two of them lie at least 16 CIELAB units apart for
 readers with normal, protan, deutan and tritan vision (simulated after Machado et al. 2009). A strength from 0 to 1 is the way
 from almost white to the full hue, the same way for every hue, so lightness alone orders cells.
 """
@@ -20,10 +20,10 @@ HUES: MappingProxyType[Hue, str] = MappingProxyType({
     "sky": "#56B4E9",
     "gray": "#8A939C",
 })
-"""Hue -> its colour at full strength; grey is for "no category"."""
+"""Hue -> its color at full strength; gray is for "no category"."""
 
 SERIES = tuple(HUES[hue] for hue in ("blue", "orange", "green", "purple", "sky", "gold"))
-"""Colours of lines and groups that have no hue of their own, in order."""
+"""Colors of lines and groups that have no hue of their own, in order."""
 
 _PALE = (244, 246, 247)
 _FAINTEST = 0.08
@@ -33,7 +33,7 @@ _EQUAL_CONTRAST = 0.179  # luminance of a background that contrasts equally with
 
 
 def tint(hue: Hue, strength: float) -> str:
-    """The colour of a cell as `#rrggbb`.
+    """The color of a cell as `#rrggbb`.
 
     Args:
         hue: its category's.
@@ -45,7 +45,7 @@ def tint(hue: Hue, strength: float) -> str:
 
 
 def readable_ink(color: str) -> str:
-    """Dark or white, whichever contrasts more with a colour (WCAG 2.2 relative luminance).
+    """Dark or white, whichever contrasts more with a color (WCAG 2.2 relative luminance).
 
     Args:
         color: `#rrggbb`.

@@ -3,7 +3,7 @@
 The output of an attention sublayer is exactly a sum of terms, y_i = sum_j T_i(x_j) (no biases in T5; the residual x_i belongs
 to the token's own term, in cross-attention to a column of its own). A term contributes by how much nearer it brings the sum:
 
-    c_ij = max(0, ||y_i||_1 - ||y_i - T_i(x_j)||_1),   rows normalised to 1
+    c_ij = max(0, ||y_i||_1 - ||y_i - T_i(x_j)||_1),   rows normalized to 1
 
 Feed-forward layers work token by token and do not mix. The bias of an output projection (none in T5) belongs to no term. Layers
 that norm their output (BART, Marian) hand on the norm of that sum: with its scale held the norm is linear, so every term goes

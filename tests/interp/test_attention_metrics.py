@@ -93,7 +93,7 @@ def test_rows_without_legal_keys_are_nan_everywhere():
 
 
 @given(patterns())
-def test_normalised_entropy_lies_between_zero_and_one(drawn):
+def test_normalized_entropy_lies_between_zero_and_one(drawn):
     pattern, mask = drawn
     entropy = measures.entropy(pattern, mask)
     defined = ~entropy.isnan()
@@ -300,7 +300,7 @@ def test_centre_and_spread_are_bounded_and_mirror(drawn):
     equal(measures.spread(pattern.flip(-1), mask.flip(-1)), spread, rtol=0, atol=1e-5)
 
 
-def test_restriction_renormalises_and_drops_rows_with_too_little_mass():
+def test_restriction_renormalizes_and_drops_rows_with_too_little_mass():
     pattern = torch.tensor([[0.6, 0.1, 0.3], [0.98, 0.01, 0.01]])
     mask = torch.tensor([[False, True, True], [False, True, True]])
     restricted, retained = measures.restrict(pattern, mask)

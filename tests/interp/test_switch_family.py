@@ -352,3 +352,23 @@ def test_functions_see_experts_in_the_order_of_the_pass() -> None:
     with torch.no_grad():
         model.run_with_hooks(batch, [("*.mlp.*", note)])
     assert seen == [name for name in model.hook_points() if ".mlp." in name]
+
+
+@pytest.mark.parametrize("leaf", ["expert_weights", "expert_indices", "pre", "post"])
+def test_an_edit_in_place_is_an_edit(leaf: str) -> None:
+    model, batch, _, _ = clean_run()
+    name = f"decoder.1.mlp.hook_{leaf}"
+
+    def in_place(value: Tensor, hook: HookPoint) -> None:
+        value.copy_(edit_for(name)(value))
+
+    with torch.no_grad():
+        got = model.run_with_hooks(batch, [(name, in_place)])
+        wanted = model.run_with_hooks(batch, [(name, lambda value, hook: edit_for(name)(value))])
+    assert torch.equal(got, wanted)
+
+
+def test_inference_mode_changes_nothing() -> None:
+    model, batch, logits, _ = clean_run()
+    with torch.inference_mode():
+        assert torch.equal(model.run_with_cache(batch)[0], logits)

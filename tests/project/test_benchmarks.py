@@ -58,13 +58,15 @@ def test_the_memory_benchmark_has_different_sentences_enough() -> None:
 
 
 @pytest.mark.slow
-def test_a_column_measures_every_case_and_the_table_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SHAPES, "tiny", {"d_model": 20, "d_kv": 6, "d_ff": 28, "num_layers": 3, "num_heads": 5})
+@pytest.mark.parametrize("kind", ["t5", "switch_transformers"])
+def test_a_column_measures_every_case_and_the_table_shows_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"d_model": 20, "d_kv": 6, "d_ff": 28, "num_layers": 3, "num_decoder_layers": 3, "num_heads": 5}
+    monkeypatch.setitem(SHAPES, "tiny", (kind, sizes))
     monkeypatch.setitem(INPUTS, "tiny", (2, 14, 12))
     one = column("tiny", "tiny", "cpu", rounds=2)
     assert one.ratios[REFERENCE] == 1.0
     assert min(one.ratios.values()) > 0
-    assert one.title == "t5-tiny\n2 x (14 + 12)\ncpu"
+    assert one.title == "tiny\n2 x (14 + 12)\ncpu"
     console = Console(width=100, file=StringIO(), record=True)
     console.print(table([one, one]))
     text = console.export_text()

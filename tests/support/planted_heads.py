@@ -95,7 +95,7 @@ class Garden:
 
 
 def garden(layers: int = 2, decoder_layers: int = 3, heads: int = 4, feed_forward_proj: str = "relu") -> Garden:
-    """A model without any specialised head."""
+    """A model without any specialized head."""
     config = T5Config(
         vocab_size=VOCAB,
         d_model=2 * VOCAB + 8,

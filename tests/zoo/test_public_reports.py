@@ -63,7 +63,7 @@ def test_a_piece_that_is_a_space_alone_belongs_to_the_word_it_begins(name: str, 
 def test_words_behind_a_mark_that_the_tokenizer_rewrites_keep_their_pieces(
     mark: str, name: str, load: Callable
 ) -> None:
-    """huggingface/transformers#12867, huggingface/tokenizers#663: normalised punctuation shifts everything behind it."""
+    """huggingface/transformers#12867, huggingface/tokenizers#663: normalized punctuation shifts everything behind it."""
     text = load(name).batch([f"The cat{mark} sleeps on the chair."], ["x"]).source_texts[0]
     found = spelled(text)
     for word in ("sleeps", "on", "the", "chair"):

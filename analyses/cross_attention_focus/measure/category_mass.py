@@ -1,7 +1,7 @@
 """What share of each reading lies on each category of source token, in three versions?
 
 raw       attention weights; a layer is the mean over its heads
-masked    raw weights within the content span, renormalised (without prefix and end of sentence, where weight often
+masked    raw weights within the content span, renormalized (without prefix and end of sentence, where weight often
           only parks: Ferrando and Costa-jussà 2021), beside the mass rho that was retained
 norm      lengths of what is written, || a f(x) ||, as shares; a layer is the norm of the sum over heads
 """

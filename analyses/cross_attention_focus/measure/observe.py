@@ -10,7 +10,7 @@ and of each, per prompt, the mean over real decoder rows of
     mass        sum over the tokens of a category; the categories are a partition, so masses sum to 1
     entropy     over all source tokens, divided by ln n
     retained    rho, the mass on the content span: everything but prefix, end of sentence and padding
-    span_mass, span_entropy, centre, spread    of the reading restricted to the span and renormalised; a row with rho < 0.05
+    span_mass, span_entropy, centre, spread    of the reading restricted to the span and renormalized; a row with rho < 0.05
                 is left out
     usable      share of rows with rho >= 0.05
     monotonicity, diagonality, evenness        see `shape`

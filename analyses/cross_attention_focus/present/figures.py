@@ -19,7 +19,7 @@ CAVEAT = "Attention is not importance: a claim needs its norm-weighted version o
 
 _WHAT: Mapping[Version, str] = {
     "raw": "raw attention weights, mean over heads",
-    "masked": "raw weights within the content span, renormalised",
+    "masked": "raw weights within the content span, renormalized",
     "norm": "lengths of what is written, ‖Σ a f(x)‖, as shares",
 }
 _HEAD_WHAT: Mapping[Version, str] = {
@@ -46,7 +46,7 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
         name=f"cross-focus-mass-{version}",
         caption=(
             f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_sentences} "
-            f"sentences, grey the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
+            f"sentences, gray the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
         ),
         alt="; ".join(alt_text(CATEGORY_NAMES.get(name, name), cells) for name, cells in drawn.items()) + ".",
         chart=layer_lines(drawn, "mass", focus.n_layers),
@@ -68,17 +68,17 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
     entropy = Figure(
         name="cross-focus-entropy",
         caption=(
-            "Normalised entropy of a layer's reading (0: one token, 1: even spread), raw, masked and norm-weighted, with 95 % "
-            f"intervals over sentences and untrained twins in grey. {CAVEAT}"
+            "Normalized entropy of a layer's reading (0: one token, 1: even spread), raw, masked and norm-weighted, with 95 % "
+            f"intervals over sentences and untrained twins in gray. {CAVEAT}"
         ),
-        alt="Normalised entropy. " + "; ".join(alt_text(name, cells) for name, cells in spread.items()) + ".",
+        alt="Normalized entropy. " + "; ".join(alt_text(name, cells) for name, cells in spread.items()) + ".",
         chart=layer_lines(spread, "entropy / ln n", focus.n_layers),
     )
     motion = Figure(
         name="cross-focus-path",
         caption=(
             "On the content span: centre of mass (0: first token, 1: last), its spread, and Kendall's tau of the centre with the "
-            "decoder row (1: the reading only moves forward), with 95 % intervals over sentences and untrained twins in grey. "
+            "decoder row (1: the reading only moves forward), with 95 % intervals over sentences and untrained twins in gray. "
             + CAVEAT
         ),
         alt="On the content span. " + "; ".join(alt_text(name, cells) for name, cells in path.items()) + ".",

@@ -61,7 +61,7 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
         name="cross-focus-flow",
         caption=(
             "Of what the decoder stream is made after every layer (ALTI+): shares of the target prefix and of source tokens, "
-            "followed down to the inputs, with 95 % intervals over sentences and untrained twins in grey."
+            "followed down to the inputs, with 95 % intervals over sentences and untrained twins in gray."
         ),
         alt="ALTI+ shares. " + "; ".join(alt_text(name, cells, "layer") for name, cells in drawn.items()) + ".",
         chart=layer_lines(drawn, "share", focus.n_layers),
@@ -70,7 +70,7 @@ def flow_figures(focus: Focus) -> tuple[Figure, ...]:
         name="cross-focus-flow-steps",
         caption=(
             "Source share of a prediction (ALTI+, after the last layer) in each quarter of the target; the rest comes from the "
-            "target prefix. 95 % intervals over sentences, untrained twins in grey."
+            "target prefix. 95 % intervals over sentences, untrained twins in gray."
         ),
         alt=alt_text("ALTI+ source share", quarters, "quarter") + ".",
         chart=estimate_lines(

@@ -10,7 +10,7 @@ from interp.text.words import CATEGORIES
 
 
 def example_matrices(example: Example, version: Version) -> Float[np.ndarray, "layer target source"]:
-    """The example's reading of every layer, masked tokens 0 and the rest renormalised in the masked version."""
+    """The example's reading of every layer, masked tokens 0 and the rest renormalized in the masked version."""
     return _version(example, example.arrays["norm.layer" if version == "norm" else "raw.layer"], version)
 
 

@@ -140,6 +140,6 @@ def _span_sentence(focus: Focus) -> str | None:
     if not np.isfinite(heads).any():  # a single word has no spread
         return f"{kept}."
     return (
-        f"{kept}; there the normalised entropy of the last layer's heads runs from {between(np.nanmin(heads), np.nanmax(heads))} "
+        f"{kept}; there the normalized entropy of the last layer's heads runs from {between(np.nanmin(heads), np.nanmax(heads))} "
         f"(twins {between(twins.min(), twins.max())})."
     )

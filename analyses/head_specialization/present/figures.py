@@ -19,15 +19,15 @@ from interp.report.numbers import between, fixed
 from interp.report.views import KIND_NAMES
 
 _SHOWN: tuple[tuple[str, str, str], ...] = (
-    ("entropy", "normalised entropy (1: even spread)", "Entropy of the attention of every head"),
+    ("entropy", "normalized entropy (1: even spread)", "Entropy of the attention of every head"),
     ("divergence from position alone", "Jensen-Shannon divergence, nats", "Distance from position bias alone [ours]"),
     ("distance", "mean distance in tokens", "Attention distance (Vig and Belinkov 2019)"),
 )
-"""Metric, colour label, caption."""
+"""Metric, color label, caption."""
 
 _MOST_TABLES = 3
 NEAR = 0.25
-"""Progress towards a role from which a head without one is coloured and lettered for it."""
+"""Progress towards a role from which a head without one is colored and lettered for it."""
 
 
 _MARKS: dict[Strength, Mark] = {"threshold": "certain", "tendency": "tendency"}
@@ -119,7 +119,7 @@ def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabe
 
 
 def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
-    """Heads of one kind laid out by how alike they attend: colour by role, marker by cluster."""
+    """Heads of one kind laid out by how alike they attend: color by role, marker by cluster."""
     layout = atlas.maps[kind]
     heads = heads_of(atlas, kind)
     members: dict[tuple[int, bool, int], list[int]] = {}
@@ -145,7 +145,7 @@ def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
         name=f"map-{kind}",
         caption=(
             f"Map of {KIND_NAMES[kind]}: heads that attend alike lie near each other (Jensen-Shannon divergence of their "
-            f"rows; stress {fixed(layout.stress)}, 0 is a faithful map). Marker and number: cluster; colour: role as in the "
+            f"rows; stress {fixed(layout.stress)}, 0 is a faithful map). Marker and number: cluster; color: role as in the "
             "atlas, filled if the head has it, hollow if it is only near."
         ),
         alt=(

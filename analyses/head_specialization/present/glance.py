@@ -76,7 +76,7 @@ def _sharpest(atlas: HeadAtlas) -> Finding:
     lowest = {kind: largest(-metric.point) for kind, metric in metrics.items()}
     kind = min(ATTENTION_KINDS, key=lambda kind: float(metrics[kind].point[lowest[kind]]))
     value = with_interval(metrics[kind][lowest[kind]])
-    words = f"{HeadId(kind, *lowest[kind])} is the most focused head: its normalised entropy is {value}."
+    words = f"{HeadId(kind, *lowest[kind])} is the most focused head: its normalized entropy is {value}."
     return Finding(words, (entropy_sentence(atlas),))
 
 

@@ -1,6 +1,6 @@
-"""Which colour and which few letters stand for a role, in every figure, table and card?
+"""Which color and which few letters stand for a role, in every figure, table and card?
 
-Roles come in families of one hue each, because six hues are what readers of any colour vision can tell apart; the letters name
+Roles come in families of one hue each, because six hues are what readers of any color vision can tell apart; the letters name
 the role within its family.
 """
 
@@ -17,7 +17,7 @@ class Family:
 
     Attributes:
         name: what they have in common.
-        hue: their colour.
+        hue: their color.
         codes: role -> the letters that stand for it.
     """
 

@@ -149,7 +149,7 @@ def _role_tables(atlas: HeadAtlas) -> Iterator[Block]:
 
 
 def _overview_hues(atlas: HeadAtlas, frame: pd.DataFrame) -> dict[str, Hue]:
-    """Roles and nearest roles in the colours of the atlas."""
+    """Roles and nearest roles in the colors of the atlas."""
     nearest = {
         f"{role} {detail}".strip(): hue_of(role)
         for found in atlas.nearest.values()

@@ -144,7 +144,7 @@ def entropy_sentence(atlas: HeadAtlas) -> str:
     _, kind, layer, head = min(cells)
     entropy = atlas.metric(kind, "entropy")[layer, head]
     return (
-        f"The most focused head is {HeadId(kind, layer, head)}: normalised entropy {with_interval(entropy)}, where 1 is an "
+        f"The most focused head is {HeadId(kind, layer, head)}: normalized entropy {with_interval(entropy)}, where 1 is an "
         f"even spread; {untrained_twins(entropy)}."
     )
 

@@ -133,7 +133,7 @@
       { label: "loss (nats)", color: "#D55E00", values: own.loss },
       { label: "tokens right, as a share of the height", color: "#0072B2", dash: "6 3", values: own.right.map(function (share) { return share * Math.max(top, 1); }) }
     ], Math.max(top, 1), 0, "Loss and share of tokens that are right over the steps"));
-    find("learning").querySelectorAll("li")[1].lastChild.textContent = "tokens right " + Math.round(100 * own.right[state.step]) + " % (the whole height is 100 %)";
+    find("learning").querySelectorAll("li")[1].lastChild.textContent = " tokens right " + Math.round(100 * own.right[state.step]) + " % (the whole height is 100 %)";
   }
   function renderHead() {
     var own = run().heads[state.head], place = find("scores");

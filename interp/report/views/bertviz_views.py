@@ -70,7 +70,7 @@ def head_view(
         f"{pattern.shape[1] - 1}: click one to switch it, double-click to see it alone."
     )
     if pattern.shape[1] > _DISTINCT_COLORS:
-        advice += f" Colours repeat after {_DISTINCT_COLORS} heads."
+        advice += f" Colors repeat after {_DISTINCT_COLORS} heads."
     sentences = [_reading(patterns, kind), advice, _omission(wanted, layers)]
     return fragment(_page("head_view", patterns, kind, layers, own), "head_view", name, sentences)
 

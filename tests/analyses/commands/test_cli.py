@@ -48,6 +48,8 @@ def test_list() -> None:
     assert {*FAMILIES, *HALF_VISIBLE, "nllb", "byt5"} <= set(families)
     assert families["t5"].endswith("left out: nothing.")
     assert "split into content and position (positions='learned')" in families["blenderbot"]
+    assert "expert_routing. left out: circuits (circuits need MLPs" in families["switch_transformers"]
+    assert "n_experts=8" in families["switch_transformers"]
     assert families["nllb"] == "is m2m_100."
     assert families["led"].startswith("refused: none of its attention")
     hooks = invoke("list", "hooks")[1]

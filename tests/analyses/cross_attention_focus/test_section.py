@@ -215,7 +215,7 @@ def test_a_best_head_is_chosen_on_one_half_and_measured_on_the_other(claimed: Ev
     assert float(best.value.controls[3]) == pytest.approx(float(twin[6:, layer, head].mean()))
 
 
-def test_the_masked_example_renormalises_what_is_left(claimed: Evidence) -> None:
+def test_the_masked_example_renormalizes_what_is_left(claimed: Evidence) -> None:
     example = claimed.example
     raw, masked = example_matrices(example, "raw"), example_matrices(example, "masked")
     np.testing.assert_allclose(raw.sum(-1), 1.0, rtol=1e-5)

@@ -55,8 +55,8 @@ def test_no_words_or_the_same_twice_are_refused(bundled: HookedEncoderDecoder, w
 @pytest.mark.parametrize("name", ["words.json", "words.yaml", "words.yml"])
 def test_groups_are_read_from_json_and_yaml(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    groups = {"colours": ["red", "green"], "tools": ["hammer", "saw"]}
-    text = json.dumps(groups) if name.endswith("json") else "colours: [red, green]\ntools:\n  - hammer\n  - saw\n"
+    groups = {"colors": ["red", "green"], "tools": ["hammer", "saw"]}
+    text = json.dumps(groups) if name.endswith("json") else "colors: [red, green]\ntools:\n  - hammer\n  - saw\n"
     path.write_text("\ufeff" + text, encoding="utf-8")
     assert read_groups(path) == {name: tuple(words) for name, words in groups.items()}
 

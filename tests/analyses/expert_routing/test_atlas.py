@@ -10,8 +10,8 @@ from torch import Tensor
 from analyses.core.contract import Pass
 from analyses.core.evidence import gather
 from analyses.core.observing import ConfiguredAnalysis
-from analyses.expert_routing import ANALYSIS, Atlas, observe, summarize
-from analyses.expert_routing.observe import preference
+from analyses.expert_routing import ANALYSIS, Atlas, summarize
+from analyses.expert_routing.observe import observe, preference
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Table
@@ -47,7 +47,7 @@ def test_shares_are_those_counted_token_by_token() -> None:
                     own = [position for position, one in enumerate(chosen) if one == expert]
                     assert arrays[f"{stack}.tokens"][prompt, place, expert] == pytest.approx(len(own) / len(chosen))
                     weight = np.mean([float(weights[prompt, position, expert]) for position in own]) if own else np.nan
-                    assert arrays[f"{stack}.weight"][prompt, place, expert] == pytest.approx(weight, nan_ok=True)
+                    assert arrays[f"{stack}.probability"][prompt, place, expert] == pytest.approx(weight, nan_ok=True)
                     for kind in range(len(CATEGORIES)):
                         all_of = [position for position, one in enumerate(kinds) if one == kind]
                         share = len(set(own) & set(all_of)) / len(all_of) if all_of else np.nan

@@ -8,6 +8,7 @@ import torch
 
 from analyses.core.contract import Pass
 from analyses.head_specialization import ANALYSIS, HeadSettings
+from analyses.head_specialization.measure import observe as observing
 from analyses.head_specialization.measure.observe import observe
 from analyses.head_specialization.measure.position import bias_tables, distances
 from analyses.head_specialization.measure.rarity import COMMON, ranks, rarest_keys, rarity_ranks
@@ -36,6 +37,22 @@ def test_a_head_made_of_bias_diverges_from_content_alone_and_one_made_of_content
     np.testing.assert_allclose(share[:, :, 1], 1.0)
     np.testing.assert_allclose(share[:, 1, 2], 0.0)
     assert np.isnan(share[:, 0, 0]).all()
+
+
+def test_layers_measured_together_have_the_numbers_of_each_by_itself(tiny_model, monkeypatch):
+    from tests.support.models import random_batch
+
+    batch = random_batch(tiny_model)
+    with torch.no_grad():
+        logits, cache = tiny_model.run_with_cache(batch, names_filter=list(ANALYSIS.hooks_on(tiny_model.cfg)))
+        run = Pass(tiny_model, batch, logits, cache, HeadSettings())
+        together = observe(run)
+        monkeypatch.setattr(observing, "_WEIGHTS", 1)
+        assert observing._layers_together(run, "encoder") == 1
+        alone = observe(run)
+    assert sorted(together) == sorted(alone)
+    for name, values in together.items():
+        np.testing.assert_allclose(values, alone[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_position_and_content_of_a_row_by_hand(tiny_model, tiny_batch):

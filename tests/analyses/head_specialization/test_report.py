@@ -1,4 +1,4 @@
-"""The head atlas on the page: colours, frames and letters; cards with the right prompt; plain words where nothing passes."""
+"""The head atlas on the page: colors, frames and letters; cards with the right prompt; plain words where nothing passes."""
 
 import re
 from dataclasses import replace
@@ -114,7 +114,7 @@ def test_the_nearest_role_is_the_one_with_the_largest_progress():
     np.testing.assert_allclose(found.score, [[0.45, 0.2, nan]])
 
 
-def test_planted_heads_are_framed_coloured_and_lettered_in_the_atlas(planted):
+def test_planted_heads_are_framed_colored_and_lettered_in_the_atlas(planted):
     drawing = atlas_figure(planted, "encoder").chart
     families = [family.name for family in FAMILIES]
     for layer in range(2):
@@ -286,7 +286,7 @@ def test_syntax_has_a_table_and_a_sentence_where_parses_were_given(planted):
     assert not any(text.startswith("Against gold parses") for text in present(planted).findings)
 
 
-def test_the_section_shows_the_sortable_table_in_the_colours_of_the_atlas(planted, bare):
+def test_the_section_shows_the_sortable_table_in_the_colors_of_the_atlas(planted, bare):
     section = present(planted)
     tables = {block.name: block for block in section.blocks if isinstance(block, Table)}
     assert tables["head-overview"].hues["previous token"] == hue_of("previous token") == "blue"

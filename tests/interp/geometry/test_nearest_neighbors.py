@@ -65,3 +65,17 @@ def test_copies_are_neighbors_of_each_other() -> None:
 def test_more_neighbors_than_rows_are_refused(k: int) -> None:
     with pytest.raises(ValueError, match="at most 4 neighbors"):
         mutual_neighbors(np.eye(5), k)
+
+
+@pytest.mark.parametrize("block", [7, 100])
+def test_equal_zero_and_negative_cosines_are_ordered_as_by_three_keys(block: int) -> None:
+    # Four signs have the length 2 and sixteen directions: every cosine is exact, and most are shared by several rows.
+    vectors = np.random.default_rng(2).choice([-1.0, 1.0], size=(60, 4))
+    cosines = (vectors / 2) @ (vectors / 2).T
+    np.fill_diagonal(cosines, -np.inf)
+    found = mutual_neighbors(vectors, 45, block)
+    expected = [np.lexsort((np.arange(60), -row))[:45] for row in cosines]
+    np.testing.assert_array_equal(found.rows, expected)
+    np.testing.assert_array_equal(found.cosines, np.take_along_axis(cosines, np.array(expected), 1))
+    assert (found.cosines < 0).any()
+    assert (found.cosines == 0).any()

@@ -116,7 +116,7 @@ def test_knocked_out_attention_equals_masked_scores(tiny_t5: HookedEncoderDecode
     assert (got - clean).abs().max() > 1e-4
 
 
-def test_knock_out_of_one_head_without_renormalising(tiny_t5: HookedEncoderDecoder) -> None:
+def test_knock_out_of_one_head_without_renormalizing(tiny_t5: HookedEncoderDecoder) -> None:
     batch = random_batch(tiny_t5)
     edits = knock_out("cross", [1], every(batch, "target"), last(batch, "source"), [3], remaining="unchanged")
     _, clean = run(tiny_t5, batch, [])

@@ -108,18 +108,18 @@ def test_the_keyboard_reaches_what_scrolls(browser, page):
     assert browser.run("return document.querySelectorAll('.scroll').length") >= 6
 
 
-def test_colours_contrast_enough_in_both_schemes(browser, page):
+def test_colors_contrast_enough_in_both_schemes(browser, page):
     """WCAG 2.2, success criterion 1.4.3: 4.5 to 1 for text."""
     script = """
-      const parse = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
-      const light = colour => {
-        const parts = parse(colour).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+      const parse = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number);
+      const light = color => {
+        const parts = parse(color).map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
       };
       const ground = node => {
         for (; node; node = node.parentElement) {
-          const colour = getComputedStyle(node).backgroundColor;
-          if (!colour.endsWith(', 0)')) return colour;
+          const color = getComputedStyle(node).backgroundColor;
+          if (!color.endsWith(', 0)')) return color;
         }
       };
       return Math.min(...[...document.querySelectorAll('h1, h2, p, li, a, td, th, .label, .source, .missing, .hint')]

@@ -1,4 +1,4 @@
-"""Mosaics: hues that every reader can tell apart, lightness that orders cells, letters and frames that need no colour."""
+"""Mosaics: hues that every reader can tell apart, lightness that orders cells, letters and frames that need no color."""
 
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -23,7 +23,7 @@ TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 
 
 
 def lab(color, vision):
-    """CIE 1976 L*a*b* of `#rrggbb` as seen with one kind of colour vision."""
+    """CIE 1976 L*a*b* of `#rrggbb` as seen with one kind of color vision."""
     channels = np.array([int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)])
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     xyz = TO_XYZ @ np.clip(np.array(VISION[vision]) @ linear, 0, 1) / np.array([0.9505, 1.0, 1.089])
@@ -32,7 +32,7 @@ def lab(color, vision):
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_hues_are_told_apart_with_any_common_colour_vision(vision):
+def test_hues_are_told_apart_with_any_common_color_vision(vision):
     hues = [color for hue, color in HUES.items() if hue != "gray"]
     distances = [np.linalg.norm(lab(first, vision) - lab(second, vision)) for first, second in combinations(hues, 2)]
     assert min(distances) >= 16
@@ -84,7 +84,7 @@ def test_cells_carry_their_code_and_the_legend_names_what_occurs():
     assert "position" not in only
 
 
-def test_undefined_certain_and_uncertain_cells_are_marked_without_colour():
+def test_undefined_certain_and_uncertain_cells_are_marked_without_color():
     strength = np.full((2, 3), 0.5)
     strength[1, 2] = np.nan
     marked = mosaic(strength=strength, marks=(("certain", "", "uncertain"), ("uncertain", "", "")))

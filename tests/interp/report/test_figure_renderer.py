@@ -36,6 +36,17 @@ def test_a_renderer_without_a_second_process_draws_here():
     ), "whichever of vectors and pixels is lighter"
 
 
+def test_a_phone_has_vectors_or_pixels_as_the_desk_has():
+    labels = tuple(map(str, range(40)))
+    cells = Panel("p", np.random.default_rng(0).normal(size=(37, 40)), labels[:37], labels, "key", "query")
+    kinds = []
+    for chart in (BARS.chart, Heatmap((cells,), "weight")):
+        drawn = render_figure(chart)
+        kinds.append(drawn.wide.uri[:15])
+        assert drawn.narrow.uri.startswith(kinds[-1])
+    assert kinds == ["data:image/svg+", "data:image/webp"]
+
+
 @pytest.mark.parametrize(("kind", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")])
 def test_files_come_in_the_format_that_was_asked_for_with_text_as_text(kind, start):
     file = FigureRenderer(in_this_process=True, kind=kind).rendered(BARS).file

@@ -174,7 +174,7 @@ def test_small_panels_print_their_numbers():
     assert [text.get_text() for text in inside] == ["0.50", "−0.25", "1.00", "0.00"]
 
 
-def test_panels_of_one_heatmap_colour_equal_numbers_equally():
+def test_panels_of_one_heatmap_color_equal_numbers_equally():
     small, large = np.array([[0.1, 0.2]]), np.array([[0.2, 9.0]])
     figure = styled(draw_heatmap, Heatmap((panel(small), panel(large)), "mass"))
     first, second = (axes.collections[0].get_facecolors() for axes in figure.axes[:2])
@@ -264,7 +264,7 @@ def test_charts_keep_their_words_apart_and_inside(name, inches):
     assert all(figure.bbox.padded(10).contains(*corner) for box in found for corner in (box.min, box.max))
 
 
-def test_controls_differ_in_more_than_colour():
+def test_controls_differ_in_more_than_color():
     figure = styled(draw_line_plot, DRAWINGS["lines"])
     model, control = figure.axes[0].lines[:2]
     assert model.get_markerfacecolor() != "white"

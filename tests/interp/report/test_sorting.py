@@ -1,4 +1,4 @@
-"""Tables a reader may sort and filter, cells that carry a colour, cards: what is written, and what a browser makes of it."""
+"""Tables a reader may sort and filter, cells that carry a color, cards: what is written, and what a browser makes of it."""
 
 import re
 

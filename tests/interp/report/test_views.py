@@ -154,9 +154,9 @@ def test_a_long_head_view_keeps_its_first_layer_within_the_payload_budget():
     assert f"this view holds {len(layers)} of 20 layers" in html
 
 
-def test_many_heads_are_said_to_repeat_colours():
-    assert "Colours repeat after 10 heads." in head_view(attention(encoder_heads=11, source=WORDS), "encoder")
-    assert "Colours repeat" not in head_view(attention(encoder_heads=10, source=WORDS), "encoder")
+def test_many_heads_are_said_to_repeat_colors():
+    assert "Colors repeat after 10 heads." in head_view(attention(encoder_heads=11, source=WORDS), "encoder")
+    assert "Colors repeat" not in head_view(attention(encoder_heads=10, source=WORDS), "encoder")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.speech import TimedWord, alignment_heads, read_times, timing_error, word_times
-from interp.speech.word_times import first_frames, token_starts
+from interp.speech.times_of_words import first_frames, token_starts
 from interp.text.batch import Batch
 from tests.support.models import random_batch, tiny
 

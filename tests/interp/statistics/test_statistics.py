@@ -410,3 +410,13 @@ def test_spearman_of_a_constant_or_too_short_list_is_undefined(second):
     result = statistics.spearman(np.arange(4.0), np.array(second))
     assert math.isnan(result.statistic)
     assert result.used + result.dropped == 4
+
+
+def test_intervals_are_the_same_whether_weights_of_resamples_are_kept_or_drawn_anew(monkeypatch):
+    values = np.random.default_rng(3).exponential(size=(23, 4))
+    kept = [intervals.bootstrap_mean(values, seed, 500) for seed in (0, 1, 0)]
+    monkeypatch.setattr(intervals, "_KEPT", 0)
+    for seed, interval in zip((0, 1, 0), kept, strict=True):
+        drawn = intervals.bootstrap_mean(values, seed, 500)
+        np.testing.assert_array_equal([drawn.low, drawn.high], [interval.low, interval.high])
+    assert (kept[0].low != kept[1].low).any()

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from interp.errors import InputError
 from interp.input_files import read_regular
 from interp.report.framed import Framed
-from interp.speech.word_times import TimedWord
+from interp.speech.times_of_words import TimedWord
 from interp.text.batch import Batch
 from interp.text.words import SPEECH
 

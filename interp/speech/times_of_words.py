@@ -22,7 +22,7 @@ from interp.errors import InputError
 from interp.hooks.names import HeadId
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.speech.time_focus import seconds_a_frame
+from interp.speech.focus import seconds_a_frame
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Text
 from interp.text.words import NO_WORD, PADDING
