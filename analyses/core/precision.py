@@ -50,7 +50,7 @@ class PrecisionGap:
         )
         if not len(shares):
             return replace(section, blocks=(*section.blocks, table))
-        worst = str(self.frame["number"].iloc[int(self.frame["gap / size"].argmax())])
+        worst = str(self.frame["number"].to_numpy()[np.nanargmax(self.frame["gap / size"].to_numpy())])
         sentence = (
             f"The model ran in {self.dtype}: on {self.prompts} prompts the observed numbers are off those of float32 by "
             f"{significant(shares.median())} of their size (median over numbers), and {worst} by {significant(shares.max())}. "

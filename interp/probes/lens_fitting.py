@@ -33,23 +33,23 @@ class LensRows(Protocol):
         """All rows once, in parts.
 
         Args:
-            size: rows, or prompts, of a part.
-            seed: of their order; None for that of the store.
+            size: rows or prompts of a part.
+            seed: of the order; None for that of the store.
         """
 
     def by_depth(self, lens: LayerMaps, part: Any) -> Iterator[Tensor]:
         """KL(model || lens) of every row of a part, for every depth but the last.
 
         Args:
-            lens: the maps.
-            part: one of `parts`.
+            lens: the lens.
+            part: the part.
         """
 
     def prompts(self, part: Any) -> np.ndarray:
         """The number of the prompt of each of these rows.
 
         Args:
-            part: one of `parts`.
+            part: the part.
         """
 
 

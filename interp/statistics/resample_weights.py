@@ -1,4 +1,4 @@
-"""Weights of resamples: of every bootstrap draw how often each prompt occurs in it, block by block (Efron and Tibshirani 1993)."""
+"""Weights of resamples: how often each prompt occurs in every bootstrap draw, by blocks (Efron and Tibshirani 1993)."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache

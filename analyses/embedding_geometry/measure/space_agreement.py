@@ -80,7 +80,7 @@ def space_agreement(
 def _sentence_states(observed: Observed) -> Float[np.ndarray, "space sentence d_model"]:
     """Mean states of the sentences that have a value in every space, at most `_MOST`, evenly spread over the prompts."""
     states = observed.prompts["mean_state"]
-    defined = np.logical_not(np.isnan(states).any(axis=(1, 2)))
+    defined = np.asarray(~np.isnan(states).any(axis=(1, 2)))
     chosen = [rows for rows in rows_by_number(sentence_numbers(observed)) if defined[rows].all()]
     if len(chosen) > _MOST:
         chosen = [chosen[place] for place in np.linspace(0, len(chosen) - 1, _MOST).round().astype(int)]

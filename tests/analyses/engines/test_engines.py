@@ -96,22 +96,28 @@ def test_two_ranks_of_torchrun_give_the_same_digest_though_one_is_killed(digest:
 
 
 def test_heads_and_reruns_are_the_same_whoever_observes(tmp_path: Path) -> None:
+    model = tiny("byt5")
+    assert model.tokenizer is not None
+    model.hf.save_pretrained(tmp_path / "model")
+    model.tokenizer.save_pretrained(tmp_path / "model")
+    lines = [f'{{"source": "{text}", "target": "Ja."}}' for text in ("The cat sleeps.", "A dog runs.", "We sing.")]
+    (tmp_path / "prompts.jsonl").write_text("\n".join(lines) + "\n")
+    of_model = ["-m", str(tmp_path / "model"), "-q"]
+    given = [*of_model, "-p", str(tmp_path / "prompts.jsonl"), "--twins", "2", "-b", "2"]
+
     def told(*words: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "analyses.cli", *words, "-q"], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "analyses.cli", *words], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    words = ["heads", "--limit", "4", "--twins", "2", "--batch-size", "2", "--sample", "4"]
-    plain = told(*words)
-    assert told(*words, "--engine", "local", "--workers", "2") == plain
-    assert told(*words, "--engine", "torchrun", "--workers", "2") == plain
-    page = run(CONFIG, tmp_path / "run", overwrite=False, progress=lambda *_: None)
-    for engine in ("local", "torchrun"):
-        said = told("rerun", str(page.parent), "--engine", engine, "--workers", "2")
-        assert said == f"The same digest: {read_manifest(page.parent).digest}.\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    heads = ["heads", *given, "--sample", "2", "--every"]
+    assert told(*heads, "--engine", "torchrun", "--workers", "2") == told(*heads)
+    told("run", *given, "-a", "cross_attention_focus", "--pages", "0", "--out", str(tmp_path / "run"))
+    said = told("rerun", str(tmp_path / "run"), *of_model, "--engine", "local", "--workers", "2")
+    assert said == f"The same digest: {read_manifest(tmp_path / 'run').digest}.\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "prompts.jsonl", "run"}
 
 
 def dies(run: Pass) -> Arrays:
