@@ -18,7 +18,7 @@ def training_section(trace: Trace) -> Section:
     sentences = [
         f"The loss of {main.name} is {fixed(first.point)} nats a token at step {main.steps[0]:,} and {fixed(last.point)} at step "
         f"{main.steps[-1]:,}; it {fall}.",
-        f"At the last step {percent(whole.point)} of the targets are written without a mistake.",
+        _of_targets(trace, f"At the last step {percent(whole.point)} of the targets are written without a mistake"),
         *(_of_other(run) for run in trace.runs[1:]),
     ]
     seen = [number_line(run, "loss", called(run), interval=run.part == "main") for run in trace.runs]
@@ -53,7 +53,7 @@ def training_section(trace: Trace) -> Section:
             ),
         ),
         headline=Headline(
-            f"{main.name} writes {percent(whole.point)} of the targets without a mistake at its last step.",
+            _headline(trace),
             "not judged",
             "trace-loss",
         ),
@@ -62,6 +62,21 @@ def training_section(trace: Trace) -> Section:
             "Between two moments nothing is known: a change lies somewhere between a step and the one before.",
         ),
     )
+
+
+def _of_targets(trace: Trace, sentence: str) -> str:
+    """The sentence, which says nothing where the last moment wrote the targets itself."""
+    own = "" if trace.target_origin == "given" else ": they are its own, so that this says nothing"
+    return f"{sentence}{own}."
+
+
+def _headline(trace: Trace) -> str:
+    main = trace.main
+    if trace.target_origin == "given":
+        whole = main.snapshots[-1].mean("whole")
+        return f"{main.name} writes {percent(whole.point)} of the targets without a mistake at its last step."
+    first, last = (main.snapshots[place].mean("loss") for place in (0, -1))
+    return f"The loss of {main.name} goes from {fixed(first.point)} to {fixed(last.point)} nats a token."
 
 
 def _of_other(run: RunTrace) -> str:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from analyses.cli import app
 from analyses.runs import make_config, read_manifest, verify_run
 from analyses.trace import find_run, trace_in_memory
+from analyses.trace.present.training import training_section
 from analyses.trace.snapshots import HEADS
 from interp.hooks.names import HeadId
 from interp.prompts import parse_prompts
@@ -168,3 +169,14 @@ def test_runs_of_one_name_and_other_analyses_are_refused(tmp_path):
     empty = trace(tmp_path, "--prompts", PROMPTS, "--out", tmp_path / "out")
     assert empty.exit_code == 2
     assert "0 checkpoints called step-N" in empty.stderr
+
+
+@pytest.mark.slow
+def test_targets_that_the_last_moment_wrote_prove_nothing_of_its_quality(planted: Path) -> None:
+    lines = [json.loads(line)["source"] for line in PROMPTS.read_text(encoding="utf-8").splitlines()[:6]]
+    prompts = parse_prompts("\n".join(lines).encode(), "txt", "prompts.txt")
+    config = make_config(analyses=HEADS, twins=2, settings={HEADS: {"resamples": 500, "samples": 6}})
+    section = training_section(trace_in_memory(find_run([str(planted)]), prompts, config).trace)
+    assert "says nothing" in section.findings[1]
+    assert section.headline is not None
+    assert "mistake" not in section.headline.sentence
