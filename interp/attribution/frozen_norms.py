@@ -108,10 +108,9 @@ def unscaled_logits(
         path: of the step that wrote, e.g. `decoder.0.cross_attn`.
         written: what it wrote.
     """
-    course, vectors = _before_last_norm(model.cfg), at_least_float32(written)
+    course = _before_last_norm(model.cfg)
     place = [step.name for step in course].index(path)
-    for norm in (*_norms_behind(course, place), last_norm(model.cfg, "decoder")):
-        vectors = _centered(model, vectors) * norm_gain(model, norm).to(vectors.dtype)
+    vectors = _carried(model, written, (*_norms_behind(course, place), last_norm(model.cfg, "decoder")))
     return vectors @ unembedding(model).to(vectors.dtype).T
 
 
@@ -140,10 +139,7 @@ def _squared_lengths(model: HookedEncoderDecoder, written: Writes, passed: Seque
     """Squared lengths of writes behind the means and gains of norms, whose scales have yet to divide them, and one mean more."""
 
     def carried(vectors: Tensor) -> Tensor:
-        vectors = at_least_float32(vectors)
-        for norm in passed:
-            vectors = _centered(model, vectors) * at_least_float32(norm_gain(model, norm))
-        return _centered(model, vectors)
+        return _centered(model, _carried(model, vectors, passed))
 
     squares = written.dealt([carried(vector).square().sum(-1) for vector in written.vectors])
     if written.z is None or written.W_O is None:
@@ -193,6 +189,14 @@ def _before_last_norm(cfg: ModelConfig) -> tuple[Step, ...]:
     """What happens to the decoder's stream before its last norm."""
     course = steps(cfg, "decoder")
     return course[: [step.name for step in course].index(last_norm(cfg, "decoder"))]
+
+
+def _carried(model: HookedEncoderDecoder, vectors: Tensor, passed: Sequence[str]) -> Tensor:
+    """Vectors behind the means and gains of norms, whose scales have yet to divide them."""
+    vectors = at_least_float32(vectors)
+    for norm in passed:
+        vectors = _centered(model, vectors) * at_least_float32(norm_gain(model, norm))
+    return vectors
 
 
 def _centered(model: HookedEncoderDecoder, vectors: Tensor) -> Tensor:
