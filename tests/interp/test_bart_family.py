@@ -22,6 +22,7 @@ from interp.model.weights import attention_weights, output_bias, position_bias
 from interp.patching.interventions import zero
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
+from tests.support.edit_checks import assert_edit
 from tests.support.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle_bart import POST_NORM, BartOracle
 from tests.support.parity import DECODER_LENGTHS, relative_gap
@@ -126,12 +127,7 @@ def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(fam
         wanted = BartOracle(tiny_hf(family), {name: change}).run(batch)
         with model.hooks([(name, lambda tensor, hook: change(tensor))]):
             logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert (logits - wanted).abs().max() < 2e-5 * wanted.abs().max()
-    assert (logits - clean_logits).abs().max() > 1e-4 * clean_logits.abs().max()
-    order = list(model.hook_points())
-    for other in order[: order.index(name)]:
-        if other != name.replace("hook_result", "hook_z"):
-            assert torch.equal(edited[other], clean[other]), f"an edit at {name} changed {other}, which comes before it"
+    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (2e-5, 1e-4))
 
 
 @pytest.mark.parametrize("name", BART_FAMILIES)

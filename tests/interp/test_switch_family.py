@@ -29,6 +29,7 @@ from interp.patching.partial_forward import record_pass
 from interp.sources.question import ask
 from interp.sources.relevance_propagation import propagate
 from interp.text.batch import Batch
+from tests.support.edit_checks import assert_edit
 from tests.support.models import SWITCH_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle_switch import SwitchOracle
 from tests.support.parity import relative_gap
@@ -116,12 +117,7 @@ def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(nam
         wanted = SwitchOracle(tiny_hf(NAME), {name: change}).run(batch)
         with model.hooks([(name, lambda tensor, hook: change(tensor))]):
             logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert (logits - wanted).abs().max() < 1e-4 * wanted.abs().max()
-    assert (logits - clean_logits).abs().max() > 1e-5 * clean_logits.abs().max()
-    order = list(model.hook_points())
-    for other in order[: order.index(name)]:
-        if other != name.replace("hook_result", "hook_z"):
-            assert torch.equal(edited[other], clean[other]), f"an edit at {name} changed {other}, which comes before it"
+    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (1e-4, 1e-5))
 
 
 def test_tokens_behind_a_full_expert_get_nothing_and_padding_counts() -> None:

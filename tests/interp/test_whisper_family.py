@@ -17,6 +17,7 @@ from interp.model.storage import load_cache, save_cache
 from interp.model.untrained_twins import untrained_twin
 from interp.model.weights import attention_weights, projection_bias, unembedding_bias
 from interp.text.batch import Batch
+from tests.support.edit_checks import assert_edit
 from tests.support.models import extractor, random_batch, tiny, tiny_hf
 from tests.support.oracle_whisper import WhisperOracle
 from tests.support.parity import relative_gap
@@ -77,12 +78,7 @@ def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(nam
         wanted = WhisperOracle(tiny_hf(NAME), {name: change}).run(batch)
         with model.hooks([(name, lambda tensor, hook: change(tensor))]):
             logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert (logits - wanted).abs().max() < 2e-5 * wanted.abs().max()
-    assert (logits - clean_logits).abs().max() > 1e-4 * clean_logits.abs().max()
-    order = list(model.hook_points())
-    for other in order[: order.index(name)]:
-        if other != name.replace("hook_result", "hook_z"):
-            assert torch.equal(edited[other], clean[other]), f"an edit at {name} changed {other}, which comes before it"
+    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (2e-5, 1e-4))
 
 
 def test_edits_of_frames_do_not_depend_on_the_order_of_attaching() -> None:
