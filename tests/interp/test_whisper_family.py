@@ -17,8 +17,8 @@ from interp.model.storage import load_cache, save_cache
 from interp.model.untrained_twins import untrained_twin
 from interp.model.weights import attention_weights, projection_bias, unembedding_bias
 from interp.text.batch import Batch
-from tests.support.edit_checks import assert_edit
 from tests.support.models import extractor, random_batch, tiny, tiny_hf
+from tests.support.oracle_checks import assert_edit, assert_values
 from tests.support.oracle_whisper import WhisperOracle
 from tests.support.parity import relative_gap
 
@@ -55,11 +55,7 @@ def test_every_hook_point_holds_what_the_equations_say() -> None:
     assert relative_gap(logits, wanted_logits) < 5e-6
     assert set(oracle.values) == set(model.hook_points()) == set(kept)
     assert list(model.hook_points()) == list(hook_names(model.hf.config.to_dict()))
-    for key, wanted in oracle.values.items():
-        finite = wanted > -1e30
-        assert kept[key].shape == wanted.shape, key
-        gap = (kept[key] - wanted)[finite].abs().max() / wanted[finite].abs().max()
-        assert gap < 5e-6, f"{key} is off by {float(gap):.1e} of its largest value"
+    assert_values(oracle.values, kept, 5e-6)
 
 
 def edit_for(name: str) -> Callable[[Tensor], Tensor]:

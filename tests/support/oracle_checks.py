@@ -1,9 +1,24 @@
-"""What an edit at a hook point must do, whatever the family: downstream what an oracle says, upstream nothing."""
+"""What must hold beside an oracle: activations are its own; edits do downstream what it says, and upstream nothing."""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+
+
+def assert_values(wanted: Mapping[str, Tensor], kept: Mapping[str, Tensor], bound: float) -> None:
+    """Every activation of the oracle is that of the model; masked scores are left out.
+
+    Args:
+        wanted: the oracle's, by hook name.
+        kept: the model's.
+        bound: most that one may be off, as a share of the largest of its point.
+    """
+    for key, values in wanted.items():
+        finite = values > -1e30
+        assert kept[key].shape == values.shape, key
+        gap = (kept[key] - values)[finite].abs().max() / values[finite].abs().max()
+        assert gap < bound, f"{key} is off by {float(gap):.1e} of its largest value"
 
 
 def assert_edit(
