@@ -42,6 +42,11 @@ class Footprint:
     bytes: Mapping[str, int]
     largest_layer: int
 
+    @property
+    def all(self) -> int:
+        """All parameters."""
+        return sum(self.parameters.values())
+
 
 @dataclass(frozen=True, slots=True)
 class PassCost:
