@@ -114,6 +114,6 @@ def _agreement(result: EmbeddingGeometry) -> str:
         f"{with_interval(found.cka[i, j])} and RSA {fixed(found.rsa.correlation[i, j])} over {found.n_sentences} sentences; the "
         f"same spaces inside untrained twins {control_range(found.cka[i, j])}, model against twin "
         f"{between(across.min(), across.max())}. All pairs of an encoder and a decoder space have p of at most "
-        f"{significant(chance)} over shuffled sentences; neighbouring encoder spaces agree by "
+        f"{significant(chance)} over shuffled sentences; neighboring encoder spaces agree by "
         f"{between(adjacent.min(), adjacent.max())}."
     )

@@ -81,7 +81,7 @@ def test_an_untrained_model_shows_no_trend(seed: int) -> None:
     assert "no trend" in claim_sentence(focus)
 
 
-def test_reading_that_leaves_the_prefix_without_ever_favouring_it_is_not_reading_it_early() -> None:
+def test_reading_that_leaves_the_prefix_without_ever_favoring_it_is_not_reading_it_early() -> None:
     model = planted([None, None, "content"])
     focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "confirmed in direction"
