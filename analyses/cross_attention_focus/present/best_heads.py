@@ -24,7 +24,7 @@ def head_sentence(best: BestHead) -> str:
     else:
         numbers = f"{with_interval(best.value)} of its attention; base rate {fixed(best.base_rate)}; {twins}"
     norm = "" if best.norm is None else f"; weighted by the length of what it writes {with_interval(best.norm)}"
-    verdict = "" if best.value.low > best.value.control_high else ", so no head stands out in this"
+    verdict = "" if best.value.low > best.value.control_bounds[1] else ", so no head stands out in this"
     return (
         f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the sentences, measured on the second): "
         f"{numbers}{verdict}{norm}."

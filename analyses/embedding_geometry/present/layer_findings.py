@@ -93,7 +93,7 @@ def senses_sentence(contexts: ContextCurves) -> str:
     first = contexts.first_split
     widest = "" if first == top else f"; the split is widest at {at(top)}"
     return (
-        f"The senses of {len(contexts.words)} words of two senses begin to split, beyond chance and every untrained twin, at "
+        f"The senses of {len(contexts.words)} words of two senses begin to split, beyond chance and untrained twins, at "
         f"{at(first)}{widest}."
     )
 
