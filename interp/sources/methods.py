@@ -25,11 +25,12 @@ from interp.attribution.direct_logit_attribution import decompose, decomposition
 from interp.attribution.logit_readout import logit_difference, size_of_parts
 from interp.attribution.source_attribution import encoder_attribution
 from interp.errors import InputError, did_you_mean
+from interp.families.config import ModelConfig
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
 from interp.report.framed import Framed
-from interp.sources.alti_plus import ALTI_HOOKS, alti
+from interp.sources.alti_plus import ALTI_HOOKS, alti, why_no_alti
 from interp.sources.captum_methods import captum_attributions
 from interp.sources.chefer_rules import chefer
 from interp.sources.question import Question
@@ -94,6 +95,15 @@ class SourceAttribution(Framed):
         return pd.DataFrame(found, columns=["row", "label", "side", "position", "token", self.method])
 
 
+def methods_of(cfg: ModelConfig) -> tuple[str, ...]:
+    """Names of the methods that are defined for a model.
+
+    Args:
+        cfg: the model's facts.
+    """
+    return tuple(name for name in METHODS if name != "alti" or why_no_alti(cfg) is None)
+
+
 def attribute_sources(
     model: HookedEncoderDecoder, question: Question, methods: Sequence[str] | None = None
 ) -> dict[str, SourceAttribution]:
@@ -102,12 +112,12 @@ def attribute_sources(
     Args:
         model: a model of any family.
         question: what is explained (`ask`).
-        methods: names of methods; all by default.
+        methods: names of methods; by default all that are defined for the model.
 
     Raises:
-        InputError: if there is no such method, or captum is wanted and not there.
+        InputError: if there is no such method, it is not defined for the model, or captum is wanted and not there.
     """
-    chosen = tuple(METHODS) if methods is None else tuple(methods)
+    chosen = methods_of(model.cfg) if methods is None else tuple(methods)
     for name in chosen:
         if name not in METHODS:
             raise InputError(
