@@ -9,7 +9,8 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.engine import engine_of, helps_only
-from analyses.commands.messages import messages, open_in_browser, progress_bar, read_text, say
+from analyses.commands.given_pairs import check_asked_for, given_pairs
+from analyses.commands.messages import messages, open_in_browser, progress_bar, say
 
 if TYPE_CHECKING:
     from analyses.runs.config import RunConfig
@@ -66,6 +67,7 @@ def run(
     with messages(debug), progress_bar(quiet) as progress:
         placement = options.placement_of(device_map, max_memory, offload_folder)
         chosen, read = _chosen(config, _settings(words, pairs, set_settings or []), placement)
+        check_asked_for(pairs, chosen.analyses)
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
@@ -154,12 +156,7 @@ def _settings(words: Path | None, pairs: Path | None, chosen: list[str]) -> dict
 
         found.setdefault("embedding_geometry", {})["groups"] = read_groups(words)
     if pairs is not None:
-        from dataclasses import asdict
-
-        from interp.patching import parse_pairs
-
-        read = parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
-        found.setdefault("circuits", {})["pairs"] = [asdict(pair) for pair in read]
+        found.setdefault("circuits", {})["pairs"] = given_pairs(pairs)
     return found
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.example import EXAMPLE
+
 pytestmark = pytest.mark.slow
 
 # A count such as "3 of 72" is one number; names, offsets and intervals in brackets are none.
@@ -36,7 +38,7 @@ def test_the_first_screen_has_at_most_120_words_and_no_p_value(example_run: Path
     words = Words(found[1]).found
     assert 40 < len(words) <= 120, " ".join(words)
     assert not re.search(r"\bp [=<>]", " ".join(words))
-    assert found[1].count("<article>") == 4
+    assert found[1].count("<article>") == len(EXAMPLE.analyses)
 
 
 def test_headlines_and_highlights_are_plain_sentences_with_one_number(example_run: Path) -> None:
