@@ -253,7 +253,7 @@ def _sections(
     """The section of every analysis by name; what was observed is let go as soon as its section stands."""
     made: dict[str, Section] = {}
     for item, evidence in zip(analyses, found, strict=True):
-        progress(f"summarising {item.name}", len(made), len(analyses))
+        progress(f"summarizing {item.name}", len(made), len(analyses))
         if keep is not None:
             keep(item, evidence.model)
         section = _section(item, evidence, renderer)

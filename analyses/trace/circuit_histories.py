@@ -41,7 +41,7 @@ class CircuitHistory:
         needed: edges of the smallest circuit that keeps enough.
         own: what each moment's own circuit of that size keeps.
         kept: what the last moment's circuit keeps.
-        random: what random circuits of its size keep: mean, smallest, largest.
+        random: what random circuits of its size keep.
         overlap: of the own circuit with the last one (Jaccard).
         by_chance: of random connected circuits of its size with it.
         rank: Spearman's correlation of scores with the last moment's on the other pairs.
@@ -59,7 +59,7 @@ class CircuitHistory:
     needed: Float[np.ndarray, " moment"]
     own: Interval
     kept: Interval
-    random: Float[np.ndarray, "moment three"]
+    random: Float[np.ndarray, "moment draw"]
     overlap: Float[np.ndarray, " moment"]
     by_chance: float
     rank: Float[np.ndarray, " moment"]
@@ -97,7 +97,6 @@ def circuit_history(
     numbers = np.flatnonzero(last.kept.numpy())
     numbers = numbers[falling_order(np.abs(following.worth[numbers]))]
     clean, corrupted = (np.stack([one[name] for one in moments], -1) for name in ("clean", "corrupted"))
-    random = np.stack([one["random"] for one in moments])
     return CircuitHistory(
         settings=following.settings,
         pairs=following.pairs,
@@ -110,7 +109,7 @@ def circuit_history(
         needed=np.array([float(one["needed"][0]) for one in moments]),
         own=_shares(moments, "own", seed),
         kept=_shares(moments, "last", seed),
-        random=np.stack([random.mean(1), random.min(1), random.max(1)], 1),
+        random=np.stack([one["random"] for one in moments]),
         overlap=np.array([last.overlap(Circuit(last.graph, torch.from_numpy(mask))) for mask in own]),
         by_chance=_chance(last, seed),
         rank=np.array([_rank(one["worth"], following.worth) for one in moments]),

@@ -10,7 +10,7 @@ and of each, per prompt, the mean over real decoder rows of
     mass        sum over the tokens of a category; the categories are a partition, so masses sum to 1
     entropy     over all source tokens, divided by ln n
     retained    rho, the mass on the content span: everything but prefix, end of sentence and padding
-    span_mass, span_entropy, centre, spread    of the reading restricted to the span and renormalized; a row with rho < 0.05
+    span_mass, span_entropy, center, spread    of the reading restricted to the span and renormalized; a row with rho < 0.05
                 is left out
     usable      share of rows with rho >= 0.05
     monotonicity, diagonality, evenness        see `shape`
@@ -116,7 +116,7 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
         "retained": inside.retained,
         "usable": usable,
         "span_entropy": measures.entropy(inside.pattern, span),
-        "centre": centers,
+        "center": centers,
         "spread": measures.spread(inside.pattern, span),
     }
     means = {name: measures.masked_mean(values, rows) for name, values in rowwise.items()}

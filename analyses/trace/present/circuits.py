@@ -9,10 +9,10 @@ from analyses.trace.circuit_histories import CircuitHistory, CircuitsFound
 from analyses.trace.present.curves import step_figure, step_words
 from analyses.trace.trace import Trace
 from interp.circuits.pairs import halves
-from interp.report import Figure, Headline, Section, Series, Span, Table
+from interp.report import Figure, Headline, Section, Series, Span, Table, judge
 from interp.report.charts import Style
 from interp.report.numbers import fixed, percent
-from interp.statistics import Interval
+from interp.statistics import Interval, controlled
 
 _TITLE = "Circuits"
 _QUESTION = "When does the circuit come to be that carries the answers of minimal pairs at the end?"
@@ -39,7 +39,6 @@ def circuits_section(trace: Trace, found: CircuitsFound) -> Section:
                 "No minimal pair turns the last moment's answer, so no circuit was followed.", "not judged"
             ),
         )
-    beyond = bool(found.kept.point[-1] > found.random[-1, 2])
     return Section(
         name="circuits",
         title=_TITLE,
@@ -53,22 +52,19 @@ def circuits_section(trace: Trace, found: CircuitsFound) -> Section:
             _moment_table(trace, found),
             _edge_table(trace, found),
         ),
-        headline=Headline(_headline(trace, found), "beyond all controls" if beyond else "within the controls", _KEPT),
+        headline=Headline(_headline(trace, found), judge(controlled(found.kept[-1], found.random[-1].tolist())), _KEPT),
         methods=(
-            f"Pairs are those that the last moment of {trace.main.name} can tell apart ({len(found.pairs)}), the same at every "
-            f"step. "
-            f"Edges are scored by {found.settings.method}. The last moment's circuit is found, and its edges are scored, on "
-            f"one half of "
-            "the pairs; each moment's scores and own circuit come from the other half, so that the last moment agrees with "
-            "itself "
-            "as far as two halves can. What a circuit keeps is measured on the half on which it was not found.",
+            f"Pairs are those that the last moment of {trace.main.name} can tell apart ({len(found.pairs)}), the same at "
+            f"every step. Edges are scored by {found.settings.method}. The last moment's circuit is found, and its edges are "
+            "scored, on one half of the pairs; each moment's scores and own circuit come from the other half, so that the "
+            "last moment agrees with itself as far as two halves can. What a circuit keeps is measured on the half on which "
+            "it was not found.",
             "Random circuits are connected, grown from the logits, and as large as the last moment's.",
         ),
         limits=(
             "A circuit is about these pairs, this corruption and this metric; of other sentences it says nothing.",
-            "Where the answers do not turn on the corruption there is nothing to keep, and nothing is drawn: pairs are chosen "
-            "by the "
-            "last moment, so that earlier ones need not answer them.",
+            "Where the answers do not turn on the corruption there is nothing to keep, and nothing is drawn: pairs are "
+            "chosen by the last moment, so that earlier ones need not answer them.",
             "Circuits of other seeds are not compared: their heads have other numbers.",
         ),
         cites=("hanna2024", "mueller2025"),
@@ -89,9 +85,9 @@ def _size(trace: Trace, found: CircuitHistory) -> str:
     kind = f" of kind {found.settings.kind}" if found.settings.kind else ""
     kept = found.kept
     return (
-        f"At the last step {_share(found)} keep {fixed(kept.point[-1])} [{fixed(kept.low[-1])}, {fixed(kept.high[-1])}] of what "
-        f"the corruption costs the answers of {len(found.pairs)} pairs{kind}, {_where(found)}; random circuits of its size keep at "
-        f"most {fixed(found.random[-1, 2])}."
+        f"At the last step {_share(found)} keep {fixed(kept.point[-1])} [{fixed(kept.low[-1])}, {fixed(kept.high[-1])}] of "
+        f"what the corruption costs the answers of {len(found.pairs)} pairs{kind}, {_where(found)}; random circuits of its "
+        f"size keep at most {fixed(found.random[-1].max())}."
     )
 
 
@@ -112,13 +108,11 @@ def _births(trace: Trace, found: CircuitHistory) -> str:
     if found.born == found.answered:
         return (
             f"From step {step_words(trace, found.born)} on the answers turn on the corruption, and from there on the last "
-            f"step's circuit "
-            f"keeps at least {enough} of it."
+            f"step's circuit keeps at least {enough} of it."
         )
     return (
         f"The answers turn on the corruption from step {step_words(trace, found.answered)} on; the last step's circuit keeps "
-        f"at least "
-        f"{enough} of it from step {step_words(trace, found.born)} on."
+        f"at least {enough} of it from step {step_words(trace, found.born)} on."
     )
 
 
@@ -127,8 +121,8 @@ def _path(trace: Trace, found: CircuitHistory) -> tuple[str, ...]:
     said, change = [], found.changes.main
     if change is not None:
         said.append(
-            f"What the corruption costs changes most before step {step_words(trace, change.place, change.low, change.high)}: by "
-            f"{fixed(change.jump)} logits."
+            f"What the corruption costs changes most before step {step_words(trace, change.place, change.low, change.high)}: "
+            f"by {fixed(change.jump)} logits."
         )
     places = np.flatnonzero(np.isfinite(found.needed))
     if len(places) > 1:
@@ -144,9 +138,9 @@ def _path(trace: Trace, found: CircuitHistory) -> tuple[str, ...]:
 def _likeness(trace: Trace, found: CircuitHistory) -> str:
     return (
         f"Scores of edges rank like the last step's on the other pairs by {fixed(found.rank[0])} at step "
-        f"{trace.main.steps[0]:,} and by "
-        f"{fixed(found.rank[-1])} at the last (Spearman); circuits of its size overlap with the last step's by "
-        f"{fixed(found.overlap[0])} and {fixed(found.overlap[-1])} (Jaccard), random ones by {fixed(found.by_chance)}."
+        f"{trace.main.steps[0]:,} and by {fixed(found.rank[-1])} at the last (Spearman); circuits of its size overlap with "
+        f"the last step's by {fixed(found.overlap[0])} and {fixed(found.overlap[-1])} (Jaccard), random ones by "
+        f"{fixed(found.by_chance)}."
     )
 
 
@@ -166,10 +160,9 @@ def _lead_figure(trace: Trace, found: CircuitHistory) -> Figure:
         (_line(trace, "clean source", found.clean), _line(trace, "corrupted source", found.corrupted, "control")),
         "lead of the answer (logits)",
         "By how many logits the answer leads over the corrupted side's answer, with the clean and the corrupted source, mean "
-        "over "
-        "pairs; bands are 95 % intervals over pairs.",
+        "over pairs; bands are 95 % intervals over pairs.",
         f"The answer leads by {fixed(found.clean.point[0])} logits at the first step and by {fixed(found.clean.point[-1])} at "
-        f"the last.",
+        "the last.",
     )
 
 
@@ -180,14 +173,12 @@ def _kept_figure(trace: Trace, found: CircuitHistory) -> Figure:
         (
             _line(trace, "the last step's circuit", found.kept),
             _line(trace, f"each step's own best {size}", found.own, banded=False),
-            _line(trace, "random circuits", found.random[:, 0], "control"),
+            _line(trace, "random circuits", found.random.mean(1), "control"),
         ),
         "share that is kept",
         f"What circuits of {size} of {len(found.last.graph):,} edges keep of what the corruption costs the answers, on pairs "
-        f"that they "
-        "were not found on: the last step's circuit put into the model of every step (band: 95 % interval over pairs), each "
-        "step's "
-        "own, and random ones. Steps whose answers do not turn on the corruption have no line.",
+        "that they were not found on: the last step's circuit put into the model of every step (band: 95 % interval over "
+        "pairs), each step's own, and random ones. Steps whose answers do not turn on the corruption have no line.",
         _size(trace, found),
     )
 
@@ -206,9 +197,8 @@ def _likeness_figure(trace: Trace, found: CircuitHistory) -> Figure:
             ),
         ),
         "likeness to the last step's",
-        "How like the edges are to the last step's on the other half of the pairs: Spearman's correlation of the scores of all "
-        "edges, "
-        "and edges in both circuits over edges in either (Jaccard).",
+        "How like the edges are to the last step's on the other half of the pairs: Spearman's correlation of the scores of "
+        "all edges, and edges in both circuits over edges in either (Jaccard).",
         _likeness(trace, found),
     )
 
@@ -237,8 +227,8 @@ def _moment_table(trace: Trace, found: CircuitHistory) -> Table:
         "last circuit keeps low": found.kept.low,
         "last circuit keeps high": found.kept.high,
         "own circuit keeps": found.own.point,
-        "random keep": found.random[:, 0],
-        "random keep at most": found.random[:, 2],
+        "random keep": found.random.mean(1),
+        "random keep at most": found.random.max(1),
         "edges needed": found.needed,
         "overlap": found.overlap,
         "rank correlation": found.rank,
@@ -260,8 +250,8 @@ def _edge_table(trace: Trace, found: CircuitHistory) -> Table:
     })
     return Table(
         "trace-circuit-edges",
-        "The edges of the last step's circuit, the largest score first, and the step from which on each is in every step's own "
-        "circuit of that size; empty for those that the last step's own, found on the other pairs, lacks.",
+        "The edges of the last step's circuit, the largest score first, and the step from which on each is in every step's "
+        "own circuit of that size; empty for those that the last step's own, found on the other pairs, lacks.",
         frame,
         rows_shown=24,
     )

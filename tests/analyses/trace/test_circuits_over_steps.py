@@ -66,7 +66,7 @@ def test_the_steps_of_the_answers_and_of_the_circuit_are_found(history: CircuitH
     assert (history.kept.point[answers:moves] < 0.5).all()
     assert (history.own.point[answers:] > 0.9).all()
     assert (history.kept.point[moves:] > 0.9).all()
-    assert (history.random[moves:, 2] < 0.5).all()
+    assert (history.random[moves:] < 0.5).all()
     assert len(set(history.needed[answers:].tolist())) == 1
 
 
