@@ -70,7 +70,7 @@ def tensor_peak(run: Callable[[], object]) -> int:
     results = profiler.profiler
     assert results is not None
     events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
-    return max(accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
+    return max(accumulate(int(event.nbytes()) for event in sorted(events, key=lambda event: event.start_ns())))
 
 
 def _status(field: str) -> int:

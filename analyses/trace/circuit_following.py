@@ -79,7 +79,9 @@ class Following:
         }
         return found | self._kept(model, scores, own, answers)
 
-    def _kept(self, model: HookedEncoderDecoder, scores: EdgeScores, own: Circuit, answers: bool) -> Arrays:
+    def _kept(
+        self, model: HookedEncoderDecoder, scores: EdgeScores, own: Circuit, answers: bool
+    ) -> dict[str, np.ndarray]:
         """What circuits keep; NaN where there is nothing to keep."""
         found_on, judged_on = halves(self.pairs)
         draws = min(self.settings.draws, DRAWS)
