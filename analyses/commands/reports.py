@@ -66,8 +66,7 @@ def run(
     """
     with messages(debug), progress_bar(quiet) as progress:
         placement = options.placement_of(device_map, max_memory, offload_folder)
-        chosen, read = _chosen(config, _settings(words, pairs, set_settings or []), placement)
-        check_asked_for(pairs, chosen.analyses)
+        chosen, read = _chosen(config, pairs, _settings(words, pairs, set_settings or []), placement)
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
@@ -82,7 +81,7 @@ def run(
 
 
 def _chosen(
-    file: Path | None, settings: dict[str, dict[str, Any]], placement: "Placement | None"
+    file: Path | None, pairs: Path | None, settings: dict[str, dict[str, Any]], placement: "Placement | None"
 ) -> tuple["RunConfig", "PromptSet | None"]:
     """The configuration of a run, and its prompts where the batch size was left to us: it is the largest that fits."""
     from analyses.runs.run_file import resolve
@@ -90,6 +89,7 @@ def _chosen(
     given = options.given_choices()
     automatic = given.get("batch_size") == "auto" and bool(given.pop("batch_size"))
     chosen = resolve(file, given, settings, partial(say, err=True))
+    check_asked_for(pairs, chosen.analyses)
     if not automatic:
         return chosen, None
     from analyses.runs.plan import make_plan, work_of
