@@ -14,6 +14,7 @@ those that claim to add up to it state how far they are from that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -29,6 +30,7 @@ from interp.families.config import ModelConfig
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
+from interp.model.wide_weights import in_float64
 from interp.report.framed import Framed
 from interp.sources.alti_plus import ALTI_HOOKS, alti, why_no_alti
 from interp.sources.captum_methods import captum_attributions
@@ -55,6 +57,16 @@ class Attributions:
     target: Float[Tensor, "row prefix"] | None = None
     beside: Mapping[str, Float[Tensor, " row"]] = field(default_factory=dict)
     gap: Float[Tensor, " row"] | None = None
+
+    def to(self, dtype: torch.dtype) -> "Attributions":
+        """The same numbers in another type.
+
+        Args:
+            dtype: the type.
+        """
+        target, gap = (None if one is None else one.to(dtype) for one in (self.target, self.gap))
+        beside = {name: one.to(dtype) for name, one in self.beside.items()}
+        return Attributions(self.source.to(dtype), target, beside, gap)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -203,10 +215,14 @@ def _chefer(model: HookedEncoderDecoder, question: Question) -> Attributions:
 
 def _relevance(hold_patterns: bool) -> "Method":
     def method(model: HookedEncoderDecoder, question: Question) -> Attributions:
-        source, target, positions, biases = propagate(model, question, hold_patterns)
-        with torch.no_grad():
-            value = question.read(model(question.batch))[0]
-        return _adding_up(value, source, target, {"positions": positions, "biases": biases})
+        # Terms cancel: in float32 what conserves by its rules would miss the sum by a few millionths of their size.
+        with in_float64(model) if hold_patterns else nullcontext(model.hf.dtype) as dtype:
+            asked = question.to(dtype)
+            source, target, positions, biases = propagate(model, asked, hold_patterns)
+            with torch.no_grad():
+                value = asked.read(model(asked.batch))[0]
+        found = _adding_up(value, source, target, {"positions": positions, "biases": biases})
+        return found.to(torch.float32)
 
     return method
 
