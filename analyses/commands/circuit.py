@@ -75,8 +75,7 @@ def circuit(
         hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
         graph_of(hooked.cfg)  # refused before pairs are
         earlier = None if other is None else _earlier(other, hooked)
-        candidates = candidate_pairs(hooked.cfg) if given is None else given
-        chosen = _of_kind(candidates, kind)
+        chosen = _of_kind(candidate_pairs(hooked.cfg) if given is None else given, kind)
         settings = CircuitSettings(kind=kind, method=method, metric=metric, keeps=keeps, check=check, draws=draws)
         found, result = _found(hooked, chosen, settings, seed, batch_size, twin)
         print_pairs(_summary(found, result))

@@ -17,7 +17,7 @@ from analyses.core.work import Job, Unit, Workshop
 from analyses.engines import LocalEngine
 from analyses.runs.run_folder import Staging
 from analyses.runs.run_status import Status
-from tests.analyses.engines.test_dispatch import job
+from tests.support.jobs import job
 from tests.support.processes import computing, kill
 
 pytestmark = pytest.mark.slow

@@ -2,16 +2,13 @@
 
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from analyses.core.observing import ConfiguredAnalysis, no_progress
-from analyses.core.registry import get
-from analyses.core.shards import Shards
+from analyses.core.observing import no_progress
 from analyses.core.work import Job, Unit, UnitError, Workshop, _packed, _unpacked
 from analyses.engines import LocalEngine, start
 from analyses.engines.dispatch import MOST_STILLBORN, StillbornError, dispatch
@@ -19,20 +16,7 @@ from analyses.engines.ranks import LOST, TorchrunEngine, _compute
 from analyses.runs.run_folder import Staging
 from analyses.runs.run_status import Status
 from interp.errors import InputError
-from interp.model.untrained_twins import Architecture
-from tests.support.models import tiny
-
-FOCUS = get("cross_attention_focus")
-
-
-def job(store: Shards | None = None) -> Job:
-    """Five batches of two prompts in three shards, with two twins."""
-    ids = [f"p{number}" for number in range(10)]
-    shards = [(0, 2), (2, 4), (4, 5)]
-    model = tiny("byt5")
-    batches, items = [model.batch(["a", "b"], ["x", "y"])] * 5, [ConfiguredAnalysis(FOCUS, FOCUS.settings())]
-    kept = {} if store is None else store
-    return Job(partial(tiny, "byt5"), Architecture.of(model), ids, batches, shards, items, (7, 8), kept)
+from tests.support.jobs import job
 
 
 class Seat:
