@@ -63,7 +63,7 @@ def print_sources(
     from analyses.logit_attribution.attribute import asked
     from interp.sources import attribute_sources
 
-    found = attribute_sources(model, asked(model, *explained), methods)
+    found = attribute_sources(model, asked(model, *explained), _defined(model, methods))
     one = next(iter(found.values()))
     say(f"row {one.rows[0]}: {one.labels[0]} rather than {one.foils[0]}, {float(one.difference[0]):+.3f} logits")
     print_frame("Source words by method", _side_by_side(found))
@@ -72,6 +72,19 @@ def print_sources(
             say(f"{name} has no answer: its integral does not come out ({_gap(answer)}).")
         elif answer.found.gap is not None:
             say(f"{name} adds up to the difference but for {_gap(answer)}.")
+
+
+def _defined(model: "HookedEncoderDecoder", methods: Sequence[str]) -> Sequence[str]:
+    """The methods that are asked for; of all there are, those that are defined on the model, the others said."""
+    from interp.sources import METHODS, why_undefined
+
+    if tuple(methods) != tuple(METHODS):
+        return methods
+    reasons = {name: why_undefined(model.cfg, name) for name in methods}
+    for name, why in reasons.items():
+        if why is not None:
+            say(f"{name} is left out: {why}")
+    return [name for name, why in reasons.items() if why is None]
 
 
 def _gap(answer: "SourceAttribution") -> str:
@@ -109,6 +122,7 @@ def judge_sources(
     from interp.sources import judge_methods
     from interp.sources.recovery import recovery
 
+    methods = _defined(model, methods)
     read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
     batches = make_batches(model, given, 1, no_progress)

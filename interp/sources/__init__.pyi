@@ -12,6 +12,7 @@ from .methods import METHODS as METHODS
 from .methods import Attributions as Attributions
 from .methods import SourceAttribution as SourceAttribution
 from .methods import attribute_sources as attribute_sources
+from .methods import why_undefined as why_undefined
 from .question import Question as Question
 from .question import ask as ask
 from .question import occlusion as occlusion

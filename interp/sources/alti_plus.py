@@ -17,6 +17,7 @@ from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
+from interp.families.config import ModelConfig
 from interp.families.residual_stream import steps
 from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
@@ -41,6 +42,22 @@ _NUMBERS_AT_ONCE = 2**20
 """Numbers of terms held at once: 4 MiB in float32, which stay near the processor; larger blocks are slower, not only larger."""
 
 
+def check_alti(cfg: ModelConfig) -> None:
+    """Refuse models on which ALTI+ is not defined.
+
+    Args:
+        cfg: the model's facts.
+
+    Raises:
+        InputError: if the model norms what a sublayer writes before it is added.
+    """
+    if cfg.write_norms:
+        raise InputError(
+            "ALTI+ is defined where what a sublayer writes is added as it is or with the stream behind one norm; "
+            f"{cfg.model_type} norms what is written before it is added (write_norms=True). Use contributions."
+        )
+
+
 def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> Flow:
     """ALTI+ of every prompt.
 
@@ -52,11 +69,7 @@ def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> F
     Raises:
         InputError: if the model norms what a sublayer writes before it is added.
     """
-    if model.cfg.write_norms:
-        raise InputError(
-            f"ALTI+ is defined where what a sublayer writes is added as it is or with the stream behind one norm; "
-            f"{model.cfg.model_type} norms what is written before it is added (write_norms=True). Use rollout."
-        )
+    check_alti(model.cfg)
     source, target = batch.source_mask, batch.target_mask
     cfg = model.cfg
     return compose(

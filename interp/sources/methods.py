@@ -25,15 +25,18 @@ from interp.attribution.direct_logit_attribution import decompose, decomposition
 from interp.attribution.logit_readout import logit_difference, size_of_parts
 from interp.attribution.source_attribution import encoder_attribution
 from interp.errors import InputError, did_you_mean
+from interp.families.config import ModelConfig
+from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
 from interp.report.framed import Framed
-from interp.sources.alti_plus import ALTI_HOOKS, alti
+from interp.sources.alti_plus import ALTI_HOOKS, alti, check_alti
+from interp.sources.attention_rollout import check_two_steps
 from interp.sources.captum_methods import captum_attributions
 from interp.sources.chefer_rules import chefer
 from interp.sources.question import Question
-from interp.sources.relevance_propagation import propagate
+from interp.sources.relevance_propagation import check_every_norm, propagate
 from interp.sources.term_norms import layer_norms, shares, source_vectors
 from interp.text.pieces import pieces_of
 
@@ -131,6 +134,20 @@ def attribute_sources(
     }
 
 
+def why_undefined(cfg: ModelConfig, method: str) -> str | None:
+    """Why a method says nothing on models of these facts, naming the attribute; None where it does.
+
+    Args:
+        cfg: the model's facts.
+        method: its name.
+    """
+    try:
+        _CHECKS.get(method, lambda cfg: None)(cfg)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 def _spelled(model: HookedEncoderDecoder, tokens: Tensor) -> tuple[str, ...]:
     ids = tokens.tolist()
     return tuple(pieces_of(model.tokenizer, ids)) if model.tokenizer is not None else tuple(map(str, ids))
@@ -172,13 +189,14 @@ def _norms(model: HookedEncoderDecoder, question: Question) -> Attributions:
     layers = []
     for layer in range(model.cfg.n_decoder_layers):
         path, W_O = attention_path("cross", layer), attention_weights(model, "cross", layer).W_O.float()
-        vectors = source_vectors(cache[f"{path}.hook_v"].float(), W_O)
+        vectors = source_vectors(of_every_head(cache[f"{path}.hook_v"], len(W_O), 2).float(), W_O)
         layers.append(shares(layer_norms(cache[f"{path}.hook_pattern"].float(), vectors))[0].nan_to_num(0.0))
     return Attributions(torch.stack(layers).mean(0)[question.rows])
 
 
 @torch.no_grad()
 def _alti(model: HookedEncoderDecoder, question: Question) -> Attributions:
+    check_alti(model.cfg)
     _, cache = model.run_with_cache(question.batch, ALTI_HOOKS)
     flow = alti(model, question.batch, cache)
     return Attributions(flow.source[0, -1, question.rows], flow.target[0, -1, question.rows])
@@ -208,6 +226,13 @@ def _captum(name: str) -> "Method":
 
     return method
 
+
+_CHECKS: Mapping[str, Callable[[ModelConfig], None]] = {
+    "alti": check_alti,
+    "chefer": check_two_steps,
+    "attnlrp": check_every_norm,
+}
+"""Method that is not defined on every model -> what refuses the others."""
 
 Method = Callable[[HookedEncoderDecoder, Question], Attributions]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analyses.core.contract import Pass, Settings
+from analyses.core.contract import Pass, Settings, on_own_rows
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
 from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
@@ -122,7 +122,8 @@ def evaluate(
         seed: of random links, resampling and twins.
 
     Raises:
-        InputError: if there are not as many pairs as gold lines, fewer than two, or a link names a word that is not there.
+        InputError: if there are not as many pairs as gold lines, fewer than two, a link names a word that is not there, or
+            cross-attention is no attention of its own.
     """
     _check(pairs, gold)
     half = len(pairs) // 2
@@ -248,6 +249,8 @@ def matrices_of(
 ) -> Iterator[tuple[Mapping[str, np.ndarray], tuple[int, ...], tuple[int, ...]]]:
     """For every pair: aligner -> [target source], still padded, and the words of its source and target tokens."""
     assert model.tokenizer is not None
+    if (why := on_own_rows(model.cfg)) is not None:
+        raise InputError(f"Words cannot be aligned by this model's attention: {why}. Choose another model.")
     for start in range(0, len(pairs), _BATCH):
         part = pairs[start : start + _BATCH]
         for pair, matrices in zip(part, _matrices(model, part), strict=True):
@@ -267,7 +270,8 @@ def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list
         run = Pass(model, batch, logits, cache, Settings())
         read = {name: weights.nan_to_num(0.0).cpu().numpy() for name, weights in readings(run).items()}
         flows = {"rollout": rollout(model, batch, cache).source.cpu().numpy()}
-        flows["alti"] = alti(model, batch, cache).source.cpu().numpy()
+        if not model.cfg.write_norms:  # else it is not defined
+            flows["alti"] = alti(model, batch, cache).source.cpu().numpy()
     named: list[Mapping[str, np.ndarray]] = []
     for prompt in range(len(pairs)):
         systems = {}
