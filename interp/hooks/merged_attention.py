@@ -137,7 +137,7 @@ class MergedAttention(ModuleHook):
 
         def terms() -> list[Tensor]:
             patterns, values = pattern.split([cut, self._n_source], 3), value.split([cut, self._n_source], 2)
-            return [torch.matmul(*pair).transpose(1, 2).contiguous() for pair in zip(patterns, values, strict=True)]
+            return [torch.matmul(*pair).transpose(1, 2) for pair in zip(patterns, values, strict=True)]
 
         summed, self._terms = _fired_terms(whole, points, terms)
         return summed

@@ -126,7 +126,7 @@ COMMANDS: dict[str, Arguments] = {
 """Command line without model and languages."""
 
 REFUSED: dict[str, Callable[[ModelConfig], str | None]] = {
-    **dict.fromkeys(("composition", "directions", "circuit"), why_no_graph),
+    **dict.fromkeys(("composition", "directions", "neuron"), why_no_graph),
     "heads": get("head_specialization").applies,
     "align": get("cross_attention_focus").applies,
 }
