@@ -7,13 +7,14 @@ exact patching of all edges into the logits over a loop of one pass each (both o
 """
 
 import argparse
+import statistics
 import time
 from collections.abc import Callable
 
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from benchmarks.memory import resident_peak
+from benchmarks.memory import tensor_peak
 from interp.circuits import METHODS, Judge, graph_of, patch_edges, score_edges
 from interp.circuits.circuit import Circuit
 from interp.compiled import PROGRAMS, Plan, active, compiled, corrupted_pairs, find_program, plan_of
@@ -66,15 +67,16 @@ def small_pairs(prompts: int, source: int, target: int) -> tuple[HookedEncoderDe
     return model, PairBatch((pair,) * prompts, clean, corrupted, last, answers, foils)
 
 
-def seconds(work: Callable[[], object], rounds: int) -> float:
-    """The least processor time of some rounds, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(rounds):
-        started = time.process_time()
-        work()
-        times.append(time.process_time() - started)
-    return min(times)
+def seconds(rounds: int, *works: Callable[[], object]) -> list[float]:
+    """The median processor time of each of some works, done in turns after a round that is not counted."""
+    times: list[list[float]] = [[] for _ in works]
+    for number in range(rounds + 1):
+        for work, own in zip(works, times, strict=True):
+            started = time.process_time()
+            work()
+            if number:
+                own.append(time.process_time() - started)
+    return [statistics.median(own) for own in times]
 
 
 def costs(rounds: int) -> None:
@@ -94,24 +96,27 @@ def costs(rounds: int) -> None:
     def attribution() -> None:
         score_edges(model, pairs, "eap")
 
-    graph, one = graph_of(model.cfg), seconds(forward_and_backward, rounds)
-    print(
-        f"\nEAP, {len(graph)} edges: {seconds(attribution, rounds) / one:.2f} of a forward and backward pass in time,"
-    )
-    print(f"{resident_peak(attribution) / resident_peak(forward_and_backward):.2f} in peak memory.")
+    graph = graph_of(model.cfg)
+    one, eap = seconds(rounds, forward_and_backward, attribution)
+    print(f"\nEAP, {len(graph)} edges: {eap / one:.2f} of a forward and backward pass in time,")
+    print(f"{tensor_peak(attribution) / tensor_peak(forward_and_backward):.2f} in peak memory.")
     into = [edge for edge in graph.edges if edge.receiver == "logits"]
     everything, judge = Circuit(graph, torch.ones(len(graph), dtype=torch.bool)), Judge.of(model, pairs)
     few = into[:: max(len(into) // 6, 1)]
-    exact = seconds(lambda: patch_edges(model, pairs, into), rounds) / len(into)
-    loop = seconds(lambda: [judge.measure(everything - Circuit.of(graph, [edge])) for edge in few], 1) / len(few)
-    print(f"Exact patching of the {len(into)} edges into the logits: {exact / loop:.3f} of a loop of one pass each.")
+    exact, loop = seconds(
+        rounds,
+        lambda: patch_edges(model, pairs, into),
+        lambda: [judge.measure(everything - Circuit.of(graph, [edge])) for edge in few],
+    )
+    share = exact / len(into) / (loop / len(few))
+    print(f"Exact patching of the {len(into)} edges into the logits: {share:.3f} of a loop of one pass each.")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=24)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=[*PROGRAMS, "cost"])
     chosen = parser.parse_args()
     torch.set_num_threads(1)

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +58,19 @@ def resident_peak(run: Callable[[], object]) -> int:
     before = _status("VmHWM")
     run()
     return _status("VmHWM") - before
+
+
+def tensor_peak(run: Callable[[], object]) -> int:
+    """Most bytes of tensors alive at once on the processor while something runs, of those that it made: the same every time.
+
+    Resident memory also has what the system takes away and gives back, which on a busy machine is as much as a small model.
+    """
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    results = profiler.profiler
+    assert results is not None
+    events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate(int(event.nbytes()) for event in sorted(events, key=lambda event: event.start_ns())))
 
 
 def _status(field: str) -> int:

@@ -77,7 +77,7 @@ def _by_length(tasks: Sequence[Sequence[Example]], draw: random.Random) -> list[
     alike: dict[tuple[int, int], list[int]] = {}
     for index in order:
         task, example = examples[index]
-        # The jitter lets sentences of neighbouring lengths meet in other batches every epoch.
+        # The jitter lets sentences of neighboring lengths meet in other batches every epoch.
         alike.setdefault((len(example.source) + draw.randint(0, 1), task), []).append(index)
     places: list[tuple[int, float, int]] = []
     for (length, _), indices in alike.items():

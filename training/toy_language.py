@@ -6,6 +6,7 @@ masculine in both languages, so that articles and endings follow from the place 
 """
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from interp.text.translation_pairs import TranslationPair
@@ -72,6 +73,22 @@ class Sentence:
     def gold(self, language: str) -> str:
         """The links as `0-0 2-1`, English first, the task prefix not counted."""
         return " ".join(f"{source}-{target}" for source, target in self.links[language])
+
+    def swaps(self) -> Iterator["Sentence"]:
+        """The sentences in which one noun or name is another, and its translations with it."""
+        for place, word in enumerate(self.english):
+            for others in (NOUNS, {name: (name, name) for name in NAMES}):
+                yield from (
+                    self._with(place, other, others[other]) for other in others if word in others and word != other
+                )
+
+    def _with(self, place: int, word: str, translated: tuple[str, ...]) -> "Sentence":
+        """The sentence with another word at a place."""
+        translations = {}
+        for language, own in zip(_LANGUAGES, translated, strict=True):
+            at = dict(self.links[language])[place]
+            translations[language] = (*self.translations[language][:at], own, *self.translations[language][at + 1 :])
+        return Sentence((*self.english[:place], word, *self.english[place + 1 :]), translations, self.links)
 
 
 class _Draft:

@@ -1,12 +1,14 @@
 """Makes the tiny traces again: `python -m training.traces --out training/traces`.
 
 Four runs of one small T5 on a toy language (`toy_language.py`): three seeds, and one whose targets change places, so that there
-is nothing to align. Twelve moments of each are kept, step 0 among them, with prompts that no run was trained on and gold links of
-their words. The files are a function of this script on one machine; another processor may round otherwise.
+is nothing to align. Twelve moments of each are kept, step 0 among them, with prompts that no run was trained on, gold links of
+their words, and minimal pairs that differ in one noun or name. The files are a function of this script on one machine; another
+processor may round otherwise.
 """
 
 import argparse
 import json
+import random
 import shutil
 import tempfile
 from dataclasses import replace
@@ -49,6 +51,7 @@ RUNS = {
     "shuffled": replace(RECIPE, shuffled=True),
 }
 TRAINED, ASKED = 4000, 24
+LANGUAGES = ("de", "fr")
 """Sentences to train on, and sentences of the prompts, each into both languages."""
 
 
@@ -86,6 +89,23 @@ def write_prompts(out: Path, asked: list[Sentence]) -> None:
     (out / "prompts.gold").write_text("".join(one.gold(language) + "\n" for one, language in both), encoding="utf-8")
 
 
+def write_pairs(out: Path, asked: list[Sentence]) -> None:
+    """Writes `pairs.jsonl`: every sentence beside one in which a noun or name is another, two into German, two into French."""
+    draw, lines = random.Random(0), []
+    for number, one in enumerate(asked):
+        language, other = LANGUAGES[number // 2 % len(LANGUAGES)], draw.choice(list(one.swaps()))
+        clean, corrupted = one.pair(language), other.pair(language)
+        pair = {
+            "id": f"{language}-{number + 1}",
+            "kind": "noun or name",
+            "clean": clean.source,
+            "corrupted": corrupted.source,
+        }
+        lines.append(pair | {"clean_target": one.text(language), "corrupted_target": other.text(language)})
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (out / "pairs.jsonl").write_text(text, encoding="utf-8")
+
+
 def main() -> None:
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(prog="python -m training.traces", description="Make the tiny traces again.")
@@ -100,6 +120,7 @@ def main() -> None:
         make_run(name, given.out, pairs)
     if not given.only:
         write_prompts(given.out, asked)
+        write_pairs(given.out, asked)
 
 
 if __name__ == "__main__":

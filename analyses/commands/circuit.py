@@ -65,6 +65,7 @@ def circuit(
     with messages():
         import interp
         from analyses.circuits.settings import CircuitSettings
+        from interp.circuits import graph_of
         from interp.patching import candidate_pairs, parse_pairs
 
         for path, ending in ((out, ".json"), (graphml, ".graphml"), (page, ".html")):
@@ -72,6 +73,7 @@ def circuit(
         given = None if pairs is None else parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
         other = None if against is None else read_text(against, "circuit")
         hooked = interp.load(model, revision, device, "float32", max_length, source_lang, target_lang)
+        graph_of(hooked.cfg)  # refused before pairs are
         earlier = None if other is None else _earlier(other, hooked)
         candidates = candidate_pairs(hooked.cfg) if given is None else given
         chosen = _of_kind(candidates, kind)

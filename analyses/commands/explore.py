@@ -167,25 +167,25 @@ def words(
     model: options.Model = "bundled",
     space: Annotated[Literal["input", "output"], typer.Option(help="Which embedding.")] = "input",
     correction: Annotated[
-        Literal["raw", "centred", "all-but-the-top"],
+        Literal["raw", "centered", "all-but-the-top"],
         typer.Option(help="What is taken out of the space first: nothing, its mean, or also its widest directions."),
     ] = "raw",
-    neighbours: Annotated[int, typer.Option(min=1, help="Neighbours of every word.")] = 8,
+    neighbors: Annotated[int, typer.Option(min=1, help="Neighbors of every word.")] = 8,
 ) -> None:
-    """Show where words lie: their nearest neighbours and their cosines with each other.
+    """Show where words lie: their nearest neighbors and their cosines with each other.
 
     Examples:
     \b
       interp words chair table goat
-      interp words cat dog --space output --correction centred
+      interp words cat dog --space output --correction centered
     """
     with messages():
         import interp
         from analyses.embedding_geometry.lookup import Correction, look_up
 
-        named: dict[str, Correction] = {"raw": "raw", "centred": "centred", "all-but-the-top": "all but the top"}
-        found = look_up(interp.load(model), words, space, named[correction], neighbours)
+        named: dict[str, Correction] = {"raw": "raw", "centered": "centered", "all-but-the-top": "all but the top"}
+        found = look_up(interp.load(model), words, space, named[correction], neighbors)
         say(f"{found.space.capitalize()}, {found.correction}.")
         print_frame("Words", found.words)
-        print_frame("Nearest neighbours", found.neighbours)
+        print_frame("Nearest neighbors", found.neighbors)
         print_frame("Cosines", found.cosines.rename_axis("word").reset_index())

@@ -9,7 +9,8 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.engine import engine_of, helps_only
-from analyses.commands.messages import messages, open_in_browser, progress_bar, read_text, say
+from analyses.commands.given_pairs import check_asked_for, given_pairs
+from analyses.commands.messages import messages, open_in_browser, progress_bar, say
 
 if TYPE_CHECKING:
     from analyses.runs.config import RunConfig
@@ -65,7 +66,7 @@ def run(
     """
     with messages(debug), progress_bar(quiet) as progress:
         placement = options.placement_of(device_map, max_memory, offload_folder)
-        chosen, read = _chosen(config, _settings(words, pairs, set_settings or []), placement)
+        chosen, read = _chosen(config, pairs, _settings(words, pairs, set_settings or []), placement)
         if dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
@@ -80,7 +81,7 @@ def run(
 
 
 def _chosen(
-    file: Path | None, settings: dict[str, dict[str, Any]], placement: "Placement | None"
+    file: Path | None, pairs: Path | None, settings: dict[str, dict[str, Any]], placement: "Placement | None"
 ) -> tuple["RunConfig", "PromptSet | None"]:
     """The configuration of a run, and its prompts where the batch size was left to us: it is the largest that fits."""
     from analyses.runs.run_file import resolve
@@ -88,6 +89,7 @@ def _chosen(
     given = options.given_choices()
     automatic = given.get("batch_size") == "auto" and bool(given.pop("batch_size"))
     chosen = resolve(file, given, settings, partial(say, err=True))
+    check_asked_for(pairs, chosen.analyses)
     if not automatic:
         return chosen, None
     from analyses.runs.plan import make_plan, work_of
@@ -154,12 +156,7 @@ def _settings(words: Path | None, pairs: Path | None, chosen: list[str]) -> dict
 
         found.setdefault("embedding_geometry", {})["groups"] = read_groups(words)
     if pairs is not None:
-        from dataclasses import asdict
-
-        from interp.patching import parse_pairs
-
-        read = parse_pairs(read_text(pairs, "file of pairs"), pairs.name)
-        found.setdefault("circuits", {})["pairs"] = [asdict(pair) for pair in read]
+        found.setdefault("circuits", {})["pairs"] = given_pairs(pairs)
     return found
 
 

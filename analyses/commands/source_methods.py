@@ -74,19 +74,6 @@ def print_sources(
             say(f"{name} adds up to the difference but for {_gap(answer)}.")
 
 
-def _defined(model: "HookedEncoderDecoder", methods: Sequence[str]) -> Sequence[str]:
-    """The methods that are asked for; of all there are, those that are defined on the model, the others said."""
-    from interp.sources import METHODS, why_undefined
-
-    if tuple(methods) != tuple(METHODS):
-        return methods
-    reasons = {name: why_undefined(model.cfg, name) for name in methods}
-    for name, why in reasons.items():
-        if why is not None:
-            say(f"{name} is left out: {why}")
-    return [name for name, why in reasons.items() if why is None]
-
-
 def _gap(answer: "SourceAttribution") -> str:
     assert answer.found.gap is not None
     return f"a gap of {float(answer.found.gap[0]):.1e} of its parts' size"
@@ -106,6 +93,18 @@ def _side_by_side(found: "dict[str, SourceAttribution]") -> "pd.DataFrame":
     )
 
 
+def _defined(model: "HookedEncoderDecoder", methods: Sequence[str]) -> Sequence[str]:
+    """Without those that are not defined for the model, which is said, if all are asked for."""
+    from interp.sources import METHODS, methods_of
+
+    if tuple(methods) != tuple(METHODS):
+        return methods
+    found = methods_of(model.cfg)
+    if missing := [name for name in METHODS if name not in found]:
+        say(f"Left out, not defined for {model.cfg.model_type}: {', '.join(missing)}.")
+    return found
+
+
 def judge_sources(
     model: "HookedEncoderDecoder",
     prompts: str,
@@ -121,14 +120,15 @@ def judge_sources(
     from analyses.runs.inputs import read_prompt_set, reading_order
     from interp.sources import judge_methods
     from interp.sources.recovery import recovery
+    from interp.statistics import LEAST
 
-    methods = _defined(model, methods)
     read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
     batches = make_batches(model, given, 1, no_progress)
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]
-    judged = judge_methods(model, questions, methods, seed=seed)
-    print_frame(f"{judged.n_prompts} prompts, a row of each, with 95 % intervals", _short(judged.to_frame()))
+    judged = judge_methods(model, questions, _defined(model, methods), seed=seed)
+    beside = "95 % intervals" if judged.n_prompts >= LEAST else "ranges"
+    print_frame(f"{judged.n_prompts} prompts, a row of each, with {beside}", _short(judged.to_frame()))
     say("Good: deletion low, insertion and rank correlation with occlusion high. Occlusion is judged by its own means.")
     recovered = recovery(methods, None, _EXAMPLES, seed)
     print_frame("Rows of compiled programs whose true word comes first", recovered)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.commands import options
+from analyses.commands.given_pairs import check_asked_for, given_pairs
 from analyses.commands.messages import messages, progress_bar, read_text, say
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def trace(
     target_lang: options.TargetLang = None,
     max_length: options.MaxLength = None,
     gold: _Gold = None,
+    pairs: options.Pairs = None,
     seed_run: _Seeds = None,
     control: _Controls = None,
     analyses: options.Analyses = None,
@@ -75,13 +77,15 @@ def trace(
       interp trace runs/mine/step-0 runs/mine/step-512 runs/mine/step-4096 --prompts held-out.jsonl --gold held-out.gold
       interp trace training/traces/seed-0 --prompts training/traces/prompts.jsonl --gold training/traces/prompts.gold \\
         --seed-run training/traces/seed-1 --control training/traces/shuffled
+      interp trace training/traces/seed-0 --prompts training/traces/prompts.jsonl --analyses head_specialization,circuits \\
+        --pairs training/traces/pairs.jsonl
     """
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_place import check_place
         from analyses.trace.moments import find_run
 
         check_place(out, overwrite)
-        config, read = _choices({"batch_size": batch_size} | options.given_choices(), set_settings or [], gold)
+        config, read = _choices({"batch_size": batch_size} | options.given_choices(), set_settings or [], gold, pairs)
         main = find_run(checkpoints)
         seeds, controls = ([find_run([name]) for name in given or []] for given in (seed_run, control))
 
@@ -91,14 +95,19 @@ def trace(
     say(path)
 
 
-def _choices(chosen: dict[str, Any], set_settings: list[str], gold: Path | None) -> tuple["RunConfig", "PromptSet"]:
-    """The configuration and its prompts; gold links are a setting of the analysis of heads."""
+def _choices(
+    chosen: dict[str, Any], set_settings: list[str], gold: Path | None, pairs: Path | None
+) -> tuple["RunConfig", "PromptSet"]:
+    """The configuration and its prompts; gold links are a setting of the analysis of heads, pairs one of circuits."""
     from analyses.runs.config import make_config
     from analyses.runs.prompt_set import prompts_of
     from analyses.runs.run_file import read_settings
 
     settings = read_settings(set_settings)
+    if pairs is not None:
+        settings.setdefault("circuits", {})["pairs"] = given_pairs(pairs)
     config = make_config(**chosen, settings=settings)
+    check_asked_for(pairs, config.analyses)
     read = prompts_of(config)
     if gold is None:
         return config, read

@@ -94,7 +94,7 @@ class ConfiguredAnalysis:
 def make_batches(
     model: HookedEncoderDecoder, prompts: Sequence[Prompt], batch_size: int, progress: Progress
 ) -> Sequence[Batch]:
-    """Tokenise all prompts and generate missing targets; of more than `MOST_WHOLE` prompts one batch at a time is in memory.
+    """Tokenize all prompts and generate missing targets; of more than `MOST_WHOLE` prompts one batch at a time is in memory.
 
     Raises:
         InputError: naming the prompt that cannot be used, or if the tokenizer does not know most of the texts.

@@ -1,6 +1,9 @@
-"""What a narrow type of numbers costs: the numbers of a section beside those that the same weights' file gives in float32."""
+"""What a narrow type of numbers costs: the numbers of a section beside those that the same weights' file gives in float32.
 
-from collections.abc import Mapping, Sequence
+Whether a run says so hangs on the model's size alone: on what memory happens to be free, the digest of a run would hang too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +16,9 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Section, Table
 from interp.report.numbers import significant
 from interp.text.batch import Batch
+
+MOST_COMPARED = 1_000_000_000
+"""Parameters of a model up to which it is run in float32 as well: 4 GB on the processor."""
 
 _COLUMNS = ("number", "unit", "over", "size in float32", "gap", "largest gap", "gap / size")
 
@@ -59,19 +65,64 @@ class PrecisionGap:
         return replace(section, blocks=(*section.blocks, table), limits=(sentence, *section.limits))
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownGap:
+    """That a model was too large to be run in float32 as well.
+
+    Attributes:
+        dtype: the type the model ran in.
+        most: parameters up to which a model is.
+    """
+
+    dtype: str
+    most: int
+
+    def beside(self, section: Section) -> Section:
+        """The section with a sentence among the limits.
+
+        Args:
+            section: of the analysis.
+        """
+        sentence = (
+            f"The model ran in {self.dtype}. With more than {self.most:,} parameters it was not run in float32 as well, so how "
+            "far the observed numbers are off is not known."
+        )
+        return replace(section, limits=(sentence, *section.limits))
+
+
+def compared(parameters: int, dtype: str, most: int = MOST_COMPARED) -> bool:
+    """Whether a model that runs in a type is run in float32 as well.
+
+    Args:
+        parameters: the model's.
+        dtype: its type of numbers.
+        most: parameters up to which a model is.
+    """
+    return dtype != "float32" and parameters <= most
+
+
 def precision_gaps(
-    model: HookedEncoderDecoder, exact: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis]
-) -> Mapping[str, PrecisionGap]:
-    """The gap of every analysis, from one pass of each model over some prompts.
+    model: HookedEncoderDecoder,
+    exact: Callable[[], HookedEncoderDecoder],
+    batch: Batch,
+    analyses: Sequence[ConfiguredAnalysis],
+    most: int = MOST_COMPARED,
+) -> Mapping[str, PrecisionGap | UnknownGap]:
+    """The gap of every analysis, from one pass of each model over some prompts; none of a model in float32.
 
     Args:
         model: the model in its own type.
-        exact: the same in float32, on any device.
+        exact: gives the same in float32, on any device.
         batch: the prompts, with the targets that the run has.
         analyses: the analyses with their settings.
+        most: parameters up to which a model is run in float32 as well.
     """
-    own, wanted = (observe_shard(one, [batch.to(one.device)], analyses) for one in (model, exact))
     dtype = str(model.dtype).removeprefix("torch.")
+    if dtype == "float32":
+        return {}
+    if not compared(model.hf.num_parameters(), dtype, most):
+        return {item.name: UnknownGap(dtype, most) for item in analyses}
+    own, wanted = (observe_shard(one, [batch.to(one.device)], analyses) for one in (model, exact()))
     return {
         item.name: PrecisionGap(dtype, len(batch), gap_frame(item.analysis, own[item.name], wanted[item.name]))
         for item in analyses

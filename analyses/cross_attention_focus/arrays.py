@@ -13,7 +13,7 @@ def _reading(prefix: str, axes: str) -> Iterator[ArraySpec]:
     yield from array_specs("entropy span_entropy", axes, "share of the largest entropy", "rows", prefix=prefix)
     yield from array_specs("evenness", axes, "share of the largest entropy", prefix=prefix)
     yield from array_specs("retained usable", axes, "share", "rows", prefix=prefix)
-    yield from array_specs("centre spread", axes, "share of the span", "rows", prefix=prefix)
+    yield from array_specs("center spread", axes, "share of the span", "rows", prefix=prefix)
     yield from array_specs("monotonicity", axes, "Kendall's tau", "rows", prefix=prefix)
     yield from array_specs("diagonality", axes, "correlation", "rows", prefix=prefix)
     yield from array_specs("mass span_mass", f"{axes} category", "share", "rows", prefix=prefix)

@@ -27,7 +27,7 @@ from analyses.cross_attention_focus.measure.trend import Course, Trend, assess
 from interp.statistics import Estimate, estimate_mean
 from interp.text.words import CATEGORIES
 
-SHAPES = tuple("entropy span_entropy retained usable centre spread monotonicity diagonality evenness".split())
+SHAPES = tuple("entropy span_entropy retained usable center spread monotonicity diagonality evenness".split())
 """Statistics of one reading that are no masses, in the order of the tables; `observe` defines them."""
 
 FLOWS = ("alti.mass", "alti.target", "alti.quarters", "alti.decline", "rollout.mass")
@@ -97,7 +97,7 @@ class Focus:
 
 
 def summarize(evidence: Evidence) -> Focus:
-    """Summarise the observations of a model and its untrained twins."""
+    """Summarize the observations of a model and its untrained twins."""
     n_prompts = len(evidence.prompt_ids)
     evidence = by_sentence(evidence, ARRAYS)
     readings = ("raw.head", "norm.head", "raw.layer", "norm.layer")

@@ -22,8 +22,8 @@ ARRAYS = (
         for language in languages
         for spec in _vectors(f"translation_{part}{language}", f"side {part}{language}_pair encoder_space d_model")
     ),
-    *_examine("neighbour_cosines", "static_space correction word neighbour", "cosine"),
-    *_examine("neighbour_pieces", "static_space correction word neighbour", content="label"),
+    *_examine("neighbor_cosines", "static_space correction word neighbor", "cosine"),
+    *_examine("neighbor_pieces", "static_space correction word neighbor", content="label"),
     *_examine("norms", "static_space word", "length"),
     *_examine("word_pieces", "word", content="label"),
     *_examine("n_pieces", "word", "pieces"),

@@ -2,7 +2,7 @@
 
 Run once on the model and once on every untrained twin, so that all that follows has its control. Arrays (see `arrays`) by part:
 
-    vectors, neighbour_*, control_*, norms, ...    words in every static space              (`static_words`)
+    vectors, neighbor_*, control_*, norms, ...    words in every static space              (`static_words`)
     table, dimension, hub_*                        whole tables                             (`whole_table`)
     template_*, usage_*, translation_*             encoder states of words in sentences     (`word_states`)
 """

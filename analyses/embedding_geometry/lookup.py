@@ -1,6 +1,6 @@
 """Words looked up one by one: what `interp words chair table goat` prints.
 
-Neighbours and cosines are those of the analysis (`static_words`), without groups, tests or controls: for a first look, not for a
+Neighbors and cosines are those of the analysis (`static_words`), without groups, tests or controls: for a first look, not for a
 finding.
 """
 
@@ -21,7 +21,7 @@ from interp.report import notebook_html
 from interp.text.vocabulary import Candidates, Vocabulary, spell
 
 Space = Literal["input", "output"]
-Correction = Literal["raw", "centred", "all but the top"]
+Correction = Literal["raw", "centered", "all but the top"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,20 +32,20 @@ class Lookup:
         space: name of the space.
         correction: what was taken out of it.
         words: one row a word: its pieces, whether its vector is one row or a mean, and the length of that vector.
-        neighbours: one row a neighbour: word, rank, piece, cosine.
+        neighbors: one row a neighbor: word, rank, piece, cosine.
         cosines: the words' cosines with each other, words as index and columns.
     """
 
     space: str
     correction: str
     words: pd.DataFrame
-    neighbours: pd.DataFrame
+    neighbors: pd.DataFrame
     cosines: pd.DataFrame
 
     def _repr_html_(self) -> str:
         """The three tables, for a notebook."""
         space = f"{self.space}, {self.correction}"
-        near = self.neighbours.assign(near=[f"{row.piece} {row.cosine:.2f}" for row in self.neighbours.itertuples()])
+        near = self.neighbors.assign(near=[f"{row.piece} {row.cosine:.2f}" for row in self.neighbors.itertuples()])
         lists = [(word, ", ".join(rows["near"])) for word, rows in near.groupby("word", sort=False)]
         cosines = [(word, *map(float, row)) for word, row in zip(self.cosines, self.cosines.to_numpy(), strict=True)]
         return "".join([
@@ -60,7 +60,7 @@ def look_up(
     words: Sequence[str],
     space: Space = "input",
     correction: Correction = "raw",
-    n_neighbours: int = 10,
+    n_neighbors: int = 10,
 ) -> Lookup:
     """Look words up in a static space.
 
@@ -69,7 +69,7 @@ def look_up(
         words: one or more different words.
         space: the input embedding, or the output embedding with the final gain folded in.
         correction: what is taken out of the space first.
-        n_neighbours: neighbours of every word.
+        n_neighbors: neighbors of every word.
 
     Raises:
         InputError: without words or tokenizer, if a word is given twice, or if the tokenizer cannot spell one.
@@ -87,7 +87,7 @@ def look_up(
     taboo = np.stack([candidates.own(spelling) for spelling in spellings])
     raw = word_vectors(table, spellings)
     rows, vectors = corrections(table[candidates.rows], raw)[CORRECTIONS.index(correction)]
-    found = nearest(vectors, rows, n_neighbours, taboo, candidates.variants)
+    found = nearest(vectors, rows, n_neighbors, taboo, candidates.variants)
     return Lookup(
         space=name,
         correction=correction,
@@ -97,7 +97,7 @@ def look_up(
             "vector": ["one piece" if spelling.single else "mean of pieces" for spelling in spellings],
             "norm": np.linalg.norm(raw, axis=1),
         }),
-        neighbours=pd.DataFrame([
+        neighbors=pd.DataFrame([
             {"word": word, "rank": rank + 1, "piece": str(candidates.pieces[row]), "cosine": float(cosine)}
             for word, near, cosines in zip(words, found.rows, found.cosines, strict=True)
             for rank, (row, cosine) in enumerate(zip(near, cosines, strict=True))

@@ -1,4 +1,4 @@
-"""What a user may choose: which words are compared, how many neighbours are listed, and what stands before our sentences."""
+"""What a user may choose: which words are compared, how many neighbors are listed, and what stands before our sentences."""
 
 from typing import Annotated, Literal
 
@@ -17,8 +17,8 @@ class GeometrySettings(Settings):
 
     Attributes:
         groups: name of a group -> its words; at least two groups, and two words in each.
-        n_neighbours: neighbours listed for every word.
-        permutations: random labellings behind every p-value.
+        n_neighbors: neighbors listed for every word.
+        permutations: random labelings behind every p-value.
         resamples: bootstrap resamples behind every interval.
         prefix: task prefix of the sentences the words are put into; by default that of most prompts.
         sentences: whether words are read in English sentences of our own; by default where the prompts are English texts.
@@ -30,7 +30,7 @@ class GeometrySettings(Settings):
     """
 
     groups: dict[str, tuple[str, ...]] = Field(default_factory=lambda: dict(GROUPS))
-    n_neighbours: int = Field(default=5, ge=1, le=100)
+    n_neighbors: int = Field(default=5, ge=1, le=100)
     permutations: int = Field(default=10_000, ge=99, le=1_000_000)
     resamples: int = Field(default=2_000, ge=99, le=1_000_000)
     prefix: str = _PREFIX

@@ -209,8 +209,8 @@ def summarize(evidence: Evidence) -> EmbeddingGeometry:
 
 def _words(evidence: Evidence, settings: GeometrySettings) -> tuple[Word, ...]:
     weights = evidence.model.weights
-    pieces, cosines = weights["neighbour_pieces"][0], weights["neighbour_cosines"][0]
-    twins = [twin.weights["neighbour_cosines"][0, ..., 0] for twin in evidence.twins]
+    pieces, cosines = weights["neighbor_pieces"][0], weights["neighbor_cosines"][0]
+    twins = [twin.weights["neighbor_cosines"][0, ..., 0] for twin in evidence.twins]
     corrections = tuple(enumerate(CORRECTIONS))
     return tuple(
         Word(

@@ -9,6 +9,13 @@ from analyses.core.observing import Progress
 from analyses.core.work import MOST_FAILURES, Job, Unit, UnitError
 from interp.errors import InputError
 
+MOST_STILLBORN = 20
+"""Processes in a row that end before they begin a unit; then there is no use in starting more."""
+
+
+class StillbornError(RuntimeError):
+    """A process ended before it began its unit, which is not that unit's fault."""
+
 
 @runtime_checkable
 class Seat(Protocol):
@@ -18,7 +25,10 @@ class Seat(Protocol):
         """Begin a unit; a process that died while it was idle is replaced first."""
 
     def settle(self, future: "Future[Any]") -> BaseException | None:
-        """Keep what a unit gave, or say why it failed; a process that died is replaced."""
+        """Keep what a unit gave, or say why it failed; a process that died is replaced.
+
+        The error is a `StillbornError` if the process had not begun the unit.
+        """
 
 
 def dispatch(seats: Sequence[Seat], job: Job, units: Sequence[Unit], progress: Progress) -> None:
@@ -35,7 +45,9 @@ def dispatch(seats: Sequence[Seat], job: Job, units: Sequence[Unit], progress: P
     Raises:
         InputError: of the first unit that raised one: it would raise it everywhere.
         UnitError: if a unit failed `MOST_FAILURES` times.
+        StillbornError: of the last of `MOST_STILLBORN` processes in a row.
     """
+    stillborn = 0
     waiting, idle = deque(units), list(seats)
     failures: Counter[Unit] = Counter()
     running: dict[Future[Any], tuple[Seat, Unit]] = {}
@@ -51,8 +63,11 @@ def dispatch(seats: Sequence[Seat], job: Job, units: Sequence[Unit], progress: P
             error = seat.settle(future)
             if isinstance(error, InputError):
                 raise error
+            stillborn = stillborn + 1 if isinstance(error, StillbornError) else 0
+            if stillborn == MOST_STILLBORN:
+                raise StillbornError(f"{stillborn} processes in a row ended before they began: {error}") from error
             if error is not None:
-                failures[unit] += 1
+                failures[unit] += not stillborn
                 if failures[unit] == MOST_FAILURES:
                     raise UnitError.of(unit, job, f"{type(error).__name__}: {error}") from error
                 waiting.appendleft(unit)

@@ -5,6 +5,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 
+from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -39,6 +40,8 @@ def launch(words: Sequence[str], workers: int) -> int:
             if said := sorted(code for code in codes if code > 0 and code != LOST):
                 return said[0]
             code = 1
+        except SignalException as error:  # torchrun has ended its ranks
+            return 128 + int(error.sigval)
         else:
             return 0
     return code

@@ -26,13 +26,16 @@ from analyses.core.work import MOST_FAILURES, Job, Unit, UnitError, Workshop
 from interp.errors import InputError
 
 LOST = 75
-"""Exit code of a rank that ends because another did: try again."""
+"""Exit code of a rank that ends because another did, or because it was asked to: try again."""
 
 _LONGEST_WAIT = timedelta(days=30)
 """For the slowest rank; one that dies breaks the group at once."""
 
 _PATIENCE = 60
 """Seconds; torchrun ends a rank that waits as soon as it has noticed the end of another."""
+
+_NOTICE = 5
+"""Seconds in which torchrun has noticed that another rank died."""
 
 _Work = tuple[Job, list[Unit]]
 
@@ -66,14 +69,18 @@ class TorchrunEngine:
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if torch.cuda.is_available():
             torch.cuda.set_device(local % torch.cuda.device_count())
-        dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
+        _meet()
         before = signal.signal(signal.SIGTERM, _leave)
         try:
             if dist.get_rank() == 0:
                 try:
                     yield True
-                finally:
+                except SystemExit:  # asked to leave, or the group is broken: telling the others would wait for them
+                    raise
+                except BaseException:
                     _tell(None)
+                    raise
+                _tell(None)
             else:
                 while (work := _tell(None)) is not None:
                     self._share(*work)
@@ -103,6 +110,15 @@ class TorchrunEngine:
             dist.barrier()
 
 
+def _meet() -> None:
+    """Form the group; where that fails because another rank died, torchrun ends this one too, before it says so."""
+    try:
+        dist.init_process_group("gloo", timeout=_LONGEST_WAIT)
+    except RuntimeError:
+        time.sleep(_NOTICE)
+        raise
+
+
 def _tell(work: _Work | None) -> _Work | None:
     """What rank 0 gives to all; other ranks give None."""
     box: list[_Work | None] = [work]
@@ -122,7 +138,8 @@ def _lost_ranks() -> Iterator[None]:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+    """Leave with `LOST`: torchrun ends all ranks when one died, and tells of their codes beside the one of the first."""
+    raise SystemExit(LOST)
 
 
 def _compute(workshop: Workshop, unit: Unit) -> None:

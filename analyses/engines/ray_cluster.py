@@ -15,7 +15,7 @@ from typing import Any
 from analyses.core.contract import Arrays
 from analyses.core.observing import Progress
 from analyses.core.work import Job, Unit, Workshop
-from analyses.engines.dispatch import dispatch
+from analyses.engines.dispatch import StillbornError, dispatch
 from analyses.engines.local import check_workers
 from interp.errors import InputError
 
@@ -102,6 +102,9 @@ class _Actor:
     def __init__(self, job: Job) -> None:
         self._workshop = Workshop(job)
 
+    def begin(self) -> None:
+        """Done before the first unit begins."""
+
     def compute(self, unit: Unit) -> dict[str, Arrays]:
         return self._workshop.compute(unit)
 
@@ -111,7 +114,11 @@ class _RaySeat:
 
     def __init__(self, ray: ModuleType, kind: Any, shared: Any, job: Job) -> None:
         self._ray, self._kind, self._shared, self._job = ray, kind, shared, job
-        self._actor = kind.remote(shared)
+        self._start()
+
+    def _start(self) -> None:
+        self._actor = self._kind.remote(self._shared)
+        self._up: Future[Any] = self._actor.begin.remote().future()
 
     def submit(self, unit: Unit) -> "Future[Any]":
         """See `Seat.submit`."""
@@ -126,8 +133,10 @@ class _RaySeat:
         elif isinstance(error, self._ray.exceptions.RayTaskError):
             return error.cause if isinstance(error.cause, Exception) else error
         else:
+            begun = self._up.done() and self._up.exception() is None
             self.close()
-            self._actor = self._kind.remote(self._shared)
+            self._start()
+            return error if begun else StillbornError(str(error))
         return error
 
     def close(self) -> None:

@@ -49,7 +49,8 @@ def _plain(atlas: Atlas) -> str:
     value = float(atlas.preference.point)
     if np.isnan(value):
         return "Too few tokens of a kind to say whether experts are chosen by kind."
-    return f"Two tokens of one kind share an expert with a probability {signed(value)} above that of two kinds."
+    often = "less" if value < 0 else "more"
+    return f"Two tokens of one kind share an expert {often} often than two of different kinds: by {signed(value)} in probability."
 
 
 def _with_interval(atlas: Atlas) -> str:

@@ -44,7 +44,7 @@ def waterfall_figure(result: LogitAttribution) -> Figure:
 
 
 def heads_figure(result: LogitAttribution) -> Figure:
-    """Layer by head for self- and cross-attention, on one zero-centred scale."""
+    """Layer by head for self- and cross-attention, on one zero-centered scale."""
     panels = []
     kinds: tuple[ComponentKind, ...] = ("self-attention head", "cross-attention head")
     for kind, title in zip(kinds, ("decoder self-attention", "cross-attention"), strict=True):

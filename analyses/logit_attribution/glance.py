@@ -11,7 +11,7 @@ from analyses.logit_attribution.sentences import encoder_sentence, source_senten
 from analyses.logit_attribution.summary import LogitAttribution
 from interp.report import Finding, Headline, judge
 from interp.report.numbers import number, with_interval
-from interp.statistics import falling_order, largest
+from interp.statistics import Estimate, Interval, controlled, falling_order, largest
 
 
 def headline(result: LogitAttribution) -> Headline:
@@ -21,7 +21,7 @@ def headline(result: LogitAttribution) -> Headline:
     verb = "adds most to" if found.point > 0 else "takes most from"
     sentence = f"{result.components[first]} {verb} the predicted token's lead: {number(found.point)} logits."
     untested_or_holds = not result.test.p_value[first] >= 0.05  # NaN: too few sentences for a test
-    return Headline(sentence, judge(found, untested_or_holds), waterfall_figure(result).name)
+    return Headline(sentence, judge(_beside_the_largest(result), untested_or_holds), waterfall_figure(result).name)
 
 
 def highlights(result: LogitAttribution) -> tuple[Finding, ...]:
@@ -42,6 +42,15 @@ def highlights(result: LogitAttribution) -> tuple[Finding, ...]:
         *(_missed(result, result.ablation) if result.ablation else ()),
         *_depth(result),
     )
+
+
+def _beside_the_largest(result: LogitAttribution) -> Estimate:
+    """The size of the largest component, beside the largest of every twin: it was chosen among all of them, and so are those."""
+    found = result.difference[int(result.order[0])]
+    sign = 1.0 if found.point > 0 else -1.0
+    ends = np.sort([sign * found.low, sign * found.high])
+    size = Interval(np.abs(found.point), ends[0], ends[1], found.interval.count)
+    return controlled(size, list(np.abs(result.difference.controls).max(1)))
 
 
 def _source(result: LogitAttribution) -> Finding:

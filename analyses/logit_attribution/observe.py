@@ -34,7 +34,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, category_counts
 from interp.text.pieces import pieces_of
 
-READOUTS = ("difference", "label", "centred")
+READOUTS = ("difference", "label", "centered")
 """Label less runner-up; the label's logit; the label less the mean of the vocabulary."""
 
 
@@ -81,7 +81,7 @@ def readouts_of(run: Pass) -> dict[str, Readout]:
     return {
         "difference": logit_difference(run.model, run.logits, tokens, foils),
         "label": token_logit(run.model, run.logits, tokens),
-        "centred": logit_against_mean(run.model, run.logits, tokens),
+        "centered": logit_against_mean(run.model, run.logits, tokens),
     }
 
 

@@ -158,10 +158,10 @@ def _significant(result: LogitAttribution) -> str:
     if not both.any():
         return (
             f"None of the {total} {components} has a mean that differs from 0 (family-wise p < 0.05, sign flips of "
-            "sentences and a correction for skewness) and an interval outside the range of the untrained twins."
+            "sentences and a correction for skewness) and an interval outside what one more untrained twin may have."
         )
     positive = int((both & (result.difference.point > 0)).sum())
-    outside = " and an interval outside the range of the untrained twins" if result.n_twins else ""
+    outside = " and an interval outside what one more untrained twin may have" if result.n_twins else ""
     return (
         f"{int(both.sum())} of {total} {components} have a mean that differs from 0 (family-wise p < 0.05, sign flips of "
         f"sentences and a correction for skewness){outside}: {positive} for the label, {int(both.sum()) - positive} against it."

@@ -46,7 +46,7 @@ class LogitAttribution:
         kinds: the kinds of component that there are, in the order of `interp.attribution.components.COMPONENT_KINDS`.
         difference: contribution to the logit difference of label and runner-up.
         label: contribution to the label's logit.
-        centred: contribution to the label's logit less the vocabulary's mean logit.
+        centered: contribution to the label's logit less the vocabulary's mean logit.
         share: squared length of the write at the last norm, as a share of that of the stream there.
         value: the logit difference itself (one cell).
         first_choice: share of labels that are the model's first choice (one cell).
@@ -148,7 +148,7 @@ def summarize(evidence: Evidence) -> LogitAttribution:
         kinds=kinds,
         difference=plain("difference.components"),
         label=plain("label.components"),
-        centered=plain("centred.components"),
+        centered=plain("centered.components"),
         share=plain("share.components"),
         value=over(lambda values: values[:, None], "difference.value"),
         first_choice=over(lambda values: values[:, None], "first_choice"),

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+from analyses.core.precision import compared
 from analyses.core.registry import get
 from analyses.runs.config import RunConfig
+from analyses.runs.free_memory import memory_of
 from interp.errors import InputError
 from interp.families.host_config import read_config
 from interp.families.point_names import hook_names
@@ -16,7 +17,7 @@ from interp.hooks.names import matching
 from interp.model.checkpoints import Checkpoint, read_host_config
 from interp.model.footprint import Footprint, footprint, kept_bytes, model_without_data, pass_cost
 from interp.model.loading import host_config
-from interp.model.placement import Placement, n_bytes
+from interp.model.placement import Placement
 from interp.prompts import PromptSet
 
 _ROOM = 0.9
@@ -64,7 +65,7 @@ class Plan:
         kept: bytes of activations that a pass keeps for the analyses, for every prompt.
         operations: of one prompt in one pass.
         room: bytes that weights and passes may take.
-        resident: bytes of weights in that room at the same time: the model's and those of an untrained twin.
+        resident: bytes of weights in that room at the same time: the model's and a twin's, or its own in float32.
         offloaded: bytes of weights that are brought from the disk in every pass.
     """
 
@@ -138,15 +139,18 @@ def make_plan(checkpoint: Checkpoint, work: Work, placement: Placement | None = 
     wanted = [name for analysis in work.analyses for name in get(analysis).hooks_on(cfg)]
     names = matching(wanted, tuple(hook_names(host.to_dict()))) if wanted else ()
     kept = kept_bytes(cfg, names, work.source, work.target, dtype)
-    total = sum(weights.bytes.values()) * (2 if work.twins else 1)
+    models = 2 if work.twins else 1
+    total = sum(weights.bytes.values()) * models
     room = room if room is not None else int(_ROOM * sum(memory_of(placement).values()))
     of_a_prompt = two.peak - one.peak + kept
     least = one.peak + kept
     offloaded = 0
     if placement.device_map is not None and total + least > room:
         # What does not fit stays on the disk; a layer of each model is in memory while it runs.
-        layers = weights.largest_layer * (2 if work.twins else 1)
-        offloaded = min(total, total + least + layers - room)
+        offloaded = min(total, total + least + weights.largest_layer * models - room)
+    resident = total - offloaded + (weights.largest_layer * models if offloaded else 0)
+    if compared(weights.all, work.dtype) and "cpu" in memory_of(placement):
+        resident = max(resident, resident // models + 4 * weights.all)
     return Plan(
         work=work,
         weights=weights,
@@ -155,34 +159,9 @@ def make_plan(checkpoint: Checkpoint, work: Work, placement: Placement | None = 
         kept=kept,
         operations=two.operations - one.operations,
         room=room,
-        resident=total - offloaded + (weights.largest_layer * (2 if work.twins else 1) if offloaded else 0),
+        resident=resident,
         offloaded=offloaded,
     )
-
-
-def memory_of(placement: Placement) -> dict[int | str, int]:
-    """Device -> bytes that a placement may use of it: its limits, or what is free.
-
-    Args:
-        placement: the placement; without a device map, one device is meant.
-    """
-    if placement.max_memory:
-        return {device: n_bytes(size) for device, size in placement.max_memory.items()}
-    free: dict[int | str, int] = {
-        number: torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count())
-    }
-    if placement.device_map is None and free:
-        return {0: free[0]}
-    return free | {"cpu": free_memory()}
-
-
-def free_memory() -> int:
-    """Bytes of the processor's memory that can be had; 1 TiB where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 1 << 40
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), 1 << 40)
 
 
 def work_of(config: RunConfig, prompts: PromptSet, automatic: bool = False) -> Work:
@@ -252,7 +231,9 @@ def remedy(plan: Plan, placement: Placement) -> str:
     """
     if plan.largest_batch:
         return f"take --batch-size {plan.largest_batch}, or --batch-size auto"
-    half = plan.resident // 2 + plan.fixed // 2 + plan.of_a_prompt // 2
+    # A narrow model that is run in float32 as well takes one and a half of that.
+    one, beside = plan.resident / (2 if plan.work.twins else 1), compared(plan.weights.all, "bfloat16")
+    half = max(plan.resident / 2, one / 2 + one * beside) + plan.fixed / 2 + plan.of_a_prompt / 2
     if plan.work.dtype == "float32" and half <= plan.room:
         return "take --dtype bfloat16, whose sums are exact to three digits only, and --batch-size auto"
     if placement.device_map is None:
@@ -274,7 +255,7 @@ def table_of(plan: Plan, rate: float | None) -> Mapping[str, str]:
         if n
     }
     whole = sum(plan.weights.bytes.values())
-    found["weights, all"] = f"{sum(plan.weights.parameters.values()) / 1e6:,.1f} M, {whole / gib:.2f} GiB"
+    found["weights, all"] = f"{plan.weights.all / 1e6:,.1f} M, {whole / gib:.2f} GiB"
     found["in memory at once"] = f"{plan.resident / gib:.2f} GiB of weights" + (
         ", a twin's included" if plan.work.twins else ""
     )

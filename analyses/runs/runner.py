@@ -21,7 +21,7 @@ from analyses.core.evidence import Crew, gather
 from analyses.core.exploring import explorer_of
 from analyses.core.kept_batches import Rows
 from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches
-from analyses.core.precision import PrecisionGap, precision_gaps
+from analyses.core.precision import PrecisionGap, UnknownGap, precision_gaps
 from analyses.core.shards import Shards
 from analyses.core.work import Engine
 from analyses.runs.config import RunConfig
@@ -34,7 +34,7 @@ from analyses.runs.manifest import (
     SIGNATURE,
     canonical_json,
 )
-from analyses.runs.plan import check_memory, free_memory
+from analyses.runs.plan import check_memory
 from analyses.runs.prompt_pages import make_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.prompt_set import kept_prompts
@@ -245,7 +245,7 @@ def _build(
 def _sections(
     analyses: Sequence[ConfiguredAnalysis],
     found: Iterable[Evidence],
-    gaps: Mapping[str, PrecisionGap],
+    gaps: Mapping[str, PrecisionGap | UnknownGap],
     renderer: FigureRenderer,
     progress: Progress,
     keep: Keep | None,
@@ -253,7 +253,7 @@ def _sections(
     """The section of every analysis by name; what was observed is let go as soon as its section stands."""
     made: dict[str, Section] = {}
     for item, evidence in zip(analyses, found, strict=True):
-        progress(f"summarising {item.name}", len(made), len(analyses))
+        progress(f"summarizing {item.name}", len(made), len(analyses))
         if keep is not None:
             keep(item, evidence.model)
         section = _section(item, evidence, renderer)
@@ -263,12 +263,10 @@ def _sections(
 
 def _gaps(
     inputs: Inputs, model: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis]
-) -> Mapping[str, PrecisionGap]:
-    """What a narrow type costs, where it is one and the processor's memory has room for the model in float32."""
-    if inputs.config.dtype == "float32" or 4 * model.hf.num_parameters() > free_memory():
-        return {}
+) -> Mapping[str, PrecisionGap | UnknownGap]:
+    """What a narrow type costs, where it is one."""
     asked = inputs.config.model_copy(update={"dtype": "float32", "device": "cpu"})
-    return precision_gaps(model, load_for(asked, inputs.checkpoint), batch, analyses)
+    return precision_gaps(model, partial(load_for, asked, inputs.checkpoint), batch, analyses)
 
 
 def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRenderer) -> Section:

@@ -1,7 +1,8 @@
 """All moments of all runs, observed on the same prompts and targets: what the page is made from.
 
 The batches are made once, with the tokenizer of the main run's last moment, and every model reads these very batches: nothing of
-the decoder's input can change between moments. Runs beside the main one are asked for heads and loss alone.
+the decoder's input can change between moments. Runs beside the main one are asked for heads and loss alone. Circuits are of pairs
+of their own, the same at every moment.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from analyses.circuits.summary import NoCircuit
 from analyses.core.contract import Arrays, Observed
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import twin_seeds
@@ -22,6 +24,8 @@ from analyses.runs.config import RunConfig
 from analyses.runs.inputs import reading_order
 from analyses.runs.loading import load_for
 from analyses.trace.agreement import Agreement, agreement, same_roles
+from analyses.trace.circuit_following import CIRCUITS, Following, follow_circuits
+from analyses.trace.circuit_histories import circuit_history
 from analyses.trace.moments import TrainingRun
 from analyses.trace.snapshots import HEADS, Snapshot, read_snapshot
 from analyses.trace.trace import Beside, Part, RunTrace, Trace, head_order, run_trace
@@ -89,8 +93,10 @@ def watch(
     assert isinstance(settings, HeadSettings)
     reader = _Reader(model.cfg, read, settings, config.seed, count_texts(batches).fault)
     twins = _twins(model, asked, batches, config, store, progress)
+    following = _circuits(model, analyses, progress)
     traces: list[RunTrace] = []
     moments: dict[str, dict[int, Observations]] = {}
+    circuits: list[Arrays] = []
     for number, (part, run) in enumerate(runs):
         own = asked if part == "main" else [item for item in asked if item.name in (WATCH.name, HEADS)]
         snapshots, moments[run.name] = [], {}
@@ -101,6 +107,7 @@ def watch(
             found = observe(one, batches, own, kept, no_progress, asked=(HEADS,))
             snapshots.append(reader.read(moment.step, {item.name: found.of(item.name) for item in own}, twins))
             moments[run.name][moment.step] = found
+            circuits += _circuits_at(following, one, kept) if part == "main" else ()
         progress(f"following the heads of {run.name}", 0, 1)
         traces.append(run_trace(run.name, part, snapshots, config.seed))
     counts = count_texts(batches)
@@ -114,6 +121,7 @@ def watch(
         target_origin=batches[0].target_origin,
         fault=counts.fault,
         twins=len(twins),
+        circuits=circuit_history(following, circuits, config.seed),
     )
     return Watched(trace, moments, tuple(batches), tuple(read), model)
 
@@ -136,12 +144,13 @@ class _Reader:
 def _asked(
     model: HookedEncoderDecoder, analyses: Sequence[ConfiguredAnalysis], batches: Sequence[Batch]
 ) -> list[ConfiguredAnalysis]:
-    """The chosen analyses that can be made on the model, behind the one that watches loss and patterns."""
+    """The chosen analyses of prompts that can be made on the model, behind the one that watches loss and patterns."""
     sizes = WatchSettings(
         source=max(batch.input_ids.shape[1] for batch in batches),
         target=max(batch.labels.shape[1] for batch in batches),
     )
-    applicable = [_without_idle_work(model, item) for item in analyses if item.analysis.applies(model.cfg) is None]
+    of_prompts = [item for item in analyses if item.name != CIRCUITS]
+    applicable = [_without_idle_work(model, item) for item in of_prompts if item.analysis.applies(model.cfg) is None]
     return [ConfiguredAnalysis(WATCH, sizes), *applicable]
 
 
@@ -150,6 +159,26 @@ def _without_idle_work(model: HookedEncoderDecoder, item: ConfiguredAnalysis) ->
     if not isinstance(item.settings, HeadSettings) or item.settings.parallel == "none" or parallels(model):
         return item
     return ConfiguredAnalysis(item.analysis, item.settings.model_copy(update={"parallel": "none"}))
+
+
+def _circuits(
+    model: HookedEncoderDecoder, analyses: Sequence[ConfiguredAnalysis], progress: Progress
+) -> Following | NoCircuit | None:
+    """What is asked of circuits; None where they were not chosen."""
+    item = next((item for item in analyses if item.name == CIRCUITS), None)
+    if item is None:
+        return None
+    progress("finding the last moment's circuit", 0, 1)
+    return follow_circuits(model, item)
+
+
+def _circuits_at(following: Following | NoCircuit | None, model: HookedEncoderDecoder, store: Shards) -> list[Arrays]:
+    """The circuits of one moment, from its shard if that is there; none where nothing is followed."""
+    if not isinstance(following, Following):
+        return []
+    if CIRCUITS not in store:
+        store[CIRCUITS] = following.at(model)
+    return [store[CIRCUITS]]
 
 
 def _twins(

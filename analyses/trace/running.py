@@ -29,6 +29,7 @@ from analyses.runs.results import results_json
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
 from analyses.runs.runner import make_log, signer_of, threads_for
+from analyses.trace.circuit_following import CIRCUITS
 from analyses.trace.gathering import PartedShards, Watched, watch
 from analyses.trace.moments import TrainingRun
 from analyses.trace.present.page import trace_report
@@ -43,7 +44,7 @@ from interp.report.second_process import begin_copy
 
 SLIDER_PAGE = "steps.html"
 
-SHOWN = (HEADS, FOCUS, ATTRIBUTION, GEOMETRY)
+SHOWN = (HEADS, FOCUS, ATTRIBUTION, GEOMETRY, CIRCUITS)
 _OF_THE_TEXT = ("tokenizer.", "vocab", "merges", "spiece", "source.spm", "target.spm", "sentencepiece", "added_tokens")
 """How files begin that decide which tokens a text has."""
 _NO_SHAPE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "dropout_rate", "use_cache")

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from analyses.trace.agreement import Agreement, SameRoles
+from analyses.trace.circuit_histories import CircuitsFound
 from analyses.trace.histories import RoleHistory, leading, role_histories
 from analyses.trace.order import Order, order_of
 from analyses.trace.snapshots import Snapshot
@@ -88,6 +89,7 @@ class Trace:
         target_origin: `given`, or `generated` by the last moment of the main run.
         fault: why targets say nothing; empty if they do.
         twins: untrained twins beside which roles were judged.
+        circuits: of the main run, or why there are none; None where they were not asked for.
     """
 
     runs: tuple[RunTrace, ...]
@@ -99,6 +101,7 @@ class Trace:
     target_origin: str
     fault: str
     twins: int
+    circuits: CircuitsFound | None = None
 
     @property
     def main(self) -> RunTrace:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Literal
 
 import torch
@@ -142,18 +143,19 @@ def _greedy(graph: Graph, worth: Sequence[float], count: int) -> Circuit:
     into: dict[str, list[int]] = {}
     for number, edge in enumerate(graph.edges):
         into.setdefault(edge.node, []).append(number)
-    kept = torch.zeros(len(graph), dtype=torch.bool)
-    inside, open_edges = {LOGITS}, set(into[LOGITS])
-    for _ in range(min(count, len(graph))):
-        if not open_edges:
-            break
-        best = max(open_edges, key=lambda number: (worth[number], -number))
-        open_edges.remove(best)
-        kept[best] = True
+    chosen: list[int] = []
+    inside, open_edges = {LOGITS}, [(-worth[number], number) for number in into[LOGITS]]
+    heapify(open_edges)  # the best first, of equals the first in the graph
+    while open_edges and len(chosen) < count:
+        best = heappop(open_edges)[1]
+        chosen.append(best)
         writer = graph.edges[best].writer
         if writer not in inside:
             inside.add(writer)
-            open_edges |= set(into.get(writer, ()))
+            for number in into.get(writer, ()):
+                heappush(open_edges, (-worth[number], number))
+    kept = torch.zeros(len(graph), dtype=torch.bool)
+    kept[chosen] = True
     return Circuit(graph, kept)
 
 

@@ -81,7 +81,7 @@ def run(
                     scores += asked @ strength @ read(match.key, f"{node}.k").T
                 patterns[node] = _pattern(variable, scores, plan.program.sharpness)
                 found = patterns[node] @ read(variable.value, f"{node}.v")
-                written[variable, node] = found @ _relabelling(variable) / len(place.nodes)
+                written[variable, node] = found @ _relabeling(variable) / len(place.nodes)
             elif isinstance(variable, Table):
                 written[variable, node] = _entries(variable, [read(one, node) for one in variable.inputs])
             elif isinstance(variable, Level):
@@ -121,7 +121,7 @@ def _pattern(variable: Attend, matches: Values, sharpness: float) -> Values:
 
 
 @cache
-def _relabelling(variable: Attend) -> Values:
+def _relabeling(variable: Attend) -> Values:
     matrix = np.zeros((len(variable.value.values), len(variable.values)))
     for value, own in variable.relabel.items():
         matrix[variable.value.values.index(value), variable.values.index(own)] = 1.0

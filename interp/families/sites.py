@@ -36,7 +36,7 @@ Side = Literal[
     embedding        its output times the factor by which the host scales embeddings afterwards
     frames           GELU of its output, [batch d_model pos]: what convolutions make of a sound; the layers that follow read it
     positions        its output, [pos d_model] or [batch pos d_model]
-    norm             a norm's scale and normalised value
+    norm             a norm's scale and normalized value
     norm_output      what the same norm hands on (the residual stream of post-norm layers)
     attention        queries, keys, values, scores, pattern, z
     merged           the same of a decoder layer's one attention over both sides, of either side: of self- and cross-attention

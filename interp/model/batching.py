@@ -22,6 +22,7 @@ from interp.model.host_generation import Written
 from interp.text.batch import Batch, TargetOrigin, collate, shift_right
 from interp.text.languages import Languages
 from interp.text.tokenized_text import GivenText, Text, describe_generated, numbered, tokenize_all
+from interp.text.words import NO_WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +264,29 @@ class Batcher:
         """
         return shift_right(labels, self.cfg, self.decoder_inputs if origin == "given" else "start")
 
+    def with_ends(self, batch: Batch) -> Batch:
+        """The batch with an end of sentence behind every target whose last token is one of a word, so that a row reads it.
+
+        Tokenizers such as Blenderbot-small's put none there.
+
+        Args:
+            batch: of texts that are given.
+        """
+        targets = [_ended(text, self.cfg.eos_token_id) for text in batch.target_texts]
+        device = batch.input_ids.device
+        return batch if targets == list(batch.target_texts) else self._collate(batch.source_texts, targets).to(device)
+
     def _collate(self, sources: Sequence[Text], targets: Sequence[Text]) -> Batch:
         return collate(sources, targets, self.cfg, self.shifted, "given")
+
+
+def _ended(text: Text, eos_token_id: int) -> Text:
+    """The text with an end of sentence, where it ends with a token of a word."""
+    if text.word_of_token[-1] == NO_WORD:
+        return text
+    end = numbered([eos_token_id], eos_token_id)
+    per_token = ("ids", "pieces", "word_of_token", "category_of_token")
+    return replace(text, **{name: getattr(text, name) + getattr(end, name) for name in per_token})
 
 
 def _without_first(text: Text) -> Text:

@@ -114,7 +114,7 @@ class ResidualStacks(Mapping[str, Tensor]):
     def stack_head_results(
         self, stack: Stack, layer: int | None = None, incl_remainder: bool = False, apply_ln: bool = False
     ) -> ResidualStack:
-        """What every head wrote to the stream before `layer`, cross-attention heads included, labelled EL0H1, DL0H1, XL0H1.
+        """What every head wrote to the stream before `layer`, cross-attention heads included, labeled EL0H1, DL0H1, XL0H1.
 
         Args:
             stack: whose stream.

@@ -78,7 +78,7 @@ class Architecture:
         )
 
     def twin(self, seed: int) -> HookedEncoderDecoder:
-        """A model with weights drawn anew by the host's own initialisation; see `untrained_twin`.
+        """A model with weights drawn anew by the host's own initialization; see `untrained_twin`.
 
         Args:
             seed: of the draw.
@@ -96,7 +96,7 @@ class Architecture:
 
 
 def untrained_twin(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:
-    """A model of the same architecture with weights drawn anew by the host's own initialisation.
+    """A model of the same architecture with weights drawn anew by the host's own initialization.
 
     Args:
         model: the model to compare with; it is not changed, and no random state outside is touched.

@@ -55,7 +55,7 @@ def draw_heatmap(heatmap: Heatmap, inches: float) -> Figure:
 
     Args:
         heatmap: the panels and their scale.
-        inches: the width aimed at; few columns need less, many labelled columns more.
+        inches: the width aimed at; few columns need less, many labeled columns more.
 
     Returns:
         The figure, without a canvas of its own choosing.

@@ -19,16 +19,16 @@ _P_VALUE = re.compile(r"\bp\s*[=<>]")
 
 
 def judge(estimate: Any, holds: bool = True) -> Sureness:
-    """How sure a single estimate is: whether its whole interval lies outside the range of its controls.
+    """How sure a single estimate is: whether its whole interval lies outside whatever one more control may have.
+
+    Fewer than two controls do not tell what one more may have.
 
     Args:
-        estimate: with `low`, `high`, `control_low` and `control_high`, one number each.
+        estimate: with `low`, `high` and `control_bounds`, one number each, as `interp.statistics.Estimate` has them.
         holds: whether what else is asked of it, such as a test, holds.
     """
-    low, high, least, most = (
-        float(part) for part in (estimate.low, estimate.high, estimate.control_low, estimate.control_high)
-    )
-    if any(map(math.isnan, (low, high, least, most))):
+    low, high, least, most = map(float, (estimate.low, estimate.high, *estimate.control_bounds))
+    if not all(map(math.isfinite, (low, high, least, most))):
         return "not judged"
     return "beyond all controls" if holds and (low > most or high < least) else "within the controls"
 

@@ -1,5 +1,6 @@
 from .alti_plus import ALTI_HOOKS as ALTI_HOOKS
 from .alti_plus import alti as alti
+from .alti_plus import why_no_alti as why_no_alti
 from .attention_rollout import ROLLOUT_HOOKS as ROLLOUT_HOOKS
 from .attention_rollout import rollout as rollout
 from .chefer_rules import Relevance as Relevance
@@ -12,7 +13,7 @@ from .methods import METHODS as METHODS
 from .methods import Attributions as Attributions
 from .methods import SourceAttribution as SourceAttribution
 from .methods import attribute_sources as attribute_sources
-from .methods import why_undefined as why_undefined
+from .methods import methods_of as methods_of
 from .question import Question as Question
 from .question import ask as ask
 from .question import occlusion as occlusion

@@ -19,7 +19,6 @@ from interp.axes import AttentionKind, Stack
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.families.residual_stream import steps
-from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -42,20 +41,18 @@ _NUMBERS_AT_ONCE = 2**20
 """Numbers of terms held at once: 4 MiB in float32, which stay near the processor; larger blocks are slower, not only larger."""
 
 
-def check_alti(cfg: ModelConfig) -> None:
-    """Refuse models on which ALTI+ is not defined.
+def why_no_alti(cfg: ModelConfig) -> str | None:
+    """What ALTI+ needs and a model lacks, in a sentence; None where it is defined.
 
     Args:
         cfg: the model's facts.
-
-    Raises:
-        InputError: if the model norms what a sublayer writes before it is added.
     """
-    if cfg.write_norms:
-        raise InputError(
-            "ALTI+ is defined where what a sublayer writes is added as it is or with the stream behind one norm; "
-            f"{cfg.model_type} norms what is written before it is added (write_norms=True). Use contributions."
-        )
+    if not cfg.write_norms:
+        return None
+    return (
+        "ALTI+ is defined where what a sublayer writes is added as it is or with the stream behind one norm; "
+        f"{cfg.model_type} norms what is written before it is added (write_norms=True). Use rollout."
+    )
 
 
 def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> Flow:
@@ -69,7 +66,8 @@ def alti(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> F
     Raises:
         InputError: if the model norms what a sublayer writes before it is added.
     """
-    check_alti(model.cfg)
+    if (why := why_no_alti(model.cfg)) is not None:
+        raise InputError(why)
     source, target = batch.source_mask, batch.target_mask
     cfg = model.cfg
     return compose(
@@ -98,8 +96,7 @@ def _terms(
     """Pattern, vectors, the stream before and after a sublayer, such that terms and biases add up to the last."""
     path = attention_path(kind, layer)
     W_O = attention_weights(model, kind, layer).W_O.float()
-    v = of_every_head(cache[f"{path}.hook_v"], len(W_O), 2).float()
-    pattern, vectors = cache[f"{path}.hook_pattern"].float(), source_vectors(v, W_O)
+    pattern, vectors = cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"].float(), W_O)
     course = steps(model.cfg, "encoder" if kind == "encoder" else "decoder")
     behind = course[[step.name for step in course].index(path) + 1]
     if behind.kind != "norm":

@@ -30,7 +30,8 @@ def rollout(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -
     Raises:
         InputError: if self- and cross-attention are one.
     """
-    check_two_steps(model.cfg)
+    if (why := why_not_in_steps(model.cfg)) is not None:
+        raise InputError(why)
     source, target = batch.source_mask, batch.target_mask
     cross = [_mean(cache["pattern", layer, "cross_attn"]) / 2 for layer in range(model.cfg.n_decoder_layers)]
     half = torch.full_like(cross[0][..., :1], 0.5)
@@ -49,20 +50,18 @@ def rollout(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -
     )
 
 
-def check_two_steps(cfg: ModelConfig) -> None:
-    """Refuse what follows self-attention and cross-attention of a layer one after the other where they are one.
+def why_not_in_steps(cfg: ModelConfig) -> str | None:
+    """Why self-attention and cross-attention of a layer cannot be followed one after the other, in a sentence; None if they can.
 
     Args:
         cfg: the model's facts.
-
-    Raises:
-        InputError: naming the attribute.
     """
-    if cfg.merged_attention:
-        raise InputError(
-            "Rollout and Chefer's rules take self-attention and cross-attention of a layer for two steps, and "
-            f"{cfg.model_type} has one attention over both sides (merged_attention=True). Use contributions or gradients."
-        )
+    if not cfg.merged_attention:
+        return None
+    return (
+        "Rollout and Chefer's rules take self-attention and cross-attention of a layer for two steps, and "
+        f"{cfg.model_type} has one attention over both sides (merged_attention=True). Use contributions or gradients."
+    )
 
 
 def _mean(pattern: Tensor) -> Float[Tensor, "batch query key"]:

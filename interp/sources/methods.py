@@ -14,6 +14,7 @@ those that claim to add up to it state how far they are from that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -26,17 +27,17 @@ from interp.attribution.logit_readout import logit_difference, size_of_parts
 from interp.attribution.source_attribution import encoder_attribution
 from interp.errors import InputError, did_you_mean
 from interp.families.config import ModelConfig
-from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import attention_weights
+from interp.model.wide_weights import in_float64
 from interp.report.framed import Framed
-from interp.sources.alti_plus import ALTI_HOOKS, alti, check_alti
-from interp.sources.attention_rollout import check_two_steps
+from interp.sources.alti_plus import ALTI_HOOKS, alti, why_no_alti
+from interp.sources.attention_rollout import why_not_in_steps
 from interp.sources.captum_methods import captum_attributions
 from interp.sources.chefer_rules import chefer
 from interp.sources.question import Question
-from interp.sources.relevance_propagation import check_every_norm, propagate
+from interp.sources.relevance_propagation import propagate, why_no_attnlrp
 from interp.sources.term_norms import layer_norms, shares, source_vectors
 from interp.text.pieces import pieces_of
 
@@ -57,6 +58,16 @@ class Attributions:
     target: Float[Tensor, "row prefix"] | None = None
     beside: Mapping[str, Float[Tensor, " row"]] = field(default_factory=dict)
     gap: Float[Tensor, " row"] | None = None
+
+    def to(self, dtype: torch.dtype) -> "Attributions":
+        """The same numbers in another type.
+
+        Args:
+            dtype: the type.
+        """
+        target, gap = (None if one is None else one.to(dtype) for one in (self.target, self.gap))
+        beside = {name: one.to(dtype) for name, one in self.beside.items()}
+        return Attributions(self.source.to(dtype), target, beside, gap)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -97,6 +108,15 @@ class SourceAttribution(Framed):
         return pd.DataFrame(found, columns=["row", "label", "side", "position", "token", self.method])
 
 
+def methods_of(cfg: ModelConfig) -> tuple[str, ...]:
+    """Names of the methods that are defined for a model.
+
+    Args:
+        cfg: the model's facts.
+    """
+    return tuple(name for name in METHODS if name not in _LACKING or _LACKING[name](cfg) is None)
+
+
 def attribute_sources(
     model: HookedEncoderDecoder, question: Question, methods: Sequence[str] | None = None
 ) -> dict[str, SourceAttribution]:
@@ -105,17 +125,19 @@ def attribute_sources(
     Args:
         model: a model of any family.
         question: what is explained (`ask`).
-        methods: names of methods; all by default.
+        methods: names of methods; by default all that are defined for the model.
 
     Raises:
-        InputError: if there is no such method, or captum is wanted and not there.
+        InputError: if there is no such method, it is not defined for the model, or captum is wanted and not there.
     """
-    chosen = tuple(METHODS) if methods is None else tuple(methods)
+    chosen = methods_of(model.cfg) if methods is None else tuple(methods)
     for name in chosen:
         if name not in METHODS:
             raise InputError(
                 f"No method is called {name!r}{did_you_mean(name, METHODS)}; there are {', '.join(METHODS)}."
             )
+        if (why := _LACKING[name](model.cfg) if name in _LACKING else None) is not None:
+            raise InputError(why)
     text = question.batch.source_texts[0]
     with torch.no_grad():
         difference = question.read(model(question.batch))[0]
@@ -132,20 +154,6 @@ def attribute_sources(
         )
         for name in chosen
     }
-
-
-def why_undefined(cfg: ModelConfig, method: str) -> str | None:
-    """Why a method says nothing on models of these facts, naming the attribute; None where it does.
-
-    Args:
-        cfg: the model's facts.
-        method: its name.
-    """
-    try:
-        _CHECKS.get(method, lambda cfg: None)(cfg)
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def _spelled(model: HookedEncoderDecoder, tokens: Tensor) -> tuple[str, ...]:
@@ -189,14 +197,13 @@ def _norms(model: HookedEncoderDecoder, question: Question) -> Attributions:
     layers = []
     for layer in range(model.cfg.n_decoder_layers):
         path, W_O = attention_path("cross", layer), attention_weights(model, "cross", layer).W_O.float()
-        vectors = source_vectors(of_every_head(cache[f"{path}.hook_v"], len(W_O), 2).float(), W_O)
+        vectors = source_vectors(cache[f"{path}.hook_v"].float(), W_O)
         layers.append(shares(layer_norms(cache[f"{path}.hook_pattern"].float(), vectors))[0].nan_to_num(0.0))
     return Attributions(torch.stack(layers).mean(0)[question.rows])
 
 
 @torch.no_grad()
 def _alti(model: HookedEncoderDecoder, question: Question) -> Attributions:
-    check_alti(model.cfg)
     _, cache = model.run_with_cache(question.batch, ALTI_HOOKS)
     flow = alti(model, question.batch, cache)
     return Attributions(flow.source[0, -1, question.rows], flow.target[0, -1, question.rows])
@@ -211,10 +218,14 @@ def _chefer(model: HookedEncoderDecoder, question: Question) -> Attributions:
 
 def _relevance(hold_patterns: bool) -> "Method":
     def method(model: HookedEncoderDecoder, question: Question) -> Attributions:
-        source, target, positions, biases = propagate(model, question, hold_patterns)
-        with torch.no_grad():
-            value = question.read(model(question.batch))[0]
-        return _adding_up(value, source, target, {"positions": positions, "biases": biases})
+        # Terms cancel: in float32 what conserves by its rules would miss the sum by a few millionths of their size.
+        with in_float64(model) if hold_patterns else nullcontext(model.hf.dtype) as dtype:
+            asked = question.to(dtype)
+            source, target, positions, biases = propagate(model, asked, hold_patterns)
+            with torch.no_grad():
+                value = asked.read(model(asked.batch))[0]
+        found = _adding_up(value, source, target, {"positions": positions, "biases": biases})
+        return found.to(torch.float32)
 
     return method
 
@@ -227,12 +238,12 @@ def _captum(name: str) -> "Method":
     return method
 
 
-_CHECKS: Mapping[str, Callable[[ModelConfig], None]] = {
-    "alti": check_alti,
-    "chefer": check_two_steps,
-    "attnlrp": check_every_norm,
+_LACKING: Mapping[str, Callable[[ModelConfig], str | None]] = {
+    "alti": why_no_alti,
+    "chefer": why_not_in_steps,
+    "attnlrp": why_no_attnlrp,
 }
-"""Method that is not defined on every model -> what refuses the others."""
+"""Method that is not defined on every model -> what the others lack."""
 
 Method = Callable[[HookedEncoderDecoder, Question], Attributions]
 

@@ -1,6 +1,6 @@
 """What is asked of every method alike: why these tokens, and not those, at some rows of one prompt?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -50,6 +50,15 @@ class Question:
         logits = (before_cap(own.gather(-1, ids), self.cap) for ids in (tokens, foils))
         difference: Tensor = (next(logits) - next(logits)).squeeze(-1)
         return difference
+
+    def to(self, dtype: torch.dtype) -> "Question":
+        """The same question to a model of another type, which reads sounds in its own.
+
+        Args:
+            dtype: of the model.
+        """
+        sounds = self.batch.input_features
+        return self if sounds is None else replace(self, batch=replace(self.batch, input_features=sounds.to(dtype)))
 
 
 @torch.no_grad()

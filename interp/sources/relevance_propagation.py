@@ -38,20 +38,18 @@ Relevances = tuple[
 """Of the source tokens, of the decoder's input tokens, of all positions, of all biases."""
 
 
-def check_every_norm(cfg: ModelConfig) -> None:
-    """Refuse relevance through queries and keys where norms of their own stand behind them.
+def why_no_attnlrp(cfg: ModelConfig) -> str | None:
+    """Why relevance cannot go through queries and keys, in a sentence; None where it can.
 
     Args:
         cfg: the model's facts.
-
-    Raises:
-        InputError: naming the attribute.
     """
-    if cfg.head_norms:
-        raise InputError(
-            f"AttnLRP holds the scale of every norm, and those of the queries and keys of {cfg.model_type} (head_norms=True) "
-            "have no hook point; use attnlrp-held, which holds patterns."
-        )
+    if not cfg.head_norms:
+        return None
+    return (
+        f"AttnLRP holds the scale of every norm, and those of the queries and keys of {cfg.model_type} (head_norms=True) have no "
+        "hook point; use attnlrp-held, which holds patterns."
+    )
 
 
 def propagate(model: HookedEncoderDecoder, question: Question, hold_patterns: bool) -> Relevances:
@@ -65,8 +63,8 @@ def propagate(model: HookedEncoderDecoder, question: Question, hold_patterns: bo
     Raises:
         InputError: if relevance is to go through queries and keys that norms of their own stand behind.
     """
-    if not hold_patterns:
-        check_every_norm(model.cfg)
+    if not hold_patterns and (why := why_no_attnlrp(model.cfg)) is not None:
+        raise InputError(why)
     points = model.hook_points()
     tokens = [f"{stack}.hook_embed" for stack in _STACKS]
     positions = [name for name in points if name.endswith(_POSITIONS)]

@@ -17,16 +17,19 @@ from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.hooks.attention import of_every_head
+
 
 def source_vectors(
-    values: Float[Tensor, "batch source head d_head"], W_O: Float[Tensor, "head d_head d_model"]
+    values: Float[Tensor, "batch source group d_head"], W_O: Float[Tensor, "head d_head d_model"]
 ) -> Float[Tensor, "batch source head d_model"]:
     """f_h(M_s): what each head would write if it put all its weight on one source token.
 
     Args:
-        values: `hook_v` of one cross-attention layer.
+        values: `hook_v` of one attention layer; several heads may share one group of values.
         W_O: the output matrix of that layer.
     """
+    values = of_every_head(values, len(W_O), 2)
     vectors: Tensor = einsum(values, W_O, "batch source head d_head, head d_head d_model -> batch source head d_model")
     return vectors
 

@@ -12,6 +12,7 @@ from .means import mean_over_prompts as mean_over_prompts
 from .multiplicity import false_discovery as false_discovery
 from .multiplicity import family_wise_p_values as family_wise_p_values
 from .multiplicity import max_statistic_p_values as max_statistic_p_values
+from .prediction import prediction_interval as prediction_interval
 from .ranks import RankTest as RankTest
 from .ranks import bootstrap_ranks as bootstrap_ranks
 from .ranks import page_trend_test as page_trend_test

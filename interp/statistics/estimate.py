@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from interp.report.framed import Framed
 from interp.statistics.intervals import Index, Interval, bootstrap_mean
 from interp.statistics.means import mean_over_prompts
+from interp.statistics.prediction import prediction_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,9 +66,24 @@ class Estimate(Framed):
         return np.asarray(self.controls.max(0))
 
     @property
+    def control_bounds(self) -> tuple[Float[np.ndarray, "*cells"], Float[np.ndarray, "*cells"]]:
+        """Lowest and highest value that one more control may have: the range of the controls and their prediction interval.
+
+        Endless for a single control, NaN without any (Hahn and Meeker 1991).
+        """
+        low, high = prediction_interval(self.controls)
+        return np.asarray(np.minimum(low, self.control_low)), np.asarray(np.maximum(high, self.control_high))
+
+    @property
+    def above_controls(self) -> Bool[np.ndarray, "*cells"]:
+        """Whether the point lies above whatever one more control may have; false for fewer than two controls."""
+        return np.asarray(self.point > self.control_bounds[1])
+
+    @property
     def outside_controls(self) -> Bool[np.ndarray, "*cells"]:
-        """Whether the whole interval lies outside the range of the controls; false without controls."""
-        return np.asarray((self.low > self.control_high) | (self.high < self.control_low))
+        """Whether the whole interval lies outside whatever one more control may have; false for fewer than two controls."""
+        low, high = self.control_bounds
+        return np.asarray((self.low > high) | (self.high < low))
 
     def __getitem__(self, index: Index) -> "Estimate":
         """Some of the cells, indexed as `point` is."""

@@ -266,22 +266,22 @@ def test_unknown_category_is_refused(category):
         measures.category_mass(torch.rand(2, 3), torch.tensor(category), 3)
 
 
-# Centre, spread, restriction
+# Center, spread, restriction
 
 
-def test_centre_and_spread_by_hand():
+def test_center_and_spread_by_hand():
     pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.0, 0.5], [0.0, 0.5, 0.5]])
     equal(measures.center_of_mass(pattern, everything(3, 3)), [0.0, 0.5, 0.75])
     equal(measures.spread(pattern, everything(3, 3)), [0.0, 0.5, 0.25])
 
 
-def test_centre_is_taken_within_the_span():
+def test_center_is_taken_within_the_span():
     pattern, mask = one_row([0.7, 0.1, 0.1, 0.1, 0.0], mask=[False, True, True, True, False])
     equal(measures.center_of_mass(pattern, mask), [0.5])
     equal(measures.spread(pattern, mask), [math.sqrt(1 / 6)])
 
 
-def test_centre_needs_two_keys_and_some_weight():
+def test_center_needs_two_keys_and_some_weight():
     pattern, mask = one_row([0.5, 0.5, 0.0, 0.0], mask=[True, False, False, False])
     equal(measures.center_of_mass(pattern, mask), [NAN])
     equal(measures.spread(pattern, mask), [NAN])
@@ -290,7 +290,7 @@ def test_centre_needs_two_keys_and_some_weight():
 
 
 @given(patterns(minimum_keys=2))
-def test_centre_and_spread_are_bounded_and_mirror(drawn):
+def test_center_and_spread_are_bounded_and_mirror(drawn):
     pattern, mask = drawn
     center, spread = measures.center_of_mass(pattern, mask), measures.spread(pattern, mask)
     defined = ~center.isnan()
@@ -324,7 +324,7 @@ def shape_statistics(pattern, mask):
         "uniform": measures.attention_distance(pattern, mask).uniform,
         "previous": measures.offset_mass(pattern, -1, mask),
         "next": measures.offset_mass(pattern, 1, mask),
-        "centre": measures.center_of_mass(pattern, mask),
+        "center": measures.center_of_mass(pattern, mask),
         "spread": measures.spread(pattern, mask),
         "divergence": measures.jensen_shannon(pattern, pattern.flip(0), mask),
         "weight": measures.strongest_key(pattern, mask).weight,

@@ -39,6 +39,14 @@ def computing(parent: int) -> list[int]:
     return sorted(found)
 
 
+def parent_of(process: int) -> int | None:
+    """The process that started another, if that is still there."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
 def kill(process: int) -> None:
     """End a process at once, if it is still there."""
     with suppress(ProcessLookupError):

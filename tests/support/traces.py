@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from tests.support.paths import ROOT
 
 TRACES = ROOT / "training" / "traces"
-PROMPTS, GOLD = TRACES / "prompts.jsonl", TRACES / "prompts.gold"
+PROMPTS, GOLD, PAIRS = TRACES / "prompts.jsonl", TRACES / "prompts.gold", TRACES / "pairs.jsonl"
 
 PREVIOUS, NEXT = 1, 17
 """Buckets of a bidirectional T5: the key before the query, and the key behind it."""

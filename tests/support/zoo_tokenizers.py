@@ -2,7 +2,7 @@
 
 Every function writes into a folder the tokenizer files that the public checkpoint has, and returns how many pieces there are,
 language marks and added tokens included. Pieces differ from the public ones; ids of special tokens, their kind (special,
-sentinel, ordinary piece), text normalisation and the contents of `tokenizer_config.json` do not.
+sentinel, ordinary piece), text normalization and the contents of `tokenizer_config.json` do not.
 """
 
 import io
@@ -49,7 +49,7 @@ def _sentences() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @cache
 def _sentencepiece(which: str = "both", kind: str = "unigram", **ids: int) -> bytes:
-    """A SentencePiece model: its file's content. The rules of normalisation (NMT NFKC) are those of T5, Marian and M2M100."""
+    """A SentencePiece model: its file's content. The rules of normalization (NMT NFKC) are those of T5, Marian and M2M100."""
     english, others = _sentences()
     texts = {"english": english, "others": others, "both": english + others}[which]
     content = io.BytesIO()
@@ -72,8 +72,8 @@ def _scored_pieces(model: bytes) -> list[tuple[str, float]]:
     return [(processor.id_to_piece(i), processor.get_score(i)) for i in range(processor.get_piece_size())]
 
 
-def _normalisation(model: bytes) -> bytes:
-    """The compiled rules of normalisation: field 2 of field 3 of the protocol buffer."""
+def _normalization(model: bytes) -> bytes:
+    """The compiled rules of normalization: field 2 of field 3 of the protocol buffer."""
     return dict(_fields(dict(_fields(model))[3]))[2]
 
 
@@ -137,7 +137,7 @@ def t5(
     tokenizer = T5Tokenizer(
         vocab=[*pieces, *((f"<extra_id_{i}>", 0.0) for i in reversed(range(sentinels)))],
         extra_ids=sentinels,
-        _spm_precompiled_charsmap=_normalisation(model),
+        _spm_precompiled_charsmap=_normalization(model),
     )
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in added])
     tokenizer.add_special_tokens({"extra_special_tokens": list(special)}, replace_extra_special_tokens=False)
@@ -157,7 +157,7 @@ def mt5(folder: Path, fill_to: int = 0) -> int:
     pieces = _scored_pieces(model)
     pieces += [(f"▁made{i}", -20.0) for i in range(len(pieces), fill_to - 100)]
     pieces += [(f"▁<extra_id_{i}>", 0.0) for i in reversed(range(100))]
-    tokenizer = T5Tokenizer(vocab=pieces, extra_ids=0, _spm_precompiled_charsmap=_normalisation(model))
+    tokenizer = T5Tokenizer(vocab=pieces, extra_ids=0, _spm_precompiled_charsmap=_normalization(model))
     return _write(tokenizer, folder, _T5_CONFIG | {"extra_ids": 0, "additional_special_tokens": None})
 
 
@@ -193,7 +193,7 @@ def bart(folder: Path) -> int:
 def mbart50(folder: Path, source: str | None = None, target: str | None = None) -> int:
     """mBART-50: fairseq's ids, 52 language codes behind the pieces, `<mask>` last; 1024 tokens. Languages None as published."""
     model = _sentencepiece()
-    tokenizer = MBart50Tokenizer(vocab=_scored_pieces(model), _spm_precompiled_charsmap=_normalisation(model))
+    tokenizer = MBart50Tokenizer(vocab=_scored_pieces(model), _spm_precompiled_charsmap=_normalization(model))
     config = {"tokenizer_class": "MBart50Tokenizer", "src_lang": source, "tgt_lang": target, "model_max_length": 1024}
     return _write(tokenizer, folder, config)
 
@@ -205,7 +205,7 @@ def nllb(folder: Path, source: str | None = None, target: str | None = None) -> 
     tokenizer = NllbTokenizer(
         vocab=vocab,
         merges=generate_merges(vocab, skip_tokens={"<s>", "<pad>", "</s>", "<unk>"}),
-        _spm_precompiled_charsmap=_normalisation(_sentencepiece(kind="bpe")),
+        _spm_precompiled_charsmap=_normalization(_sentencepiece(kind="bpe")),
     )
     config = {"tokenizer_class": "NllbTokenizer", "src_lang": source, "tgt_lang": target, "model_max_length": 1024}
     return _write(tokenizer, folder, config)
@@ -315,7 +315,7 @@ def pegasus(folder: Path) -> int:
     model = _sentencepiece(**_T5_IDS)
     first = ["<pad>", "</s>", "<mask_1>", "<mask_2>", *(f"<unk_{i}>" for i in range(2, 103))]
     vocab = [*((name, 0.0) for name in first), ("<unk>", 0.0), *_scored_pieces(model)[3:]]
-    tokenizer = PegasusTokenizer(vocab=vocab, _spm_precompiled_charsmap=_normalisation(model))
+    tokenizer = PegasusTokenizer(vocab=vocab, _spm_precompiled_charsmap=_normalization(model))
     return _write(tokenizer, folder, {"tokenizer_class": "PegasusTokenizer", "model_max_length": 512})
 
 

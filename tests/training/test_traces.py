@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.traces import GOLD, PROMPTS, TRACES
+from interp.circuits.pairs import halves
+from interp.patching import parse_pairs
+from tests.support.traces import GOLD, PAIRS, PROMPTS, TRACES
 from training import traces
 from training.toy_language import PREFIXES, sentences
 
@@ -55,6 +57,18 @@ def test_no_prompt_was_trained_on_and_gold_links_fit_the_prompts() -> None:
     assert len(PROMPTS.read_text(encoding="utf-8").splitlines()) == len(GOLD.read_text().splitlines()) == 48
 
 
+def test_sides_of_a_pair_differ_in_one_word_and_in_its_translation() -> None:
+    pairs = parse_pairs(PAIRS.read_text(encoding="utf-8"), PAIRS.name)
+    assert len(pairs) == 24
+    for pair in pairs:
+        for first, second in ((pair.clean, pair.corrupted), (pair.clean_target, pair.corrupted_target)):
+            words = list(zip(first.split(), second.split(), strict=True))
+            assert sum(one != other for one, other in words) == 1
+    # Halves are every second pair; each asks about both languages.
+    for half in halves(pairs):
+        assert {pair.clean.split()[3] for pair in half} == {"German:", "French:"}
+
+
 def test_what_is_shipped_is_small_and_whole() -> None:
     assert traces.RECIPE.parameters() <= 600_000
     assert sum(path.stat().st_size for path in TRACES.rglob("*") if path.is_file()) <= 16_000_000
@@ -76,6 +90,8 @@ def test_the_script_makes_the_same_bytes_again(tmp_path: Path, monkeypatch: pyte
     for name in ("once", "again"):
         traces.make_run("seed-1", tmp_path / name, pairs)
         traces.write_prompts(tmp_path / name, asked)
+        traces.write_pairs(tmp_path / name, asked)
     assert bytes_of(tmp_path / "once") == bytes_of(tmp_path / "again")
     assert (tmp_path / "once" / "prompts.gold").read_bytes() == GOLD.read_bytes()
     assert (tmp_path / "once" / "prompts.jsonl").read_bytes() == PROMPTS.read_bytes()
+    assert (tmp_path / "once" / "pairs.jsonl").read_bytes() == PAIRS.read_bytes()

@@ -235,25 +235,25 @@ def _without_the_last_mlp(host: PreTrainedModel, inputs: dict[str, Tensor]) -> T
     if hasattr(decoder, "block"):
         last = decoder.block[-1].layer[-1]
         out = last.mlp if hasattr(last, "mlp") else last.DenseReluDense.wo
-        norm, centred = decoder.final_layer_norm, False
+        norm, centered = decoder.final_layer_norm, False
     elif hasattr(decoder, "rotary_emb"):
-        out, norm, centred = decoder.layers[-1].post_feedforward_layernorm, decoder.norm, False
+        out, norm, centered = decoder.layers[-1].post_feedforward_layernorm, decoder.norm, False
     else:
         last = decoder.layers[-1]
-        out, norm, centred = last.fc2, getattr(decoder, "layer_norm", last.final_layer_norm), True
+        out, norm, centered = last.fc2, getattr(decoder, "layer_norm", last.final_layer_norm), True
     seen: dict[str, Tensor] = {}
     handles = [norm.register_forward_pre_hook(lambda module, given: seen.update(stream=given[0]))]
     host(**inputs)
     handles.pop().remove()
     stream = seen["stream"]
-    spread = stream.var(-1, unbiased=False, keepdim=True) if centred else stream.square().mean(-1, keepdim=True)
+    spread = stream.var(-1, unbiased=False, keepdim=True) if centered else stream.square().mean(-1, keepdim=True)
     eps = norm.eps if hasattr(norm, "eps") else norm.variance_epsilon
     gain = norm.weight + (1 if hasattr(decoder, "rotary_emb") else 0)
 
     def held(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        value = given[0] - given[0].mean(-1, keepdim=True) if centred else given[0]
+        value = given[0] - given[0].mean(-1, keepdim=True) if centered else given[0]
         scaled = value * (spread + eps).rsqrt() * gain
-        return scaled + module.bias if centred else scaled
+        return scaled + module.bias if centered else scaled
 
     def blank(module: nn.Linear, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return output - given[0] @ module.weight.T if isinstance(module, nn.Linear) else torch.zeros_like(output)

@@ -81,8 +81,8 @@ def test_white_space_that_a_tokenizer_swallows_changes_no_word(name: str, space:
     }
 
 
-def test_added_tokens_are_marks_and_their_neighbours_keep_their_words(load: Callable) -> None:
-    """huggingface/transformers#26101, #26543: an added token changes how its neighbours are cut."""
+def test_added_tokens_are_marks_and_their_neighbors_keep_their_words(load: Callable) -> None:
+    """huggingface/transformers#26101, #26543: an added token changes how its neighbors are cut."""
     text = load("t5-added").batch(["The covid19 man <sep> the chair<table>in the garden."], ["x"]).source_texts[0]
     kinds = dict(zip(text.pieces, (CATEGORIES[one] for one in text.category_of_token), strict=True))
     found = spelled(text)

@@ -18,9 +18,10 @@ from interp.hooks.names import HeadId
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.report import notebook_html
-from interp.sources import alti, rollout
+from interp.sources import alti, rollout, why_no_alti
 from interp.statistics import Estimate, Interval, controlled
 from interp.text.word_links import Gold, Links
+from interp.text.words import NO_WORD
 
 _BATCH = 16
 _RANDOM_DRAWS = 20
@@ -122,8 +123,7 @@ def evaluate(
         seed: of random links, resampling and twins.
 
     Raises:
-        InputError: if there are not as many pairs as gold lines, fewer than two, a link names a word that is not there, or
-            cross-attention is no attention of its own.
+        InputError: if there are not as many pairs as gold lines, fewer than two, or a link names a word that is not there.
     """
     _check(pairs, gold)
     half = len(pairs) // 2
@@ -257,20 +257,19 @@ def matrices_of(
             with model.languages.spoken(model.tokenizer):
                 source = words_of_tokens(pair.source, pair.source_words, model.tokenizer, pair.prefix)
                 target = words_of_tokens(pair.target, pair.target_words, model.tokenizer, side="target")
-            yield matrices, source, target
+            yield matrices, source, target if target[-1] == NO_WORD else (*target, NO_WORD)
 
 
 def _matrices(model: HookedEncoderDecoder, pairs: Sequence[AlignedPair]) -> list[Mapping[str, np.ndarray]]:
-    """For every pair, system name -> [target source], still padded."""
-    batch = model.batch(
-        [pair.source for pair in pairs], [pair.target for pair in pairs], [pair.prefix for pair in pairs]
-    )
+    """For every pair, system name -> [target source], still padded; some row reads every token of a target."""
+    given = [pair.source for pair in pairs], [pair.target for pair in pairs], [pair.prefix for pair in pairs]
+    batch = model.batcher.with_ends(model.batch(*given))
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, HOOKS)
         run = Pass(model, batch, logits, cache, Settings())
         read = {name: weights.nan_to_num(0.0).cpu().numpy() for name, weights in readings(run).items()}
         flows = {"rollout": rollout(model, batch, cache).source.cpu().numpy()}
-        if not model.cfg.write_norms:  # else it is not defined
+        if why_no_alti(model.cfg) is None:
             flows["alti"] = alti(model, batch, cache).source.cpu().numpy()
     named: list[Mapping[str, np.ndarray]] = []
     for prompt in range(len(pairs)):

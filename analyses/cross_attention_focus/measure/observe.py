@@ -10,7 +10,7 @@ and of each, per prompt, the mean over real decoder rows of
     mass        sum over the tokens of a category; the categories are a partition, so masses sum to 1
     entropy     over all source tokens, divided by ln n
     retained    rho, the mass on the content span: everything but prefix, end of sentence and padding
-    span_mass, span_entropy, centre, spread    of the reading restricted to the span and renormalized; a row with rho < 0.05
+    span_mass, span_entropy, center, spread    of the reading restricted to the span and renormalized; a row with rho < 0.05
                 is left out
     usable      share of rows with rho >= 0.05
     monotonicity, diagonality, evenness        see `shape`
@@ -25,7 +25,6 @@ from analyses.cross_attention_focus.measure.source_flow import alti_or_undefined
 from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp import attention_metrics as measures
-from interp.hooks.attention import of_every_head
 from interp.model.weights import attention_weights
 from interp.monotonicity import coverage, diagonality, monotonicity
 from interp.sources import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
@@ -60,7 +59,7 @@ def readings(run: Pass) -> dict[str, Float[Tensor, "batch layer *head target sou
         pattern = run.cache["pattern", layer, "cross_attn"].float()
         _check_padding(pattern, run.batch, layer)
         W_O = attention_weights(run.model, "cross", layer).W_O.float()
-        vectors = source_vectors(of_every_head(run.cache["v", layer, "cross_attn"], len(W_O), 2).float(), W_O)
+        vectors = source_vectors(run.cache["v", layer, "cross_attn"].float(), W_O)
         patterns.append(pattern)
         heads.append(head_norms(pattern, vectors))
         layers.append(layer_norms(pattern, vectors))
@@ -116,7 +115,7 @@ def _statistics(weights: Tensor, batch: Batch) -> dict[str, Tensor]:
         "retained": inside.retained,
         "usable": usable,
         "span_entropy": measures.entropy(inside.pattern, span),
-        "centre": centers,
+        "center": centers,
         "spread": measures.spread(inside.pattern, span),
     }
     means = {name: measures.masked_mean(values, rows) for name, values in rowwise.items()}

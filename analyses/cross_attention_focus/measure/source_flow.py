@@ -17,7 +17,7 @@ from interp import attention_metrics as measures
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.monotonicity import monotonicity
-from interp.sources.alti_plus import alti
+from interp.sources.alti_plus import alti, why_no_alti
 from interp.sources.attention_rollout import rollout
 from interp.sources.flow import Flow
 from interp.text.batch import Batch
@@ -43,7 +43,7 @@ def observe_flow(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCac
 
 def alti_or_undefined(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -> Flow:
     """ALTI+ where it is defined, else a flow of NaN."""
-    if not model.cfg.write_norms:
+    if why_no_alti(model.cfg) is None:
         return alti(model, batch, cache)
     sizes = (len(batch), model.cfg.n_decoder_layers, batch.labels.shape[1])
     source, target = (torch.full((*sizes, length), torch.nan) for length in (batch.input_ids.shape[1], sizes[-1]))

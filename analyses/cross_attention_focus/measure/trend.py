@@ -25,7 +25,15 @@ import scipy.stats
 from jaxtyping import Float
 
 from analyses.cross_attention_focus.measure.category_mass import Version
-from interp.statistics import Estimate, estimate_mean, false_discovery, mean_over_prompts, merge_ties, page_trend_test
+from interp.statistics import (
+    Estimate,
+    estimate_mean,
+    false_discovery,
+    mean_over_prompts,
+    merge_ties,
+    page_trend_test,
+    prediction_interval,
+)
 
 Verdict = Literal["rises", "falls", "jumps", "drops", "within twins", "no trend", "not testable"]
 
@@ -77,7 +85,8 @@ class Trend:
     @property
     def chance(self) -> tuple[float, float]:
         """Where 95 % of untrained models would lie: the prediction interval of the twins' changes."""
-        return prediction_interval(self.change.controls)
+        low, high = prediction_interval(self.change.controls)
+        return float(low), float(high)
 
     @property
     def verdict(self) -> Verdict:
@@ -140,12 +149,3 @@ def rank_correlations(masses: Float[np.ndarray, "prompt layer"]) -> Float[np.nda
     layers = np.arange(masses.shape[1]) - (masses.shape[1] - 1) / 2
     lengths = np.linalg.norm(ranks, axis=1) * np.linalg.norm(layers)
     return np.asarray(np.divide(ranks @ layers, lengths, out=np.zeros(len(masses)), where=lengths > 0))
-
-
-def prediction_interval(changes: Float[np.ndarray, " twin"], level: float = 0.95) -> tuple[float, float]:
-    """Where the change of one more untrained model would lie: mean -/+ t sd sqrt(1 + 1/n); endless for fewer than two."""
-    n = len(changes)
-    if n < 2:
-        return -np.inf, np.inf
-    reach = scipy.stats.t.ppf((1 + level) / 2, n - 1) * changes.std(ddof=1) * np.sqrt(1 + 1 / n)
-    return float(changes.mean() - reach), float(changes.mean() + reach)

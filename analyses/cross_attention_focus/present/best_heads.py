@@ -20,11 +20,11 @@ def head_sentence(best: BestHead) -> str:
     does = "reads most steadily forward" if best.what == "forward" else f"reads {CATEGORY_NAMES[best.what]} most"
     twins = f"the best heads of untrained twins {control_range(best.value)}"
     if best.base_rate is None:
-        numbers = f"Kendall's tau of its centre with the decoder row {with_interval(best.value)}; {twins}"
+        numbers = f"Kendall's tau of its center with the decoder row {with_interval(best.value)}; {twins}"
     else:
         numbers = f"{with_interval(best.value)} of its attention; base rate {fixed(best.base_rate)}; {twins}"
     norm = "" if best.norm is None else f"; weighted by the length of what it writes {with_interval(best.norm)}"
-    verdict = "" if best.value.low > best.value.control_high else ", so no head stands out in this"
+    verdict = "" if best.value.low > best.value.control_bounds[1] else ", so no head stands out in this"
     return (
         f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the sentences, measured on the second): "
         f"{numbers}{verdict}{norm}."

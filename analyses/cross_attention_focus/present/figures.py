@@ -61,7 +61,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
         "norm-weighted": focus.shapes["norm.layer.entropy"],
     }
     path = {
-        "centre of mass": focus.shapes["raw.layer.centre"],
+        "center of mass": focus.shapes["raw.layer.center"],
         "spread": focus.shapes["raw.layer.spread"],
         "monotonicity": focus.shapes["raw.layer.monotonicity"],
     }
@@ -77,7 +77,7 @@ def shape_figures(focus: Focus) -> tuple[Figure, Figure]:
     motion = Figure(
         name="cross-focus-path",
         caption=(
-            "On the content span: centre of mass (0: first token, 1: last), its spread, and Kendall's tau of the centre with the "
+            "On the content span: center of mass (0: first token, 1: last), its spread, and Kendall's tau of the center with the "
             "decoder row (1: the reading only moves forward), with 95 % intervals over sentences and untrained twins in gray. "
             + CAVEAT
         ),

@@ -5,14 +5,13 @@ import pandas as pd
 
 from analyses.core.contract import Example
 from analyses.cross_attention_focus.measure.gradients import Gradients
-from analyses.cross_attention_focus.measure.trend import prediction_interval
 from analyses.cross_attention_focus.present.figures import alt_text, layer_lines
 from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES
 from analyses.cross_attention_focus.summary import Focus
 from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
 from interp.report.numbers import between, control_range, fixed, with_interval
-from interp.statistics import largest
+from interp.statistics import largest, prediction_interval
 from interp.text.words import CATEGORIES
 
 _QUARTERS = ("first", "second", "third", "last")
@@ -39,7 +38,7 @@ def flow_sentence(focus: Focus) -> str:
 def _decline_clause(focus: Focus) -> str:
     """Whether the source counts for less as the target grows, beyond what untrained models do."""
     decline, quarters = focus.flow["alti.decline"], focus.flow["alti.quarters"]
-    low, high = prediction_interval(decline.controls)
+    low, high = map(float, prediction_interval(decline.controls))
     beyond = decline.high < min(low, 0.0) or decline.low > max(high, 0.0)
     moves = ("falls" if decline.point < 0 else "rises") if beyond else "shows no trend"
     return (

@@ -76,7 +76,7 @@ def _outstanding(focus: Focus) -> list[BestHead]:
 def _head(best: BestHead) -> Finding:
     value = with_interval(best.value)
     if best.what == "forward":
-        words = f"{best.head} reads most steadily forward: its centre moves with the decoder row at a tau of {value}."
+        words = f"{best.head} reads most steadily forward: its center moves with the decoder row at a tau of {value}."
     else:
         words = f"{best.head} reads {CATEGORY_NAMES[best.what]} most: {value} of its attention."
     return Finding(words, (head_sentence(best),))

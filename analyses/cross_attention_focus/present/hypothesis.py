@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 
 from analyses.cross_attention_focus.measure.category_mass import Version
-from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS, Trend, prediction_interval
+from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS, Trend
 from analyses.cross_attention_focus.summary import Focus
 from interp.report.numbers import between, control_range, fixed, p_value, signed, with_interval
+from interp.statistics import prediction_interval
 
 Answer = Literal[
     "confirmed", "confirmed in direction", "opposite", "half", "one step", "within twins", "no trend", "not testable"

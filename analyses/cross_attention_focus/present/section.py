@@ -33,7 +33,7 @@ _SPECIAL_LIMITS = (
     "price of resting on the retained mass only.",
 )
 _PREFIX_LIMITS = (
-    "By these layers a source token's vector already holds its neighbours: reading a prefix token may be reading the sentence.",
+    "By these layers a source token's vector already holds its neighbors: reading a prefix token may be reading the sentence.",
 )
 _FLOW_LIMITS = (
     "ALTI+ leaves feed-forward layers out and measures mixing, not effect; rollout assumes that every residual keeps half; "

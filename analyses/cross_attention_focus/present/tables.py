@@ -128,8 +128,8 @@ def _shape_table(focus: Focus) -> Table:
         name="cross-focus-shape",
         caption=(
             "Shape of every reading, by head and by layer. Entropy is divided by ln n (1: even spread); retained is the mass on "
-            "the content span and usable the share of rows that keep at least 0.05 of it; span entropy, centre (0: first, 1: "
-            "last token of the span), spread, monotonicity (Kendall's tau of centre with row), diagonality (Pearson's r) and "
+            "the content span and usable the share of rows that keep at least 0.05 of it; span entropy, center (0: first, 1: "
+            "last token of the span), spread, monotonicity (Kendall's tau of center with row), diagonality (Pearson's r) and "
             "evenness of coverage are taken on the renormalized span. Rows furthest from the untrained twins come first."
         ),
         frame=most_telling_first(frame, frame["value"] - frame["twins mean"]),

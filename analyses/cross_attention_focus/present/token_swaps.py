@@ -34,7 +34,7 @@ def _sentence(focus: Focus, kind: SwapKind, moved: Moved) -> str:
     if moved.head is None:
         return f"{sentence}."
     value, gained = moved.head.value, moved.gained[moved.head.head.layer, moved.head.head.head]
-    beyond = "" if value.low > value.control_high else ", which is within what untrained heads do"
+    beyond = "" if value.low > value.control_bounds[1] else ", which is within what untrained heads do"
     return (
         f"{sentence}; most moved is {moved.head.head} (chosen on the first half of the sentences, measured on the second) with "
         f"{with_interval(value, 3)}, most moved heads of untrained twins {control_range(value, 3)}{beyond}; its weight on the "

@@ -39,7 +39,7 @@ class ContextCurves:
         per_word: the quantities of `CONTEXT_QUANTITIES` of every word.
         curves: their mean over words, [quantity space].
         split_p: family-wise p-value of the sense split.
-        first_split: place of the first space whose split has p of at most 0.05 and exceeds every twin's; None if there is none.
+        first_split: place of the first space whose split has p of at most 0.05 and exceeds what one more twin may have, or None.
     """
 
     spaces: tuple[str, ...]
@@ -57,7 +57,7 @@ def context_curves(
     per_word = _per_word(model)
     curves = estimate_mean(per_word, [_per_word(twin) for twin in twins], seed, resamples)
     p_values = _split_p_values(model.weights["usage_states"], seed)
-    beyond = (p_values <= 0.05) & (curves.point[2] > curves.control_high[2])
+    beyond = (p_values <= 0.05) & curves.above_controls[2]
     first = int(beyond.argmax()) if beyond.any() else None
     return ContextCurves(spaces, _WORDS, per_word, curves, p_values, first)
 

@@ -4,8 +4,8 @@ A word of one piece is a row of the table; a word of several pieces is the mean 
 uses, so the two are told apart everywhere. Each space is seen three times:
 
     raw              as it is
-    centred          the mean over all pieces of text subtracted
-    all but the top  centred, and without the first d_model / 100 principal axes of all pieces   Mu and Viswanath 2018
+    centered          the mean over all pieces of text subtracted
+    all but the top  centered, and without the first d_model / 100 principal axes of all pieces   Mu and Viswanath 2018
 
 Special tokens, sentinels and rows without a piece take no part in any of it.
 """
@@ -26,7 +26,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.text_memory import remembered
 from interp.text.vocabulary import Candidates, Spelling, Vocabulary, spell
 
-CORRECTIONS = ("raw", "centred", "all but the top")
+CORRECTIONS = ("raw", "centered", "all but the top")
 
 
 def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary: Vocabulary) -> Arrays:
@@ -42,7 +42,7 @@ def static_words(model: HookedEncoderDecoder, settings: GeometrySettings, vocabu
     controls = _single_controls(model, settings)
     candidates = remembered(model.tokenizer, ("candidates", vocabulary), partial(Candidates.of, vocabulary))
     spaces = [
-        _in_space(model, space, (spellings, controls), candidates, settings.n_neighbours)
+        _in_space(model, space, (spellings, controls), candidates, settings.n_neighbors)
         for space in static_spaces(model.cfg, model.one_table)
     ]
     frequency = vocabulary.log_probabilities
@@ -85,7 +85,7 @@ def _in_space(
     candidates: Candidates,
     k: int,
 ) -> dict[str, np.ndarray]:
-    """Vectors, norms and neighbours of the words, and vectors of the controls, in one space."""
+    """Vectors, norms and neighbors of the words, and vectors of the controls, in one space."""
     table = static_table(model, space)
     n_words = len(words[0])
     taboo = np.array([candidates.own(spelling) for spelling in words[0]], dtype=bool)
@@ -100,8 +100,8 @@ def _in_space(
     return {
         "vectors": np.stack(vectors)[:, :n_words],
         "control_vectors": np.stack(vectors)[:, n_words:],
-        "neighbour_cosines": np.stack(cosines),
-        "neighbour_pieces": np.stack(names),
+        "neighbor_cosines": np.stack(cosines),
+        "neighbor_pieces": np.stack(names),
         "norms": np.linalg.norm(vectors[0][:n_words], axis=1),
     }
 

@@ -68,9 +68,9 @@ class TranslationRetrieval:
     p_values: Float[np.ndarray, "language score space"]
 
     def meeting(self, language: int, score: int = SCORES.index("CSLS")) -> int | None:
-        """The first space with p of at most 0.05 and more hits than every twin; None if there is none."""
+        """The first space with p of at most 0.05 and more hits than one more twin may have; None if there is none."""
         found = self.accuracy[language, score]
-        beyond = (self.p_values[language, score] <= _SIGNIFICANT) & (found.point > found.control_high)
+        beyond = (self.p_values[language, score] <= _SIGNIFICANT) & found.above_controls
         return int(beyond.argmax()) if beyond.any() else None
 
 

@@ -50,7 +50,7 @@ class TableGeometry(NamedTuple):
         norm_and_frequency: correlation of length and log frequency.
         first_axis_and_frequency: correlation of the first principal coordinate and log frequency, without its sign.
         hub_skewness: skewness of the counts of occurrence.
-        hub_skewness_centred: the same with the mean row subtracted.
+        hub_skewness_centered: the same with the mean row subtracted.
         hubs_and_frequency: correlation of counts and log frequency.
         hubs_and_norm: correlation of counts and length.
         hubs_and_norm_given_frequency: the same, frequency held fixed (partial rank correlation).
@@ -72,7 +72,7 @@ class TableGeometry(NamedTuple):
     norm_and_frequency: float = np.nan
     first_axis_and_frequency: float = np.nan
     hub_skewness: float = np.nan
-    hub_skewness_centred: float = np.nan
+    hub_skewness_centered: float = np.nan
     hubs_and_frequency: float = np.nan
     hubs_and_norm: float = np.nan
     hubs_and_norm_given_frequency: float = np.nan
@@ -85,16 +85,16 @@ class Hubs(NamedTuple):
     Attributes:
         rows: rows of the table that were compared.
         counts: in how many lists of neighbors each stands.
-        centred_counts: the same with the mean row subtracted.
+        centered_counts: the same with the mean row subtracted.
     """
 
     rows: Int[np.ndarray, " compared"]
     counts: Float[np.ndarray, " compared"]
-    centred_counts: Float[np.ndarray, " compared"]
+    centered_counts: Float[np.ndarray, " compared"]
 
 
 def count_hubs(table: Float[np.ndarray, "vocab d_model"], vocabulary: Vocabulary, most: int | None, seed: int) -> Hubs:
-    """Occurrences of pieces in the neighbour lists of all pieces, or of a random sample of at most `most`."""
+    """Occurrences of pieces in the neighbor lists of all pieces, or of a random sample of at most `most`."""
     rows = np.flatnonzero(vocabulary.ordinary)
     if most is not None and len(rows) > most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
@@ -166,7 +166,7 @@ def _hub_numbers(hubs: Hubs | None, norms: np.ndarray, vocabulary: Vocabulary) -
     with_norm = spearman(hubs.counts, lengths).statistic
     return {
         "hub_skewness": skewness(hubs.counts),
-        "hub_skewness_centred": skewness(hubs.centred_counts),
+        "hub_skewness_centered": skewness(hubs.centered_counts),
         "hubs_and_frequency": with_frequency,
         "hubs_and_norm": with_norm,
         "hubs_and_norm_given_frequency": _partial(with_norm, with_frequency, spearman(lengths, frequency).statistic),

@@ -93,7 +93,7 @@ def senses_sentence(contexts: ContextCurves) -> str:
     first = contexts.first_split
     widest = "" if first == top else f"; the split is widest at {at(top)}"
     return (
-        f"The senses of {len(contexts.words)} words of two senses begin to split, beyond chance and every untrained twin, at "
+        f"The senses of {len(contexts.words)} words of two senses begin to split, beyond chance and untrained twins, at "
         f"{at(first)}{widest}."
     )
 
@@ -114,6 +114,6 @@ def _agreement(result: EmbeddingGeometry) -> str:
         f"{with_interval(found.cka[i, j])} and RSA {fixed(found.rsa.correlation[i, j])} over {found.n_sentences} sentences; the "
         f"same spaces inside untrained twins {control_range(found.cka[i, j])}, model against twin "
         f"{between(across.min(), across.max())}. All pairs of an encoder and a decoder space have p of at most "
-        f"{significant(chance)} over shuffled sentences; neighbouring encoder spaces agree by "
+        f"{significant(chance)} over shuffled sentences; neighboring encoder spaces agree by "
         f"{between(adjacent.min(), adjacent.max())}."
     )

@@ -122,7 +122,7 @@ def _interactive_map(result: EmbeddingGeometry, word_map: PrincipalMap) -> View:
         points.append(MapPoint(float(x), float(y), detail, groups.index(word.group)))
     return View(
         name="word-map-interactive",
-        title=f"The same map{everyday}; point at a mark to read its name and neighbours",
+        title=f"The same map{everyday}; point at a mark to read its name and neighbors",
         html=map_view(tuple(points), groups, f"Map of {len(points)} words on the principal axes of the chosen words."),
         fallback="word-map",
     )
@@ -182,7 +182,7 @@ def _limits(result: EmbeddingGeometry) -> tuple[str, ...]:
         "A map of two axes shows part of the variance; nearness on it is to be checked in the cosine matrix.",
     )
     spaces = (
-        "Cosines in a narrow space are high for all pairs; compare adjusted or centred numbers between layers, not raw ones. "
+        "Cosines in a narrow space are high for all pairs; compare adjusted or centered numbers between layers, not raw ones. "
         "A few dimensions of large variance can dominate a cosine.",
         "The spaces of encoder and decoder hold different tokens (source against target words), so their levels are not to be "
         "compared with each other; CKA and RSA compare arrangements of whole sentences, and agree in part because the same "

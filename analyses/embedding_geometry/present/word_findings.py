@@ -29,7 +29,7 @@ def groups_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
     effect, p_values = primary["effect"], test.p_values
     numbers = (
         f"mean cosine {fixed(test.observed.within, 3)} within groups and {fixed(test.observed.between, 3)} between, difference "
-        f"{with_interval(effect, 3)}, p = {significant(p_values['effect'])} over {test.permutations} random labellings; "
+        f"{with_interval(effect, 3)}, p = {significant(p_values['effect'])} over {test.permutations} random labelings; "
         f"{untrained_twins(effect, 3)}"
     )
     place = f"in the {primary.correction} {primary.space} ({primary.n_words} {primary.words})"
@@ -117,7 +117,7 @@ def _two_tables(result: EmbeddingGeometry) -> str:
 def _frequency(result: EmbeddingGeometry) -> str:
     numbers, statistics = result.tables[0].geometry, result.tables[0].statistics
     hubs = (
-        f"Nearest-neighbour lists have hubs: skewness {fixed(numbers.hub_skewness)}, {fixed(numbers.hub_skewness_centred)} after "
+        f"Nearest-neighbor lists have hubs: skewness {fixed(numbers.hub_skewness)}, {fixed(numbers.hub_skewness_centered)} after "
         f"centring ({untrained_twins(statistics['hub_skewness'])}); the strongest is {result.hubs[0].piece}, in "
         f"{fixed(result.hubs[0].lists, 0)} lists."
     )

@@ -39,7 +39,7 @@ def _word_row(word: Word) -> dict[str, object]:
         "vector": "one piece" if word.single else "mean of pieces",
         "norm": word.norm,
     }
-    for correction in ("raw", "centred"):
+    for correction in ("raw", "centered"):
         row[f"nearest, {correction}"] = with_cosines(word, correction, _SHOWN_NEIGHBORS)
         row[f"twins, {correction}"] = control_range(word.nearest[correction])
     return row
@@ -67,8 +67,8 @@ def neighbor_table(result: EmbeddingGeometry) -> Table:
         for rank, (piece, cosine) in enumerate(neighbors, start=1)
     ]
     return Table(
-        name="word-neighbours",
-        caption="All listed neighbours of every word in the input embedding, for every correction. The file has all rows.",
+        name="word-neighbors",
+        caption="All listed neighbors of every word in the input embedding, for every correction. The file has all rows.",
         frame=pd.DataFrame(rows),
         rows_shown=5,
     )
@@ -95,7 +95,7 @@ def comparison_table(result: EmbeddingGeometry) -> Table:
         caption=(
             "Do words lie nearer to their own group? Mean cosine of pairs within and between groups, their difference (effect) "
             "with its 95 % interval over words, the effect in standard deviations of pair cosines (Cohen's d), mean silhouette "
-            "width, and the share of words whose nearest other word is of their group. p: share of random labellings that do as "
+            "width, and the share of words whose nearest other word is of their group. p: share of random labelings that do as "
             "well. The first row is the comparison chosen beforehand; rows of encoder spaces take every word in the "
             "same sentences. Control: untrained twins, mean, lowest and highest."
         ),

@@ -3,7 +3,7 @@
 The circuit of a head from an embedding to the logits is OV = E diag(g) W_V W_O diag(g_F) W_U^T. Its eigenvalues say whether
 tokens raise themselves (positive) or lower themselves (negative): score = Re sum(lambda) / sum |lambda|, from -1 to 1 (Elhage
 et al. 2021). The nonzero ones are those of the d_head x d_head matrix W_O diag(g_F) G diag(g) W_V with G = W_U^T E; E is
-centred over the vocabulary, because its mean is one large direction that every head shares. g is the gain before the
+centered over the vocabulary, because its mean is one large direction that every head shares. g is the gain before the
 attention (cross-attention: of the encoder's final norm). The scales of the norms are positive and left out: they change no
 sign, but they do change sizes.
 

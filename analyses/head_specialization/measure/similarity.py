@@ -92,7 +92,7 @@ def _layout(distance: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
 
 
 def _classical(distance: np.ndarray) -> np.ndarray:
-    """Torgerson's scaling: the two leading axes of the doubly centred squared distances, largest entry positive."""
+    """Torgerson's scaling: the two leading axes of the doubly centered squared distances, largest entry positive."""
     count = len(distance)
     center = np.eye(count) - 1 / count
     values, vectors = np.linalg.eigh(-0.5 * center @ np.square(distance) @ center)

@@ -13,7 +13,7 @@ Each is judged on the rows that can tell it from its rivals: offsets on rows who
 sentence, prefix), sinks on rows without such a key within one step; a prompt without such rows says nothing.
 Offsets that fewer than two fifths of the rows can reach are not looked at. The null of a share is the exchange of rows, of a
 mass the even spread over legal keys. The mass of an offset is summed over the rows that can reach it and divided by all rows:
-the first and the last row, with one neighbour, would lift a head that halves its mass between both above one half. Prompts
+the first and the last row, with one neighbor, would lift a head that halves its mass between both above one half. Prompts
 without any token of a category say nothing of its sink and are left out. A prefix head that puts nine tenths of its prefix mass
 on the first key is a first-token head, and a first-token head that spreads over the prefix is a prefix head: the two do not
 occur together. Where the baseline itself agrees with gold links better than 0.80, a head must agree 0.90; such links cannot

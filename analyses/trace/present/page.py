@@ -1,6 +1,7 @@
 """The whole page of a trace."""
 
 from analyses.runs.manifest import TraceManifest
+from analyses.trace.present.circuits import circuits_section
 from analyses.trace.present.heads import heads_section
 from analyses.trace.present.order import order_section
 from analyses.trace.present.reading import sections_of
@@ -22,6 +23,8 @@ def trace_sections(trace: Trace) -> tuple[Section, ...]:
     if trace.order is not None:
         found.append(order_section(trace, trace.order))
     found += sections_of(trace)
+    if trace.circuits is not None:
+        found.append(circuits_section(trace, trace.circuits))
     if any(one.steps for one in trace.beside):
         found.append(seeds_section(trace))
     return tuple(found)

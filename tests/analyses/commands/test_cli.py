@@ -106,8 +106,8 @@ def test_generate_shows_text_and_alternatives() -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_words_shows_neighbours_and_cosines() -> None:
-    code, out, _ = invoke("words", "chair", "goat", "--neighbours", "2")
+def test_words_shows_neighbors_and_cosines() -> None:
+    code, out, _ = invoke("words", "chair", "goat", "--neighbors", "2")
     assert code == 0
     assert "Input embedding, raw" in out
     assert out.count("goat") >= 4

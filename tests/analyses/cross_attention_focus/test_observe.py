@@ -77,7 +77,7 @@ def test_every_statistic_agrees_with_plain_loops(tiny_t5: HookedEncoderDecoder) 
 def _by_hand(weights: np.ndarray, categories: list[int]) -> dict[str, object]:
     """The definitions of `observe`, row by row."""
     span = [s for s, category in enumerate(categories) if category not in (PREFIX, EOS)]
-    rows = {name: [] for name in ("entropy", "retained", "span_entropy", "centre", "spread")}
+    rows = {name: [] for name in ("entropy", "retained", "span_entropy", "center", "spread")}
     masses, inner = [], []
     for row in weights:
         masses.append([sum(w for w, c in zip(row, categories, strict=True) if c == k) for k in range(len(CATEGORIES))])
@@ -91,7 +91,7 @@ def _by_hand(weights: np.ndarray, categories: list[int]) -> dict[str, object]:
         rows["span_entropy"].append(-sum(w * math.log(w) for w in new) / math.log(len(new)))
         places = [index / (len(span) - 1) for index in range(len(span))]
         center = sum(w * p for w, p in zip(new, places, strict=True))
-        rows["centre"].append(center)
+        rows["center"].append(center)
         rows["spread"].append(math.sqrt(sum(w * (p - center) ** 2 for w, p in zip(new, places, strict=True))))
     covered = [sum(row[s] for row in weights) for s in span]
     even = [c / sum(covered) for c in covered]
@@ -100,8 +100,8 @@ def _by_hand(weights: np.ndarray, categories: list[int]) -> dict[str, object]:
         "mass": np.mean(masses, axis=0),
         "span_mass": np.mean(inner, axis=0),
         "usable": 1.0,
-        "monotonicity": scipy.stats.kendalltau(rows["centre"], steps).statistic,
-        "diagonality": scipy.stats.pearsonr(rows["centre"], steps).statistic,
+        "monotonicity": scipy.stats.kendalltau(rows["center"], steps).statistic,
+        "diagonality": scipy.stats.pearsonr(rows["center"], steps).statistic,
         "evenness": -sum(c * math.log(c) for c in even) / math.log(len(even)),
     }
 

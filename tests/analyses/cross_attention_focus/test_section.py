@@ -15,7 +15,6 @@ from analyses.cross_attention_focus.measure.trend import (
     Course,
     assess,
     fitted_change,
-    prediction_interval,
     rank_correlations,
 )
 from analyses.cross_attention_focus.present.flow import flow_sentence, flow_tables
@@ -81,7 +80,7 @@ def test_an_untrained_model_shows_no_trend(seed: int) -> None:
     assert "no trend" in claim_sentence(focus)
 
 
-def test_reading_that_leaves_the_prefix_without_ever_favouring_it_is_not_reading_it_early() -> None:
+def test_reading_that_leaves_the_prefix_without_ever_favoring_it_is_not_reading_it_early() -> None:
     model = planted([None, None, "content"])
     focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "confirmed in direction"
@@ -182,13 +181,6 @@ def test_one_drop_is_no_movement_with_depth() -> None:
     )
     trends = assess([Course("prefix", "raw", values, still) for values in (dropped, steady)], seed=0)
     assert [(trend.verdict, trend.step) for trend in trends] == [("drops", 0), ("falls", None)]
-
-
-def test_the_prediction_interval_is_that_of_one_more_draw() -> None:
-    changes = np.array([0.1, 0.2, 0.4, 0.1, 0.0])
-    reach = scipy.stats.t.ppf(0.975, 4) * np.sqrt(changes.var(ddof=1) * (1 + 1 / 5))
-    assert prediction_interval(changes) == pytest.approx((changes.mean() - reach, changes.mean() + reach))
-    assert prediction_interval(changes[:1]) == (-np.inf, np.inf)
 
 
 def test_lift_is_mass_over_base_rate_and_undefined_without_tokens() -> None:

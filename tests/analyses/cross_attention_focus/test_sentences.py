@@ -42,6 +42,6 @@ def test_prompts_of_one_sentence_are_one_piece_of_evidence(claimed: Evidence) ->
         assert other.p_value == pytest.approx(one.p_value, nan_ok=True)
     assert again.flow["alti.decline"].low == pytest.approx(once.flow["alti.decline"].low, rel=1e-5)
     assert by_sentence(doubled, ARRAYS).prompt_ids == claimed.prompt_ids
-    gaps = claimed.model.prompts["raw.head.centre"].copy()
+    gaps = claimed.model.prompts["raw.head.center"].copy()
     assert np.isnan(gaps).any()  # layer 0 reads nothing of the span
-    np.testing.assert_allclose(by_sentence(doubled, ARRAYS).model.prompts["raw.head.centre"], gaps, rtol=1e-6)
+    np.testing.assert_allclose(by_sentence(doubled, ARRAYS).model.prompts["raw.head.center"], gaps, rtol=1e-6)

@@ -199,7 +199,7 @@ def test_words_are_spelled_as_inside_a_sentence_and_rows_that_fill_up_are_no_pie
     vocabulary = Vocabulary.of(tokenizer(), model.cfg.d_vocab)
     assert vocabulary.of_kind("unused").sum() == 4
     assert np.isnan(vocabulary.log_probabilities).all()
-    found = look_up(model, ["goat", "chair"], space="output", n_neighbours=3)
+    found = look_up(model, ["goat", "chair"], space="output", n_neighbors=3)
     assert found.words["pieces"].tolist() == ["Ġgoat", "Ġchair"]
 
 
@@ -209,7 +209,7 @@ def test_never_trained_rows_enter_no_number_of_words() -> None:
     model.hf.model.shared.weight.data[[tokenizer().convert_tokens_to_ids("madeupword0000"), -1]] = 1e3
     changed = examine(model, QUICK)
     np.testing.assert_array_equal(ordinary["vectors"], changed["vectors"])
-    np.testing.assert_array_equal(ordinary["neighbour_pieces"], changed["neighbour_pieces"])
+    np.testing.assert_array_equal(ordinary["neighbor_pieces"], changed["neighbor_pieces"])
     np.testing.assert_array_equal(ordinary["hub_counts"], changed["hub_counts"])
 
 

@@ -17,33 +17,33 @@ from interp.text.vocabulary import Vocabulary
 pytestmark = pytest.mark.slow
 
 
-def test_words_are_looked_up_with_neighbours_and_cosines(bundled: HookedEncoderDecoder) -> None:
-    found = look_up(bundled, ["chair", "table", "shelf"], n_neighbours=4)
+def test_words_are_looked_up_with_neighbors_and_cosines(bundled: HookedEncoderDecoder) -> None:
+    found = look_up(bundled, ["chair", "table", "shelf"], n_neighbors=4)
     assert found.words["vector"].tolist() == ["one piece", "one piece", "mean of pieces"]
     assert found.words["pieces"].tolist() == ["▁chair", "▁table", "▁she lf"]
-    assert len(found.neighbours) == 12
-    assert "▁chairs" in found.neighbours["piece"][:4].tolist()
-    assert (found.neighbours.groupby("word")["cosine"].apply(lambda c: c.is_monotonic_decreasing)).all()
+    assert len(found.neighbors) == 12
+    assert "▁chairs" in found.neighbors["piece"][:4].tolist()
+    assert (found.neighbors.groupby("word")["cosine"].apply(lambda c: c.is_monotonic_decreasing)).all()
     np.testing.assert_allclose(np.diag(found.cosines), 1)
     assert found.cosines.loc["chair", "table"] == found.cosines.loc["table", "chair"]
 
 
 def test_a_lookup_shows_itself_in_a_notebook(bundled: HookedEncoderDecoder) -> None:
-    html = look_up(bundled, ["chair", "goat"], "output", "centred", 3)._repr_html_()
-    assert "Words in output embedding, centred" in html
+    html = look_up(bundled, ["chair", "goat"], "output", "centered", 3)._repr_html_()
+    assert "Words in output embedding, centered" in html
     assert html.count("<table") == 3
     assert "Nearest pieces" in html
 
 
 @pytest.mark.parametrize("space", ["input", "output"])
-@pytest.mark.parametrize("correction", ["raw", "centred", "all but the top"])
+@pytest.mark.parametrize("correction", ["raw", "centered", "all but the top"])
 def test_looking_up_agrees_with_the_analysis(bundled: HookedEncoderDecoder, space: str, correction: str) -> None:
-    settings = GeometrySettings(groups={"a": ("chair", "shelf"), "b": ("dog", "table")}, n_neighbours=3)
+    settings = GeometrySettings(groups={"a": ("chair", "shelf"), "b": ("dog", "table")}, n_neighbors=3)
     arrays = static_words(bundled, settings, Vocabulary.of(bundled.tokenizer, bundled.cfg.d_vocab))
     found = look_up(bundled, settings.words, space, correction, 3)  # type: ignore[arg-type]
-    place = ["input", "output"].index(space), ["raw", "centred", "all but the top"].index(correction)
-    assert found.neighbours["piece"].tolist() == arrays["neighbour_pieces"][place].ravel().tolist()
-    np.testing.assert_allclose(found.neighbours["cosine"], arrays["neighbour_cosines"][place].ravel())
+    place = ["input", "output"].index(space), ["raw", "centered", "all but the top"].index(correction)
+    assert found.neighbors["piece"].tolist() == arrays["neighbor_pieces"][place].ravel().tolist()
+    np.testing.assert_allclose(found.neighbors["cosine"], arrays["neighbor_cosines"][place].ravel())
 
 
 @pytest.mark.parametrize(("words", "got"), [([], "none"), (["chair", "chair"], "chair, chair")])

@@ -71,10 +71,10 @@ def test_a_planted_hub_is_counted() -> None:
     hubs = count_hubs(table, vocabulary, None, 0)
     assert hubs.rows[hubs.counts.argmax()] == 7
     assert hubs.counts.sum() == pytest.approx(5000)
-    assert hubs.centred_counts.sum() == pytest.approx(5000)
+    assert hubs.centered_counts.sum() == pytest.approx(5000)
     numbers = table_geometry(table, vocabulary, hubs)
     assert numbers.hub_skewness > 3
-    assert numbers.hub_skewness_centred < numbers.hub_skewness
+    assert numbers.hub_skewness_centered < numbers.hub_skewness
     assert count_hubs(table, vocabulary, 120, 0).rows.shape == (120,)
 
 

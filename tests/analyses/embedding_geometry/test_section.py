@@ -150,7 +150,7 @@ def test_output_embedding_scores_like_the_model(tiny_model: HookedEncoderDecoder
 
 
 def _planted(model: HookedEncoderDecoder, distance: float) -> HookedEncoderDecoder:
-    """A copy whose letters lie round two centres, and whose sentinels lie exactly on the letters."""
+    """A copy whose letters lie round two centers, and whose sentinels lie exactly on the letters."""
     hf = copy.deepcopy(model.hf)
     table = hf.get_input_embeddings().weight.data
     ids = {letter: model.tokenizer.convert_tokens_to_ids(letter) for letter in "abcdxyz"}
@@ -173,7 +173,7 @@ def test_planted_groups_are_found_and_sentinels_are_no_neighbors(tiny_byt5: Hook
     assert primary.test is not None
     assert primary.test.observed.leave_one_out == 1.0
     assert primary.test.low.effect > 0.5 > max(twin.effect for twin in primary.twins)
-    assert primary.test.p_values["effect"] == pytest.approx(0.1, abs=0.05)  # 10 labellings of 2 + 3 words
+    assert primary.test.p_values["effect"] == pytest.approx(0.1, abs=0.05)  # 10 labelings of 2 + 3 words
     everything = next(comparison for comparison in result.comparisons if comparison.n_words == 6)
     assert everything.test is not None
     a = result.words[0]
@@ -212,7 +212,7 @@ def test_examine_leaves_rows_of_sentinels_and_unused_rows_out(tiny_byt5: HookedE
     table[out] = 1e3
     changed = examine(HookedEncoderDecoder(hf, tiny_byt5.tokenizer), LETTERS)
     np.testing.assert_array_equal(ordinary["vectors"][0], changed["vectors"][0])
-    np.testing.assert_array_equal(ordinary["neighbour_pieces"][0], changed["neighbour_pieces"][0])
+    np.testing.assert_array_equal(ordinary["neighbor_pieces"][0], changed["neighbor_pieces"][0])
 
 
 def test_the_bundled_model_knows_its_chairs(bundled: HookedEncoderDecoder) -> None:

@@ -14,8 +14,8 @@ from analyses.core.registry import get
 from analyses.core.shards import Shards
 from analyses.core.work import Job, Unit, UnitError, Workshop, _packed, _unpacked
 from analyses.engines import LocalEngine, start
-from analyses.engines.dispatch import dispatch
-from analyses.engines.ranks import TorchrunEngine, _compute
+from analyses.engines.dispatch import MOST_STILLBORN, StillbornError, dispatch
+from analyses.engines.ranks import LOST, TorchrunEngine, _compute
 from analyses.runs.run_folder import Staging
 from analyses.runs.run_status import Status
 from interp.errors import InputError
@@ -88,6 +88,16 @@ def test_three_failures_stop_with_the_prompts_and_the_last_reason() -> None:
         deal({unit: [OSError("no memory")] * 3})
 
 
+def test_processes_that_never_began_are_not_the_units_fault_unless_none_begins() -> None:
+    first, last = job().units()[0], job().units()[-1]
+    few: list[Exception] = [StillbornError("killed")] * (MOST_STILLBORN - 1)
+    begun = deal({first: [*few], last: [OSError("a"), *few]})
+    assert begun[first] == MOST_STILLBORN
+    assert begun[last] == MOST_STILLBORN + 1
+    with pytest.raises(StillbornError, match="20 processes in a row ended before they began: killed"):
+        deal({unit: [StillbornError("killed")] * MOST_STILLBORN for unit in job().units()})
+
+
 def test_bad_input_is_told_at_once() -> None:
     unit = Unit(None, "weights")
     with pytest.raises(InputError, match="not this model"):
@@ -112,7 +122,7 @@ def test_a_rank_counts_what_was_begun_over_restarts_and_not_what_was_called_off(
     own, unit = job(store), Unit(None, "shard", 2)
     for _ in range(5):
         with pytest.raises(SystemExit):
-            _compute(Failing(own, [SystemExit(143)]), unit)
+            _compute(Failing(own, [SystemExit(LOST)]), unit)
     _compute(Failing(own, [OSError("a"), OSError("b")]), unit)
     assert own.has(unit)
     store.clear()

@@ -1,6 +1,8 @@
 """Real processes, real ranks, a real cluster: one digest, whoever computes, how many, and whoever dies meanwhile."""
 
 import os
+import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -19,12 +21,14 @@ from analyses.core.registry import get
 from analyses.core.work import Engine, UnitError
 from analyses.engines import start
 from analyses.runs.config import make_config
+from analyses.runs.run_folder import Staging
+from analyses.runs.run_status import Status
 from analyses.runs.runner import run
 from analyses.runs.verify import read_manifest, verify_run
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import tiny
-from tests.support.processes import computing, kill
+from tests.support.processes import computing, kill, parent_of
 
 pytestmark = pytest.mark.slow
 
@@ -81,18 +85,36 @@ def test_the_digest_is_that_of_one_process_whoever_dies(name: Any, workers: int,
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_two_ranks_of_torchrun_give_the_same_digest_though_one_is_killed(digest: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rank", [0, 1])
+def test_two_ranks_of_torchrun_give_the_same_digest_though_one_is_killed(
+    rank: int, digest: str, tmp_path: Path
+) -> None:
+    """Torchrun asks the other one to leave, and lists its exit code beside that of the one that died."""
     out = tmp_path / "run"
     words = [sys.executable, "-m", "analyses.cli", "run", *WORDS, "--engine", "torchrun", "--workers", "2", "-q"]
     process = subprocess.Popen([*words, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     shards = tmp_path / ".run.partial" / "shards"
     while process.poll() is None and not list(shards.glob("model-0*.sha256")):
         time.sleep(0.1)
-    kill(max(computing(process.pid)))
+    kill([each for each in computing(process.pid) if parent_of(each) == process.pid][rank])
     said, errors = process.communicate()
     assert process.returncode == 0, errors
     assert said == f"{out / 'index.html'}\n"
     assert read_manifest(out).digest == digest
+
+
+def test_a_command_that_is_asked_to_end_takes_the_ranks_of_torchrun_with_it(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "analyses.cli", "run", *WORDS, "--engine", "torchrun", "--workers", "2", "-q"]
+    process = subprocess.Popen([*words, "--out", str(tmp_path / "run")], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.glob(".run.partial/shards/*.sha256")):
+        time.sleep(0.1)
+    ranks = computing(process.pid)
+    process.terminate()
+    errors = process.communicate()[1]
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "Traceback" not in errors
+    assert len(ranks) >= 2
+    assert all(parent_of(rank) is None for rank in ranks)
 
 
 def test_heads_and_reruns_are_the_same_whoever_observes(tmp_path: Path) -> None:
@@ -128,19 +150,25 @@ def refuses(run: Pass) -> Arrays:
     raise InputError("this model cannot be observed")
 
 
-def _observed(observe: Any, model: HookedEncoderDecoder, engine: Engine) -> None:
+def _observed(observe: Any, model: HookedEncoderDecoder, engine: Engine, place: Path) -> None:
     hooks = ("decoder.*.cross_attn.hook_pattern",)
     focus = get("cross_attention_focus")
     item = ConfiguredAnalysis(Analysis("test", "t", "q?", hooks, observe, dict, print), focus.settings())
     batches = [model.batch(["a b", "c d e"], ["x", "y"])]
-    list(gather([item], model, ["one", "two"], batches, 2, 0, store={}, crew=Crew(engine, partial(tiny, "byt5"))))
+    store, crew = (
+        Staging(place / "run", place, secrets.token_bytes(32), Status(place)),
+        Crew(engine, partial(tiny, "byt5")),
+    )
+    list(gather([item], model, ["one", "two"], batches, 2, 0, store=store, crew=crew))
 
 
-def test_a_shard_whose_process_dies_three_times_stops_the_run_with_its_prompts(tiny_byt5: HookedEncoderDecoder) -> None:
+def test_a_shard_whose_process_dies_three_times_stops_the_run_with_its_prompts(
+    tiny_byt5: HookedEncoderDecoder, tmp_path: Path
+) -> None:
     with pytest.raises(UnitError, match=r"(?s)model-00000 failed 3 times.*\(prompts one, two\)"):
-        _observed(dies, tiny_byt5, start("local", 1))  # type: ignore[arg-type, unused-ignore]
+        _observed(dies, tiny_byt5, start("local", 1), tmp_path)  # type: ignore[arg-type, unused-ignore]
 
 
-def test_bad_input_found_in_another_process_is_this_ones(tiny_byt5: HookedEncoderDecoder) -> None:
+def test_bad_input_found_in_another_process_is_this_ones(tiny_byt5: HookedEncoderDecoder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be observed"):
-        _observed(refuses, tiny_byt5, start("local", 1))  # type: ignore[arg-type, unused-ignore]
+        _observed(refuses, tiny_byt5, start("local", 1), tmp_path)  # type: ignore[arg-type, unused-ignore]

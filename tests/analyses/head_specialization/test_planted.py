@@ -91,7 +91,7 @@ def test_a_head_over_one_bucket_of_four_distances_sits_at_none_of_them():
     assert planted_roles(model, planted_batch(model)) == {}
 
 
-def test_a_head_that_halves_its_mass_between_both_neighbours_is_named_as_a_mixture():
+def test_a_head_that_halves_its_mass_between_both_neighbors_is_named_as_a_mixture():
     plot = garden()
     for bucket in (1, 17):
         plot.bias("encoder", 2, bucket)

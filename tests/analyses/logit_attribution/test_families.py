@@ -51,7 +51,7 @@ def test_an_observation_adds_up_in_every_family(name: str) -> None:
     model = tiny(name)
     batch = random_batch(model)
     arrays = observe(one_pass(model, batch))
-    for readout in ("difference", "label", "centred"):
+    for readout in ("difference", "label", "centered"):
         assert arrays[f"{readout}.gap"].max() <= 2e-5
         np.testing.assert_allclose(
             arrays[f"{readout}.components"].sum(1), arrays[f"{readout}.value"], atol=1e-5, rtol=1e-5

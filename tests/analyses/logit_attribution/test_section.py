@@ -54,7 +54,7 @@ def test_observation_is_a_mean_over_real_rows(tiny_model: HookedEncoderDecoder) 
     assert arrays["difference.components"].shape == (3, 1 + cfg.n_decoder_layers * (2 * cfg.n_decoder_heads + 1))
     assert arrays["rows"].tolist() == [13, 17, 12]
     assert arrays["tokens"][:, PAD].tolist() == [4, 7, 0]
-    for name in ("difference", "label", "centred"):
+    for name in ("difference", "label", "centered"):
         assert arrays[f"{name}.gap"].max() <= 2e-5
         np.testing.assert_allclose(arrays[f"{name}.components"].sum(1), arrays[f"{name}.value"], atol=1e-5)
     assert arrays["difference.source_gap"].max() <= 2e-5
@@ -86,7 +86,7 @@ def test_label_value_is_the_mean_of_the_labels_logits(tiny_t5: HookedEncoderDeco
         others = logits.scatter(-1, labels[:, None], float("-inf")).amax(-1)
         assert arrays["difference.value"][prompt] == pytest.approx(float((chosen - others).mean()), abs=1e-5)
         centered = float((chosen - logits.mean(-1)).mean())
-        assert arrays["centred.value"][prompt] == pytest.approx(centered, abs=1e-5)
+        assert arrays["centered.value"][prompt] == pytest.approx(centered, abs=1e-5)
         assert arrays["first_choice"][prompt] == pytest.approx(float((logits.argmax(-1) == labels).float().mean()))
 
 

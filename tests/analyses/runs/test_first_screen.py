@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.example import EXAMPLE
+
 pytestmark = pytest.mark.slow
 
 # A count such as "3 of 72" is one number; names, offsets and intervals in brackets are none.
@@ -30,13 +32,13 @@ def numbers(sentence: str) -> list[str]:
     return NUMBER.findall(re.sub(r"\[[^\]]*\]", "", sentence))
 
 
-def test_the_first_screen_has_at_most_120_words_and_no_p_value(example_run: Path) -> None:
+def test_the_first_screen_has_at_most_30_words_an_analysis_and_no_p_value(example_run: Path) -> None:
     found = HEADER.search((example_run / "index.html").read_text(encoding="utf-8"))
     assert found is not None
     words = Words(found[1]).found
-    assert 40 < len(words) <= 120, " ".join(words)
+    assert 40 < len(words) <= 30 * len(EXAMPLE.analyses), " ".join(words)
     assert not re.search(r"\bp [=<>]", " ".join(words))
-    assert found[1].count("<article>") == 4
+    assert found[1].count("<article>") == len(EXAMPLE.analyses)
 
 
 def test_headlines_and_highlights_are_plain_sentences_with_one_number(example_run: Path) -> None:
@@ -48,7 +50,8 @@ def test_headlines_and_highlights_are_plain_sentences_with_one_number(example_ru
 
 
 def test_pages_are_light(example_run: Path) -> None:
-    assert (example_run / "index.html").stat().st_size <= 2_500_000
+    # 2.5 MB without circuits, whose graphs and tables are on it too.
+    assert (example_run / "index.html").stat().st_size <= 3_000_000
     assert (example_run / "explorer.html").stat().st_size <= 6_000_000
 
 

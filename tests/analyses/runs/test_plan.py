@@ -126,6 +126,14 @@ def test_time_is_shared_by_workers_and_grows_with_prompts() -> None:
     )
 
 
+@pytest.mark.parametrize(("twins", "times"), [(0, 3.0), (2, 3.0)])
+def test_a_narrow_model_is_in_memory_beside_itself_in_float32(twins: int, times: float) -> None:
+    plan = make_plan(BUNDLED, Work(prompts=9, twins=twins, dtype="bfloat16"), Placement(max_memory={"cpu": "8GiB"}))
+    assert plan.resident == times * sum(plan.weights.bytes.values())
+    on_card = make_plan(BUNDLED, Work(prompts=9, twins=twins, dtype="bfloat16"), Placement(max_memory={0: "8GiB"}))
+    assert on_card.resident == (2 if twins else 1) * sum(plan.weights.bytes.values())
+
+
 def test_what_does_not_fit_is_refused_with_the_option_that_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     config = RunConfig(batch_size=64, twins=2)
     prompts = PromptSet(

@@ -13,7 +13,7 @@ from interp.geometry.isotropy import cosine_matrix
 
 
 def _items(seed: int, n_items: int, distance: float, n_features: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Items in two groups whose centres lie `distance` apart along one axis each."""
+    """Items in two groups whose centers lie `distance` apart along one axis each."""
     generator = np.random.default_rng(seed)
     groups = np.arange(n_items) % 2
     vectors = generator.normal(size=(n_items, n_features))

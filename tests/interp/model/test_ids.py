@@ -42,7 +42,7 @@ def test_hooks_and_attribution_work_on_it() -> None:
     assert kept["pattern", 0, "cross_attn"][1, :, :, 3:].eq(0).all(), "padding is not read"
 
 
-def test_targets_are_written_and_labelled() -> None:
+def test_targets_are_written_and_labeled() -> None:
     model = tiny("t5")
     batch = model.batch(ids=SOURCES, label=label, max_new_tokens=4)
     assert batch.target_origin == "generated"

@@ -24,7 +24,7 @@ def run(model: HookedEncoderDecoder, batch: Batch, edits: list) -> tuple[Tensor,
 
 
 @pytest.mark.parametrize("label", HEADS)
-def test_zeroing_a_head_removes_its_write_and_leaves_its_neighbours(tiny_t5: HookedEncoderDecoder, label: str) -> None:
+def test_zeroing_a_head_removes_its_write_and_leaves_its_neighbors(tiny_t5: HookedEncoderDecoder, label: str) -> None:
     batch = random_batch(tiny_t5)
     name, head = HeadId.parse(label).hook_name("z"), HeadId.parse(label).head
     _, clean = run(tiny_t5, batch, [])

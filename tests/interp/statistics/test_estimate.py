@@ -2,8 +2,16 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from interp.statistics import bootstrap_mean, controlled, estimate_mean, stack_estimates
+from interp.statistics import (
+    Interval,
+    bootstrap_mean,
+    controlled,
+    estimate_mean,
+    prediction_interval,
+    stack_estimates,
+)
 
 VALUES = np.array([[1.0, 10.0], [2.0, np.nan], [3.0, 30.0]])
 CONTROLS = [np.array([[0.0, 40.0], [2.0, 60.0], [np.nan, np.nan]]), np.full((3, 2), 5.0)]
@@ -25,7 +33,36 @@ def test_point_interval_and_controls() -> None:
 def test_outside_the_controls_is_the_whole_interval() -> None:
     apart = estimate_mean(np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 9.0]]), [np.array([[2.0, 0.5, 3.0]] * 2)] * 2, seed=0)
     assert apart.outside_controls.tolist() == [True, True, False]
+    assert apart.above_controls.tolist() == [False, True, True]
     assert not estimate_mean(VALUES, [], seed=0).outside_controls.any()
+
+
+def test_a_single_control_does_not_tell_what_one_more_may_have() -> None:
+    found = controlled(bootstrap_mean(np.full((9, 1), 100.0), 0), [np.zeros(1)])
+    assert found.control_bounds[0].tolist() == [-np.inf]
+    assert found.control_bounds[1].tolist() == [np.inf]
+    assert not found.outside_controls.any()
+    assert not found.above_controls.any()
+
+
+def test_the_prediction_interval_is_that_of_one_more_draw() -> None:
+    changes = np.array([0.1, 0.2, 0.4, 0.1, 0.0])
+    reach = scipy.stats.t.ppf(0.975, 4) * np.sqrt(changes.var(ddof=1) * (1 + 1 / 5))
+    assert prediction_interval(changes) == pytest.approx((changes.mean() - reach, changes.mean() + reach))
+    both = prediction_interval(np.stack([changes, 2 * changes], 1))
+    np.testing.assert_allclose(both[1], 2 * both[1][0] * np.array([0.5, 1.0]))
+
+
+@pytest.mark.parametrize("controls", [2, 3, 5, 10])
+def test_a_model_that_learnt_nothing_seldom_lies_outside_its_controls(controls: int) -> None:
+    """By the range alone, 2 / (k + 1) of them would: two thirds with two twins, a third with five."""
+    draws = np.random.default_rng(0).normal(size=(controls + 1, 20_000))
+    found = controlled(Interval(draws[0], draws[0], draws[0], np.full(20_000, 9)), list(draws[1:]))
+    by_range = ((draws[0] > draws[1:].max(0)) | (draws[0] < draws[1:].min(0))).mean()
+    assert by_range == pytest.approx(2 / (controls + 1), abs=0.02)
+    assert found.outside_controls.mean() <= 0.055
+    shifted = controlled(Interval(draws[0] + 60, draws[0] + 60, draws[0] + 60, np.full(20_000, 9)), list(draws[1:]))
+    assert shifted.outside_controls.mean() > 0.9
 
 
 def test_cells_are_indexed_as_the_point_is() -> None:

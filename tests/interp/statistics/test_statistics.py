@@ -139,7 +139,7 @@ def test_size_of_blocks_and_chunks_changes_no_bit(monkeypatch, block, chunk):
     same(statistics.bootstrap_mean(values, seed=4, resamples=300), expected)
 
 
-def test_a_cell_does_not_depend_on_its_neighbours_nor_on_memory_order():
+def test_a_cell_does_not_depend_on_its_neighbors_nor_on_memory_order():
     values = normal((30, 4, 5))
     together = statistics.bootstrap_mean(values, seed=2, resamples=500)
     alone = statistics.bootstrap_mean(np.asfortranarray(values)[:, 1, 3], seed=2, resamples=500)
