@@ -138,12 +138,12 @@ class _Builder:
 
     def _merged(self, name: str, module: nn.Module) -> dict[str, HookPoint]:
         """The points of both sides of one attention."""
-        sides = [
+        target, source = (
             AttentionPoints(**{leaf: _point(f"{side}.hook_{leaf}") for leaf in POINTS["merged"]})
             for side in (name, cross_beside(name))
-        ]
+        )
         assert self.source_states is not None
-        self.merged = attended_by(module, MergedAttention(module, *sides, self.source_states))
+        self.merged = attended_by(module, MergedAttention(module, target, source, self.source_states))
         both = zip(*self.merged.sides, strict=True)
         return {point.name: point for pair in both for point in pair if point is not None}
 

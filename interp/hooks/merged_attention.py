@@ -13,7 +13,7 @@ host's one product is what goes on while nothing is replaced, and the terms are 
 
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class MergedAttention(ModuleHook):
             source: of the source's.
             source_states: argument by which the module is given what the source's keys and values are made of.
         """
-        super().__init__(weakref.proxy(module))
+        super().__init__(_unkept(module))
         self.sides = target, source
         self._source_states = source_states
         self._results: tuple[HookPoint, ...] = ()
@@ -62,7 +62,7 @@ class MergedAttention(ModuleHook):
         """
         if (earlier := self.points.get(result.name)) is not None:
             return earlier
-        self._projection = weakref.proxy(projection)
+        self._projection = _unkept(projection)
         self._results = (*self._results, result)
         self._serve(result.name, result)
         return result
@@ -149,6 +149,11 @@ class MergedAttention(ModuleHook):
         weight = weight_of(self._projection)
         written, _ = _fired_terms(output, self._results, lambda: [head_results(z, weight) for z in read], of_heads=True)
         return None if written is output else written
+
+
+def _unkept(module: nn.Module) -> nn.Module:
+    """A module by a name that does not keep it alive."""
+    return cast("nn.Module", weakref.proxy(module))
 
 
 def _fired(point: HookPoint, tensor: Tensor) -> tuple[Tensor, bool]:
