@@ -37,6 +37,15 @@ _SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads"
 _EXPERTS = {"num_decoder_layers": 6, "num_experts": 8, "num_sparse_encoder_layers": 3, "num_sparse_decoder_layers": 3}
 _STACK = {"num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 2048}
 _GEMMA = {"vocab_size": 32128, "hidden_size": 512, "head_dim": 64, "query_pre_attn_scalar": 64, **_STACK}
+_SEEING = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "image_size": 14,
+    "patch_size": 14,
+}
+_SEEING_GEMMA = {"text_config": _GEMMA, "vision_config": _SEEING, "mm_tokens_per_image": 1}
 _BART = {
     **{
         f"{stack}_{name}": size for stack in ("encoder", "decoder") for name, size in (("layers", 6), ("ffn_dim", 2048))
@@ -52,6 +61,7 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "base": ("t5", {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12}),
     "switch": ("switch_transformers", {**_SMALL, **_EXPERTS}),
     "t5gemma": ("t5gemma", {"encoder": _GEMMA, "decoder": _GEMMA}),
+    "t5gemma2": ("t5gemma2", {"encoder": _SEEING_GEMMA, "decoder": _GEMMA}),
     "bart": ("bart", _BART),
     "plbart": ("plbart", _BART),
     "blenderbot": ("blenderbot", _BART),

@@ -58,6 +58,10 @@ def _parts_left_out(cfg: ModelConfig) -> list[str]:
         found.append(f"the stream as a sum, its final norm (norm_place={cfg.norm_place!r})")
     if cfg.write_norms:
         found.append("ALTI+ (write_norms=True)")
+    if cfg.merged_attention:
+        found.append("rollout and Chefer's rules (merged_attention=True)")
+    if cfg.head_norms:
+        found.append("scores by weights and AttnLRP without held patterns (head_norms=True)")
     if cfg.n_experts:
         found.append(f"neurons of the layers with experts and traces of neurons (n_experts={cfg.n_experts})")
     if cfg.kv_heads_of("cross") != cfg.heads_of("cross"):

@@ -172,6 +172,15 @@ def _as_given(model: Any, batches: Any, settings: Any) -> Any:
     return settings
 
 
+def on_own_rows(cfg: "ModelConfig") -> str | None:
+    """Why rows of attention on texts cannot be described, naming the attribute; None where they can, each by itself.
+
+    Args:
+        cfg: the model's facts.
+    """
+    return cfg.why_no_words() or cfg.why_one_softmax()
+
+
 def _on_texts(cfg: "ModelConfig") -> str | None:
     return cfg.why_no_words()
 

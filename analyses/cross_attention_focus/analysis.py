@@ -1,6 +1,6 @@
 """The analysis, as the registry holds it."""
 
-from analyses.core.contract import Analysis
+from analyses.core.contract import Analysis, on_own_rows
 from analyses.cross_attention_focus.arrays import ARRAYS
 from analyses.cross_attention_focus.measure.gradients import experiment
 from analyses.cross_attention_focus.measure.observe import HOOKS, illustrate, observe
@@ -23,4 +23,5 @@ ANALYSIS = Analysis(
     illustrate=illustrate,
     prompt_page=portray,
     settings=FocusSettings,
+    applies=on_own_rows,
 )

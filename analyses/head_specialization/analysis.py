@@ -1,6 +1,6 @@
 """The analysis, as the registry holds it."""
 
-from analyses.core.contract import Analysis
+from analyses.core.contract import Analysis, on_own_rows
 from analyses.head_specialization.arrays import ARRAYS
 from analyses.head_specialization.examine import examine
 from analyses.head_specialization.experiment import experiment
@@ -26,4 +26,5 @@ ANALYSIS = Analysis(
     arrays=ARRAYS,
     settings=HeadSettings,
     more_hooks=position.hooks_on,
+    applies=on_own_rows,
 )

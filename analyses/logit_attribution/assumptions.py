@@ -77,8 +77,14 @@ def family_limits(cfg: ModelConfig) -> tuple[str, ...]:
         "its output is multiplied by. Each expert is a component (DL1E3: decoder layer 1, expert 3), which writes 0 for the "
         "tokens of others; neurons are shown of the layers without experts alone.",
     )
+    merged = (
+        "A head of self-attention and the one of cross-attention of the same number are two sides of one head "
+        "(merged_attention=True): one softmax is over target and source, and DL0H1 and XL0H1 are what it brings from either, "
+        "exact terms of what it writes; taking weight from one side gives it to the other, which holding patterns hides.",
+    )
     if not has_biases(cfg):
-        return (*(() if cfg.logit_cap is None else capped), *(routed if cfg.n_experts else ()))
+        facts = ((capped, cfg.logit_cap is not None), (routed, cfg.n_experts > 0), (merged, cfg.merged_attention))
+        return tuple(sentence for sentences, holds in facts if holds for sentence in sentences)
     found = [
         "Biases (biases=True) are components of their own, which write the same whatever is read. The bias of the "
         "values is part of every head's contribution, because its pattern sums to 1, and a row of its own (value bias) among the "

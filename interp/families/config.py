@@ -61,6 +61,9 @@ class ModelConfig:
         source: what the encoder reads: tokens of a text, or frames of a sound.
         n_frames: source positions of every sound, silence behind its end included; None where sources are tokens.
         n_mels: bands of a sound's spectrogram.
+        merged_attention: whether a decoder layer has one attention over target and source, shown as self- and cross-attention:
+            their patterns add up to 1 together, and what both write passes one norm.
+        head_norms: whether queries and keys of every head are normed behind their projections.
         scaled_queries: whether the host scales queries before they are seen, so that scores are the product of `hook_q` and
             `hook_k`.
     """
@@ -109,6 +112,8 @@ class ModelConfig:
     n_frames: int | None = None
     n_mels: int | None = None
     scaled_queries: bool = False
+    merged_attention: bool = False
+    head_norms: bool = False
 
     def n_layers(self, stack: "Stack") -> int:
         """Depth of one stack.
@@ -206,6 +211,12 @@ class ModelConfig:
     def why_no_words(self) -> str | None:
         """Why nothing can be asked about words or token ids of a source, naming the attribute; None where sources have some."""
         return None if self.source == "tokens" else f"the sources are sounds without words (source={self.source!r})"
+
+    def why_one_softmax(self) -> str | None:
+        """Why nothing can be asked about rows of one attention by itself, naming the attribute; None where rows are its own."""
+        if not self.merged_attention:
+            return None
+        return "rows of self-attention and cross-attention add up to 1 together and not each (merged_attention=True)"
 
     def check_tokens(self, what: str) -> None:
         """Refuse what needs tokens of a source text where sources have none.

@@ -32,13 +32,6 @@ HALF_VISIBLE: Mapping[str, str] = MappingProxyType({
         "experts 0 and 1 are ever called and what is read would not be the trained model; a release that calls the expert "
         "with the largest probability is needed (dense NLLB is m2m_100)"
     ),
-    "t5gemma2": (
-        "a layer of its decoder has one attention for both sides (self_attn, a T5Gemma2MergedAttention): keys and values of the "
-        "target so far and of the source stand side by side under one softmax, so patterns of self-attention and cross-attention "
-        "add up to 1 together and one output projection writes both; what is missing is a table that takes one call of the host "
-        "for two kinds of attention, and definitions of every number that asks what cross-attention alone does (T5Gemma has two "
-        "attentions, and works)"
-    ),
     "encoder-decoder": _TWO_MODELS,
     "vision-encoder-decoder": _TWO_MODELS,
     "speech-encoder-decoder": _TWO_MODELS,

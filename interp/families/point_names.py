@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 POINTS: Mapping[str, tuple[str, ...]] = {
     "attention": ("q", "k", "v", "attn_scores", "pattern", "z"),
+    "merged": ("q", "k", "v", "attn_scores", "pattern", "z"),
+    "merged_part": (),
     "norm": ("scale", "normalized"),
     "experts": ("expert_weights", "expert_indices", "pre", "post"),
 }
@@ -74,11 +76,36 @@ def hook_names(config: Mapping[str, Any]) -> Iterator[str]:
     capped = _at(config, family.host.attributes.get("score_cap", "")) is not None
     experts = {stack: expert_layers(depths[stack], _at(config, path)) for stack, path in _expert_steps(family).items()}
     for name, site in placed_sites(family, depths, gated, experts):
-        yield from (f"{name}.hook_{leaf}" for leaf in leaves(site, capped)) if site.side in POINTS else (name,)
+        yield from points_of(name, site, capped)
 
 
 def _expert_steps(family: Family) -> "dict[Stack, str]":
     return {stack: family.host.expert_steps.get(stack, "") for stack in family.stacks}
+
+
+def points_of(name: str, site: Site, capped: bool) -> Iterator[str]:
+    """Names of the points of one site, in forward order.
+
+    Args:
+        name: full name of the site.
+        site: the site.
+        capped: whether scores are capped.
+    """
+    if site.side not in POINTS:
+        yield name
+    for leaf in leaves(site, capped) if site.side in POINTS else ():
+        yield f"{name}.hook_{leaf}"
+        if site.side == "merged":
+            yield f"{cross_beside(name)}.hook_{leaf}"
+
+
+def cross_beside(name: str) -> str:
+    """The name of the cross-attention that shares its module with a self-attention.
+
+    Args:
+        name: of the self-attention, `decoder.0.attn`.
+    """
+    return f"{name.removesuffix('attn')}cross_attn"
 
 
 def leaves(site: Site, capped: bool) -> tuple[str, ...]:

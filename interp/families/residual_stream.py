@@ -6,7 +6,8 @@
                                (Blenderbot-small's decoder adds positions behind the norm)
 
     norms on both sides        as in T5; what heads write passes a norm of its own (`Step.write_norm`) before it is added, and
-    (T5Gemma)                  what an MLP writes is taken behind its own
+    (T5Gemma)                  what an MLP writes is taken behind its own; in T5Gemma 2 heads of self- and cross-attention pass
+                               one such norm together
 
 Norms that a sublayer reads through are not in the stream's way. The decoder's course ends with the unembedding.
 """
@@ -71,7 +72,8 @@ def steps(cfg: ModelConfig, stack: Stack) -> tuple[Step, ...]:
 
 def _layer(cfg: ModelConfig, stack: Stack, layer: int) -> list[Step]:
     letter, path = stack[0].upper(), f"{stack}.{layer}"
-    own, cross = (f"{path}.ln{place}_post" if cfg.write_norms else None for place in (1, 2))
+    places = (1, 1 if cfg.merged_attention else 2)
+    own, cross = (f"{path}.ln{place}_post" if cfg.write_norms else None for place in places)
     sublayers = [Step("attention", f"{path}.attn", f"{letter}L{layer}", cfg.biases, layer, stack, own)]
     if stack == "decoder":
         sublayers.append(Step("attention", f"{path}.cross_attn", f"XL{layer}", cfg.biases, layer, "cross", cross))
@@ -113,7 +115,7 @@ def mlp_write_norm(cfg: ModelConfig, stack: Stack, layer: int) -> str | None:
         stack: which stack.
         layer: layer of the stack.
     """
-    place = 3 if stack == "decoder" else 2
+    place = 3 if stack == "decoder" and not cfg.merged_attention else 2
     return f"{stack}.{layer}.ln{place}_post" if cfg.write_norms else None
 
 

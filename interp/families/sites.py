@@ -20,7 +20,10 @@ Side = Literal[
     "norm",
     "norm_output",
     "attention",
+    "merged",
+    "merged_part",
     "heads",
+    "merged_heads",
     "bias",
     "experts",
     "stream_in",
@@ -36,7 +39,10 @@ Side = Literal[
     norm             a norm's scale and normalized value
     norm_output      what the same norm hands on (the residual stream of post-norm layers)
     attention        queries, keys, values, scores, pattern, z
+    merged           the same of a decoder layer's one attention over both sides, of either side: of self- and cross-attention
+    merged_part      nothing: where the module of such an attention stands for its cross-attention
     heads            the per-head terms of an output projection
+    merged_heads     the same of either side of an attention over both
     bias             a looked-up position bias
     experts          probabilities of a router, the chosen expert, its neurons before and behind the activation
     stream_in        the residual stream that enters a layer (the layer's input)
@@ -123,6 +129,7 @@ class Host:
         embeddings_scaled: whether embeddings are times sqrt(d_model); None where `scale_embedding` says it.
         experts: modules of feed-forward layers with experts; None where there are none.
         expert_steps: stack -> attribute with the distance between layers with experts (see `expert_layers`).
+        source_states: argument by which an attention over both sides is given what the encoder made; None where there is none.
         auto_class: the host's class that loads any of its models.
 
     Attributes of nested configurations are written with a dot (`decoder.hidden_size`).
@@ -142,6 +149,7 @@ class Host:
     embeddings_scaled: bool | None = None
     experts: ExpertModules | None = None
     expert_steps: "Mapping[Stack, str]" = field(default_factory=dict)
+    source_states: str | None = None
     auto_class: str = "AutoModelForSeq2SeqLM"
 
 

@@ -78,8 +78,29 @@ def _attention(name: str, path: str, place: int, before: str, after: str, out: s
     }
 
 
+def feed_forward(layer: str, stream: str, place: int) -> dict[str, Site]:
+    """The sites of a layer from its feed-forward part on.
+
+    Args:
+        layer: path of the layer.
+        stream: name of the stream before it.
+        place: number of its norms among the sublayers'.
+    """
+    before, after = f"{layer}.pre_feedforward_layernorm", f"{layer}.post_feedforward_layernorm"
+    return {
+        stream: Site(before, "stream"),
+        f"ln{place}": Site(before, "norm"),
+        "mlp.hook_pre": Site(f"{layer}.mlp.gate_proj", "output"),
+        "mlp.hook_pre_linear": Site(f"{layer}.mlp.up_proj", "output"),
+        "mlp.hook_post": Site(f"{layer}.mlp.down_proj", "input"),
+        f"ln{place}_post": Site(after, "norm"),
+        "hook_mlp_out": Site(after, "norm_output"),
+        "hook_resid_post": Site(layer, "stream_out"),
+    }
+
+
 def _layer(cross: bool) -> dict[str, Site]:
-    layer, last = "layers.{l}", 3 if cross else 2
+    layer = "layers.{l}"
     sites = {"hook_resid_pre": Site(layer, "stream_in")}
     own = (f"{layer}.pre_self_attn_layernorm", f"{layer}.post_self_attn_layernorm")
     sites |= _attention("attn", f"{layer}.self_attn", 1, *own, "hook_attn_out")
@@ -87,17 +108,8 @@ def _layer(cross: bool) -> dict[str, Site]:
         between = (f"{layer}.pre_cross_attn_layernorm", f"{layer}.post_cross_attn_layernorm")
         sites["hook_resid_mid"] = Site(between[0], "stream")
         sites |= _attention("cross_attn", f"{layer}.cross_attn", 2, *between, "hook_cross_attn_out")
-    before, after = f"{layer}.pre_feedforward_layernorm", f"{layer}.post_feedforward_layernorm"
-    return sites | {
-        "hook_resid_mid_cross" if cross else "hook_resid_mid": Site(before, "stream"),
-        f"ln{last}": Site(before, "norm"),
-        "mlp.hook_pre": Site(f"{layer}.mlp.gate_proj", "output"),
-        "mlp.hook_pre_linear": Site(f"{layer}.mlp.up_proj", "output"),
-        "mlp.hook_post": Site(f"{layer}.mlp.down_proj", "input"),
-        f"ln{last}_post": Site(after, "norm"),
-        "hook_mlp_out": Site(after, "norm_output"),
-        "hook_resid_post": Site(layer, "stream_out"),
-    }
+    stream, place = ("hook_resid_mid_cross", 3) if cross else ("hook_resid_mid", 2)
+    return sites | feed_forward(layer, stream, place)
 
 
 def t5gemma_stacks() -> "dict[Stack, StackSites]":

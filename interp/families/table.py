@@ -15,6 +15,7 @@ from interp.families.half_visible import HALF_VISIBLE
 from interp.families.sites import Host, NormPlace, StackSites
 from interp.families.t5 import SWITCH_HOST, T5_HOST, t5_stacks
 from interp.families.t5gemma import T5GEMMA_HOST, t5gemma_stacks
+from interp.families.t5gemma2 import T5GEMMA2_HOST, t5gemma2_stacks
 from interp.families.whisper import WHISPER_HOST, whisper_stacks
 
 if TYPE_CHECKING:
@@ -111,6 +112,13 @@ FAMILIES: Mapping[str, Family] = {
             t5gemma_stacks(),
             positions="rotary",
             heads=("T5GemmaForConditionalGeneration",),
+        ),
+        Family(
+            "t5gemma2",
+            T5GEMMA2_HOST,
+            t5gemma2_stacks(),
+            positions="rotary",
+            heads=("T5Gemma2ForConditionalGeneration",),
         ),
         _bart_like("bart", _heads("Bart"), "post", "learned", embedding_norm=True, scaled_outside=False),
         _bart_like(

@@ -9,7 +9,7 @@ matter: without the mask the decoder would lose its causality without a word.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,6 +19,8 @@ from transformers.masking_utils import eager_mask
 
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
+
+Other = TypeVar("Other", bound="Attends")
 
 IMPLEMENTATION = "interp"
 
@@ -45,8 +47,30 @@ class AttentionPoints(NamedTuple):
     attn_scores_uncapped: HookPoint | None = None
 
 
+@runtime_checkable
+class Attends(Protocol):
+    """Attention that is not of the one kind whose points are `AttentionPoints`, with hook points of its own."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether any function is on one of its points; it is not called otherwise."""
+
+    def attend(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        scaling: float,
+        dropout: float,
+    ) -> tuple[Tensor, Tensor]:
+        """As `attention`."""
+
+
 # Modules are known by identity and forgotten with their model, so nothing is added to the host's modules.
 _POINTS: WeakKeyDictionary[nn.Module, AttentionPoints] = WeakKeyDictionary()
+_OTHERS: WeakKeyDictionary[nn.Module, Attends] = WeakKeyDictionary()
 
 
 def register() -> None:
@@ -63,6 +87,18 @@ def watch(module: nn.Module, points: AttentionPoints) -> AttentionPoints:
         points: its points, unless it has some already.
     """
     return _POINTS.setdefault(module, points)
+
+
+def attended_by(module: nn.Module, other: Other) -> Other:
+    """What computes an attention module's function while it is watched: that of an earlier wrapper, if there is one.
+
+    Args:
+        module: the attention module.
+        other: what computes it, unless it has something already; it must not keep the module alive.
+    """
+    found = _OTHERS.setdefault(module, other)
+    assert isinstance(found, type(other))
+    return found
 
 
 def _check_kind(query: Tensor, key: Tensor, others: Mapping[str, Any]) -> None:
@@ -135,7 +171,11 @@ def attention(
         InputError: if the host asks for a kind of attention that this is not.
     """
     _check_kind(query, key, others)
-    points = _POINTS.get(module)
+    points, other = _POINTS.get(module), _OTHERS.get(module)
+    if other is not None and other.watched:
+        _check_kind(query, key, {"position_bias": position_bias, "softcap": softcap})
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        return other.attend(module, query, key, value, attention_mask, scale, dropout)
     if points is not None:
         heads = zip((points.q, points.k, points.v), (query, key, value), strict=True)
         query, key, value = (_fire_heads(point, tensor) for point, tensor in heads)

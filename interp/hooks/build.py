@@ -7,12 +7,13 @@ from torch import nn
 from interp.axes import Stack
 from interp.errors import InputError
 from interp.families.config import ModelConfig
-from interp.families.point_names import POINTS, leaves, placed_sites
-from interp.families.sites import ExpertModules, Site
+from interp.families.point_names import POINTS, cross_beside, leaves, placed_sites
+from interp.families.sites import Host, Site
 from interp.families.table import Family
-from interp.hooks.attention import AttentionPoints, watch
+from interp.hooks.attention import AttentionPoints, attended_by, watch
 from interp.hooks.experts import ExpertsHook
 from interp.hooks.hook_point import HookPoint
+from interp.hooks.merged_attention import MergedAttention
 from interp.hooks.module_hooks import (
     PLAIN,
     POSITION_BIAS,
@@ -48,7 +49,7 @@ def build_hook_points(
     points: dict[str, HookPoint] = {}
     modules: dict[str, nn.Module] = {}
     paths: dict[nn.Module, str] = {}
-    builder = _Builder(config, family.host.experts)
+    builder = _Builder(config, family.host)
     depths: dict[Stack, int] = {"encoder": config.n_encoder_layers, "decoder": config.n_decoder_layers}
     experts: dict[Stack, tuple[int, ...]] = {stack: config.expert_layers(stack) for stack in depths}
     for name, site in placed_sites(family, depths, config.gated_mlp, experts):
@@ -83,9 +84,11 @@ def _module(model: nn.Module, path: str, paths: dict[nn.Module, str]) -> nn.Modu
 class _Builder:
     """Makes the points of sites and connects them, keeping the module hooks that serve several sites."""
 
-    def __init__(self, config: ModelConfig, experts: ExpertModules | None) -> None:
+    def __init__(self, config: ModelConfig, host: Host) -> None:
         self.config = config
-        self.experts = experts
+        self.experts = host.experts
+        self.source_states = host.source_states
+        self.merged: MergedAttention | None = None
         self.norms: dict[nn.Module, NormHook] = {}
         self.stream: ResidualStreamHook | None = None
         self.frames: FrameEmbeddingHook | None = None
@@ -97,6 +100,10 @@ class _Builder:
             heads = {leaf: _point(f"{name}.hook_{leaf}") for leaf in parts}
             points = watch(module, AttentionPoints(**heads))
             return {point.name: point for point in (getattr(points, leaf) for leaf in parts)}
+        if site.side == "merged":
+            return self._merged(name, module)
+        if site.side == "merged_part":
+            return {}
         if site.side == "norm":
             scale, normalized = (_point(f"{name}.hook_{leaf}") for leaf in POINTS["norm"])
             centered = self.config.norm == "layer"
@@ -114,6 +121,10 @@ class _Builder:
             self._follow_stream(site.side, module, point)
         elif site.side == "frames":
             self.frames = FrameEmbeddingHook(module, point)
+        elif site.side == "merged_heads":
+            assert self.merged is not None
+            assert isinstance(module, nn.Linear)
+            point = self.merged.write_by(module, point)
         elif site.side == "norm_output":
             self.norms[module].hand_on(point)
         elif site.side == "heads":
@@ -124,6 +135,17 @@ class _Builder:
         else:
             OutputHook(module, point, self._layouts()[site.side])
         return {name: point}
+
+    def _merged(self, name: str, module: nn.Module) -> dict[str, HookPoint]:
+        """The points of both sides of one attention."""
+        target, source = (
+            AttentionPoints(**{leaf: _point(f"{side}.hook_{leaf}") for leaf in POINTS["merged"]})
+            for side in (name, cross_beside(name))
+        )
+        assert self.source_states is not None
+        self.merged = attended_by(module, MergedAttention(module, target, source, self.source_states))
+        both = zip(*self.merged.sides, strict=True)
+        return {point.name: point for pair in both for point in pair if point is not None}
 
     def _follow_stream(self, side: str, module: nn.Module, point: HookPoint) -> None:
         """The points of one layer's stream follow each other, so one hook at a time is open."""

@@ -74,13 +74,13 @@ class ExpertsHook(ModuleHook):
         chosen, weight, logits = output
         # As the host computes them, so that a value put back where it came from changes no bit.
         probabilities = torch.softmax(logits, -1, dtype=logits.dtype).to(weight.dtype)
-        weights, kept_weights = _fired(self.points["expert_weights"], probabilities)
+        weights, kept_weights = self.points["expert_weights"].fired(probabilities)
         if not kept_weights:
             chosen = one_hot(weights.argmax(-1), weights.shape[-1])
             if self._capacity is not None:
                 chosen = chosen * (chosen.cumsum(-2) <= self._capacity)
         index = torch.where(chosen.any(-1), chosen.argmax(-1), -1).unsqueeze(-1)
-        shown, kept_index = _fired(self.points["expert_indices"], index)
+        shown, kept_index = self.points["expert_indices"].fired(index)
         if kept_index and kept_weights:
             return None
         shown = self._checked(shown, weights.shape[-1])
@@ -134,7 +134,7 @@ class ExpertsHook(ModuleHook):
         for expert, rows in computing.items():
             together.index_copy_(0, rows, values[expert])
         together = together.view(*self._shape, -1)
-        shown, kept = _fired(point, together)
+        shown, kept = point.fired(together)
         if kept:
             return values
         shown = shown.flatten(0, 1)
@@ -142,13 +142,6 @@ class ExpertsHook(ModuleHook):
 
     def _computed(self, expert: nn.Module, last: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         return (self._post.pop(expert).to(inputs[0].dtype),)
-
-
-def _fired(point: HookPoint, tensor: Tensor) -> tuple[Tensor, bool]:
-    """A value after all functions, and whether it surely is what was shown: not replaced, not written into, in no gradient."""
-    version = None if tensor.is_inference() else tensor._version
-    shown = point.fire(tensor)
-    return shown, shown is tensor and version is not None and shown._version == version and not shown.requires_grad
 
 
 def _of_no_token(first: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:

@@ -37,17 +37,19 @@ class HookPoint:
         name: canonical name, for example `encoder.0.attn.hook_pattern`.
         axes: axis names of its tensor, for example `("batch", "head", "query", "key")`.
         ctx: a dict for hook functions to keep notes in, as in TransformerLens; never touched by this package.
+        partial: whether rows of its pattern or scores are a part of longer ones, over both sides of one softmax.
         step: which rows of the decoder are computed, while the host generates (`interp.hooks.steps`); else None.
         refresh: called when functions have come or gone; puts torch's hook on the host module or takes it off. None for points
             that are fired by hand (attention).
     """
 
-    __slots__ = ("_functions", "axes", "ctx", "name", "refresh", "step")
+    __slots__ = ("_functions", "axes", "ctx", "name", "partial", "refresh", "step")
 
     def __init__(self, name: str, axes: tuple[str, ...]) -> None:
         self.name = name
         self.axes = axes
         self.ctx: dict[str, Any] = {}
+        self.partial = False
         self.step: Step | None = None
         self.refresh: Callable[[], None] | None = None
         self._functions: list[HookFunction] = []
@@ -86,6 +88,16 @@ class HookPoint:
                 )
             tensor = replacement
         return tensor
+
+    def fired(self, tensor: Tensor) -> tuple[Tensor, bool]:
+        """A value after all functions, and whether it surely is what was shown: not replaced, not written into, in no gradient.
+
+        Args:
+            tensor: the value that the host computed.
+        """
+        version = None if tensor.is_inference() else tensor._version
+        shown = self.fire(tensor)
+        return shown, shown is tensor and version is not None and shown._version == version and not shown.requires_grad
 
     def _attach(self, function: HookFunction, ahead: bool) -> None:
         self._functions.insert(0 if ahead else len(self._functions), function)

@@ -16,7 +16,8 @@ Canonical names are those users of TransformerLens know, with the stack in front
     {stack}.ln_final.hook_scale|hook_normalized    unembed.hook_out [batch pos vocab]
 
 T5Gemma has ln1_post, ln2_post, ln3_post (on what a sublayer writes, before it is added), attn.hook_attn_scores_uncapped, and
-keys and values by group of heads. In a decoder layer `resid_mid` follows self-attention, `resid_mid_cross` cross-attention.
+keys and values by group of heads. In a decoder layer `resid_mid` follows self-attention, `resid_mid_cross` cross-attention; in
+T5Gemma 2 both attentions are one (`hooks.merged_attention`), which `resid_mid` follows, and write `attn_out` together.
 """
 
 import fnmatch

@@ -50,6 +50,7 @@ class ActivationCache(ResidualStacks):
         gradients: whether the run kept gradients.
         directions: makes logit directions from tokens, for `logit_attrs`.
         norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`, where the stream is no sum).
+        merged_attention: whether self- and cross-attention of a decoder layer write together (`ModelConfig.merged_attention`).
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class ActivationCache(ResidualStacks):
         gradients: bool = False,
         directions: ComputeDirections | None = None,
         norm_place: NormPlace = "pre",
+        merged_attention: bool = False,
     ) -> None:
         self._tensors = tensors
         self._compute_result = compute_result
         self._gradients = gradients
         self._directions = directions
         self.norm_place = norm_place
+        self.merged_attention = merged_attention
         self.batch = batch
 
     def __getitem__(self, key: ActivationKey) -> Tensor:
@@ -198,7 +201,7 @@ class ActivationCache(ResidualStacks):
 
     def _with(self, tensors: Mapping[str, Tensor], batch: Batch | None) -> "ActivationCache":
         return ActivationCache(
-            tensors, batch, self._compute_result, directions=self._directions, norm_place=self.norm_place
+            tensors, batch, self._compute_result, False, self._directions, self.norm_place, self.merged_attention
         )
 
     def at(self, key: ActivationKey, positions: Bool[Tensor, "batch pos"]) -> Tensor:

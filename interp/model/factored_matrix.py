@@ -75,7 +75,15 @@ def qk_circuit(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) -> 
         model: the model.
         kind: the kind of attention.
         layer: layer of its stack.
+
+    Raises:
+        InputError: if norms stand between the projections and the product.
     """
+    if model.cfg.head_norms:
+        raise InputError(
+            f"Scores are no product of W_Q and W_K in {model.cfg.model_type}: queries and keys are normed behind them "
+            "(head_norms=True). Read hook_q and hook_k."
+        )
     weights = attention_weights(model, kind, layer)
     return FactoredMatrix(weights.W_Q, weights.W_K.mT)
 

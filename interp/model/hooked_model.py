@@ -33,6 +33,7 @@ from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.finiteness import check_logits
 from interp.model.host_access import HostAccess
+from interp.model.host_fields import host_fields
 from interp.model.writing import TextMethods
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
@@ -151,17 +152,10 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         """The logits [batch target vocab] of a batch, of texts, or of Hugging Face's fields by name.
 
         Raises:
-            InputError: if neither decoder inputs nor labels are given, which are never guessed from the source, or the logits are
-                not finite.
+            InputError: if neither decoder inputs nor labels are given, which are never guessed from the source, if a source is an
+                image, or the logits are not finite.
         """
-        batch = self._inputs(batch)
-        fields = {name: batch[name] for name in batch.keys()}  # noqa: SIM118 - a Batch is no dict
-        if "decoder_input_ids" not in fields and "labels" not in fields:
-            raise InputError(
-                "The decoder needs `decoder_input_ids` or `labels`; got neither. `model.batch(sources)` generates targets."
-            )
-        if "decoder_input_ids" in fields:
-            fields.pop("labels", None)  # the host would compute a loss over the vocabulary that nobody reads
+        fields = host_fields(self._inputs(batch), self.cfg)
 
         def run() -> Logits:
             logits: Logits = self.hf(**fields, use_cache=False).logits
@@ -254,7 +248,8 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         return logits, self._cache(tensors, batch if isinstance(batch, Batch) else None, gradients)
 
     def _cache(self, kept: Mapping[str, Tensor], batch: Batch | None, gradients: bool = False) -> ActivationCache:
-        return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions, self.cfg.norm_place)
+        how = self.cfg.norm_place, self.cfg.merged_attention
+        return ActivationCache(kept, batch, self.compute_result, gradients, self.logit_directions, *how)
 
     def _names(self, names_filter: NamesFilter) -> tuple[str, ...]:
         """The points a filter selects; without one, all but results, which a cache computes from z."""

@@ -41,6 +41,7 @@ class ResidualStacks(Mapping[str, Tensor]):
     """The methods of a cache that are about the residual stream."""
 
     norm_place: NormPlace
+    merged_attention: bool
 
     @abstractmethod
     def __getitem__(self, key: Any) -> Tensor: ...
@@ -75,7 +76,9 @@ class ResidualStacks(Mapping[str, Tensor]):
         """
         depth = self.depth(stack)
         last = depth if layer is None else layer
-        leaves = ("resid_pre", "resid_mid", "resid_mid_cross")[: (3 if stack == "decoder" else 2) if incl_mid else 1]
+        leaves = ("resid_pre", "resid_mid", "resid_mid_cross")[
+            : 1 + len(self._attention_writes(stack)) if incl_mid else 1
+        ]
         names = [f"{stack}.{index}.hook_{leaf}" for index in range(last) for leaf in leaves]
         names.append(f"{stack}.{last}.hook_resid_pre" if last < depth else f"{stack}.{last - 1}.hook_resid_post")
         labels = tuple(name.split(".")[1] + "_" + name.rpartition("hook_resid_")[2] for name in names)
@@ -100,7 +103,7 @@ class ResidualStacks(Mapping[str, Tensor]):
             InputError: for post-norm models, whose stream is no sum; as for everything below that needs one.
         """
         self._need_sums()
-        attention = ("attn_out",) if stack == "encoder" else ("attn_out", "cross_attn_out")
+        attention = self._attention_writes(stack)
         leaves = {"all": (*attention, "mlp_out"), "attn": attention, "mlp": ("mlp_out",)}[mode]
         layers = range(self.depth(stack) if layer is None else layer)
         written = [(index, leaf) for index in layers for leaf in leaves]
@@ -186,6 +189,11 @@ class ResidualStacks(Mapping[str, Tensor]):
 
         direction = read(tokens) if incorrect_tokens is None else read(tokens) - read(incorrect_tokens)
         return torch.einsum("cbtd,btd->cbt", values.to(direction.dtype), direction)
+
+    def _attention_writes(self, stack: Stack) -> tuple[str, ...]:
+        """What attention adds to a stack's stream in a layer, one after another."""
+        one = stack == "encoder" or self.merged_attention
+        return ("attn_out",) if one else ("attn_out", "cross_attn_out")
 
     def _need_sums(self) -> None:
         if self.norm_place == "post":

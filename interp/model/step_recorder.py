@@ -53,7 +53,7 @@ class StepRecorder:
         place = axes.index("query" if axes[-1] == "key" else "pos")
         begun = seen[0].shape[place] - 1
         steps = seen[: rows.shape[1] - begun]
-        if axes[-1] == "key":
+        if axes[-1] == "key" and ".cross_attn." not in name:
             steps = [_pad_keys(name, step, rows.shape[1]) for step in steps]
         if axes[0] == "one" or (name.endswith("hook_pos_embed") and steps[0].shape[0] == 1):
             return torch.cat(steps, -2)

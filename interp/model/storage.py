@@ -88,6 +88,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         "batch": _BATCH_TEXTS.dump_json(texts).decode(),
         "digest": _digest(batch),
         "norm_place": cache.norm_place,
+        "merged_attention": json.dumps(cache.merged_attention),
     }
     path = Path(path)
     # In a folder of its own, so that nothing of the user's is written over and no link is followed.
@@ -107,10 +108,10 @@ def load_cache(path: str | Path, model: HookedEncoderDecoder | None = None) -> A
         InputError: if there is no such file or it is none of ours.
     """
     tensors = _StoredTensors(Path(path))
-    batch, place = tensors.batch(), tensors.norm_place
+    batch, how = tensors.batch(), (tensors.norm_place, tensors.merged_attention)
     if model is None:
-        return ActivationCache(tensors, batch, _no_result, norm_place=place)
-    return ActivationCache(tensors, batch, model.compute_result, directions=model.logit_directions, norm_place=place)
+        return ActivationCache(tensors, batch, _no_result, False, None, *how)
+    return ActivationCache(tensors, batch, model.compute_result, False, model.logit_directions, *how)
 
 
 def _no_result(name: str, z: Tensor) -> Tensor:
@@ -135,6 +136,7 @@ class _StoredTensors(Mapping[str, Tensor]):
             raise InputError(f"{path.name!r} holds no activations of this package (format {metadata.get('format')!r}).")
         self.digest = metadata["digest"]
         self.norm_place: NormPlace = "post" if metadata["norm_place"] == "post" else "pre"
+        self.merged_attention: bool = json.loads(metadata.get("merged_attention", "false"))
         self._order: list[str] = json.loads(metadata["order"])
         self._same_as: dict[str, str] = json.loads(metadata["same_as"])
         self._batch = metadata["batch"]

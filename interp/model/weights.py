@@ -145,7 +145,16 @@ def uncapped(model: HookedEncoderDecoder, logits: Float[Tensor, "*any"]) -> Floa
         model: the model.
         logits: as the model gives them.
     """
-    cap = model.cfg.logit_cap
+    return before_cap(logits, model.cfg.logit_cap)
+
+
+def before_cap(logits: Float[Tensor, "*any"], cap: float | None) -> Float[Tensor, "*any"]:
+    """The same, of a cap; logits as they are without one.
+
+    Args:
+        logits: as a model gives them.
+        cap: c of c tanh(logit / c).
+    """
     return logits if cap is None else cap * torch.atanh(logits / cap)
 
 

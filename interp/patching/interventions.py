@@ -174,24 +174,31 @@ def knock_out(
         keys: positions not to be seen, [batch key]; of the source in encoder and cross-attention.
         heads: heads to cut; all by default.
         remaining: `renormalized` divides what is left by its sum, as if the scores were minus infinity (a row with nothing
-            left becomes zero); `unchanged` leaves the other weights as they were, so that rows no longer sum to 1.
+            left becomes zero); `unchanged` leaves the other weights as they were, so that rows no longer sum to 1. Where one
+            softmax is over both sides (`merged_attention`), what is left is that of both: scores are cut there.
     """
 
+    def chosen_of(rows: Tensor, hook: HookPoint) -> Tensor:
+        cut = _cut(rows, hook, kind, queries, keys)
+        if heads is None:
+            return cut.expand_as(rows)
+        return cut & _chosen(heads, rows.shape[1], hook).to(cut.device).view(1, -1, 1, 1)
+
+    def unseen(scores: Tensor, hook: HookPoint) -> Tensor | None:
+        whole = not hook.partial or remaining == "unchanged"
+        return None if whole else scores.masked_fill(chosen_of(scores, hook), torch.finfo(scores.dtype).min)
+
     def without(pattern: Tensor, hook: HookPoint) -> Tensor:
-        cut = _cut(pattern, hook, kind, queries, keys)
-        chosen = (
-            cut.expand_as(pattern)
-            if heads is None
-            else cut & _chosen(heads, pattern.shape[1], hook).to(cut.device).view(1, -1, 1, 1)
-        )
+        chosen = chosen_of(pattern, hook)
         left = pattern.masked_fill(chosen, 0.0)
-        if remaining == "unchanged":
+        if hook.partial or remaining == "unchanged":
             return left
         total = left.sum(-1, keepdim=True)
         # Rows that were not cut keep their bits.
         return torch.where(chosen.any(-1, keepdim=True), left / total.where(total > 0, torch.ones_like(total)), left)
 
-    return [(f"{attention_path(kind, layer)}.hook_pattern", without) for layer in layers]
+    points: tuple[tuple[str, HookFunction], ...] = (("attn_scores", unseen), ("pattern", without))
+    return [(f"{attention_path(kind, layer)}.hook_{leaf}", edit) for layer in layers for leaf, edit in points]
 
 
 def _cut(

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.errors import InputError
+from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.sources.flow import Flow, Steps, compose, real_rows
@@ -24,7 +26,12 @@ def rollout(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -
         model: the model the cache came from.
         batch: its batch.
         cache: with the activations of `ROLLOUT_HOOKS`.
+
+    Raises:
+        InputError: if self- and cross-attention are one.
     """
+    if (why := why_not_in_steps(model.cfg)) is not None:
+        raise InputError(why)
     source, target = batch.source_mask, batch.target_mask
     cross = [_mean(cache["pattern", layer, "cross_attn"]) / 2 for layer in range(model.cfg.n_decoder_layers)]
     half = torch.full_like(cross[0][..., :1], 0.5)
@@ -40,6 +47,20 @@ def rollout(model: HookedEncoderDecoder, batch: Batch, cache: ActivationCache) -
             ],
             cross=[real_rows(torch.cat([step, half], -1), target) for step in cross],
         )
+    )
+
+
+def why_not_in_steps(cfg: ModelConfig) -> str | None:
+    """Why self-attention and cross-attention of a layer cannot be followed one after the other, in a sentence; None if they can.
+
+    Args:
+        cfg: the model's facts.
+    """
+    if not cfg.merged_attention:
+        return None
+    return (
+        "Rollout and Chefer's rules take self-attention and cross-attention of a layer for two steps, and "
+        f"{cfg.model_type} has one attention over both sides (merged_attention=True). Use contributions or gradients."
     )
 
 

@@ -25,7 +25,7 @@ from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.stack_outputs import run_stacks
-from interp.sources.attention_rollout import ROLLOUT_HOOKS
+from interp.sources.attention_rollout import ROLLOUT_HOOKS, why_not_in_steps
 from interp.text.batch import Batch
 
 _ROWS_AT_ONCE = 16
@@ -59,8 +59,10 @@ def chefer(
         foils: what its logit is compared with; by default with nothing.
 
     Raises:
-        InputError: if the batch holds more than one prompt.
+        InputError: if the batch holds more than one prompt, or self- and cross-attention are one.
     """
+    if (why := why_not_in_steps(model.cfg)) is not None:
+        raise InputError(why)
     if len(batch) != 1:
         raise InputError(f"Chefer's rules explain one prompt at a time; got {len(batch)}. Use batch.select(index).")
     explained = batch.labels[0] if tokens is None else tokens

@@ -33,10 +33,11 @@ from interp.model.weights import attention_weights
 from interp.model.wide_weights import in_float64
 from interp.report.framed import Framed
 from interp.sources.alti_plus import ALTI_HOOKS, alti, why_no_alti
+from interp.sources.attention_rollout import why_not_in_steps
 from interp.sources.captum_methods import captum_attributions
 from interp.sources.chefer_rules import chefer
 from interp.sources.question import Question
-from interp.sources.relevance_propagation import propagate
+from interp.sources.relevance_propagation import propagate, why_no_attnlrp
 from interp.sources.term_norms import layer_norms, shares, source_vectors
 from interp.text.pieces import pieces_of
 
@@ -113,7 +114,7 @@ def methods_of(cfg: ModelConfig) -> tuple[str, ...]:
     Args:
         cfg: the model's facts.
     """
-    return tuple(name for name in METHODS if name != "alti" or why_no_alti(cfg) is None)
+    return tuple(name for name in METHODS if name not in _LACKING or _LACKING[name](cfg) is None)
 
 
 def attribute_sources(
@@ -135,6 +136,8 @@ def attribute_sources(
             raise InputError(
                 f"No method is called {name!r}{did_you_mean(name, METHODS)}; there are {', '.join(METHODS)}."
             )
+        if (why := _LACKING[name](model.cfg) if name in _LACKING else None) is not None:
+            raise InputError(why)
     text = question.batch.source_texts[0]
     with torch.no_grad():
         difference = question.read(model(question.batch))[0]
@@ -234,6 +237,13 @@ def _captum(name: str) -> "Method":
 
     return method
 
+
+_LACKING: Mapping[str, Callable[[ModelConfig], str | None]] = {
+    "alti": why_no_alti,
+    "chefer": why_not_in_steps,
+    "attnlrp": why_no_attnlrp,
+}
+"""Method that is not defined on every model -> what the others lack."""
 
 Method = Callable[[HookedEncoderDecoder, Question], Attributions]
 

@@ -11,7 +11,8 @@ from interp.axes import Logits
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import embedding
+from interp.model.stack_outputs import run_stacks
+from interp.model.weights import before_cap, embedding
 from interp.text.batch import Batch
 
 INPUTS = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask")
@@ -29,22 +30,25 @@ class Question:
         rows: decoder rows, from 0.
         tokens: the token that is explained at every row.
         foils: what it is compared with.
+        cap: of the model's logits (`logit_cap`); what is explained are logits before it, which add up.
     """
 
     batch: Batch
     rows: Int[Tensor, " row"]
     tokens: Int[Tensor, " row"]
     foils: Int[Tensor, " row"]
+    cap: float | None = None
 
     def read(self, logits: Float[Tensor, "copy target vocab"]) -> Float[Tensor, "copy row"]:
-        """The explained numbers: at every row the logit of its token less that of its foil.
+        """The explained numbers: at every row the logit of its token less that of its foil, before a cap.
 
         Args:
             logits: of the prompt, or of several versions of it.
         """
         own = at_least_float32(logits[:, self.rows])
         tokens, foils = (ids[None, :, None].expand(len(own), -1, 1) for ids in (self.tokens, self.foils))
-        difference: Tensor = (own.gather(-1, tokens) - own.gather(-1, foils)).squeeze(-1)
+        logits = (before_cap(own.gather(-1, ids), self.cap) for ids in (tokens, foils))
+        difference: Tensor = (next(logits) - next(logits)).squeeze(-1)
         return difference
 
     def to(self, dtype: torch.dtype) -> "Question":
@@ -86,7 +90,7 @@ def ask(
     if foils is None:
         logits: Logits = model(batch)
         foils = runner_up(model, logits, labels)[0, chosen]
-    return Question(batch, chosen, labels[0, chosen], foils)
+    return Question(batch, chosen, labels[0, chosen], foils, model.cfg.logit_cap)
 
 
 def baseline(model: HookedEncoderDecoder) -> Float[Tensor, " d_model"]:
@@ -100,15 +104,14 @@ def baseline(model: HookedEncoderDecoder) -> Float[Tensor, " d_model"]:
 
 
 def embedded(model: HookedEncoderDecoder, question: Question) -> Float[Tensor, "source d_model"]:
-    """The embeddings of the source tokens.
+    """The embeddings of the source tokens, as the model makes them: some tokens have one beside the table.
 
     Args:
         model: the model.
         question: whose source.
     """
     model.cfg.check_tokens("Embedding a source otherwise")
-    rows: Tensor = model.cfg.embed_scale * embedding(model)[question.batch.input_ids[0]]
-    return rows
+    return run_stacks(model, question.batch, EMBEDDED).cache[EMBEDDED][0]
 
 
 def answers(

@@ -22,6 +22,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.axes import Stack
+from interp.errors import InputError
+from interp.families.config import ModelConfig
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
@@ -36,6 +38,20 @@ Relevances = tuple[
 """Of the source tokens, of the decoder's input tokens, of all positions, of all biases."""
 
 
+def why_no_attnlrp(cfg: ModelConfig) -> str | None:
+    """Why relevance cannot go through queries and keys, in a sentence; None where it can.
+
+    Args:
+        cfg: the model's facts.
+    """
+    if not cfg.head_norms:
+        return None
+    return (
+        f"AttnLRP holds the scale of every norm, and those of the queries and keys of {cfg.model_type} (head_norms=True) have no "
+        "hook point; use attnlrp-held, which holds patterns."
+    )
+
+
 def propagate(model: HookedEncoderDecoder, question: Question, hold_patterns: bool) -> Relevances:
     """Relevances of source tokens and of the decoder's own, of positions and of biases.
 
@@ -43,7 +59,12 @@ def propagate(model: HookedEncoderDecoder, question: Question, hold_patterns: bo
         model: the model.
         question: what is explained.
         hold_patterns: whether attention patterns are constants; else queries, keys and values share the relevance.
+
+    Raises:
+        InputError: if relevance is to go through queries and keys that norms of their own stand behind.
     """
+    if not hold_patterns and (why := why_no_attnlrp(model.cfg)) is not None:
+        raise InputError(why)
     points = model.hook_points()
     tokens = [f"{stack}.hook_embed" for stack in _STACKS]
     positions = [name for name in points if name.endswith(_POSITIONS)]

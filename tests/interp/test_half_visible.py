@@ -73,43 +73,6 @@ def test_the_router_of_nllb_moe_calls_two_experts_at_most() -> None:
     assert len(called) <= 2
 
 
-def test_a_decoder_layer_of_t5gemma2_has_one_attention_over_both_sides() -> None:
-    """What the refusal says: one call with the keys of both sides, and z that is the sum of what each side gives."""
-    sizes = {"vocab_size": 61, "hidden_size": 24, "head_dim": 8, "num_hidden_layers": 1, "num_attention_heads": 4}
-    text = {**sizes, "num_key_value_heads": 4, "intermediate_size": 28, "query_pre_attn_scalar": 8}
-    seeing = {
-        "hidden_size": 8,
-        "intermediate_size": 8,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 1,
-        "image_size": 14,
-    }
-    encoder = {"text_config": text, "vision_config": {**seeing, "patch_size": 14}, "mm_tokens_per_image": 1}
-    model = transformers.T5Gemma2ForConditionalGeneration(
-        transformers.T5Gemma2Config(encoder=encoder, decoder=text, image_token_index=60)
-    ).eval()
-    calls = []
-
-    def seen(module, query, key, value, attention_mask, scaling=1.0, dropout=0.0, **others):  # type: ignore[no-untyped-def]
-        pattern = (query @ key.transpose(2, 3) * scaling + attention_mask).softmax(-1)
-        calls.append((type(module).__name__, pattern, value))
-        return (pattern @ value).transpose(1, 2), pattern
-
-    AttentionInterface.register("merged", seen)
-    AttentionMaskInterface.register("merged", eager_mask)
-    model.set_attn_implementation("merged")
-    ids = torch.arange(3, 15)[None]
-    with torch.no_grad():
-        model(input_ids=ids, decoder_input_ids=ids[:, :5], attention_mask=torch.ones_like(ids))
-    (_, of_encoder, _), (name, pattern, value) = calls
-    assert of_encoder.shape[-2:] == (12, 12)
-    assert (name, pattern.shape[-2:], value.shape[2]) == ("T5Gemma2MergedAttention", (5, 5 + 12), 17)
-    own, cross = pattern[..., :5], pattern[..., 5:]
-    torch.testing.assert_close(own.sum(-1) + cross.sum(-1), torch.ones(1, 4, 5))
-    assert (own.sum(-1) < 0.99).all()
-    torch.testing.assert_close(own @ value[:, :, :5] + cross @ value[:, :, 5:], pattern @ value)
-
-
 @pytest.mark.parametrize("kind", HALF_VISIBLE)
 def test_the_refusal_says_what_is_missing_and_what_there_is(kind: str) -> None:
     assert kind not in FAMILIES

@@ -40,6 +40,8 @@ from transformers import (
     SwitchTransformersForConditionalGeneration,
     T5Config,
     T5ForConditionalGeneration,
+    T5Gemma2Config,
+    T5Gemma2ForConditionalGeneration,
     T5GemmaConfig,
     T5GemmaForConditionalGeneration,
     UMT5Config,
@@ -157,7 +159,35 @@ def _t5gemma(**changes: Any) -> T5GemmaConfig:
     return T5GemmaConfig(**stacks, vocab_size=_GEMMA_SIZES["vocab_size"])
 
 
-GEMMA_RECIPES = {"t5gemma": Recipe(T5GemmaForConditionalGeneration, _t5gemma, untied=False)}
+_SEEING = {
+    "hidden_size": 8,
+    "intermediate_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 1,
+    "image_size": 14,
+    "patch_size": 14,
+}
+END_OF_IMAGE = 57
+"""The token that has an embedding of its own beside the table in the tiny T5Gemma 2."""
+
+
+def _t5gemma2(**changes: Any) -> T5Gemma2Config:
+    """Layers with and without a window in either stack; the caps are those of T5Gemma, and the host does not read the first."""
+    text = {stack: {**_GEMMA_SIZES, **own, **changes} for stack, own in _GEMMA_STACKS.items()}
+    types = {"encoder": ["sliding_attention", "full_attention"]}
+    types["decoder"] = [*types["encoder"], "sliding_attention"]
+    for stack, sizes in text.items():
+        sizes.setdefault("layer_types", types[stack])
+    encoder = {"text_config": text["encoder"], "vision_config": _SEEING, "mm_tokens_per_image": 1}
+    return T5Gemma2Config(
+        encoder={**encoder, "eoi_token_index": END_OF_IMAGE}, decoder=text["decoder"], image_token_index=60
+    )
+
+
+GEMMA_RECIPES = {
+    "t5gemma": Recipe(T5GemmaForConditionalGeneration, _t5gemma, untied=False),
+    "t5gemma2": Recipe(T5Gemma2ForConditionalGeneration, _t5gemma2, untied=False),
+}
 
 GEMMA_FAMILIES = tuple(GEMMA_RECIPES)
 """Names of the tiny models with rotary positions, grouped keys and values, norms on both sides, windows and caps."""
@@ -236,7 +266,7 @@ def _make_every_parameter_matter(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if "norm" in name and parameter.ndim == 1:
             nn.init.uniform_(parameter, 0.5, 1.5) if name.endswith("weight") else nn.init.normal_(parameter, std=0.3)
-        elif "relative_attention_bias" in name:
+        elif "relative_attention_bias" in name or name.endswith("eoi_embedding"):
             nn.init.normal_(parameter)
         elif name.endswith("bias"):
             nn.init.normal_(parameter, std=0.3)

@@ -188,6 +188,7 @@ _ANIMALS = (
     Animal("blenderbot", "facebook/blenderbot-400M-distill", builders.blenderbot, forced=(None, 2), limit=128),
     Animal("blenderbot-small", "facebook/blenderbot_small-90M", builders.blenderbot_small, forced=(None, 2)),
     Animal("t5gemma", "google/t5gemma-2b-2b-prefixlm-it", builders.t5gemma, limit=None),
+    Animal("t5gemma2", "google/t5gemma-2-270m-270m", builders.t5gemma2, limit=None),
     Animal("whisper-tiny", "openai/whisper-tiny", builders.whisper, limit=1024, hears=True),
     Animal("whisper-tiny.en", "openai/whisper-tiny.en", partial(builders.whisper, multilingual=False), limit=1024, hears=True),
     _other("T5ForSequenceClassification", "t5-classifier", published.T5_SMALL, published.T5_GENERATION),

@@ -158,6 +158,14 @@ def t5gemma(folder: Path) -> None:
     save(folder, pieces, 0, {**published.T5GEMMA, **stacks}, published.T5GEMMA_GENERATION)
 
 
+def t5gemma2(folder: Path) -> None:
+    pieces = tokenizers.gemma(folder)
+    encoder, decoder = published.T5GEMMA2["encoder"], published.T5GEMMA2["decoder"]
+    text = {**encoder["text_config"], "vocab_size": pieces}
+    stacks = {"encoder": {**encoder, "text_config": text}, "decoder": {**decoder, "vocab_size": pieces}}
+    save(folder, pieces, 0, {**published.T5GEMMA2, **stacks}, published.T5GEMMA_GENERATION)
+
+
 def whisper(folder: Path, multilingual: bool = True) -> None:
     """Marks behind the pieces: end (padding too), start, languages, tasks, no times; English models use start and no times."""
     pieces, ids = tokenizers.whisper(folder)

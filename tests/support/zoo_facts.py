@@ -5,7 +5,8 @@ google/byt5-small, google/umt5-small and EleutherAI/pile-t5 (whose published con
 facebook/bart-base (saved as the body alone, `BartModel`), facebook/bart-large-cnn, facebook/mbart-large-50-many-to-many-mmt,
 facebook/m2m100_418M, facebook/nllb-200-distilled-600M, google/pegasus-large and others of its kind, Helsinki-NLP/opus-mt-en-de.
 Those of PLBart, the Blenderbots, T5Gemma, Switch Transformers and Whisper are the host's defaults for uclanlp/plbart-base,
-facebook/blenderbot-400M-distill, facebook/blenderbot_small-90M, google/t5gemma-2b-2b-prefixlm-it, google/switch-base-8 and
+facebook/blenderbot-400M-distill, facebook/blenderbot_small-90M, google/t5gemma-2b-2b-prefixlm-it,
+google/t5gemma-2-270m-270m, google/switch-base-8 and
 openai/whisper-tiny.
 """
 
@@ -146,6 +147,30 @@ T5GEMMA: Facts = {
     "architectures": ["T5GemmaForConditionalGeneration"], "model_type": "t5gemma", "is_encoder_decoder": True,
     "attention_dropout": 0.0, "bos_token_id": 2, "dropout_rate": 0.0, "eos_token_id": 1, "initializer_range": 0.02,
     "pad_token_id": 0, "use_cache": True, "encoder": _GEMMA_STACK, "decoder": _GEMMA_STACK,
+}  # fmt: skip
+_GEMMA2_STACK: Facts = {
+    **{key: value for key, value in _GEMMA_STACK.items() if key != "rope_theta"}, "attn_logit_softcapping": None,
+    "final_logit_softcapping": None, "layer_types": ["sliding_attention", "full_attention"], "tie_word_embeddings": True,
+    "max_position_embeddings": 131072, "rope_parameters": {
+        "full_attention": {"rope_theta": 1000000.0, "rope_type": "default"},
+        "sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"},
+    },
+}  # fmt: skip
+_GEMMA2_IMAGES: Facts = {
+    "model_type": "siglip_vision_model", "attention_dropout": 0.0, "hidden_act": "gelu_pytorch_tanh", "hidden_size": 16,
+    "image_size": 28, "intermediate_size": 16, "layer_norm_eps": 1e-06, "num_attention_heads": 2, "num_channels": 3,
+    "num_hidden_layers": 1, "patch_size": 14, "vision_use_head": False,
+}  # fmt: skip
+T5GEMMA2: Facts = {
+    "architectures": ["T5Gemma2ForConditionalGeneration"], "model_type": "t5gemma2", "is_encoder_decoder": True,
+    "attention_dropout": 0.0, "bos_token_id": 2, "dropout_rate": 0.0, "eos_token_id": 1, "initializer_range": 0.02,
+    "pad_token_id": 0, "image_token_index": 256001, "eoi_token_index": 256000,
+    "encoder": {
+        "model_type": "t5gemma2_encoder", "boi_token_index": 255999, "eoi_token_index": 256000, "image_token_index": 256001,
+        "initializer_range": 0.02, "mm_tokens_per_image": 4, "text_config": {**_GEMMA2_STACK, "model_type": "t5gemma2_text"},
+        "vision_config": _GEMMA2_IMAGES,
+    },
+    "decoder": {**_GEMMA2_STACK, "model_type": "t5gemma2_decoder"},
 }  # fmt: skip
 T5GEMMA_GENERATION: Facts = {"_from_model_config": True, "bos_token_id": 2, "eos_token_id": 1, "pad_token_id": 0}
 

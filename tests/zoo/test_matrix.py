@@ -23,6 +23,7 @@ from analyses.runs.study import analyse
 from interp import prompts as prompt_sets
 from interp.circuits.graph import why_no_graph
 from interp.errors import InputError
+from interp.families.config import ModelConfig
 from tests.support.zoo import ANIMALS, GENERATORS, OTHERS, Animal, Home
 
 pytestmark = [
@@ -124,6 +125,12 @@ COMMANDS: dict[str, Arguments] = {
 }  # fmt: skip
 """Command line without model and languages."""
 
+REFUSED: dict[str, Callable[[ModelConfig], str | None]] = {
+    "heads": get("head_specialization").applies,
+    "align": get("cross_attention_focus").applies,
+}
+"""Commands that some families are refused by, and the reason that is then given."""
+
 WITHOUT_TEXTS = ("list", "words", "plan")
 """Commands that read no text of a language."""
 
@@ -212,10 +219,11 @@ def call(desk: Desk, arguments: list[str], expected: int = 0) -> str:
 @pytest.mark.parametrize(("command", "desk"), CELLS, indirect=["desk"])
 def test_command(command: str, desk: Desk) -> None:
     languages = dict(zip(("source_lang", "target_lang"), desk.animal.languages or (), strict=False))
-    graphless = command in OF_GRAPHS and why_no_graph(interp.load(desk.model, device="cpu", **languages).cfg)
-    output = call(desk, COMMANDS[command](desk), expected=2 if command == "circuit" or graphless else 0)
-    if graphless:
-        assert graphless in output
+    asks = why_no_graph if command in OF_GRAPHS else REFUSED.get(command)
+    why_not = asks and asks(interp.load(desk.model, device="cpu", **languages).cfg)
+    output = call(desk, COMMANDS[command](desk), expected=2 if command == "circuit" or why_not else 0)
+    if why_not:
+        assert why_not in output
         assert len(output.strip().splitlines()) == 1, output
     elif command == "circuit":
         assert "is of use for this model" in output or "are of use for this model" in output
@@ -232,11 +240,13 @@ def test_command(command: str, desk: Desk) -> None:
 @pytest.mark.zoo
 @pytest.mark.parametrize("desk", [name for name in GENERATORS if name not in ("mt5-rows", *STORED)], indirect=True)
 def test_compare_models(desk: Desk) -> None:
+    cfg = interp.load(desk.model, device="cpu").cfg
+    compared = ("cross_attention_focus", "logit_attribution")
     arguments = [
         "-p",
         desk.prompts(),
         "--analyses",
-        "cross_attention_focus",
+        next(name for name in compared if get(name).applies(cfg) is None),
         "--twins",
         "2",
         "-q",

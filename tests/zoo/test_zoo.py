@@ -20,9 +20,8 @@ def test_an_animal_is_what_it_says(name: str, home: Home) -> None:
     assert rows - len(tokenizer) - len(codes) == animal.surplus
     own = model.get_decoder().get_input_embeddings()
     assert (model.get_output_embeddings().weight.data_ptr() == own.weight.data_ptr()) == animal.tied
-    layers = (
-        stack.block if hasattr(stack, "block") else stack.layers for stack in (model.get_encoder(), model.get_decoder())
-    )
+    encoder = getattr(model.get_encoder(), "text_model", model.get_encoder())
+    layers = (stack.block if hasattr(stack, "block") else stack.layers for stack in (encoder, model.get_decoder()))
     assert tuple(map(len, layers)) == animal.layers
     assert (tokenizer.model_max_length if tokenizer.model_max_length < 10**9 else None) == animal.limit
     first, last = model.generation_config.forced_bos_token_id, model.generation_config.forced_eos_token_id

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analyses.core.contract import Pass, Settings
+from analyses.core.contract import Pass, Settings, on_own_rows
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
 from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
@@ -249,6 +249,8 @@ def matrices_of(
 ) -> Iterator[tuple[Mapping[str, np.ndarray], tuple[int, ...], tuple[int, ...]]]:
     """For every pair: aligner -> [target source], still padded, and the words of its source and target tokens."""
     assert model.tokenizer is not None
+    if (why := on_own_rows(model.cfg)) is not None:
+        raise InputError(f"Words cannot be aligned by this model's attention: {why}. Choose another model.")
     for start in range(0, len(pairs), _BATCH):
         part = pairs[start : start + _BATCH]
         for pair, matrices in zip(part, _matrices(model, part), strict=True):
