@@ -28,7 +28,7 @@ docs: .venv/.installed-dev  ## the documentation, notebooks run and shown: build
 	@echo build/docs/index.html
 
 example: .venv/.installed  ## run again what is committed as reports/example
-	@$(BIN)/interp run --analyses head_specialization,cross_attention_focus,logit_attribution,embedding_geometry,circuits --limit 6 --twins 2 --batch-size 4 --out reports/example --overwrite
+	@$(BIN)/interp run --analyses head_specialization,cross_attention_focus,logit_attribution,embedding_geometry,circuits --set circuits.check=60 --set circuits.draws=20 --set circuits.most_pairs=16 --limit 6 --twins 2 --batch-size 4 --out reports/example --overwrite
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

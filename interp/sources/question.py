@@ -47,8 +47,8 @@ class Question:
         """
         own = at_least_float32(logits[:, self.rows])
         tokens, foils = (ids[None, :, None].expand(len(own), -1, 1) for ids in (self.tokens, self.foils))
-        logits = (before_cap(own.gather(-1, ids), self.cap) for ids in (tokens, foils))
-        difference: Tensor = (next(logits) - next(logits)).squeeze(-1)
+        read, other = (before_cap(own.gather(-1, ids), self.cap) for ids in (tokens, foils))
+        difference: Tensor = (read - other).squeeze(-1)
         return difference
 
     def to(self, dtype: torch.dtype) -> "Question":
