@@ -49,7 +49,7 @@ def _beside_the_largest(result: LogitAttribution) -> Estimate:
     found = result.difference[int(result.order[0])]
     sign = 1.0 if found.point > 0 else -1.0
     ends = np.sort([sign * found.low, sign * found.high])
-    size = Interval(np.abs(found.point), ends[0], ends[1], found.interval.count)
+    size = Interval(np.asarray(abs(float(found.point))), np.asarray(ends[0]), np.asarray(ends[1]), found.interval.count)
     return controlled(size, list(np.abs(result.difference.controls).max(1)))
 
 

@@ -136,7 +136,8 @@ def make_plan(checkpoint: Checkpoint, work: Work, placement: Placement | None = 
     model = model_without_data(host)
     weights = footprint(model, dtype, untied=raw.get("tie_word_embeddings") is False)
     one, two = (pass_cost(model, batch, work.source, work.target, dtype) for batch in (1, 2))
-    wanted = [name for analysis in work.analyses for name in get(analysis).hooks_on(cfg)]
+    made = [item for item in map(get, work.analyses) if item.applies(cfg) is None]
+    wanted = [name for item in made for name in item.hooks_on(cfg)]
     names = matching(wanted, tuple(hook_names(host.to_dict()))) if wanted else ()
     kept = kept_bytes(cfg, names, work.source, work.target, dtype)
     models = 2 if work.twins else 1

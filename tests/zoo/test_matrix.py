@@ -160,6 +160,7 @@ ALSO_LIGHT = {
     ("attribute-sources", "t5gemma"),  # heads that share values
     ("circuit", "switch"),  # no graph
     ("plan", "t5gemma"),  # masks made from numbers
+    ("plan", "t5gemma2"),  # analyses that are not made on it
 }
 """Further cells that every run of the tests tries: where a fact of one family decides."""
 
