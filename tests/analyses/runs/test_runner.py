@@ -34,7 +34,7 @@ from tests.support.example import EXAMPLE
 pytestmark = pytest.mark.slow
 
 # Runs that are only made to be compared do without circuits, which cost as much as all else.
-SMALL = EXAMPLE.model_copy(update={"analyses": DEFAULT})
+SMALL = EXAMPLE.model_copy(update={"analyses": DEFAULT, "settings": {}})
 
 
 @pytest.fixture(autouse=True)
