@@ -65,7 +65,20 @@ class Attends(Protocol):
         scaling: float,
         dropout: float,
     ) -> tuple[Tensor, Tensor]:
-        """As `attention`."""
+        """The sum z and the pattern, as `attention` gives them.
+
+        Args:
+            module: the attention module.
+            query: as `attention` takes them.
+            key: likewise.
+            value: likewise.
+            mask: additive.
+            scaling: factor of q k^T.
+            dropout: rate on the pattern, in training only.
+
+        Returns:
+            z as [batch query head d_head] and the pattern as [batch head query key].
+        """
 
 
 # Modules are known by identity and forgotten with their model, so nothing is added to the host's modules.
@@ -171,16 +184,13 @@ def attention(
         InputError: if the host asks for a kind of attention that this is not.
     """
     _check_kind(query, key, others)
-    points, other = _POINTS.get(module), _OTHERS.get(module)
-    if other is not None and other.watched:
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if (other := _OTHERS.get(module)) is not None and other.watched:
         _check_kind(query, key, {"position_bias": position_bias, "softcap": softcap})
-        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-        return other.attend(module, query, key, value, attention_mask, scale, dropout)
+        return other.attend(module, query, key, value, attention_mask, scaling, dropout)
+    points = _POINTS.get(module)
     if points is not None:
-        heads = zip((points.q, points.k, points.v), (query, key, value), strict=True)
-        query, key, value = (_fire_heads(point, tensor) for point, tensor in heads)
-    if scaling is None:
-        scaling = query.shape[-1] ** -0.5
+        query, key, value = map(_fire_heads, points[:3], (query, key, value))
     key, value = of_every_head(key, query.shape[1]), of_every_head(value, query.shape[1])
     scores = torch.matmul(query, key.transpose(2, 3))
     # The product is ours alone and matmul does not need it for its gradient: in place saves three passes of new memory.
@@ -194,8 +204,7 @@ def attention(
         scores += attention_mask
     if points is not None:
         scores = points.attn_scores.fire(scores)
-    pattern = torch.softmax(scores, dim=-1)
-    pattern = nn.functional.dropout(pattern, p=dropout, training=module.training)
+    pattern = nn.functional.dropout(torch.softmax(scores, dim=-1), p=dropout, training=module.training)
     if points is not None:
         pattern = points.pattern.fire(pattern)
     z = torch.matmul(pattern, value).transpose(1, 2).contiguous()

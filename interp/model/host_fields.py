@@ -16,6 +16,9 @@ def host_fields(given: Batch | Mapping[str, Tensor], cfg: ModelConfig) -> dict[s
         given: a batch, or fields by name.
         cfg: the model's facts.
 
+    Returns:
+        Names of the host's arguments with their tensors; labels only where no decoder inputs are given.
+
     Raises:
         InputError: if neither decoder inputs nor labels are given, which are never guessed from the source, or a source is an
             image.
