@@ -1,7 +1,7 @@
 """How often does a report on a model that learnt nothing mark a card "beyond all controls"? `python -m benchmarks.card_marks`.
 
 Untrained models of the shapes of `role_calibration`, the bundled model's translations as targets, 24 prompts, five untrained
-twins as `interp run` has by default. The table stands in `docs/methods/index.md`. Cards of heads count roles: `role_calibration`.
+twins as `interp run` has by default. Cards of heads count roles: `role_calibration`.
 """
 
 import argparse

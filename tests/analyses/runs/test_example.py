@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from analyses.cli import app
 from analyses.runs.diff import compare_runs
 from analyses.runs.verify import read_manifest, verify_run
 from tests.support.example import EXAMPLE
@@ -31,7 +33,9 @@ def test_make_example_asks_for_it() -> None:
         r"^example:.*\n\t@\$\(BIN\)/(interp run .*) --out reports/example --overwrite$", makefile, re.MULTILINE
     )
     assert asked is not None
-    assert sorted(asked[1].split()) == sorted(manifest.command.split())
+    done = CliRunner().invoke(app, [*asked[1].split()[1:], "--dry-run"])
+    assert done.exit_code == 0, done.output
+    assert done.output == EXAMPLE.to_yaml(as_given=True)
 
 
 @pytest.mark.slow
