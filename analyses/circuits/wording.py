@@ -170,7 +170,6 @@ def findings(result: AnswerCircuit) -> tuple[str, ...]:
 def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
     """Size, nulls, the strongest edge, where it looks, and the check."""
     circuit, first = result.circuit, result.edges[0]
-    share = percent(len(circuit) / len(circuit.graph))
     frame = receiver_frame(result)
     looking = int(frame["edges"][:2].sum())
     highest = fixed(max(result.same_size.max(), result.same_degree.max()))
@@ -186,8 +185,7 @@ def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
     )
     return (
         Finding(
-            f"A circuit of {share} of the edges keeps {with_interval(result.judged)} of {metric_name(result)} on pairs it was "
-            "not found on.",
+            f"The circuit found keeps {with_interval(result.judged)} of {metric_name(result)} on pairs it was not found on.",
             (
                 size_sentence(result),
                 curve_sentence(result),
