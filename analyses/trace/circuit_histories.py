@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
 from analyses.circuits.settings import CircuitSettings
 from analyses.circuits.summary import NoCircuit
@@ -18,7 +17,7 @@ from analyses.core.contract import Arrays
 from analyses.trace.circuit_following import Following
 from interp.circuits import Circuit, Edge, random_circuit
 from interp.patching import PromptPair
-from interp.statistics import Interval, bootstrap_mean, bootstrap_ratio, falling_order, merge_ties
+from interp.statistics import Interval, bootstrap_mean, bootstrap_ratio, falling_order, spearman
 from interp.statistics.change_points import Changes, changes_of
 
 _CHANCE_DRAWS = 100
@@ -112,7 +111,7 @@ def circuit_history(
         random=np.stack([one["random"] for one in moments]),
         overlap=np.array([last.overlap(Circuit(last.graph, torch.from_numpy(mask))) for mask in own]),
         by_chance=_chance(last, seed),
-        rank=np.array([_rank(one["worth"], following.worth) for one in moments]),
+        rank=np.array([spearman(one["worth"], following.worth).statistic for one in moments]),
         changes=changes_of(clean - corrupted, seed),
     )
 
@@ -137,10 +136,3 @@ def _shares(moments: Sequence[Arrays], name: str, seed: int) -> Interval:
 def _chance(circuit: Circuit, seed: int) -> float:
     generator = torch.Generator().manual_seed(seed)
     return float(np.mean([circuit.overlap(random_circuit(circuit, generator)) for _ in range(_CHANCE_DRAWS)]))
-
-
-def _rank(values: np.ndarray, others: np.ndarray) -> float:
-    ranks = [rankdata(merge_ties(side)) for side in (values, others)]
-    centered = [one - one.mean() for one in ranks]
-    size = float(np.prod([np.linalg.norm(one) for one in centered]))
-    return float(centered[0] @ centered[1] / size) if size else float("nan")

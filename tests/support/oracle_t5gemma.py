@@ -16,6 +16,8 @@ from tests.support.oracle import Edit
 class T5GemmaOracle:
     """One forward pass from the weights alone; `values` holds every activation under our hook name, edits included."""
 
+    unembedding = "lm_head.out_proj.weight"
+
     def __init__(self, hf: PreTrainedModel, edits: Mapping[str, Edit] | None = None) -> None:
         self.weights = hf.state_dict()
         self.configs: dict[str, Any] = {"encoder": hf.config.encoder, "decoder": hf.config.decoder}
@@ -30,7 +32,7 @@ class T5GemmaOracle:
         source, target = batch.attention_mask.bool(), batch.decoder_attention_mask.bool()
         memory = self.stack("encoder", batch.input_ids, source, None, source)
         final = self.stack("decoder", batch.decoder_input_ids, target, memory, source)
-        out = self.at("unembed.hook_out", final @ self.weights["lm_head.out_proj.weight"].T)
+        out = self.at("unembed.hook_out", final @ self.weights[self.unembedding].T)
         cap = self.configs["decoder"].final_logit_softcapping
         return out if cap is None else cap * (out / cap).tanh()
 

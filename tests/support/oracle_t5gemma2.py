@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from interp.text.batch import Batch
 from tests.support.oracle import Edit
 from tests.support.oracle_t5gemma import T5GemmaOracle, rotated
 
@@ -20,22 +19,16 @@ SIDES = ("attn", "cross_attn")
 class T5Gemma2Oracle(T5GemmaOracle):
     """As `T5GemmaOracle`."""
 
+    unembedding = "model.encoder.text_model.embed_tokens.weight"
+
     def __init__(self, hf: PreTrainedModel, edits: Mapping[str, Edit] | None = None) -> None:
         super().__init__(hf, edits)
         self.configs = {"encoder": hf.config.encoder.text_config, "decoder": hf.config.decoder}
         self.end_of_image = hf.config.eoi_token_index
 
-    def run(self, batch: Batch) -> Tensor:
-        source, target = batch.attention_mask.bool(), batch.decoder_attention_mask.bool()
-        memory = self.stack("encoder", batch.input_ids, source, None, source)
-        final = self.stack("decoder", batch.decoder_input_ids, target, memory, source)
-        out = self.at("unembed.hook_out", final @ self.weights["model.encoder.text_model.embed_tokens.weight"].T)
-        cap = self.configs["decoder"].final_logit_softcapping
-        return out if cap is None else cap * (out / cap).tanh()
-
     def stack(self, stack: str, ids: Tensor, own: Tensor, memory: Tensor | None, source: Tensor) -> Tensor:
         config, root = self.configs[stack], "model.encoder.text_model" if stack == "encoder" else "model.decoder"
-        table = self.weights["model.encoder.text_model.embed_tokens.weight"] * math.sqrt(config.hidden_size)
+        table = self.weights[self.unembedding] * math.sqrt(config.hidden_size)
         x = torch.where(
             (ids == self.end_of_image)[..., None],
             self.weights["model.encoder.text_model.embed_tokens.eoi_embedding"],
