@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from loky import ProcessPoolExecutor, cpu_count
+from loky.backend.context import LokyContext
 from loky.backend.reduction import dumps, loads
 
 from analyses.core.observing import Progress
@@ -91,6 +92,7 @@ class _LocalSeat:
             max_workers=1,
             initializer=_enter,
             initargs=(self._store, self._number, os.getpid()),
+            context=LokyContext(),  # by its name one would get the copy of whatever imported joblib last
             env={"OMP_NUM_THREADS": "1"},
         )
         self._up: Future[Any] = self._executor.submit(int)  # done before the first unit begins

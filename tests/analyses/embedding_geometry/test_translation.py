@@ -47,7 +47,8 @@ def _languages(shared: float, seed: int = 0) -> Observed:
 def test_translations_are_found_where_meaning_was_planted_and_not_elsewhere(
     evidence: str, n_words: tuple[int, int], n_sentences: tuple[int, int]
 ) -> None:
-    found = translation_retrieval(evidence, ("a", "b"), _languages(3.0), [_languages(0.0)], seed=0, resamples=199)
+    twins = [_languages(0.0, seed) for seed in range(3)]
+    found = translation_retrieval(evidence, ("a", "b"), _languages(3.0), twins, seed=0, resamples=199)
     assert found.accuracy.point[:, :, 0].max() < 0.15
     assert found.accuracy.point[:, :, 1].min() > 0.9
     assert found.accuracy.controls.max() < 0.15
@@ -65,10 +66,11 @@ def test_translations_are_found_where_meaning_was_planted_and_not_elsewhere(
 def test_languages_that_share_nothing_are_said_not_to_meet() -> None:
     met = 0
     for seed in range(10):
-        found = translation_retrieval(ALIGNED, ("a", "b"), _languages(0.0, seed), [_languages(0.0, 99)], seed, 99)
+        twins = [_languages(0.0, 97 + twin) for twin in range(3)]
+        found = translation_retrieval(ALIGNED, ("a", "b"), _languages(0.0, seed), twins, seed, 99)
         met += found.meeting(0) is not None
     assert met <= 2
-    quiet = translation_retrieval(ALIGNED, ("a", "b"), _languages(0.0), [_languages(0.0)], 0, 99)
+    quiet = translation_retrieval(ALIGNED, ("a", "b"), _languages(0.0), [_languages(0.0, 98), _languages(0.0, 99)], 0, 99)
     assert translation_findings(quiet)[0].startswith("English and German do not meet in the encoder")
 
 

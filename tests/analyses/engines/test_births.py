@@ -4,6 +4,7 @@ import os
 import secrets
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -74,6 +75,7 @@ def test_what_a_starting_worker_is_told_goes_into_a_pipe_at_once(
         reduction.dump(what, file)
         written.append(file.tell())
 
+    import_module("joblib.externals.loky")  # whose context takes the name of loky's
     monkeypatch.setattr(popen_loky_posix, "reduction", SimpleNamespace(**vars(reduction) | {"dump": dump}))
     own = large_job(tmp_path)
     LocalEngine(1).make(own, UNITS[-1:], no_progress)

@@ -174,7 +174,9 @@ def test_observations_do_not_change_with_padding(tiny_t5, tiny_batch):
     for prompt in range(len(tiny_batch)):
         alone = observe(run(tiny_t5, tiny_batch.select(prompt)))
         for name, values in together.items():
-            np.testing.assert_allclose(alone[name][0], values[prompt], rtol=2e-4, atol=1e-6, err_msg=name)
+            # Two centers that nearly tie turn a rounding of 1e-6 into a hundredth of one pair's share of tau.
+            exact = 1e-3 if name.endswith("monotone") else 1e-6
+            np.testing.assert_allclose(alone[name][0], values[prompt], rtol=2e-4, atol=exact, err_msg=name)
 
 
 def test_legal_keys_leave_out_padding_and_rows_without_choice(tiny_batch):
