@@ -9,7 +9,7 @@ import typer
 
 from analyses.commands import options
 from analyses.commands.engine import engine_of, helps_only
-from analyses.commands.given_pairs import check_asked_for, given_pairs
+from analyses.commands.given_pairs import given_pairs
 from analyses.commands.messages import messages, open_in_browser, progress_bar, say
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ def _chosen(
     given = options.given_choices()
     automatic = given.get("batch_size") == "auto" and bool(given.pop("batch_size"))
     chosen = resolve(file, given, settings, partial(say, err=True))
-    check_asked_for(pairs, chosen.analyses)
     if not automatic:
         return chosen, None
     from analyses.runs.plan import make_plan, work_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from analyses.commands import options
-from analyses.commands.given_pairs import check_asked_for, given_pairs
+from analyses.commands.given_pairs import given_pairs
 from analyses.commands.messages import messages, progress_bar, read_text, say
 
 if TYPE_CHECKING:
@@ -101,13 +101,13 @@ def _choices(
     """The configuration and its prompts; gold links are a setting of the analysis of heads, pairs one of circuits."""
     from analyses.runs.config import make_config
     from analyses.runs.prompt_set import prompts_of
-    from analyses.runs.run_file import read_settings
+    from analyses.runs.run_file import check_read, read_settings
 
     settings = read_settings(set_settings)
     if pairs is not None:
         settings.setdefault("circuits", {})["pairs"] = given_pairs(pairs)
     config = make_config(**chosen, settings=settings)
-    check_asked_for(pairs, config.analyses)
+    check_read([*settings, *([] if gold is None else ["head_specialization"])], config.analyses)
     read = prompts_of(config)
     if gold is None:
         return config, read

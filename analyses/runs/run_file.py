@@ -11,13 +11,13 @@ is run.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from analyses.core.registry import loadable, settings_of
+from analyses.core.registry import check, loadable, settings_of
 from analyses.runs.config import RunConfig, make_config
 from analyses.runs.settings_check import choose
 from interp.errors import InputError
@@ -70,6 +70,25 @@ def read_settings(chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def check_read(set_of: Iterable[str], analyses: Sequence[str]) -> None:
+    """Refuse settings that nothing would read.
+
+    Args:
+        set_of: the analyses whose settings are given.
+        analyses: the chosen analyses.
+
+    Raises:
+        InputError: if one of them is not chosen.
+    """
+    for name in set_of:
+        check(name)
+        if name not in analyses:
+            raise InputError(
+                f"Settings of {name} are given, and the analyses are {', '.join(analyses)}; add {name} to --analyses, or leave "
+                "out what sets it (--set, --words, --pairs, --gold)."
+            )
+
+
 def resolve(
     file: Path | None,
     flags: Mapping[str, Any],
@@ -85,7 +104,7 @@ def resolve(
         warn: told in a sentence which plug-ins `all` leaves out, because they cannot be loaded.
 
     Raises:
-        InputError: in one sentence, if a choice or a setting is not allowed.
+        InputError: in one sentence, if a choice or a setting is not allowed, or none of the analyses reads it.
     """
     choices = ({} if file is None else read_choices(file)) | dict(flags)
     if choices.get("analyses") in ("all", ["all"]):
@@ -93,6 +112,8 @@ def resolve(
         for complaint in complaints:
             warn(f"{complaint} It is left out.")
     config = make_config(**choices)
+    # A flag that narrows the analyses of a file leaves the file's settings of the others unread, as it means to.
+    check_read({**settings, **({} if "analyses" in flags else config.settings)}, config.analyses)
     merged = {
         name: {**config.settings.get(name, {}), **settings.get(name, {})} for name in {**config.settings, **settings}
     }

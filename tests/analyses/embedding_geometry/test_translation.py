@@ -70,7 +70,9 @@ def test_languages_that_share_nothing_are_said_not_to_meet() -> None:
         found = translation_retrieval(ALIGNED, ("a", "b"), _languages(0.0, seed), twins, seed, 99)
         met += found.meeting(0) is not None
     assert met <= 2
-    quiet = translation_retrieval(ALIGNED, ("a", "b"), _languages(0.0), [_languages(0.0, 98), _languages(0.0, 99)], 0, 99)
+    quiet = translation_retrieval(
+        ALIGNED, ("a", "b"), _languages(0.0), [_languages(0.0, 98), _languages(0.0, 99)], 0, 99
+    )
     assert translation_findings(quiet)[0].startswith("English and German do not meet in the encoder")
 
 

@@ -70,6 +70,17 @@ def test_settings_of_the_command_line_replace_those_of_the_file(tmp_path: Path) 
     assert config.settings == {"head_specialization": {"probe_seed": 4, "resamples": 500}}
 
 
+def test_settings_that_no_analysis_reads_are_refused_unless_a_flag_left_their_analysis_out(tmp_path: Path) -> None:
+    text = "analyses: [{}]\nsettings:\n  head_specialization: {{probe_seed: 3}}\n"
+    unread = file_of(tmp_path, text.format("circuits"))
+    with pytest.raises(InputError, match="Settings of head_specialization are given, and the analyses are circuits;"):
+        resolved(unread)
+    with pytest.raises(InputError, match="add circuits to --analyses"):
+        resolved(None, {"circuits": {"check": 3}})
+    read = file_of(tmp_path, text.format("head_specialization, circuits"))
+    assert resolved(read, analyses="circuits").analyses == ("circuits",)
+
+
 def test_analyses_may_be_one_text(tmp_path: Path) -> None:
     path = file_of(tmp_path, "analyses: logit_attribution, head_specialization\n")
     assert resolved(path).analyses == ("head_specialization", "logit_attribution")
