@@ -116,7 +116,9 @@ def judge_sources(
     name: str = "",
 ) -> None:
     """Print, and write as a page, how good methods are on the same prompts and on compiled programs of known truth."""
+    from analyses.core.effective_n import count_texts
     from analyses.core.observing import make_batches, no_progress
+    from analyses.logit_attribution.judge_page import fault_sentences, judge_report
     from analyses.runs.inputs import read_prompt_set, reading_order
     from interp.sources import judge_methods
     from interp.sources.recovery import recovery
@@ -125,17 +127,18 @@ def judge_sources(
     read = read_prompt_set(prompts, None).behind(prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
     batches = make_batches(model, given, 1, no_progress)
+    fault = count_texts(batches).fault
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]
     judged = judge_methods(model, questions, _defined(model, methods), seed=seed)
     beside = "95 % intervals" if judged.n_prompts >= LEAST else "ranges"
     print_frame(f"{judged.n_prompts} prompts, a row of each, with {beside}", _short(judged.to_frame()))
+    for sentence in fault_sentences(fault):
+        say(sentence)
     say("Good: deletion low, insertion and rank correlation with occlusion high. Occlusion is judged by its own means.")
     recovered = recovery(methods, None, _EXAMPLES, seed)
     print_frame("Rows of compiled programs whose true word comes first", recovered)
     if out is not None:
-        from analyses.logit_attribution.judge_page import judge_report
-
-        write_page(judge_report(judged, recovered, typed_command(), name, page_slug(out)), out)
+        write_page(judge_report(judged, recovered, typed_command(), name, page_slug(out), fault), out)
 
 
 def _short(frame: "pd.DataFrame") -> "pd.DataFrame":

@@ -11,13 +11,14 @@ from interp.sources.judge import RANDOM, TWIN, Criteria, Judgement
 _CURVES = ("tokens taken out", "tokens put back")
 
 
-def judge_section(judged: Judgement, recovered: pd.DataFrame, name: str = "judge") -> Section:
+def judge_section(judged: Judgement, recovered: pd.DataFrame, name: str = "judge", fault: str = "") -> Section:
     """Curves of all methods beside random orders and the twin, what they sum up to, and who names the true words.
 
     Args:
         judged: the methods on the same prompts.
         recovered: the methods on compiled programs, of `interp.sources.recovery`.
         name: slug with which the names of its blocks begin.
+        fault: why the explained targets say nothing, see `TextCounts.fault`; empty if they do.
     """
     random = judged.model[RANDOM]
     ranked = _ranked(judged)
@@ -27,6 +28,7 @@ def judge_section(judged: Judgement, recovered: pd.DataFrame, name: str = "judge
         title="Which method names the source words that matter?",
         question="What happens to an answer while the tokens that a method calls important are taken out, or put back?",
         findings=(
+            *fault_sentences(fault),
             f"The two lines of {ranked[0]} are furthest apart: {_areas(judged.model[ranked[0]])}; those of random orders: "
             f"{_areas(random)}.",
             f"{len(beyond)} of {len(ranked)} methods have both areas beyond those of random orders, 95 % intervals apart"
@@ -34,7 +36,7 @@ def judge_section(judged: Judgement, recovered: pd.DataFrame, name: str = "judge
         ),
         headline=Headline(
             f"{len(beyond)} of {len(ranked)} methods order source tokens better than chance.",
-            _sureness(judged, beyond),
+            "not judged" if fault else _sureness(judged, beyond),
             f"{name}-curves",
         ),
         blocks=(
@@ -71,6 +73,17 @@ def judge_section(judged: Judgement, recovered: pd.DataFrame, name: str = "judge
     )
 
 
+def fault_sentences(fault: str) -> tuple[str, ...]:
+    """That the explained targets say nothing; no sentence if they do.
+
+    Args:
+        fault: why, as a clause; see `TextCounts.fault`.
+    """
+    return (
+        (f"What is explained says nothing: {fault}; give prompts with targets, or a trained model.",) if fault else ()
+    )
+
+
 def curve_figure(judged: Judgement, order: list[str], name: str) -> Figure:
     """A panel for every method: both curves of it, of random orders, and of the method on the twin.
 
@@ -102,7 +115,9 @@ def curve_figure(judged: Judgement, order: list[str], name: str) -> Figure:
     )
 
 
-def judge_report(judged: Judgement, recovered: pd.DataFrame, command: str, model: str, name: str = "judge") -> Report:
+def judge_report(
+    judged: Judgement, recovered: pd.DataFrame, command: str, model: str, name: str = "judge", fault: str = ""
+) -> Report:
     """The section as a report of its own.
 
     Args:
@@ -111,8 +126,9 @@ def judge_report(judged: Judgement, recovered: pd.DataFrame, command: str, model
         command: the command line that makes it again.
         model: name of the model.
         name: slug with which the names of its blocks begin.
+        fault: why the explained targets say nothing; empty if they do.
     """
-    section = judge_section(judged, recovered, name)
+    section = judge_section(judged, recovered, name, fault)
     return Report(
         title=section.title,
         question=section.question,

@@ -57,6 +57,14 @@ def test_what_is_said_counts_intervals_apart(twin: dict[str, tuple[float, float]
     assert section.headline.sureness == sureness
 
 
+def test_targets_that_say_nothing_are_told_first_and_nothing_is_judged_by_them() -> None:
+    fault = "9 of 9 targets hold nothing but padding and ends of sentence"
+    section = judge_section(judgement(good=criteria(0.5, 0.5)), RECOVERED, fault=fault)
+    assert fault in str(section.findings[0])
+    assert section.headline is not None
+    assert section.headline.sureness == "not judged"
+
+
 def test_the_page_has_its_figure_as_a_file() -> None:
     files = render(judge_report(judgement(), RECOVERED, "interp attribute --judge", "toy", "mine"))
     assert {"index.html", "figures/mine-curves.svg", "tables/mine-criteria.csv", "tables/mine-true-words.csv"} <= set(
