@@ -1,12 +1,15 @@
 """The command about a sound over time: when words are said, and where cross-attention listens when it writes them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from analyses.commands import options
 from analyses.commands.messages import messages, print_frame, say
+
+if TYPE_CHECKING:
+    from interp.text.batch import Batch
 
 
 def listen(
@@ -49,6 +52,8 @@ def listen(
         chosen = None if heads is None else [name.strip() for name in heads.split(",")]
         words, focus = word_times(hooked, batch, cache, heads=chosen), time_focus(hooked, batch, cache)
         say(f"target ({batch.target_origin}): {batch.target_texts[0].text}")
+        for caution in _cautions(batch):
+            say(caution)
         if given is None:
             import pandas as pd
 
@@ -65,3 +70,15 @@ def listen(
             print_frame(
                 "Cross heads, mean over tokens", focus.to_heads().sort_values("spread (s)", kind="stable").head(top)
             )
+
+
+def _cautions(batch: "Batch") -> list[str]:
+    """What makes times of words mean little: a sound without speech, a target without an end."""
+    from interp.text.words import SPEECH
+
+    found = []
+    if not (batch.source_categories == SPEECH).any():
+        found.append("No frame of this sound is loud enough for speech, so the times of words mean nothing.")
+    if batch.unfinished:
+        found.append("The generated target met the length limit before its end; give what is said by --target.")
+    return found

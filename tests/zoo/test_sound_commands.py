@@ -19,7 +19,7 @@ from interp.audio import spans_of
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.speech import by_span, frame_contributions, word_times
-from tests.support.sounds import sound, write_wav
+from tests.support.sounds import silence, sound, write_wav
 from tests.support.zoo import Home
 
 TARGET = " A cat sleeps under the table."
@@ -124,6 +124,13 @@ def test_words_are_timed_and_compared_with_given_times(home: Home, load: Load, w
     assert other.count("start (s)") == 1
     wrong = call("listen", wav, "--heads", "XL9", "--model", home(NAME), expected=2)
     assert "is no head label" in wrong
+
+
+def test_times_in_silence_and_of_a_target_without_an_end_are_said_to_mean_little(home: Home, tmp_path: Path) -> None:
+    wav = write_wav(tmp_path / "silence.wav", silence(1.0))
+    out = call("listen", wav, "--model", home(NAME), "--max-length", 12, "--top", 0)
+    assert "No frame of this sound is loud enough for speech" in out
+    assert "The generated target met the length limit before its end" in out
 
 
 @pytest.mark.parametrize(
