@@ -36,3 +36,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     near = nearest(name, known)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be read or written, as a clause that does not name it again.
+
+    Args:
+        error: what was raised.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no UTF-8"
+    return str(error)

@@ -210,7 +210,7 @@ def _write(path: Path | None, text: str) -> None:
     Raises:
         InputError: if the file cannot be written.
     """
-    from interp.errors import InputError
+    from interp.errors import InputError, reason
 
     if path is None:
         say(text, nl=False)
@@ -219,7 +219,7 @@ def _write(path: Path | None, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"The links cannot be written to {str(path)!r} ({error}); name a file in a folder that exists."
+            f"The links cannot be written to {str(path)!r} ({reason(error)}); name a file in a folder that exists."
         ) from error
     say(f"Links written to {path}.")
 

@@ -130,12 +130,12 @@ def read_text(path: Path, what: str) -> str:
     Raises:
         InputError: if it cannot be read.
     """
-    from interp.errors import InputError
+    from interp.errors import InputError, reason
 
     try:
         return read_regular(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The {what} {str(path)!r} cannot be read ({error}); give UTF-8 text.") from error
+        raise InputError(f"The {what} {str(path)!r} cannot be read ({reason(error)}); give UTF-8 text.") from error
 
 
 def check_output(out: Path | None, ending: str, overwrite: bool) -> None:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from analyses.embedding_geometry.settings import GeometrySettings
-from interp.errors import InputError
+from interp.errors import InputError, reason
 from interp.input_files import MOST_SETTINGS_BYTES, parse_json, parse_yaml, read_regular
 
 _FORM = 'a mapping from group names to lists of words, such as {"colors": ["red", "green"], "tools": ["hammer", "saw"]}'
@@ -56,7 +56,7 @@ def _parse(path: Path) -> object:
     except FileNotFoundError as error:
         raise InputError(f"There is no word file {str(path)!r}; give the path of {_FORM}.") from error
     except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"The word file {str(path)!r} cannot be read as UTF-8 text ({error}).") from error
+        raise InputError(f"The word file {str(path)!r} cannot be read as UTF-8 text ({reason(error)}).") from error
     except json.JSONDecodeError as error:
         raise InputError(f"Line {error.lineno} of {str(path)!r} is no JSON ({error.msg}); give {_FORM}.") from error
     except yaml.YAMLError as error:

@@ -22,7 +22,7 @@ from interp.activations.manifest import (
     read_manifest,
     shard_path,
 )
-from interp.errors import InputError
+from interp.errors import InputError, reason
 from interp.hooks.names import canonical_name, resolve
 from interp.hooks.steps import of_source
 from interp.text.tokenized_text import Side
@@ -209,7 +209,7 @@ def _opened(path: Path) -> Any:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:
         raise InputError(
-            f"The shard {path.name!r} in {str(path.parent)!r} cannot be read ({error}); write the store again."
+            f"The shard {path.name!r} in {str(path.parent)!r} cannot be read ({reason(error)}); write the store again."
         ) from None
 
 

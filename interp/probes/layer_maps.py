@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from interp.activations import ActivationStore
 from interp.activations.recipe import weights_digest
 from interp.axes import Stack
-from interp.errors import InputError
+from interp.errors import InputError, reason
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.framed import Framed
 from interp.statistics.intervals import Interval
@@ -97,7 +97,7 @@ def load_lens(path: str | Path, model: HookedEncoderDecoder) -> LayerMaps:
             values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except (OSError, SafetensorError) as error:
         raise InputError(
-            f"The lens {str(path)!r} cannot be read ({error}); give a file that `save_lens` wrote."
+            f"The lens {str(path)!r} cannot be read ({reason(error)}); give a file that `save_lens` wrote."
         ) from error
     if notes.get("format") != FORMAT:
         raise InputError(

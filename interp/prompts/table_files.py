@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from interp.errors import did_you_mean
+from interp.errors import did_you_mean, reason
 from interp.input_files import MOST_BYTES, open_regular, without_repeats
 from interp.prompts.prompt import PromptError
 
@@ -88,7 +88,9 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
                 f"{path.name} has no columns; give a .csv, .tsv, .jsonl, .parquet or .arrow file, or the folder of a dataset."
             )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PromptError(f"{path.name} cannot be read ({error}); check the path and save it as UTF-8.") from error
+        raise PromptError(
+            f"{path.name} cannot be read ({reason(error)}); check the path and save it as UTF-8."
+        ) from error
 
 
 def _text(path: Path) -> io.TextIOWrapper:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp.errors import InputError
+from interp.errors import InputError, reason
 from interp.input_files import read_regular
 from interp.report.framed import Framed
 from interp.speech.times_of_words import TimedWord
@@ -111,7 +111,7 @@ def read_times(path: Path) -> tuple[GivenWord, ...]:
     try:
         lines = read_regular(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The times {str(path)!r} cannot be read ({error}); give UTF-8 text.") from error
+        raise InputError(f"The times {str(path)!r} cannot be read ({reason(error)}); give UTF-8 text.") from error
     found = [_word(line, number, path.name) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise InputError(f"{path.name!r} holds no times; a line is `start<TAB>end<TAB>word`, in seconds.")

@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from interp.errors import InputError
+from interp.errors import InputError, reason
 from interp.input_files import open_regular, read_at_most
 from interp.text.words import task_prefix
 
@@ -62,7 +62,7 @@ def read_pairs(path: Path) -> tuple[TranslationPair, ...]:
         raise InputError(f"There is no pair file {str(path)!r}. Give a file with lines {_FORM}.") from error
     except (OSError, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise InputError(
-            f"The pair file {str(path)!r} cannot be read ({error}). Give UTF-8 text, gzipped if its name ends in .gz."
+            f"The pair file {str(path)!r} cannot be read ({reason(error)}). Give UTF-8 text, gzipped if its name ends in .gz."
         ) from error
     if not lines:
         raise InputError(f"The pair file {str(path)!r} holds no pairs. Give a file with lines {_FORM}.")

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from interp.errors import InputError
+from interp.errors import InputError, reason
 from interp.input_files import read_regular
 from interp.text.words import Span
 
@@ -77,7 +77,7 @@ def read_conllu(path: str | Path) -> tuple[Parse, ...]:
             f"There is no CoNLL-U file {str(path)!r} ({error.strerror}); give the path of a file with gold parses."
         ) from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{str(path)!r} is no text in UTF-8 ({error}); give a CoNLL-U file.") from error
+        raise InputError(f"{str(path)!r} is no text in UTF-8 ({reason(error)}); give a CoNLL-U file.") from error
     except InputError as error:
         raise InputError(f"{str(path)!r}: {error}") from error
 
