@@ -4,27 +4,29 @@ Parity with the eager host at 1e-6, every hook point against the equations, ever
 teacher-forced pass, the residual identity where it holds, and a sentence where it does not.
 """
 
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 import interp
 from interp.errors import InputError
-from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.storage import load_cache, save_cache
 from interp.model.weights import attention_weights, output_bias, position_bias
 from interp.patching.interventions import zero
-from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
 from tests.support.models import BART_FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle_bart import POST_NORM, BartOracle
-from tests.support.oracle_checks import assert_edit, assert_values
+from tests.support.oracle_checks import (
+    assert_edit,
+    assert_fires_once,
+    assert_host_logits,
+    assert_points,
+    clean_run,
+    smooth_edit,
+)
 from tests.support.parity import DECODER_LENGTHS, relative_gap
 from tests.support.tokenizers import byte_pair_tokenizer
 
@@ -38,12 +40,7 @@ PRE_NORM = [name for name in BART_FAMILIES if name not in POST_NORM]
 )
 @pytest.mark.parametrize("name", BART_FAMILIES)
 def test_logits_equal_the_eager_host_model(name: str, length: int) -> None:
-    model, reference = tiny(name), tiny_hf(name)
-    batch = random_batch(model, source_lengths=(21, 13, 2), target_lengths=(length, max(1, length - 3), 1))
-    with torch.no_grad():
-        wanted = reference(**batch).logits
-        got, _ = model.run_with_cache(batch)
-    assert relative_gap(got, wanted) < 1e-6
+    assert_host_logits(tiny(name), tiny_hf(name), length, bound=1e-6)
 
 
 @pytest.mark.parametrize("heads", [(5, 10), (10, 4), (5, 5)], ids=str)
@@ -82,31 +79,7 @@ def test_decoder_inputs_are_those_the_host_makes(name: str) -> None:
 
 @pytest.mark.parametrize("name", BART_FAMILIES)
 def test_every_hook_point_holds_what_the_equations_say(name: str) -> None:
-    model = tiny(name)
-    batch = random_batch(model)
-    oracle = BartOracle(tiny_hf(name))
-    with torch.no_grad():
-        wanted_logits = oracle.run(batch)
-        logits, cache = model.run_with_cache(batch, names_filter="*")
-    assert relative_gap(logits, wanted_logits) < 5e-6
-    assert set(oracle.values) == set(model.hook_points()) == set(cache)
-    assert_values(oracle.values, cache, 5e-6)
-
-
-def edit_for(name: str) -> Callable[[Tensor], Tensor]:
-    """A change that no LayerNorm undoes: not affine along the last axis."""
-    if name.endswith(("hook_scale", "hook_attn_scores")):
-        return lambda value: value * 1.25
-    return lambda value: value * 1.25 + 0.3 * torch.linspace(-1, 1, value.shape[-1]).square()
-
-
-@cache
-def clean_run(name: str) -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str, Tensor]]:
-    model = tiny(name)
-    batch = random_batch(model, source_lengths=(6, 12), target_lengths=(11, 4))
-    with torch.no_grad():
-        logits, kept = model.run_with_cache(batch, names_filter="*")
-    return model, batch, logits, dict(kept)
+    assert_points(clean_run(name), BartOracle(tiny_hf(name)), 5e-6, 5e-6)
 
 
 # PLBart and Blenderbot have no path that another family does not have.
@@ -116,13 +89,8 @@ EDITS = [(family, name) for family in EDITED for name in tiny(family).hook_point
 
 @pytest.mark.parametrize(("family", "name"), EDITS)
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(family: str, name: str) -> None:
-    model, batch, clean_logits, clean = clean_run(family)
-    change = edit_for(name)
-    with torch.no_grad():
-        wanted = BartOracle(tiny_hf(family), {name: change}).run(batch)
-        with model.hooks([(name, lambda tensor, hook: change(tensor))]):
-            logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (2e-5, 1e-4))
+    change = smooth_edit(name)
+    assert_edit(clean_run(family), BartOracle(tiny_hf(family), {name: change}), name, change, (2e-5, 1e-4))
 
 
 @pytest.mark.parametrize("name", BART_FAMILIES)
@@ -144,18 +112,10 @@ def test_edits_of_norms_and_streams_do_not_depend_on_the_order_of_attaching(name
 
 
 @pytest.mark.parametrize("name", BART_FAMILIES)
-def test_every_hook_point_fires_exactly_once_per_forward(name: str) -> None:
+def test_every_hook_point_fires_exactly_once_per_forward_and_nothing_stays(name: str) -> None:
     model = tiny(name)
-    fired: list[str] = []
-
-    def note(tensor: Tensor, hook: HookPoint) -> None:
-        assert tensor.ndim == len(hook.axes), hook.name
-        fired.append(hook.name)
-
-    with torch.no_grad():
-        model.run_with_hooks(random_batch(model), [("*", note)])
-        hooks = [module for module in model.hf.modules() if module._forward_hooks or module._forward_pre_hooks]
-    assert sorted(fired) == sorted(model.hook_points())
+    assert_fires_once(model)
+    hooks = [module for module in model.hf.modules() if module._forward_hooks or module._forward_pre_hooks]
     assert len(hooks) == len([m for m in tiny_hf(name).modules() if m._forward_hooks or m._forward_pre_hooks])
 
 

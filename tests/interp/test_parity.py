@@ -10,18 +10,14 @@ import torch
 from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle import Oracle
+from tests.support.oracle_checks import assert_host_logits
 from tests.support.parity import DECODER_LENGTHS, relative_gap
 
 
 @pytest.mark.parametrize("length", DECODER_LENGTHS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits_equal_the_eager_host_model(name: str, length: int) -> None:
-    model, reference = tiny(name), tiny_hf(name)
-    batch = random_batch(model, source_lengths=(21, 13, 1), target_lengths=(length, max(1, length - 3), 1))
-    with torch.no_grad():
-        wanted = reference(**batch).logits
-        got, _ = model.run_with_cache(batch)
-    assert relative_gap(got, wanted) < 1e-6
+    assert_host_logits(tiny(name), tiny_hf(name), length, bound=1e-6)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

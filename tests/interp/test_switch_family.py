@@ -28,9 +28,8 @@ from interp.patching.interventions import zero
 from interp.patching.partial_forward import record_pass
 from interp.sources.question import ask
 from interp.sources.relevance_propagation import propagate
-from interp.text.batch import Batch
 from tests.support.models import SWITCH_FAMILIES, random_batch, tiny, tiny_hf
-from tests.support.oracle_checks import assert_edit, assert_values
+from tests.support.oracle_checks import CleanRun, assert_edit, assert_points, smooth_edit
 from tests.support.oracle_switch import SwitchOracle
 from tests.support.parity import relative_gap
 
@@ -40,12 +39,13 @@ WITH_EXPERTS = ("encoder.1", "decoder.1", "decoder.3")
 
 
 @cache
-def clean_run() -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str, Tensor]]:
+def clean_run() -> CleanRun:
+    """On a batch whose experts are full before a text ends."""
     model = tiny(NAME)
     batch = random_batch(model)
     with torch.no_grad():
         logits, kept = model.run_with_cache(batch, names_filter="*")
-    return model, batch, logits, dict(kept)
+    return CleanRun(model, batch, logits, dict(kept))
 
 
 @pytest.mark.parametrize("length", [1, 33])
@@ -74,12 +74,7 @@ def test_other_floating_point_types_agree_with_the_host(dtype: torch.dtype, gap:
 
 
 def test_every_hook_point_holds_what_the_equations_say() -> None:
-    model, batch, logits, kept = clean_run()
-    oracle = SwitchOracle(tiny_hf(NAME))
-    with torch.no_grad():
-        assert relative_gap(logits, oracle.run(batch)) < 2e-6
-    assert set(oracle.values) == set(model.hook_points()) == set(kept)
-    assert_values(oracle.values, kept, 5e-6)
+    assert_points(clean_run(), SwitchOracle(tiny_hf(NAME)), 2e-6, 5e-6)
 
 
 def test_names_are_known_from_the_configuration_alone() -> None:
@@ -96,9 +91,7 @@ def edit_for(name: str) -> Callable[[Tensor], Tensor]:
         return lambda value: (value + 2) % 4 - 1
     if name.endswith("expert_weights"):
         return lambda value: value.flip(-1) * 1.25
-    if name.endswith(("hook_scale", "scores")):
-        return lambda value: value * 1.25
-    return lambda value: value * 1.25 + 0.3 * torch.linspace(-1, 1, value.shape[-1]).square()
+    return smooth_edit(name)
 
 
 EDITED = [name for name in tiny(NAME).hook_points() if not name.startswith(("encoder.0.", "decoder.0.", "decoder.2."))]
@@ -107,13 +100,8 @@ EDITED = [name for name in tiny(NAME).hook_points() if not name.startswith(("enc
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EDITED)
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(name: str) -> None:
-    model, batch, clean_logits, clean = clean_run()
     change = edit_for(name)
-    with torch.no_grad():
-        wanted = SwitchOracle(tiny_hf(NAME), {name: change}).run(batch)
-        with model.hooks([(name, lambda tensor, hook: change(tensor))]):
-            logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (1e-4, 1e-5))
+    assert_edit(clean_run(), SwitchOracle(tiny_hf(NAME), {name: change}), name, change, (1e-4, 1e-5))
 
 
 def test_tokens_behind_a_full_expert_get_nothing_and_padding_counts() -> None:

@@ -3,7 +3,6 @@
 import gc
 import weakref
 from collections.abc import Callable
-from functools import cache
 
 import pytest
 import torch
@@ -15,7 +14,6 @@ from interp.attribution.logit_readout import label_tokens, logit_difference, run
 from interp.attribution.source_attribution import encoder_attribution, source_contributions
 from interp.circuits.graph import graph_of
 from interp.errors import InputError
-from interp.families.point_names import hook_names
 from interp.hooks.names import attention_path
 from interp.model.factored_matrix import ov_circuit, qk_circuit
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -24,9 +22,13 @@ from interp.model.weights import scored, uncapped
 from interp.patching.interventions import knock_out, zero
 from interp.patching.partial_forward import record_pass
 from interp.sources import ask, attribute_sources
-from interp.text.batch import Batch
 from tests.support.models import END_OF_IMAGE, random_batch, tiny, tiny_hf
-from tests.support.oracle_checks import assert_edit, assert_values
+from tests.support.oracle_checks import (
+    assert_edit,
+    assert_host_logits,
+    assert_points,
+    clean_run,
+)
 from tests.support.oracle_t5gemma2 import T5Gemma2Oracle
 from tests.support.parity import relative_gap
 
@@ -36,34 +38,11 @@ NAME = "t5gemma2"
 @pytest.mark.parametrize("length", [1, 17])
 @pytest.mark.parametrize("names", [None, "*"])
 def test_logits_equal_the_eager_host_model_bit_for_bit(length: int, names: str | None) -> None:
-    model, reference = tiny(NAME), tiny_hf(NAME)
-    batch = random_batch(model, source_lengths=(21, 13, 2), target_lengths=(length, max(1, length - 3), 1))
-    with torch.no_grad():
-        got, _ = model.run_with_cache(batch, names)
-        wanted = reference(**batch).logits
-    rows = batch.target_mask
-    assert torch.equal(got[rows], wanted[rows])
-
-
-@cache
-def clean_run() -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str, Tensor]]:
-    model = tiny(NAME)
-    batch = random_batch(model, source_lengths=(9, 14), target_lengths=(11, 4))
-    batch.input_ids[0, 4] = END_OF_IMAGE  # the token that has an embedding of its own
-    with torch.no_grad():
-        logits, kept = model.run_with_cache(batch, names_filter="*")
-    return model, batch, logits, dict(kept)
+    assert_host_logits(tiny(NAME), tiny_hf(NAME), length, names)
 
 
 def test_every_hook_point_holds_what_the_equations_say() -> None:
-    model, batch, logits, kept = clean_run()
-    oracle = T5Gemma2Oracle(tiny_hf(NAME))
-    with torch.no_grad():
-        wanted_logits = oracle.run(batch)
-    assert relative_gap(logits, wanted_logits) < 2e-5
-    assert set(oracle.values) == set(model.hook_points()) == set(kept)
-    assert list(model.hook_points()) == list(hook_names(model.hf.config.to_dict()))
-    assert_values(oracle.values, kept, 6e-5)
+    assert_points(clean_run(NAME, END_OF_IMAGE), T5Gemma2Oracle(tiny_hf(NAME)), 2e-5, 6e-5)
 
 
 def edit_for(name: str) -> Callable[[Tensor], Tensor]:
@@ -83,13 +62,10 @@ EDITED = [name for name in tiny(NAME).hook_points() if not name.startswith(("enc
     "name", [pytest.param(name, marks=() if ".attn." in name else pytest.mark.slow) for name in EDITED]
 )
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(name: str) -> None:
-    model, batch, clean_logits, clean = clean_run()
     change = edit_for(name)
-    with torch.no_grad():
-        wanted = T5Gemma2Oracle(tiny_hf(NAME), {name: change}).run(batch)
-        with model.hooks([(name, lambda tensor, hook: change(tensor))]):
-            logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (3e-4, 1e-5))
+    assert_edit(
+        clean_run(NAME, END_OF_IMAGE), T5Gemma2Oracle(tiny_hf(NAME), {name: change}), name, change, (3e-4, 1e-5)
+    )
 
 
 ATTENDING = [f"decoder.1.{side}.hook_{leaf}" for side in ("attn", "cross_attn") for leaf in "qkvz"]
@@ -100,7 +76,7 @@ ATTENDING = [f"decoder.1.{side}.hook_{leaf}" for side in ("attn", "cross_attn") 
 )
 def test_a_function_may_write_into_what_it_is_shown(name: str) -> None:
     """The other side keeps its own: queries are shown to both, and are one tensor."""
-    model, batch, clean, _ = clean_run()
+    model, batch, clean, _ = clean_run(NAME, END_OF_IMAGE)
 
     def copied(value: Tensor, hook: object) -> Tensor:
         return torch.cat([torch.zeros_like(value[..., :1]), value[..., 1:]], -1)
@@ -118,7 +94,7 @@ def test_a_function_may_write_into_what_it_is_shown(name: str) -> None:
 
 
 def test_both_sides_are_one_softmax_and_one_sum() -> None:
-    model, batch, _, kept = clean_run()
+    model, batch, _, kept = clean_run(NAME, END_OF_IMAGE)
     with torch.no_grad():
         attentions = tiny_hf(NAME)(**batch, output_attentions=True)
     for layer, (own, cross) in enumerate(zip(attentions.decoder_attentions, attentions.cross_attentions, strict=True)):
@@ -134,7 +110,7 @@ def test_both_sides_are_one_softmax_and_one_sum() -> None:
 
 def test_knocking_out_leaves_the_softmax_of_both_sides() -> None:
     """Without some source tokens, what is left of both sides is divided by its sum."""
-    model, batch, _, kept = clean_run()
+    model, batch, _, kept = clean_run(NAME, END_OF_IMAGE)
     keys = torch.zeros_like(batch.source_mask)
     keys[:, 2:6] = True
     with torch.no_grad(), model.hooks(knock_out("cross", [0], None, keys, heads=[1, 3])):
@@ -202,7 +178,7 @@ def test_the_effect_of_a_head_with_all_norms_recomputed() -> None:
 
 
 def test_the_stream_is_the_embedding_and_all_that_is_written() -> None:
-    model, batch, _, _ = clean_run()
+    model, batch, _, _ = clean_run(NAME, END_OF_IMAGE)
     with torch.no_grad():
         cached = model.run_with_cache(batch)[1]
     found = cached.decompose_resid("decoder")

@@ -1,8 +1,5 @@
 """T5Gemma: the promises of every family, with grouped keys and values, rotation, windows, caps, and norms on both sides."""
 
-from collections.abc import Callable
-from functools import cache
-
 import pytest
 import torch
 from torch import Tensor
@@ -22,7 +19,6 @@ from interp.attribution.neurons import neuron_contributions
 from interp.attribution.source_attribution import encoder_attribution, source_contributions
 from interp.circuits.graph import graph_of
 from interp.errors import InputError
-from interp.families.point_names import hook_names
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
@@ -30,9 +26,8 @@ from interp.model.weights import attention_weights, scored, uncapped
 from interp.patching.interventions import zero
 from interp.patching.partial_forward import record_pass
 from interp.patching.path_patching import path_patch
-from interp.text.batch import Batch
 from tests.support.models import random_batch, tiny, tiny_hf
-from tests.support.oracle_checks import assert_edit, assert_values
+from tests.support.oracle_checks import assert_edit, assert_host_logits, assert_points, clean_run, smooth_edit
 from tests.support.oracle_t5gemma import T5GemmaOracle
 from tests.support.parity import relative_gap
 
@@ -41,40 +36,11 @@ NAME = "t5gemma"
 
 @pytest.mark.parametrize("length", [1, 17])
 def test_logits_equal_the_eager_host_model_bit_for_bit(length: int) -> None:
-    model, reference = tiny(NAME), tiny_hf(NAME)
-    batch = random_batch(model, source_lengths=(21, 13, 2), target_lengths=(length, max(1, length - 3), 1))
-    with torch.no_grad():
-        got, _ = model.run_with_cache(batch)
-        wanted = reference(**batch).logits
-    rows = batch.target_mask
-    assert torch.equal(got[rows], wanted[rows])
-
-
-@cache
-def clean_run() -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str, Tensor]]:
-    model = tiny(NAME)
-    batch = random_batch(model, source_lengths=(9, 14), target_lengths=(11, 4))
-    with torch.no_grad():
-        logits, kept = model.run_with_cache(batch, names_filter="*")
-    return model, batch, logits, dict(kept)
+    assert_host_logits(tiny(NAME), tiny_hf(NAME), length)
 
 
 def test_every_hook_point_holds_what_the_equations_say() -> None:
-    model, batch, logits, kept = clean_run()
-    oracle = T5GemmaOracle(tiny_hf(NAME))
-    with torch.no_grad():
-        wanted_logits = oracle.run(batch)
-    assert relative_gap(logits, wanted_logits) < 2e-5
-    assert set(oracle.values) == set(model.hook_points()) == set(kept)
-    assert list(model.hook_points()) == list(hook_names(model.hf.config.to_dict()))
-    assert_values(oracle.values, kept, 6e-5)
-
-
-def edit_for(name: str) -> Callable[[Tensor], Tensor]:
-    """A change that no norm undoes."""
-    if name.endswith(("hook_scale", "scores", "uncapped")):
-        return lambda value: value * 1.25
-    return lambda value: value * 1.25 + 0.3 * torch.linspace(-1, 1, value.shape[-1]).square()
+    assert_points(clean_run(NAME), T5GemmaOracle(tiny_hf(NAME)), 2e-5, 6e-5)
 
 
 # One layer a side, of those with and without a window.
@@ -84,13 +50,8 @@ EDITED = [name for name in tiny(NAME).hook_points() if not name.startswith(("enc
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EDITED)
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(name: str) -> None:
-    model, batch, clean_logits, clean = clean_run()
-    change = edit_for(name)
-    with torch.no_grad():
-        wanted = T5GemmaOracle(tiny_hf(NAME), {name: change}).run(batch)
-        with model.hooks([(name, lambda tensor, hook: change(tensor))]):
-            logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (1e-4, 1e-5))
+    change = smooth_edit(name)
+    assert_edit(clean_run(NAME), T5GemmaOracle(tiny_hf(NAME), {name: change}), name, change, (1e-4, 1e-5))
 
 
 def test_contributions_add_up_to_the_uncapped_logit() -> None:
@@ -173,8 +134,8 @@ def test_the_effect_of_a_head_with_all_norms_recomputed() -> None:
 
 
 def test_squared_shares_are_those_of_the_writes() -> None:
-    model, _, _, kept = clean_run()
-    batch = clean_run()[1]
+    model, _, _, kept = clean_run(NAME)
+    batch = clean_run(NAME)[1]
     with torch.no_grad():
         cached = model.run_with_cache(batch, list(decomposition_hooks(model.cfg)))[1]
         shares = squared_norm_shares(model, cached)
@@ -188,8 +149,8 @@ def test_squared_shares_are_those_of_the_writes() -> None:
 
 
 def test_the_stream_is_the_embedding_and_all_that_is_written() -> None:
-    model, _, _, _ = clean_run()
-    batch = clean_run()[1]
+    model, _, _, _ = clean_run(NAME)
+    batch = clean_run(NAME)[1]
     with torch.no_grad():
         cached = model.run_with_cache(batch)[1]
     total = cached.decompose_resid("decoder").sum()
@@ -197,7 +158,7 @@ def test_the_stream_is_the_embedding_and_all_that_is_written() -> None:
 
 
 def test_heads_that_share_keys_and_values_have_them_each() -> None:
-    model, _, _, kept = clean_run()
+    model, _, _, kept = clean_run(NAME)
     for kind, heads, own in (("encoder", 6, 3), ("decoder", 4, 2), ("cross", 4, 2)):
         path = attention_path(kind, 1)  # type: ignore[arg-type]
         weights = attention_weights(model, kind, 1)  # type: ignore[arg-type]

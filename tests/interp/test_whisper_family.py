@@ -1,24 +1,25 @@
 """Whisper: the promises of every family, with frames of a sound in the place of source tokens."""
 
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from interp.errors import InputError
-from interp.families.point_names import hook_names
-from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.storage import load_cache, save_cache
 from interp.model.untrained_twins import untrained_twin
 from interp.model.weights import attention_weights, projection_bias, unembedding_bias
-from interp.text.batch import Batch
 from tests.support.models import extractor, random_batch, tiny, tiny_hf
-from tests.support.oracle_checks import assert_edit, assert_values
+from tests.support.oracle_checks import (
+    assert_edit,
+    assert_fires_once,
+    assert_host_logits,
+    assert_points,
+    clean_run,
+    smooth_edit,
+)
 from tests.support.oracle_whisper import WhisperOracle
 from tests.support.parity import relative_gap
 
@@ -29,57 +30,24 @@ NAME = "whisper"
 @pytest.mark.parametrize("scale_embedding", [True, False])
 def test_logits_equal_the_eager_host_model_bit_for_bit(length: int, scale_embedding: bool) -> None:
     model, reference = (make(NAME, scale_embedding=scale_embedding) for make in (tiny, tiny_hf))
-    batch = random_batch(model, source_lengths=(20, 13, 2), target_lengths=(length, max(1, length - 3), 1))
     assert model.cfg.embed_scale == 1
-    with torch.no_grad():
-        got, _ = model.run_with_cache(batch)
-        wanted = reference(**batch).logits
-    rows = batch.target_mask
-    assert torch.equal(got[rows], wanted[rows])
-
-
-@cache
-def clean_run() -> tuple[HookedEncoderDecoder, Batch, Tensor, dict[str, Tensor]]:
-    model = tiny(NAME)
-    batch = random_batch(model, source_lengths=(9, 14), target_lengths=(11, 4))
-    with torch.no_grad():
-        logits, kept = model.run_with_cache(batch, names_filter="*")
-    return model, batch, logits, dict(kept)
+    assert_host_logits(model, reference, length)
 
 
 def test_every_hook_point_holds_what_the_equations_say() -> None:
-    model, batch, logits, kept = clean_run()
-    oracle = WhisperOracle(tiny_hf(NAME))
-    with torch.no_grad():
-        wanted_logits = oracle.run(batch)
-    assert relative_gap(logits, wanted_logits) < 5e-6
-    assert set(oracle.values) == set(model.hook_points()) == set(kept)
-    assert list(model.hook_points()) == list(hook_names(model.hf.config.to_dict()))
-    assert_values(oracle.values, kept, 5e-6)
-
-
-def edit_for(name: str) -> Callable[[Tensor], Tensor]:
-    """A change that no LayerNorm undoes: not affine along the last axis."""
-    if name.endswith(("hook_scale", "hook_attn_scores")):
-        return lambda value: value * 1.25
-    return lambda value: value * 1.25 + 0.3 * torch.linspace(-1, 1, value.shape[-1]).square()
+    assert_points(clean_run(NAME), WhisperOracle(tiny_hf(NAME)), 5e-6, 5e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", tiny(NAME).hook_points())
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(name: str) -> None:
-    model, batch, clean_logits, clean = clean_run()
-    change = edit_for(name)
-    with torch.no_grad():
-        wanted = WhisperOracle(tiny_hf(NAME), {name: change}).run(batch)
-        with model.hooks([(name, lambda tensor, hook: change(tensor))]):
-            logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert_edit(name, list(model.hook_points()), (logits, wanted, clean_logits), edited, clean, (2e-5, 1e-4))
+    change = smooth_edit(name)
+    assert_edit(clean_run(NAME), WhisperOracle(tiny_hf(NAME), {name: change}), name, change, (2e-5, 1e-4))
 
 
 def test_edits_of_frames_do_not_depend_on_the_order_of_attaching() -> None:
     """The frames' edit is handed to the first layer, whose own points must see it, whichever was there first."""
-    model, batch, _, _ = clean_run()
+    model, batch, _, _ = clean_run(NAME)
     pairs = [
         ("encoder.hook_embed", lambda t, hook: t * 1.5),
         ("encoder.hook_pos_embed", lambda t, hook: t * 0.5),
@@ -94,7 +62,7 @@ def test_edits_of_frames_do_not_depend_on_the_order_of_attaching() -> None:
 
 
 def test_frames_put_back_where_they_came_from_change_no_bit_and_leave_nothing_behind() -> None:
-    model, batch, logits, kept = clean_run()
+    model, batch, logits, kept = clean_run(NAME)
     with torch.no_grad():
         again = model.run_with_hooks(batch, [("encoder.hook_embed", lambda t, hook: kept[hook.name].clone())])
         model.run_with_hooks(batch, [("encoder.hook_embed", lambda t, hook: t * 2)])
@@ -119,20 +87,11 @@ def test_weights_that_learn_get_the_gradient_of_the_plain_model() -> None:
 
 
 def test_every_hook_point_fires_exactly_once_per_forward() -> None:
-    model = tiny(NAME)
-    fired: list[str] = []
-
-    def note(tensor: Tensor, hook: HookPoint) -> None:
-        assert tensor.ndim == len(hook.axes), hook.name
-        fired.append(hook.name)
-
-    with torch.no_grad():
-        model.run_with_hooks(random_batch(model), [("*", note)])
-    assert sorted(fired) == sorted(model.hook_points())
+    assert_fires_once(tiny(NAME))
 
 
 def test_keys_have_no_bias_and_queries_are_divided_before_they_are_seen() -> None:
-    model, _, _, kept = clean_run()
+    model, _, _, kept = clean_run(NAME)
     for kind in ("encoder", "decoder", "cross"):
         path = attention_path(kind, 1)  # type: ignore[arg-type]
         assert model.cfg.hooked_scale(kind) == 1  # type: ignore[arg-type]
@@ -154,7 +113,7 @@ def test_keys_have_no_bias_and_queries_are_divided_before_they_are_seen() -> Non
 
 
 def test_silence_behind_the_end_is_read_like_any_other_frame() -> None:
-    model, batch, _, kept = clean_run()
+    model, batch, _, kept = clean_run(NAME)
     assert batch.source_mask.all()
     assert batch.input_ids.shape[1] == model.cfg.n_frames == 50
     assert kept["decoder.0.cross_attn.hook_pattern"][..., 40:].gt(0).all()
@@ -162,7 +121,7 @@ def test_silence_behind_the_end_is_read_like_any_other_frame() -> None:
 
 
 def test_a_saved_cache_keeps_the_spectrograms(tmp_path: Path) -> None:
-    model, batch, _, _ = clean_run()
+    model, batch, _, _ = clean_run(NAME)
     with torch.no_grad():
         _, kept = model.run_with_cache(batch)
     save_cache(kept, tmp_path / "run.safetensors")
@@ -173,7 +132,7 @@ def test_a_saved_cache_keeps_the_spectrograms(tmp_path: Path) -> None:
 
 
 def test_twins_read_the_same_sounds() -> None:
-    model, batch, logits, _ = clean_run()
+    model, batch, logits, _ = clean_run(NAME)
     twin = untrained_twin(model, 0)
     assert twin.sounds is not None
     with torch.no_grad():

@@ -4,31 +4,20 @@ The wanted effect of every edit is computed by hand, by the oracle with the same
 """
 
 from collections.abc import Callable
-from functools import cache
 
 import pytest
 import torch
 from torch import Tensor
 
 from interp.hooks.hook_point import HookPoint
-from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.text.batch import Batch
 from tests.support.models import FAMILIES, random_batch, tiny, tiny_hf
 from tests.support.oracle import Oracle
+from tests.support.oracle_checks import assert_edit, assert_fires_once, clean_run
 
 NAMES = [("t5", name) for name in tiny("t5").hook_points()]
 NAMES += [pytest.param("umt5", name, marks=pytest.mark.slow) for name in tiny("umt5").hook_points()]
 NAMES += [("v1.1", "encoder.1.mlp.hook_pre_linear"), ("v1.1", "decoder.2.mlp.hook_pre"), ("v1.1", "unembed.hook_out")]
-
-
-@cache
-def clean_run(family: str) -> tuple[HookedEncoderDecoder, Batch, Tensor, ActivationCache]:
-    """A model, a padded batch, and its run without edits."""
-    model = tiny(family)
-    batch = random_batch(model, source_lengths=(6, 12), target_lengths=(11, 4))
-    with torch.no_grad():
-        return model, batch, *model.run_with_cache(batch, names_filter="*")
 
 
 def edit_for(name: str) -> Callable[[Tensor], Tensor]:
@@ -41,34 +30,14 @@ def edit_for(name: str) -> Callable[[Tensor], Tensor]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "name"), NAMES)
 def test_an_edit_does_downstream_what_the_equations_say_and_nothing_upstream(family: str, name: str) -> None:
-    model, batch, clean_logits, clean = clean_run(family)
     change = edit_for(name)
-    oracle = Oracle(tiny_hf(family), {name: change})
-    with torch.no_grad():
-        wanted = oracle.run(batch)
-        with model.hooks([(name, lambda tensor, hook: change(tensor))]):
-            logits, edited = model.run_with_cache(batch, names_filter="*")
-    assert (logits - clean_logits).abs().max() > 1e-3 * clean_logits.abs().max()
-    assert (logits - wanted).abs().max() < 1e-5 * wanted.abs().max()
-    order = list(model.hook_points())
-    for other in order[: order.index(name)]:
-        if other != name.replace("hook_result", "hook_z"):
-            assert torch.equal(edited[other], clean[other]), f"an edit at {name} changed {other}, which comes before it"
-    torch.testing.assert_close(edited[name], change(clean[name]))
+    assert_edit(clean_run(family), Oracle(tiny_hf(family), {name: change}), name, change, (1e-5, 1e-3))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_hook_point_fires_exactly_once_per_forward(name: str) -> None:
     model = tiny(name)
-    fired: list[str] = []
-
-    def note(tensor: Tensor, hook: HookPoint) -> None:
-        assert tensor.ndim == len(hook.axes), hook.name
-        fired.append(hook.name)
-
-    with torch.no_grad():
-        model.run_with_hooks(random_batch(model), [("*", note)])
-    assert sorted(fired) == sorted(model.hook_points())
+    fired = assert_fires_once(model)
     per_layer = [n for n in fired if n.split(".")[1].isdigit() and not n.endswith("position_bias")]
     assert per_layer == [n for n in model.hook_points() if n in set(per_layer)], "layers' points fire in forward order"
 
