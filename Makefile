@@ -18,7 +18,7 @@ quick: .venv/.installed-dev  ## the inner loop: the core, the report and parts o
 	$(BIN)/python -m pytest $(TWO) -m "not slow" -q
 
 zoo: .venv/.installed-dev  ## every command and every analysis over checkpoints like those of the hub
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TWO) -m zoo tests/zoo
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m zoo tests/zoo  # most of it is one file
 
 notebooks: .venv/.installed-dev  ## run every notebook from top to bottom; their libraries' deprecations are not ours to mend
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 -W default -q notebooks
