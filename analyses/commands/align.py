@@ -109,7 +109,6 @@ def align(
       interp align corpus.de-en.txt --gold links.txt --one-based --hypotheses fast-align.txt
     """
     with messages():
-        import interp
         from analyses.cross_attention_focus import alignment
         from analyses.runs.inputs import read_prompt_set
 
@@ -119,9 +118,8 @@ def align(
             _score_hypotheses(prompts, gold, one_based, target_first, hypotheses, hypotheses_one_based, seed)
             return
         pairs = alignment.pairs_from_prompts(read_prompt_set(prompts, None).prompts)
-        load = partial(interp.load, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         wanted = () if gold is None else alignment.read_gold(read_text(gold, "gold file"), first, target_first)
-        loaded = load(model)
+        loaded = _loaded(model, max_length, (source_lang, target_lang), reverse_model is not None)
         if gold is None:
             how = alignment.Conventions(step, "words", masked)
             given = alignment.chosen_links(loaded, pairs, by or alignment.default_aligner(loaded.cfg), how)
@@ -131,7 +129,7 @@ def align(
             found = alignment.evaluate(loaded, pairs, wanted, twins, seed)
             section, chosen = alignment.alignment_section(found), found.links
         else:
-            other = _other_way(loaded, reverse_model)
+            other = _other_way(loaded, reverse_model, max_length, (source_lang, target_lang))
             both = alignment.evaluate_directions(loaded, other, pairs, wanted, reverse_prefix, twins, seed)
             section, chosen = alignment.directions_section(both), both.links["grow-diag"]
         _print(section, top)
@@ -162,14 +160,38 @@ def _check_choices(
         )
 
 
-def _other_way(loaded: "HookedEncoderDecoder", name: str | None) -> "HookedEncoderDecoder":
-    """The model of the other direction, its languages exchanged where models mark them; without a name, the same model."""
+def _loaded(
+    name: str, max_length: int | None, languages: tuple[str | None, str | None], two: bool
+) -> "HookedEncoderDecoder":
+    """The model; of two, one that marks no languages leaves those that are named to the other."""
     import interp
 
-    target, source = loaded.languages.source, loaded.languages.target
-    if name is None:
-        return interp.HookedEncoderDecoder(loaded.hf, loaded.tokenizer, loaded.max_length, source, target)
-    return interp.load(name, max_length=loaded.max_length, source_lang=source, target_lang=target)
+    found = interp.load(name, max_length=max_length)
+    if languages == (None, None) or (two and not found.languages.codes):
+        return found
+    return interp.HookedEncoderDecoder(found.hf, found.tokenizer, found.max_length, *languages)
+
+
+def _other_way(
+    loaded: "HookedEncoderDecoder", name: str | None, max_length: int | None, said: tuple[str | None, str | None]
+) -> "HookedEncoderDecoder":
+    """The model of the other direction, its languages exchanged where models mark them; without a name, the same model.
+
+    Args:
+        loaded: the model of the first direction.
+        name: of the other model.
+        max_length: what the user gave.
+        said: codes of source and target that the user gave, for the other model if the first marks none.
+    """
+    import interp
+
+    ours = loaded.languages
+    source, target = (ours.source, ours.target) if ours.codes else said
+    other = loaded if name is None else interp.load(name, max_length=max_length)
+    if not other.languages.codes:
+        return other
+    codes = [other.languages.same_language(code) for code in (target, source)]
+    return interp.HookedEncoderDecoder(other.hf, other.tokenizer, other.max_length, *codes)
 
 
 def _score_hypotheses(

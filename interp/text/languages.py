@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from interp.errors import InputError, did_you_mean
+from interp.text.function_words import language_name
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -77,6 +78,23 @@ class Languages:
         if target is not None and self.starts_with not in (None, self.codes[target]):
             raise InputError(f"This model writes {self.target!r} alone, with which its decoder starts; got {target!r}.")
         return replace(self, source=source or self.source, target=target or self.target)
+
+    def same_language(self, code: str | None) -> str | None:
+        """This model's code for a language that another model's code names: `de`, `de_DE` and `deu_Latn` are one.
+
+        Args:
+            code: of the other model; None for a language that nobody named.
+
+        Raises:
+            InputError: if this model has no such language.
+        """
+        if code is None or code in self.codes:
+            return code
+        wanted = language_name(code)
+        found = next((own for own in self.codes if language_name(own) == wanted), None)
+        if found is None:
+            raise InputError(f"The other model has no language {code!r}; it has {self._listed()}.")
+        return found
 
     @contextmanager
     def spoken(self, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:

@@ -1,15 +1,20 @@
 """Languages are named by caller, tokenizer or checkpoint, and otherwise refused; marks and first tokens follow them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typer.testing import CliRunner
 
 import interp
+from analyses.cli import app
+from analyses.cross_attention_focus import alignment
 from analyses.head_specialization.measure.parallel import parallel_of
 from analyses.head_specialization.measure.translation import examine_translation
+from analyses.runs.inputs import read_prompt_set
 from interp.errors import InputError
 from interp.model.checkpoints import find_checkpoint
 from interp.model.text_reader import text_reader
@@ -145,3 +150,56 @@ def test_sentences_whose_words_are_aligned_are_put_as_each_model_wants_them(
     asked = hits[np.isfinite(hits)]
     assert len(asked)
     assert ((asked >= 0) & (asked <= 1)).all()
+
+
+def test_a_code_of_one_model_is_found_in_another(home: Home) -> None:
+    nllb, m2m100 = (interp.load(home(name), device="cpu").languages for name in ("nllb", "m2m100"))
+    assert m2m100.same_language("deu_Latn") == "de"
+    assert nllb.same_language("de_DE") == "deu_Latn"
+    assert nllb.same_language(None) is None
+    with pytest.raises(InputError, match="The other model has no language 'xx'; it has ace_Arab"):
+        nllb.same_language("xx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "languages", "other", "back"),
+    [
+        ("m2m100", ("en", "de"), "mbart50", ("de_DE", "en_XX")),
+        ("nllb", ("eng_Latn", "deu_Latn"), "opus-mt-en-de", (None, None)),  # which reads no more than 512 tokens
+        ("opus-mt-en-de", (None, None), "m2m100", ("de", "en")),
+    ],
+)
+def test_the_model_of_the_other_direction_has_the_languages_exchanged_in_its_own_codes(
+    name: str, languages: tuple[str, str], other: str, back: tuple[str, str], home: Home, tmp_path: Path
+) -> None:
+    pairs, gold = tmp_path / "pairs.jsonl", tmp_path / "gold.txt"
+    pairs.write_text("".join(json.dumps({"source": ENGLISH, "target": GERMAN}) + "\n" for _ in range(2)), "utf-8")
+    gold.write_text("0-0 1-1 2-2\n" * 2, "utf-8")
+    # The first model may mark no languages: those that are named are the other's.
+    said = languages if languages[0] else back[::-1]
+    words = [
+        "--gold",
+        gold,
+        "--model",
+        home(name),
+        "--reverse-model",
+        home(other),
+        "--reverse-prefix",
+        "",
+        "--twins",
+        2,
+    ]
+    words += [] if said[0] is None else ["--source-lang", said[0], "--target-lang", said[1]]
+    done = CliRunner().invoke(app, [str(one) for one in ("align", pairs, *words, "--links", tmp_path / "links.txt")])
+    assert done.exit_code == 0, done.output
+    models = [
+        interp.load(home(one), device="cpu", source_lang=codes[0], target_lang=codes[1])
+        for one, codes in ((name, languages), (other, back))
+    ]
+    read = alignment.pairs_from_prompts(read_prompt_set(str(pairs), None).prompts)
+    both = alignment.evaluate_directions(
+        *models, read, alignment.read_gold(gold.read_text("utf-8"), 0, False), "", 2, 0
+    )
+    wanted = alignment.write_links(both.links["grow-diag"], 0, False)
+    assert (tmp_path / "links.txt").read_text("utf-8") == wanted
