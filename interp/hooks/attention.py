@@ -25,8 +25,8 @@ Other = TypeVar("Other", bound="Attends")
 IMPLEMENTATION = "interp"
 
 _WITHOUT_EFFECT = (
-    "output_attentions output_hidden_states use_cache cache_position position_ids past_key_values return_dict is_causal "
-    "num_items_in_batch sliding_window output_router_logits"
+    "output_attentions output_hidden_states use_cache cache_position position_ids past_key_values cache return_dict "
+    "is_causal num_items_in_batch sliding_window output_router_logits"
 ).split()
 """What hosts hand on to every attention function, and eager attention does nothing with; a window is in the mask."""
 

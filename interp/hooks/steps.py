@@ -1,14 +1,23 @@
 """Steps: which rows of the decoder are computed now, while the host writes token by token, for functions that edit some rows."""
 
+import inspect
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import GenerationMixin
 
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint, Step
+
+CACHE_FIELD = (
+    "cache"
+    if "cache" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    else "past_key_values"
+)
+"""How hosts call the keys and values that they keep while they write: `cache` since transformers 5.24."""
 
 
 @contextmanager
@@ -23,7 +32,7 @@ def stepping(model: nn.Module, points: Iterable[HookPoint], copies: int) -> Iter
     step, points = Step(copies=copies), tuple(points)
 
     def note(module: nn.Module, inputs: tuple[Any, ...], fields: dict[str, Any]) -> None:
-        step.first, step.rows = fields["past_key_values"].get_seq_length(), fields["decoder_input_ids"].shape[1]
+        step.first, step.rows = fields[CACHE_FIELD].get_seq_length(), fields["decoder_input_ids"].shape[1]
 
     handle = model.register_forward_pre_hook(note, with_kwargs=True)
     for point in points:

@@ -13,6 +13,7 @@ from transformers.modeling_outputs import MoEModelOutput
 
 from interp.axes import Residual
 from interp.families.config import ModelConfig
+from interp.hooks.steps import CACHE_FIELD
 from interp.model.generation import Decoding
 from interp.text.batch import Batch
 
@@ -74,7 +75,7 @@ def write(
         # The cache is made here because the host would give its own as many layers as the encoder has.
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         # Of the class that all hosts share: Whisper's own cuts sounds and texts in pieces of its choice.
-        output = GenerationMixin.generate(hf, **read, past_key_values=cache, generation_config=settings)
+        output = GenerationMixin.generate(hf, **read, **{CACHE_FIELD: cache}, generation_config=settings)
     return _written(output, config, settings, 0 if begun is None else len(begun[0]), len(sources))
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
 from interp.errors import InputError
+from interp.hooks.steps import CACHE_FIELD
 from interp.model.generation import Decoding, Method
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import IGNORED_LABEL
@@ -150,7 +151,7 @@ def test_penalties_are_the_hosts(method: Method, ours: dict[str, Any], hosts: di
     read = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "max_new_tokens": 14}
     plain, wanted = (
         model.hf.generate(
-            **read, **beams | settings, past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache())
+            **read, **beams | settings, **{CACHE_FIELD: EncoderDecoderCache(DynamicCache(), DynamicCache())}
         )[:, 1:].tolist()
         for settings in ({}, hosts)
     )

@@ -12,6 +12,7 @@ import interp
 from interp.attribution import decompose, decomposition_hooks, token_logit
 from interp.errors import InputError
 from interp.hooks.host_weights import can_fetch, is_offloaded, named_weights, weight_of
+from interp.hooks.steps import CACHE_FIELD
 from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.placement import Placement, copy_in_memory, n_bytes, placed, read_max_memory
@@ -117,7 +118,7 @@ def test_writing() -> None:
     for model in (here, there):
         # The host would give a cache of its own as many layers as the encoder has.
         memory = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        read = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "past_key_values": memory}
+        read = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, CACHE_FIELD: memory}
         written.append(model.hf.generate(**read, max_new_tokens=6))
     assert torch.equal(*written)
 
