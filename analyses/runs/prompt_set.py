@@ -55,7 +55,7 @@ def kept_prompts(prompts: PromptSet) -> dict[str, bytes]:
         {"id": one.id, "source": one.source, **({} if one.target is None else {"target": one.target}), **one.fields}
         for one in prompts.prompts
     )
-    return {KEPT: "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()}
+    return {KEPT: b"".join((json.dumps(record, ensure_ascii=False) + "\n").encode() for record in records)}
 
 
 def read_kept(content: bytes, sha256: str) -> PromptSet:

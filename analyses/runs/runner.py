@@ -227,6 +227,7 @@ def _build(
     manifest = record_of(inputs, model, told, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])
     unknown = unknown_share(given_texts(batches), model.tokenizer)
+    del batches  # of a corpus they are as large as its texts, which are all that is still needed
     texts = prompt_section(prompts, told, pages, explored, unknown)
     report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)

@@ -35,6 +35,9 @@ MOST_COLUMNS = 8
 _MOST_ROWS = 600
 """Rows of a table that a page holds, seen or not; the file has all."""
 
+_ROWS_WRITTEN = 10_000
+"""Rows that become a text at once: pandas collects it in four bytes a character."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -89,10 +92,15 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     Returns:
         The file. Control characters and marks of direction in texts are spelled out.
     """
+    header = [_safe_text(str(column)) for column in frame.columns]
+    parts = [frame.iloc[start : start + _ROWS_WRITTEN] for start in range(0, max(len(frame), 1), _ROWS_WRITTEN)]
+    return b"".join(_csv_part(part, False if number else header) for number, part in enumerate(parts))
+
+
+def _csv_part(frame: pd.DataFrame, header: list[str] | bool) -> bytes:
     safe = pd.DataFrame(
         {position: _safe_column(frame.iloc[:, position]) for position in range(frame.shape[1])}, index=frame.index
     )
-    header = [_safe_text(str(column)) for column in frame.columns]
     text = safe.to_csv(index=False, header=header, lineterminator="\n", float_format="%.6g")
     return text.encode("utf-8", errors="replace")
 

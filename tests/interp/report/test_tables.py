@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.report import Span, Table, csv_bytes
+from interp.report import Span, Table, csv_bytes, tables
 from interp.report.numbers import decimals_for, print_number
 from interp.report.tables import Cell, grid
 
@@ -135,3 +135,12 @@ def test_bars_of_both_signs_begin_at_zero():
         "--point:0.0%;--low:0.0%;--high:25.0%",
         "--point:100.0%;--low:25.0%;--high:100.0%",
     ]
+
+
+def test_a_long_table_is_written_in_parts_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {"text": ["a,b", None, "c\nd", "5", "=e"], "n": [1, 2, 3, 4, 5], "x": [0.5, np.nan, 1e-9, 2.0, 3.0]}
+    frame = pd.DataFrame(columns, index=[4, 3, 2, 1, 0])
+    whole = csv_bytes(frame)
+    monkeypatch.setattr(tables, "_ROWS_WRITTEN", 2)
+    assert csv_bytes(frame) == whole
+    assert csv_bytes(frame.iloc[:0]) == b"text,n,x\n"
