@@ -51,4 +51,5 @@ def whole_numbers(
     """
     bits = 52 - len(values).bit_length()
     exponent = np.frexp(np.abs(values).max(axis=0))[1] - bits
-    return np.rint(np.ldexp(values, -exponent)), exponent
+    scaled = np.ldexp(values, -exponent)
+    return np.rint(scaled, out=scaled), exponent

@@ -171,9 +171,10 @@ def bootstrap_ratio(
         upper, lower = top[:, start : start + width], bottom[:, start : start + width]
         ratio = _ratio(upper, lower)
         points.append(ratio.under(np.ones((1, len(top))))[0])
-        # Every chunk draws from the seed anew, hence the same prompts.
-        bounds.append(_bounds(upper, lower, points[-1], ratio.count, seed, resamples, level))
         counts.append(ratio.count)
+        del ratio  # of a corpus every column counts
+        # Every chunk draws from the seed anew, hence the same prompts.
+        bounds.append(_bounds(upper, lower, points[-1], counts[-1], seed, resamples, level))
     shape = numerators.shape[1:]
     low, high = np.concatenate(bounds, axis=1)
     return Interval(
@@ -249,8 +250,10 @@ class _Studentizer:
         b = np.where(present > 0, bottom / mean, 0.0)
         u = np.where(present > 0, (top - np.nan_to_num(points) * bottom) / mean, 0.0)
         variance = np.divide(_exact_sum(u**2), count, out=np.zeros_like(count), where=count > 0)
-        parts = (present, u, u**2) if np.array_equal(b, present) else (present, u, u**2, b, u * b, b**2)
-        return cls(tuple(map(whole_numbers, parts)), variance, np.sqrt(variance / np.maximum(count - 1, 1)))
+        parts = [present, u, u**2] if np.array_equal(b, present) else [present, u, u**2, b, u * b, b**2]
+        del present, u, b  # each is let go as its whole numbers are made
+        sums = tuple(whole_numbers(parts.pop(0)) for _ in range(len(parts)))
+        return cls(sums, variance, np.sqrt(variance / np.maximum(count - 1, 1)))
 
     def under(self, weights: Float[np.ndarray, "draw prompt"]) -> Float[np.ndarray, "draw cell"]:
         """(R' - R) / standard error, for every draw; NaN where a draw has no value."""
