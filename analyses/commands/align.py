@@ -166,10 +166,17 @@ def _loaded(
     """The model; of two, one that marks no languages leaves those that are named to the other."""
     import interp
 
+    if not two:
+        return interp.load(name, max_length=max_length, source_lang=languages[0], target_lang=languages[1])
     found = interp.load(name, max_length=max_length)
-    if languages == (None, None) or (two and not found.languages.codes):
-        return found
-    return interp.HookedEncoderDecoder(found.hf, found.tokenizer, found.max_length, *languages)
+    return _speaking(found, *languages) if found.languages.codes else found
+
+
+def _speaking(model: "HookedEncoderDecoder", source: str | None, target: str | None) -> "HookedEncoderDecoder":
+    """The same model with these languages."""
+    import interp
+
+    return interp.HookedEncoderDecoder(model.hf, model.tokenizer, model.max_length, source, target)
 
 
 def _other_way(
@@ -188,10 +195,11 @@ def _other_way(
     ours = loaded.languages
     source, target = (ours.source, ours.target) if ours.codes else said
     other = loaded if name is None else interp.load(name, max_length=max_length)
-    if not other.languages.codes:
-        return other
-    codes = [other.languages.same_language(code) for code in (target, source)]
-    return interp.HookedEncoderDecoder(other.hf, other.tokenizer, other.max_length, *codes)
+    if other.languages.codes:
+        return _speaking(other, *map(other.languages.same_language, (target, source)))
+    if not ours.codes:
+        ours.named(*said)  # refuses languages that neither of the two marks
+    return other
 
 
 def _score_hypotheses(

@@ -17,7 +17,7 @@ from tests.support.parity import DECODER_LENGTHS, relative_gap
 @pytest.mark.parametrize("length", DECODER_LENGTHS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_logits_equal_the_eager_host_model(name: str, length: int) -> None:
-    assert_host_logits(tiny(name), tiny_hf(name), length, bound=1e-6)
+    assert_host_logits(tiny(name), tiny_hf(name), length, bound=1e-6, sources=(21, 13, 1))
 
 
 @pytest.mark.parametrize("name", FAMILIES)

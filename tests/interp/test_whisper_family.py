@@ -31,7 +31,7 @@ NAME = "whisper"
 def test_logits_equal_the_eager_host_model_bit_for_bit(length: int, scale_embedding: bool) -> None:
     model, reference = (make(NAME, scale_embedding=scale_embedding) for make in (tiny, tiny_hf))
     assert model.cfg.embed_scale == 1
-    assert_host_logits(model, reference, length)
+    assert_host_logits(model, reference, length, sources=(20, 13, 2))
 
 
 def test_every_hook_point_holds_what_the_equations_say() -> None:

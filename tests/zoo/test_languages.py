@@ -203,3 +203,13 @@ def test_the_model_of_the_other_direction_has_the_languages_exchanged_in_its_own
     )
     wanted = alignment.write_links(both.links["grow-diag"], 0, False)
     assert (tmp_path / "links.txt").read_text("utf-8") == wanted
+
+
+def test_languages_that_neither_of_two_models_marks_are_refused(home: Home, tmp_path: Path) -> None:
+    pairs, gold = tmp_path / "pairs.jsonl", tmp_path / "gold.txt"
+    pairs.write_text(json.dumps({"source": ENGLISH, "target": GERMAN}) + "\n", "utf-8")
+    gold.write_text("0-0\n", "utf-8")
+    words = ["align", pairs, "--gold", gold, "--model", home("opus-mt-en-de"), "--reverse-model", home("t5-small")]
+    done = CliRunner().invoke(app, [str(one) for one in (*words, "--source-lang", "en")])
+    assert done.exit_code == 2
+    assert "This model marks no languages, so --source-lang 'en' says nothing to it" in done.stderr
