@@ -90,11 +90,19 @@ class Languages:
         """
         if code is None or code in self.codes:
             return code
-        wanted = language_name(code)
-        found = next((own for own in self.codes if language_name(own) == wanted), None)
+        found = self.code_of(code)
         if found is None:
             raise InputError(f"The other model has no language {code!r}; it has {self._listed()}.")
         return found
+
+    def code_of(self, language: str) -> str | None:
+        """This model's code for a language; None where it marks none, or has not this one.
+
+        Args:
+            language: a name or a code, see `language_name`.
+        """
+        wanted = language_name(language)
+        return next((code for code in self.codes if language_name(code) == wanted), None)
 
     @contextmanager
     def spoken(self, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:

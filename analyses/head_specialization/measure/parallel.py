@@ -84,8 +84,8 @@ def parallel_of(model: HookedEncoderDecoder, language: str) -> Parallel:
     batch = model.batch(
         [prefix + texts[one][0] for one in sentences],
         [texts[one][1] for one in sentences],
-        source_lang=_code(model, "English"),
-        target_lang=_code(model, language),
+        source_lang=model.languages.code_of("English"),
+        target_lang=model.languages.code_of(language),
     )
     grids = tuple(map(WordGrid.of, batch.source_texts, batch.target_texts))
     gold, pairs = [], []
@@ -112,11 +112,6 @@ def _prefix(model: HookedEncoderDecoder, language: str) -> str:
     known = {} if model.tokenizer is None else model.tokenizer.get_vocab()
     marks = (f">>{code}<<" for code in reversed(_CODES[language]))
     return next((f"{mark} " for mark in marks if mark in known), "")
-
-
-def _code(model: HookedEncoderDecoder, language: str) -> str | None:
-    """How the model names a language, as `de`, `de_DE` or `deu_Latn`; None where it marks none, or has not this one."""
-    return next((code for code in model.languages.codes if code.partition("_")[0] in _CODES[language]), None)
 
 
 def parallels(model: HookedEncoderDecoder) -> tuple[Parallel, ...]:
