@@ -5,6 +5,7 @@ transformers reads it) and `tokenizer/`.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration, T5Tokenizer
 
 from interp.errors import InputError
+from interp.output_files import part_of, write_whole
 from interp.text.translation_pairs import TranslationPair
 from training.checkpoints import read_recipe
 from training.clock import BudgetClock
@@ -88,9 +90,10 @@ def prepare(
     else:
         config = recipe.config()
     _check(folder, recipe, pairs, resumes)
+    workers.wait()  # The first writes the folder when all have looked what it held, and they read it when all is written.
     if workers.first and not resumes:
         _write(folder, recipe, config, pairs, start)
-    workers.gather(torch.zeros(1))  # No process reads the folder before the first has written it.
+    workers.wait()
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     torch.manual_seed(recipe.seed)
     if resumes or start is None:
@@ -120,7 +123,7 @@ def _write(
 ) -> None:
     where_from = origin(pairs, None if start is None else start.folder)
     for name, content in (("recipe", asdict(recipe)), ("origin", asdict(where_from))):
-        (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_whole(folder / f"{name}.json", f"{json.dumps(content, indent=1)}\n".encode())
     config.save_pretrained(folder)
     if not (folder / "tokenizer").exists():
         kept = start is not None and start.as_it_is
@@ -129,7 +132,10 @@ def _write(
             if start is not None and kept
             else make_tokenizer(pairs, recipe, None if start is None else start.folder)
         )
-        tokenizer.save_pretrained(folder / "tokenizer")
+        part = part_of(folder / "tokenizer")
+        shutil.rmtree(part, ignore_errors=True)
+        tokenizer.save_pretrained(part)
+        part.rename(folder / "tokenizer")
 
 
 def _run(model: T5ForConditionalGeneration, folder: Path, recipe: Recipe, clock: BudgetClock, workers: Workers) -> Run:

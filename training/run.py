@@ -15,6 +15,7 @@ import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from interp.errors import InputError
+from interp.output_files import write_whole
 from training.board import Board
 from training.checkpoints import write_model
 from training.clock import BudgetClock
@@ -151,7 +152,7 @@ class Run:
         if self.workers.first and log.exists():
             lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if json.loads(line)["step"] <= self.clock.taken]
-            log.write_text("".join(kept), encoding="utf-8")
+            write_whole(log, "".join(kept).encode())
         return True
 
     def keep(self, folder: Path) -> None:

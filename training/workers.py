@@ -62,6 +62,11 @@ class Workers:
             distributed.all_gather_object(states, state)
         return states
 
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+        if self.size > 1:
+            distributed.barrier()
+
 
 def join() -> Workers:
     """Joins the processes that `torchrun` started; alone without it."""

@@ -77,6 +77,8 @@ def means_by_key(
     values: Float[np.ndarray, " prompt *cells"], rows: list[Int[np.ndarray, " _"]]
 ) -> Float[np.ndarray, " text *cells"]:
     """Means over the prompts of every key that have a value; the values themselves where no key is shared."""
-    if all(len(shared) == 1 for shared in rows):
-        return np.asarray(values[np.concatenate(rows)])
+    if len(rows) == len(values):
+        order = np.concatenate(rows)
+        # Of a corpus a copy of everything would be what a run needs most memory for.
+        return values if np.array_equal(order, np.arange(len(values))) else np.asarray(values[order])
     return np.stack([mean_over_prompts(values[shared]) for shared in rows])

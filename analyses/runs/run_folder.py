@@ -39,9 +39,10 @@ from analyses.runs.run_place import (
     kind_of,
     remove_ours,
 )
-from analyses.runs.run_status import Status, write_whole
+from analyses.runs.run_status import Status
 from interp.errors import InputError
 from interp.input_files import read_regular
+from interp.output_files import write_whole
 
 _CODE = ".sha256"
 _MOST_SHARD_BYTES = 2**36

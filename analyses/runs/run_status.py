@@ -1,7 +1,6 @@
 """How far a run is: noted in its hidden folder as it goes on, so that one that failed or was killed leaves a record."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.runs.run_place import STATUS
 from interp.errors import InputError
 from interp.input_files import parse_json, read_regular
+from interp.output_files import write_whole
 
 if TYPE_CHECKING:
     from analyses.core.observing import Progress
@@ -79,13 +79,3 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it: a reader never sees half of it, and no link is followed."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    part.replace(path)

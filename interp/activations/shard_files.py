@@ -20,21 +20,13 @@ from torch import Tensor
 
 from interp.activations.manifest import ACTIVATIONS, SCALE, StoredType, data_library
 from interp.activations.tokens import COLUMNS, Columns
+from interp.output_files import part_of
 from interp.text.tokenized_text import Side
 
 _NAME_OF_TYPE = {"float32": "F32", "bfloat16": "BF16", "float16": "F16", "int8": "I8"}
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 _ALIGNED = 64
 _INTEGERS = {"prompt": "int64", "position": "int32", "token": "int32", "reads": "int32", "word_number": "int32"}
-
-
-def part_of(path: Path) -> Path:
-    """The name under which a file is written before it is whole.
-
-    Args:
-        path: of the file.
-    """
-    return path.with_name(f".{path.name}.part")
 
 
 def as_stored(values: Tensor, stored_as: StoredType) -> tuple[Tensor, Tensor | None]:

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from interp.activations.manifest import Recipe, arrow_path, index_path, shard_path
-from interp.activations.shard_files import ArrowShard, IndexShard, SafetensorsShard, as_stored, part_of
+from interp.activations.shard_files import ArrowShard, IndexShard, SafetensorsShard, as_stored
 from interp.activations.tokens import TokenRows
 from interp.errors import InputError
 from interp.input_files import file_hash, parse_json, read_regular
+from interp.output_files import part_of, write_whole
 from interp.text.tokenized_text import Side
 
 RECORDS = ".shards"
@@ -188,18 +189,8 @@ class SideWriter:
             files[shard.path.relative_to(self.folder).as_posix()] = file_hash(shard.path)
         self._whole += self._filled
         record = {"batch": batch, "skip": stop, "rows": self._whole, "files": files, "widths": self.widths}
-        write_whole(_record(self.folder, self.side, self.shards), json.dumps(record))
+        path = _record(self.folder, self.side, self.shards)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(record).encode())
         self._files |= files
         self.shards, self._filled, self._index, self._open = self.shards + 1, 0, None, []
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text beside its place and rename it, so that a killed call leaves all of it or nothing.
-
-    Args:
-        path: of the file.
-        text: what it shall hold.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part_of(path).write_text(text, encoding="utf-8")
-    part_of(path).replace(path)

@@ -30,13 +30,14 @@ from interp.activations.manifest import (
 from interp.activations.passes import run_until, token_hooks
 from interp.activations.recipe import make_recipe
 from interp.activations.shard_files import arrow_features
-from interp.activations.side_writer import RECORDS, SideWriter, write_whole
+from interp.activations.side_writer import RECORDS, SideWriter
 from interp.activations.tokens import rows_of
 from interp.errors import InputError
 from interp.hooks.names import NamesFilter
 from interp.hooks.steps import of_source
 from interp.input_files import file_hash
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.output_files import write_whole
 from interp.prompts import Prompt, PromptStream
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Side
@@ -103,7 +104,7 @@ def write_activations(
                 shutil.rmtree(folder)  # its shards carry the name of another corpus
                 raise InputError(f"{corpus.name} changed while it was read; run the same command again.")
             shutil.rmtree(folder / RECORDS)
-            write_whole(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+            write_whole(folder / MANIFEST, f"{manifest.model_dump_json(indent=1)}\n".encode())
     except Timeout:
         raise InputError(f"Another process is writing {str(folder)!r}; wait for it, or give another --out.") from None
     (folder / _LOCK).unlink(missing_ok=True)
@@ -259,7 +260,7 @@ def _describe_datasets(folder: Path, recipe: Recipe, sides: dict[Side, SideRecor
         }
         info = {"features": arrow_features(record.widths, recipe.stored_as)}
         for name, content in (("state.json", state), ("dataset_info.json", info)):
-            write_whole(folder / side / name, json.dumps(content, indent=1) + "\n")
+            write_whole(folder / side / name, f"{json.dumps(content, indent=1)}\n".encode())
             files[f"{side}/{name}"] = file_hash(folder / side / name)
     return files
 

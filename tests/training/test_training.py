@@ -22,9 +22,10 @@ from training.curve import draw, read_log
 from training.data import Example, collate
 from training.export import export
 from training.objective import batch_loss
-from training.prepare import Start
+from training.prepare import Start, prepare
 from training.run import Run
 from training.train import train
+from training.workers import Workers
 
 pytestmark = pytest.mark.slow
 
@@ -225,6 +226,17 @@ def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
         torch.testing.assert_close(states[1]["model"][name], value, rtol=1e-3, atol=1e-3)
     with pytest.raises(InputError, match="written by 2 processes, but this run has 1"):
         train(read_pairs(data), replace(RECIPE, dropout=0.0), BudgetClock(steps=20), tmp_path / "two")
+
+
+def test_every_process_has_looked_into_the_folder_before_the_first_writes(tmp_path: Path) -> None:
+    held: list[list[str]] = []
+
+    class Watching(Workers):
+        def wait(self) -> None:
+            held.append(sorted(path.name for path in tmp_path.iterdir()))
+
+    prepare(tiny_pairs(), RECIPE, BudgetClock(steps=1), tmp_path, None, Watching())
+    assert held == [[], ["config.json", "origin.json", "recipe.json", "tokenizer"]]
 
 
 def test_the_loss_curve_is_drawn_the_same_every_time(finished: Run, tmp_path: Path) -> None:
