@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from analyses.core.contract import Evidence
 from analyses.core.effective_n import count_texts
+from analyses.core.memory_use import page_out
 from analyses.core.observing import ConfiguredAnalysis, Progress, illustrate, no_progress, observe, shard_bounds
 from analyses.core.shards import Observations, Shards
 from analyses.core.twin_observations import begin_twins
@@ -66,6 +67,7 @@ def gather(
     if crew is None:
         with remembering(model.tokenizer), begin_twins(model, batches, analyses, kept, seeds) as others:
             observed = observe(model, batches, analyses, kept, progress)
+            page_out(model.hf.parameters())
             controls = others.finish(progress)
     else:
         job = Job(crew.load, Architecture.of(model), ids, batches, shard_bounds(batches), analyses, seeds, kept)

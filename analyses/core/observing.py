@@ -14,6 +14,7 @@ import torch
 from analyses.core.arrays import axis_sizes, joined, model_sizes, specs_of
 from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, Stage
 from analyses.core.kept_batches import MOST_WHOLE, KeptBatches, Regrouped, Rows
+from analyses.core.memory_use import trim_heap, trimming
 from analyses.core.registry import source_of
 from analyses.core.shards import Observations, Shards, shard_name
 from interp.errors import InputError
@@ -58,12 +59,12 @@ class ConfiguredAnalysis:
 
     def examined(self, model: HookedEncoderDecoder) -> Arrays:
         """The numbers from a model's weights alone."""
-        with self.named():
+        with self.named(), trimming():
             return self.checked(self.analysis.examine(model, self.settings), "examine", model.cfg)
 
     def experimented(self, model: HookedEncoderDecoder, groups: Sequence[Batch]) -> Arrays:
         """The numbers of the experiment, on what `experiment_batches` gives."""
-        with self.named():
+        with self.named(), trimming():
             found = self.analysis.experiment(model, groups, self.settings)
             return self.checked(found, "experiment", model.cfg)
 
@@ -175,6 +176,7 @@ def observe(
         if not all(place in store for place in places.values()):
             for name, arrays in observe_shard(model, group, analyses).items():
                 store[places[name]] = arrays
+            trim_heap()
         done += sum(map(len, group))
         progress(f"observing {label}", done, total)
     groups = experiment_batches(model, batches) if has_experiment(twin) and asked is None else []

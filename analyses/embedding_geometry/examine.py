@@ -22,7 +22,7 @@ from analyses.embedding_geometry.measure.word_states import word_states
 from analyses.embedding_geometry.settings import GeometrySettings
 from interp.errors import InputError
 from interp.geometry import two_nn_at_sizes
-from interp.geometry.isotropy import unit_rows
+from interp.geometry.isotropy import row_blocks, unit_rows
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.weights import unembedding_bias
 from interp.statistics import falling_order
@@ -61,7 +61,11 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
     numbers = [table_geometry(table, vocabulary, hubs if space == INPUT else None) for space, table in tables.items()]
     ordinary = vocabulary.ordinary
     output = tables.get(OUTPUT, tables[INPUT])
-    same = (unit_rows(tables[INPUT][ordinary]) * unit_rows(output[ordinary])).sum(axis=1).mean()
+    pieces = np.flatnonzero(ordinary)
+    same = np.concatenate([
+        (unit_rows(tables[INPUT][some]) * unit_rows(output[some])).sum(axis=1)
+        for some in map(pieces.__getitem__, row_blocks(len(pieces)))
+    ]).mean()
     return {
         "table": np.array(numbers),
         "dimension": np.stack([

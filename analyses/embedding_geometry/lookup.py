@@ -86,8 +86,10 @@ def look_up(
     candidates = Candidates.of(Vocabulary.of(model.tokenizer, model.cfg.d_vocab))
     taboo = np.stack([candidates.own(spelling) for spelling in spellings])
     raw = word_vectors(table, spellings)
-    rows, vectors = corrections(table[candidates.rows], raw)[CORRECTIONS.index(correction)]
-    found = nearest(vectors, rows, n_neighbors, taboo, candidates.variants)
+    rows = table[candidates.rows]
+    correct = corrections(rows)[CORRECTIONS.index(correction)]
+    vectors = correct(raw)
+    found = nearest(vectors, rows, n_neighbors, taboo, candidates.variants, correct)
     return Lookup(
         space=name,
         correction=correction,

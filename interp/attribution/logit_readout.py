@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from interp.axes import Logits
 from interp.errors import InputError
@@ -27,6 +28,9 @@ from interp.text.pieces import pieces_of
 
 FLOAT32_GAP = 2e-5
 """The completeness gap that float32 reaches, a difference of two large logits included."""
+
+_LOGITS = 2**21
+"""Logits that `label_losses` holds at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,9 +147,13 @@ def label_losses(
         batch: the prompts.
         outputs: of the decoder, behind its last norm.
     """
-    logits = scored(model, outputs[batch.target_mask])
-    labels = batch.labels[batch.target_mask]
-    losses = torch.nn.functional.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="none")
+    rows, labels = outputs[batch.target_mask], batch.labels[batch.target_mask]
+    at_once = max(1, _LOGITS // model.cfg.d_vocab)
+    parts = zip(rows.split(at_once), labels.split(at_once), strict=True)
+    losses = torch.cat([
+        cross_entropy(scored(model, part).float(), those, ignore_index=IGNORED_LABEL, reduction="none")
+        for part, those in parts
+    ])
     prompt = batch.target_mask.nonzero()[:, 0]
     return torch.zeros(len(batch), device=losses.device).index_add_(0, prompt, losses)
 

@@ -24,7 +24,7 @@ Cosines = Float[np.ndarray, "item other"]
 Symmetric = Float[np.ndarray, "feature feature"]
 
 _BLOCK = 4096
-"""Rows of a vocabulary that are turned into float64 at once."""
+"""Rows of a vocabulary that are computed with at once."""
 
 
 def unit_rows(vectors: Float[np.ndarray, "*items feature"]) -> Float[np.ndarray, "*items feature"]:
@@ -155,9 +155,19 @@ def without_directions(vectors: Vectors, directions: Float[np.ndarray, "directio
     return np.asarray(vectors - (vectors @ directions.T) @ directions)
 
 
+def row_blocks(count: int) -> Iterator[slice]:
+    """Places of rows that are turned into float64 and computed with at once, so that never a whole vocabulary is.
+
+    Args:
+        count: of all rows.
+    """
+    for start in range(0, count, _BLOCK):
+        yield slice(start, start + _BLOCK)
+
+
 def _blocks(vectors: Vectors) -> Iterator[Float[np.ndarray, "some feature"]]:
-    for start in range(0, len(vectors), _BLOCK):
-        yield vectors[start : start + _BLOCK].astype(np.float64)
+    for rows in row_blocks(len(vectors)):
+        yield vectors[rows].astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,13 +6,14 @@ cannot change who is a neighbor, only the last bit of a similarity. (scikit-lear
 the time: it meets every pair twice, in float64.)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from interp.geometry.isotropy import unit_rows
+from interp.geometry.isotropy import row_blocks, unit_rows
 from interp.report.framed import Framed
 from interp.statistics.ties import falling_order
 
@@ -55,6 +56,7 @@ def nearest(
     k: int,
     excluded: Bool[np.ndarray, "query row"] | None = None,
     variants: Int[np.ndarray, " row"] | None = None,
+    corrected: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Neighbors:
     """The nearest rows of a few queries; rows as near as each other stand in their own order.
 
@@ -64,18 +66,30 @@ def nearest(
         k: neighbors of every query.
         excluded: candidates that are no neighbor of a query, such as the query itself.
         variants: group of every candidate, of which only the nearest is kept, so that spellings of one word do not fill the list.
+        corrected: what is done with some candidates before they are compared, so that never all of them are held corrected.
     """
-    unit_queries, unit_candidates = unit_rows(queries), unit_rows(candidates)
     rows = np.full((len(queries), k), -1)
     cosines = np.full((len(queries), k), np.nan)
-    for query, vector in enumerate(unit_queries):
-        similarity = unit_candidates @ vector
+    for query, similarity in enumerate(_similarities(queries, candidates, corrected)):
         if excluded is not None:
             similarity[excluded[query]] = -np.inf
         chosen = _best(similarity, k, variants)
         rows[query, : len(chosen)] = chosen
         cosines[query, : len(chosen)] = similarity[chosen]
     return Neighbors(rows, cosines)
+
+
+def _similarities(
+    queries: np.ndarray, candidates: np.ndarray, corrected: Callable[[np.ndarray], np.ndarray]
+) -> Float[np.ndarray, "query row"]:
+    """Cosines of queries with candidates, of which few are ever held in float64."""
+    unit_queries = unit_rows(queries)
+    found = np.empty((len(queries), len(candidates)))
+    for block in row_blocks(len(candidates)):
+        unit = unit_rows(corrected(candidates[block]))
+        for query, vector in enumerate(unit_queries):
+            found[query, block] = unit @ vector
+    return found
 
 
 def _best(similarity: np.ndarray, k: int, variants: np.ndarray | None) -> np.ndarray:

@@ -10,7 +10,7 @@ uses, so the two are told apart everywhere. Each space is seen three times:
 Special tokens, sentinels and rows without a piece take no part in any of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -92,9 +92,10 @@ def _in_space(
     taboo = taboo.reshape(n_words, len(candidates.rows))
     both = word_vectors(table, [*words[0], *words[1]])
     vectors, cosines, names = [], [], []
-    for rows, corrected in corrections(table[candidates.rows], both):
-        found = nearest(corrected[:n_words], rows, k, taboo, candidates.variants)
-        vectors.append(corrected)
+    rows = table[candidates.rows]
+    for correct in corrections(rows):
+        vectors.append(correct(both))
+        found = nearest(vectors[-1][:n_words], rows, k, taboo, candidates.variants, correct)
         cosines.append(found.cosines)
         names.append(np.where(found.rows >= 0, candidates.pieces[found.rows], ""))
     return {
@@ -106,15 +107,8 @@ def _in_space(
     }
 
 
-def corrections(
-    candidates: Float[np.ndarray, "row d_model"], words: Float[np.ndarray, "word d_model"]
-) -> list[tuple[Float[np.ndarray, "row d_model"], Float[np.ndarray, "word d_model"]]]:
-    """Candidates and words in the order of `CORRECTIONS`; what is taken out is learned from the candidates."""
+def corrections(candidates: Float[np.ndarray, "row d_model"]) -> tuple[Callable[[np.ndarray], np.ndarray], ...]:
+    """What every one of `CORRECTIONS` makes of rows, candidates or words; what is taken out is learned from the candidates."""
     mean = candidates.mean(axis=0, dtype=np.float64)
     top = top_directions(candidates, max(1, round(candidates.shape[1] / 100)))
-    centered = candidates - mean, words - mean
-    return [
-        (candidates, words),
-        centered,
-        (without_directions(centered[0], top), without_directions(centered[1], top)),
-    ]
+    return np.asarray, lambda rows: rows - mean, lambda rows: without_directions(rows - mean, top)

@@ -20,6 +20,7 @@ from interp.geometry.isotropy import (
     mean_cosine,
     participation_ratio,
     partition_isotropy,
+    row_blocks,
     scatter,
 )
 from interp.geometry.nearest_neighbors import mutual_neighbors
@@ -145,16 +146,20 @@ def _frequency(
     mean = rows.mean(axis=0, dtype=np.float64)
     power = deviation @ deviation
     # Least squares of every feature on the log probability; deviations sum to 0, so the mean needs no subtraction.
-    slopes = (deviation @ rows) / power if power > 0 else np.zeros(rows.shape[1])
-    without = (rows - np.outer(deviation, slopes)).astype(np.float32)
+    blocks = list(row_blocks(len(rows)))
+    slopes = sum(deviation[block] @ rows[block] for block in blocks) / power if power > 0 else np.zeros(rows.shape[1])
+    without = np.empty(rows.shape, np.float32)
+    for block in blocks:
+        without[block] = rows[block] - np.outer(deviation[block], slopes)
     axis = np.linalg.eigh(spread)[1][:, -1]
+    along = np.concatenate([rows[block] @ axis for block in blocks])
     total = np.trace(spread)
     return {
         "frequency_share": float(power * (slopes @ slopes) / total) if total > 0 else float("nan"),
         "anisotropy_without_frequency": mean_cosine(without),
         "participation_without_frequency": participation_ratio(eigenvalues(spread - power * np.outer(slopes, slopes))),
         "norm_and_frequency": spearman(norms[known].astype(np.float64), frequency).statistic,
-        "first_axis_and_frequency": abs(spearman(rows @ axis - mean @ axis, frequency).statistic),
+        "first_axis_and_frequency": abs(spearman(along - mean @ axis, frequency).statistic),
     }
 
 

@@ -1,0 +1,57 @@
+"""Memory that is not needed between two stages, given back to the system.
+
+The C library keeps what tensors and arrays freed for the next ones, in pieces that the next ones often do not fit into, so that a
+run on a larger model would come to hold twice what it needs. And weights that were mapped from a file need not lie in memory
+while an untrained twin of the model is observed: they are read again when they are asked for.
+"""
+
+import ctypes
+import mmap
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from torch import Tensor
+
+_PAGE_OUT = 21
+"""MADV_PAGEOUT of Linux, which Python does not name: whatever happens, no content is lost."""
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is the one that has these functions."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "malloc_trim") else None
+
+
+def trim_heap() -> None:
+    """Gives freed memory back; on other systems than Linux with glibc nothing happens."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(ctypes.c_size_t(0))
+
+
+@contextmanager
+def trimming() -> Iterator[None]:
+    """What is freed inside is given back at the end."""
+    yield
+    trim_heap()
+
+
+def page_out(tensors: Iterable[Tensor]) -> None:
+    """Leaves it to the system to drop from memory what it can read from a file again; elsewhere nothing happens.
+
+    Args:
+        tensors: such as weights; those on an accelerator stay where they are.
+    """
+    library = _glibc()
+    if library is None:
+        return
+    for tensor in tensors:
+        if tensor.device.type == "cpu":
+            storage = tensor.untyped_storage()
+            start = -(-storage.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+            length = storage.data_ptr() + storage.nbytes() - start
+            if length > 0:
+                library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _PAGE_OUT)
