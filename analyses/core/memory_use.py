@@ -6,6 +6,7 @@ while an untrained twin of the model is observed: they are read again when they 
 """
 
 import ctypes
+import gc
 import mmap
 import sys
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,12 @@ def trim_heap() -> None:
     library = _glibc()
     if library is not None:
         library.malloc_trim(ctypes.c_size_t(0))
+
+
+def collect_garbage() -> None:
+    """Frees what only refers to itself, such as a model that is done with, and gives it back."""
+    gc.collect()
+    trim_heap()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
+from analyses.core.memory_use import collect_garbage
 from analyses.core.observing import ConfiguredAnalysis, Progress, no_progress, observe
 from analyses.core.shards import Observations, Shards
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -25,6 +26,8 @@ from interp.text.text_memory import remembering
 
 _WORTH_A_PROCESS = 60
 """Prompts times twins from which a second process, which imports torch anew, pays."""
+_LARGE = 2**26
+"""Bytes of a twin from which looking for it among all objects, a quarter of a second, pays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +51,13 @@ class TwinWork:
     def observe(self, number: int, progress: Progress = no_progress) -> Observations:
         """One twin, drawn and observed in this process."""
         twin = self.architecture.twin(self.seeds[number])
+        large = sum(weight.nbytes for weight in twin.hf.parameters()) > _LARGE
         with remembering(twin.tokenizer):
-            return observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
+            found = observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
+        del twin  # It hangs in a circle with its hooks.
+        if large:
+            collect_garbage()
+        return found
 
 
 class TwinObserver:
