@@ -20,6 +20,7 @@ from analyses.core.effective_n import count_texts
 from analyses.core.evidence import Crew, gather
 from analyses.core.exploring import explorer_of
 from analyses.core.kept_batches import Rows
+from analyses.core.memory_use import page_out, trim_heap
 from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches
 from analyses.core.precision import PrecisionGap, UnknownGap, precision_gaps
 from analyses.core.shards import Shards
@@ -231,6 +232,8 @@ def _build(
     texts = prompt_section(prompts, told, pages, explored, unknown)
     report = make_report(manifest, model.cfg, texts, sections, facts, EXPLORER_PAGE)
     progress("drawing", 0, 1)
+    page_out(model.hf.parameters())
+    trim_heap()
     files = render(report, renderer)
     heads = {name: note for section in sections for name, note in section.heads.items()}
     files[EXPLORER_PAGE] = explorer_page(
@@ -258,6 +261,7 @@ def _sections(
         if keep is not None:
             keep(item, evidence.model)
         section = _section(item, evidence, renderer)
+        trim_heap()
         made[item.name] = gaps[item.name].beside(section) if item.name in gaps else section
     return made
 
