@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 from torch import Tensor
 
@@ -50,15 +51,27 @@ def page_out(tensors: Iterable[Tensor]) -> None:
     """Leaves it to the system to drop from memory what it can read from a file again; elsewhere nothing happens.
 
     Args:
-        tensors: such as weights; those on an accelerator stay where they are.
+        tensors: such as weights; those that lie in no file, or on an accelerator, stay where they are.
     """
     library = _glibc()
     if library is None:
         return
+    files = _mapped_files()
     for tensor in tensors:
         if tensor.device.type == "cpu":
             storage = tensor.untyped_storage()
-            start = -(-storage.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
-            length = storage.data_ptr() + storage.nbytes() - start
-            if length > 0:
-                library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _PAGE_OUT)
+            start, stop = storage.data_ptr(), storage.data_ptr() + storage.nbytes()
+            start = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+            if start < stop and any(file.start <= start and stop <= file.stop for file in files):
+                library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), _PAGE_OUT)
+
+
+def _mapped_files() -> list[range]:
+    """The addresses at which files lie in memory."""
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    fields = (line.split(maxsplit=5) for line in lines)
+    places = (place.split("-") for place, _, _, _, inode, *_ in fields if inode != "0")
+    return [range(int(start, 16), int(stop, 16)) for start, stop in places]
