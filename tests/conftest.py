@@ -20,8 +20,9 @@ from tests.support.skips import pytest_runtest_makereport as pytest_runtest_make
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
-FIRST = ("test_runner", "test_compare_models", "test_accessibility", "test_rerun", "test_docs")
-"""The longest files come first, so that no process of `make test` begins one when the other has nothing left to do."""
+FIRST = ("test_runner", "test_compare_models", "test_engines", "test_accessibility", "test_rerun", "test_docs")
+"""The longest files come first, so that no process of `make test` begins one when the other has nothing left to do; files that
+look at the example come late enough not to wait for the process that makes it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

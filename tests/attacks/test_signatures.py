@@ -67,13 +67,16 @@ def blob_of(signature: Path) -> bytes:
     return base64.b64decode(b"".join(signature.read_bytes().splitlines()[1:-1]))
 
 
+def flipped(blob: bytes) -> bytes:
+    """The same but for a bit of the last byte, which is zero in one signature of sixteen."""
+    return blob[:-1] + bytes([blob[-1] ^ 1])
+
+
 FORGED: dict[str, Callable[[Path], object]] = {
     "none": lambda run: (run / SIGNATURE).unlink(),
     "empty": lambda run: (run / SIGNATURE).write_bytes(b""),
     "no signature": lambda run: (run / SIGNATURE).write_bytes(b"yes\nyes\nyes"),
-    "a byte of the signature": lambda run: (run / SIGNATURE).write_bytes(
-        armored(blob_of(run / SIGNATURE)[:-1] + b"\0")
-    ),
+    "a bit of the signature": lambda run: (run / SIGNATURE).write_bytes(armored(flipped(blob_of(run / SIGNATURE)))),
     "cut short": lambda run: (run / SIGNATURE).write_bytes(armored(blob_of(run / SIGNATURE)[:-9])),
     "only its head": lambda run: (run / SIGNATURE).write_bytes(armored(b"SSHSIG\0\0\0\1")),
     "more behind it": lambda run: (run / SIGNATURE).write_bytes(armored(blob_of(run / SIGNATURE) + b"\0\0\0\0")),
