@@ -15,7 +15,7 @@ import torch
 from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from interp.errors import InputError
-from interp.output_files import write_whole
+from interp.output_files import part_of, write_whole
 from training.board import Board
 from training.checkpoints import write_model
 from training.clock import BudgetClock
@@ -119,9 +119,9 @@ class Run:
             "batch": self.batch,
             "losses": self.losses,
         }
-        partial = self.folder / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self.folder / "checkpoint.pt")
+        path = self.folder / "checkpoint.pt"
+        torch.save(state, part_of(path))
+        part_of(path).replace(path)
 
     def resume(self) -> bool:
         """Goes back to the folder's checkpoint, dropping later lines of the log; False where there is none.

@@ -51,7 +51,7 @@ class TwinWork:
     def observe(self, number: int, progress: Progress = no_progress) -> Observations:
         """One twin, drawn and observed in this process."""
         twin = self.architecture.twin(self.seeds[number])
-        large = sum(weight.nbytes for weight in twin.hf.parameters()) > _LARGE
+        large = twin.hf.get_memory_footprint() > _LARGE
         with remembering(twin.tokenizer):
             found = observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
         del twin  # It hangs in a circle with its hooks.

@@ -24,7 +24,7 @@ Cosines = Float[np.ndarray, "item other"]
 Symmetric = Float[np.ndarray, "feature feature"]
 
 _BLOCK = 4096
-"""Rows of a vocabulary that are computed with at once."""
+"""How many rows `row_blocks` gives at once."""
 
 
 def unit_rows(vectors: Float[np.ndarray, "*items feature"]) -> Float[np.ndarray, "*items feature"]:
