@@ -8,6 +8,9 @@ import pytest
 import torch
 from filelock import FileLock
 
+import tests.support.array_types  # noqa: F401  Arrays are checked in what is imported from here on.
+
+# isort: split
 import interp
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch

@@ -36,6 +36,7 @@ class Card:
         curve: the loss curve.
         command: the shell command that trained the model.
         before: how the weights came to be that the run started from, in sentences; empty for fresh weights.
+        averaged: share and digest of the weights that the run's were averaged with; none if they were not.
         storage: number type of the stored weights.
         beams: beam width of the translations.
         scores: quality by corpus and language.
@@ -51,6 +52,7 @@ class Card:
     curve: Curve
     command: str
     before: str
+    averaged: tuple[float, str] | None
     storage: str
     beams: int
     scores: tuple[Score, ...]

@@ -18,6 +18,7 @@ from interp.errors import InputError
 from interp.text.translation_pairs import TranslationPair, read_pairs
 from interp.text.translation_quality import prefix_swap, score_texts, translate
 from training.abilities import measure
+from training.averaging import Averaged, average
 from training.card import EXAMPLES, Card, worst_translations
 from training.checkpoints import Storage, read_recipe, write_model
 from training.curve import draw, read_log
@@ -29,16 +30,17 @@ MOST_PARAMETERS = 9_000_000
 BEAMS = 4
 
 
-def write_checkpoint(run: Path, folder: Path, storage: Storage) -> None:
+def write_checkpoint(run: Path, folder: Path, storage: Storage, other: Averaged | None = None) -> None:
     """Writes weights, configuration and tokenizer of the run in `run` to `folder`.
 
     Args:
         run: a run's folder, with a checkpoint.
         folder: where to write; made if absent.
         storage: number type of the stored weights; `config.json` says float32, so that plain loading computes in float32.
+        other: weights to take the mean with.
 
     Raises:
-        InputError: if the run has no checkpoint.
+        InputError: if the run has no checkpoint, or `other` another shape.
     """
     if not (run / "checkpoint.pt").is_file():
         raise InputError(f"There is no checkpoint.pt in {str(run)!r}. Train first.")
@@ -48,11 +50,19 @@ def write_checkpoint(run: Path, folder: Path, storage: Storage) -> None:
     config = T5Config.from_pretrained(run) if (run / "config.json").is_file() else recipe.config()
     model = fresh_model(config, recipe.tied)
     model.load_state_dict(state)
+    if other is not None:
+        average(model, other)
     write_model(model, AutoTokenizer.from_pretrained(run / "tokenizer"), folder, storage)
 
 
 def export(
-    run: Path, pairs: tuple[TranslationPair, ...], folder: Path, storage: Storage, command: str, before: str = ""
+    run: Path,
+    pairs: tuple[TranslationPair, ...],
+    folder: Path,
+    storage: Storage,
+    command: str,
+    before: str = "",
+    other: Averaged | None = None,
 ) -> Card:
     """Writes the checkpoint folder of a run, with card, loss curve and digests.
 
@@ -63,6 +73,7 @@ def export(
         storage: number type of the stored weights.
         command: the shell command that trained the model, for the card.
         before: how the weights came to be that the run started from, for the card.
+        other: weights to take the mean with.
 
     Raises:
         InputError: if the run started from other weights and nothing is said of them, or if the model is larger than what is
@@ -77,7 +88,7 @@ def export(
             f"The model has {read_recipe(run).parameters():,} parameters, but at most {MOST_PARAMETERS:,} can be bundled. Use a "
             "kept moment of the run (--keep-from) as it is."
         )
-    write_checkpoint(run, folder, storage)
+    write_checkpoint(run, folder, storage, other)
     draw(curve, folder / "loss.svg")
     digests = tuple(
         (path.name, digest(path)) for path in sorted(folder.iterdir()) if path.suffix in {".json", ".safetensors"}
@@ -90,6 +101,7 @@ def export(
         curve=curve,
         command=command,
         before=before.strip(),
+        averaged=None if other is None else (other.share, digest(other.folder / "model.safetensors")),
         storage=storage,
         beams=BEAMS,
         scores=score_texts(pairs, translations),
@@ -133,10 +145,14 @@ def main() -> None:
     )
     parser.add_argument("--command", required=True, help="the command that trained the model, for the card")
     parser.add_argument("--before", default="", help="how the weights came to be that it started from, for the card")
+    parser.add_argument("--mean-with", type=Path, help="checkpoint folder to take the mean of the weights with")
+    parser.add_argument("--mean-share", type=float, default=0.5, help="its share in that mean")
     given = parser.parse_args()
     transformers_logging.disable_progress_bar()
     try:
-        card = export(given.runs, read_pairs(given.test), given.out, given.storage, given.command, given.before)
+        other = None if given.mean_with is None else Averaged(given.mean_with, given.mean_share)
+        pairs = read_pairs(given.test)
+        card = export(given.runs, pairs, given.out, given.storage, given.command, given.before, other)
     except InputError as error:
         parser.error(str(error))
     for score in card.scores:
