@@ -28,6 +28,7 @@ from interp.report.draw_line_grid import draw_line_grid
 from interp.report.draw_plots import draw_bar_chart, draw_line_plot, draw_scatter_plot
 from interp.report.fonts import STYLE
 from interp.report.layered_graph import LayeredGraph
+from interp.report.settled_layout import settle_layout
 
 Width = Literal["wide", "narrow"]
 FigureFormat = Literal["svg", "pdf", "png"]
@@ -52,6 +53,7 @@ class ChartImage:
         with _style():
             self._figure = _draw(chart, INCHES[width])
             FigureCanvasAgg(self._figure)  # its own canvas: pyplot's list of open figures is never touched
+            settle_layout(self._figure)
         self._svg = b""
 
     @property
@@ -76,7 +78,6 @@ class ChartImage:
         """Vectors and text, equal for equal drawings under the same version of matplotlib."""
         if not self._svg:
             self._svg = _compact(self._save("svg", {"Date": None, "Creator": None}, "figure"))
-            self._figure.set_layout_engine("none")  # what is saved next is laid out by now
         return self._svg
 
     def png(self, dots_per_inch: float = 160.0) -> bytes:

@@ -20,6 +20,7 @@ from interp.report.fonts import INK, MUTED, RULE, drawable, label_characters, wi
 from interp.report.numbers import decimals_for, print_number
 from interp.report.palette import HUES, SERIES
 from interp.report.plot_parts import CONTROL_MARKERS, LEGEND_CHARACTERS, MARKERS, add_legend, draw_series, wrap_name
+from interp.report.settled_layout import fix_layout
 
 _POSITIVE, _NEGATIVE = "#7db4dc", "#eba36f"  # pale enough for a dark interval to stand out on them
 _LABEL_SIZE = 8.0
@@ -173,7 +174,7 @@ def _name_points(figure: Figure, axes: Axes, groups: tuple[PointGroup, ...]) -> 
     # Settles the layout, on which positions in dots depend; axes of equal aspect need a second round.
     figure.draw_without_rendering()
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    fix_layout(figure)
     points = np.concatenate([axes.transData.transform(np.column_stack([group.x, group.y])) for group in groups])
     names = [name for group in groups for name in group.names]
     defined = np.isfinite(points).all(axis=1)

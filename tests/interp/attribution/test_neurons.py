@@ -14,6 +14,7 @@ from interp.attribution.neurons import (
     values,
 )
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.prompts import bundled as bundled_prompts
 from tests.support.models import random_batch, tiny
 
 
@@ -90,11 +91,19 @@ def test_active_share(tiny_t5: HookedEncoderDecoder, bundled: HookedEncoderDecod
 
 
 def test_the_most_helpful_neurons_of_the_bundled_model_name_the_answer(bundled: HookedEncoderDecoder) -> None:
-    """Of the ten neurons of the last layer that raise a label most, one names it among what its value raises: in most rows."""
-    batch = bundled.batch("translate English to German: The woman is reading a book.", "Die Frau liest ein Buch.")
+    """Of the ten neurons of the last layer that raise a label most, one names it among what its value raises: in most rows,
+    and far more often than of ten neurons drawn by chance."""
+    batch = bundled.batch([prompt.source for prompt in bundled_prompts("translation", 8).prompts])
     logits, cache = bundled.run_with_cache(batch, ["decoder.3.mlp.hook_post", "decoder.ln_final.hook_scale"])
     labels = label_tokens(batch)
     directions = sublayer_directions(bundled, cache, token_logit(bundled, logits, labels))
-    best = neuron_contributions(bundled, cache, 3, directions["decoder.3.mlp"])[0].topk(10).indices
-    hits = [bool((project_values(bundled, 3, best[row], top=20).raised == labels[0, row]).any()) for row in range(5)]
-    assert sum(hits) >= 3
+    effects = neuron_contributions(bundled, cache, 3, directions["decoder.3.mlp"])
+
+    def name_it(neurons: torch.Tensor, label: torch.Tensor) -> bool:
+        return bool((project_values(bundled, 3, neurons, top=20).raised == label).any())
+
+    rows = (labels >= 0).nonzero().tolist()
+    best = sum(name_it(effects[prompt, row].topk(10).indices, labels[prompt, row]) for prompt, row in rows)
+    drawn = sum(name_it(torch.randperm(effects.shape[-1])[:10], labels[prompt, row]) for prompt, row in rows)
+    assert best > len(rows) / 2
+    assert best > 2 * drawn

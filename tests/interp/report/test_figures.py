@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from interp.report import BarChart, Heatmap, LineGrid, LinePlot, Panel, PointGroup, ScatterPlot, Series
 from interp.report.chart_images import INCHES, ChartImage
@@ -103,6 +104,17 @@ def test_a_figure_is_the_same_bytes_twice_and_its_text_is_text_and_no_more(name,
     assert b"<script" not in picture
     assert b"<dc:date>" not in picture
     assert b"atplotlib v" not in picture
+
+
+@pytest.mark.parametrize("name", ["scatter", "small lines", "hostile small lines"])
+def test_places_of_axes_do_not_depend_on_where_things_lie_in_memory(name):
+    kept, found = [], set()
+    for count in range(16):
+        kept.append([object() for _ in range(37 * count)])
+        image = ChartImage(DRAWINGS[name])
+        assert isinstance(image._figure.get_layout_engine(), PlaceHolderLayoutEngine | None)
+        found.add(tuple(tuple(axes.get_position().bounds) for axes in image._figure.axes))
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
