@@ -112,6 +112,7 @@ def cases(work: Work) -> dict[str, Case]:
     """What is timed, by name; the first is the reference."""
     hf, model, inputs = work.hf, work.model, work.inputs
     buffers = CacheBuffers()
+    held: list[object] = [None]
     z_points = ["*.attn.hook_z", "*.cross_attn.hook_z"]
 
     def zero_first_head(z: torch.Tensor, hook: object) -> torch.Tensor:
@@ -129,6 +130,7 @@ def cases(work: Work) -> dict[str, Case]:
         "patterns": lambda: model.run_with_cache(inputs, names_filter="*.hook_pattern"),
         "outputs of every sublayer": lambda: model.run_with_cache(inputs, names_filter=_of_sublayers),
         "full cache": lambda: model.run_with_cache(inputs),
+        "full cache, one name for all": lambda: held.__setitem__(0, model.run_with_cache(inputs)),
         "full cache, buffers": lambda: model.run_with_cache(inputs, buffers=buffers),
         "one head edited": lambda: model.run_with_hooks(inputs, [("decoder.2.cross_attn.hook_z", zero_first_head)]),
         "all heads ablated": lambda: model.run_with_hooks(inputs, [(name, _zeros) for name in z_points]),
@@ -192,8 +194,8 @@ class Times:
     processor: list[float] = field(default_factory=list)
 
 
-def measure(timed: dict[str, Case], rounds: int, device: str) -> dict[str, Times]:
-    """Every case in every round, in a new order each round, after two rounds to warm up."""
+def measure(timed: dict[str, Case], rounds: int, device: str, in_a_row: int = 1) -> dict[str, Times]:
+    """Every case in every round, in a new order each round, after two rounds to warm up; each so often in a row."""
     order = list(timed)
     times = {name: Times() for name in order}
     shuffler = random.Random(0)
@@ -202,7 +204,8 @@ def measure(timed: dict[str, Case], rounds: int, device: str) -> dict[str, Times
         for name in order:
             wall, processor = time.perf_counter(), time.process_time()
             with torch.no_grad():
-                timed[name]()
+                for _ in range(in_a_row):
+                    timed[name]()
             if device == "cuda":
                 torch.cuda.synchronize()
             if turn >= 2:
@@ -233,15 +236,15 @@ class Column:
     peak: float
 
 
-def column(shape: str, inputs: str, device: str, rounds: int) -> Column:
+def column(shape: str, inputs: str, device: str, rounds: int, in_a_row: int = 1) -> Column:
     """Measure every case on one model and one kind of inputs."""
     batch, source, target = INPUTS[inputs]
     work = build(shape, batch, source, target, device)
-    times = measure({**cases(work), **peers(work)}, rounds, device)
+    times = measure({**cases(work), **peers(work)}, rounds, device, in_a_row)
     seconds = {name: own.wall if device == "cuda" else own.processor for name, own in times.items()}
     return Column(
         title=f"{shape}\n{batch} x ({source} + {target})\n{device}",
-        base=1000 * statistics.median(seconds[REFERENCE]),
+        base=1000 * statistics.median(seconds[REFERENCE]) / in_a_row,
         ratios={name: ratio(own, seconds[REFERENCE]) for name, own in seconds.items()},
         peak=peak_ratio(work, device),
     )
@@ -268,12 +271,13 @@ def main() -> None:
     parser.add_argument("--inputs", nargs="+", choices=INPUTS, default=list(INPUTS))
     parser.add_argument("--devices", nargs="+", choices=devices, default=devices)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--in-a-row", type=int, default=1, help="each case so often before the next, as in a loop")
     parser.add_argument("--threads", type=int, default=0, help="0 leaves torch's choice")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     chosen = itertools.product(options.devices, options.shapes, options.inputs)
-    columns = [column(shape, inputs, device, options.rounds) for device, shape, inputs in chosen]
+    columns = [column(shape, inputs, device, options.rounds, options.in_a_row) for device, shape, inputs in chosen]
     console = Console(width=max(48 + 22 * len(columns), 80))
     console.print(table(columns))
     pages = "2 MiB" if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1" else "4 KiB"
