@@ -194,17 +194,35 @@ class Times:
     processor: list[float] = field(default_factory=list)
 
 
-def measure(timed: dict[str, Case], rounds: int, device: str, in_a_row: int = 1) -> dict[str, Times]:
-    """Every case in every round, in a new order each round, after two rounds to warm up; each so often in a row."""
+@dataclass(frozen=True)
+class Plan:
+    """How cases are timed.
+
+    Attributes:
+        rounds: rounds that count.
+        in_a_row: how often a case is repeated before the next one's turn, as in a loop.
+        only: beginnings of the names of the cases that are wanted; all, if none is given. The reference is always timed.
+    """
+
+    rounds: int
+    in_a_row: int
+    only: tuple[str, ...]
+
+
+def measure(timed: dict[str, Case], plan: Plan, device: str) -> dict[str, Times]:
+    """Every case in every round, in a new order each round, after two rounds to warm up."""
+    timed = {
+        name: case for name, case in timed.items() if name == REFERENCE or not plan.only or name.startswith(plan.only)
+    }
     order = list(timed)
     times = {name: Times() for name in order}
     shuffler = random.Random(0)
-    for turn in range(rounds + 2):
+    for turn in range(plan.rounds + 2):
         shuffler.shuffle(order)
         for name in order:
             wall, processor = time.perf_counter(), time.process_time()
             with torch.no_grad():
-                for _ in range(in_a_row):
+                for _ in range(plan.in_a_row):
                     timed[name]()
             if device == "cuda":
                 torch.cuda.synchronize()
@@ -236,15 +254,15 @@ class Column:
     peak: float
 
 
-def column(shape: str, inputs: str, device: str, rounds: int, in_a_row: int = 1) -> Column:
+def column(shape: str, inputs: str, device: str, plan: Plan) -> Column:
     """Measure every case on one model and one kind of inputs."""
     batch, source, target = INPUTS[inputs]
     work = build(shape, batch, source, target, device)
-    times = measure({**cases(work), **peers(work)}, rounds, device, in_a_row)
+    times = measure({**cases(work), **peers(work)}, plan, device)
     seconds = {name: own.wall if device == "cuda" else own.processor for name, own in times.items()}
     return Column(
         title=f"{shape}\n{batch} x ({source} + {target})\n{device}",
-        base=1000 * statistics.median(seconds[REFERENCE]) / in_a_row,
+        base=1000 * statistics.median(seconds[REFERENCE]) / plan.in_a_row,
         ratios={name: ratio(own, seconds[REFERENCE]) for name, own in seconds.items()},
         peak=peak_ratio(work, device),
     )
@@ -272,12 +290,14 @@ def main() -> None:
     parser.add_argument("--devices", nargs="+", choices=devices, default=devices)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--in-a-row", type=int, default=1, help="each case so often before the next, as in a loop")
+    parser.add_argument("--only", nargs="+", default=[], help="beginnings of the names of cases; by default all")
     parser.add_argument("--threads", type=int, default=0, help="0 leaves torch's choice")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     chosen = itertools.product(options.devices, options.shapes, options.inputs)
-    columns = [column(shape, inputs, device, options.rounds, options.in_a_row) for device, shape, inputs in chosen]
+    plan = Plan(options.rounds, options.in_a_row, tuple(options.only))
+    columns = [column(shape, inputs, device, plan) for device, shape, inputs in chosen]
     console = Console(width=max(48 + 22 * len(columns), 80))
     console.print(table(columns))
     pages = "2 MiB" if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1" else "4 KiB"

@@ -1,13 +1,14 @@
 """The benchmark itself: it runs, its reference is the reference, and its promises hold where they do not depend on timing."""
 
 import importlib
+from collections.abc import Callable
 from io import StringIO
 
 import pytest
 import torch
 from rich.console import Console
 
-from benchmarks.forward import INPUTS, REFERENCE, SHAPES, Times, Work, cases, column, measure, ratio, table
+from benchmarks.forward import INPUTS, REFERENCE, SHAPES, Plan, Times, Work, cases, column, measure, ratio, table
 from benchmarks.run_memory import sentences
 from tests.support.models import random_batch, tiny, tiny_hf
 from tests.support.paths import ROOT
@@ -22,9 +23,21 @@ def work() -> Work:
 def test_every_case_runs_and_the_reference_comes_first(work: Work) -> None:
     timed = cases(work)
     assert next(iter(timed)) == REFERENCE
-    times = measure(timed, rounds=2, device="cpu")
+    times = measure(timed, Plan(rounds=2, in_a_row=1, only=()), "cpu")
     assert set(times) == set(timed)
     assert all(len(own.wall) == 2 and min(own.wall) > 0 for own in times.values())
+
+
+def test_cases_are_chosen_and_repeated() -> None:
+    called = {REFERENCE: 0, "full cache": 0, "full cache, buffers": 0, "patterns": 0}
+
+    def case(name: str) -> Callable[[], None]:
+        return lambda: called.update({name: called[name] + 1})
+
+    times = measure({name: case(name) for name in called}, Plan(rounds=3, in_a_row=4, only=("full",)), "cpu")
+    assert set(times) == {REFERENCE, "full cache", "full cache, buffers"}
+    # Two rounds warm up, three count.
+    assert called == {REFERENCE: 20, "full cache": 20, "full cache, buffers": 20, "patterns": 0}
 
 
 def test_the_reference_really_returns_attentions_and_states_and_ours_keeps_at_least_as_much(work: Work) -> None:
@@ -63,7 +76,7 @@ def test_a_column_measures_every_case_and_the_table_shows_it(kind: str, monkeypa
     sizes = {"d_model": 20, "d_kv": 6, "d_ff": 28, "num_layers": 3, "num_decoder_layers": 3, "num_heads": 5}
     monkeypatch.setitem(SHAPES, "tiny", (kind, sizes))
     monkeypatch.setitem(INPUTS, "tiny", (2, 14, 12))
-    one = column("tiny", "tiny", "cpu", rounds=2)
+    one = column("tiny", "tiny", "cpu", Plan(rounds=2, in_a_row=1, only=()))
     assert one.ratios[REFERENCE] == 1.0
     assert min(one.ratios.values()) > 0
     assert one.title == "tiny\n2 x (14 + 12)\ncpu"
