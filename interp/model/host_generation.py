@@ -1,7 +1,6 @@
 """The host's `generate` with our settings, and what it wrote: its texts, where tokens came from, and which were no choice."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from interp.families.config import ModelConfig
 from interp.hooks.steps import CACHE_FIELD
 from interp.model.generation import Decoding
 from interp.text.batch import Batch
+from interp.text.generation_settings import own_settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +69,7 @@ def write(
     if begun is not None:
         start = [[config.decoder_start_token_id, *ids] for ids in begun]
         read["decoder_input_ids"] = torch.tensor(start, device=hf.device)
-    with torch.no_grad(), torch.random.fork_rng(enabled=decoding.method == "sampling"), _own_settings(hf, settings):
+    with torch.no_grad(), torch.random.fork_rng(enabled=decoding.method == "sampling"), own_settings(hf, settings):
         if decoding.method == "sampling":
             torch.manual_seed(decoding.seed)
         # The cache is made here because the host would give its own as many layers as the encoder has.
@@ -77,17 +77,6 @@ def write(
         # Of the class that all hosts share: Whisper's own cuts sounds and texts in pieces of its choice.
         output = GenerationMixin.generate(hf, **read, **{CACHE_FIELD: cache}, generation_config=settings)
     return _written(output, config, settings, 0 if begun is None else len(begun[0]), len(sources))
-
-
-@contextmanager
-def _own_settings(hf: PreTrainedModel, settings: GenerationConfig) -> Iterator[None]:
-    """Lets the host fill what these settings leave open from themselves, not from the checkpoint's file."""
-    before = hf.generation_config
-    hf.generation_config = settings
-    try:
-        yield
-    finally:
-        hf.generation_config = before
 
 
 def _written(output: Any, config: ModelConfig, settings: GenerationConfig, begun: int, prompts: int) -> Written:

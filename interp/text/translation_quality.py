@@ -23,6 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.errors import InputError
+from interp.text.generation_settings import own_settings
 from interp.text.translation_pairs import TranslationPair
 
 FOLDS = 10
@@ -95,12 +96,9 @@ def translate(
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             inputs = tokenizer([sources[index] for index in chosen], return_tensors="pt", padding=True).to(model.device)
-            with torch.no_grad():
-                ids = model.generate(
-                    input_ids=inputs["input_ids"],
-                    attention_mask=inputs["attention_mask"],
-                    generation_config=_settings(model, beams, 2 * inputs["input_ids"].shape[1] + 10, first_token),
-                )
+            settings = _settings(model, beams, 2 * inputs["input_ids"].shape[1] + 10, first_token)
+            with torch.no_grad(), own_settings(model, settings):
+                ids = model.generate(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
             texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
                 translations[index] = text
@@ -112,7 +110,7 @@ def translate(
 def _settings(model: PreTrainedModel, beams: int, most: int, first_token: int | None) -> GenerationConfig:
     """The checkpoint's own settings, as it was made to translate, with this beam width and length."""
     settings = copy.deepcopy(model.generation_config)
-    # A length with the start token: hosts warn where a file states one and another is asked for.
+    # A length with the start token.
     settings.update(num_beams=beams, do_sample=False, max_new_tokens=None, max_length=most + 1)
     settings.update(min_length=min(settings.min_length or 0, most))
     if beams == 1:

@@ -1,5 +1,6 @@
 """Translation quality: pair files, scores against sacreBLEU called by hand, language telling, and what a prefix swap finds."""
 
+import copy
 import gzip
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,21 @@ def test_the_bundled_model_translates_and_batches_change_nothing(bundled: Hooked
     scores = score_texts(PAIRS, together)
     assert min(score.bleu for score in scores) > 25
     assert not model.training
+
+
+def test_a_checkpoints_own_limit_is_not_asked_for_beside_ours(
+    bundled: HookedEncoderDecoder, tiny_byt5: HookedEncoderDecoder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Hosts fill what is left open from the checkpoint's file, whose limit then acts, and say so once a batch."""
+    assert bundled.hf.generation_config.max_new_tokens == 128
+    translate(bundled.hf, bundled.tokenizer, [PAIRS[0].source], beams=2)
+    assert capfd.readouterr().err == ""
+    model, steps = copy.deepcopy(tiny_byt5.hf), []
+    model.generation_config.update(max_new_tokens=128, eos_token_id=None)  # never ends by itself
+    model.decoder.register_forward_hook(lambda *_: steps.append(1))
+    translate(model, tiny_byt5.tokenizer, ["abc"], beams=1)
+    assert len(steps) == 2 * len(tiny_byt5.tokenizer("abc")["input_ids"]) + 10
+    assert model.generation_config.max_new_tokens == 128
 
 
 def test_another_prefix_gives_the_other_language(bundled: HookedEncoderDecoder) -> None:
