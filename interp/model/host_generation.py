@@ -7,15 +7,14 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, GenerationMixin, PreTrainedModel
+from transformers import GenerationConfig, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import MoEModelOutput
 
 from interp.axes import Residual
 from interp.families.config import ModelConfig
-from interp.hooks.steps import CACHE_FIELD
 from interp.model.generation import Decoding
 from interp.text.batch import Batch
-from interp.text.generation_settings import own_settings
+from interp.text.generation_settings import empty_cache, own_settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,10 +71,8 @@ def write(
     with torch.no_grad(), torch.random.fork_rng(enabled=decoding.method == "sampling"), own_settings(hf, settings):
         if decoding.method == "sampling":
             torch.manual_seed(decoding.seed)
-        # The cache is made here because the host would give its own as many layers as the encoder has.
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         # Of the class that all hosts share: Whisper's own cuts sounds and texts in pieces of its choice.
-        output = GenerationMixin.generate(hf, **read, **{CACHE_FIELD: cache}, generation_config=settings)
+        output = GenerationMixin.generate(hf, **read, **empty_cache(), generation_config=settings)
     return _written(output, config, settings, 0 if begun is None else len(begun[0]), len(sources))
 
 

@@ -1,9 +1,11 @@
-"""Settings that a host model generates by, without those of its checkpoint's file."""
+"""What a host model generates with: settings without those of its checkpoint's file, a cache for as many layers as it has."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import DynamicCache, EncoderDecoderCache, GenerationConfig, PreTrainedModel
+
+from interp.hooks.steps import CACHE_FIELD
 
 
 @contextmanager
@@ -20,3 +22,8 @@ def own_settings(hf: PreTrainedModel, settings: GenerationConfig) -> Iterator[No
         yield
     finally:
         hf.generation_config = before
+
+
+def empty_cache() -> dict[str, EncoderDecoderCache]:
+    """The argument of `generate` that holds keys and values; the host's own has as many layers as the encoder."""
+    return {CACHE_FIELD: EncoderDecoderCache(DynamicCache(), DynamicCache())}

@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from interp.errors import InputError
-from interp.text.generation_settings import own_settings
+from interp.text.generation_settings import empty_cache, own_settings
 from interp.text.translation_pairs import TranslationPair
 
 FOLDS = 10
@@ -98,7 +98,9 @@ def translate(
             inputs = tokenizer([sources[index] for index in chosen], return_tensors="pt", padding=True).to(model.device)
             settings = _settings(model, beams, 2 * inputs["input_ids"].shape[1] + 10, first_token)
             with torch.no_grad(), own_settings(model, settings):
-                ids = model.generate(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+                ids = model.generate(
+                    input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], **empty_cache()
+                )
             texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
             for index, text in zip(chosen, texts, strict=True):
                 translations[index] = text
