@@ -88,6 +88,8 @@ def export(
             f"The model has {read_recipe(run).parameters():,} parameters, but at most {MOST_PARAMETERS:,} can be bundled. Use a "
             "kept moment of the run (--keep-from) as it is."
         )
+    # Before the folder is written, which may be the other's own.
+    averaged = None if other is None else (other.share, digest(other.folder / "model.safetensors"))
     write_checkpoint(run, folder, storage, other)
     draw(curve, folder / "loss.svg")
     digests = tuple(
@@ -101,7 +103,7 @@ def export(
         curve=curve,
         command=command,
         before=before.strip(),
-        averaged=None if other is None else (other.share, digest(other.folder / "model.safetensors")),
+        averaged=averaged,
         storage=storage,
         beams=BEAMS,
         scores=score_texts(pairs, translations),

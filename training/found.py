@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analyses.runs.verify import read_manifest
+from analyses.runs.manifest import Manifest
+from analyses.runs.verify import OpenedRun, open_run
 from interp.errors import InputError
 from training.export import digest, write_digests
 
@@ -19,17 +20,13 @@ _NEXT = "## Weaknesses"
 """The part of the card that it stands before."""
 
 
-def found_section(run: Path) -> str:
+def found_section(run: OpenedRun) -> str:
     """The part of a card that tells what a run's sections say first.
 
     Args:
-        run: folder of a run.
-
-    Raises:
-        InputError: if it is no run.
+        run: the run.
     """
-    manifest = read_manifest(run)
-    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    manifest, results = run.manifest, json.loads(run.read("results.json"))
     told = [
         line
         for name, section in results.items()
@@ -59,18 +56,21 @@ def tell(run: Path, folder: Path) -> None:
         folder: checkpoint folder with its card.
 
     Raises:
-        InputError: if the run is of other weights, or the folder has no card of `training.export`.
+        InputError: if the run is none, was changed or is of other weights, or if the folder has no card of `training.export`.
     """
     card = folder / "MODEL_CARD.md"
     if not card.is_file() or _NEXT not in card.read_text(encoding="utf-8"):
         raise InputError(f"There is no card with a part {_NEXT!r} in {str(folder)!r}. Export the model first.")
-    of, own = read_manifest(run).model.files.get("model.safetensors"), digest(folder / "model.safetensors")
+    opened = open_run(run)
+    if not isinstance(opened.manifest, Manifest):
+        raise InputError(f"{str(run)!r} is a comparison or a trace; give a run of one model, of `interp run`.")
+    of, own = opened.manifest.model.files.get("model.safetensors"), digest(folder / "model.safetensors")
     if of != own:
         raise InputError(
             f"The run is of the weights {of}, but {str(folder)!r} holds {own}. Run the analyses on the exported folder."
         )
     text = re.sub(rf"{HEADING}\n.*?(?={_NEXT})", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
-    card.write_text(text.replace(_NEXT, found_section(run) + _NEXT, 1), encoding="utf-8")
+    card.write_text(text.replace(_NEXT, found_section(opened) + _NEXT, 1), encoding="utf-8")
     write_digests(folder)
 
 

@@ -4,11 +4,10 @@ Only modules that annotate arrays are checked: what the others say about their t
 of their calls took a quarter of the suite's time.
 """
 
-from pathlib import Path
-
 from jaxtyping import install_import_hook
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 PACKAGES = ("interp", "analyses")
 
 

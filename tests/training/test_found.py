@@ -86,3 +86,12 @@ def test_other_weights_and_a_folder_without_a_card_are_refused(card: Path, tmp_p
     (card / "MODEL_CARD.md").unlink()
     with pytest.raises(InputError, match="There is no card"):
         tell(made(tmp_path / "again"), card)
+
+
+def test_a_run_that_someone_edited_is_refused(card: Path, tmp_path: Path) -> None:
+    before, run = (card / "MODEL_CARD.md").read_bytes(), made(tmp_path / "run")
+    results = (run / "results.json").read_text(encoding="utf-8")
+    (run / "results.json").write_text(results.replace("Another is 2.", "Another is 9."), encoding="utf-8")
+    with pytest.raises(InputError, match=r"results\.json"):
+        tell(run, card)
+    assert (card / "MODEL_CARD.md").read_bytes() == before
