@@ -39,7 +39,7 @@ def rows(plan: Plan, stack: str, pairs: int) -> list[tuple[str, ...]]:
     edges = graph_of(model.cfg).edges
     inside = torch.tensor([edge in true for edge in edges])
     exact = patch_edges(model, batch).mean(0)
-    found = []
+    found: list[tuple[str, ...]] = []
     for method in METHODS:
         started = time.process_time()
         scores = score_edges(model, batch, method)

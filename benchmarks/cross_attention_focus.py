@@ -19,7 +19,7 @@ from analyses.cross_attention_focus import FocusSettings
 from analyses.cross_attention_focus.measure.observe import HOOKS, observe_readings
 from analyses.cross_attention_focus.measure.source_flow import observe_flow
 from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
-from benchmarks.forward import measure, ratio
+from benchmarks.forward import Plan, measure, ratio
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import bundled
 from interp.text.batch import Batch, collate
@@ -66,7 +66,7 @@ def parts(model: HookedEncoderDecoder, batch: Batch, rounds: int) -> dict[str, f
         "flow (ALTI+ and rollout)": lambda: observe_flow(model, batch, cache),
         "minimal pairs": lambda: observe_swaps(run),
     }
-    seconds = measure(timed, rounds, "cpu")
+    seconds = measure(timed, Plan(rounds), "cpu")
     whole = seconds[PASS].processor
     return {name: ratio(times.processor, whole) for name, times in seconds.items()}
 

@@ -205,8 +205,8 @@ class Plan:
     """
 
     rounds: int
-    in_a_row: int
-    only: tuple[str, ...]
+    in_a_row: int = 1
+    only: tuple[str, ...] = ()
 
 
 def measure(timed: dict[str, Case], plan: Plan, device: str) -> dict[str, Times]:

@@ -63,12 +63,16 @@ def random_prompts(model: HookedEncoderDecoder) -> Batch:
 def plain(model: HookedEncoderDecoder, batch: Batch, head: HeadId | None, row: int | None) -> torch.Tensor:
     """One full forward pass with one head's z set to zero, read from the logits as a user would: a label's lead, or the loss."""
 
-    def zero(z: torch.Tensor, hook: object) -> torch.Tensor:
+    def zero(z: torch.Tensor, place: int) -> torch.Tensor:
         edited = z.clone()
-        edited[:, :, head.head] = 0.0
+        edited[:, :, place] = 0.0
         return edited
 
-    edits = [] if head is None else [(f"{attention_path(head.kind, head.layer)}.hook_z", zero)]
+    edits = (
+        []
+        if head is None
+        else [(f"{attention_path(head.kind, head.layer)}.hook_z", lambda z, hook: zero(z, head.head))]
+    )
     with torch.no_grad():
         logits = model.run_with_hooks(batch, edits)
     if row is None:

@@ -26,7 +26,7 @@ from rich.table import Table
 from torch import Tensor
 from transformers import T5Config, T5ForConditionalGeneration
 
-from benchmarks.forward import measure, ratio
+from benchmarks.forward import Plan, measure, ratio
 from interp.attribution.direct_logit_attribution import Decomposition, decompose, decomposition_hooks
 from interp.attribution.frozen_norms import sublayer_directions
 from interp.attribution.logit_readout import Readout, label_tokens, logit_difference, runner_up
@@ -35,8 +35,9 @@ from interp.hooks.hook_point import HookPoint
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.patching.activation_patching import Site, SiteFamily, patch_sites, sites
+from interp.patching.activation_patching import Site, patch_sites, sites
 from interp.patching.minimal_pairs import PairBatch, PromptPair
+from interp.patching.site_families import SiteFamily
 from interp.text.batch import Batch, collate
 from interp.text.tokenized_text import Text
 from interp.text.words import CONTENT, EOS, NO_WORD
@@ -98,7 +99,7 @@ def attribution_ratios(rounds: int, prompts: int) -> dict[str, float]:
         TWO_LEVELS: lambda: two_levels(model, cache, readout),
         THREE_LEVELS: lambda: three_levels(model, cache, readout),
     }
-    times = measure(timed, rounds, "cpu")
+    times = measure(timed, Plan(rounds), "cpu")
     return {name: ratio(times[name].processor, times[PASS].processor) for name in BARS}
 
 

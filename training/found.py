@@ -20,13 +20,14 @@ _NEXT = "## Weaknesses"
 """The part of the card that it stands before."""
 
 
-def found_section(run: OpenedRun) -> str:
+def found_section(run: OpenedRun, manifest: Manifest) -> str:
     """The part of a card that tells what a run's sections say first.
 
     Args:
         run: the run.
+        manifest: its manifest.
     """
-    manifest, results = run.manifest, json.loads(run.read("results.json"))
+    results = json.loads(run.read("results.json"))
     told = [
         line
         for name, section in results.items()
@@ -70,7 +71,7 @@ def tell(run: Path, folder: Path) -> None:
             f"The run is of the weights {of}, but {str(folder)!r} holds {own}. Run the analyses on the exported folder."
         )
     text = re.sub(rf"{HEADING}\n.*?(?={_NEXT})", "", card.read_text(encoding="utf-8"), flags=re.DOTALL)
-    card.write_text(text.replace(_NEXT, found_section(opened) + _NEXT, 1), encoding="utf-8")
+    card.write_text(text.replace(_NEXT, found_section(opened, opened.manifest) + _NEXT, 1), encoding="utf-8")
     write_digests(folder)
 
 
