@@ -68,7 +68,7 @@ def gather(
         with remembering(model.tokenizer), begin_twins(model, batches, analyses, kept, seeds) as others:
             observed = observe(model, batches, analyses, kept, progress)
             page_out(model.hf.parameters())
-            controls = others.finish(progress)
+            controls = others.finish("observing untrained twins", progress)
     else:
         job = Job(crew.load, Architecture.of(model), ids, batches, shard_bounds(batches), analyses, seeds, kept)
         observed, *controls = _by_crew(crew, job, progress)

@@ -1,6 +1,7 @@
 """How heads come to be while a model learns: checkpoints of one run, seen through the same prompts and targets.
 
-moments -> gathering (every model reads the same batches) -> snapshots -> histories, order, agreement -> report, slider
+moments -> gathering (every model reads the same batches) -> moment_reader -> snapshots -> histories, order, agreement -> report,
+slider
 """
 
 import lazy_loader

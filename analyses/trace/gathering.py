@@ -6,8 +6,7 @@ of their own, the same at every moment.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,34 +14,28 @@ from analyses.circuits.summary import NoCircuit
 from analyses.core.contract import Arrays, Observed
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import twin_seeds
-from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress, observe
-from analyses.core.shards import Observations, Shards
+from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress
+from analyses.core.shards import Observations
+from analyses.core.shared_work import share_work, worker_for
 from analyses.head_specialization import HeadSettings
 from analyses.head_specialization.measure.parallel import parallels
-from analyses.head_specialization.roles.criteria import independent_texts
 from analyses.runs.config import RunConfig
 from analyses.runs.inputs import reading_order
 from analyses.runs.loading import load_for
 from analyses.trace.agreement import Agreement, agreement, same_roles
 from analyses.trace.circuit_following import CIRCUITS, Following, follow_circuits
 from analyses.trace.circuit_histories import circuit_history
+from analyses.trace.moment_reader import MomentReader, Place, Seen, TwinReader
 from analyses.trace.moments import TrainingRun
-from analyses.trace.snapshots import HEADS, Snapshot, read_snapshot
+from analyses.trace.parted_shards import InMemory, PartedShards
+from analyses.trace.snapshots import HEADS
 from analyses.trace.trace import Beside, Part, RunTrace, Trace, head_order, run_trace
 from analyses.trace.watching import SIDES, WATCH, WatchSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind
-from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import Architecture
 from interp.prompts import Prompt
 from interp.text.batch import Batch
-
-
-class PartedShards(Shards, Protocol):
-    """Where the shards of several models are kept apart."""
-
-    def for_part(self, part: str) -> "PartedShards":
-        """The same place for one of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,26 +84,26 @@ def watch(
     asked = _asked(model, analyses, batches)
     settings = next((item.settings for item in asked if item.name == HEADS), HeadSettings())
     assert isinstance(settings, HeadSettings)
-    reader = _Reader(model.cfg, read, settings, config.seed, count_texts(batches).fault)
-    twins = _twins(model, asked, batches, config, store, progress)
-    following = _circuits(model, analyses, progress)
-    traces: list[RunTrace] = []
-    moments: dict[str, dict[int, Observations]] = {}
-    circuits: list[Arrays] = []
-    for number, (part, run) in enumerate(runs):
-        own = asked if part == "main" else [item for item in asked if item.name in (WATCH.name, HEADS)]
-        snapshots, moments[run.name] = [], {}
-        for place, moment in enumerate(run.moments):
-            progress(f"observing {run.name}", place, len(run.moments))
-            one = load_for(config, moment.checkpoint)
-            kept = store.for_part(f"run-{number}-step-{moment.step}")
-            found = observe(one, batches, own, kept, no_progress, asked=(HEADS,))
-            snapshots.append(reader.read(moment.step, {item.name: found.of(item.name) for item in own}, twins))
-            moments[run.name][moment.step] = found
-            circuits += _circuits_at(following, one, kept) if part == "main" else ()
-        progress(f"following the heads of {run.name}", 0, 1)
-        traces.append(run_trace(run.name, part, snapshots, config.seed))
     counts = count_texts(batches)
+    reader = MomentReader(
+        places=[Place(number, part, moment) for number, (part, run) in enumerate(runs) for moment in run.moments],
+        config=config,
+        cfg=model.cfg,
+        prompts=read,
+        batches=batches,
+        asked=asked,
+        settings=settings,
+        twins=_twins(model, asked, batches, config, store, progress),
+        following=_circuits(model, analyses, progress),
+        fault=counts.fault,
+        store=store,
+    )
+    seen = _moments(model, reader, progress)
+    moments: dict[str, dict[int, Observations]] = {run.name: {} for _, run in runs}
+    for place, one in zip(reader.places, seen, strict=True):
+        moments[runs[place.run][1].name][place.moment.step] = one.observations
+    traces = _traces(runs, reader, seen, progress)
+    circuits = [arrays for one in seen for arrays in one.circuits]
     trace = Trace(
         runs=tuple(traces),
         order=head_order(traces[0], config.seed),
@@ -120,25 +113,10 @@ def watch(
         sentences=len(set(counts.sentence_of)),
         target_origin=batches[0].target_origin,
         fault=counts.fault,
-        twins=len(twins),
-        circuits=circuit_history(following, circuits, config.seed),
+        twins=len(reader.twins),
+        circuits=circuit_history(reader.following, circuits, config.seed),
     )
     return Watched(trace, moments, tuple(batches), tuple(read), model)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reader:
-    """Makes snapshots; what is the same for all of them."""
-
-    cfg: ModelConfig
-    prompts: Sequence[Prompt]
-    settings: HeadSettings
-    seed: int
-    fault: str
-
-    def read(self, step: int, observed: dict[str, Observed], twins: Sequence[Observed]) -> Snapshot:
-        prefixes = [prompt.prefix for prompt in self.prompts]
-        return read_snapshot(step, observed, twins, self.cfg, prefixes, self.settings, self.seed, self.fault)
 
 
 def _asked(
@@ -172,15 +150,6 @@ def _circuits(
     return follow_circuits(model, item)
 
 
-def _circuits_at(following: Following | NoCircuit | None, model: HookedEncoderDecoder, store: Shards) -> list[Arrays]:
-    """The circuits of one moment, from its shard if that is there; none where nothing is followed."""
-    if not isinstance(following, Following):
-        return []
-    if CIRCUITS not in store:
-        store[CIRCUITS] = following.at(model)
-    return [store[CIRCUITS]]
-
-
 def _twins(
     model: HookedEncoderDecoder,
     asked: Sequence[ConfiguredAnalysis],
@@ -190,16 +159,40 @@ def _twins(
     progress: Progress,
 ) -> list[Observed]:
     """What untrained twins give to head specialization, a row for every independent text: controls of every moment."""
-    own, kept = [item for item in asked if item.name == HEADS], store.for_part("twins")
+    own = [item for item in asked if item.name == HEADS]
     if not own:
         return []
-    architecture, found = Architecture.of(model), []
-    for number, seed in enumerate(twin_seeds(config.seed, config.twins)):
-        progress("observing untrained twins", number, config.twins)
-        twin = architecture.twin(seed)
-        observed = observe(twin, batches, own, kept, no_progress, twin=number, asked=(HEADS,))
-        found.append(independent_texts(observed.of(HEADS)))
+    seeds = twin_seeds(config.seed, config.twins)
+    reader = TwinReader(Architecture.of(model), batches, own, store.for_part("twins"), seeds)
+    elsewhere = replace(reader, store=_elsewhere(store).for_part("twins"))
+    worker = worker_for(model, sum(map(len, batches)) * len(seeds))
+    with share_work(len(seeds), lambda number, _: reader.read(number), worker, elsewhere.read) as shared:
+        return shared.finish("observing untrained twins", progress)
+
+
+def _moments(model: HookedEncoderDecoder, reader: MomentReader, progress: Progress) -> list[Seen]:
+    """All moments, in the order of the reader's places."""
+    count, elsewhere = len(reader.places), replace(reader, store=_elsewhere(reader.store))
+    worker = worker_for(model, len(reader.prompts) * count)
+    with share_work(count, lambda number, _: reader.read(number), worker, elsewhere.read) as shared:
+        return shared.finish("observing the moments of all runs", progress)
+
+
+def _traces(
+    runs: Sequence[tuple[Part, TrainingRun]], reader: MomentReader, seen: Sequence[Seen], progress: Progress
+) -> list[RunTrace]:
+    """Every run over its moments."""
+    found = []
+    for number, (part, run) in enumerate(runs):
+        progress(f"following the heads of {run.name}", 0, 1)
+        own = [one.snapshot for place, one in zip(reader.places, seen, strict=True) if place.run == number]
+        found.append(run_trace(run.name, part, own, reader.config.seed))
     return found
+
+
+def _elsewhere(store: PartedShards) -> PartedShards:
+    """Where another process keeps shards: those in memory would be those of this one."""
+    return InMemory({}) if isinstance(store, InMemory) else store
 
 
 def _beside(

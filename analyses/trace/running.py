@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from analyses.core.contract import Arrays
 from analyses.core.evidence import twin_seeds
 from analyses.core.observing import ConfiguredAnalysis, Progress, no_progress
 from analyses.runs.config import RunConfig
@@ -30,8 +29,9 @@ from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
 from analyses.runs.runner import make_log, signer_of, threads_for
 from analyses.trace.circuit_following import CIRCUITS
-from analyses.trace.gathering import PartedShards, Watched, watch
+from analyses.trace.gathering import Watched, watch
 from analyses.trace.moments import TrainingRun
+from analyses.trace.parted_shards import InMemory, PartedShards
 from analyses.trace.present.page import trace_report
 from analyses.trace.present.slider import slider_page
 from analyses.trace.snapshots import ATTRIBUTION, FOCUS, GEOMETRY, HEADS
@@ -117,7 +117,7 @@ def trace_in_memory(
     _checked(runs)
     model = load_for(config, main.moments[-1].checkpoint)
     with threads_for(model):
-        return watch(runs, _chosen(config), prompts.prompts, config, _InMemory({}), progress)
+        return watch(runs, _chosen(config), prompts.prompts, config, InMemory({}), progress)
 
 
 def _parts(
@@ -210,23 +210,3 @@ def _command(runs: Runs, config: RunConfig) -> str:
     for part, run in runs[1:]:
         words += [{"seed": "--seed-run", "control": "--control"}[part], run.name]
     return config.command(*words)
-
-
-class _InMemory(dict[str, Arrays]):
-    """Shards in a dictionary, those of several runs apart by what their names begin with."""
-
-    def __init__(self, kept: dict[str, Arrays], part: str = "") -> None:
-        super().__init__()
-        self.kept, self.part = kept, part
-
-    def for_part(self, part: str) -> "_InMemory":
-        return _InMemory(self.kept, f"{part}-")
-
-    def __contains__(self, name: object) -> bool:
-        return f"{self.part}{name}" in self.kept
-
-    def __getitem__(self, name: str) -> Arrays:
-        return self.kept[f"{self.part}{name}"]
-
-    def __setitem__(self, name: str, arrays: Arrays) -> None:
-        self.kept[f"{self.part}{name}"] = arrays

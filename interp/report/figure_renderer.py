@@ -99,7 +99,7 @@ class FigureRenderer:
         self._begun: dict[str, tuple[Chart, Future[RenderedFigure]]] = {}
 
     def begin(self, blocks: Iterable[Block]) -> None:
-        """Begin to draw the figures among some blocks; without a second process nothing happens yet.
+        """Begin to draw those figures among some blocks that are not begun; without a second process nothing happens yet.
 
         Args:
             blocks: blocks of the report.
@@ -108,7 +108,7 @@ class FigureRenderer:
             return
         try:
             for block in blocks:
-                if isinstance(block, Figure):
+                if isinstance(block, Figure) and block.name not in self._begun:
                     self._begun[block.name] = block.chart, self._worker.submit(render_figure, block.chart, self.kind)
         except BrokenExecutor:
             self._worker = None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.core import twin_observations
+from analyses.core import shared_work
 from analyses.core.contract import Analysis, Arrays, Pass
 from analyses.core.observing import ConfiguredAnalysis, no_progress
 from analyses.core.registry import get
@@ -40,13 +40,13 @@ REFUSING = ConfiguredAnalysis(
 
 @pytest.fixture
 def always_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(twin_observations, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(shared_work, "_WORTH_A_PROCESS", 1)
 
 
 def observed(model: HookedEncoderDecoder, item: ConfiguredAnalysis, store: object) -> list[Observations]:
     batches = [model.batch(["a b", "c d e"], ["x", "y"]), model.batch(["f"], ["z"])]
     with begin_twins(model, batches, [item], store, SEEDS) as others:  # type: ignore[arg-type, unused-ignore]
-        return others.finish(no_progress)
+        return others.finish("twins", no_progress)
 
 
 def same(one: list[Observations], two: list[Observations]) -> None:
@@ -65,7 +65,7 @@ def test_two_processes_give_the_numbers_of_one(
 ) -> None:
     deterministic = torch.are_deterministic_algorithms_enabled()
     alone = observed(tiny_byt5, FOCUS, {})
-    monkeypatch.setattr(twin_observations, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(shared_work, "_WORTH_A_PROCESS", 1)
     same(alone, observed(tiny_byt5, FOCUS, {}))
     (tmp_path / "run").mkdir()
     staging = Staging(tmp_path / "final", tmp_path / "run", b"key", Status(tmp_path / "run"))
@@ -88,16 +88,16 @@ def test_a_killed_process_costs_time_and_no_number(tiny_byt5: HookedEncoderDecod
         worker = second_process()
         for process in worker._processes.values():  # type: ignore[union-attr]
             os.kill(process.pid, signal.SIGKILL)
-        killed = others.finish(no_progress)
+        killed = others.finish("twins", no_progress)
     with begin_twins(tiny_byt5, batches, [FOCUS], {}, SEEDS) as others:
-        same(killed, others.finish(no_progress))
+        same(killed, others.finish("twins", no_progress))
 
 
 def test_few_prompts_large_models_and_accelerators_keep_to_one_process(tiny_byt5: HookedEncoderDecoder) -> None:
-    assert twin_observations._worker(tiny_byt5, 59) is None
-    assert twin_observations._worker(tiny_byt5, 60) is not None
+    assert shared_work.worker_for(tiny_byt5, 59) is None
+    assert shared_work.worker_for(tiny_byt5, 60) is not None
     torch.set_num_threads(2)
     try:
-        assert twin_observations._worker(tiny_byt5, 60) is None
+        assert shared_work.worker_for(tiny_byt5, 60) is None
     finally:
         torch.set_num_threads(1)

@@ -1,7 +1,9 @@
 """A trace of a run in which the truth is planted: the step is found, and the folder is a run's like any other."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,12 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from analyses.runs import make_config, read_manifest, verify_run
-from analyses.trace import find_run, trace_in_memory
+from analyses.trace import find_run, gathering, moment_reader, trace_in_memory
 from analyses.trace.present.training import training_section
 from analyses.trace.snapshots import HEADS
 from interp.hooks.names import HeadId
 from interp.prompts import parse_prompts
+from interp.report.second_process import second_process
 from tests.support.traces import GOLD, PROMPTS, TRACES, planted_run
 
 STEPS = (0, 8, 16, 32, 64, 128, 256, 512)
@@ -87,10 +90,11 @@ def test_the_folder_is_verified_compared_and_said_to_be_a_trace(traced, tmp_path
 
 @pytest.mark.slow
 def test_a_trace_goes_on_from_its_shards_to_the_same_bytes(planted, traced, tmp_path, monkeypatch):
-    from analyses.trace import gathering
-
+    monkeypatch.setattr(
+        gathering, "worker_for", lambda model, size: None
+    )  # what another process writes is not seen here
     calls: list[int] = []
-    real = gathering.observe
+    real = moment_reader.observe
 
     def dies_at_the_sixth(*given, **named):
         calls.append(1)
@@ -98,17 +102,17 @@ def test_a_trace_goes_on_from_its_shards_to_the_same_bytes(planted, traced, tmp_
             raise KeyboardInterrupt
         return real(*given, **named)
 
-    monkeypatch.setattr(gathering, "observe", dies_at_the_sixth)
+    monkeypatch.setattr(moment_reader, "observe", dies_at_the_sixth)
     out = tmp_path / "again"
     arguments = (planted, "--prompts", PROMPTS, "--analyses", HEADS, *QUICK, "--out", out)
     assert trace(*arguments).exit_code == 130
     kept = sorted((tmp_path / ".again.partial" / "shards").glob("*.safetensors"))
-    assert any("run-0-step-0" in path.name for path in kept)
+    assert any(f"run-0-step-{STEPS[-1]}" in path.name for path in kept)
     times = {path: path.stat().st_mtime_ns for path in kept}
     from analyses.runs.run_folder import Staging
 
     written: list[str] = []
-    monkeypatch.setattr(gathering, "observe", real)
+    monkeypatch.setattr(moment_reader, "observe", real)
     keep = Staging.__setitem__
     monkeypatch.setattr(
         Staging, "__setitem__", lambda self, name, arrays: (written.append(self.part + name), keep(self, name, arrays))
@@ -116,6 +120,42 @@ def test_a_trace_goes_on_from_its_shards_to_the_same_bytes(planted, traced, tmp_
     assert trace(*arguments).exit_code == 0
     assert not {f"{name}.safetensors" for name in written} & {path.name for path in times}
     assert read_manifest(out).digest == read_manifest(traced).digest
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(second_process() is None, reason="needs two cores; run on a machine that has them")
+def test_two_processes_see_what_one_sees_even_if_one_is_killed(planted, monkeypatch):
+    prompts = parse_prompts(PROMPTS.read_bytes(), "jsonl", "prompts.jsonl")
+    settings = {HEADS: {"resamples": 500, "samples": 6}}
+    config = make_config(analyses=HEADS, batch_size=16, twins=2, settings=settings)
+    run = find_run([str(planted)])
+    asked = []
+    real = gathering.worker_for
+
+    def watched_worker(model, size):
+        asked.append(real(model, size))
+        return asked[-1]
+
+    def kill(what, done, total):
+        if what == "observing the moments of all runs" and done == 2:
+            for process in asked[-1]._processes.values():
+                os.kill(process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(gathering, "worker_for", watched_worker)
+    both, killed = trace_in_memory(run, prompts, config), trace_in_memory(run, prompts, config, progress=kill)
+    assert len(asked) == 4
+    assert None not in asked
+    monkeypatch.setattr(gathering, "worker_for", lambda model, size: None)
+    alone = trace_in_memory(run, prompts, config)
+    for other in (both, killed):
+        for one, two in zip(alone.trace.runs[0].snapshots, other.trace.runs[0].snapshots, strict=True):
+            assert repr((one.step, one.labels)) == repr((two.step, two.labels))  # NaN is no NaN
+            for name, values in one.numbers.items():
+                np.testing.assert_array_equal(values, two.numbers[name], err_msg=name)
+        for step, found in alone.moments["planted"].items():
+            np.testing.assert_array_equal(
+                found.of("watch").prompts["loss"], other.moments["planted"][step].of("watch").prompts["loss"]
+            )
 
 
 @pytest.mark.slow
