@@ -44,7 +44,7 @@ def main() -> int:
     steps = {"hubs": time.perf_counter() - wall}
     found = [table_geometry(table, words, hubs), table_geometry(output, words, None)]
     steps["tables"] = time.perf_counter() - wall - steps["hubs"]
-    sizes = [two_nn_at_sizes(space[words.ordinary], SIZES, 0) for space in (table, output)]
+    sizes = [two_nn_at_sizes(space, SIZES, 0, rows=np.flatnonzero(words.ordinary)) for space in (table, output)]
     steps["dimension"] = time.perf_counter() - wall - steps["hubs"] - steps["tables"]
     seconds, processor = time.perf_counter() - wall, time.process_time() - processor
     # Linux counts the peak in kibibytes, macOS in bytes.

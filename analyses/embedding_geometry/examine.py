@@ -59,9 +59,8 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
     hubs = count_hubs(tables[INPUT], vocabulary, settings.most_compared, settings.sampling_seed)
     top = falling_order(hubs.counts)[:_TOP_HUBS]
     numbers = [table_geometry(table, vocabulary, hubs if space == INPUT else None) for space, table in tables.items()]
-    ordinary = vocabulary.ordinary
     output = tables.get(OUTPUT, tables[INPUT])
-    pieces = np.flatnonzero(ordinary)
+    pieces = np.flatnonzero(vocabulary.ordinary)
     same = np.concatenate([
         (unit_rows(tables[INPUT][some]) * unit_rows(output[some])).sum(axis=1)
         for some in map(pieces.__getitem__, row_blocks(len(pieces)))
@@ -69,7 +68,7 @@ def _tables(model: HookedEncoderDecoder, settings: GeometrySettings, vocabulary:
     return {
         "table": np.array(numbers),
         "dimension": np.stack([
-            two_nn_at_sizes(table[ordinary], settings.dimension_sizes, settings.sampling_seed)
+            two_nn_at_sizes(table, settings.dimension_sizes, settings.sampling_seed, rows=pieces)
             for table in tables.values()
         ]),
         "hub_pieces": np.array(vocabulary.pieces)[hubs.rows[top]],

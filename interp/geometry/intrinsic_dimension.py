@@ -13,7 +13,7 @@ dimensions: a uniform cube of 10 dimensions comes out near 8 at 2,000 points. So
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.neighbors import NearestNeighbors
 
 from interp.statistics.ties import TOLERANCE
@@ -47,7 +47,11 @@ def two_nn(vectors: Float[np.ndarray, "item feature"], method: Method = "likelih
 
 
 def two_nn_at_sizes(
-    vectors: Float[np.ndarray, "item feature"], sizes: tuple[int, ...], seed: int, method: Method = "likelihood"
+    vectors: Float[np.ndarray, "item feature"],
+    sizes: tuple[int, ...],
+    seed: int,
+    method: Method = "likelihood",
+    rows: Int[np.ndarray, " chosen"] | None = None,
 ) -> Float[np.ndarray, " size"]:
     """The estimate on random samples of several sizes; NaN where there are fewer points than the size (Facco et al. 2017).
 
@@ -58,6 +62,8 @@ def two_nn_at_sizes(
         sizes: of the samples.
         seed: of the order in which points are drawn.
         method: see the module.
+        rows: which of the points; all by default.
     """
-    order = np.random.default_rng(seed).permutation(len(vectors))
-    return np.array([two_nn(vectors[order[:size]], method) if size <= len(vectors) else np.nan for size in sizes])
+    order = np.random.default_rng(seed).permutation(len(vectors) if rows is None else len(rows))
+    places = order if rows is None else rows[order]
+    return np.array([two_nn(vectors[places[:size]], method) if size <= len(places) else np.nan for size in sizes])

@@ -11,17 +11,18 @@ anything is 0.
     principal map         full SVD of the centered rows, largest |loading| of every axis positive
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from interp.statistics.ties import merge_ties
 
 Vectors = Float[np.ndarray, "item feature"]
 Cosines = Float[np.ndarray, "item other"]
 Symmetric = Float[np.ndarray, "feature feature"]
+Places = Int[np.ndarray, " chosen"]
 
 _BLOCK = 4096
 """How many rows `row_blocks` gives at once."""
@@ -49,31 +50,54 @@ def cosine_matrix(vectors: Vectors, others: Float[np.ndarray, "other feature"] |
     return np.asarray(np.clip(unit @ (unit if others is None else unit_rows(others)).T, -1.0, 1.0))
 
 
-def mean_cosine(vectors: Vectors) -> float:
+def mean_cosine(vectors: Vectors, rows: Places | None = None) -> float:
     """Mean cosine of all pairs of different rows, in closed form; NaN for fewer than two rows (Ethayarajh 2019).
 
     Args:
         vectors: rows of a whole vocabulary or of a few items.
+        rows: which of them; all by default.
     """
-    if len(vectors) < 2:
-        return float("nan")
-    total, squares = np.zeros(vectors.shape[1]), 0.0
-    for unit in map(unit_rows, _blocks(vectors)):
-        total += unit.sum(axis=0)
+    return mean_cosine_of(wide_blocks(vectors, rows))
+
+
+def mean_cosine_of(blocks: Iterable[Vectors]) -> float:
+    """The same of rows that are never all held at once.
+
+    Args:
+        blocks: some rows after another.
+    """
+    total, squares, count = np.zeros(()), 0.0, 0
+    for unit in map(unit_rows, blocks):
+        total = total + unit.sum(axis=0)
         squares += float(np.square(unit).sum())
-    return float((total @ total - squares) / (len(vectors) * (len(vectors) - 1)))
+        count += len(unit)
+    return float((np.square(total).sum() - squares) / (count * (count - 1))) if count > 1 else float("nan")
 
 
-def scatter(vectors: Vectors) -> Symmetric:
+def mean_row(vectors: Vectors, rows: Places | None = None) -> Float[np.ndarray, " feature"]:
+    """The mean of the rows, in float64.
+
+    Args:
+        vectors: rows of a whole vocabulary or of a few items.
+        rows: which of them; all by default.
+    """
+    count = len(vectors) if rows is None else len(rows)
+    total = sum((block.sum(axis=0) for block in wide_blocks(vectors, rows)), np.zeros(vectors.shape[1]))
+    return np.asarray(total / count)
+
+
+def scatter(vectors: Vectors, rows: Places | None = None) -> Symmetric:
     """Σ (x - mean)(x - mean)ᵀ, the covariance times the number of rows less one.
 
     Args:
         vectors: rows of a whole vocabulary or of a few items.
+        rows: which of them; all by default.
     """
-    mean = vectors.mean(axis=0, dtype=np.float64)
+    mean = mean_row(vectors, rows)
     total = np.zeros((vectors.shape[1], vectors.shape[1]))
-    for block in _blocks(vectors):
-        total += (block - mean).T @ (block - mean)
+    for block in wide_blocks(vectors, rows):
+        block -= mean
+        total += block.T @ block
     return total
 
 
@@ -117,7 +141,7 @@ def iso_score(eigenvalues: Float[np.ndarray, " feature"]) -> float:
     return (participation_ratio(eigenvalues) - 1.0) / (len(eigenvalues) - 1.0)
 
 
-def partition_isotropy(vectors: Vectors) -> float:
+def partition_isotropy(vectors: Vectors, rows: Places | None = None) -> float:
     """How evenly the partition function spreads over directions, 1 for a perfectly isotropic cloud (Mu and Viswanath 2018).
 
     Rows are brought to length 1 first: T5 v1.1 has embeddings of standard deviation 12, whose exponentials overflow. Both signs
@@ -125,10 +149,11 @@ def partition_isotropy(vectors: Vectors) -> float:
 
     Args:
         vectors: rows of a whole vocabulary or of a few items.
+        rows: which of them; all by default.
     """
-    _, directions = np.linalg.eigh(sum(unit.T @ unit for unit in map(unit_rows, _blocks(vectors))))
+    _, directions = np.linalg.eigh(sum(unit.T @ unit for unit in map(unit_rows, wide_blocks(vectors, rows))))
     sums = np.zeros((2, vectors.shape[1]))
-    for unit in map(unit_rows, _blocks(vectors)):
+    for unit in map(unit_rows, wide_blocks(vectors, rows)):
         weights = np.exp(unit @ directions)
         sums += weights.sum(axis=0), (1.0 / weights).sum(axis=0)
     return float(sums.min() / sums.max())
@@ -165,9 +190,15 @@ def row_blocks(count: int) -> Iterator[slice]:
         yield slice(start, start + _BLOCK)
 
 
-def _blocks(vectors: Vectors) -> Iterator[Float[np.ndarray, "some feature"]]:
-    for rows in row_blocks(len(vectors)):
-        yield vectors[rows].astype(np.float64)
+def wide_blocks(vectors: Vectors, rows: Places | None = None) -> Iterator[Float[np.ndarray, "some feature"]]:
+    """Some rows after another, in float64.
+
+    Args:
+        vectors: rows of a whole vocabulary or of a few items.
+        rows: which of them; all by default.
+    """
+    for block in row_blocks(len(vectors) if rows is None else len(rows)):
+        yield vectors[block if rows is None else rows[block]].astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,10 +18,13 @@ from interp.geometry.isotropy import (
     eigenvalues,
     iso_score,
     mean_cosine,
+    mean_cosine_of,
+    mean_row,
     participation_ratio,
     partition_isotropy,
     row_blocks,
     scatter,
+    wide_blocks,
 )
 from interp.geometry.nearest_neighbors import mutual_neighbors
 from interp.statistics import spearman
@@ -110,9 +113,8 @@ def table_geometry(
 ) -> TableGeometry:
     """The numbers of one table; those of hubs are NaN without `hubs`."""
     rows = np.flatnonzero(vocabulary.ordinary)
-    pieces = table[rows]
-    norms = np.linalg.norm(table, axis=1)
-    spread = scatter(pieces)
+    norms = np.concatenate([np.linalg.norm(table[block], axis=1) for block in row_blocks(len(table))])
+    spread = scatter(table, rows)
     variances = eigenvalues(spread)
     return TableGeometry(
         pieces=float(len(rows)),
@@ -120,11 +122,11 @@ def table_geometry(
         norm_deviation=float(norms[rows].std()),
         norm_of_sentinels=_mean_norm(norms, vocabulary.of_kind("sentinel")),
         norm_of_unused=_mean_norm(norms, vocabulary.of_kind("unused")),
-        anisotropy=mean_cosine(pieces),
+        anisotropy=mean_cosine(table, rows),
         participation_ratio=participation_ratio(variances),
         iso_score=iso_score(variances),
-        partition_isotropy=partition_isotropy(pieces),
-        **_frequency(pieces, norms[rows], vocabulary.log_probabilities[rows], spread),
+        partition_isotropy=partition_isotropy(table, rows),
+        **_frequency(table, rows, norms, vocabulary.log_probabilities, spread),
         **_hub_numbers(hubs, norms, vocabulary),
     )
 
@@ -134,32 +136,34 @@ def _mean_norm(norms: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _frequency(
-    pieces: np.ndarray, norms: np.ndarray, log_probability: np.ndarray, spread: np.ndarray
+    table: np.ndarray, pieces: np.ndarray, norms: np.ndarray, log_probability: np.ndarray, spread: np.ndarray
 ) -> dict[str, float]:
     """What frequency explains, over the pieces that have one; `spread` is the scatter matrix of all pieces."""
-    known = ~np.isnan(log_probability)
-    if known.sum() < _FEW:
+    rows = pieces[~np.isnan(log_probability[pieces])]
+    if len(rows) < _FEW:
         return {}
-    rows, frequency = (pieces, log_probability) if known.all() else (pieces[known], log_probability[known])
-    spread = spread if known.all() else scatter(rows)
+    frequency = log_probability[rows]
+    spread = spread if len(rows) == len(pieces) else scatter(table, rows)
     deviation = frequency - frequency.mean()
-    mean = rows.mean(axis=0, dtype=np.float64)
     power = deviation @ deviation
     # Least squares of every feature on the log probability; deviations sum to 0, so the mean needs no subtraction.
-    blocks = list(row_blocks(len(rows)))
-    slopes = sum(deviation[block] @ rows[block] for block in blocks) / power if power > 0 else np.zeros(rows.shape[1])
-    without = np.empty(rows.shape, np.float32)
-    for block in blocks:
-        without[block] = rows[block] - np.outer(deviation[block], slopes)
+    slopes = np.zeros(table.shape[1])
+    if power > 0:
+        for block, wide in zip(row_blocks(len(rows)), wide_blocks(table, rows), strict=True):
+            slopes += deviation[block] @ wide / power
+    without = (
+        wide - np.outer(deviation[block], slopes)
+        for block, wide in zip(row_blocks(len(rows)), wide_blocks(table, rows), strict=True)
+    )
     axis = np.linalg.eigh(spread)[1][:, -1]
-    along = np.concatenate([rows[block] @ axis for block in blocks])
+    along = np.concatenate([wide @ axis for wide in wide_blocks(table, rows)])
     total = np.trace(spread)
     return {
         "frequency_share": float(power * (slopes @ slopes) / total) if total > 0 else float("nan"),
-        "anisotropy_without_frequency": mean_cosine(without),
+        "anisotropy_without_frequency": mean_cosine_of(without),
         "participation_without_frequency": participation_ratio(eigenvalues(spread - power * np.outer(slopes, slopes))),
-        "norm_and_frequency": spearman(norms[known].astype(np.float64), frequency).statistic,
-        "first_axis_and_frequency": abs(spearman(along - mean @ axis, frequency).statistic),
+        "norm_and_frequency": spearman(norms[rows].astype(np.float64), frequency).statistic,
+        "first_axis_and_frequency": abs(spearman(along - mean_row(table, rows) @ axis, frequency).statistic),
     }
 
 

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 
+from interp.geometry.intrinsic_dimension import two_nn_at_sizes
 from interp.geometry.isotropy import (
     cosine_matrix,
     iso_score,
     mean_cosine,
+    mean_row,
     participation_ratio,
     partition_isotropy,
     principal_map,
+    scatter,
     spectrum,
     top_directions,
     unit_rows,
@@ -61,6 +64,22 @@ def test_mean_cosine_is_the_mean_over_all_pairs(generator: np.random.Generator) 
     pairs = [cosines[i, j] for i in range(30) for j in range(30) if i != j]
     assert mean_cosine(vectors) == pytest.approx(np.mean(pairs), abs=1e-12)
     assert np.isnan(mean_cosine(vectors[:1]))
+
+
+@pytest.mark.parametrize("chosen", [0, 1, 2, 4097, 9000])
+def test_chosen_rows_of_a_table_are_measured_like_a_table_of_their_own(
+    generator: np.random.Generator, chosen: int
+) -> None:
+    table = (generator.normal(size=(9000, 5)) * [4, 3, 2, 1, 1] + 0.5).astype(np.float32)
+    rows = np.sort(generator.choice(9000, chosen, replace=False))
+    own = table[rows]
+    assert mean_cosine(table, rows) == pytest.approx(mean_cosine(own), rel=1e-12, nan_ok=True)
+    if chosen:
+        np.testing.assert_allclose(mean_row(table, rows), own.mean(axis=0, dtype=np.float64), rtol=1e-12)
+        np.testing.assert_allclose(scatter(table, rows), scatter(own), rtol=1e-12)
+        assert partition_isotropy(table, rows) == pytest.approx(partition_isotropy(own), rel=1e-12)
+    found = two_nn_at_sizes(table, (1, 100, 4097), 3, rows=rows)
+    np.testing.assert_allclose(found, two_nn_at_sizes(own, (1, 100, 4097), 3), rtol=1e-12)
 
 
 def test_a_row_of_zeros_has_cosine_zero_and_no_warning() -> None:
