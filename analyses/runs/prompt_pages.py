@@ -4,13 +4,16 @@ Means over prompts hide the prompt; here a reader finds the texts that the numbe
 for the first prompts of a set, up to the configuration's number of them, and hold no figure: drawings cost more than the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 
 import numpy as np
 
 from analyses.core.contract import Example
 from analyses.core.exploring import explorer_hooks, explorer_prompt
-from analyses.core.observing import ConfiguredAnalysis, Progress, examples_of, run_alone
+from analyses.core.observing import ConfiguredAnalysis, Progress, examples_of, no_progress, run_alone
+from analyses.core.shared_work import SharedWork, share_work, worker_for
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.report import (
@@ -29,6 +32,40 @@ from interp.text.batch import Batch
 
 _LONGEST_TITLE = 60
 
+PromptPages = tuple[tuple[Page, ...], tuple[ExplorerPrompt, ...]]
+
+
+def begin_prompt_pages(
+    model: HookedEncoderDecoder,
+    load: Callable[[], HookedEncoderDecoder] | None,
+    rows: Sequence[tuple[Batch, int]],
+    prompts: Sequence[Prompt],
+    analyses: Sequence[ConfiguredAnalysis],
+    count: int,
+) -> AbstractContextManager[SharedWork[PromptPages]]:
+    """Begin to write the prompts' pages in a second process, if there is one and it pays: they need no number of the run.
+
+    Args:
+        model: the model.
+        load: gives the same model in the other process, to be pickled; None if it cannot be had there.
+        rows: see `make_prompt_pages`, as the others.
+        prompts: the prompts.
+        analyses: the analyses with their settings.
+        count: how many prompts have pages.
+    """
+    shown = rows, prompts[: len(rows)], analyses, count
+    worker = None if load is None else worker_for(model, len(rows))
+    there = partial(_pages_there, load or (lambda: model), shown)
+    return share_work(1, lambda _, progress: make_prompt_pages(model, *shown, progress), worker, there)
+
+
+def _pages_there(
+    load: Callable[[], HookedEncoderDecoder],
+    shown: tuple[Sequence[tuple[Batch, int]], Sequence[Prompt], Sequence[ConfiguredAnalysis], int],
+    _: int,
+) -> PromptPages:
+    return make_prompt_pages(load(), *shown, no_progress)
+
 
 def make_prompt_pages(
     model: HookedEncoderDecoder,
@@ -37,7 +74,7 @@ def make_prompt_pages(
     analyses: Sequence[ConfiguredAnalysis],
     count: int,
     progress: Progress,
-) -> tuple[tuple[Page, ...], tuple[ExplorerPrompt, ...]]:
+) -> PromptPages:
     """Pages of the first `count` prompts, whose batches and rows `rows` has, and what there is to explore of each, at least one.
 
     Where no analysis shows anything of a prompt, it has no page.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ from analyses.runs.manifest import (
     canonical_json,
 )
 from analyses.runs.plan import check_memory
-from analyses.runs.prompt_pages import make_prompt_pages
+from analyses.runs.prompt_pages import begin_prompt_pages
 from analyses.runs.prompt_section import prompt_section
 from analyses.runs.prompt_set import kept_prompts
 from analyses.runs.provenance import glance_facts, make_report
@@ -197,9 +198,10 @@ def build_files(
     """Observe, summarize and present; the files of the run but its log, by relative path."""
     _check_analysable(model.cfg, inputs.analyses)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    crew = None if engine is None else Crew(engine, partial(load_for, inputs.config, inputs.checkpoint))
+    load = partial(load_for, inputs.config, inputs.checkpoint)
+    crew = None if engine is None else Crew(engine, load)
     with threads_for(model):
-        return _build(inputs, model, store, progress, keep, crew)
+        return _build(inputs, model, store, progress, keep, crew, load)
 
 
 def _build(
@@ -209,6 +211,7 @@ def _build(
     progress: Progress,
     keep: Keep | None,
     crew: Crew | None,
+    load: Callable[[], HookedEncoderDecoder],
 ) -> dict[str, bytes]:
     config, prompts = inputs.config, inputs.prompts.prompts
     why_not = {item.name: item.analysis.applies(model.cfg) for item in inputs.analyses}
@@ -218,12 +221,15 @@ def _build(
     batches = make_batches(model, read, config.batch_size, progress)
     ids = [prompt.id for prompt in read]
     found = gather(analyses, model, ids, batches, config.twins, config.seed, progress, store, order[0] + 1, crew)
+    found = chain(list(islice(found, 1)), found)  # Once the first is there, all is observed.
     renderer = FigureRenderer(kind=config.figures)
-    made = _sections(analyses, found, _gaps(inputs, model, batches[0], analyses), renderer, progress, keep)
-    sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     shown = np.argsort(order)[: max(config.pages, 1)]
     rows = [(batch.select(row), 0) for batch, row in (Rows(batches)[int(place)] for place in shown)]
-    pages, explored = make_prompt_pages(model, rows, prompts, analyses, config.pages, progress)
+    elsewhere = load if crew is None and inputs.placement is None else None
+    with begin_prompt_pages(model, elsewhere, rows, prompts, analyses, config.pages) as begun:
+        made = _sections(analyses, found, _gaps(inputs, model, batches[0], analyses), renderer, progress, keep)
+        [(pages, explored)] = begun.finish("writing the prompts' pages", progress)
+    sections = [made.get(item.name) or refusal(item.analysis, str(why_not[item.name])) for item in inputs.analyses]
     told = ReadPrompts.of(batches, order, prompts)
     manifest = record_of(inputs, model, told, count_texts(batches))
     facts = glance_facts(manifest, model, inputs.slug().rpartition("-")[2])

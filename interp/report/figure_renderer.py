@@ -113,6 +113,14 @@ class FigureRenderer:
         except BrokenExecutor:
             self._worker = None
 
+    def finish(self) -> None:
+        """Draw what still waits here, the last first, while the other process goes on with the first."""
+        for name, (chart, begun) in reversed(self._begun.items()):
+            if begun.cancel():
+                done: Future[RenderedFigure] = Future()
+                done.set_result(render_figure(chart, self.kind))
+                self._begun[name] = chart, done
+
     def rendered(self, figure: Figure) -> RenderedFigure:
         """The images of a figure, begun before or not.
 
@@ -120,7 +128,6 @@ class FigureRenderer:
             figure: a figure of the report.
         """
         chart, begun = self._begun.pop(figure.name, (None, None))
-        # What still waits is drawn here: two draw the rest faster than one.
         if begun is None or chart is not figure.chart or begun.cancel():
             return render_figure(figure.chart, self.kind)
         try:

@@ -51,6 +51,7 @@ def render(report: Report, renderer: FigureRenderer | None = None) -> dict[str, 
     index = [block for section in report.sections for block in _in_order(section)]
     _check_names(report, pages)
     renderer.begin([*index, *(block for page in pages for block in page.blocks)])
+    renderer.finish()
     files: dict[str, bytes] = {}
     rendered = {"index.html": _document("page.html.jinja", index, files, renderer, base="", report=report)}
     for page in pages:
