@@ -9,13 +9,19 @@ import ctypes
 import gc
 import mmap
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
+from interp.model.hooked_model import HookedEncoderDecoder
+
+Made = TypeVar("Made")
+
+_LARGE = 2**26
 _PAGE_OUT = 21
 """MADV_PAGEOUT of Linux, which Python does not name: whatever happens, no content is lost."""
 
@@ -34,10 +40,30 @@ def trim_heap() -> None:
         library.malloc_trim(ctypes.c_size_t(0))
 
 
-def collect_garbage() -> None:
-    """Frees what only refers to itself, such as a model that is done with, and gives it back."""
-    gc.collect()
-    trim_heap()
+def free_model(held: int) -> None:
+    """Frees a model that is done with, which hangs in a circle with its hooks, and gives its memory back.
+
+    Args:
+        held: bytes of its weights; for a small one, looking for it among all objects, a quarter of a second, does not pay.
+    """
+    if held > _LARGE:
+        gc.collect()
+        trim_heap()
+
+
+def use_once(make: Callable[[], HookedEncoderDecoder], use: Callable[[HookedEncoderDecoder], Made]) -> Made:
+    """What is made with a model of which nothing is left in memory afterwards.
+
+    Args:
+        make: gives the model; nobody else may hold it.
+        use: makes something with it.
+    """
+    model = make()
+    held = model.hf.get_memory_footprint()
+    made = use(model)
+    del model
+    free_model(held)
+    return made
 
 
 @contextmanager

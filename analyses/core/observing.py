@@ -7,6 +7,7 @@ number. The model goes over all prompts first; then each untrained twin does, on
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, St
 from analyses.core.kept_batches import MOST_WHOLE, KeptBatches, Regrouped, Rows
 from analyses.core.memory_use import trim_heap, trimming
 from analyses.core.registry import source_of
-from analyses.core.shards import Observations, Shards, shard_name
+from analyses.core.shards import EXPERIMENT, WEIGHTS, Observations, Shards, packed, shard_name
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
@@ -179,10 +180,21 @@ def observe(
             trim_heap()
         done += sum(map(len, group))
         progress(f"observing {label}", done, total)
+    examined = [item for item in analyses if asked is None or item.name in asked]
+    for item in examined:
+        _keep(store, shard_name(f"{label}-{WEIGHTS}", item.name), partial(item.examined, model))
     groups = experiment_batches(model, batches) if has_experiment(twin) and asked is None else []
-    weights = {item.name: item.examined(model) if asked is None or item.name in asked else {} for item in analyses}
-    experiments = {item.name: item.experimented(model, groups) if groups else {} for item in analyses}
-    return Observations(store, tuple(names), weights, experiments)
+    experimented = analyses if groups else ()
+    for item in experimented:
+        _keep(store, shard_name(f"{label}-{EXPERIMENT}", item.name), partial(item.experimented, model, groups))
+    by_name = (tuple(item.name for item in items) for items in (examined, experimented))
+    return Observations(store, label, tuple(names), *by_name)
+
+
+def _keep(store: Shards, place: str, make: Callable[[], Arrays]) -> None:
+    """Make a shard that is not there."""
+    if place not in store:
+        store[place] = packed(make())
 
 
 def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> Sequence[Batch]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from analyses.core.memory_use import collect_garbage
+from analyses.core.memory_use import use_once
 from analyses.core.observing import ConfiguredAnalysis, Progress, no_progress, observe
 from analyses.core.shards import Observations, Shards
 from analyses.core.shared_work import SharedWork, share_work, worker_for
@@ -15,9 +15,6 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import Architecture
 from interp.text.batch import Batch
 from interp.text.text_memory import remembering
-
-_LARGE = 2**26
-"""Bytes of a twin from which looking for it among all objects, a quarter of a second, pays."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,14 +37,12 @@ class TwinWork:
 
     def observe(self, number: int, progress: Progress = no_progress) -> Observations:
         """One twin, drawn and observed in this process."""
-        twin = self.architecture.twin(self.seeds[number])
-        large = twin.hf.get_memory_footprint() > _LARGE
-        with remembering(twin.tokenizer):
-            found = observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
-        del twin  # It hangs in a circle with its hooks.
-        if large:
-            collect_garbage()
-        return found
+
+        def see(twin: HookedEncoderDecoder) -> Observations:
+            with remembering(twin.tokenizer):
+                return observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
+
+        return use_once(lambda: self.architecture.twin(self.seeds[number]), see)
 
 
 def begin_twins(

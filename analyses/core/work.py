@@ -8,17 +8,16 @@ The list hangs on the prompts, the analyses and the number of twins alone: never
 gives is kept in the run's shards, so a unit that is there is never computed again. Engines (`analyses.engines`) deal units out.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
 from analyses.core.contract import Arrays
+from analyses.core.memory_use import free_model
 from analyses.core.observing import (
     ConfiguredAnalysis,
     Progress,
@@ -27,13 +26,10 @@ from analyses.core.observing import (
     label_of,
     observe_shard,
 )
-from analyses.core.shards import Observations, Shards, shard_name
+from analyses.core.shards import Observations, Shards, packed, shard_name
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import Architecture
 from interp.text.batch import Batch
-
-_TEXT = ":text"
-"""Behind the name of an array of texts, which shards keep as the bytes of their JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +118,8 @@ class Job:
     def observations(self, twin: int | None) -> Observations:
         """What one model gave, once all its units are there."""
         shards = tuple(Unit(twin, "shard", index).name for index in range(len(self.shards)))
-        names, experiments = [item.name for item in self.analyses], Unit(twin, "experiment").name
-        return Observations(
-            self.store,
-            shards,
-            {name: _unpacked(self.store[shard_name(Unit(twin, "weights").name, name)]) for name in names},
-            {
-                name: _unpacked(self.store[shard_name(experiments, name)]) if has_experiment(twin) else {}
-                for name in names
-            },
-        )
+        names = tuple(item.name for item in self.analyses)
+        return Observations(self.store, label_of(twin), shards, names, names if has_experiment(twin) else ())
 
 
 @runtime_checkable
@@ -205,12 +193,14 @@ class Workshop:
             else:
                 groups = experiment_batches(model, self.job.batches)
                 found = {item.name: item.experimented(model, groups) for item in analyses if item.name == unit.analysis}
-            return {shard_name(unit.name, name): _packed(arrays) for name, arrays in found.items()}
+            return {shard_name(unit.name, name): packed(arrays) for name, arrays in found.items()}
 
     def _model(self, twin: int | None) -> HookedEncoderDecoder:
         """The model or a twin, loaded or drawn anew where another was used last."""
         if self.model is None or self.model[0] != twin:
+            held = 0 if self.model is None else self.model[1].hf.get_memory_footprint()
             self.model = None  # two would need twice the memory
+            free_model(held)
             self.model = (twin, self.job.load() if twin is None else self._twin(self.job.seeds[twin]))
         return self.model[1]
 
@@ -232,28 +222,3 @@ def one_thread() -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
-
-
-def _packed(arrays: Arrays) -> dict[str, np.ndarray]:
-    """Arrays as shards keep them: numbers as they are, texts as the bytes of their JSON."""
-    found = {}
-    for name, values in arrays.items():
-        array = np.asarray(values)
-        if array.dtype.kind in "OU":
-            kept = json.dumps([list(array.shape), array.dtype.str, array.ravel().tolist()])
-            found[name + _TEXT] = np.frombuffer(kept.encode(), np.uint8)
-        else:
-            found[name] = array
-    return found
-
-
-def _unpacked(arrays: Arrays) -> Arrays:
-    """What `_packed` was given."""
-    found = {}
-    for name, values in arrays.items():
-        if name.endswith(_TEXT):
-            shape, kind, texts = json.loads(values.tobytes())
-            found[name.removesuffix(_TEXT)] = np.array(texts, dtype=kind).reshape(shape)
-        else:
-            found[name] = values
-    return found

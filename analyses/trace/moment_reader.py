@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from analyses.circuits.summary import NoCircuit
 from analyses.core.contract import Arrays, Observed
+from analyses.core.memory_use import use_once
 from analyses.core.observing import ConfiguredAnalysis, no_progress, observe
 from analyses.core.shards import Observations, Shards
 from analyses.head_specialization import HeadSettings
@@ -79,9 +80,12 @@ class TwinReader:
         Args:
             number: of the twin.
         """
-        twin = self.architecture.twin(self.seeds[number])
-        with remembering(twin.tokenizer):
-            found = observe(twin, self.batches, self.asked, self.store, no_progress, twin=number, asked=(HEADS,))
+
+        def see(twin: HookedEncoderDecoder) -> Observations:
+            with remembering(twin.tokenizer):
+                return observe(twin, self.batches, self.asked, self.store, no_progress, twin=number, asked=(HEADS,))
+
+        found = use_once(lambda: self.architecture.twin(self.seeds[number]), see)
         return independent_texts(found.of(HEADS))
 
 
@@ -122,11 +126,15 @@ class MomentReader:
             number: its place.
         """
         place = self.places[number]
-        model = load_for(self.config, place.moment.checkpoint)
         kept = self.store.for_part(f"run-{place.run}-step-{place.moment.step}")
         own = [item for item in self.asked if place.part == "main" or item.name in (WATCH.name, HEADS)]
-        with remembering(model.tokenizer):
-            found = observe(model, self.batches, own, kept, no_progress, asked=(HEADS,))
+
+        def see(model: HookedEncoderDecoder) -> tuple[Observations, tuple[Arrays, ...]]:
+            with remembering(model.tokenizer):
+                found = observe(model, self.batches, own, kept, no_progress, asked=(HEADS,))
+            return found, self._circuits(model, kept) if place.part == "main" else ()
+
+        found, circuits = use_once(lambda: load_for(self.config, place.moment.checkpoint), see)
         snapshot = read_snapshot(
             place.moment.step,
             {item.name: found.of(item.name) for item in own},
@@ -137,7 +145,7 @@ class MomentReader:
             self.config.seed,
             self.fault,
         )
-        return Seen(snapshot, found, self._circuits(model, kept) if place.part == "main" else ())
+        return Seen(snapshot, found, circuits)
 
     def _circuits(self, model: HookedEncoderDecoder, store: Shards) -> tuple[Arrays, ...]:
         """The circuits of one moment, from its shard if that is there; none where nothing is followed."""

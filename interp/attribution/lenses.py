@@ -15,7 +15,7 @@ it is.
 The unembedding is applied to one layer at a time; tokens are then scored, and no layer x vocabulary tensor is kept.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -214,6 +214,12 @@ def _trajectory(
     for logits in per_depth:
         chosen = logits.gather(-1, tokens.unsqueeze(-1))
         logit.append(chosen.squeeze(-1))
-        log_probability.append((chosen - logits.logsumexp(-1, keepdim=True)).squeeze(-1))
-        rank.append(((logits > chosen) & model.named_rows).sum(-1))
+        # Prompt by prompt: of a large vocabulary each of these takes as much memory as the logits.
+        log_probability.append((chosen - _by_prompt(lambda one: one.logsumexp(-1, keepdim=True), logits)).squeeze(-1))
+        rank.append(_by_prompt(lambda one, floor: ((one > floor) & model.named_rows).sum(-1), logits, chosen))
+        del logits
     return Trajectory(torch.stack(logit, 1), torch.stack(log_probability, 1), torch.stack(rank, 1))
+
+
+def _by_prompt(function: Callable[..., Tensor], *batched: Tensor) -> Tensor:
+    return torch.stack([function(*parts) for parts in zip(*batched, strict=True)])

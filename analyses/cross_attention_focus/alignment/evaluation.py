@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
 from analyses.core.contract import Pass, Settings, on_own_rows
+from analyses.core.memory_use import use_once
 from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
 from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
@@ -134,7 +136,7 @@ def evaluate(
     del links
     controls, twin_links = [], []
     for index in range(twins):
-        given_by_twin = system_links(untrained_twin(model, seed + index), pairs)
+        given_by_twin = use_once(partial(untrained_twin, model, seed + index), partial(system_links, pairs=pairs))
         controls.append({key: error_rate(corpus_counts(given, gold)) for key, given in given_by_twin.items()})
         twin_links.append(tuple(given_by_twin[best]))
     systems = [

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from analyses.core.arrays import joined
 from analyses.core.contract import Arrays, Observed, Pass
+from analyses.core.memory_use import use_once
 from analyses.head_specialization.arrays import EXAMINED, OBSERVED, of_null
 from analyses.head_specialization.measure.observe import hooks_on, observe
 from analyses.head_specialization.measure.repeats import examine_repeats
@@ -40,9 +41,13 @@ def observe_nulls(model: HookedEncoderDecoder, batches: Sequence[Batch], setting
     )
     found: dict[str, np.ndarray] = {}
     if "permuted" in settings.nulls:
-        other = permuted_model(model, settings.probe_seed)
-        found |= _named("permuted/observe", _observed(other, batches, plain))
-        found |= _named("permuted/examine", examine_repeats(other, plain))
+        found |= use_once(
+            lambda: permuted_model(model, settings.probe_seed),
+            lambda other: (
+                _named("permuted/observe", _observed(other, batches, plain))
+                | _named("permuted/examine", examine_repeats(other, plain))
+            ),
+        )
     if "shuffled" in settings.nulls:
         generator = torch.Generator().manual_seed(settings.probe_seed)
         mixed = [shuffled_batch(batch, generator) for batch in batches]

@@ -11,7 +11,7 @@ pairs, and for the word's own first piece [ours]. Words are those of `parallel`,
 The causal check: a head that translates, taken away, costs the translations of the words that it reads more than those of others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -72,11 +72,20 @@ def _translation(model: HookedEncoderDecoder, parallel: Parallel) -> dict[str, n
         path = attention_path("cross", layer)
         for head in range(cfg.n_decoder_heads):
             written = (states @ weights.W_V[head] + bias[head]) @ weights.W_O[head]
-            logits = unscaled_logits(model, path, written)
-            for name, ids in wanted.items():
-                hits = ((logits >= logits.gather(1, ids[:, None])).sum(-1) <= TOP).double().cpu().numpy()
+            for name, hits in _hits(model, path, written, wanted).items():
                 found[f"cross.{name}"][:, layer, head] = _means(hits, prompts, len(batch))
     return found
+
+
+def _hits(
+    model: HookedEncoderDecoder, path: str, written: Tensor, wanted: Mapping[str, Tensor]
+) -> dict[str, np.ndarray]:
+    """1 where a write raises a token among the `TOP` most, by name of what is wanted; logits are let go with each head."""
+    logits = unscaled_logits(model, path, written)
+    return {
+        name: ((logits >= logits.gather(1, ids[:, None])).sum(-1) <= TOP).double().cpu().numpy()
+        for name, ids in wanted.items()
+    }
 
 
 def _others(tokens: Int[Tensor, " pair"]) -> Int[Tensor, " pair"]:

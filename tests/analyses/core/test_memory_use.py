@@ -1,13 +1,17 @@
 """Memory is given back without a number changing."""
 
+import gc
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import T5Config, T5ForConditionalGeneration
 
-from analyses.core.memory_use import collect_garbage, page_out, trim_heap
+from analyses.core.memory_use import page_out, trim_heap, use_once
+from interp.model.hooked_model import HookedEncoderDecoder
 
 
 def _resident(kind: str) -> int:
@@ -38,7 +42,26 @@ def test_freed_memory_is_given_back() -> None:
         kept.append(torch.ones(16))
     held = _resident("RssAnon")
     del freed
-    collect_garbage()
     trim_heap()
     assert held - _resident("RssAnon") > 1000 * 8192 * 4
     assert sum(float(piece.sum()) for piece in kept) == 2000 * 16
+
+
+def test_of_a_large_model_that_was_used_once_nothing_is_left() -> None:
+    def make() -> HookedEncoderDecoder:
+        config = T5Config(
+            vocab_size=140_000, d_model=128, num_layers=1, num_heads=2, d_kv=8, d_ff=16, decoder_start_token_id=0
+        )
+        return HookedEncoderDecoder(T5ForConditionalGeneration(config))
+
+    def use(model: HookedEncoderDecoder) -> weakref.ref[HookedEncoderDecoder]:
+        with torch.no_grad():
+            model.run_with_cache({"input_ids": torch.tensor([[5, 1]]), "decoder_input_ids": torch.tensor([[0, 5]])})
+        return weakref.ref(model)
+
+    gc.disable()  # what is found is not found by chance
+    try:
+        assert use(make())() is not None, "it hangs in a circle"
+        assert use_once(make, use)() is None
+    finally:
+        gc.enable()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from analyses.core.observing import no_progress
-from analyses.core.work import Job, Unit, UnitError, Workshop, _packed, _unpacked
+from analyses.core.shards import packed, unpacked
+from analyses.core.work import Job, Unit, UnitError, Workshop
 from analyses.engines import LocalEngine, start
 from analyses.engines.dispatch import MOST_STILLBORN, StillbornError, dispatch
 from analyses.engines.ranks import LOST, TorchrunEngine, _compute
@@ -124,8 +125,8 @@ def test_numbers_and_texts_are_kept_as_they_are(tmp_path: Path) -> None:
         "none": np.zeros((0, 2), dtype="<U3"),
     }
     store = Staging(tmp_path / "final", tmp_path, b"key", Status(tmp_path))
-    store["kept"] = _packed(given)
-    found = _unpacked(store["kept"])
+    store["kept"] = packed(given)
+    found = unpacked(store["kept"])
     assert sorted(found) == sorted(given)
     for name, values in given.items():
         assert found[name].dtype == values.dtype
