@@ -221,19 +221,26 @@ def observe_shard(
         group: the batches of one shard.
         analyses: the analyses with their settings.
     """
-    parts: dict[str, list[Arrays]] = {item.name: [] for item in analyses}
-    for batch in group:
-        with torch.no_grad():
-            logits, cache = _run(model, batch, analyses)
-            for item in analyses:
-                keys = {spec.name for spec in item.analysis.arrays if spec.content == "key"}
-                with item.named():
-                    arrays = item.analysis.observe(Pass(model, batch, logits, cache, item.settings))
-                    checked = item.checked(arrays, "observe", model.cfg, len(batch))
-                parts[item.name].append({
-                    name: np.asarray(values, None if name in keys else np.float32) for name, values in checked.items()
-                })
-    return {name: joined(found) for name, found in parts.items()}
+    parts = [_observe_batch(model, batch, analyses) for batch in group]
+    return {item.name: joined([part[item.name] for part in parts]) for item in analyses}
+
+
+@torch.no_grad()
+def _observe_batch(
+    model: HookedEncoderDecoder, batch: Batch, analyses: Sequence[ConfiguredAnalysis]
+) -> dict[str, Arrays]:
+    """One batch; of its pass nothing is left when the next begins."""
+    logits, cache = _run(model, batch, analyses)
+    found: dict[str, Arrays] = {}
+    for item in analyses:
+        keys = {spec.name for spec in item.analysis.arrays if spec.content == "key"}
+        with item.named():
+            arrays = item.analysis.observe(Pass(model, batch, logits, cache, item.settings))
+            checked = item.checked(arrays, "observe", model.cfg, len(batch))
+        found[item.name] = {
+            name: np.asarray(values, None if name in keys else np.float32) for name, values in checked.items()
+        }
+    return found
 
 
 def illustrate(

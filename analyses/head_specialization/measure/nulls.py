@@ -69,12 +69,14 @@ def read_null(experiment: Arrays, null: Null) -> Observed | None:
 
 
 def _observed(model: HookedEncoderDecoder, batches: Sequence[Batch], settings: HeadSettings) -> dict[str, np.ndarray]:
-    parts = []
-    for batch in batches:
-        with torch.no_grad():
-            logits, cache = model.run_with_cache(batch, names_filter=list(hooks_on(model.cfg)))
-            parts.append(observe(Pass(model, batch, logits, cache, settings)))
-    return joined(parts)
+    return joined([_observed_batch(model, batch, settings) for batch in batches])
+
+
+@torch.no_grad()
+def _observed_batch(model: HookedEncoderDecoder, batch: Batch, settings: HeadSettings) -> Arrays:
+    """One batch; of its pass nothing is left when the next begins."""
+    logits, cache = model.run_with_cache(batch, names_filter=list(hooks_on(model.cfg)))
+    return observe(Pass(model, batch, logits, cache, settings))
 
 
 def permuted_model(model: HookedEncoderDecoder, seed: int) -> HookedEncoderDecoder:

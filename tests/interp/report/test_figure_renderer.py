@@ -2,6 +2,7 @@ import base64
 import io
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -84,3 +85,14 @@ def test_a_killed_worker_costs_time_and_no_figure():
     assert [renderer.rendered(figure) for figure in (BARS, MAP)] == [
         render_figure(figure.chart) for figure in (BARS, MAP)
     ]
+
+
+def test_what_waits_when_the_page_is_written_is_drawn_here_from_the_last_on():
+    renderer = FigureRenderer()
+    figures = [Figure(f"bars-{number}", "c", "a", BARS.chart) for number in range(6)]
+    renderer._worker.submit(time.sleep, 3)
+    renderer.begin(figures)
+    renderer.finish()
+    assert [renderer._begun[figure.name][1].done() for figure in figures[-2:]] == [True] * 2
+    assert not renderer._begun[figures[0].name][1].done()
+    assert {renderer.rendered(figure).file for figure in figures} == {render_figure(BARS.chart).file}
