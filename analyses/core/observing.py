@@ -17,7 +17,7 @@ from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, St
 from analyses.core.kept_batches import MOST_WHOLE, KeptBatches, Regrouped, Rows
 from analyses.core.memory_use import trim_heap, trimming
 from analyses.core.registry import source_of
-from analyses.core.shards import EXPERIMENT, WEIGHTS, Observations, Shards, packed, shard_name
+from analyses.core.shards import EXPERIMENT, WEIGHTS, Observations, Shards, make_missing, shard_name
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
@@ -182,19 +182,13 @@ def observe(
         progress(f"observing {label}", done, total)
     examined = [item for item in analyses if asked is None or item.name in asked]
     for item in examined:
-        _keep(store, shard_name(f"{label}-{WEIGHTS}", item.name), partial(item.examined, model))
+        make_missing(store, shard_name(f"{label}-{WEIGHTS}", item.name), partial(item.examined, model))
     groups = experiment_batches(model, batches) if has_experiment(twin) and asked is None else []
     experimented = analyses if groups else ()
     for item in experimented:
-        _keep(store, shard_name(f"{label}-{EXPERIMENT}", item.name), partial(item.experimented, model, groups))
+        make_missing(store, shard_name(f"{label}-{EXPERIMENT}", item.name), partial(item.experimented, model, groups))
     by_name = (tuple(item.name for item in items) for items in (examined, experimented))
     return Observations(store, label, tuple(names), *by_name)
-
-
-def _keep(store: Shards, place: str, make: Callable[[], Arrays]) -> None:
-    """Make a shard that is not there."""
-    if place not in store:
-        store[place] = packed(make())
 
 
 def experiment_batches(model: HookedEncoderDecoder, batches: Sequence[Batch]) -> Sequence[Batch]:

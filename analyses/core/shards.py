@@ -1,6 +1,7 @@
 """Shards: where what models gave is kept, a few prompts at a time, and read back one analysis at a time."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -62,6 +63,18 @@ class Observations:
 def shard_name(shard: str, analysis: str) -> str:
     """The name of what one analysis gave in one shard."""
     return f"{shard}-{analysis}"
+
+
+def make_missing(store: Shards, place: str, make: Callable[[], Arrays]) -> None:
+    """Makes a shard, numbers and texts, unless it is there.
+
+    Args:
+        store: where it is kept.
+        place: its name.
+        make: gives its arrays.
+    """
+    if place not in store:
+        store[place] = packed(make())
 
 
 def packed(arrays: Arrays) -> dict[str, np.ndarray]:

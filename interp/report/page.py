@@ -51,13 +51,16 @@ def render(report: Report, renderer: FigureRenderer | None = None) -> dict[str, 
     index = [block for section in report.sections for block in _in_order(section)]
     _check_names(report, pages)
     renderer.begin([*index, *(block for page in pages for block in page.blocks)])
-    renderer.finish()
     files: dict[str, bytes] = {}
-    rendered = {"index.html": _document("page.html.jinja", index, files, renderer, base="", report=report)}
-    for page in pages:
-        rendered[f"pages/{page.name}.html"] = _document(
+    # Pages below the first have few figures or none, so that they are written while another process draws.
+    rendered = {
+        f"pages/{page.name}.html": _document(
             "subpage.html.jinja", page.blocks, files, renderer, base="../", report=report, page=page
         )
+        for page in pages
+    }
+    renderer.finish()
+    rendered["index.html"] = _document("page.html.jinja", index, files, renderer, base="", report=report)
     return rendered | files
 
 
