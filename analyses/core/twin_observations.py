@@ -3,7 +3,7 @@
 The numbers are those of one process: a twin is drawn from its seed, and both processes compute on as many threads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -27,6 +27,7 @@ class TwinWork:
         analyses: the analyses with their settings.
         store: where shards are kept.
         seeds: of the twins.
+        asked: see `observe`.
     """
 
     architecture: Architecture
@@ -34,13 +35,14 @@ class TwinWork:
     analyses: Sequence[ConfiguredAnalysis]
     store: Shards
     seeds: Sequence[int]
+    asked: Container[str] | None
 
     def observe(self, number: int, progress: Progress = no_progress) -> Observations:
         """One twin, drawn and observed in this process."""
 
         def see(twin: HookedEncoderDecoder) -> Observations:
             with remembering(twin.tokenizer):
-                return observe(twin, self.batches, self.analyses, self.store, progress, twin=number)
+                return observe(twin, self.batches, self.analyses, self.store, progress, number, self.asked)
 
         return use_once(lambda: self.architecture.twin(self.seeds[number]), see)
 
@@ -51,6 +53,7 @@ def begin_twins(
     analyses: Sequence[ConfiguredAnalysis],
     store: Shards,
     seeds: Sequence[int],
+    asked: Container[str] | None = None,
 ) -> AbstractContextManager[SharedWork[Observations]]:
     """Begin to observe twins in a second process, if there is one and it pays, while this one observes the model.
 
@@ -60,8 +63,9 @@ def begin_twins(
         analyses: the analyses with their settings.
         store: where shards are kept and found.
         seeds: of the twins.
+        asked: see `observe`.
     """
-    work = TwinWork(Architecture.of(model), batches, analyses, store, seeds)
+    work = TwinWork(Architecture.of(model), batches, analyses, store, seeds, asked)
     worker = worker_for(model, sum(map(len, batches)) * len(seeds))
     # Shards in memory would be those of another process.
     elsewhere = replace(work, store={}) if isinstance(store, dict) else work

@@ -17,15 +17,17 @@ from analyses.core.evidence import twin_seeds
 from analyses.core.observing import ConfiguredAnalysis, Progress, make_batches, no_progress
 from analyses.core.shards import Observations
 from analyses.core.shared_work import share_work, worker_for
+from analyses.core.twin_observations import begin_twins
 from analyses.head_specialization import HeadSettings
 from analyses.head_specialization.measure.parallel import parallels
+from analyses.head_specialization.roles.criteria import independent_texts
 from analyses.runs.config import RunConfig
 from analyses.runs.inputs import reading_order
 from analyses.runs.loading import load_for
 from analyses.trace.agreement import Agreement, agreement, same_roles
 from analyses.trace.circuit_following import CIRCUITS, Following, follow_circuits
 from analyses.trace.circuit_histories import circuit_history
-from analyses.trace.moment_reader import MomentReader, Place, Seen, TwinReader
+from analyses.trace.moment_reader import MomentReader, Place, Seen
 from analyses.trace.moments import TrainingRun
 from analyses.trace.parted_shards import InMemory, PartedShards
 from analyses.trace.snapshots import HEADS
@@ -33,7 +35,6 @@ from analyses.trace.trace import Beside, Part, RunTrace, Trace, head_order, run_
 from analyses.trace.watching import SIDES, WATCH, WatchSettings
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.untrained_twins import Architecture
 from interp.prompts import Prompt
 from interp.text.batch import Batch
 
@@ -163,16 +164,16 @@ def _twins(
     if not own:
         return []
     seeds = twin_seeds(config.seed, config.twins)
-    reader = TwinReader(Architecture.of(model), batches, own, store.for_part("twins"), seeds)
-    elsewhere = replace(reader, store=_elsewhere(store).for_part("twins"))
-    worker = worker_for(model, sum(map(len, batches)) * len(seeds))
-    with share_work(len(seeds), lambda number, _: reader.read(number), worker, elsewhere.read) as shared:
-        return shared.finish("observing untrained twins", progress)
+    with begin_twins(model, batches, own, store.for_part("twins"), seeds, asked=(HEADS,)) as others:
+        found = others.finish("observing untrained twins", progress)
+    return [independent_texts(one.of(HEADS)) for one in found]
 
 
 def _moments(model: HookedEncoderDecoder, reader: MomentReader, progress: Progress) -> list[Seen]:
     """All moments, in the order of the reader's places."""
-    count, elsewhere = len(reader.places), replace(reader, store=_elsewhere(reader.store))
+    # Shards in memory would be those of another process.
+    elsewhere = replace(reader, store=InMemory({})) if isinstance(reader.store, InMemory) else reader
+    count = len(reader.places)
     worker = worker_for(model, len(reader.prompts) * count)
     with share_work(count, lambda number, _: reader.read(number), worker, elsewhere.read) as shared:
         return shared.finish("observing the moments of all runs", progress)
@@ -188,11 +189,6 @@ def _traces(
         own = [one.snapshot for place, one in zip(reader.places, seen, strict=True) if place.run == number]
         found.append(run_trace(run.name, part, own, reader.config.seed))
     return found
-
-
-def _elsewhere(store: PartedShards) -> PartedShards:
-    """Where another process keeps shards: those in memory would be those of this one."""
-    return InMemory({}) if isinstance(store, InMemory) else store
 
 
 def _beside(

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from analyses.circuits.summary import NoCircuit
 from analyses.core.contract import Arrays, Observed
 from analyses.core.memory_use import use_once
 from analyses.core.observing import ConfiguredAnalysis, no_progress, observe
-from analyses.core.shards import Observations, Shards
+from analyses.core.shards import Observations, Shards, make_missing
 from analyses.head_specialization import HeadSettings
-from analyses.head_specialization.roles.criteria import independent_texts
 from analyses.runs.config import RunConfig
 from analyses.runs.loading import load_for
 from analyses.trace.circuit_following import CIRCUITS, Following
@@ -20,7 +20,6 @@ from analyses.trace.trace import Part
 from analyses.trace.watching import WATCH
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.untrained_twins import Architecture
 from interp.prompts import Prompt
 from interp.text.batch import Batch
 from interp.text.text_memory import remembering
@@ -54,39 +53,6 @@ class Seen:
     snapshot: Snapshot
     observations: Observations
     circuits: tuple[Arrays, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TwinReader:
-    """Observes untrained twins for head specialization.
-
-    Attributes:
-        architecture: of the model.
-        batches: the prompts as every model reads them.
-        asked: head specialization alone.
-        store: where the twins' shards are kept.
-        seeds: of the twins.
-    """
-
-    architecture: Architecture
-    batches: Sequence[Batch]
-    asked: Sequence[ConfiguredAnalysis]
-    store: Shards
-    seeds: Sequence[int]
-
-    def read(self, number: int) -> Observed:
-        """What a twin gave, a row for every independent text.
-
-        Args:
-            number: of the twin.
-        """
-
-        def see(twin: HookedEncoderDecoder) -> Observations:
-            with remembering(twin.tokenizer):
-                return observe(twin, self.batches, self.asked, self.store, no_progress, twin=number, asked=(HEADS,))
-
-        found = use_once(lambda: self.architecture.twin(self.seeds[number]), see)
-        return independent_texts(found.of(HEADS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +117,5 @@ class MomentReader:
         """The circuits of one moment, from its shard if that is there; none where nothing is followed."""
         if not isinstance(self.following, Following):
             return ()
-        if CIRCUITS not in store:
-            store[CIRCUITS] = self.following.at(model)
+        make_missing(store, CIRCUITS, partial(self.following.at, model))
         return (store[CIRCUITS],)

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analyses.cli import app
+from analyses.core import twin_observations
 from analyses.runs import make_config, read_manifest, verify_run
 from analyses.trace import find_run, gathering, moment_reader, trace_in_memory
 from analyses.trace.present.training import training_section
@@ -141,11 +142,13 @@ def test_two_processes_see_what_one_sees_even_if_one_is_killed(planted, monkeypa
             for process in asked[-1]._processes.values():
                 os.kill(process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(gathering, "worker_for", watched_worker)
+    for module in (gathering, twin_observations):
+        monkeypatch.setattr(module, "worker_for", watched_worker)
     both, killed = trace_in_memory(run, prompts, config), trace_in_memory(run, prompts, config, progress=kill)
     assert len(asked) == 4
     assert None not in asked
-    monkeypatch.setattr(gathering, "worker_for", lambda model, size: None)
+    for module in (gathering, twin_observations):
+        monkeypatch.setattr(module, "worker_for", lambda model, size: None)
     alone = trace_in_memory(run, prompts, config)
     for other in (both, killed):
         for one, two in zip(alone.trace.runs[0].snapshots, other.trace.runs[0].snapshots, strict=True):
