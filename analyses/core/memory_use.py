@@ -8,15 +8,14 @@ while an untrained twin of the model is observed: they are read again when they 
 import ctypes
 import gc
 import mmap
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor
 
+from interp.model.heap import glibc, trim_heap
 from interp.model.hooked_model import HookedEncoderDecoder
 
 Made = TypeVar("Made")
@@ -24,20 +23,6 @@ Made = TypeVar("Made")
 _LARGE = 2**26
 _PAGE_OUT = 21
 """MADV_PAGEOUT of Linux, which Python does not name: whatever happens, no content is lost."""
-
-
-@cache
-def _glibc() -> ctypes.CDLL | None:
-    """The C library, where it is the one that has these functions."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return library if hasattr(library, "malloc_trim") else None
-
-
-def trim_heap() -> None:
-    """Gives freed memory back; on other systems than Linux with glibc nothing happens."""
-    library = _glibc()
-    if library is not None:
-        library.malloc_trim(ctypes.c_size_t(0))
 
 
 def free_model(held: int) -> None:
@@ -79,7 +64,7 @@ def page_out(tensors: Iterable[Tensor]) -> None:
     Args:
         tensors: such as weights; those that lie in no file, or on an accelerator, stay where they are.
     """
-    library = _glibc()
+    library = glibc()
     if library is None:
         return
     files = _mapped_files()

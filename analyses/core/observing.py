@@ -15,12 +15,13 @@ import torch
 from analyses.core.arrays import axis_sizes, joined, model_sizes, specs_of
 from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, Stage
 from analyses.core.kept_batches import MOST_WHOLE, KeptBatches, Regrouped, Rows
-from analyses.core.memory_use import trim_heap, trimming
+from analyses.core.memory_use import trimming
 from analyses.core.registry import source_of
 from analyses.core.shards import EXPERIMENT, WEIGHTS, Observations, Shards, make_missing, shard_name
 from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.activation_cache import ActivationCache
+from interp.model.heap import trim_heap
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.text.batch import Batch, TargetOrigin

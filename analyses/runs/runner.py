@@ -21,7 +21,7 @@ from analyses.core.effective_n import count_texts
 from analyses.core.evidence import Crew, gather
 from analyses.core.exploring import explorer_of
 from analyses.core.kept_batches import Rows
-from analyses.core.memory_use import page_out, trim_heap
+from analyses.core.memory_use import page_out
 from analyses.core.observing import ConfiguredAnalysis, Progress, given_texts, make_batches
 from analyses.core.precision import PrecisionGap, UnknownGap, precision_gaps
 from analyses.core.shards import Shards
@@ -48,6 +48,7 @@ from analyses.runs.run_place import check_place
 from analyses.runs.run_record import record_of
 from interp.errors import InputError
 from interp.families.config import ModelConfig
+from interp.model.heap import trim_heap
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.placement import Placement
 from interp.prompts import PromptSet

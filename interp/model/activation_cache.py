@@ -1,7 +1,9 @@
 """The activation cache: what a forward pass left at the hook points that were asked for.
 
-On a processor the cache keeps copies of what the forward pass showed, in memory that later caches use again once nothing reads it
-(`interp.model.reused_memory`); on an accelerator, and where gradients are kept, it keeps the tensors of the pass themselves.
+The cache keeps the tensors of the forward pass themselves where nobody can write into them (`interp.model.pass_tensors`): on an
+accelerator, where gradients are kept, and on a processor where the pass is the host's alone. Elsewhere, as beside other hook
+functions, it keeps copies of what was shown, in memory that later caches use again once nothing reads it
+(`interp.model.reused_memory`).
 `hook_result`, the write of every head to the residual stream, is heads times larger than what it is computed from; it is
 computed from z when it is read, unless it was asked for by name.
 """

@@ -1,7 +1,7 @@
-"""Memory of caches that nobody holds any more, used again for the caches that follow.
+"""Memory of copies that nobody holds any more, used again for the caches that follow.
 
-On a processor most of a full cache's price is the system handing out and clearing fresh pages. So activations are copied into
-blocks, and a block is lent anew once nothing reads it.
+On a processor most of a copy's price is the system handing out and clearing fresh pages. So activations that must be copied
+(`interp.model.pass_tensors` says which need not) are copied into blocks, and a block is lent anew once nothing reads it.
 
 Who reads a block is not counted here: each loan is an array of its own, the owner of a tensor's storage, and torch, numpy and
 DLPack keep the owner of memory alive as long as anything (tensor, slice, view, graph, array) can reach it. Its death is the one
@@ -16,6 +16,8 @@ from threading import RLock
 
 import torch
 from torch import Tensor
+
+from interp.model.heap import FREED_MEMORY
 
 _LONGEST_REST = 8
 """Runs after which a block that none of them needed goes back to the system."""
@@ -79,7 +81,7 @@ class ReusedMemory:
         """
         dtype = kept_type(tensor, dtype)
         n_bytes = tensor.numel() * dtype.itemsize
-        if n_bytes < self._least or not _is_dense(tensor):
+        if n_bytes < self._least or not is_dense(tensor):
             return tensor.detach().to(device="cpu", dtype=dtype, copy=True)
         flat = self._lend(n_bytes).view(dtype)
         return flat.as_strided(tensor.shape, tensor.stride()).copy_(tensor.detach())
@@ -123,8 +125,12 @@ def kept_type(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     return dtype if dtype is not None and tensor.is_floating_point() else tensor.dtype
 
 
-def _is_dense(tensor: Tensor) -> bool:
-    """Whether a tensor's elements fill a stretch of memory, each in a place of its own."""
+def is_dense(tensor: Tensor) -> bool:
+    """Whether a tensor's elements fill a stretch of memory, each in a place of its own.
+
+    Args:
+        tensor: a tensor.
+    """
     if tensor.is_contiguous():
         return True
     filled = 1
@@ -176,8 +182,10 @@ class RunCopies:
 
 
 def release_cache_memory() -> int:
-    """Bytes given back to the system: memory of caches that are gone, which was held for those to come.
+    """Bytes of copies that were held for caches to come and are the system's again, as is what the C library held for them.
 
     Caches, and whatever was taken from them, are untouched. Memory that is not needed goes back by itself after a few runs.
     """
-    return CACHE_MEMORY.release()
+    held = CACHE_MEMORY.release()
+    FREED_MEMORY.release()
+    return held

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import T5Config, T5ForConditionalGeneration
 
-from analyses.core.memory_use import page_out, trim_heap, use_once
+from analyses.core.memory_use import page_out, use_once
+from interp.model.heap import trim_heap
 from interp.model.hooked_model import HookedEncoderDecoder
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from interp.model import reused_memory
+from interp.model.heap import FREED_MEMORY
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.reused_memory import ReusedMemory, release_cache_memory
 from interp.model.storage import load_cache, save_cache
@@ -27,8 +28,9 @@ SIZE = 1 << 10
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> ReusedMemory:
-    """The memory of all caches while a test runs, which serves tiny activations too."""
+    """The memory of all caches while a test runs, which serves tiny activations too, as where no C library holds freed memory."""
     own = ReusedMemory(least=1)
+    monkeypatch.setattr(FREED_MEMORY, "can_be_held", lambda: False)
     monkeypatch.setattr(reused_memory, "CACHE_MEMORY", own)
     return own
 
@@ -344,6 +346,7 @@ def test_whatever_is_held_and_dropped_every_value_is_that_of_a_fresh_cache(
     steps: list[tuple[str, int, str, int]], batches: list[Batch], monkeypatch: Any
 ) -> None:
     model, own = tiny("t5"), ReusedMemory(least=1)
+    monkeypatch.setattr(FREED_MEMORY, "can_be_held", lambda: False)
     monkeypatch.setattr(reused_memory, "CACHE_MEMORY", ReusedMemory(least=1 << 60))
     fresh = [model.run_with_cache(batch, _NAMES)[1] for batch in batches]
     monkeypatch.setattr(reused_memory, "CACHE_MEMORY", own)
