@@ -30,12 +30,7 @@ from analyses.runs.config import RunConfig
 from analyses.runs.find_runs import DEFAULT_FOLDER
 from analyses.runs.inputs import Inputs, read_inputs, reading_order
 from analyses.runs.loading import load_for
-from analyses.runs.manifest import (
-    LOG,
-    MANIFEST,
-    SIGNATURE,
-    canonical_json,
-)
+from analyses.runs.manifest import LOG, MANIFEST, SIGNATURE, canonical_json
 from analyses.runs.plan import check_memory
 from analyses.runs.prompt_pages import begin_prompt_pages
 from analyses.runs.prompt_section import prompt_section
