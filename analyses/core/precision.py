@@ -14,7 +14,7 @@ from analyses.core.contract import Analysis, Arrays
 from analyses.core.observing import ConfiguredAnalysis, observe_shard
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Section, Table
-from interp.report.numbers import significant
+from interp.report.numbers import counted, significant
 from interp.text.batch import Batch
 
 MOST_COMPARED = 1_000_000_000
@@ -48,7 +48,8 @@ class PrecisionGap:
         table = Table(
             name=f"{section.name}-precision",
             caption=(
-                f"What {self.dtype} costs: every number as it was observed and as float32 gives it, on {self.prompts} prompts; "
+                f"What {self.dtype} costs: every number as it was observed and as float32 gives it, on "
+                f"{counted(self.prompts, 'prompt')}; "
                 "root mean squares over prompts and cells, and the largest difference of one cell."
             ),
             frame=self.frame,
@@ -58,7 +59,8 @@ class PrecisionGap:
             return replace(section, blocks=(*section.blocks, table))
         worst = str(self.frame["number"].to_numpy()[np.nanargmax(self.frame["gap / size"].to_numpy())])
         sentence = (
-            f"The model ran in {self.dtype}: on {self.prompts} prompts the observed numbers are off those of float32 by "
+            f"The model ran in {self.dtype}: on {counted(self.prompts, 'prompt')} the observed numbers are off those of "
+            "float32 by "
             f"{significant(shares.median())} of their size (median over numbers), and {worst} by {significant(shares.max())}. "
             "A difference smaller than that is rounding."
         )

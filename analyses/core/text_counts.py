@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from interp.report.numbers import counted
+
 _MOST = 0.5
 """Share of the targets that may be blank, or cut off, before decoder and cross-attention are not judged."""
 
@@ -45,10 +47,6 @@ class TextCounts:
 
     def __str__(self) -> str:
         return (
-            f"{_number(self.prompts, 'prompt')} ({_number(self.sentences, 'distinct sentence')}, "
-            f"{_number(self.targets, 'distinct target')})"
+            f"{counted(self.prompts, 'prompt')} ({counted(self.sentences, 'distinct sentence')}, "
+            f"{counted(self.targets, 'distinct target')})"
         )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -105,6 +105,10 @@ def _experiment(kind: AttentionKind) -> Iterator[ArraySpec]:
     yield from array_specs(kind, f"kept {heads} {sides}", "1/255", prefix="specimen.", stage="experiment")
 
 
+EXPERIMENT: Mapping[AttentionKind, tuple[ArraySpec, ...]] = {kind: tuple(_experiment(kind)) for kind in ATTENTION_KINDS}
+"""What `experiment` gives, by kind."""
+
+
 def of_null(null: str, spec: ArraySpec) -> ArraySpec:
     """What `measure.nulls` gives of a declared array for one of its controls, on the prompts of the sample."""
     axes = tuple("sample" if axis == "prompt" else axis for axis in spec.axes)
@@ -142,7 +146,7 @@ ARRAYS = (
     ),
     *array_specs("bias.encoder", "encoder_table encoder_head encoder_distance", "score", stage="examine"),
     *array_specs("bias.decoder", "decoder_table decoder_head decoder_distance", "score", stage="examine"),
-    *(spec for kind in ATTENTION_KINDS for spec in _experiment(kind)),
+    *(spec for kind in ATTENTION_KINDS for spec in EXPERIMENT[kind]),
     *array_specs("copying_chance", "one", "share", stage="experiment"),
     *array_specs("specimen.source", "kept source", content="label", stage="experiment"),
     *array_specs("specimen.target", "kept target", content="label", stage="experiment"),

@@ -38,3 +38,8 @@ class Criterion:
     eligible: Bool[np.ndarray, "layer head"] | None = None
     p_values: Float[np.ndarray, "layer head"] | None = None
     on_parallel: bool = False
+
+    @property
+    def on_prompts(self) -> bool:
+        """Whether the prompts decide it, not bundled sentences, random sequences or gold parses."""
+        return not (self.on_parallel or self.rule in ("content", "syntax"))

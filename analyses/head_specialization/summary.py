@@ -37,6 +37,7 @@ from interp.axes import ATTENTION_KINDS, AttentionKind, Stack
 from interp.families.config import ModelConfig
 from interp.hooks.names import HeadId
 from interp.report import notebook_html
+from interp.report.numbers import counted
 from interp.statistics import RankTest, mean_over_prompts
 
 _STACKS: tuple[Stack, ...] = ("encoder", "decoder")
@@ -109,11 +110,18 @@ class HeadAtlas:
     def __str__(self) -> str:
         labeled, untrained = len({label.head for label in self.labels}), len(self.twin_labels) * self.heads
         faulty = f" Decoder and cross-attention were not judged: {self.counts.fault}." if self.counts.fault else ""
-        permuted = f", with permuted weights (on {self.sample} prompts) {self.permuted_labels}"
+        permuted = f", with permuted weights (on {counted(self.sample, 'prompt')}) {self.permuted_labels}"
         return (
-            f"{labeled or 'None'} of {self.heads} heads {'have' if labeled > 1 else 'has'} a role on {self.counts}; "
+            f"{labeled or 'None'} of {self.heads} heads {'have' if labeled > 1 else 'has'} a role on {self.counts}"
+            f"{self.decided_elsewhere()}; "
             f"of {untrained} untrained heads {sum(self.twin_labels)}{'' if self.permuted_labels is None else permuted}.{faulty}"
         )
+
+    def decided_elsewhere(self) -> str:
+        """How many heads have all their roles by other texts than the prompts, as a clause; empty if none."""
+        by_prompts = {label.head for label in self.labels if label.on_prompts}
+        others = len({label.head for label in self.labels} - by_prompts)
+        return f", {others} of them by bundled sentences, random sequences or gold parses" if others else ""
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the count and the role table."""
@@ -174,7 +182,7 @@ def summarize(evidence: Evidence) -> HeadAtlas:
         permuted_labels=None
         if permuted is None
         else _labeled(judge_all(permuted, settings, evidence.seed, Comparison(twins), told)),
-        copying=_copying(evidence),
+        copying=_copying(own, twins),
         syntax=_syntax(evidence, settings),
         sample=axis_sizes(evidence.model.experiment, specs_of(ARRAYS, "experiment")).get("sample", 0),
         values={
@@ -213,9 +221,9 @@ def _existence(
     return {key: min(1.0, float(np.nanmin(p)) * len(p)) if np.isfinite(p).any() else np.nan for key, p in found.items()}
 
 
-def _copying(evidence: Evidence) -> dict[AttentionKind, CopyEvidence]:
-    twin = evidence.twins[0].experiment if evidence.twins else {}
-    found = {kind: copy_evidence(kind, evidence.model.experiment, twin) for kind in ATTENTION_KINDS}
+def _copying(own: Observed, twins: Sequence[Observed]) -> dict[AttentionKind, CopyEvidence]:
+    twin = twins[0].experiment if twins else {}
+    found = {kind: copy_evidence(kind, own.experiment, twin) for kind in ATTENTION_KINDS}
     return {kind: values for kind, values in found.items() if values is not None}
 
 
@@ -232,9 +240,10 @@ def _maps(evidence: Evidence) -> dict[AttentionKind, HeadMap]:
     found = {}
     for kind in ATTENTION_KINDS:
         own, *twins = (_distances(observed, kind) for observed in (evidence.model, *evidence.twins[:1]))
-        if own is not None:
+        if own is not None and np.isfinite(own).all():  # targets of one token give no row that has a choice
             layout = head_map(own, evidence.seed)
-            control = [head_map(twin, evidence.seed).silhouette for twin in twins if twin is not None]
+            told = [twin for twin in twins if twin is not None and np.isfinite(twin).all()]
+            control = [head_map(twin, evidence.seed).silhouette for twin in told]
             found[kind] = replace(layout, control=control[0] if control else np.nan)
     return found
 

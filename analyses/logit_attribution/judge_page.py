@@ -5,7 +5,7 @@ import pandas as pd
 
 from interp.report import Figure, Headline, LineGrid, Report, Section, Series, Span, Table
 from interp.report.headline import Sureness
-from interp.report.numbers import interval
+from interp.report.numbers import counted, interval
 from interp.sources.judge import RANDOM, TWIN, Criteria, Judgement
 
 _CURVES = ("tokens taken out", "tokens put back")
@@ -43,7 +43,8 @@ def judge_section(judged: Judgement, recovered: pd.DataFrame, name: str = "judge
             curve_figure(judged, ranked, name),
             Table(
                 f"{name}-criteria",
-                f"{judged.n_prompts} prompts, a row of each. Deletion: low is good. Insertion: high is good. Occlusion: rank "
+                f"{counted(judged.n_prompts, 'prompt')}, a row of each. Deletion: low is good. Insertion: high "
+                f"is good. Occlusion: rank "
                 "correlation with what taking out one token at a time loses; occlusion is judged by its own means.",
                 judged.to_frame(),
                 rows_shown=None,

@@ -43,18 +43,19 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
 
     Args:
         model: the model or a control.
-        batch: the sample, at least two prompts.
+        batch: the sample; of fewer than two sentences nothing is read, for one chooses and another is measured.
         count: how many neurons; none for 0.
 
     Returns:
-        `neurons.place` [neuron 2] (layer, index), `neurons.contribution` [prompt neuron] of the prompts that did not choose them,
+        `neurons.place` [neuron 2] (layer, index), `neurons.contribution` [sentence neuron] of those that did not choose them,
         `neurons.active` [prompt layer], `neurons.largest_z` and `neurons.kurtosis` [neuron], `neurons.null_z` and
         `neurons.null_kurtosis` [neuron draw]; and as texts `neurons.raised`, `neurons.lowered`, `neurons.triggers` [neuron].
         Layers with experts have none, for each expert has neurons of its own; their activity is that of the chosen expert.
     """
     layers = range(model.cfg.n_decoder_layers)
     alike = [layer for layer in layers if layer not in model.cfg.decoder_expert_layers]
-    if not count or not alike:
+    sentences = rows_by_key(sentence_keys(batch))
+    if not count or not alike or len(sentences) < 2:
         return {}
     with torch.no_grad():
         scales = held_scales(model.cfg)
@@ -67,7 +68,8 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
         means = [
             _mean_contributions(model, cache, layer, directions[f"decoder.{layer}.mlp"], weights) for layer in alike
         ]
-        by_sentence = _sentence_means(torch.stack(means, 1), batch)
+        split = torch.stack(means, 1)
+        by_sentence = torch.stack([split[torch.as_tensor(shared)].mean(0) for shared in sentences])
         best = by_sentence[::2].mean(0).abs().flatten().topk(min(count, by_sentence[0].numel())).indices
         width = model.cfg.d_decoder_mlp
         place = torch.stack([torch.tensor(alike, device=best.device)[best // width], best % width], 1)
@@ -80,12 +82,6 @@ def read_neurons(model: HookedEncoderDecoder, batch: Batch, count: int) -> Array
     }
     arrays |= {name: np.array([one[name] for one in described]) for name in described[0]}
     return {f"neurons.{name}": values for name, values in arrays.items()}
-
-
-def _sentence_means(values: Tensor, batch: Batch) -> Tensor:
-    """Means over the prompts of one sentence, so that no sentence both chooses and is estimated; of a single one, its prompts."""
-    rows = rows_by_key(sentence_keys(batch))
-    return values if len(rows) < 2 else torch.stack([values[torch.as_tensor(shared)].mean(0) for shared in rows])
 
 
 def _mean_contributions(

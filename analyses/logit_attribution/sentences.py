@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyses.logit_attribution.summary import LogitAttribution
-from interp.report.numbers import number, percent, untrained_twins, with_interval
+from interp.report.numbers import fixed, number, percent, untrained_twins, with_interval
 from interp.statistics import falling_order, largest
 
 
@@ -22,7 +22,8 @@ def strongest_sentences(result: LogitAttribution) -> tuple[str, ...]:
     """The three components that contribute most, one sentence each."""
     sentences = []
     for position, index in enumerate(map(int, result.order[:3])):
-        rank = f"rank {int(result.ranks.low[index])} to {int(result.ranks.high[index])} under resampling of sentences"
+        low, high = (fixed(bound[index], 0) for bound in (result.ranks.low, result.ranks.high))
+        rank = f"rank {low} to {high} under resampling of sentences"
         found = result.difference[index]
         side = "for the label" if found.point > 0 else "against the label"
         which = "The largest contribution is" if position == 0 else "Next is"

@@ -11,7 +11,7 @@ from interp.hooks.names import HeadId
 from interp.prompts import Prompt
 from interp.report import Page, Section, Span, Table
 from interp.report.explorer import ExplorerPrompt
-from interp.report.numbers import fixed
+from interp.report.numbers import counted, fixed
 from interp.report.visible_text import shown_token
 from interp.statistics import largest
 from interp.text.unknown_pieces import unknown_notes
@@ -49,7 +49,8 @@ def prompt_section(
         title="The prompts",
         question="Which texts are the numbers about?",
         findings=(
-            f"{len(prompts)} prompts with {_range(read.source_lengths)} source tokens and {_range(read.target_lengths)} target "
+            f"{counted(len(prompts), 'prompt')} with {_range(read.source_lengths)} source tokens and "
+            f"{_range(read.target_lengths)} target "
             f"tokens; targets were {made}.",
             f"Source tokens by kind, mean share of a prompt: {_shares(read.shares)}.",
             *unknown_notes(unknown),

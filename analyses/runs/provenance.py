@@ -6,6 +6,7 @@ from analyses.runs.manifest import Manifest
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Report, Section
+from interp.report.numbers import counted
 
 
 def make_report(
@@ -28,7 +29,7 @@ def make_report(
     """
     model = "the bundled T5" if manifest.model.name == "bundled" else manifest.model.name
     return Report(
-        title=f"What {model} does with {manifest.prompts.count} prompts",
+        title=f"What {model} does with {counted(manifest.prompts.count, 'prompt')}",
         question=" ".join(section.question for section in sections),
         findings=(
             *_fault(manifest),

@@ -106,6 +106,8 @@ def _interval(
     for one in moving:
         values = np.stack([snapshot.scores[one.head][one.role].values for snapshot in snapshots], -1)
         drawn.append(main_places(resampled_means(values.astype(np.float64), seed, _RESAMPLES)) - own)
+    if np.isnan(own).all():  # of a single text nothing is known of others
+        return np.full(len(_SHARES), np.nan), np.full(len(_SHARES), np.nan)
     ranked = np.quantile(np.nan_to_num(np.stack(drawn), nan=0.0), _SHARES, axis=0)
     low, high = np.quantile(ranked, [0.025, 0.975], axis=1)
     return low, high

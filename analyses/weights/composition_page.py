@@ -11,7 +11,7 @@ from interp.circuits.output_spaces import WRITE_HOOKS, output_angles, write_shar
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.report import Figure, Heatmap, Panel, Section, Table
-from interp.report.numbers import number
+from interp.report.numbers import counted, number
 from interp.text.batch import Batch
 
 _INPUTS = {"q": "queries", "k": "keys", "v": "values"}
@@ -105,7 +105,8 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
             ),
             Table(
                 f"{name}-shares",
-                f"Shares of what a layer's heads write together, over {survey.n_prompts} prompts; below 0: against the others.",
+                f"Shares of what a layer's heads write together, over {counted(survey.n_prompts, 'prompt')}; "
+                f"below 0: against the others.",
                 survey.shares,
             ),
         ),

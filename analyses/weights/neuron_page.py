@@ -7,7 +7,7 @@ import pandas as pd
 from interp.circuits.neuron_traces import NeuronTrace
 from interp.report import Card, Line, Section, SmallTable, Table, Title, Token
 from interp.report.card_parts import CellContent
-from interp.report.numbers import number
+from interp.report.numbers import counted, number
 
 _SHOWN = 6
 
@@ -44,7 +44,7 @@ def neuron_section(traces: Sequence[NeuronTrace], n_prompts: int, name: str = "n
             ),
         ),
         limits=(
-            f"Contexts and effects are those of {n_prompts} prompts.",
+            f"Contexts and effects are those of {counted(n_prompts, 'prompt')}.",
             "Readers are found by weights: whether they attend there is another question.",
             "Neurons are a basis that a model need not use; several may do one thing together.",
         ),

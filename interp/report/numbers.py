@@ -56,6 +56,16 @@ def signed(value: SupportsFloat, decimals: int = 2) -> str:
     return ("+" if round(float(value), decimals) > 0 else "") + fixed(value, decimals)
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 prompt`, `2 prompts`.
+
+    Args:
+        count: how many.
+        noun: one of them, whose plural has an s.
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def percent(share: SupportsFloat) -> str:
     """A share in whole percent, such as `61 %`.
 

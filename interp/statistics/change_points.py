@@ -133,7 +133,8 @@ def _cut(curve: np.ndarray, changes: int) -> tuple[int, ...]:
 def _with_intervals(curve: np.ndarray, draws: np.ndarray, places: tuple[int, ...]) -> tuple[Change, ...]:
     if not places:
         return ()
-    again = np.array([_cut(draw, len(places)) for draw in draws if np.ptp(draw) > 0] or [places])
+    anywhere = [(1,) * len(places), (len(curve) - 1,) * len(places)]  # without draws, as of a single prompt
+    again = np.array([_cut(draw, len(places)) for draw in draws if np.ptp(draw) > 0] or anywhere)
     low, high = np.quantile(again, [0.025, 0.975], axis=0, method="closest_observation").astype(int)
     parts = np.split(curve, places)
     return tuple(

@@ -80,7 +80,8 @@ def resampled_means(
 ) -> Float[np.ndarray, " resample *cells"]:
     """Means over bootstrap resamples of the prompts, for statistics of means that have no function here.
 
-    NaN where no prompt of a resample has a value. The same seed draws the same prompts as in the intervals below.
+    NaN where no prompt of a resample has a value, and where fewer than two prompts have one, for nothing is known of how far
+    others are from it. The same seed draws the same prompts as in the intervals below.
 
     Args:
         values: a number for every prompt and cell; NaN where a prompt has none.
@@ -92,7 +93,9 @@ def resampled_means(
     """
     check_values(values, resamples)
     flat = flat_cells(values)
-    return _draws(_ratio(flat, np.ones_like(flat)), seed, resamples).reshape(resamples, *values.shape[1:])
+    drawn = _draws(_ratio(flat, np.ones_like(flat)), seed, resamples)
+    drawn[:, (~np.isnan(flat)).sum(axis=0) < 2] = np.nan
+    return drawn.reshape(resamples, *values.shape[1:])
 
 
 def bootstrap_mean(

@@ -4,6 +4,7 @@ Rank tests of scipy.stats, with missing values dropped and counted, with NaN, no
 that differ by rounding alone taken as tied (`interp.statistics.ties`).
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,10 +43,13 @@ def bootstrap_ranks(values: Float[np.ndarray, "prompt item"], seed: int, resampl
         order = np.argsort(-merge_ties(np.abs(means)), axis=1, kind="stable")
         placed = np.empty_like(means)
         np.put_along_axis(placed, order, np.arange(1.0, means.shape[1] + 1)[None], axis=1)
-        return placed
+        return np.where(np.isnan(means), np.nan, placed)
 
     draws = ranks(resampled_means(values, seed, resamples))
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0, method="closest_observation")
+    with warnings.catch_warnings(
+        action="ignore", category=RuntimeWarning
+    ):  # of items without any draw, whose bounds are NaN
+        low, high = np.nanquantile(draws, [0.025, 0.975], axis=0, method="closest_observation")
     return Interval(ranks(mean_over_prompts(values)[None])[0], low, high, (~np.isnan(values)).sum(axis=0))
 
 

@@ -10,7 +10,7 @@ from analyses.cross_attention_focus.present.hypothesis import CATEGORY_NAMES
 from analyses.cross_attention_focus.summary import Focus
 from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
-from interp.report.numbers import between, control_range, fixed, with_interval
+from interp.report.numbers import between, control_range, counted, fixed, with_interval
 from interp.statistics import largest, prediction_interval
 from interp.text.words import CATEGORIES
 
@@ -117,7 +117,7 @@ def gradient_sentence(found: Gradients) -> str:
         for cell in [found.mass[column]]
     )
     return (
-        f"By the gradient of the predicted token's logit (Chefer's rules, {found.n_prompts} prompts), "
+        f"By the gradient of the predicted token's logit (Chefer's rules, {counted(found.n_prompts, 'prompt')}), "
         f"{with_interval(found.source)} of the relevance lies on the source (untrained twin {fixed(found.source.control_mean)})"
         f"{f'; of that, {parts}' if len(found.categories) > 1 else ''}."
     )

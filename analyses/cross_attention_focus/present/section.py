@@ -14,7 +14,7 @@ from analyses.cross_attention_focus.present.tables import tables
 from analyses.cross_attention_focus.present.token_swaps import swap_figure, swap_sentences, swap_table
 from analyses.cross_attention_focus.summary import Focus
 from interp.report import Block, Page, Section, View
-from interp.report.numbers import between, control_range, with_interval
+from interp.report.numbers import between, control_range, counted, with_interval
 from interp.report.views import head_view
 
 TITLE = "Cross-attention focus"
@@ -116,7 +116,8 @@ def _how_to_read(focus: Focus) -> str:
         ),
     }[focus.target_origin]
     return (
-        f"{origin} Masses are means over decoder rows within each of {focus.n_prompts} prompts, then over prompts that share a "
+        f"{origin} Masses are means over decoder rows within each of {counted(focus.n_prompts, 'prompt')}, then "
+        f"over prompts that share a "
         f"sentence, then over {focus.n_sentences} sentences; brackets are 95 % bootstrap intervals over sentences; the control "
         f"is {focus.n_twins} untrained models of the same shape on the same texts. "
         "Decoder row t reads target token t - 1 and predicts token t. Every reading is shown raw, masked to the content "

@@ -41,7 +41,7 @@ from analyses.embedding_geometry.present.word_tables import (
 from analyses.embedding_geometry.summary import EmbeddingGeometry
 from interp.geometry.isotropy import PrincipalMap
 from interp.report import Block, Section, View
-from interp.report.numbers import between, fixed
+from interp.report.numbers import between, counted, fixed
 from interp.report.views import MapPoint, map_view
 from interp.text.vocabulary import KINDS
 
@@ -148,7 +148,8 @@ def _static_definitions(result: EmbeddingGeometry) -> str:
 def _contextual_definitions(result: EmbeddingGeometry) -> str:
     spaces = (
         f"Contextual spaces count the tokens of the sentence itself, without task prefix and end of sentence, over "
-        f"{result.n_prompts} prompts with {result.layers.n_sentences} distinct sentences (targets {result.target_origin}); "
+        f"{counted(result.n_prompts, 'prompt')} with {counted(result.layers.n_sentences, 'distinct sentence')} "
+        f"(targets {result.target_origin}); "
         f"prompts with the same sentence are never compared with each other. {first_states(result)} {memory(result)}"
     )
     own = f"Words in sentences are read from sentences of our own, {before_sentences(result)}"

@@ -106,7 +106,7 @@ class WordGrid:
         targets = np.zeros((self.size[1], pattern.shape[-2]))
         targets[self.target[usable], rows[usable]] = 1.0
         targets /= np.maximum(targets.sum(-1, keepdims=True), 1.0)
-        words = np.eye(self.size[0])[self.source] * (self.source >= 0)[:, None]
+        words = np.eye(max(self.size[0], 1))[self.source] * (self.source >= 0)[:, None]  # a prefix alone has no word
         special = np.eye(len(self.source))[:, self.source < 0]
         mean = np.einsum("wr,...rs->...ws", targets, pattern)
         to_words, to_special = mean @ words, (mean @ special).max(-1, initial=0.0)

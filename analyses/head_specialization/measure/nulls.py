@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from analyses.core.arrays import joined
 from analyses.core.contract import Arrays, Observed, Pass
 from analyses.core.memory_use import use_once
-from analyses.head_specialization.arrays import EXAMINED, OBSERVED, of_null
+from analyses.head_specialization.arrays import EXAMINED, OBSERVED, SENTENCE, of_null
 from analyses.head_specialization.measure.observe import hooks_on, observe
 from analyses.head_specialization.measure.repeats import examine_repeats
 from analyses.head_specialization.settings import HeadSettings, Null
@@ -63,7 +63,7 @@ def read_null(experiment: Arrays, null: Null) -> Observed | None:
     """One control as a model under observation, or None if it was not run."""
     prompts, weights = (
         {spec.name: experiment[name] for spec in specs if (name := of_null(null, spec).name) in experiment}
-        for specs in ([spec for of_kind in OBSERVED.values() for spec in of_kind], EXAMINED)
+        for specs in ([*SENTENCE, *(spec for of_kind in OBSERVED.values() for spec in of_kind)], EXAMINED)
     )
     return Observed(prompts, weights) if prompts else None
 

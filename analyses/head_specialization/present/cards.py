@@ -17,7 +17,7 @@ from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
 from interp.report import Beside, Block, Card, Heading, Line, Page, Paragraph, PatternPicture, SmallTable, Title
-from interp.report.numbers import between, decimals_for, fixed, print_number, significant
+from interp.report.numbers import between, counted, decimals_for, fixed, print_number, significant
 from interp.report.views import KIND_NAMES
 
 PAGE = "head-cards"
@@ -139,7 +139,7 @@ def _importance_table(atlas: HeadAtlas, head: HeadId) -> SmallTable:
             rank = 1 + int((everyone > abs(metric.point[head.layer, head.head])).sum())
             rows.append((*_metric_row(metric, head), f"{rank} of {int(np.isfinite(everyone).sum())}"))
     titles = ("measure", "value", "95 %", "twin", "rank by size")
-    return SmallTable(f"Importance, on {atlas.sample} prompts", titles, rows, numeric=True)
+    return SmallTable(f"Importance, on {counted(atlas.sample, 'prompt')}", titles, rows, numeric=True)
 
 
 def _measures_table(atlas: HeadAtlas, head: HeadId) -> SmallTable:

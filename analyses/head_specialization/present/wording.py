@@ -60,7 +60,8 @@ def count_sentence(atlas: HeadAtlas) -> str:
         permuted = f"; with its weights permuted{kept}, {atlas.permuted_labels or 'none'} of the model's heads would"
     return (
         f"{len(full) + len(near) or 'None'} of {atlas.heads} heads {'has' if len(full) + len(near) < 2 else 'have'} a role: "
-        f"{len(full) or 'none'} at the published threshold, {len(near) or 'none'} as a clear tendency, on {atlas.counts}; of "
+        f"{len(full) or 'none'} at the published threshold, {len(near) or 'none'} as a clear tendency, on {atlas.counts}"
+        f"{atlas.decided_elsewhere()}; of "
         f"{count} heads of {len(atlas.twin_labels)} untrained twins, {untrained or 'none'} "
         f"{'does' if untrained == 1 else 'do'}{permuted}."
     )

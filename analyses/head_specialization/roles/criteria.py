@@ -29,7 +29,7 @@ from jaxtyping import Bool, Int
 
 from analyses.core.contract import Arrays, Observed
 from analyses.core.keys import means_by_key, rows_by_key
-from analyses.head_specialization.arrays import OBSERVED
+from analyses.head_specialization.arrays import EXPERIMENT, OBSERVED
 from analyses.head_specialization.criterion import Criterion, Rule
 from analyses.head_specialization.measure.alignment import ROLES
 from analyses.head_specialization.measure.copy_hits import copying_criteria
@@ -71,16 +71,23 @@ def independent_texts(observed: Observed) -> Observed:
     """The same observations with a row for every independent text of each kind of attention, means over its prompts.
 
     Prompts that give a head the same text to read, or one sentence under several task prefixes, are one observation: repeating a
-    text makes nobody surer, and an untrained model writes the same target to every source.
+    text makes nobody surer, and an untrained model writes the same target to every source. So are they where only the first
+    prompts were measured, in experiments.
     """
     if "sentence" not in observed.prompts:
         return observed  # a row is a text already
     prompts: dict[str, np.ndarray] = {}
+    experiment = dict(observed.experiment)
     for kind in ATTENTION_KINDS:
-        rows = rows_by_key(observed.prompts[f"{kind}.text"], observed.prompts["sentence"])
+        keys = observed.prompts[f"{kind}.text"], observed.prompts["sentence"]
+        rows = rows_by_key(*keys)
         numbers = (spec.name for spec in OBSERVED[kind] if spec.content == "number" and spec.name in observed.prompts)
         prompts |= {name: means_by_key(observed.prompts[name], rows) for name in numbers}
-    return dataclasses.replace(observed, prompts=prompts)
+        sampled = [spec.name for spec in EXPERIMENT[kind] if spec.axes[0] == "sample" and spec.name in experiment]
+        for name in sampled:
+            first = len(experiment[name])
+            experiment[name] = means_by_key(experiment[name], rows_by_key(*(key[:first] for key in keys)))
+    return dataclasses.replace(observed, prompts=prompts, experiment=experiment)
 
 
 def judged(kind: AttentionKind, criteria: list[Criterion], targets_tell: bool) -> list[Criterion]:
@@ -93,10 +100,8 @@ def judged(kind: AttentionKind, criteria: list[Criterion], targets_tell: bool) -
     """
     if targets_tell or kind == "encoder":
         return criteria
-    elsewhere = [one.on_parallel or one.rule == "content" for one in criteria]
     return [
-        one if kept else dataclasses.replace(one, score=np.full_like(one.score, np.nan))
-        for one, kept in zip(criteria, elsewhere, strict=True)
+        dataclasses.replace(one, score=np.full_like(one.score, np.nan)) if one.on_prompts else one for one in criteria
     ]
 
 

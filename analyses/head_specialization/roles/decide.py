@@ -94,6 +94,7 @@ class RoleLabel:
         holds: whether the rule holds for the means, at this strength.
         passes: whether rule, effect, controls, test and bootstrap agree that the head has the role.
         parts: the roles that a mixture is made of, the strongest first; empty for a single role.
+        on_prompts: whether the prompts decide it, not bundled sentences, random sequences or gold parses.
     """
 
     head: HeadId
@@ -118,6 +119,7 @@ class RoleLabel:
     holds: bool
     passes: bool
     parts: tuple[str, ...] = ()
+    on_prompts: bool = True
 
     @property
     def leading(self) -> str:
@@ -288,6 +290,7 @@ def _evaluate(
                 detail=criterion.detail[cell[0]][cell[1]] if criterion.detail else "",
                 holds=holding[strength],
                 passes=bool(sure and passing),
+                on_prompts=criterion.on_prompts,
             )
         )
     return labels

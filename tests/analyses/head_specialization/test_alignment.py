@@ -63,6 +63,10 @@ def test_links_of_a_pattern_by_hand():
     # Input, word 0: rows 1 and 2 give the prefix 0.35, word 0 0.15, word 1 0.4; word 1: row 3.
     assert grid.links(pattern, "input").tolist() == [1, 0]
     assert as_pairs(grid.links(pattern, "output")) == {(1, 0)}
+    # A source that is all prefix has no word to link to, whatever the target.
+    for target in (grid.target, np.array([-1, -1, -1])):
+        empty = WordGrid(np.array([-1, -1, -1, -1, -1]), target)
+        assert set(empty.links(pattern, "output").tolist()) <= {-1}
 
 
 def translated(model, step, in_order=False):

@@ -5,10 +5,14 @@ import pytest
 import scipy.stats
 import torch
 
+from analyses.head_specialization.arrays import EXPERIMENT
 from analyses.head_specialization.measure.copy_hits import copy_hits, examine_copying
 from analyses.head_specialization.measure.copying import CopyScores, copy_scores
+from analyses.head_specialization.measure.nulls import read_null
+from analyses.head_specialization.roles.criteria import independent_texts
 from interp.model.weights import attention_weights, embedding, norm_gain, unembedding
-from tests.support.planted_heads import QUICK, VOCAB, garden, planted_batch, planted_roles
+from interp.text.batch import collate
+from tests.support.planted_heads import QUICK, VOCAB, garden, observed, planted_batch, planted_roles
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +53,34 @@ def test_a_planted_copier_gets_the_role_alone(kind, letter):
     assert planted_roles(model, batch) == {f"{letter}L1H2": ["copying"]}
     opposite = copier(kind, 1, 2, sign=-1.0)
     assert planted_roles(opposite, batch) == {}
+    # Two prompts said three times are two texts, and three are asked for.
+    repeated = collate(
+        [*batch.source_texts[:2] * 3], [*batch.target_texts[:2] * 3], model.cfg, model.hf._shift_right, "given"
+    )
+    assert planted_roles(model, repeated) == {}
+
+
+def test_saying_texts_again_changes_no_number_of_any_measure_of_a_sample(tiny_byt5):
+    """Intervals, tests and roles see one row for every independent text."""
+    settings = QUICK.model_copy(
+        update={"copying": "all", "importance": ("gradient", "zero"), "nulls": ("permuted",), "draws": 5}
+    )
+    sources, targets = (
+        ["a: one two three", "a: four five six", "a: seven and eight"],
+        ["eins zwei", "drei vier", "fünf"],
+    )
+    once, again = (
+        independent_texts(observed(tiny_byt5, tiny_byt5.batch(sources * times, targets * times), settings, True))
+        for times in (1, 3)
+    )
+    sampled = {spec.name for kind in EXPERIMENT for spec in EXPERIMENT[kind] if spec.axes[0] == "sample"}
+    found = sampled & once.experiment.keys()
+    assert {name.partition(".")[2] for name in found} > {"copying_hits", "importance_gradient"}
+    for name in found:
+        assert len(again.experiment[name]) == 3, name
+        np.testing.assert_allclose(again.experiment[name], once.experiment[name], rtol=1e-3, atol=1e-5, err_msg=name)
+    nulls = [read_null(one.experiment, "permuted") for one in (once, again)]
+    assert [len(independent_texts(null).prompts["encoder.entropy"]) for null in nulls] == [3, 3]
 
 
 def test_eigenvalues_alone_make_no_copying_head():

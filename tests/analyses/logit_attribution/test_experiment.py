@@ -125,6 +125,9 @@ def test_agreement_is_perfect_for_equal_effects_and_reversed_for_opposite_ones()
     opposite = agreement({"frozen": effects, "total": -effects}, 0)
     np.testing.assert_allclose(opposite.correlation, -1)
     np.testing.assert_allclose(opposite.same_sign, 0)
+    single = agreement({"frozen": effects[:1], "total": effects[:1] ** 3}, 0)
+    np.testing.assert_allclose(single.correlation[:, 0], 1)
+    assert np.isnan([single.correlation[:, 1:], single.same_sign[:, 1:]]).all()
 
 
 def test_disagreements_are_heads_with_opposite_intervals() -> None:

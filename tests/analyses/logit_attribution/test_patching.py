@@ -26,7 +26,7 @@ from interp.patching.activation_patching import patch_sites, sites
 from interp.patching.minimal_pairs import bundled_pairs, pair_batch
 from interp.report import Card, Figure, Paragraph, SmallTable, Table, TokenStrip
 from interp.report.numbers import number
-from interp.text.batch import Batch
+from interp.text.batch import Batch, collate
 from tests.support.attribution_runs import one_pass
 from tests.support.models import random_batch, tiny
 
@@ -114,6 +114,10 @@ def test_neurons_are_chosen_on_one_half_and_measured_on_the_other() -> None:
     values = neuron_contributions(model, cache, 2, direction)[..., 7]
     means = [float(values[prompt, :length].mean()) for prompt, length in ((1, 17), (3, 15))]
     np.testing.assert_allclose(read["neurons.contribution"][:, 0], means, rtol=1e-4)
+    said_again = collate(
+        batch.source_texts[:1] * 4, batch.target_texts[:1] * 4, model.cfg, model.decoder_inputs, "given"
+    )
+    assert read_neurons(model, said_again, 4) == {}  # one sentence would choose, and none measure
     summary = neurons(read, [read_neurons(tiny("t5", seed=1), batch, 4)], 0)
     assert summary is not None
     assert summary.names[0] == "DL2N7"

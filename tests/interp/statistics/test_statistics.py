@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from benchmarks.coverage import coverage
 from interp import statistics
 from interp.statistics import intervals, resample_weights, sign_flips
+from interp.statistics.change_points import changes_of
 from interp.statistics.exact import whole_numbers
 
 NAN = math.nan
@@ -119,6 +120,17 @@ def test_resampled_means_are_means_of_whole_prompts_shared_by_all_cells():
     np.testing.assert_allclose(draws.sum(axis=1), 6)
     # Counts of one prompt are binomial(6, 1/6).
     np.testing.assert_allclose(draws.var(), 6 * (1 / 6) * (5 / 6), rtol=0.1)
+
+
+def test_of_one_prompt_nothing_is_known_of_others():
+    values = np.array([[1.0, 2.0, NAN], [NAN, 3.0, NAN], [NAN, 5.0, 4.0]])
+    draws = statistics.resampled_means(values, seed=0, resamples=50)
+    assert np.isnan(draws).all(0).tolist() == [True, False, True]
+    ranked = statistics.bootstrap_ranks(values[:1, :2], seed=0, resamples=50)
+    np.testing.assert_array_equal(ranked.point, [2.0, 1.0])
+    assert np.isnan([ranked.low, ranked.high]).all()
+    single = changes_of(np.array([[0.0, 0.1, 0.0, 5.0, 5.1, 5.0, 5.1]]), seed=0)
+    assert (single.main.place, single.main.low, single.main.high) == (3, 1, 6)
 
 
 def test_interval_covers_the_mean_about_as_often_as_it_says():
