@@ -30,5 +30,5 @@ def _refuse(parameter: Any) -> None:
     if parameter.param_type_name == "option":
         say(f"Error: {max(parameter.opts, key=len)} is empty; give it a value, or leave the option out.", err=True)
     else:
-        say(f"Error: {parameter.human_readable_name.upper()} is empty; give it a value.", err=True)
+        say(f"Error: {str(parameter.name).upper()} is empty; give it a value.", err=True)
     raise typer.Exit(BAD_INPUT)

@@ -77,8 +77,7 @@ def run(
         from analyses.runs.runner import run as run_analyses
 
         path = run_analyses(chosen, out, overwrite, told, sign, read, dealer, placement)
-    if not helps_only(engine):
-        _say_result(path, quiet)
+    _say_result(path, quiet, helps_only(engine))
 
 
 def _chosen(
@@ -147,8 +146,10 @@ def _saying_first(sentence: str, progress: Callable[[str, int, int], None]) -> C
     return tell
 
 
-def _say_result(page: Path, quiet: bool) -> None:
-    """What the report says at a glance, unless all is to be quiet, and where it is."""
+def _say_result(page: Path, quiet: bool, helps: bool) -> None:
+    """What the report says at a glance, unless all is to be quiet, and where it is; nothing in a process that only helps."""
+    if helps:
+        return
     for line in () if quiet else _glance(page.parent):
         say(line, err=True)
     say(page)
