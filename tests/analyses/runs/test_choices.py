@@ -32,7 +32,7 @@ def test_settings_are_set_on_the_command_line_and_win_over_the_file(tmp_path: Pa
 
 
 UNUSABLE = {
-    "--model": ["/etc/passwd", "none/such/model", "/", "EMPTY", "PICKLED"],
+    "--model": ["/etc/passwd", "none/such/model", "nobody/nothing-at-all", "./none", "/", "EMPTY", "PICKLED"],
     "--prompts": ["nope", "none.txt", "TWICE", "WORDS"],
     "--out": ["/", "FULL", "PICKLED/config.json"],
     "--sign": ["/nope", "FULL/notes.txt"],
