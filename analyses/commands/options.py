@@ -111,7 +111,7 @@ Set = Annotated[
     list[str] | None,
     _run("--set", help="A setting: analysis.name=value, as in YAML; see `interp list settings`.", show_default=False),
 ]
-DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
+DryRun = Annotated[bool, _run("--dry-run", help="Check the choices, print them as YAML and do nothing else.")]
 
 _engine = partial(typer.Option, rich_help_panel="Engine")
 _ENGINE_HELP = "Who computes: processes of this machine, ranks of torchrun, or actors of Ray. Changes no number."
