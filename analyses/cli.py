@@ -18,6 +18,7 @@ from analyses.commands.align import align
 from analyses.commands.circuit import circuit
 from analyses.commands.compare_models import compare_models
 from analyses.commands.compiled import compiled
+from analyses.commands.empty_values import Command
 from analyses.commands.explain import attribute
 from analyses.commands.explore import generate, model, tokens, words
 from analyses.commands.facts import env, list_things
@@ -87,7 +88,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
 
 for _panel, _commands in _PANELS.items():
     for _name, _function in _commands.items():
-        app.command(_name, context_settings=HELP, rich_help_panel=_panel)(_function)
+        app.command(_name, cls=Command, context_settings=HELP, rich_help_panel=_panel)(_function)
 
 app.add_typer(compiled, name="compiled", context_settings=HELP, rich_help_panel="Check")
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from analyses.commands.empty_values import Command
 from analyses.commands.messages import check_output, messages, print_pairs, say
 
 _HELP = """List programs that are compiled to T5 checkpoints, whose circuits are known, and write them.
@@ -20,7 +21,7 @@ compiled = typer.Typer(help=_HELP, no_args_is_help=True)
 Corrupted = Literal["encoder", "decoder"]
 
 
-@compiled.command("list")
+@compiled.command("list", cls=Command)
 def list_programs() -> None:
     """List the programs, each with an example.
 
@@ -34,7 +35,7 @@ def list_programs() -> None:
         print_pairs([(name, find_program(name).task) for name in PROGRAMS])
 
 
-@compiled.command()
+@compiled.command(cls=Command)
 def make(
     name: Annotated[str, typer.Argument(help="Name of the program.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Folder to be made.", show_default=False)],

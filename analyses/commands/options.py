@@ -1,5 +1,6 @@
 """The options that commands share: one spelling, one help text, one panel each."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,6 +9,7 @@ import typer
 from typer.main import get_current_context  # type: ignore[attr-defined]  # not named in its public list
 
 from analyses.commands.completion import complete_analyses, complete_models, complete_prompts, complete_runs
+from analyses.commands.messages import say
 
 if TYPE_CHECKING:
     from interp.model.placement import Placement
@@ -109,7 +111,7 @@ Set = Annotated[
     list[str] | None,
     _run("--set", help="A setting: analysis.name=value, as in YAML; see `interp list settings`.", show_default=False),
 ]
-DryRun = Annotated[bool, _run("--dry-run", help="Print the resolved choices as YAML and do nothing else.")]
+DryRun = Annotated[bool, _run("--dry-run", help="Check the choices, print them as YAML and do nothing else.")]
 
 _engine = partial(typer.Option, rich_help_panel="Engine")
 _ENGINE_HELP = "Who computes: processes of this machine, ranks of torchrun, or actors of Ray. Changes no number."
@@ -168,10 +170,21 @@ def one_source(source: str | None, audio: Path | None, words: str | None = None)
     return source or ""
 
 
-def given_choices() -> dict[str, Any]:
-    """The choices of a run that were made on the command line, defaults left out."""
+def given_choices(everything: Sequence[str] | None = None) -> dict[str, Any]:
+    """The choices of a run that were made on the command line, defaults left out; `all` analyses by their names.
+
+    Args:
+        everything: what `all` stands for, if not for every analysis there is.
+
+    Raises:
+        InputError: if beside `all` an analysis is named that there is not.
+    """
     from analyses.runs.config import RunConfig
+    from analyses.runs.run_file import without_all
 
     context = get_current_context()
     sources = {name: context.get_parameter_source(name) for name in context.params if name in RunConfig.model_fields}
-    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    given = {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+    if "analyses" in given:
+        given["analyses"] = without_all(given["analyses"], partial(say, err=True), everything)
+    return given

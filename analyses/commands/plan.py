@@ -1,5 +1,6 @@
 """The command that says what a run takes before anything is loaded."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -45,10 +46,12 @@ def plan(
         from analyses.core.registry import ANALYSES
         from analyses.runs.plan import Work, make_plan, remedy, table_of
         from analyses.runs.plan_probe import rate_of
+        from analyses.runs.run_file import without_all
         from interp.model.checkpoints import find_configuration
         from interp.model.placement import Placement
 
-        chosen = tuple(ANALYSES) if analyses is None else tuple(analyses.replace(",", " ").split())
+        named = tuple(ANALYSES) if analyses is None else without_all(analyses, partial(say, err=True))
+        chosen = tuple(named.replace(",", " ").split()) if isinstance(named, str) else named
         size = None if batch_size == "auto" else batch_size
         work = Work(prompts, source_tokens, target_tokens, twins, size, chosen, dtype, not given_targets, workers)
         placement = options.placement_of(device_map, max_memory, offload_folder, needs_map=False) or Placement()

@@ -67,17 +67,17 @@ def run(
     with messages(debug), progress_bar(quiet) as progress:
         placement = options.placement_of(device_map, max_memory, offload_folder)
         chosen, read = _chosen(config, pairs, _settings(words, pairs, set_settings or []), placement)
-        if dry_run:
+        read = _at_a_glance(chosen, out, overwrite, sign, read, dry_run)
+        if read is None or dry_run:
             say(chosen.to_yaml(as_given=True), nl=False)
             return
-        read, expected = _at_a_glance(chosen, out, overwrite, read)
+        expected = _expected(chosen, len(read))
         dealer = engine_of(engine, workers, address, chosen.prompts)
         told = progress if quiet else _saying_first(expected, progress)
         from analyses.runs.runner import run as run_analyses
 
         path = run_analyses(chosen, out, overwrite, told, sign, read, dealer, placement)
-    if not helps_only(engine):
-        _say_result(path, quiet)
+    _say_result(path, quiet, helps_only(engine))
 
 
 def _chosen(
@@ -102,18 +102,36 @@ def _chosen(
 
 
 def _at_a_glance(
-    chosen: "RunConfig", out: Path | None, overwrite: bool, read: "PromptSet | None"
-) -> tuple["PromptSet", str]:
-    """The prompts, and how long the run will take; what is refused at a glance is refused before anything heavy is imported."""
-    from analyses.runs.expectation import expectation
+    chosen: "RunConfig", out: Path | None, overwrite: bool, sign: Path | None, read: "PromptSet | None", dry_run: bool
+) -> "PromptSet | None":
+    """The prompts; what is refused at a glance is refused before anything heavy is imported, and by a dry run too.
+
+    A dry run leaves what comes by standard input to the run itself, and has no prompts then.
+    """
     from analyses.runs.prompt_set import prompts_of
     from analyses.runs.run_place import check_place
-    from interp.model.checkpoints import find_checkpoint
+    from interp.model.checkpoints import check_model
 
     if out is not None:
         check_place(out, overwrite)
-    read = read or prompts_of(chosen)
-    return read, expectation(chosen, len(read), find_checkpoint(chosen.model, chosen.revision))
+    if sign is not None:
+        from analyses.runs.signing import read_private_key
+
+        read_private_key(sign)
+    if read is None and not (dry_run and chosen.prompts == "-"):
+        read = prompts_of(chosen)
+    if dry_run:
+        chosen.check_kept()
+        check_model(chosen.model, chosen.revision)
+    return read
+
+
+def _expected(chosen: "RunConfig", prompts: int) -> str:
+    """How long the run will take."""
+    from analyses.runs.expectation import expectation
+    from interp.model.checkpoints import find_checkpoint
+
+    return expectation(chosen, prompts, find_checkpoint(chosen.model, chosen.revision))
 
 
 def _saying_first(sentence: str, progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
@@ -128,8 +146,10 @@ def _saying_first(sentence: str, progress: Callable[[str, int, int], None]) -> C
     return tell
 
 
-def _say_result(page: Path, quiet: bool) -> None:
-    """What the report says at a glance, unless all is to be quiet, and where it is."""
+def _say_result(page: Path, quiet: bool, helps: bool) -> None:
+    """What the report says at a glance, unless all is to be quiet, and where it is; nothing in a process that only helps."""
+    if helps:
+        return
     for line in () if quiet else _glance(page.parent):
         say(line, err=True)
     say(page)

@@ -124,7 +124,7 @@ def judge_sources(
     from interp.sources.recovery import recovery
     from interp.statistics import LEAST
 
-    read = read_prompt_set(prompts, None).behind(prefix).prompts
+    read = read_prompt_set(prompts, None, prefix=prefix).prompts
     given = [read[place] for place in reading_order(read)][: limit or JUDGED]
     batches = make_batches(model, given, 1, no_progress)
     fault = count_texts(batches).fault

@@ -83,9 +83,12 @@ def trace(
     with messages(debug), progress_bar(quiet) as progress:
         from analyses.runs.run_place import check_place
         from analyses.trace.moments import find_run
+        from analyses.trace.shown import SHOWN
 
         check_place(out, overwrite)
-        config, read = _choices({"batch_size": batch_size} | options.given_choices(), set_settings or [], gold, pairs)
+        config, read = _choices(
+            {"batch_size": batch_size} | options.given_choices(SHOWN), set_settings or [], gold, pairs
+        )
         main = find_run(checkpoints)
         seeds, controls = ([find_run([name]) for name in given or []] for given in (seed_run, control))
 

@@ -162,7 +162,7 @@ def _batch(model: "HookedEncoderDecoder", prompts: str, prefix: str | None, limi
     from analyses.core.observing import make_batches, no_progress
     from analyses.runs.inputs import read_prompt_set, reading_order
 
-    read = read_prompt_set(prompts, None).behind(prefix).prompts
+    read = read_prompt_set(prompts, None, prefix=prefix).prompts
     given = [read[place] for place in reading_order(read)][:limit]
     return make_batches(model, given, len(given), no_progress)[0]
 

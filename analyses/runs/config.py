@@ -19,6 +19,7 @@ from interp.input_files import parse_yaml
 from interp.report.visible_text import visible_lines
 
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 class RunConfig(BaseModel):
@@ -49,11 +50,11 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = "bundled"
-    revision: str | None = None
-    prompts: str = "translation"
-    source_column: str | None = None
-    target_column: str | None = None
+    model: Name = "bundled"
+    revision: Name | None = None
+    prompts: Name = "translation"
+    source_column: Name | None = None
+    target_column: Name | None = None
     prefix: str | None = None
     analyses: tuple[str, ...] = DEFAULT
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -65,8 +66,8 @@ class RunConfig(BaseModel):
     pages: Annotated[int, Field(ge=0)] = 100
     figures: Literal["svg", "pdf", "png"] = "svg"
     max_length: Count | None = None
-    source_lang: str | None = None
-    target_lang: str | None = None
+    source_lang: Name | None = None
+    target_lang: Name | None = None
     settings: dict[str, dict[str, Any]] = {}
 
     @field_validator("settings")

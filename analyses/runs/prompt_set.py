@@ -14,7 +14,11 @@ KEPT = "prompts.jsonl"
 
 
 def read_prompt_set(
-    name: str, limit: int | None, source_column: str | None = None, target_column: str | None = None
+    name: str,
+    limit: int | None,
+    source_column: str | None = None,
+    target_column: str | None = None,
+    prefix: str | None = None,
 ) -> PromptSet:
     """A bundled prompt set by name, or a file or dataset, or `-`.
 
@@ -23,9 +27,10 @@ def read_prompt_set(
         limit: most prompts kept, from the start; None keeps all.
         source_column: of a table, where it is not called `source`.
         target_column: the same of the targets.
+        prefix: what every source starts with (`Prompt.behind`).
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: if it cannot be read, or words of a text are given that do not spell it.
     """
     looks_like_a_file = name == "-" or Path(name).suffix or Path(name).exists() or "/" in name
     is_file = name not in prompt_sets.names() and looks_like_a_file
@@ -33,9 +38,11 @@ def read_prompt_set(
     if named and (name == "-" or not is_file):
         raise InputError("--source-column and --target-column name columns of a file; give one with --prompts.")
     if not is_file:
-        return prompt_sets.bundled(name, limit)
-    columns = prompt_sets.Columns(source_column or "source", target_column) if named else None
-    return prompt_sets.read_prompts(name, limit, columns)
+        return prompt_sets.bundled(name, limit).behind(prefix)
+    columns = None
+    if named:
+        columns = prompt_sets.Columns("source" if source_column is None else source_column, target_column)
+    return prompt_sets.read_prompts(name, limit, columns).behind(prefix)
 
 
 def prompts_of(config: RunConfig, place: str | None = None) -> PromptSet:
@@ -44,7 +51,9 @@ def prompts_of(config: RunConfig, place: str | None = None) -> PromptSet:
     Raises:
         InputError: if they cannot be read.
     """
-    return read_prompt_set(place or config.prompts, config.limit, config.source_column, config.target_column)
+    return read_prompt_set(
+        place or config.prompts, config.limit, config.source_column, config.target_column, config.prefix
+    )
 
 
 def kept_prompts(prompts: PromptSet) -> dict[str, bytes]:

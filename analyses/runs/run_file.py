@@ -70,6 +70,31 @@ def read_settings(chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def without_all(given: Any, warn: Callable[[str], None], everything: Sequence[str] | None = None) -> Any:
+    """The analyses that were named, with the names of all of them where `all` is among them.
+
+    Args:
+        given: names, in a list or separated by commas; what is neither is given back.
+        warn: told in a sentence which plug-ins `all` leaves out, because they cannot be loaded.
+        everything: what `all` stands for, if not for every analysis there is.
+
+    Raises:
+        InputError: if beside `all` one is named that there is not.
+    """
+    named = given.replace(",", " ").split() if isinstance(given, str) else given
+    if not isinstance(named, list | tuple) or "all" not in named or not all(isinstance(name, str) for name in named):
+        return given
+    for name in named:
+        if name != "all":
+            check(name)
+    if everything is not None:
+        return tuple(everything)
+    usable, complaints = loadable()
+    for complaint in complaints:
+        warn(f"{complaint} It is left out.")
+    return usable
+
+
 def check_read(set_of: Iterable[str], analyses: Sequence[str]) -> None:
     """Refuse settings that nothing would read.
 
@@ -107,10 +132,8 @@ def resolve(
         InputError: in one sentence, if a choice or a setting is not allowed, or none of the analyses reads it.
     """
     choices = ({} if file is None else read_choices(file)) | dict(flags)
-    if choices.get("analyses") in ("all", ["all"]):
-        choices["analyses"], complaints = loadable()
-        for complaint in complaints:
-            warn(f"{complaint} It is left out.")
+    if "analyses" in choices:
+        choices["analyses"] = without_all(choices["analyses"], warn)
     config = make_config(**choices)
     # A flag that narrows the analyses of a file leaves the file's settings of the others unread, as it means to.
     check_read({**settings, **({} if "analyses" in flags else config.settings)}, config.analyses)

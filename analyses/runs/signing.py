@@ -37,8 +37,9 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
     Raises:
         InputError: if it cannot be read, has a passphrase or is of another kind.
     """
+    content = _read(path)
     try:
-        key = load_ssh_private_key(_read(path), password=None)
+        key = load_ssh_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InputError(
             f"{str(path)!r} is no SSH key that can be used here ({error}); give one without a passphrase, or sign the run "
@@ -55,8 +56,9 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     Raises:
         InputError: if it cannot be read or is of another kind.
     """
+    content = _read(path).strip()
     try:
-        key = load_ssh_public_key(_read(path).strip())
+        key = load_ssh_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{str(path)!r} is no public SSH key ({error}); give the file that ends in .pub.") from error
     if not isinstance(key, Ed25519PublicKey):
@@ -93,7 +95,9 @@ def _read(path: Path) -> bytes:
     try:
         return read_regular(path.expanduser(), _MOST_BYTES)
     except OSError as error:
-        raise InputError(f"The key {str(path)!r} cannot be read ({error.strerror}).") from error
+        raise InputError(
+            f"The key {str(path)!r} cannot be read ({error.strerror}); give the file that `ssh-keygen` wrote."
+        ) from error
 
 
 def _public(key: Ed25519PublicKey) -> bytes:

@@ -28,13 +28,12 @@ from analyses.runs.results import results_json
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place
 from analyses.runs.runner import make_log, signer_of, threads_for
-from analyses.trace.circuit_following import CIRCUITS
 from analyses.trace.gathering import Watched, watch
 from analyses.trace.moments import TrainingRun
 from analyses.trace.parted_shards import InMemory, PartedShards
 from analyses.trace.present.page import trace_report
 from analyses.trace.present.slider import slider_page
-from analyses.trace.snapshots import ATTRIBUTION, FOCUS, GEOMETRY, HEADS
+from analyses.trace.shown import SHOWN
 from analyses.trace.trace import Part
 from interp.errors import InputError
 from interp.model.checkpoints import read_host_config
@@ -44,7 +43,6 @@ from interp.report.second_process import begin_copy
 
 SLIDER_PAGE = "steps.html"
 
-SHOWN = (HEADS, FOCUS, ATTRIBUTION, GEOMETRY, CIRCUITS)
 _OF_THE_TEXT = ("tokenizer.", "vocab", "merges", "spiece", "source.spm", "target.spm", "sentencepiece", "added_tokens")
 """How files begin that decide which tokens a text has."""
 _NO_SHAPE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "dropout_rate", "use_cache")

@@ -78,12 +78,11 @@ def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) ->
         )
     if str(model) == BUNDLED:
         return Checkpoint(BUNDLED, Path(str(files("interp") / "checkpoints" / "translator")))
-    if folder.is_dir():
-        return _with_base(_in_folder(folder))
     name = str(model)
-    is_path = isinstance(model, Path) or folder.is_absolute() or name.startswith((".", "~"))
-    if is_path or name.count("/") > 1 or folder.exists():
-        hint = "that is a file" if folder.is_file() else "there is no such folder"
+    if name and folder.is_dir():  # a name of no letters would be the current folder
+        return _with_base(_in_folder(folder))
+    if _is_place(model):
+        hint = "that is a file" if folder.is_file() else "there is no such folder" if name else "the name is empty"
         raise InputError(
             f"Cannot load {name!r}: {hint}. Give `{BUNDLED}`, a folder with config.json and model.safetensors, or a hub id "
             "such as google-t5/t5-small."
@@ -103,10 +102,54 @@ def find_configuration(model: str | Path, revision: str | None = None) -> Checkp
     """
     path = Path(model).expanduser()
     if path.name == "config.json" and path.is_file():
-        return Checkpoint(path.absolute().parent.name, path.parent)
-    if str(model) == BUNDLED or path.exists() or path.is_absolute() or str(model).startswith((".", "~")):
+        return Checkpoint(_called(path.absolute().parent), path.parent)
+    if str(model) == BUNDLED or _is_place(model):
         return find_checkpoint(model, revision)
     return _fetch(str(model), revision, ("config.json", "generation_config.json"))
+
+
+def _is_place(model: str | Path) -> bool:
+    """Whether a name can only be a place on this machine, and no hub id."""
+    name, path = str(model), Path(model).expanduser()
+    is_path = isinstance(model, Path) or path.is_absolute() or name.startswith((".", "~"))
+    return not name or is_path or name.count("/") > 1 or path.exists()
+
+
+def check_model(model: str | Path, revision: str | None = None) -> None:
+    """Refuse a model that could not be loaded, as far as its files show; of a hub id only the configuration is fetched.
+
+    Args:
+        model: as for `find_checkpoint`.
+        revision: as for `find_checkpoint`.
+
+    Raises:
+        InputError: as for `find_checkpoint` and `read_host_config`, or if a folder has no weights that can be read.
+    """
+    here = str(model) == BUNDLED or _is_place(model)
+    found = find_checkpoint(model, revision) if here else find_configuration(model, revision)
+    read_host_config(found)
+    if here:
+        check_files(found)
+
+
+def check_files(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint without weights that can be read without running code.
+
+    Args:
+        checkpoint: where its files are.
+
+    Raises:
+        InputError: saying what is there instead.
+    """
+    if any(name.endswith(".safetensors") and not name.startswith("adapter") for name in checkpoint.files()):
+        return
+    pickled = sorted(path.name for kind in ("*.bin", "*.pt", "*.ckpt") for path in checkpoint.folder.glob(kind))
+    if pickled:
+        raise InputError(
+            f"{checkpoint.name!r} has its weights in {pickled[0]} only, a pickle that can run code; convert it once with "
+            "transformers (`model.save_pretrained(folder)` writes safetensors) or choose a revision with safetensors."
+        )
+    raise InputError(f"{checkpoint.name!r} has no weights: no *.safetensors file is there. Give the complete folder.")
 
 
 def _in_folder(folder: Path) -> Checkpoint:
@@ -115,7 +158,12 @@ def _in_folder(folder: Path) -> Checkpoint:
     kind, _, repository = resolved.parent.parent.name.partition("--")
     if resolved.parent.name == "snapshots" and kind == "models":
         return Checkpoint(repository.replace("--", "/"), folder)
-    return Checkpoint(resolved.name, folder)
+    return Checkpoint(_called(resolved), folder)
+
+
+def _called(folder: Path) -> str:
+    """A folder's name; the whole path of the root, which has none."""
+    return folder.name or str(folder)
 
 
 def _fetch(name: str, revision: str | None, wanted: Sequence[str] = _HUB_FILES) -> Checkpoint:

@@ -28,7 +28,7 @@ from interp.errors import InputError
 from interp.families.table import FAMILIES
 from interp.hooks.host_weights import named_weights, weight_of
 from interp.model.adapters import check_adapter, merged, without_adapter
-from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint, first_line, read_host_config
+from interp.model.checkpoints import BUNDLED, Checkpoint, check_files, find_checkpoint, first_line, read_host_config
 from interp.model.feature_extractors import read_extractor
 from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -108,7 +108,7 @@ def load_checkpoint(
             "(`model.hf.save_pretrained(folder)`) and give that folder with a device map."
         )
     config = host_config(checkpoint)
-    _check_files(checkpoint)
+    check_files(checkpoint)
     check_adapter(checkpoint)
     where = pick_device(device)
     hf = _read_model(checkpoint, config, getattr(torch, dtype), spread)
@@ -141,18 +141,6 @@ def pick_device(device: Device) -> torch.device:
         there = ", ".join(name for name, here in present.items() if here)
         raise InputError(f"There is no device {device!r} on this machine; available: {there}. Use --device auto.")
     return torch.device(device)
-
-
-def _check_files(checkpoint: Checkpoint) -> None:
-    if any(name.endswith(".safetensors") and not name.startswith("adapter") for name in checkpoint.files()):
-        return
-    pickled = sorted(path.name for kind in ("*.bin", "*.pt", "*.ckpt") for path in checkpoint.folder.glob(kind))
-    if pickled:
-        raise InputError(
-            f"{checkpoint.name!r} has its weights in {pickled[0]} only, a pickle that can run code; convert it once with "
-            "transformers (`model.save_pretrained(folder)` writes safetensors) or choose a revision with safetensors."
-        )
-    raise InputError(f"{checkpoint.name!r} has no weights: no *.safetensors file is there. Give the complete folder.")
 
 
 def _read_model(

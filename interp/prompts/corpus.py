@@ -15,8 +15,9 @@ from pathlib import Path
 from interp.input_files import open_regular
 from interp.prompts.library import bundled, names
 from interp.prompts.prompt import Prompt, PromptError
-from interp.prompts.reader import FORMAT_OF_SUFFIX, Record, checked_prompt, records_of
+from interp.prompts.reader import FORMAT_OF_SUFFIX, checked_prompt
 from interp.prompts.table_files import Columns, stream_records
+from interp.prompts.text_files import Record, records_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,11 @@ class PromptStream:
         if self.limit is not None and self.limit < 1:
             raise PromptError(f"Prompt limit is {self.limit}; it must be 1 or more, or left out to keep all prompts.")
         with_target: bool | None = None
-        for number, prompt in enumerate(islice(self._all(), self.limit), start=1):
+        for number, (place, prompt) in enumerate(islice(self._all(), self.limit), start=1):
             has = prompt.target is not None
             if with_target is not None and has != with_target:
                 raise PromptError(
-                    f"{self.name}: prompt {number} (id {prompt.id}) has {'a' if has else 'no'} target, unlike those before it; "
+                    f"{place}: prompt {number} (id {prompt.id}) has {'a' if has else 'no'} target, unlike those before it; "
                     "give every prompt a target, or none and let the model generate them all."
                 )
             with_target = has
@@ -86,18 +87,18 @@ class PromptStream:
             raise PromptError(f"{self.name} is empty; it must hold at least one prompt.")
         return CorpusDigest(count, found.hexdigest(), prompt.target is not None)
 
-    def _all(self) -> Iterator[Prompt]:
+    def _all(self) -> Iterator[tuple[str, Prompt]]:
+        """Where every prompt stands, for messages, and the prompt."""
         if str(self.path) in names():
-            yield from bundled(str(self.path)).prompts
+            yield from ((self.name, prompt) for prompt in bundled(str(self.path)).prompts)
             return
         path = Path(self.path)
         kind = FORMAT_OF_SUFFIX.get(path.suffix.lower())
-        if self.columns is None and kind is not None and not path.is_dir():
-            for number, (line, values) in enumerate(self._lines(path), start=1):
-                yield checked_prompt(values, str(number), f"{self.name}, line {line}")
-        else:
-            for number, values in enumerate(stream_records(path, self.columns or Columns()), start=1):
-                yield checked_prompt(values, str(number), f"{self.name}, line {number}")
+        plain = self.columns is None and kind is not None and not path.is_dir()
+        records = self._lines(path) if plain else stream_records(path, self.columns or Columns())
+        for number, (place, values) in enumerate(records, start=1):
+            where = f"{self.name}, {place}"
+            yield where, checked_prompt(values, str(number), where)
 
     def _lines(self, path: Path) -> Iterator[Record]:
         kind = FORMAT_OF_SUFFIX[path.suffix.lower()]

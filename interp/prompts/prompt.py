@@ -57,16 +57,35 @@ class Prompt:
             prefix: what its source starts with; None leaves the prompt as it is.
 
         Raises:
-            PromptError: if the source does not start with it.
+            PromptError: if the source does not start with it, or words are given that do not spell what is behind it.
         """
         if prefix is None or "prefix" in self.fields:
+            self._check_words()
             return self
         if not self.source.startswith(prefix):
             raise PromptError(
                 f"The source of prompt {self.id} ({self.source[:50]!r}) does not start with the prefix {prefix!r}; give "
                 "sources with their prefix, or name each prompt's own in a field 'prefix'."
             )
-        return replace(self, fields={"prefix": prefix, **self.fields})
+        found = replace(self, fields={"prefix": prefix, **self.fields})
+        found._check_words()
+        return found
+
+    def _check_words(self) -> None:
+        """Refuse given words of another text, which would be passed over: known is the prefix only here."""
+        if not {"source_words", "target_words"} & self.fields.keys():
+            return
+        start = len(self.prefix) if self.source.startswith(self.prefix) else 0
+        for key, text, begin, given in (
+            ("source_words", self.source, start, self.given[0]),
+            ("target_words", self.target, 0, self.given[1]),
+        ):
+            if not self.fields.get(key) or text is None or isinstance(given, list):
+                continue
+            try:
+                Words.spelled(text, self.fields[key].split(), begin)
+            except InputError as error:
+                raise PromptError(f"Prompt {self.id}, {key!r}: {error}") from None
 
 
 def _as_words(text: str, prefix: str, words: str | None) -> str | list[str]:

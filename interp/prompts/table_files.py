@@ -1,27 +1,27 @@
 """Prompts of tables: tab-separated text, Parquet, Arrow, datasets that Hugging Face's library saved; columns by other names.
 
-A table is rewritten as JSON Lines and read like a file of them, so that the same checks hold and rows are named as lines. Columns
-that are no text are left out. The hash of such a set is that of these lines.
+Columns that are no text are left out. A prompt is named by the line of its file, or by the number of its row where a table has no
+lines. The hash of such a set is that of its rows as JSON Lines, so that one table has one hash in every format.
 """
 
-import csv
 import importlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from interp.errors import did_you_mean, reason
-from interp.input_files import MOST_BYTES, open_regular, without_repeats
+from interp.input_files import MOST_BYTES, open_regular
 from interp.prompts.prompt import PromptError
+from interp.prompts.text_files import Record, check_names, records_of
 
 TABLE_SUFFIXES = (".tsv", ".parquet", ".arrow")
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _ROWS_AT_ONCE = 1024
 
 
@@ -38,8 +38,8 @@ class Columns:
     target: str | None = None
 
 
-def as_json_lines(path: Path, columns: Columns) -> bytes:
-    """A table as JSON Lines: its sources, its targets if there are any, and what else is text.
+def read_table(path: Path, columns: Columns) -> tuple[list[Record], str]:
+    """Place and values of every row of a table, and the hash of these rows as JSON Lines.
 
     Args:
         path: a file, or the folder of a dataset.
@@ -50,13 +50,15 @@ def as_json_lines(path: Path, columns: Columns) -> bytes:
     """
     if path.is_file() and path.stat().st_size > MOST_BYTES:
         raise PromptError(f"{path.name} cannot be read (it has more than {MOST_BYTES:,} bytes); split it.")
-    lines = [json.dumps(record, ensure_ascii=False) for record in stream_records(path, columns)]
-    if not lines:
+    records, hashed = list(stream_records(path, columns)), sha256()
+    if not records:
         raise PromptError(f"{path.name} has no rows; it must hold at least one prompt.")
-    return ("\n".join(lines) + "\n").encode("utf-8", errors="surrogatepass")
+    for _, values in records:
+        hashed.update(f"{json.dumps(values, ensure_ascii=False)}\n".encode("utf-8", errors="surrogatepass"))
+    return records, hashed.hexdigest()
 
 
-def stream_records(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
+def stream_records(path: Path, columns: Columns) -> Iterator[Record]:
     """The rows of a table one after another, in the memory of a few: source, target if there is one, and what else is text.
 
     Args:
@@ -64,61 +66,44 @@ def stream_records(path: Path, columns: Columns) -> Iterator[dict[str, Any]]:
         columns: where source and target stand.
 
     Raises:
-        PromptError: as for `as_json_lines`, at the row where it shows.
+        PromptError: as for `read_table`, at the row where it shows.
     """
-    return (_record(row, columns, path.name) for row in _rows(path))
+    return ((place, _record(row, columns, f"{path.name}, {place}")) for place, row in _rows(path, columns))
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(path: Path, columns: Columns) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    kind = path.suffix.lower()
     try:
         if path.is_dir():
-            yield from _dataset(path)
-            return
-        kind = path.suffix.lower()
-        if kind in _SEPARATORS:
-            with _text(path) as lines:
-                yield from _separated(lines, _SEPARATORS[kind], path.name)
+            yield from _numbered(_dataset(path))
         elif kind == ".jsonl":
-            with _text(path) as lines:
-                yield from (_object(line, path.name) for line in lines if line.strip())
+            with _text(path, "\n") as lines:
+                yield from records_of(lines, path.name, "jsonl")
+        elif kind in (".csv", ".tsv"):
+            with _text(path, "") as lines:
+                records = records_of(lines, path.name, "csv" if kind == ".csv" else "tsv", any_column=True)
+                for place, row in records:  # an empty cell is none, but for the source, which has to be there
+                    yield place, {key: cell if key == columns.source else cell or None for key, cell in row.items()}
         elif kind in TABLE_SUFFIXES:
-            yield from _arrow(path)
+            yield from _numbered(_arrow(path))
         else:
             raise PromptError(
                 f"{path.name} has no columns; give a .csv, .tsv, .jsonl, .parquet or .arrow file, or the folder of a dataset."
             )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{path.name} cannot be read ({reason(error)}); save it as UTF-8.") from error
+    except OSError as error:
         raise PromptError(
-            f"{path.name} cannot be read ({reason(error)}); check the path and save it as UTF-8."
+            f"{path.name} cannot be read ({reason(error)}); check the path and its permissions."
         ) from error
 
 
-def _text(path: Path) -> io.TextIOWrapper:
-    """A regular file as text; only LF, CR and CRLF end its lines, since texts may hold U+2028 and the like."""
-    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="")
+def _numbered(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((f"row {number}", row) for number, row in enumerate(rows, start=1))
 
 
-def _object(line: str, name: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(line, object_pairs_hook=without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise PromptError(f"{name} has a line that is no JSON ({error}); write one object a line.") from error
-    if not isinstance(found, dict):
-        raise PromptError(f"{name} has a line that is no JSON object; write one object a line.")
-    return found
-
-
-def _separated(lines: Iterable[str], separator: str, name: str) -> Iterator[dict[str, Any]]:
-    # Tables of texts separated by tabs do not quote: a quotation mark there is a character like any other.
-    plain = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
-    rows = plain if separator == "\t" else csv.reader(lines, delimiter=separator, strict=True)
-    header = next(rows, None)
-    if header is None:
-        raise PromptError(f"{name} is empty; it must begin with a header that names the columns.")
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise PromptError(f"{name}, line {number} has {len(row)} cells, but the header has {len(header)}.")
-        yield {key: value or None for key, value in zip(header, row, strict=True)}
+def _text(path: Path, newline: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline=newline)
 
 
 def _arrow(path: Path) -> Iterator[dict[str, Any]]:
@@ -130,10 +115,21 @@ def _arrow(path: Path) -> Iterator[dict[str, Any]]:
             else:
                 batches = _arrow_batches(arrow, stream)
             for batch in batches:
+                _check_fields(arrow, batch.schema, path.name, "the table")
                 yield from batch.to_pylist()
     except arrow.ArrowException as error:
         reason = str(error).splitlines()[0]
         raise PromptError(f"{path.name} is no readable {path.suffix} file ({reason}); write it anew.") from error
+
+
+def _check_fields(arrow: Any, fields: Iterable[Any], name: str, what: str) -> None:
+    """Refuse fields that are called alike, also those of a nested column."""
+    kept = list(fields)
+    check_names([field.name for field in kept], name, what)
+    for field in kept:
+        if arrow.types.is_struct(field.type):
+            inner = [field.type.field(index) for index in range(field.type.num_fields)]
+            _check_fields(arrow, inner, name, f"the column {field.name!r}")
 
 
 def _arrow_batches(arrow: Any, stream: BufferedReader) -> Iterator[Any]:
@@ -168,18 +164,18 @@ def _library(name: str, path: Path) -> Any:
         ) from error
 
 
-def _record(row: Mapping[str, Any], columns: Columns, name: str) -> dict[str, Any]:
+def _record(row: Mapping[str, Any], columns: Columns, place: str) -> dict[str, Any]:
     """Source, target and further texts of a row; numbers are taken for ids alone."""
-    record: dict[str, Any] = {"source": _cell(row, columns.source, name)}
+    record: dict[str, Any] = {"source": _cell(row, columns.source, place)}
     if columns.target is not None or row.get("target") is not None:
-        record["target"] = _cell(row, columns.target or "target", name)
+        record["target"] = _cell(row, columns.target or "target", place)
     used = {columns.source.split(".")[0], str(columns.target).split(".")[0], *record}
     if isinstance(row.get("id"), int | str) and "id" not in used:
         record["id"] = str(row["id"])
     return {key: value for key, value in row.items() if isinstance(value, str) and key not in used} | record
 
 
-def _cell(row: Mapping[str, Any], column: str, name: str) -> str | list[str] | None:
+def _cell(row: Mapping[str, Any], column: str, place: str) -> str | list[str] | None:
     """A text, or the list of its words.
 
     Raises:
@@ -190,12 +186,12 @@ def _cell(row: Mapping[str, Any], column: str, name: str) -> str | list[str] | N
         if not isinstance(value, Mapping) or part not in value:
             known = list(islice(value, 20)) if isinstance(value, Mapping) else []
             raise PromptError(
-                f"{name} has no column {column!r}{did_you_mean(part, known)}; it has {', '.join(map(repr, known)) or 'none'}. "
+                f"{place} has no column {column!r}{did_you_mean(part, known)}; it has {', '.join(map(repr, known)) or 'none'}. "
                 "Name them with --source-column and --target-column."
             )
         value = value[part]
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         return value
     if value is not None and not isinstance(value, str):
-        raise PromptError(f"{name}: the column {column!r} holds a {type(value).__name__}, not text; name another one.")
+        raise PromptError(f"{place}: the column {column!r} holds a {type(value).__name__}, not text; name another one.")
     return value

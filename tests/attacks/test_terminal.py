@@ -51,6 +51,11 @@ def prompt_file(folder: Path) -> list[str]:
     return ["run", "-p", "mine.jsonl"]
 
 
+def printed(folder: Path) -> list[str]:
+    (folder / f"{HOSTILE}.txt").write_text("A dog.\n")
+    return ["run", "--dry-run", "-p", f"{HOSTILE}.txt"]
+
+
 def listed(folder: Path) -> list[str]:
     write_run(folder / "reports" / HOSTILE)
     return ["list", "runs"]
@@ -71,7 +76,7 @@ SHOWN: dict[str, Callable[[Path], list[str]]] = {
     "an option": lambda folder: ["run", f"--{HOSTILE}"],
     "a value": lambda folder: ["run", "--limit", HOSTILE],
     "a key": lambda folder: ["verify", str(write_run(folder / "run")), "--key", HOSTILE],
-    "what a dry run prints": lambda folder: ["run", "--dry-run", "-p", f"{HOSTILE}.txt"],
+    "what a dry run prints": printed,
 }
 
 

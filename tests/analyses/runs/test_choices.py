@@ -27,7 +27,73 @@ def test_settings_are_set_on_the_command_line_and_win_over_the_file(tmp_path: Pa
     set_one = ("--set", "head_specialization.resamples=200", "--set", "head_specialization.importance=[zero, mean]")
     found = dry("--config", str(tmp_path / "run.yaml"), *set_one)
     assert found["settings"] == {"head_specialization": {"resamples": 200, "draws": 20, "importance": ["zero", "mean"]}}
-    assert dry("--source-column", "text", "--prompts", "x.csv")["source_column"] == "text"
+    (tmp_path / "x.csv").write_text("text\nA dog.\n")
+    assert dry("--source-column", "text", "--prompts", str(tmp_path / "x.csv"))["source_column"] == "text"
+
+
+UNUSABLE = {
+    "--model": ["/etc/passwd", "none/such/model", "nobody/nothing-at-all", "./none", "/", "EMPTY", "PICKLED"],
+    "--prompts": ["nope", "none.txt", "TWICE", "WORDS"],
+    "--out": ["/", "FULL", "PICKLED/config.json"],
+    "--sign": ["/nope", "FULL/notes.txt"],
+    "--revision": ["main"],
+    "--prefix": ["read this: "],
+    "--source-column": ["text"],
+}
+
+
+@pytest.mark.parametrize(("option", "value"), [(option, value) for option, all in UNUSABLE.items() for value in all])
+def test_a_dry_run_refuses_what_the_run_would_by_the_same_sentence(
+    option: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("EMPTY", "FULL", "PICKLED"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "FULL" / "notes.txt").write_text("mine")
+    (tmp_path / "PICKLED" / "config.json").write_bytes((find_checkpoint().folder / "config.json").read_bytes())
+    (tmp_path / "PICKLED" / "pytorch_model.bin").write_bytes(b"x")
+    (tmp_path / "TWICE.tsv").write_text("source\tsource\na\tb\n")
+    (tmp_path / "WORDS.jsonl").write_text('{"source": "The dog runs.", "source_words": "The dog"}\n')
+    given = value + {"TWICE": ".tsv", "WORDS": ".jsonl"}.get(value, "")
+    before = sorted(tmp_path.rglob("*"))
+    dry_run, real = (
+        CliRunner().invoke(app, ["run", option, given, *more]) for more in (["--dry-run"], ["--twins", "2"])
+    )
+    assert (dry_run.exit_code, dry_run.stdout, real.exit_code, real.stdout) == (2, "", 2, "")
+    assert dry_run.stderr == real.stderr
+    assert len(dry_run.stderr.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_leaves_standard_input_to_the_run() -> None:
+    assert dry("--prompts", "-")["prompts"] == "-"
+
+
+def test_all_analyses_may_be_named_twice_and_beside_others(tmp_path: Path) -> None:
+    assert dry("--analyses", "all,all") == dry("-a", "all") == dry("-a", "circuits, all")
+    (tmp_path / "run.yaml").write_text("analyses: [all, circuits]\n")
+    assert dry("-c", str(tmp_path / "run.yaml")) == dry("-a", "all")
+    done = CliRunner().invoke(app, ["run", "--dry-run", "-a", "all,circuit"])
+    assert (done.exit_code, "No analysis is called 'circuit' (did you mean 'circuits'?)" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["trace", "none"], ["compare-models", "none/of/these", "bundled", "--out", "OUT"]])
+def test_all_is_known_wherever_analyses_are_named(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*words, "--analyses", "all"])
+    assert done.exit_code == 2
+    assert "none" in done.stderr
+    assert "analysis" not in done.stderr
+
+
+def test_a_plan_knows_all_analyses() -> None:
+    planned = [
+        CliRunner().invoke(app, ["plan", "--no-probe", "-b", "2", "-a", names]) for names in ("all", "all,circuits")
+    ]
+    assert planned[0].exit_code == 0, planned[0].stderr
+    assert planned[0].stdout == planned[1].stdout
 
 
 @pytest.mark.parametrize(

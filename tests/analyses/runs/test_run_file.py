@@ -49,9 +49,11 @@ def test_on_the_command_line_a_flag_with_its_default_value_wins_too(tmp_path: Pa
 
 def test_a_dry_run_prints_a_run_file_and_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "mine.txt").write_text("A dog.\n")
     found = dry("--prompts", "deep/mine.txt", "--analyses", "logit_attribution", "--limit", "4")
     assert found == RunConfig(prompts="deep/mine.txt", analyses=("logit_attribution",), limit=4).model_dump(mode="json")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.rglob("*")] == ["deep", "mine.txt"]
     again = file_of(tmp_path, yaml.safe_dump(found))
     assert dry("-c", str(again)) == found
 

@@ -9,7 +9,7 @@ import pyarrow
 import pytest
 from pyarrow import ipc, parquet
 
-from interp.prompts import Columns, PromptError, read_prompts
+from interp.prompts import Columns, PromptError, PromptStream, read_prompts
 
 ROWS: list[dict[str, Any]] = [
     {"id": 7, "translation": {"en": 'The "old" cat.', "de": "Die Katze."}, "label": 1, "source": "A", "note": "x"},
@@ -117,3 +117,140 @@ def test_what_cannot_be_read_is_one_sentence(write: Any, columns: Columns, messa
         read_prompts(write(tmp_path), columns=columns)
     assert message in str(told.value)
     assert "\n" not in str(told.value)
+
+
+ANY = Columns()
+"""What a file is read by where its columns are named, by whatever name: by other code than a file with columns as ours."""
+
+
+def with_header(separator: str) -> Any:
+    def write(folder: Path, names: list[str], rows: list[list[str]]) -> Path:
+        path = folder / ("t.tsv" if separator == "\t" else "t.csv")
+        path.write_text("".join(separator.join(row) + "\n" for row in [names, *rows]), encoding="utf-8")
+        return path
+
+    return write
+
+
+def in_parquet(folder: Path, names: list[str], rows: list[list[str]]) -> Path:
+    parquet.write_table(
+        pyarrow.table([list(column) for column in zip(*rows, strict=True)], names), folder / "t.parquet"
+    )
+    return folder / "t.parquet"
+
+
+def in_arrow(folder: Path, names: list[str], rows: list[list[str]]) -> Path:
+    table = pyarrow.table([list(column) for column in zip(*rows, strict=True)], names)
+    with ipc.new_stream(folder / "t.arrow", table.schema) as writer:
+        writer.write_table(table)
+    return folder / "t.arrow"
+
+
+def in_json(folder: Path, names: list[str], rows: list[list[str]]) -> Path:
+    lines = [json.dumps({name: cell or None for name, cell in zip(names, row, strict=True)}) + "\n" for row in rows]
+    (folder / "t.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder / "t.jsonl"
+
+
+def in_dataset(folder: Path, names: list[str], rows: list[list[str]]) -> Path:
+    made = [{name: cell or None for name, cell in zip(names, row, strict=True)} for row in rows]
+    datasets.Dataset.from_list(made).save_to_disk(folder / "t")
+    return folder / "t"
+
+
+FORMATS = {
+    "csv": with_header(","),
+    "tsv": with_header("\t"),
+    "parquet": in_parquet,
+    "arrow": in_arrow,
+    "jsonl": in_json,
+    "dataset": in_dataset,
+}
+
+
+def refusal(path: Path, columns: Columns | None, stream: bool) -> str:
+    with pytest.raises(PromptError) as told:
+        list(PromptStream(path, columns)) if stream else read_prompts(path, columns=columns)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("columns", [None, ANY, Columns("note")])
+@pytest.mark.parametrize("names", [["source", "source", "note"], ["source", "", "note"]])
+@pytest.mark.parametrize("kind", ["csv", "tsv", "parquet", "arrow"])
+def test_columns_called_alike_or_nothing_are_refused_in_every_format(
+    kind: str, names: list[str], columns: Columns | None, stream: bool, tmp_path: Path
+) -> None:
+    told = refusal(FORMATS[kind](tmp_path, names, [["a", "b", "c"]]), columns, stream)
+    assert f"{', '.join(map(repr, names))}; every column needs a name of its own" in told
+
+
+def test_fields_of_a_column_called_alike_are_refused(tmp_path: Path) -> None:
+    nested = pyarrow.StructArray.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], ["en", "en"])
+    parquet.write_table(pyarrow.table([nested], ["translation"]), tmp_path / "t.parquet")
+    told = refusal(tmp_path / "t.parquet", Columns("translation.en"), stream=False)
+    assert "the column 'translation' has 'en', 'en'" in told
+
+
+@pytest.mark.parametrize("columns", [None, ANY])
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_message_names_the_line_of_the_file_or_the_row_of_the_table(
+    kind: str, columns: Columns | None, tmp_path: Path
+) -> None:
+    write, names = FORMATS[kind], ["id", "source", "target"]
+    first, second = ("line 2", "line 3") if kind in ("csv", "tsv") else ("row 1", "row 2")
+    if kind == "jsonl":
+        first, second = "line 1", "line 2"
+
+    def told(*rows: list[str], stream: bool = False) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return refusal(write(folder, names, list(rows)), columns, stream)
+
+    assert f", {second}: id 'x' was already used in {first}" in told(["x", "a", "b"], ["x", "c", "d"])
+    if kind not in ("parquet", "arrow"):  # as written here, their empty cells are texts
+        assert f", {second}: there is no target here" in told(["x", "a", "b"], ["y", "c", ""])
+        assert f", {second}: prompt 2 (id y) has no target" in told(["x", "a", "b"], ["y", "c", ""], stream=True)
+    for stream in (False, True):
+        assert f", {second}: 'source' is empty" in told(["x", "a", "b"], ["y", " ", "d"], stream=stream)
+
+
+@pytest.mark.parametrize("columns", [None, ANY])
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("p.jsonl", '{"source": "a"}\n\n{"source": "b"}\n', "line 2 is empty"),
+        ("p.tsv", "source\na\n\nb\n", "line 3 is empty"),
+        ("p.csv", 'source\n"a\nb"\nc,d\n', "line 4 has 2 cells"),
+        ("p.tsv", "source\na\nb\tc\n", "line 3 has 2 cells"),
+        (
+            "p.jsonl",
+            '{"source": "a"}\n{"source": "b", "n": ' + "1" * 5000 + "}\n",
+            "line 2 is not valid JSON (too large)",
+        ),
+        ("p.jsonl", '{"source": "a"}\n3\n', "line 2 holds a JSON number"),
+        ("p.jsonl", '{"source": "a"}\n{"source": "b", "source": "c"}\n', "line 2: key 'source' appears twice"),
+        (
+            "p.tsv",
+            f"source\na\n{'b' * 140_000}\n",
+            "line 3 has a cell of more than 131,072 characters; a text has at most",
+        ),
+        (
+            "p.csv",
+            f"source\na\n{'b' * 140_000}\n",
+            "line 3 has a cell of more than 131,072 characters; a text has at most",
+        ),
+        ("p.csv", 'source\na\n"' + "b\n" * 70_000, "or close the quotation mark"),
+        ("p.tsv", "\na\n", "first line must be a header"),
+        ("p.tsv", "source\ttarget\n\tb\n", "line 2: 'source' is empty; add the text"),
+    ],
+)
+def test_a_file_is_refused_alike_whatever_its_columns_are_called(
+    columns: Columns | None, name: str, content: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    for stream in (False, True):
+        told = refusal(tmp_path / name, columns, stream)
+        assert message in told
+        assert "sys." not in told
