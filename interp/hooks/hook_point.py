@@ -1,6 +1,6 @@
 """Hook points: named places in the forward pass where functions may read a tensor or replace it.
 
-A hook function is `fn(tensor, hook)`; it may return a replacement of the same shape, or None to leave the value alone.
+A hook function is `fn(tensor, hook)`; it may return a replacement of the same shape and type, or None to leave the value alone.
 Several functions on one point run in the order in which they were attached, each seeing what the one before it returned.
 Functions are attached by a context manager only and are removed when it ends, whatever happened inside.
 """
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+from interp.errors import InputError
 
 HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
 
@@ -68,23 +70,26 @@ class HookPoint:
         return bool(self._functions)
 
     def fire(self, tensor: Tensor) -> Tensor:
-        """The value (of the same shape) with which the forward pass shall go on, after all attached functions.
+        """The value (of the same shape and type) with which the forward pass shall go on, after all attached functions.
 
         Args:
             tensor: the value that the host computed.
 
         Raises:
-            ValueError: if a function returns something that is not a tensor of the same shape.
+            InputError: if a function returns something that is not a tensor of the same shape and type.
         """
         for function in tuple(self._functions):
             replacement = function(tensor, self)
             if replacement is None:
                 continue
-            if not isinstance(replacement, Tensor) or replacement.shape != tensor.shape:
-                got = tuple(replacement.shape) if isinstance(replacement, Tensor) else type(replacement).__name__
-                raise ValueError(
+            right = isinstance(replacement, Tensor) and replacement.shape == tensor.shape
+            if not right or replacement.dtype != tensor.dtype:
+                got = type(replacement).__name__
+                if isinstance(replacement, Tensor):
+                    got = str(replacement.dtype if right else tuple(replacement.shape))
+                raise InputError(
                     f"The hook function at {self.name} returned {got}; it must return None or a tensor of shape "
-                    f"{tuple(tensor.shape)} [{' '.join(self.axes)}]."
+                    f"{tuple(tensor.shape)} [{' '.join(self.axes)}] and type {tensor.dtype}."
                 )
             tensor = replacement
         return tensor

@@ -1,0 +1,102 @@
+"""Whether the weights of a checkpoint are those of its config.json: none missing, none left over, none that hold nothing."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel
+
+from interp.errors import InputError
+from interp.hooks.host_weights import named_weights, weight_of
+from interp.model.checkpoints import Checkpoint
+
+_COMPUTED = re.compile(r"(^|\.)(version|_float_tensor|embed_positions\.weights?)$")
+"""What old files carry and nothing reads: version marks, and sinusoidal positions, which are computed."""
+
+
+def check_files(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint whose files hold no weights that can be read, before anything is loaded.
+
+    Args:
+        checkpoint: where its files are.
+
+    Raises:
+        InputError: if there is no safetensors file, or weights in one are whole numbers.
+    """
+    weights = {name: path for name, path in checkpoint.files().items() if name.endswith(".safetensors")}
+    if any(not name.startswith("adapter") for name in weights):
+        _check_types(checkpoint, weights)
+        return
+    pickled = sorted(path.name for kind in ("*.bin", "*.pt", "*.ckpt") for path in checkpoint.folder.glob(kind))
+    if pickled:
+        raise InputError(
+            f"{checkpoint.name!r} has its weights in {pickled[0]} only, a pickle that can run code; convert it once with "
+            "transformers (`model.save_pretrained(folder)` writes safetensors) or choose a revision with safetensors."
+        )
+    raise InputError(f"{checkpoint.name!r} has no weights: no *.safetensors file is there. Give the complete folder.")
+
+
+def _check_types(checkpoint: Checkpoint, files: Mapping[str, Path]) -> None:
+    """Refuse weights stored as whole numbers: quantized ones, which the host would take for the weights themselves."""
+    read = {name: path for name, path in files.items() if name == "model.safetensors" or name.startswith("adapter")}
+    for own, path in (read if "model.safetensors" in files else files).items():
+        try:
+            with safe_open(path, framework="pt") as file:
+                kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - a file is no dict
+        except SafetensorError:
+            return  # loading says what is wrong with it
+        for name, kind in kinds.items():
+            if kind.startswith(("I", "U", "BOOL")) and not _COMPUTED.search(name):
+                raise InputError(
+                    f"The {own} of {checkpoint.name!r} has {name} as whole numbers ({kind}): it is quantized, and exact "
+                    "decompositions need the weights themselves; give the model as it was before."
+                )
+
+
+def check_complete(checkpoint: Checkpoint, report: Mapping[str, Iterable[Any]]) -> None:
+    """Refuse what the host would fill with random weights or drop: the weights in the file must be those of config.json.
+
+    Args:
+        checkpoint: where its files are.
+        report: what the host says of loading: `missing_keys`, `unexpected_keys`, `mismatched_keys`.
+
+    Raises:
+        InputError: naming the first weight that is of another shape, missing or in surplus.
+    """
+    if other := sorted(report["mismatched_keys"]):
+        name, stored, expected = other[0]
+        raise InputError(
+            f"The weights of {checkpoint.name!r} do not fit its config.json: the file has {len(other)} weights of other shapes, "
+            f"the first is {name} with {tuple(stored)} in the file and {tuple(expected)} by config.json. Check that the files "
+            "belong together."
+        )
+    surplus = (name for name in report["unexpected_keys"] if not _COMPUTED.search(name))
+    for verb, names in (("lacks", sorted(report["missing_keys"])), ("has in surplus", sorted(surplus))):
+        if names:
+            raise InputError(
+                f"The weights of {checkpoint.name!r} do not fit its config.json: the file {verb} {len(names)} weights, the "
+                f"first is {names[0]}. Check that the files belong together and none is missing."
+            )
+
+
+def check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
+    """Refuse weights that hold nothing: an embedding in which all words are one, or matrices most of which are constant.
+
+    Args:
+        checkpoint: where its files are.
+        model: the host.
+
+    Raises:
+        InputError: saying which of the two it is.
+    """
+    # One at a time: they may not all fit in memory.
+    names = {name for name, parameter in model.named_parameters() if parameter.ndim > 1}
+    matrices = (weight for name, weight in named_weights(model) if name in names)
+    constant = sum(bool((weight == weight.flatten()[0]).all()) for weight in matrices)
+    embedding = weight_of(model.get_input_embeddings())
+    why = f"{constant} of {len(names)} matrices are one number throughout" if 2 * constant > len(names) else ""
+    why = why or ("all words have one embedding" if bool((embedding == embedding[0]).all()) else "")
+    if why:
+        raise InputError(f"The weights of {checkpoint.name!r} hold nothing: {why}. Fetch the file again.")
