@@ -1,6 +1,6 @@
 """The functions that a caller gives for hook points: pairs of a name and a function, checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from interp.errors import InputError
@@ -9,7 +9,7 @@ from interp.hooks.names import NamesFilter, matching
 
 
 def functions_at(
-    points: Mapping[str, HookPoint], pairs: Sequence[tuple[NamesFilter, HookFunction]]
+    points: Mapping[str, HookPoint], pairs: Iterable[tuple[NamesFilter, HookFunction]]
 ) -> list[tuple[HookPoint, HookFunction]]:
     """The points that pairs name, each with its function, in the order of the pairs.
 
@@ -26,14 +26,15 @@ def functions_at(
     """
     known = tuple(points)
     chosen: list[tuple[HookPoint, HookFunction]] = []
-    for pair in pairs:
-        if not _is_pair(pair):
+    for pair in _listed(pairs):
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not callable(pair[1]):
             raise InputError(
-                f"Hooks are a list of pairs [(name, function), ...], also where it is one; among them is {pair!r:.80}."
+                f"Hooks are a list of pairs, as in [(name, function)]; got {pair!r:.80} in place of a pair."
             )
         chosen += [(points[name], pair[1]) for name in matching(pair[0], known)]
     return chosen
 
 
-def _is_pair(given: Any) -> bool:
-    return isinstance(given, tuple | list) and len(given) == 2 and callable(given[1])
+def _listed(pairs: Any) -> list[Any]:
+    """What should be pairs; one thing alone is shown as it is."""
+    return list(pairs) if isinstance(pairs, Iterable) and not isinstance(pairs, str | Mapping) else [pairs]

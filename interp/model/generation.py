@@ -101,7 +101,7 @@ class Decoding:
             )
         if not 0 < self.temperature < math.inf or not 0 < self.top_p <= 1 or self.top_k < 0:
             raise InputError(
-                f"Sampling needs a temperature above 0 and finite, 0 < top_p <= 1 and top_k >= 0; got {self.temperature}, "
+                f"Sampling needs temperature > 0 and finite, 0 < top_p <= 1 and top_k >= 0; got {self.temperature}, "
                 f"{self.top_p} and {self.top_k}."
             )
         if not 0 <= self.seed < 2**32:

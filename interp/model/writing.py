@@ -102,7 +102,8 @@ class TextMethods:
             return self._numbered(ids, target_ids, label, max_new_tokens)
         languages = self.languages.named(source_lang, target_lang)
         answers = None if targets is None else _texts(targets)
-        inputs = self._batcher.given(_texts(sources), answers, prefixes, self.device, languages)
+        before = None if prefixes is None else _texts(prefixes)
+        inputs = self._batcher.given(_texts(sources), answers, before, self.device, languages)
         if targets is not None:
             return inputs
         return self.write(inputs, Decoding(first_token=languages.first_token), max_new_tokens)[0]

@@ -247,12 +247,14 @@ def length_limit(tokenizer: "PreTrainedTokenizerBase | None", positions: int | N
     if asked is not None:
         if not is_count(asked) or (positions is not None and asked > positions):
             bound = "" if positions is None else f" to {positions}, the positions that this model has"
-            raise InputError(f"The most tokens of a text (--max-length, max_length) are from 1{bound}; got {asked!r}.")
+            raise InputError(
+                f"The most tokens of a text (--max-length, max_length) are whole, from 1{bound}; got {asked!r}."
+            )
         return asked
     stated: object = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
     if not isinstance(stated, int | float) or not stated >= 2:  # a piece and an end; a NaN is not either
         raise InputError(
-            f"The tokenizer states model_max_length = {stated!r}, and texts may have 2 tokens at least; correct its "
+            f"The tokenizer states model_max_length = {stated!r}, which must be a number of at least 2; correct its "
             "tokenizer_config.json, or give --max-length (max_length)."
         )
     limit = _TRAINED_LENGTH if stated >= _UNBOUNDED else int(stated)

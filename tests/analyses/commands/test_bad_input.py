@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from analyses.cli import app
@@ -47,6 +48,52 @@ BAD = {
     "words: none known": (["words", "chair", "chair"], "chair"),
     "attribute: row": (["attribute", "translate English to German: Yes.", "--position", "99"], ""),
 }
+
+
+COMMANDS = dict(get_command(app).commands)  # type: ignore[attr-defined]
+for group, inner in [(name, vars(command).get("commands", {})) for name, command in COMMANDS.items()]:
+    COMMANDS |= {f"{group} {name}": command for name, command in inner.items()}
+
+
+def options_of(kinds: set[str]) -> list[tuple[str, str]]:
+    """The options of all commands whose values are of a kind, by its name in click."""
+    return [
+        (name, parameter.opts[0])
+        for name, command in sorted(COMMANDS.items())
+        for parameter in command.params
+        if parameter.type.name in kinds and parameter.opts[0].startswith("--")
+    ]
+
+
+FLOATS = options_of({"float", "float range"})
+SEEDS = [(name, option) for name, option in options_of({"integer", "integer range"}) if option == "--seed"]
+
+
+def test_the_walk_finds_numbers() -> None:
+    assert {("plan", "--rate"), ("generate", "--temperature"), ("circuit", "--keeps"), ("diff", "--atol")} <= set(
+        FLOATS
+    )
+    assert {("generate", "--seed"), ("run", "--seed"), ("compiled make", "--seed")} <= set(SEEDS)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(("command", "option"), FLOATS)
+def test_what_is_no_finite_number_is_refused_by_every_option(command: str, option: str, value: str) -> None:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command.split(), option, value])
+    assert result.exit_code == 2
+    assert f"'{option}'" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296"])
+@pytest.mark.parametrize(("command", "option"), SEEDS)
+def test_a_seed_is_in_range_in_every_command(command: str, option: str, value: str) -> None:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command.split(), option, value])
+    assert result.exit_code == 2
+    assert f"'{option}'" in result.stderr
+
+
+def test_no_candidates_below_none() -> None:
+    assert CliRunner().invoke(app, ["generate", "a", "--top", "-1"]).exit_code == 2
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from interp.axes import AXES
+from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import random_batch, tiny
@@ -101,6 +102,12 @@ def test_the_same_function_attached_twice_runs_twice_and_is_removed_twice(tiny_t
 def test_a_replacement_of_another_shape_or_type_is_refused(tiny_t5: HookedEncoderDecoder, bad: object) -> None:
     with pytest.raises(ValueError, match=r"decoder\.1\.hook_resid_pre returned .*batch pos d_model"):
         tiny_t5.run_with_hooks(random_batch(tiny_t5), [(NAME, lambda tensor, hook: bad)])
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.int64])
+def test_a_replacement_of_other_numbers_is_refused(tiny_t5: HookedEncoderDecoder, kind: torch.dtype) -> None:
+    with pytest.raises(InputError, match=rf"returned {kind}; .* and type torch.float32"):
+        tiny_t5.run_with_hooks(random_batch(tiny_t5), [(NAME, lambda tensor, hook: tensor.to(kind))])
 
 
 def test_a_hook_point_knows_its_name_axes_and_layer(tiny_t5: HookedEncoderDecoder) -> None:
