@@ -99,7 +99,9 @@ Analyses = Annotated[
         autocompletion=complete_analyses,
     ),
 ]
-Seed = Annotated[int, _run(help="Of resampling and of the untrained twins.", **SEEDS)]
+_SEED_HELP = "Of resampling and of the untrained twins."
+Seed = Annotated[int, _run(help=_SEED_HELP, **SEEDS)]
+RunSeed = Annotated[int, _run(help=_SEED_HELP)]  # checked with the other choices of a run
 BatchSize = Annotated[int, _run("--batch-size", "-b", help="Prompts in one pass.")]
 BatchSizeOrAuto = Annotated[
     Any,

@@ -37,7 +37,7 @@ def run(
     words: options.WordGroups = None,
     pairs: options.Pairs = None,
     analyses: options.Analyses = None,
-    seed: options.Seed = 0,
+    seed: options.RunSeed = 0,
     batch_size: options.BatchSizeOrAuto = "16",
     twins: options.Twins = 5,
     pages: options.Pages = 100,

@@ -258,7 +258,7 @@ class Batcher:
         """
         if asked is not None and not is_count(asked):
             raise InputError(f"The most tokens to write (max_new_tokens) are a whole number from 1; got {asked!r}.")
-        return min(2 * batch.input_ids.shape[1] + 20 if asked is None else asked, self.max_length)
+        return min(2 * batch.input_ids.shape[1] + 20 if asked is None else int(asked), self.max_length)
 
     def shifted(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
         """What the decoder reads to predict labels; see `HookedEncoderDecoder.decoder_inputs`.

@@ -1,12 +1,14 @@
 """Whether the weights of a checkpoint are those of its config.json: none missing, none left over, none that hold nothing."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from interp.errors import InputError
 from interp.hooks.host_weights import named_weights, weight_of
@@ -38,21 +40,47 @@ def check_files(checkpoint: Checkpoint) -> None:
     raise InputError(f"{checkpoint.name!r} has no weights: no *.safetensors file is there. Give the complete folder.")
 
 
-def _check_types(checkpoint: Checkpoint, files: Mapping[str, Path]) -> None:
-    """Refuse weights stored as whole numbers: quantized ones, which the host would take for the weights themselves."""
+def _stored(files: Mapping[str, Path]) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
+    """The weights that loading reads: file, name, type and shape of each; of files that are damaged, none."""
     read = {name: path for name, path in files.items() if name == "model.safetensors" or name.startswith("adapter")}
     for own, path in (read if "model.safetensors" in files else files).items():
-        try:
-            with safe_open(path, framework="pt") as file:
-                kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 - a file is no dict
-        except SafetensorError:
-            return  # loading says what is wrong with it
-        for name, kind in kinds.items():
-            if kind.startswith(("I", "U", "BOOL")) and not _COMPUTED.search(name):
-                raise InputError(
-                    f"The {own} of {checkpoint.name!r} has {name} as whole numbers ({kind}): it is quantized, and exact "
-                    "decompositions need the weights themselves; give the model as it was before."
-                )
+        with suppress(SafetensorError), safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - a file is no dict
+                weight = file.get_slice(name)
+                yield own, name, weight.get_dtype(), tuple(weight.get_shape())
+
+
+def _check_types(checkpoint: Checkpoint, files: Mapping[str, Path]) -> None:
+    """Refuse weights stored as whole numbers: quantized ones, which the host would take for the weights themselves."""
+    for own, name, kind, _ in _stored(files):
+        if kind.startswith(("I", "U", "BOOL")) and not _COMPUTED.search(name):
+            raise InputError(
+                f"The {own} of {checkpoint.name!r} has {name} as whole numbers ({kind}): it is quantized, and exact "
+                "decompositions need the weights themselves; give the model as it was before."
+            )
+
+
+def check_shapes(checkpoint: Checkpoint, auto: Any, config: PreTrainedConfig) -> None:
+    """Refuse weights of other shapes than config.json says, which the host refuses too without a name.
+
+    Args:
+        checkpoint: where its files are.
+        auto: transformers' class that makes the model.
+        config: the host's configuration.
+
+    Raises:
+        InputError: naming the first, with both shapes.
+    """
+    expected: dict[str, tuple[int, ...]] = {}
+    with suppress(Exception), torch.device("meta"):  # if it makes no model, nothing can be said of its shapes
+        expected = {name: tuple(weight.shape) for name, weight in auto.from_config(config).state_dict().items()}
+    files = {name: path for name, path in checkpoint.files().items() if name.endswith(".safetensors")}
+    found = ((name, shape) for _, name, _, shape in _stored(files) if expected.get(name, shape) != shape)
+    for name, shape in found:
+        raise InputError(
+            f"The weights of {checkpoint.name!r} do not fit its config.json: {name} has the shape {shape} in the file and "
+            f"{expected[name]} by config.json. Check that the files belong together."
+        )
 
 
 def check_complete(checkpoint: Checkpoint, report: Mapping[str, Iterable[Any]]) -> None:
@@ -60,18 +88,11 @@ def check_complete(checkpoint: Checkpoint, report: Mapping[str, Iterable[Any]]) 
 
     Args:
         checkpoint: where its files are.
-        report: what the host says of loading: `missing_keys`, `unexpected_keys`, `mismatched_keys`.
+        report: what the host says of loading: `missing_keys` and `unexpected_keys`.
 
     Raises:
-        InputError: naming the first weight that is of another shape, missing or in surplus.
+        InputError: naming the first weight that is missing or in surplus.
     """
-    if other := sorted(report["mismatched_keys"]):
-        name, stored, expected = other[0]
-        raise InputError(
-            f"The weights of {checkpoint.name!r} do not fit its config.json: the file has {len(other)} weights of other shapes, "
-            f"the first is {name} with {tuple(stored)} in the file and {tuple(expected)} by config.json. Check that the files "
-            "belong together."
-        )
     surplus = (name for name in report["unexpected_keys"] if not _COMPUTED.search(name))
     for verb, names in (("lacks", sorted(report["missing_keys"])), ("has in surplus", sorted(surplus))):
         if names:

@@ -32,7 +32,7 @@ from interp.model.checkpoints import BUNDLED, Checkpoint, find_checkpoint, first
 from interp.model.feature_extractors import read_extractor
 from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.loaded_weights import check_complete, check_files, check_spread
+from interp.model.loaded_weights import check_complete, check_files, check_shapes, check_spread
 from interp.model.placement import DeviceMap, Placement
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -163,9 +163,9 @@ def pick_type(dtype: DType | torch.dtype) -> torch.dtype:
 def _read_model(
     checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.dtype, spread: dict[str, Any]
 ) -> PreTrainedModel:
+    auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
     try:
         with quiet_host(), without_adapter(checkpoint) as folder:
-            auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
             model, report = auto.from_pretrained(
                 folder,
                 config=config,
@@ -174,7 +174,6 @@ def _read_model(
                 local_files_only=True,
                 attn_implementation="eager",
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # it would not name them; `check_complete` does
                 **spread,
             )
     except SafetensorError as error:
@@ -182,6 +181,7 @@ def _read_model(
             f"The weights of {checkpoint.name!r} are damaged or cut short ({first_line(error)}); fetch the file again."
         ) from error
     except Exception as error:  # on files that others wrote the host may raise anything
+        check_shapes(checkpoint, auto, config)
         raise InputError(
             f"{checkpoint.name!r} cannot be loaded: {first_line(error)} Check that its files belong together."
         ) from error

@@ -247,9 +247,7 @@ def length_limit(tokenizer: "PreTrainedTokenizerBase | None", positions: int | N
     if asked is not None:
         if not is_count(asked) or (positions is not None and asked > positions):
             bound = "" if positions is None else f" to {positions}, the positions that this model has"
-            raise InputError(
-                f"The most tokens of a text (--max-length, max_length) are whole, from 1{bound}; got {asked!r}."
-            )
+            raise InputError(f"A text's most tokens (--max-length, max_length) are from 1{bound}; got {asked!r}.")
         return asked
     stated: object = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
     if not isinstance(stated, int | float) or not stated >= 2:  # a piece and an end; a NaN is not either

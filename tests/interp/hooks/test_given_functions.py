@@ -6,9 +6,9 @@ import pytest
 from torch import Tensor
 
 from interp.errors import InputError
+from interp.hooks.given_functions import functions_at
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
-from tests.support.models import random_batch
 
 NAME = "decoder.1.hook_resid_pre"
 
@@ -17,18 +17,18 @@ def note(tensor: Tensor, hook: HookPoint) -> None:
     hook.ctx["seen"] = tensor.shape
 
 
-@pytest.mark.parametrize(
-    "pairs", [(NAME, note), [(NAME,)], [(note, NAME)], [NAME], NAME, {NAME: note}, None, note], ids=str
-)
+@pytest.mark.parametrize("pairs", [(NAME, note), [(NAME,)], [(note, NAME)], [NAME], NAME, {NAME: note}, None, note])
 def test_what_are_no_pairs_is_refused(tiny_t5: HookedEncoderDecoder, pairs: Any) -> None:
     with pytest.raises(InputError, match="Hooks are a list of pairs"):
-        tiny_t5.run_with_hooks(random_batch(tiny_t5), pairs)
+        functions_at(tiny_t5.hook_points(), pairs)
 
 
 @pytest.mark.parametrize("pairs", [[(NAME, note)], ((NAME, note),), [[NAME, note]], iter([(NAME, note)])])
 def test_pairs_in_any_sequence_are_taken(tiny_t5: HookedEncoderDecoder, pairs: Any) -> None:
-    batch = random_batch(tiny_t5)
-    point = tiny_t5.hook_points()[NAME]
-    point.ctx.clear()
-    tiny_t5.run_with_hooks(batch, pairs)
-    assert point.ctx.pop("seen")[:2] == batch.labels.shape
+    points = tiny_t5.hook_points()
+    assert functions_at(points, pairs) == [(points[NAME], note)]
+
+
+def test_a_filter_names_points_in_forward_order(tiny_t5: HookedEncoderDecoder) -> None:
+    found = functions_at(tiny_t5.hook_points(), [("decoder.*.hook_resid_pre", note), (NAME, note)])
+    assert [point.name for point, _ in found] == [f"decoder.{layer}.hook_resid_pre" for layer in range(3)] + [NAME]

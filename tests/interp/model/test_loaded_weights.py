@@ -42,7 +42,7 @@ def test_a_weight_of_another_shape_is_named_with_both_shapes(folder: Path) -> No
     change(folder, FIRST, torch.ones(rows + 1, columns))
     with pytest.raises(InputError) as caught:
         load(folder, device="cpu")
-    assert f"{FIRST} with ({rows + 1}, {columns}) in the file and ({rows}, {columns}) by config.json" in str(
+    assert f"{FIRST} has the shape ({rows + 1}, {columns}) in the file and ({rows}, {columns}) by config.json" in str(
         caught.value
     )
 

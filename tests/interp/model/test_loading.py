@@ -148,9 +148,7 @@ def test_weights_cut_short(folder: Path, kept: int) -> None:
 
 def test_weights_of_another_shape(folder: Path) -> None:
     change_config(folder, d_model=48)
-    with pytest.raises(
-        InputError, match=r"weights of other shapes, the first is decoder.* in the file and \(\d+, 48\)"
-    ):
+    with pytest.raises(InputError, match=r"decoder\..* has the shape .* in the file and \(\d+, 48\) by config"):
         load(folder)
 
 
@@ -161,7 +159,7 @@ def test_weights_of_another_shape(folder: Path) -> None:
         ({"layer_norm_epsilon": "x"}, "has layer_norm_epsilon = 'x', which is no value"),
         ({"num_heads": -4}, "has num_heads = -4; the size is at least 1"),
         ({"d_kv": 0}, "has d_kv = 0; the size is at least 1"),
-        ({"vocab_size": -1}, "has vocab_size = -1; the size is at least 0"),
+        ({"relative_attention_num_buckets": -1}, "has relative_attention_num_buckets = -1; the size is at least 0"),
         ({"feed_forward_proj": "nonsense", "dense_act_fn": "nonsense"}, "names the activation function 'nonsense'"),
     ],
 )
@@ -178,12 +176,6 @@ def test_a_length_that_no_text_has(folder: Path, stated: object) -> None:
     assert load(folder, device="cpu", max_length=9).max_length == 9
     with pytest.raises(InputError, match=r"states model_max_length = .*, which must be a number of at least 2"):
         load(folder, device="cpu")
-
-
-@pytest.mark.parametrize("asked", [0, -1, "3", 2.5, True])
-def test_a_length_that_cannot_be_asked_for(folder: Path, asked: Any) -> None:
-    with pytest.raises(InputError, match="are whole, from 1; got"):
-        load(folder, device="cpu", max_length=asked)
 
 
 def test_weights_that_lack_a_layer(folder: Path) -> None:

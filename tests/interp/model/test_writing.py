@@ -25,15 +25,19 @@ LIMITED: dict[str, Callable[[HookedEncoderDecoder, Any], object]] = {
 }
 
 
+def kind_of(value: object) -> str:
+    return type(value).__name__
+
+
 @pytest.mark.parametrize("taker", TAKERS)
-@pytest.mark.parametrize("given", [{"a": "a", "b": "b"}, {"a", "b"}, frozenset("ab"), b"ab", 5], ids=str)
+@pytest.mark.parametrize("given", [{"a": "a", "b": "b"}, {"a", "b"}, frozenset("ab"), b"ab", 5], ids=kind_of)
 def test_what_is_no_list_of_texts(tiny_byt5: HookedEncoderDecoder, taker: str, given: object) -> None:
     with pytest.raises(InputError, match=f"as a list of them; got a {type(given).__name__}"):
         TAKERS[taker](tiny_byt5, given)
 
 
 @pytest.mark.parametrize("taker", sorted(TAKERS.keys() - {"prefixes"}))
-@pytest.mark.parametrize("text", [5, None, b"a", {"a"}, ["a", 5]], ids=str)
+@pytest.mark.parametrize("text", [5, None, b"a", {"a"}, ["a", 5]], ids=kind_of)
 def test_what_is_no_text(tiny_byt5: HookedEncoderDecoder, taker: str, text: object) -> None:
     with pytest.raises(InputError, match="A text is given whole, in quotes, or as the list of its words"):
         TAKERS[taker](tiny_byt5, ["a", text])
