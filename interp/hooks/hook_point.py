@@ -1,6 +1,6 @@
 """Hook points: named places in the forward pass where functions may read a tensor or replace it.
 
-A hook function is `fn(tensor, hook)`; it may return a replacement of the same shape and type, or None to leave the value alone.
+A hook function is `fn(tensor, hook)`; it may return a replacement of the same shape, or None to leave the value alone.
 Several functions on one point run in the order in which they were attached, each seeing what the one before it returned.
 Functions are attached by a context manager only and are removed when it ends, whatever happened inside.
 """
@@ -70,26 +70,24 @@ class HookPoint:
         return bool(self._functions)
 
     def fire(self, tensor: Tensor) -> Tensor:
-        """The value (of the same shape and type) with which the forward pass shall go on, after all attached functions.
+        """The value (of the same shape) with which the forward pass shall go on, after all attached functions.
 
         Args:
             tensor: the value that the host computed.
 
         Raises:
-            InputError: if a function returns something that is not a tensor of the same shape and type.
+            InputError: if a function returns something that is not a tensor of the same shape.
         """
         for function in tuple(self._functions):
             replacement = function(tensor, self)
             if replacement is None:
                 continue
-            right = isinstance(replacement, Tensor) and replacement.shape == tensor.shape
-            if not right or replacement.dtype != tensor.dtype:
-                got = type(replacement).__name__
-                if isinstance(replacement, Tensor):
-                    got = str(replacement.dtype if right else tuple(replacement.shape))
+            # Of another type a replacement is taken: scales and numbers of experts are converted where they are used.
+            if not isinstance(replacement, Tensor) or replacement.shape != tensor.shape:
+                got = tuple(replacement.shape) if isinstance(replacement, Tensor) else type(replacement).__name__
                 raise InputError(
                     f"The hook function at {self.name} returned {got}; it must return None or a tensor of shape "
-                    f"{tuple(tensor.shape)} [{' '.join(self.axes)}] and type {tensor.dtype}."
+                    f"{tuple(tensor.shape)} [{' '.join(self.axes)}]."
                 )
             tensor = replacement
         return tensor

@@ -100,14 +100,8 @@ def test_the_same_function_attached_twice_runs_twice_and_is_removed_twice(tiny_t
 
 @pytest.mark.parametrize("bad", [torch.zeros(3), "text", 3.0])
 def test_a_replacement_of_another_shape_or_type_is_refused(tiny_t5: HookedEncoderDecoder, bad: object) -> None:
-    with pytest.raises(ValueError, match=r"decoder\.1\.hook_resid_pre returned .*batch pos d_model"):
+    with pytest.raises(InputError, match=r"decoder\.1\.hook_resid_pre returned .*batch pos d_model"):
         tiny_t5.run_with_hooks(random_batch(tiny_t5), [(NAME, lambda tensor, hook: bad)])
-
-
-@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.int64])
-def test_a_replacement_of_other_numbers_is_refused(tiny_t5: HookedEncoderDecoder, kind: torch.dtype) -> None:
-    with pytest.raises(InputError, match=rf"returned {kind}; .* and type torch.float32"):
-        tiny_t5.run_with_hooks(random_batch(tiny_t5), [(NAME, lambda tensor, hook: tensor.to(kind))])
 
 
 def test_a_hook_point_knows_its_name_axes_and_layer(tiny_t5: HookedEncoderDecoder) -> None:
