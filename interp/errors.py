@@ -5,10 +5,20 @@ The command line turns the exception into one sentence and exit code 2.
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class InputError(ValueError):
     """A user-facing error: the message says what was wrong, what was got, what is allowed, and what to do."""
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a whole number of at least 1; a truth value is none.
+
+    Args:
+        value: any.
+    """
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
 
 
 def nearest(name: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:

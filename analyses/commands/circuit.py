@@ -30,7 +30,7 @@ def circuit(
     kind: Annotated[str | None, typer.Option(help="Only pairs of this kind.")] = None,
     metric: Annotated[MetricName, typer.Option(help="What is kept.")] = "logit-difference",
     method: Annotated[MethodName, typer.Option(help=_METHOD)] = "eap-ig",
-    keeps: Annotated[float, typer.Option(min=0.01, max=1.0, help="Share of the metric that is enough.")] = 0.9,
+    keeps: Annotated[float, options.number_option(min=0.01, max=1.0, help="Share of the metric that is enough.")] = 0.9,
     check: Annotated[int, typer.Option(min=0, help=_CHECKED)] = 300,
     draws: Annotated[int, typer.Option(min=1, help="Random circuits of each kind.")] = 100,
     twin: Annotated[bool, typer.Option(help="Also find a circuit in an untrained twin.")] = True,
@@ -47,7 +47,7 @@ def circuit(
     target_lang: options.TargetLang = None,
     max_length: options.MaxLength = None,
     batch_size: options.BatchSize = 16,
-    seed: Annotated[int, typer.Option(help="Of samples, random circuits and the twin.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of samples, random circuits and the twin.", **options.SEEDS)] = 0,
 ) -> None:
     """Find the edges between heads, MLPs, embeddings and logits of both stacks that carry an answer.
 

@@ -25,7 +25,7 @@ def compare_models(
     target_lang: options.TargetLang = None,
     max_length: options.MaxLength = None,
     analyses: options.Analyses = None,
-    seed: options.Seed = 0,
+    seed: options.RunSeed = 0,
     batch_size: options.BatchSize = 16,
     twins: options.Twins = 5,
     pages: options.Pages = 100,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from analyses.commands import options
 from analyses.commands.empty_values import Command
 from analyses.commands.messages import check_output, messages, print_pairs, say
 
@@ -44,7 +45,7 @@ def make(
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many pairs.")] = 32,
     corrupt: Annotated[Corrupted, typer.Option(help="Whose tokens the pairs corrupt.")] = "encoder",
-    seed: Annotated[int, typer.Option(help="Of the draw of pairs.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draw of pairs.", **options.SEEDS)] = 0,
 ) -> None:
     """Write a program as a checkpoint, with its true circuit in circuit.json, one edge a line.
 

@@ -99,16 +99,18 @@ def generate(
     model: options.Model = "bundled",
     method: Annotated[Literal["greedy", "beam", "sampling"], typer.Option(help="How tokens are chosen.")] = "greedy",
     beams: Annotated[int, typer.Option(help="Hypotheses of beam search.")] = 4,
-    temperature: Annotated[float, typer.Option(help="Of sampling.")] = 1.0,
+    temperature: Annotated[float, options.number_option(help="Of sampling.")] = 1.0,
     top_k: Annotated[int, typer.Option(help="Sampling draws from this many likeliest tokens; 0 from all.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Sampling draws from the likeliest tokens with this share.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
-    top: Annotated[int, typer.Option(help="Candidates shown at every step; 0 shows the texts only.")] = 3,
+    top_p: Annotated[
+        float, options.number_option(help="Sampling draws from the likeliest tokens with this share.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of sampling.", **options.SEEDS)] = 0,
+    top: Annotated[int, typer.Option(min=0, help="Candidates shown at every step; 0 shows the texts only.")] = 3,
     length_penalty: Annotated[
-        float, typer.Option(help="Of beam search: above 0 favors long texts, below 0 short ones.")
+        float, options.number_option(help="Of beam search: above 0 favors long texts, below 0 short ones.")
     ] = 1.0,
     repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1 makes tokens that the text holds less likely, with any method.")
+        float, options.number_option(help="Above 1 makes tokens that the text holds less likely, with any method.")
     ] = 1.0,
     no_repeat_ngram: Annotated[int, typer.Option(help="Runs of this many tokens occur once; 0 is no such rule.")] = 0,
     target_prefix: Annotated[
@@ -137,10 +139,10 @@ def generate(
 
         if bool(texts) == bool(audio):
             raise InputError("Give sources of one kind: texts, or sounds with --audio.")
-        hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
         rules = {"repetition_penalty": repetition_penalty, "no_repeat_ngram": no_repeat_ngram}
         decoding = Decoding(method=method, beams=beams, length_penalty=length_penalty, **rules, **drawn)  # type: ignore[arg-type]
+        hooked = interp.load(model, max_length=max_length, source_lang=source_lang, target_lang=target_lang)
         written = hooked.generate(
             texts or (), "unembed.hook_out", decoding, target_prefix=target_prefix, audio=audio or None
         )

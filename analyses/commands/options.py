@@ -1,5 +1,6 @@
 """The options that commands share: one spelling, one help text, one panel each."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,16 @@ def batch_size_of(text: str) -> int | str:
     return text if text == "auto" else int(text)
 
 
+def finite(value: float | None) -> float | None:
+    """A number that is one: ranges of click let NaN through, and infinity where they have one end."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no finite number.")
+    return value
+
+
+SEEDS: dict[str, Any] = {"min": 0, "max": 2**32 - 1}
+"""What a seed may be, in options of every command."""
+number_option = partial(typer.Option, callback=finite)
 _model = partial(typer.Option, rich_help_panel="Model")
 _input = partial(typer.Option, rich_help_panel="Input")
 _run = partial(typer.Option, rich_help_panel="Run")
@@ -90,7 +101,9 @@ Analyses = Annotated[
         autocompletion=complete_analyses,
     ),
 ]
-Seed = Annotated[int, _run(help="Of resampling and of the untrained twins.")]
+_SEED_HELP = "Of resampling and of the untrained twins."
+Seed = Annotated[int, _run(help=_SEED_HELP, **SEEDS)]
+RunSeed = Annotated[int, _run(help=_SEED_HELP)]  # checked with the other choices of a run
 BatchSize = Annotated[int, _run("--batch-size", "-b", help="Prompts in one pass.")]
 BatchSizeOrAuto = Annotated[
     Any,

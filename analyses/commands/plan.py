@@ -9,6 +9,7 @@ from analyses.commands import options
 from analyses.commands.messages import messages, print_pairs, say
 
 _Plan = typer.Option
+_RATE = "Billions of operations a second of one worker."
 
 
 def plan(
@@ -28,7 +29,9 @@ def plan(
     workers: Annotated[int, _Plan(min=1, help="Processes or machines that share the prompts.")] = 1,
     rate: Annotated[
         float | None,
-        _Plan(min=0.001, help="Billions of operations a second of one worker.", show_default="measured in ten seconds"),
+        options.number_option(
+            min=0.001, help="Billions of operations a second of one worker.", show_default="measured in ten seconds"
+        ),
     ] = None,
     probe: Annotated[bool, _Plan("--probe/--no-probe", help="Measure the rate on this machine.")] = True,
 ) -> None:

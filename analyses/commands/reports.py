@@ -37,7 +37,7 @@ def run(
     words: options.WordGroups = None,
     pairs: options.Pairs = None,
     analyses: options.Analyses = None,
-    seed: options.Seed = 0,
+    seed: options.RunSeed = 0,
     batch_size: options.BatchSizeOrAuto = "16",
     twins: options.Twins = 5,
     pages: options.Pages = 100,
@@ -241,8 +241,8 @@ def _wrong_with_store(folder: Path, key: Path | None) -> tuple[str, ...]:
 def diff(
     first: options.RunFolder,
     second: options.RunFolder,
-    rtol: Annotated[float, typer.Option(min=0, help="Relative tolerance of numbers.")] = 0.0,
-    atol: Annotated[float, typer.Option(min=0, help="Absolute tolerance of numbers.")] = 0.0,
+    rtol: Annotated[float, options.number_option(min=0, help="Relative tolerance of numbers.")] = 0.0,
+    atol: Annotated[float, options.number_option(min=0, help="Absolute tolerance of numbers.")] = 0.0,
     tables: Annotated[bool, typer.Option("--tables", help="Compare tables only, however the runs were made.")] = False,
 ) -> None:
     """Compare two runs: how they were made, then every table. Exit 0 same, 1 different, 2 trouble.

@@ -54,7 +54,7 @@ def trace(
     seed_run: _Seeds = None,
     control: _Controls = None,
     analyses: options.Analyses = None,
-    seed: options.Seed = 0,
+    seed: options.RunSeed = 0,
     batch_size: options.BatchSize = 64,
     twins: options.Twins = 5,
     set_settings: options.Set = None,

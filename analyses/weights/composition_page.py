@@ -76,15 +76,13 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
     """
     summary, out = survey.summary(), survey.found.standing_out()
     strongest = (out if len(out) else survey.found.frame[survey.found.frame["path"]]).iloc[0]
-    nearest = survey.angles.iloc[int(survey.angles["overlap"].to_numpy().argmax())]
     findings = (
         f"Pairs of heads that compose beyond all pairs without a path: {len(out)} of {int(summary['pairs'].sum()):,}, where "
         f"{number(survey.found.expected_by_chance)} would by chance; in an untrained twin "
         f"{int(summary['twin: stand out'].sum())}.",
         f"The strongest: the {_INPUTS[strongest['input']]} of {strongest['second']} read {strongest['first']} "
         f"(z {number(float(strongest['z']))}).",
-        f"Of heads of one layer {nearest['first']} and {nearest['second']} write most into the same space: overlap "
-        f"{number(float(nearest['overlap']))}, where random spaces have {number(float(nearest['random']))}.",
+        _same_space(survey.angles),
     )
     frame = survey.found.frame
     return Section(
@@ -120,6 +118,17 @@ def composition_section(survey: Survey, name: str = "composition") -> Section:
             "without a path that is read by the same input.",
         ),
         cites=("elhage2021",),
+    )
+
+
+def _same_space(angles: pd.DataFrame) -> str:
+    """The finding about heads of one layer; a model may have one head a layer."""
+    if angles.empty:
+        return "No layer has two heads, whose output spaces could be compared."
+    nearest = angles.iloc[int(angles["overlap"].to_numpy().argmax())]
+    return (
+        f"Of heads of one layer {nearest['first']} and {nearest['second']} write most into the same space: overlap "
+        f"{number(float(nearest['overlap']))}, where random spaces have {number(float(nearest['random']))}."
     )
 
 

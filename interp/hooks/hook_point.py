@@ -12,6 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
+from interp.errors import InputError
+
 HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
 
 
@@ -74,15 +76,16 @@ class HookPoint:
             tensor: the value that the host computed.
 
         Raises:
-            ValueError: if a function returns something that is not a tensor of the same shape.
+            InputError: if a function returns something that is not a tensor of the same shape.
         """
         for function in tuple(self._functions):
             replacement = function(tensor, self)
             if replacement is None:
                 continue
+            # Of another type a replacement is taken: scales and numbers of experts are converted where they are used.
             if not isinstance(replacement, Tensor) or replacement.shape != tensor.shape:
                 got = tuple(replacement.shape) if isinstance(replacement, Tensor) else type(replacement).__name__
-                raise ValueError(
+                raise InputError(
                     f"The hook function at {self.name} returned {got}; it must return None or a tensor of shape "
                     f"{tuple(tensor.shape)} [{' '.join(self.axes)}]."
                 )

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from interp.audio.recordings import GivenSound
 from interp.audio.sound_reader import EXTRACTOR_SETTINGS, SoundReader
 from interp.axes import TokenIds
-from interp.errors import InputError
+from interp.errors import InputError, is_count
 from interp.families.config import ModelConfig
 from interp.families.table import DecoderInputs
 from interp.model.generation import Hypothesis
@@ -252,8 +252,13 @@ class Batcher:
         Args:
             batch: the sources.
             asked: what was asked for, or None.
+
+        Raises:
+            InputError: if what was asked for is no whole number from 1.
         """
-        return min(asked or 2 * batch.input_ids.shape[1] + 20, self.max_length)
+        if asked is not None and not is_count(asked):
+            raise InputError(f"The most tokens to write (max_new_tokens) are a whole number from 1; got {asked!r}.")
+        return min(2 * batch.input_ids.shape[1] + 20 if asked is None else int(asked), self.max_length)
 
     def shifted(self, labels: TokenIds, origin: TargetOrigin = "given") -> TokenIds:
         """What the decoder reads to predict labels; see `HookedEncoderDecoder.decoder_inputs`.

@@ -4,6 +4,7 @@ What decides a number is hashed by these names: configuration, tokenizer, templa
 index of shards names. A file may be a link, as in the hub's cache, but what is behind it must be a regular file.
 """
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +29,8 @@ _MOST_JSON = 2**28
 _DEEPEST = 20
 _LARGEST_NUMBER = 10_000_000
 _MOST_LAYERS = 1_000
+_NEEDED = re.compile(r"^d_|heads$")
+_SIZE = re.compile(r"(layers|_size|_dim|_buckets|_experts|positions|embeddings)$")
 
 
 def defining_files(folder: Path, name: str) -> dict[str, Path]:
@@ -109,6 +112,9 @@ def check_settings(folder: Path, name: str) -> None:
         said = f"The config.json of {name!r} has {key} = {value!r}"
         if key.endswith(("_layers", "layers")) and isinstance(value, int) and value > _MOST_LAYERS:
             raise InputError(f"{said}; models have at most {_MOST_LAYERS:,} layers. Check the file.")
+        least = 1 if _NEEDED.search(key) else 0
+        if (least or _SIZE.search(key)) and isinstance(value, int) and value < least:
+            raise InputError(f"{said}; the size is at least {least}. Check the file.")
         ids = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int)]
         if key.endswith("token_id") and isinstance(rows, int) and any(not 0 <= one < rows for one in ids):
             raise InputError(f"{said}, but its vocabulary has {rows:,} pieces, from 0; check the file.")

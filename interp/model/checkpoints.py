@@ -263,4 +263,5 @@ def first_line(error: Exception) -> str:
         error: what the host raised.
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].strip().rstrip(".") + "."
+    name = "KeyError: " if isinstance(error, KeyError) else ""  # of which the message is the key alone
+    return name + lines[0].strip().rstrip(".!:") + "."

@@ -10,6 +10,7 @@ the padding token.)
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxtyping import Bool, Float
@@ -74,8 +75,14 @@ class Decoding:
     first_token: int | None = None
 
     def __post_init__(self) -> None:
+        if self.method not in ("greedy", "beam", "sampling"):
+            raise InputError(f"A method is 'greedy', 'beam' or 'sampling'; got {self.method!r}.")
         for choice in fields(self):
             method, value = _OF_METHOD.get(choice.name, self.method), getattr(self, choice.name)
+            kind = Real if isinstance(choice.default, float) else Integral
+            if isinstance(choice.default, int | float) and (isinstance(value, bool) or not isinstance(value, kind)):
+                what = "number" if kind is Real else "whole number"
+                raise InputError(f"{choice.name} of a `Decoding` is a {what}; got {value!r}.")
             if method != self.method and value != choice.default:
                 raise InputError(
                     f"{choice.name}={value} is read by the method {method!r} alone and would be ignored with {self.method!r}; "
@@ -92,11 +99,13 @@ class Decoding:
                 "A repetition penalty is above 0 and finite (1 is none), repeated runs have 0 tokens (no rule) or more, and a "
                 f"length penalty is finite; got {self.repetition_penalty}, {self.no_repeat_ngram} and {self.length_penalty}."
             )
-        if self.temperature <= 0 or not 0 < self.top_p <= 1 or self.top_k < 0:
+        if not 0 < self.temperature < math.inf or not 0 < self.top_p <= 1 or self.top_k < 0:
             raise InputError(
-                f"Sampling needs temperature > 0, 0 < top_p <= 1 and top_k >= 0; got {self.temperature}, {self.top_p} and "
-                f"{self.top_k}."
+                f"Sampling needs temperature > 0 and finite, 0 < top_p <= 1 and top_k >= 0; got {self.temperature}, "
+                f"{self.top_p} and {self.top_k}."
             )
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"A seed is from 0 to {2**32 - 1}; got {self.seed}.")
 
     def host_settings(self, hf: PreTrainedModel, config: ModelConfig, max_new_tokens: int) -> GenerationConfig:
         """The host's settings, complete: nothing of a checkpoint's own file acts but what it forces or forbids.
@@ -152,6 +161,7 @@ class Generation:
         cache: activations of every step, laid out as by `run_with_cache` on `batch`.
         decoding: how tokens were chosen.
         hypotheses: of every prompt all texts that beam search kept, best first; empty for other methods.
+        begun: how many tokens the caller began every target with; the first steps, which have no logits.
     """
 
     batch: Batch
@@ -159,6 +169,7 @@ class Generation:
     cache: ActivationCache
     decoding: Decoding
     hypotheses: tuple[tuple[Hypothesis, ...], ...] = ()
+    begun: int = 0
 
     @property
     def forced(self) -> Bool[Tensor, "batch target"]:
@@ -173,8 +184,10 @@ class Generation:
     def _repr_html_(self) -> str:
         rows: list[tuple[str, str]] = []
         for prompt, text in enumerate(self.batch.target_texts[:PROMPTS_SHOWN]):
-            chosen = self.logits[prompt, : len(text.ids)].double().softmax(-1)[range(len(text.ids)), list(text.ids)]
-            notes = [f"probability {probability:.3f}" for probability in chosen.tolist()]
+            notes = [
+                "begun with" if math.isnan(probability) else f"probability {probability:.3f}"
+                for probability in self._probabilities(prompt)
+            ]
             rows += [
                 ("read", notebook_html.tokens(self.batch.source_texts[prompt].pieces)),
                 ("wrote", notebook_html.tokens(text.pieces, notes)),
@@ -186,15 +199,20 @@ class Generation:
     def __repr__(self) -> str:
         return f"Generation({', '.join(map(repr, self.texts))})"
 
+    def _probabilities(self, prompt: int) -> list[float]:
+        """The probability of every token of a text; NaN where the caller began it."""
+        ids = list(self.batch.target_texts[prompt].ids)
+        given = self.logits[prompt, : len(ids)].double().softmax(-1)[range(len(ids)), ids].tolist()
+        return [math.nan] * self.begun + given[self.begun :]
+
     def to_frame(self) -> "pd.DataFrame":
-        """One row a prompt and step: the token that was written and its probability."""
+        """One row a prompt and step: the token that was written and its probability, NaN where the caller began the text."""
         import pandas as pd
 
         rows = []
         for prompt, text in enumerate(self.batch.target_texts):
-            given = self.logits[prompt, : len(text.ids)].double().softmax(-1)
-            chosen = given[range(len(text.ids)), list(text.ids)].tolist()
-            rows += [(prompt, step, *pair) for step, pair in enumerate(zip(text.pieces, chosen, strict=True))]
+            written = zip(text.pieces, self._probabilities(prompt), strict=True)
+            rows += [(prompt, step, *pair) for step, pair in enumerate(written)]
         return pd.DataFrame(rows, columns=["prompt", "step", "token", "probability"])
 
     def step_table(
@@ -217,9 +235,7 @@ class Generation:
         for prompt, length in enumerate(self.batch.target_mask.sum(1).tolist()):
             own = self.batch.labels[prompt].tolist()
             true = [] if truth is None else truth.labels[prompt].tolist()
-            for step in range(length):
-                if not bool(self.logits[prompt, step].any()):
-                    continue  # begun by the caller: no step of the model's
+            for step in range(self.begun, length):
                 comparable = step < len(true) and true[step] >= 0 and own[:step] == true[:step]
                 answer = true[step] if comparable else None
                 probabilities = self.logits[prompt, step].double().softmax(-1)

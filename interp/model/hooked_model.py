@@ -23,6 +23,7 @@ from interp.families.host_config import read_config
 from interp.families.table import family_of
 from interp.hooks.attention import IMPLEMENTATION, register
 from interp.hooks.build import build_hook_points
+from interp.hooks.given_functions import functions_at
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
 from interp.hooks.host_weights import weight_of
 from interp.hooks.module_hooks import head_results
@@ -33,7 +34,7 @@ from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.finiteness import check_logits
 from interp.model.host_access import HostAccess
-from interp.model.host_fields import host_fields
+from interp.model.host_fields import check_mode, host_fields
 from interp.model.pass_tensors import HostPasses
 from interp.model.writing import TextMethods
 from interp.report import notebook_html
@@ -158,12 +159,9 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
                 image, or the logits are not finite.
         """
         fields = host_fields(self._inputs(batch), self.cfg)
-
-        def run() -> Logits:
-            logits: Logits = self.hf(**fields, use_cache=False).logits
-            return logits
-
-        logits = run()
+        check_mode(self.hf)
+        run = partial(self.hf, **fields, use_cache=False)
+        logits: Logits = run().logits
         check_logits(logits, self._points, run)
         return logits
 
@@ -177,10 +175,9 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
 
         Raises:
             KeyError: if a name selects no hook point.
+            InputError: if they are no pairs.
         """
-        known = tuple(self._points)
-        chosen = [(self._points[name], fn) for pattern, fn in fwd_hooks for name in matching(pattern, known)]
-        with attached(chosen):
+        with attached(functions_at(self._points, fwd_hooks)):
             yield self
 
     def run_with_hooks(self, batch: Inputs, fwd_hooks: Hooks) -> Logits:
@@ -229,12 +226,14 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
 
         Raises:
             KeyError: if the filter names no hook point.
-            InputError: if gradients are asked for together with a device, a type or buffers.
+            InputError: if gradients are asked for together with a device, a type or buffers, or in `torch.inference_mode`.
         """
         if gradients and not (device is None and dtype is None and buffers is None):
             raise InputError(
                 "Gradients reach activations where they were computed; leave out `device`, `dtype` and `buffers`."
             )
+        if gradients and torch.is_inference_mode_enabled():
+            raise InputError("Nothing has gradients within `torch.inference_mode`; ask for them outside of it.")
         batch = self._inputs(batch)
         names = self._names(names_filter)
         told = batch if isinstance(batch, Batch) else None

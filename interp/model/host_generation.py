@@ -28,6 +28,7 @@ class Written:
         forced: of every prompt the indices of tokens that were no choice.
         unfinished: prompts whose end was the limit's.
         others: of every prompt all texts that beam search kept, with their scores, best first.
+        begun: how many tokens every text was begun with, which are no step of the model's.
     """
 
     tokens: list[list[int]]
@@ -36,6 +37,7 @@ class Written:
     forced: list[tuple[int, ...]]
     unfinished: tuple[int, ...]
     others: list[list[tuple[list[int], float]]]
+    begun: int = 0
 
 
 def write(
@@ -104,7 +106,7 @@ def _written(output: Any, config: ModelConfig, settings: GenerationConfig, begun
     scores = [] if settings.num_beams == 1 else output.sequences_scores.tolist()
     kept = list(zip(texts, scores, strict=True)) if scores else []
     others = [kept[place : place + copies] for place in range(0, len(kept), copies)]
-    return Written(tokens, rows, logits, forced, unfinished, others)
+    return Written(tokens, rows, logits, forced, unfinished, others, begun)
 
 
 def _forced(length: int, settings: GenerationConfig, begun: int) -> tuple[int, ...]:

@@ -7,10 +7,10 @@ drop, or leave unmerged is refused.
 import logging
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 import transformers
@@ -22,31 +22,31 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.activations import ACT2FN
 from transformers.utils import logging as transformers_logging
 
 from interp.errors import InputError
 from interp.families.table import FAMILIES
-from interp.hooks.host_weights import named_weights, weight_of
 from interp.model.adapters import check_adapter, merged, without_adapter
 from interp.model.checkpoints import BUNDLED, Checkpoint, check_files, find_checkpoint, first_line, read_host_config
 from interp.model.feature_extractors import read_extractor
 from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.loaded_weights import check_complete, check_shapes, check_spread, check_types
 from interp.model.placement import DeviceMap, Placement
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
 
 _TOKENIZER_FILES = ("tokenizer*", "*.model", "*.spm", "vocab*")
-_COMPUTED = re.compile(r"(^|\.)(version|_float_tensor|embed_positions\.weights?)$")
-"""What old files carry and nothing reads: version marks, and sinusoidal positions, which are computed."""
+_FIELD = re.compile(r"Validation error for field '(\w+)'")
 
 
 def load(
     model: str | Path = BUNDLED,
     revision: str | None = None,
     device: Device = "auto",
-    dtype: DType = "float32",
+    dtype: DType | torch.dtype = "float32",
     max_length: int | None = None,
     source_lang: str | None = None,
     target_lang: str | None = None,
@@ -81,7 +81,7 @@ def load(
 def load_checkpoint(
     checkpoint: Checkpoint,
     device: Device = "auto",
-    dtype: DType = "float32",
+    dtype: DType | torch.dtype = "float32",
     max_length: int | None = None,
     source_lang: str | None = None,
     target_lang: str | None = None,
@@ -109,9 +109,10 @@ def load_checkpoint(
         )
     config = host_config(checkpoint)
     check_files(checkpoint)
+    check_types(checkpoint)
     check_adapter(checkpoint)
-    where = pick_device(device)
-    hf = _read_model(checkpoint, config, getattr(torch, dtype), spread)
+    where, kind = pick_device(device), pick_type(dtype)
+    hf = _read_model(checkpoint, config, kind, spread)
     check_weights(hf, checkpoint.name)
     tokenizer = read_tokenizer(checkpoint, config)
     rows = next(hf.get_input_embeddings().parameters()).shape[0]
@@ -132,9 +133,11 @@ def pick_device(device: Device) -> torch.device:
         device: see `load`.
 
     Raises:
-        InputError: if it is asked for by name and absent.
+        InputError: if it is asked for by name and absent, or there is none of this name.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device not in ("auto", *present):
+        raise InputError(f"A device is 'auto', 'cpu', 'cuda' or 'mps'; got {device!r}.")
     if device == "auto":
         return torch.device(next(name for name, there in present.items() if there))
     if not present[device]:
@@ -143,12 +146,27 @@ def pick_device(device: Device) -> torch.device:
     return torch.device(device)
 
 
+def pick_type(dtype: DType | torch.dtype) -> torch.dtype:
+    """The type behind a name.
+
+    Args:
+        dtype: see `load`.
+
+    Raises:
+        InputError: if it is none that weights are read in.
+    """
+    types = {name: getattr(torch, name) for name in get_args(DType)}
+    if dtype not in (*types, *types.values()):
+        raise InputError(f"A type of weights is {', '.join(map(repr, types))}, or that type of torch; got {dtype!r}.")
+    return dtype if isinstance(dtype, torch.dtype) else types[dtype]
+
+
 def _read_model(
     checkpoint: Checkpoint, config: PreTrainedConfig, dtype: torch.dtype, spread: dict[str, Any]
 ) -> PreTrainedModel:
+    auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
     try:
         with quiet_host(), without_adapter(checkpoint) as folder:
-            auto = getattr(transformers, FAMILIES[config.model_type].host.auto_class)
             model, report = auto.from_pretrained(
                 folder,
                 config=config,
@@ -164,40 +182,16 @@ def _read_model(
             f"The weights of {checkpoint.name!r} are damaged or cut short ({first_line(error)}); fetch the file again."
         ) from error
     except Exception as error:  # on files that others wrote the host may raise anything
+        check_shapes(checkpoint, auto, config)
         raise InputError(
             f"{checkpoint.name!r} cannot be loaded: {first_line(error)} Check that its files belong together."
         ) from error
-    _check_complete(checkpoint, report["missing_keys"], report["unexpected_keys"])
-    _check_spread(checkpoint, model)
+    check_complete(checkpoint, report)
+    check_spread(checkpoint, model)
     if checkpoint.adapter is None:
         return model
     with quiet_host():
         return merged(model, checkpoint)
-
-
-def _check_complete(checkpoint: Checkpoint, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Refuse what the host would fill with random weights or drop: the weights in the file must be those of config.json."""
-    surplus = (name for name in unexpected if not _COMPUTED.search(name))
-    for verb, names in (("lacks", sorted(missing)), ("has in surplus", sorted(surplus))):
-        if names:
-            raise InputError(
-                f"The weights of {checkpoint.name!r} do not fit its config.json: the file {verb} {len(names)} weights, the "
-                f"first is {names[0]}. Check that the files belong together and none is missing."
-            )
-
-
-def _check_spread(checkpoint: Checkpoint, model: PreTrainedModel) -> None:
-    """Refuse weights that hold nothing: an embedding in which all words are one, or matrices most of which are constant."""
-    # One at a time: they may not all fit in memory.
-    names = {name for name, parameter in model.named_parameters() if parameter.ndim > 1}
-    matrices = (weight for name, weight in named_weights(model) if name in names)
-    constant = sum(bool((weight == weight.flatten()[0]).all()) for weight in matrices)
-    embedding = weight_of(model.get_input_embeddings())
-    if 2 * constant > len(names) or bool((embedding == embedding[0]).all()):
-        raise InputError(
-            f"The weights of {checkpoint.name!r} hold nothing: {constant} of {len(names)} matrices are one number throughout, "
-            "or all words have one embedding. Fetch the file again."
-        )
 
 
 @contextmanager
@@ -227,12 +221,30 @@ def host_config(checkpoint: Checkpoint) -> PreTrainedConfig:
     Raises:
         InputError: if it cannot be read, or the model is of another kind.
     """
-    kind = read_host_config(checkpoint)["model_type"]
+    stored = read_host_config(checkpoint)
+    kind = stored["model_type"]
     try:
         config: PreTrainedConfig = CONFIG_MAPPING[kind].from_pretrained(checkpoint.folder, local_files_only=True)
     except Exception as error:  # on files that others wrote the host may raise anything
+        if (named := _FIELD.match(str(error))) and named[1] in stored:
+            raise InputError(
+                f"The config.json of {checkpoint.name!r} has {named[1]} = {stored[named[1]]!r}, which is no value that a {kind} "
+                "model takes there; check the file."
+            ) from error
         raise InputError(f"The config.json of {checkpoint.name!r} cannot be used: {first_line(error)}") from error
+    _check_activation(checkpoint, config)
     return config
+
+
+def _check_activation(checkpoint: Checkpoint, config: PreTrainedConfig) -> None:
+    """Refuse an activation function that the host has not."""
+    for field in ("dense_act_fn", "activation_function", "hidden_activation"):
+        name = getattr(config, field, None)
+        if isinstance(name, str) and name not in ACT2FN:
+            raise InputError(
+                f"The config.json of {checkpoint.name!r} names the activation function {name!r}, which transformers does not "
+                "know, as it does relu, gelu_new and silu; check the file."
+            )
 
 
 def read_tokenizer(checkpoint: Checkpoint, config: PreTrainedConfig) -> PreTrainedTokenizerBase:

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from interp.errors import InputError
+from interp.errors import InputError, reason
 from interp.families.sites import NormPlace
 from interp.hooks.names import NamesFilter, axes_of
 from interp.model.activation_cache import ActivationCache
@@ -62,8 +62,12 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         path: the file.
 
     Raises:
-        InputError: if the cache has no batch.
+        InputError: if the cache has no batch, or the path is a folder or in none.
     """
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else "is in no folder"
+        raise InputError(f"A cache is saved as one file in a folder that exists; {str(path)!r} {what}.")
     if cache.batch is None:
         raise InputError("A cache without its batch cannot be saved, because nothing would say what its rows are.")
     batch = cache.batch
@@ -90,7 +94,6 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         "norm_place": cache.norm_place,
         "merged_attention": json.dumps(cache.merged_attention),
     }
-    path = Path(path)
     # In a folder of its own, so that nothing of the user's is written over and no link is followed.
     with tempfile.TemporaryDirectory(prefix=".interp-", dir=path.parent) as desk:
         save_file(tensors, Path(desk) / path.name, metadata)
@@ -187,10 +190,15 @@ def write_corpus(
         The number of batches run by this call.
 
     Raises:
-        InputError: if a file of another batch is in the way.
+        InputError: if the folder cannot be made, or a file of another batch is in the way.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {str(folder)!r} cannot be made ({reason(error)}); give another for the corpus."
+        ) from error
     written = 0
     buffers = CacheBuffers()
     for index, batch in enumerate(batches):

@@ -1,6 +1,6 @@
 """Reading and writing texts: the methods of a hooked model that make batches, and let it write their targets."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from interp.model.activation_cache import ActivationCache
 from interp.model.batching import Batcher
 from interp.model.finiteness import check_logits
 from interp.model.generation import Decoding, Generation
+from interp.model.host_fields import check_mode
 from interp.model.host_generation import Written, write
 from interp.model.step_recorder import StepRecorder
 from interp.text.batch import Batch
@@ -99,10 +100,10 @@ class TextMethods:
             if ids is None or len(sources) or targets is not None:
                 raise InputError("A batch is made of texts or of `ids` (with `target_ids`); got both, or no `ids`.")
             return self._numbered(ids, target_ids, label, max_new_tokens)
-        sources = [sources] if isinstance(sources, str) else list(sources)
-        targets = [targets] if isinstance(targets, str) else targets
         languages = self.languages.named(source_lang, target_lang)
-        inputs = self._batcher.given(sources, targets, prefixes, self.device, languages)
+        answers = None if targets is None else _texts(targets)
+        before = None if prefixes is None else _texts(prefixes)
+        inputs = self._batcher.given(_texts(sources), answers, before, self.device, languages)
         if targets is not None:
             return inputs
         return self.write(inputs, Decoding(first_token=languages.first_token), max_new_tokens)[0]
@@ -115,9 +116,8 @@ class TextMethods:
         rate: int | None = None,
     ) -> Batch:
         """The batch of sounds, in the type of the weights; without targets they only stand in."""
-        sounds = _listed(audio)
-        targets = [targets] if isinstance(targets, str) else targets
-        made = self._batcher.of_sounds(sounds, targets, self.device, languages, rate)
+        answers = None if targets is None else _texts(targets)
+        made = self._batcher.of_sounds(_listed(audio), answers, self.device, languages, rate)
         return replace(made, input_features=made.source_fields["input_features"].to(self.hf.dtype))
 
     def unanswered(self, sources: Sequence[GivenText], prefixes: Sequence[str] | None = None) -> Batch:
@@ -130,7 +130,7 @@ class TextMethods:
         Raises:
             InputError: as for `batch`.
         """
-        return self._batcher.given(sources, None, prefixes, self.device, self.languages)
+        return self._batcher.given(_texts(sources), None, prefixes, self.device, self.languages)
 
     def _numbered(
         self,
@@ -188,14 +188,14 @@ class TextMethods:
         elif audio is not None:
             inputs = self._sounds(audio, None, languages)
         else:
-            texts = [sources] if isinstance(sources, str) else list(sources)
-            inputs = self._batcher.given(texts, None, None, self.device, languages)
+            inputs = self._batcher.given(_texts(sources), None, None, self.device, languages)
         begun = self._begun(target_prefix, inputs, languages)
         recorder = StepRecorder({name: self._points[name] for name in self._names(names_filter)})
         with attached(recorder.functions()):
             batch, written = self.write(inputs, decoding, max_new_tokens, begun)
         kept = recorder.assemble(written.rows, decoding.beams if decoding.method == "beam" else 1)
-        return Generation(batch, written.logits, self._cache(kept, batch), decoding, self._batcher.hypotheses(written))
+        kept_texts = self._batcher.hypotheses(written)
+        return Generation(batch, written.logits, self._cache(kept, batch), decoding, kept_texts, written.begun)
 
     def write(
         self,
@@ -217,6 +217,7 @@ class TextMethods:
         Raises:
             InputError: if the logits are not finite.
         """
+        check_mode(self.hf)
         decoding = decoding or Decoding()
         if decoding.first_token is None:
             decoding = replace(decoding, first_token=self.languages.first_token)
@@ -242,7 +243,7 @@ class TextMethods:
         prompts = len(inputs)
         if target_prefix is None:
             return [self._batcher.opening(languages)] * prompts if inputs.is_audio else None
-        texts = [target_prefix] * prompts if isinstance(target_prefix, str) else list(target_prefix)
+        texts = [target_prefix] * prompts if isinstance(target_prefix, str) else _texts(target_prefix)
         if len(texts) != prompts:
             raise InputError(
                 f"Got {prompts} sources and {len(texts)} target prefixes; give one for each source, or one for all."
@@ -256,10 +257,19 @@ class TextMethods:
         return begun
 
 
+def _texts(given: Any, what: str = "Texts") -> list[Any]:
+    """Texts as a list, of one or more; what has no order, or is read by names, is none."""
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, Mapping | set | frozenset | bytes) or not isinstance(given, Iterable):
+        raise InputError(f"{what} are given as one or as a list of them; got a {type(given).__name__}.")
+    return list(given)
+
+
 def _listed(audio: Any) -> list[GivenSound]:
     """Sounds as a list, of one or more: one is a path, or numbers."""
     if isinstance(audio, str | Path):
         return [audio]
-    whole = list(audio)
+    whole = _texts(audio, "Sounds")
     one = whole and not isinstance(whole[0], str | Path) and np.ndim(whole[0]) == 0
     return [audio] if one else whole

@@ -85,7 +85,8 @@ def raw_tokenizer(folder: Path) -> RawTokenizer | None:
     of_class = relative_of_t5 and str(chosen.get("tokenizer_class")).removesuffix("Fast") == "T5Tokenizer"
     if not of_class or "auto_map" in chosen or not _is_built_so(json.loads(raw.to_str())):
         return None
-    return RawTokenizer(raw, str(chosen.get("unk_token", "<unk>")), int(chosen.get("model_max_length", _UNBOUNDED)))
+    stated = chosen.get("model_max_length")  # `length_limit` checks it
+    return RawTokenizer(raw, str(chosen.get("unk_token", "<unk>")), _UNBOUNDED if stated is None else stated)
 
 
 def _is_built_so(file: dict[str, Any]) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from interp.errors import InputError
+from interp.errors import InputError, is_count
+from interp.text.characters import check_characters
 from interp.text.function_words import FunctionWords
 from interp.text.pieces import pieces_of
-from interp.text.surrogates import check_surrogates
 from interp.text.text_memory import remembered
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
@@ -86,13 +86,13 @@ def tokenize(
         marks: what `marks_of` says of the tokenizer, where many texts are tokenized at once.
 
     Raises:
-        InputError: if the text is empty, holds half a surrogate pair, or does not start with the given prefix.
+        InputError: if the text is empty, holds a NUL or half a surrogate pair, or does not start with the given prefix.
     """
     if not isinstance(text, str):
         text, words = Words.joined(text)
     if not text.strip():
         raise InputError("An empty text has nothing to analyse; give at least one word.")
-    check_surrogates(text)
+    check_characters(text)
     if prefix is not None and not text.startswith(prefix):
         raise InputError(
             f"The text {text[:60]!r} does not start with its prefix {prefix!r}; give the text with its prefix."
@@ -242,17 +242,20 @@ def length_limit(tokenizer: "PreTrainedTokenizerBase | None", positions: int | N
         asked: what the caller asked for, or None.
 
     Raises:
-        InputError: if more is asked for than there are positions.
+        InputError: if more is asked for than there are positions, or what is asked for or stated is no length of a text.
     """
     if asked is not None:
-        if asked < 1 or (positions is not None and asked > positions):
-            bound = "" if positions is None else f" and at most {positions}, the positions that this model has"
-            raise InputError(
-                f"The most tokens of a text (--max-length, max_length) are at least 1{bound}; got {asked}."
-            )
+        if not is_count(asked) or (positions is not None and asked > positions):
+            bound = "" if positions is None else f" to {positions}, the positions that this model has"
+            raise InputError(f"A text's most tokens (--max-length, max_length) are from 1{bound}; got {asked!r}.")
         return asked
-    stated: int = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
-    limit = _TRAINED_LENGTH if stated >= _UNBOUNDED else stated
+    stated: object = _UNBOUNDED if tokenizer is None else tokenizer.model_max_length
+    if not isinstance(stated, int | float) or not stated >= 2:  # a piece and an end; a NaN is not either
+        raise InputError(
+            f"The tokenizer states model_max_length = {stated!r}, which must be a number of at least 2; correct its "
+            "tokenizer_config.json, or give --max-length (max_length)."
+        )
+    limit = _TRAINED_LENGTH if stated >= _UNBOUNDED else int(stated)
     return limit if positions is None else min(limit, positions)
 
 

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
+from interp.text.characters import check_characters
 from interp.text.pieces import is_filler, own_pieces, pieces_of
-from interp.text.surrogates import check_surrogates
 from interp.text.tokenized_text import SENTINEL_PIECE
 
 RowKind = Literal["piece", "special", "sentinel", "unused"]
@@ -141,7 +141,7 @@ def spell(word: str, tokenizer: PreTrainedTokenizerBase) -> Spelling:
     """
     if not word.strip():
         raise InputError("An empty word has no embedding; give at least one letter.")
-    check_surrogates(word)
+    check_characters(word)
     bare, spaced = (tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in (word, " " + word))
     first = str(tokenizer.convert_ids_to_tokens(spaced[0])) if spaced else ""
     ids = spaced if first.startswith(_JOINED_SPACE) and first != _JOINED_SPACE else min(bare, spaced, key=len)

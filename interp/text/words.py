@@ -93,8 +93,10 @@ class Words:
             words: the words.
 
         Raises:
-            InputError: if there is no word, or one is empty.
+            InputError: if it is no sequence of words, there is no word, or one is empty.
         """
+        if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+            raise InputError(f"A text is given whole, in quotes, or as the list of its words; got {words!r:.60}.")
         if not words or not all(word.strip() for word in words):
             raise InputError(f"A list of words needs words, none of them empty; got {list(words)!r}.")
         text, spans = "", []

@@ -1,6 +1,7 @@
 """Bad input to the commands beside `interp run`: exit code 2, one sentence, no traceback, nothing left behind."""
 
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 from typer.testing import CliRunner
@@ -47,6 +48,56 @@ BAD = {
     "words: none known": (["words", "chair", "chair"], "chair"),
     "attribute: row": (["attribute", "translate English to German: Yes.", "--position", "99"], ""),
 }
+
+
+COMMANDS = {str(command.name): command.callback for command in app.registered_commands} | {
+    f"{group.name} {command.name or command.callback.__name__}": command.callback
+    for group in app.registered_groups
+    for command in group.typer_instance.registered_commands
+}
+
+
+def options_of(*kinds: Any) -> list[tuple[str, str]]:
+    """The options of all commands whose values are of a kind."""
+    return [
+        (name, "--" + option.replace("_", "-"))
+        for name, function in sorted(COMMANDS.items())
+        for option, kind in get_type_hints(function).items()
+        if kind in kinds
+    ]
+
+
+FLOATS = options_of(float, float | None)
+WITH_ARGUMENTS = {"trace", "compare-models"}
+"""Their seeds are checked with the other choices of a run, behind what must be given."""
+SEEDS = [name for name, option in options_of(int) if option == "--seed" and name not in WITH_ARGUMENTS]
+
+
+def test_the_walk_finds_numbers() -> None:
+    assert {("plan", "--rate"), ("generate", "--temperature"), ("circuit", "--keeps"), ("diff", "--atol")} <= set(
+        FLOATS
+    )
+    assert {"generate", "run", "compiled make", "circuit"} <= set(SEEDS)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(("command", "option"), FLOATS)
+def test_what_is_no_finite_number_is_refused_by_every_option(command: str, option: str, value: str) -> None:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command.split(), option, value])
+    assert result.exit_code == 2
+    assert f"'{option}'" in result.stderr
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296"])
+@pytest.mark.parametrize("command", SEEDS)
+def test_a_seed_is_in_range_in_every_command(command: str, value: str) -> None:
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*command.split(), "--seed", value])
+    assert result.exit_code == 2
+    assert "seed" in result.stderr
+
+
+def test_no_candidates_below_none() -> None:
+    assert CliRunner().invoke(app, ["generate", "a", "--top", "-1"]).exit_code == 2
 
 
 @pytest.mark.slow

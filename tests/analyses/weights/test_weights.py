@@ -43,6 +43,14 @@ def test_sections_render(family: str) -> None:
     assert len(shares.frame) == len(survey.found.heads)
 
 
+@pytest.mark.parametrize(("heads", "found"), [(1, "No layer has two heads"), (5, "Of heads of one layer")])
+def test_a_model_of_one_layer_has_a_page(heads: int, found: str) -> None:
+    model = tiny("t5", num_layers=1, num_decoder_layers=1, num_heads=heads)
+    section = composition_section(survey_composition(model, random_batch(model, (9, 6), (5, 7))))
+    assert section.findings[-1].startswith(found)
+    assert "figures/composition-matrix.svg" in render(Report("t", "q", section.findings, "c", (section,), ()))
+
+
 def planted() -> Compositions:
     """Two heads a layer of every kind, stacks of unequal depths; three pairs stand out, one does not."""
     depths: tuple[tuple[AttentionKind, int], ...] = (("encoder", 3), ("decoder", 2), ("cross", 2))

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from interp.axes import AXES
+from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from tests.support.models import random_batch, tiny
@@ -99,7 +100,7 @@ def test_the_same_function_attached_twice_runs_twice_and_is_removed_twice(tiny_t
 
 @pytest.mark.parametrize("bad", [torch.zeros(3), "text", 3.0])
 def test_a_replacement_of_another_shape_or_type_is_refused(tiny_t5: HookedEncoderDecoder, bad: object) -> None:
-    with pytest.raises(ValueError, match=r"decoder\.1\.hook_resid_pre returned .*batch pos d_model"):
+    with pytest.raises(InputError, match=r"decoder\.1\.hook_resid_pre returned .*batch pos d_model"):
         tiny_t5.run_with_hooks(random_batch(tiny_t5), [(NAME, lambda tensor, hook: bad)])
 
 

@@ -1,5 +1,6 @@
 """Generation: the activations kept step by step, with the key-value cache, are those of one teacher-forced pass."""
 
+import math
 from typing import Any
 
 import pytest
@@ -164,8 +165,43 @@ def test_penalties_are_the_hosts(method: Method, ours: dict[str, Any], hosts: di
 
 @pytest.mark.parametrize(
     "settings",
-    [{"method": "beam", "beams": 1}, {"method": "sampling", "temperature": 0.0}, {"method": "sampling", "top_p": 0.0}],
+    [
+        {"method": "beam", "beams": 1},
+        *({"method": "sampling", "temperature": bad} for bad in (0.0, math.nan, math.inf)),
+        *({"method": "sampling", "top_p": bad} for bad in (0.0, math.nan, math.inf)),
+    ],
 )
 def test_impossible_settings_are_refused(settings: dict) -> None:
     with pytest.raises(InputError, match=r"needs (at least 2 beams|temperature > 0)"):
         Decoding(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "sampling", "seed": -1}, "A seed is from 0"),
+        ({"method": "sampling", "seed": 2**32}, "A seed is from 0"),
+        ({"method": "sampling", "top_k": True}, "top_k of a `Decoding` is a whole number"),
+        ({"method": "beam", "beams": True}, "beams of a `Decoding` is a whole number"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Decoding(**settings)
+
+
+def test_steps_are_known_by_their_place_and_not_by_their_logits() -> None:
+    """A step whose logits are all zero is a step of the model's; what the caller began has none."""
+    model = tiny("byt5")
+    with torch.no_grad():
+        model.module("unembed.hook_out").weight.zero_()
+    written = model.generate(["ab", "ba"], max_new_tokens=3, target_prefix="cd")
+    assert not written.logits.any()
+    assert written.begun == 2
+    table = written.step_table(model.tokenizer)
+    assert sorted(table["step"].unique()) == [2, 3, 4]
+    assert table["probability"].sub(1 / model.cfg.d_vocab).abs().max() < 1e-9
+    frame = written.to_frame()
+    assert frame["probability"].isna().tolist() == [True, True, False, False, False] * 2
+    assert "begun with" in written._repr_html_()
+    assert set(model.generate("ab", max_new_tokens=3).step_table(model.tokenizer)["step"]) == {0, 1, 2}

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,6 +42,19 @@ def test_a_folder_gives_back_what_was_saved(folder: Path) -> None:
 
 def test_the_types_of_weights(folder: Path) -> None:
     assert load(folder, device="cpu", dtype="bfloat16").dtype is torch.bfloat16
+    assert load(folder, device="cpu", dtype=torch.float16).dtype is torch.float16
+
+
+@pytest.mark.parametrize("kind", ["float8", "float64", torch.float64, torch.int8, 32, ["float32"], None])
+def test_what_is_no_type_of_weights(kind: Any) -> None:
+    with pytest.raises(InputError, match="A type of weights is 'float32', 'bfloat16', 'float16'"):
+        load(dtype=kind, device="cpu")
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:0", ["cpu"], None])
+def test_what_is_no_device(device: Any) -> None:
+    with pytest.raises(InputError, match="A device is 'auto', 'cpu', 'cuda' or 'mps'; got"):
+        load(device=device)
 
 
 def test_the_bundled_checkpoint_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,8 +148,34 @@ def test_weights_cut_short(folder: Path, kept: int) -> None:
 
 def test_weights_of_another_shape(folder: Path) -> None:
     change_config(folder, d_model=48)
-    with pytest.raises(InputError, match="'checkpoint' cannot be loaded"):
+    with pytest.raises(InputError, match=r"decoder\..* has the shape .* in the file and \(\d+, 48\) by config"):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_heads": "four"}, "has num_heads = 'four', which is no value that a t5 model takes there"),
+        ({"layer_norm_epsilon": "x"}, "has layer_norm_epsilon = 'x', which is no value"),
+        ({"num_heads": -4}, "has num_heads = -4; the size is at least 1"),
+        ({"d_kv": 0}, "has d_kv = 0; the size is at least 1"),
+        ({"relative_attention_num_buckets": -1}, "has relative_attention_num_buckets = -1; the size is at least 0"),
+        ({"feed_forward_proj": "nonsense", "dense_act_fn": "nonsense"}, "names the activation function 'nonsense'"),
+    ],
+)
+def test_settings_that_no_model_has(folder: Path, changes: dict[str, object], message: str) -> None:
+    change_config(folder, **changes)
+    with pytest.raises(InputError, match=f"config.json of 'checkpoint' {message}"):
+        load(folder)
+
+
+@pytest.mark.parametrize("stated", ["x", -5, 1, True, [512]])
+def test_a_length_that_no_text_has(folder: Path, stated: object) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": stated}))
+    assert load(folder, device="cpu", max_length=9).max_length == 9
+    with pytest.raises(InputError, match=r"states model_max_length = .*, which must be a number of at least 2"):
+        load(folder, device="cpu")
 
 
 def test_weights_that_lack_a_layer(folder: Path) -> None:

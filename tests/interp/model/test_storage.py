@@ -76,6 +76,19 @@ def test_what_cannot_be_read_or_saved(tiny_t5: HookedEncoderDecoder, tmp_path: P
         save_cache(cache, tmp_path / "x.safetensors")
 
 
+def test_a_place_where_no_file_can_be(tiny_t5: HookedEncoderDecoder, tmp_path: Path) -> None:
+    batch = random_batch(tiny_t5)
+    _, cache = tiny_t5.run_with_cache(batch, "encoder.hook_embed")
+    with pytest.raises(InputError, match="is a folder"):
+        save_cache(cache, tmp_path)
+    with pytest.raises(InputError, match="is in no folder"):
+        save_cache(cache, tmp_path / "none" / "x.safetensors")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be made"):
+        write_corpus(tiny_t5, [batch], tmp_path / "file", "encoder.hook_embed")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def corpus(model: HookedEncoderDecoder, stop_before: int | None = None) -> Iterator[Batch]:
     for seed in range(4):
         if seed == stop_before:
