@@ -1,7 +1,7 @@
-"""Buffers: memory that one cache after another is kept in, for loops over many batches.
+"""Buffers: memory that one cache after another is kept in, for loops over many batches that have room for one cache.
 
-On a processor most of a full cache's price is the operating system handing out and clearing fresh pages; copying into memory that
-is there already costs a fraction of it. The price is that a cache lives only until the next one of the same buffers.
+Activations are copied into memory that is there already, whatever the system and whoever watches the pass. The price is the
+copy, and that a cache lives only until the next one of the same buffers.
 """
 
 from collections.abc import Iterator, Mapping
