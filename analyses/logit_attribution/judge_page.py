@@ -44,8 +44,7 @@ def judge_section(judged: Judgement, recovered: pd.DataFrame, name: str = "judge
             Table(
                 f"{name}-criteria",
                 f"{counted(judged.n_prompts, 'prompt')}, a row of each. Deletion: low is good. Insertion: high is good. "
-                "Occlusion: rank correlation with what taking out one token at a time loses; occlusion is judged by its own "
-                "means.",
+                "Occlusion: rank correlation with what taking out a token at a time loses; itself is judged by its own means.",
                 judged.to_frame(),
                 rows_shown=None,
                 spans=tuple(Span(one, f"{one} low", f"{one} high") for one in ("deletion", "insertion", "occlusion")),
