@@ -29,9 +29,7 @@ def plan(
     workers: Annotated[int, _Plan(min=1, help="Processes or machines that share the prompts.")] = 1,
     rate: Annotated[
         float | None,
-        options.number_option(
-            min=0.001, help="Billions of operations a second of one worker.", show_default="measured in ten seconds"
-        ),
+        options.number_option(min=0.001, help=_RATE, show_default="measured in ten seconds"),
     ] = None,
     probe: Annotated[bool, _Plan("--probe/--no-probe", help="Measure the rate on this machine.")] = True,
 ) -> None:

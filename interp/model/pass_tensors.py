@@ -77,9 +77,9 @@ class PassTensors:
         copies: dict[int, Tensor] = {}
         kept = {}
         for name, (tensor, _) in self._kept.items():
-            if id(tensor) in theirs:
-                tensor = copies.setdefault(id(tensor), CACHE_MEMORY.copy(tensor))
-            kept[name] = tensor
+            if id(tensor) in theirs and id(tensor) not in copies:
+                copies[id(tensor)] = CACHE_MEMORY.copy(tensor)
+            kept[name] = copies.get(id(tensor), tensor)
         return kept
 
     def n_bytes(self) -> int:

@@ -8,7 +8,6 @@ are wanted, so that no error hides behind a limit.
 
 import hashlib
 import io
-import re
 import stat
 import sys
 from collections.abc import Iterable
@@ -18,12 +17,11 @@ from interp.input_files import read_at_most, read_regular
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
 from interp.prompts.table_files import TABLE_SUFFIXES, Columns, read_table
 from interp.prompts.text_files import LONGEST, MOST_FIELDS, Format, Record, json_type, records_of
+from interp.text.characters import NO_TEXT
 from interp.text.words import Words, task_prefix
 
 FORMAT_OF_SUFFIX: dict[str, Format] = {".txt": "txt", ".jsonl": "jsonl", ".csv": "csv"}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# JSON escapes can spell these, but no tokenizer and no UTF-8 file can take them.
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _OWN_KEYS = ("id", "source", "target")
 _TEXT_KEYS = (*_OWN_KEYS, "prefix", "source_words", "target_words")
 
@@ -165,7 +163,7 @@ def checked_prompt(values: dict[str, object], number: str, place: str) -> Prompt
         if key in _OWN_KEYS and not value.strip():
             remedy = "add the text" if key == "source" else "add it or leave it out"
             raise PromptError(f"{place}: {key!r} is empty; {remedy}.")
-        if _NO_TEXT.search(key) or _NO_TEXT.search(value):
+        if NO_TEXT.search(key) or NO_TEXT.search(value):
             raise PromptError(f"{place}: {key!r} holds a NUL or half a surrogate pair, which is no text; remove it.")
     texts = {key: value for key, value in values.items() if isinstance(value, str)}
     fields = {key: text for key, text in texts.items() if key not in _OWN_KEYS}

@@ -4,7 +4,8 @@ import re
 
 from interp.errors import InputError
 
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""JSON escapes and broken bytes can spell these, but no tokenizer and no UTF-8 file can take them."""
 
 
 def check_characters(text: str) -> None:
@@ -16,7 +17,7 @@ def check_characters(text: str) -> None:
     Raises:
         InputError: if it holds a NUL or half a surrogate pair.
     """
-    if (found := _NO_TEXT.search(text)) is None:
+    if (found := NO_TEXT.search(text)) is None:
         return
     if found[0] == "\0":
         raise InputError(f"The text {text[:60]!r} holds a NUL, which stands for no character; remove it.")
