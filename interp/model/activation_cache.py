@@ -131,7 +131,8 @@ class ActivationCache(ResidualStacks):
 
     def n_bytes(self) -> int:
         """Bytes held, counting storage shared by several activations once."""
-        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in self._tensors.values()}
+        # By the storage itself: to ask for the address of memory that is copied on writing is to copy it.
+        storages = {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in self._tensors.values()}
         return sum(storages.values())
 
     def show(

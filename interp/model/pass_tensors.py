@@ -3,6 +3,7 @@
 A copy of everything costs a tenth of the pass and its memory twice. It is needed where somebody may write into what was shown
 after it was shown. The host may too (an activation in place): torch counts how often a tensor was written into, so what was shown
 is compared with what is there at the end, and a pass of a host that wrote is run again with copies, now and ever after.
+The logits, which the caller is given too, are copied by torch once one of the two is written into.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -54,8 +55,7 @@ class PassTensors:
             return tensor
         if tensor.is_inference():  # which does not count what is written into it
             return CACHE_MEMORY.copy(tensor)
-        storage = tensor.untyped_storage()
-        address, n_bytes = storage.data_ptr(), storage.nbytes()
+        address, n_bytes = _address(tensor), tensor.untyped_storage().nbytes()
         alone = n_bytes == tensor.nbytes and is_dense(tensor) and address not in self._owners
         if not alone or n_bytes >= LARGEST_HELD:
             return CACHE_MEMORY.copy(tensor)
@@ -66,21 +66,19 @@ class PassTensors:
         """Whether something was written into after it was shown."""
         return any(tensor._version != version for tensor, version in self._kept.values())
 
-    def apart_from(self, others: Iterable[Tensor]) -> dict[str, Tensor]:
-        """What was kept, by hook point: copies of those that lie in memory of others.
+    def apart_from(self, logits: Tensor, others: Iterable[Tensor]) -> dict[str, Tensor]:
+        """What was kept, by hook point: copies of those that lie in memory of others, of the logits once one is written into.
 
         Args:
-            others: tensors that live on and may be written into: weights, inputs, logits.
+            logits: what the pass returns.
+            others: other tensors that live on and may be written into: weights, inputs.
         """
-        own = self._owners.keys() & {tensor.untyped_storage().data_ptr() for tensor in others}
-        theirs = {id(self._owners[address]) for address in own}
-        copies: dict[int, Tensor] = {}
-        kept = {}
-        for name, (tensor, _) in self._kept.items():
-            if id(tensor) in theirs and id(tensor) not in copies:
-                copies[id(tensor)] = CACHE_MEMORY.copy(tensor)
-            kept[name] = copies.get(id(tensor), tensor)
-        return kept
+        copies = {
+            id(self._owners[address]): copy(self._owners[address])
+            for copy, tensors in ((CACHE_MEMORY.copy, others), (copied_on_write, (logits,)))
+            for address in {_address(tensor) for tensor in tensors} & self._owners.keys()
+        }
+        return {name: copies.get(id(tensor), tensor) for name, (tensor, _) in self._kept.items()}
 
     def n_bytes(self) -> int:
         """Bytes of the pass's tensors."""
@@ -118,11 +116,9 @@ class HostPasses:
             self._host_writes = True
             return None
         FREED_MEMORY.hold(tensors.n_bytes())
-        given = (inputs[name] for name in inputs)
-        living = chain(
-            self._hf.parameters(), self._hf.buffers(), (logits,), (one for one in given if isinstance(one, Tensor))
-        )
-        return logits, in_order(tensors.apart_from(living), names)
+        given = (one for one in (inputs[name] for name in inputs) if isinstance(one, Tensor))
+        others = chain(self._hf.parameters(), self._hf.buffers(), given)
+        return logits, in_order(tensors.apart_from(logits, others), names)
 
     def _are_the_hosts_own(self) -> bool:
         """Whether the next pass is the host's alone, and on a processor whose freed memory serves the next."""
@@ -130,6 +126,22 @@ class HostPasses:
             return False
         watched = any(point.active for point in self._points.values())
         return not watched and not any(_is_watched(module) for module in self._hf.modules())
+
+
+def copied_on_write(tensor: Tensor) -> Tensor:
+    """The same values in the same memory until somebody writes into one of the two, which then has its own.
+
+    Args:
+        tensor: a tensor whose memory torch's own allocator gave; another is copied at once.
+    """
+    try:
+        return torch._lazy_clone(tensor)
+    except (AttributeError, RuntimeError):  # no public function: a version of torch may lack it
+        return CACHE_MEMORY.copy(tensor)
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _is_watched(module: nn.Module) -> bool:

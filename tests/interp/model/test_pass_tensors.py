@@ -94,6 +94,37 @@ def test_writing_into_one_point_reaches_the_same_stream_alone(family: str) -> No
         cache[name].copy_(kept)
 
 
+_WRITES: dict[str, Callable[[Tensor], object]] = {
+    "in place": lambda tensor: tensor.mul_(3),
+    "through a view": lambda tensor: tensor.view(-1)[1:].fill_(3),
+    "through numpy": lambda tensor: tensor.numpy().fill(3),
+    "through DLPack": lambda tensor: torch.from_dlpack(tensor).fill_(3),
+    "as an output": lambda tensor: torch.zeros(tensor.shape, out=tensor),
+    "through the storage": lambda tensor: tensor.untyped_storage().fill_(3),
+    "shared": lambda tensor: tensor.share_memory_().zero_(),
+}
+
+
+@pytest.mark.parametrize("lazily", [True, False], ids=["as torch copies on writing", "where torch cannot"])
+@pytest.mark.parametrize("write", _WRITES.values(), ids=_WRITES)
+def test_logits_and_the_cache_s_own_are_apart_once_one_is_written(
+    write: Callable[[Tensor], object], lazily: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny("t5")
+    batch = random_batch(model)
+    expected = _copies(model, batch)["unembed.hook_out"]
+    if not lazily:
+        monkeypatch.delattr(torch, "_lazy_clone")
+    for of_logits in (True, False):
+        logits, cache = model.run_with_cache(batch)
+        one, other = (logits, cache["unembed.hook_out"]) if of_logits else (cache["unembed.hook_out"], logits)
+        cache.n_bytes()
+        assert torch._C._is_cow_tensor(one) is lazily  # type: ignore[attr-defined]
+        write(one)
+        assert not torch.equal(one, expected)
+        assert torch.equal(other, expected)
+
+
 class _WritingActivation(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden.mul_(0.5).relu_()
@@ -172,7 +203,7 @@ _COPIED: dict[str, Callable[[], Tensor]] = {
 def test_what_is_copied(what: str) -> None:
     tensors, tensor = PassTensors(), _COPIED[what]()
     tensors.keep(tensor, _point())
-    kept = tensors.apart_from(())["a"]
+    kept = tensors.apart_from(torch.zeros(1), ())["a"]
     assert torch.equal(kept, tensor)
     assert kept.data_ptr() != tensor.data_ptr()
 
@@ -182,7 +213,7 @@ def test_transposed_tensors_are_kept_as_they_are_and_a_second_view_is_a_copy() -
     tensors.keep(tensor.transpose(0, 1), _point("a"))
     tensors.keep(torch.randn(3), _point("b"))
     tensors.keep(tensor.mT, _point("c"))
-    kept = tensors.apart_from(())
+    kept = tensors.apart_from(torch.zeros(1), ())
     assert kept["a"].data_ptr() == tensor.data_ptr() != kept["c"].data_ptr()
     assert torch.equal(kept["c"], tensor.mT)
     tensor.add_(1)
