@@ -16,7 +16,7 @@ from interp.errors import InputError
 from interp.families.residual_stream import Step
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, output_bias
+from interp.model.weights import output_bias, output_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,7 @@ def writes(model: HookedEncoderDecoder, cache: ActivationCache, step: Step) -> W
     """
     if step.attention is not None and step.layer is not None:
         bias = (output_bias(model, f"{step.name}.hook_result"),) if step.bias else ()
-        return Writes(bias, cache[f"{step.name}.hook_z"], attention_weights(model, step.attention, step.layer).W_O)
+        return Writes(bias, cache[f"{step.name}.hook_z"], output_weights(model, step.attention, step.layer))
     if step.kind == "mlp":
         written = _held(cache, f"{step.name.removesuffix('.mlp')}.hook_mlp_out")
         if step.experts:

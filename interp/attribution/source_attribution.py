@@ -28,7 +28,7 @@ from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, projection_bias
+from interp.model.weights import attention_weights, output_weights, projection_bias
 from interp.text.words import CATEGORIES, EVERY_CATEGORY
 
 DecoderKind = Literal["decoder", "cross"]
@@ -54,7 +54,7 @@ def source_contributions(
         Contributions whose sum over keys is the head's contribution; exactly 0 at padded and at future keys.
     """
     path = attention_path(kind, layer)
-    directions = head_directions(attention_weights(model, kind, layer).W_O, direction)
+    directions = head_directions(output_weights(model, kind, layer), direction)
     values = of_every_head(cache[f"{path}.hook_v"], model.cfg.heads_of(kind), 2).to(direction.dtype).permute(0, 2, 3, 1)
     return torch.matmul(directions.transpose(1, 2), values) * cache[f"{path}.hook_pattern"]
 

@@ -25,7 +25,7 @@ from interp.errors import InputError
 from interp.hooks.names import HeadId, attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, norm_gain, output_bias, projection_bias
+from interp.model.weights import attention_weights, norm_gain, output_bias, output_weights, projection_bias
 
 OWN_BIAS = "own bias"
 """The part that a head's query or key bias is."""
@@ -191,7 +191,7 @@ def stream_parts(
         if step.attention is None or step.layer is None:
             parts.append(added)
             continue
-        W_O = attention_weights(model, step.attention, step.layer).W_O
+        W_O = output_weights(model, step.attention, step.layer)
         written = torch.einsum("phk,hkd->hpd", cache[f"{step.name}.hook_z"][prompt, chosen], W_O)
         parts += list(written)
         bias = output_bias(model, f"{step.name}.hook_result")

@@ -35,7 +35,7 @@ from interp.circuits.head_matrices import (
 from interp.hooks.names import HeadId
 from interp.model.factored_matrix import FactoredMatrix, composition
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights
+from interp.model.weights import output_weights
 from interp.report.framed import Framed
 
 SLOTS: tuple[HeadInput, ...] = ("q", "k", "v")
@@ -126,7 +126,7 @@ def _pairs(model: HookedEncoderDecoder) -> Iterator[tuple[str, str, str, float, 
         if step.attention is None or step.layer is None:
             continue
         W_V = projection(model, ports[step.name, "v"])
-        W_O = attention_weights(model, step.attention, step.layer).W_O
+        W_O = output_weights(model, step.attention, step.layer)
         for (path, slot), port in ports.items():
             reads = step.name in {one.name for one in port.writer_steps()}
             # The reader's own norm is folded into what it reads by.
@@ -152,7 +152,7 @@ def _reading(model: HookedEncoderDecoder, ports: dict[tuple[str, str], Port], pa
     assert port.layer is not None
     own = projection(model, port)
     if port.slot == "v":
-        return FactoredMatrix(own, attention_weights(model, port.attention, port.layer).W_O.float())
+        return FactoredMatrix(own, output_weights(model, port.attention, port.layer).float())
     return FactoredMatrix(own, projection(model, ports[path, "k" if port.slot == "q" else "q"]).mT)
 
 

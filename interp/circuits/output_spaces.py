@@ -17,7 +17,7 @@ from interp.axes import AttentionKind
 from interp.hooks.names import HeadId, attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights
+from interp.model.weights import output_weights
 from interp.text.batch import Batch
 
 WRITE_HOOKS = ("*attn.hook_z",)
@@ -41,7 +41,7 @@ def write_shares(model: HookedEncoderDecoder, cache: ActivationCache, batch: Bat
         mask = batch.source_mask if kind == "encoder" else batch.target_mask
         for layer in range(model.cfg.layers_of(kind)):
             z = at_least_float32(cache[f"{attention_path(kind, layer)}.hook_z"][mask])
-            W_O = at_least_float32(attention_weights(model, kind, layer).W_O)
+            W_O = at_least_float32(output_weights(model, kind, layer))
             written = torch.einsum("phk,hkd->phd", z, W_O)
             together = written.sum(1)
             shares = torch.einsum("phd,pd->h", written, together) / together.square().sum()
@@ -64,7 +64,7 @@ def output_angles(model: HookedEncoderDecoder, kind: AttentionKind, layer: int) 
         `first`, `second`, `smallest` and `median` principal angle in degrees, `overlap`, and `random`, the overlap that spaces
         drawn at random have on average.
     """
-    W_O = at_least_float32(attention_weights(model, kind, layer).W_O).double().cpu().numpy()
+    W_O = at_least_float32(output_weights(model, kind, layer)).double().cpu().numpy()
     rows = []
     for first in range(len(W_O)):
         for second in range(first + 1, len(W_O)):

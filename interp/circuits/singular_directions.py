@@ -29,7 +29,7 @@ from interp.hooks.names import HeadId, attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.factored_matrix import FactoredMatrix
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, embedding
+from interp.model.weights import embedding, output_weights
 from interp.report.framed import Framed
 from interp.text.batch import Batch
 
@@ -109,7 +109,7 @@ def head_directions(
         right = port_of(model, graph, one, "k")
         product = FactoredMatrix(projection(model, left)[one.head], projection(model, right)[one.head].mT)
     else:
-        W_O = attention_weights(model, one.kind, one.layer).W_O[one.head]
+        W_O = output_weights(model, one.kind, one.layer)[one.head]
         before = norms_between(right, attention_path(one.kind, one.layer))[:-1]
         product = FactoredMatrix(projection(model, left)[one.head], centered(model, through(model, before, W_O)))
     U, S, Vh = product.svd()

@@ -21,7 +21,7 @@ from torch.nn.functional import linear
 from interp.circuits.graph import Graph, Port, WriterStep
 from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, norm_gain, output_bias, projection_bias
+from interp.model.weights import attention_weights, norm_gain, output_bias, output_weights, projection_bias
 
 Streams = Mapping[str, Tensor]
 """Name of a writer step -> all that it added to its stream, [batch pos d_model], biases included."""
@@ -190,7 +190,7 @@ def _brought(model: HookedEncoderDecoder, step: WriterStep, change: Tensor, comi
     chosen = coming.to(change.dtype)
     if step.attention is None or step.layer is None:
         return chosen[:, 0, None, None, None] * change
-    W_O = attention_weights(model, step.attention, step.layer).W_O
+    W_O = output_weights(model, step.attention, step.layer)
     if len(chosen) == 1:
         return torch.einsum("h,bphk,hkd->bpd", chosen[0], change, W_O).unsqueeze(0)
     return torch.einsum("ch,bphd->cbpd", chosen, torch.einsum("bphk,hkd->bphd", change, W_O))
@@ -250,6 +250,6 @@ def products(
     """
     if step.attention is None or step.layer is None:
         return torch.matmul(gradient.flatten(2), change.flatten(1).unsqueeze(-1))
-    W_O = attention_weights(model, step.attention, step.layer).W_O
+    W_O = output_weights(model, step.attention, step.layer)
     written = torch.einsum("bphk,hkd->bhpd", change, W_O).flatten(2)
     return torch.matmul(gradient.flatten(2), written.mT)

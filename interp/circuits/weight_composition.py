@@ -18,7 +18,7 @@ from interp.circuits.graph import LOGITS, Edge, Graph, Port, WriterStep, graph_o
 from interp.circuits.streams import Reader
 from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, norm_gain
+from interp.model.weights import norm_gain, output_weights
 
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def _written(model: HookedEncoderDecoder, step: WriterStep, writer: int) -> Floa
     assert step.layer is not None
     if step.attention is None:
         return mlp_weights(model, step.stack, step.layer).W_out
-    return attention_weights(model, step.attention, step.layer).W_O[writer]
+    return output_weights(model, step.attention, step.layer)[writer]
 
 
 def _gains(model: HookedEncoderDecoder, port: Port, step: WriterStep) -> Float[Tensor, " d_model"]:

@@ -41,10 +41,25 @@ def attention_weights(
         shared: give keys and values that heads share once, as views, in place of once for every head.
     """
     module = model.module(attention_path(kind, layer))
-    q, k, v, o = (weight_of(module.get_submodule(name)) for name in model.family.host.projections)
+    q, k, v = (weight_of(module.get_submodule(name)) for name in model.family.host.projections[:3])
     heads, own = model.cfg.heads_of(kind), model.cfg.kv_heads_of(kind)
     W_K, W_V = (of_every_head(weight.unflatten(0, (own, -1)), own if shared else heads, 0).mT for weight in (k, v))
-    return AttentionWeights(q.unflatten(0, (heads, -1)).mT, W_K, W_V, o.t().unflatten(0, (heads, -1)))
+    return AttentionWeights(q.unflatten(0, (heads, -1)).mT, W_K, W_V, output_weights(model, kind, layer))
+
+
+def output_weights(
+    model: HookedEncoderDecoder, kind: AttentionKind, layer: int
+) -> Float[Tensor, "head d_head d_model"]:
+    """W_O of one attention layer alone, as a view of the host's parameter.
+
+    Args:
+        model: the model.
+        kind: the kind of attention.
+        layer: layer of its stack.
+    """
+    module = model.module(attention_path(kind, layer)).get_submodule(model.family.host.projections[3])
+    weight: Tensor = weight_of(module).t().unflatten(0, (model.cfg.heads_of(kind), -1))
+    return weight
 
 
 def projection_bias(

@@ -27,7 +27,7 @@ from interp.attribution.source_attribution import DecoderKind
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights
+from interp.model.weights import output_weights
 from interp.patching.partial_forward import RecordedPass
 
 
@@ -96,7 +96,7 @@ def direct_effects(
     """
     path = attention_path(kind, layer)
     change = (replaced - cache[f"{path}.hook_z"]).to(readout.directions.dtype)
-    W_O = attention_weights(model, kind, layer).W_O.to(change.dtype)
+    W_O = output_weights(model, kind, layer).to(change.dtype)
     frozen = (change * head_directions(W_O, sublayer_directions(model, cache, readout)[path])).sum(-1)
     recomputed = [
         effect_with_norms_recomputed(model, cache, readout, path, change[:, :, :, head] @ W_O[head])

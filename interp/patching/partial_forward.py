@@ -28,7 +28,7 @@ from interp.hooks.names import NamesFilter, attention_path, matching
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder, Hooks
 from interp.model.stack_outputs import decoder_outputs
-from interp.model.weights import attention_weights, scored
+from interp.model.weights import output_weights, scored
 from interp.patching.recorded_calls import HostCall, called_again, recording
 from interp.patching.sublayers import SharedMlp, after_mlp, one_query, row_bias
 from interp.text.batch import Batch
@@ -120,7 +120,7 @@ class RecordedPass:
         changes = z - self.cache[f"{attention_path(kind, layer)}.hook_z"].movedim(2, 0)[list(heads)]
         if mlp is not None:
             return self.after("encoder", layer, "resid_post", mlp.after(heads, changes))
-        W_O = attention_weights(self.model, kind, layer).W_O[list(heads)]
+        W_O = output_weights(self.model, kind, layer)[list(heads)]
         edited = stream + torch.einsum("cbpd,cde->cbpe", changes, W_O)
         stack, place = _BEHIND[kind]
         return self.after(stack, layer, place, edited)

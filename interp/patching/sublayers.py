@@ -11,7 +11,7 @@ from transformers.activations import ACT2FN
 from interp.axes import AttentionKind, Stack
 from interp.hooks.host_weights import weight_of
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, norm_gain, position_bias
+from interp.model.weights import attention_weights, norm_gain, output_weights, position_bias
 
 
 def after_mlp(
@@ -120,7 +120,7 @@ class SharedMlp:
             heads: the head of every copy.
             changes: how much its z changes.
         """
-        cfg, W_O = self.model.cfg, attention_weights(self.model, "encoder", self.layer).W_O
+        cfg, W_O = self.model.cfg, output_weights(self.model, "encoder", self.layer)
         edits = list(zip(heads, changes, strict=True))
         edited = torch.stack([self.stream + change @ W_O[head] for head, change in edits])
         inverse = (edited.square().mean(-1, keepdim=True) + cfg.eps).rsqrt()

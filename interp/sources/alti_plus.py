@@ -22,7 +22,7 @@ from interp.families.residual_stream import steps
 from interp.hooks.names import attention_path
 from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights, norm_gain, output_bias
+from interp.model.weights import norm_gain, output_bias, output_weights
 from interp.sources.flow import Flow, Steps, compose, real_rows
 from interp.sources.term_norms import source_vectors
 from interp.text.batch import Batch
@@ -95,7 +95,7 @@ def _terms(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pattern, vectors, the stream before and after a sublayer, such that terms and biases add up to the last."""
     path = attention_path(kind, layer)
-    W_O = attention_weights(model, kind, layer).W_O.float()
+    W_O = output_weights(model, kind, layer).float()
     pattern, vectors = cache[f"{path}.hook_pattern"].float(), source_vectors(cache[f"{path}.hook_v"].float(), W_O)
     course = steps(model.cfg, "encoder" if kind == "encoder" else "decoder")
     behind = course[[step.name for step in course].index(path) + 1]

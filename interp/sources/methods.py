@@ -29,7 +29,7 @@ from interp.errors import InputError, did_you_mean
 from interp.families.config import ModelConfig
 from interp.hooks.names import attention_path
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.weights import attention_weights
+from interp.model.weights import output_weights
 from interp.model.wide_weights import in_float64
 from interp.report.framed import Framed
 from interp.sources.alti_plus import ALTI_HOOKS, alti, why_no_alti
@@ -196,7 +196,7 @@ def _norms(model: HookedEncoderDecoder, question: Question) -> Attributions:
     )
     layers = []
     for layer in range(model.cfg.n_decoder_layers):
-        path, W_O = attention_path("cross", layer), attention_weights(model, "cross", layer).W_O.float()
+        path, W_O = attention_path("cross", layer), output_weights(model, "cross", layer).float()
         vectors = source_vectors(cache[f"{path}.hook_v"].float(), W_O)
         layers.append(shares(layer_norms(cache[f"{path}.hook_pattern"].float(), vectors))[0].nan_to_num(0.0))
     return Attributions(torch.stack(layers).mean(0)[question.rows])

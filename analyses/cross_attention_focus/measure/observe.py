@@ -25,7 +25,7 @@ from analyses.cross_attention_focus.measure.source_flow import alti_or_undefined
 from analyses.cross_attention_focus.measure.token_swaps import observe_swaps
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp import attention_metrics as measures
-from interp.model.weights import attention_weights
+from interp.model.weights import output_weights
 from interp.monotonicity import coverage, diagonality, monotonicity
 from interp.sources import ALTI_HOOKS, ROLLOUT_HOOKS, rollout
 from interp.sources.term_norms import head_norms, layer_norms, shares, source_vectors
@@ -58,7 +58,7 @@ def readings(run: Pass) -> dict[str, Float[Tensor, "batch layer *head target sou
     for layer in range(run.model.cfg.n_decoder_layers):
         pattern = run.cache["pattern", layer, "cross_attn"].float()
         _check_padding(pattern, run.batch, layer)
-        W_O = attention_weights(run.model, "cross", layer).W_O.float()
+        W_O = output_weights(run.model, "cross", layer).float()
         vectors = source_vectors(run.cache["v", layer, "cross_attn"].float(), W_O)
         patterns.append(pattern)
         heads.append(head_norms(pattern, vectors))

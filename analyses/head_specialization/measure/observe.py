@@ -28,7 +28,7 @@ from interp.axes import ATTENTION_KINDS, AttentionKind, Pattern
 from interp.families.config import ModelConfig
 from interp.hooks.attention import of_every_head
 from interp.hooks.names import attention_path
-from interp.model.weights import attention_weights
+from interp.model.weights import output_weights
 from interp.monotonicity import monotonicity
 from interp.text.batch import Batch
 from interp.text.words import EOS, PREFIX, PUNCTUATION, SENTINEL
@@ -199,7 +199,7 @@ def _layers(run: Pass, frame: Frame, layers: range, window: int) -> dict[str, Te
 
 
 def _value_norms(run: Pass, kind: AttentionKind, layer: int) -> Float[Tensor, "batch head key"]:
-    W_O = attention_weights(run.model, kind, layer).W_O
+    W_O = output_weights(run.model, kind, layer)
     v = of_every_head(run.cache[f"{attention_path(kind, layer)}.hook_v"], len(W_O), 2)
     return values.value_norms(v, W_O).float()
 
