@@ -129,7 +129,7 @@ class HostPasses:
 
 
 def copied_on_write(tensor: Tensor) -> Tensor:
-    """The same values in the same memory until somebody writes into one of the two, which then has its own.
+    """A tensor of the same shape and values, in the same memory until one of the two is written into: then that has its own.
 
     Args:
         tensor: a tensor whose memory torch's own allocator gave; another is copied at once.
