@@ -140,6 +140,11 @@ class AnswerCircuit:
         return tuple(self.circuit.graph.edges[number] for number in self.numbers)
 
     @property
+    def judge_name(self) -> str:
+        """The pairs it is judged on, in words: its own where there are too few for two halves."""
+        return "the same pairs" if self.judged_on == self.found_on else f"{len(self.judged_on)} other pairs"
+
+    @property
     def unit(self) -> str:
         """Of the metric."""
         return "nats" if self.settings.metric == "kl" else "logits"

@@ -122,7 +122,7 @@ def control_frame(result: AnswerCircuit) -> pd.DataFrame:
     rows: list[tuple[str, int, float, float, float]] = [
         ("the circuit, on its own pairs", size, result.kept, np.nan, np.nan),
         (
-            "the circuit, on other pairs",
+            f"the circuit, on {result.judge_name}",
             size,
             float(result.judged.point),
             float(result.judged.low),

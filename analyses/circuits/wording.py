@@ -53,7 +53,7 @@ def size_sentence(result: AnswerCircuit) -> str:
     return (
         f"The smallest circuit that keeps {percent(result.settings.keeps)} of {metric_name(result)} on {len(result.found_on)} "
         f"pairs{kind} has {len(circuit)} of {len(circuit.graph):,} edges and {len(circuit.nodes)} nodes; on "
-        f"{len(result.judged_on)} other pairs, whose metric is {number(result.lead)} {result.unit}, it keeps "
+        f"{result.judge_name}, whose metric is {number(result.lead)} {result.unit}, it keeps "
         f"{with_interval(result.judged)}."
     )
 
@@ -78,7 +78,7 @@ def twin_sentence(result: AnswerCircuit) -> str:
     shared = twin.shared
     return (
         f"In an untrained twin the same method needs {len(shared.second)} edges for {percent(result.settings.keeps)} of the "
-        f"twin's own metric, and they keep {fixed(twin.judged)} on the other pairs; {len(shared.both)} of them are edges of "
+        f"twin's own metric, and they keep {fixed(twin.judged)} on {result.judge_name}; {len(shared.both)} of them are edges of "
         f"the circuit, where {number(shared.by_chance)} would be by chance."
     )
 

@@ -177,7 +177,7 @@ def _summary(found: "CircuitSearch", result: "AnswerCircuit") -> list[tuple[str,
     ))
     if result.twin is not None:
         shared = result.twin.shared
-        kept = f"{len(shared.second)} edges, which keep {result.twin.judged:.3f} on the other pairs"
+        kept = f"{len(shared.second)} edges, which keep {result.twin.judged:.3f} on {halves}"
         rows.append(("untrained twin", f"{kept}; {len(shared.both)} in common, {shared.by_chance:.1f} by chance"))
     if found.agreement is not None:
         one = found.agreement

@@ -18,7 +18,7 @@ _RUNS = "Other runs"
 _Checkpoints = Annotated[
     list[str],
     typer.Argument(
-        help="A folder of step-N folders, several step-N folders, or a hub id with revisions stepN in the local cache.",
+        help="A folder of step-N or checkpoint-N folders, several of these, or a hub id with revisions stepN in the cache.",
         show_default=False,
     ),
 ]

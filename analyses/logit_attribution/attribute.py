@@ -120,7 +120,7 @@ def explain(
         audio: in place of the source, in models that read sounds: a WAV file, or samples.
 
     Raises:
-        InputError: if the position is not in the target, the foil does not differ from it, or most of the texts is unknown.
+        InputError: if the position is not in the target, the foil does not differ from it, or a text is unknown.
     """
     batch = prompt_of(model, source, target, prefix, audio)
     text = batch.target_texts[0]
@@ -231,9 +231,13 @@ def row_and_foil(
         if token == text.ids[position]:
             raise InputError(f"The foil {foil!r} is the target's own piece at position {position}; give another one.")
         return position, token
-    other = prompt_of(model, source, foil, None, audio).target_texts[0].ids
-    for row, (own, others) in enumerate(zip(text.ids, other, strict=False)):
+    other = prompt_of(model, source, foil, None, audio).target_texts[0]
+    check_known([other], model.tokenizer)
+    for row, (own, others) in enumerate(zip(text.ids, other.ids, strict=False)):
         if own != others:
+            words = np.array(other.word_of_token)
+            if (np.array(other.ids)[words == words[row]] == getattr(model.tokenizer, "unk_token_id", None)).any():
+                raise InputError(f"The word in which {foil!r} first differs is unknown to the tokenizer; give another.")
             return row, int(others)
     raise InputError(f"The foil {foil!r} does not differ from the target {text.text!r}; give another one.")
 

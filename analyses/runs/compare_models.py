@@ -41,6 +41,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import untrained_twin
 from interp.prompts import PromptSet, parse_prompts
 from interp.report import render
+from interp.text.unknown_pieces import check_known
 
 _UNTRAINED = re.compile(r"untrained:(\d{1,9})")
 
@@ -75,7 +76,7 @@ def compare_two_models(
         The path of the comparison's `index.html`.
 
     Raises:
-        InputError: if a model, the prompts or the folder cannot be used; nothing is left behind.
+        InputError: if a model, the prompts of either or the folder cannot be used; nothing is left behind.
     """
     check_place(out, overwrite)
     signer, started, prompts = signer_of(sign), time.monotonic(), prompts or prompts_of(config)
@@ -91,8 +92,8 @@ def compare_two_models(
         names = [f"{one.name} ({place})" if alike else one.name for one, place in zip(models, PLACES, strict=True)]
         sides: list[ComparedModel] = []
         files: dict[str, bytes] = {}
-        for model, name, place in zip(models, names, PLACES, strict=True):
-            inputs = _inputs(model, prompts, config)
+        both = [_checked(model, _inputs(model, prompts, config)) for model in models]
+        for model, inputs, name, place in zip(models, both, names, PLACES, strict=True):
             side, built = _run(inputs, model, name, place, store.for_part(place), progress, engine)
             sides.append(replace(side, config=config.model_copy(update={"model": model.asked})))
             files |= {f"{place}/{path}": content for path, content in built.items()}
@@ -199,6 +200,30 @@ def _inputs(model: _Model, prompts: PromptSet, config: RunConfig) -> Inputs:
         prompts = parse_prompts(as_lines(own).encode(), "jsonl", source)
     asked = config.model_copy(update={"model": model.asked, "prompts": source})
     return Inputs(asked, choose_analyses(asked), prompts, model.checkpoint, file_hashes(model.checkpoint.files()))
+
+
+def _checked(model: _Model, inputs: Inputs) -> Inputs:
+    """What one model's run reads, once its sources are read: the other's run is not made for prompts that this one refuses.
+
+    Raises:
+        InputError: naming the model, as its run would say it.
+    """
+    prompts, hooked, size = inputs.prompts.prompts, model.model, 16
+    try:
+        read = (
+            hooked.batcher.given(
+                [prompt.given[0] for prompt in prompts[start : start + size]],
+                None,
+                [prompt.prefix for prompt in prompts[start : start + size]],
+                hooked.device,
+                hooked.languages,
+            )
+            for start in range(0, len(prompts), size)
+        )
+        check_known((text for batch in read for text in batch.source_texts), hooked.tokenizer)
+    except InputError as error:
+        raise InputError(f"{model.name}: {error}") from error
+    return inputs
 
 
 def _run(

@@ -1,7 +1,8 @@
 """The moments of a training run: which checkpoints, in which order.
 
-Moments are named by optimizer steps, `step-512` or, as on the hub, `step512` (Biderman et al. 2023), and sorted as numbers. A run
-is a folder of such folders, a list of them, or a hub id whose revisions are called so in the local cache.
+Moments are named by optimizer steps, `step-512`, `checkpoint-512` as the Trainer of transformers writes them or, as on the hub,
+`step512` (Biderman et al. 2023), and sorted as numbers. A run is a folder of such folders, a list of them, or a hub id whose
+revisions are called so in the local cache.
 """
 
 import re
@@ -16,7 +17,7 @@ from interp.model.checkpoints import Checkpoint, find_checkpoint
 LEAST = 3
 """Moments below which there is nothing to watch."""
 
-_STEP = re.compile(r"step[-_]?(\d{1,12})")
+_STEP = re.compile(r"(?:step|checkpoint)[-_]?(\d{1,12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def find_run(names: Sequence[str]) -> TrainingRun:
     """A run by one name, or by the folders of its moments.
 
     Args:
-        names: one folder of `step-N` folders, one hub id, or several folders called `step-N`.
+        names: one folder of `step-N` or `checkpoint-N` folders, one hub id, or several folders called so.
 
     Raises:
         InputError: if there are too few moments, one is twice there, or one is no checkpoint.
@@ -62,8 +63,8 @@ def find_run(names: Sequence[str]) -> TrainingRun:
     found = _of_one(names[0]) if len(names) == 1 else _of_folders([Path(name).expanduser() for name in names])
     if len(found.moments) < LEAST:
         raise InputError(
-            f"{found.name!r} has {len(found.moments)} checkpoints called step-N; give a folder that holds at least {LEAST}, such "
-            "as `python -m training.train --keep-from` writes, or a hub id with revisions stepN in the local cache."
+            f"{found.name!r} has {len(found.moments)} checkpoints called step-N or checkpoint-N; give a folder that holds "
+            f"at least {LEAST}, or a hub id with revisions stepN in the local cache."
         )
     ordered = tuple(sorted(found.moments, key=lambda moment: moment.step))
     for one, two in pairwise(ordered):
@@ -84,8 +85,8 @@ def _of_folders(folders: Sequence[Path]) -> TrainingRun:
     for folder in folders:
         if not folder.is_dir() or _step_of(folder.resolve().name) is None:
             raise InputError(
-                f"{str(folder)!r} is no folder called step-N; of several checkpoints each is named by its steps, such as "
-                "run/step-0 run/step-512. Runs of other seeds are given by --seed-run."
+                f"{str(folder)!r} is no folder called step-N or checkpoint-N; of several checkpoints each is named by its "
+                "steps, such as run/step-0 run/step-512. Runs of other seeds are given by --seed-run."
             )
     return TrainingRun(folders[0].resolve().parent.name or "run", tuple(map(_moment, folders)))
 

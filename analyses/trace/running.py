@@ -36,7 +36,7 @@ from analyses.trace.present.slider import slider_page
 from analyses.trace.shown import SHOWN
 from analyses.trace.trace import Part
 from interp.errors import InputError
-from interp.model.checkpoints import read_host_config
+from interp.model.checkpoints import check_files, read_host_config
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, render
 from interp.report.second_process import begin_copy
@@ -149,7 +149,7 @@ def _chosen(config: RunConfig) -> tuple[ConfiguredAnalysis, ...]:
 
 
 def _checked(runs: Runs) -> dict[str, dict[str, dict[str, str]]]:
-    """Run -> moment -> file -> sha256, once all moments are found to be of one model and one tokenizer.
+    """Run -> moment -> file -> sha256, once all moments are found to have weights, and to be of one model and one tokenizer.
 
     Raises:
         InputError: naming the moment that is not.
@@ -159,6 +159,7 @@ def _checked(runs: Runs) -> dict[str, dict[str, dict[str, str]]]:
     wanted: tuple[dict[str, str], dict[str, Any]] | None = None
     for _, run in (runs[0], *runs):
         for moment in (last,) if wanted is None else run.moments:
+            check_files(moment.checkpoint)
             hashes, shape = file_hashes(moment.checkpoint.files()), read_host_config(moment.checkpoint)
             texts = {name: digest for name, digest in hashes.items() if name.startswith(_OF_THE_TEXT)}
             same = texts, {name: value for name, value in shape.items() if name not in _NO_SHAPE}

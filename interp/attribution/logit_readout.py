@@ -212,7 +212,8 @@ def one_token(model: HookedEncoderDecoder, text: str) -> int:
         text: the text.
 
     Raises:
-        InputError: if the text has no piece, or more than one; a sum over several pieces is not linear in the stream.
+        InputError: if the text has no piece, an unknown one, or more than one; a sum over several pieces is not linear in
+            the stream.
     """
     if model.tokenizer is None:
         raise InputError("This model was wrapped without a tokenizer; give token ids instead of texts.")
@@ -223,6 +224,8 @@ def one_token(model: HookedEncoderDecoder, text: str) -> int:
             f"{text!r} has {len(ids)} pieces for this model ({pieces}); give a text of exactly one, such as the first piece "
             "in which two answers differ."
         )
+    if ids[0] == model.tokenizer.unk_token_id and text != model.tokenizer.unk_token:
+        raise InputError(f"This model's tokenizer does not know {text!r}; give a text that it has a piece for.")
     return int(ids[0])
 
 

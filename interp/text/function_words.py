@@ -4,7 +4,7 @@ English has a list of its own: those of stop-word libraries are made for search 
 have those of the library `stop-words`, but for lists so long that they cannot be closed classes. Which language a text is in says
 its task prefix or its tokenizer; else the words themselves do: the language most of whose function words occur. English gives way
 to no single word more. Where several are as likely, only what all of them call a function word is one; where none is, all words
-are content.
+are content. A text that is spelled letter by letter has no words, and lists that hold the alphabet say nothing of it.
 """
 
 from collections import Counter
@@ -73,7 +73,7 @@ class FunctionWords:
         spoken = Counter(plain(word) for word in words if any(map(str.isalnum, word)))
         hits = {name: sum(count for word, count in spoken.items() if word in known) for name, known in lists.items()}
         most = max(hits.values())
-        if most == 0 or spoken.total() < _FEWEST:
+        if most == 0 or spoken.total() < _FEWEST or _is_spelled(spoken):
             return cls((), frozenset())
         best = tuple(name for name, count in hits.items() if count == most)
         best = (_DEFAULT,) if hits[_DEFAULT] >= max(most - 1, 1) else best
@@ -81,6 +81,11 @@ class FunctionWords:
 
     def __contains__(self, word: object) -> bool:
         return plain(str(word)) in self.words
+
+
+def _is_spelled(spoken: Counter[str]) -> bool:
+    """Whether most words are single letters of a script that has capitals; elsewhere a sign may be a word."""
+    return 2 * sum(count for word, count in spoken.items() if len(word) == 1 and word != word.upper()) > spoken.total()
 
 
 def plain(word: str) -> str:

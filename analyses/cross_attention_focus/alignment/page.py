@@ -99,15 +99,20 @@ def _findings(alignment: Alignment) -> tuple[str, ...]:
     diagonal, chance = (
         next(item for item in alignment.baselines if item.system == name) for name in ("diagonal", "random")
     )
-    verdict = "better" if best.held_out < diagonal.held_out else "no better"
     return (
         f"{best.system} ({best.conventions}), chosen among {len(alignment.systems)} aligners on the first half of the sentences, "
-        f"has an alignment error rate of {fixed(best.held_out)} on the second half, {verdict} than a straight diagonal "
-        f"({fixed(diagonal.held_out)}) and random links ({fixed(chance.held_out)}); on all {alignment.n_sentences} sentences "
+        f"has an alignment error rate of {fixed(best.held_out)} on the second half, "
+        f"{_against(best.held_out, 'a straight diagonal', diagonal.held_out)} and "
+        f"{_against(best.held_out, 'random links', chance.held_out)}; on all {alignment.n_sentences} sentences "
         f"{with_interval(best.error)}, precision {fixed(best.score.precision)}, recall {fixed(best.score.recall)}; "
         "the same aligner in untrained twins "
         f"{control_range(best.error) if best.twins else 'was not run'}.",
     )
+
+
+def _against(error: float, name: str, other: float) -> str:
+    """How an error rate stands to that of links that need no model; a lower one is better."""
+    return f"{'better' if error < other else 'no better'} than {name} ({fixed(other)})"
 
 
 def _how_to_read(alignment: Alignment) -> str:

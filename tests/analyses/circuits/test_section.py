@@ -93,6 +93,16 @@ def test_tables_say_what_the_circuit_has(study: Study) -> None:
     assert len(study.frame("circuit-check")) == 12
 
 
+def test_a_circuit_of_a_single_pair_says_that_it_is_judged_on_its_own() -> None:
+    model = compiled_model(NAME)
+    alone = {**SETTINGS, "pairs": SETTINGS["pairs"][:1]}
+    batch = model.batch([PAIRS[0].clean], [PAIRS[0].clean_target])
+    found = analyse("circuits", model, batch, settings=alone)
+    assert "other pairs" not in " ".join(found.section.findings)
+    assert "the same pairs" in found.section.findings[0]
+    assert "the circuit, on the same pairs" in set(control_frame(found.result)["what is kept by"])
+
+
 def test_the_picture_holds_every_edge_of_the_circuit_in_its_place(study: Study) -> None:
     result, cfg = study.result, study.result.cfg
     graph = layered(result)

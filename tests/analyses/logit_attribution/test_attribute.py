@@ -59,6 +59,14 @@ def test_the_word_that_decides_the_gender_is_found(bundled: HookedEncoderDecoder
     assert top in {"▁woman", "▁The"}
 
 
+@pytest.mark.parametrize(("foil", "position"), [("語", None), ("Die 語 liest", None), ("<unk>語", 1), ("語", 1)])
+def test_a_foil_that_the_tokenizer_does_not_know_is_refused(
+    bundled: HookedEncoderDecoder, foil: str, position: int | None
+) -> None:
+    with pytest.raises(InputError, match=r"unknown to the tokenizer|does not know|pieces for this model"):
+        explain(bundled, SOURCE, TARGET, foil=foil, position=position)
+
+
 def test_without_target_and_foil_the_model_answers_for_itself(bundled: HookedEncoderDecoder) -> None:
     found = explain(bundled, SOURCE, position=1)
     assert found.target_origin == "generated"

@@ -143,6 +143,25 @@ def test_prefixes_are_taken_off_for_models_without(prompt: Prompt, wanted: str) 
     assert (bare.id, bare.source, bare.fields["prefix"]) == (prompt.id, wanted, "")
 
 
+def test_prompts_that_the_second_model_cannot_read_are_refused_before_the_first_runs(
+    desk: Path, tmp_path: Path
+) -> None:
+    prompts = tmp_path / "long.txt"
+    prompts.write_text("word " * 70, encoding="utf-8")
+    told: list[str] = []
+    with pytest.raises(InputError, match=r"^bart: The source of prompt 1 has \d+ tokens and the limit is 40"):
+        compare_two_models(
+            str(desk / "byt5"),
+            str(desk / "bart"),
+            make_config(prompts=str(prompts), twins=2),
+            tmp_path / "out",
+            False,
+            lambda what, done, total: told.append(what),
+        )
+    assert told == []
+    assert list(tmp_path.iterdir()) == [prompts]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [

@@ -24,6 +24,12 @@ def test_a_list_of_folders_is_a_run_in_any_order():
     assert (run.name, run.steps) == ("seed-1", (0, 54, 410))
 
 
+def test_checkpoints_of_the_trainer_are_moments(tmp_path):
+    for step in (0, 54, 922):
+        shutil.copytree(TRACES / "seed-0" / f"step-{step}", tmp_path / f"checkpoint-{step}")
+    assert find_run([str(tmp_path)]).steps == (0, 54, 922)
+
+
 def test_revisions_of_the_local_cache_are_moments(tmp_path, monkeypatch):
     repository = tmp_path / "models--toy--trace"
     (repository / "refs").mkdir(parents=True)
@@ -44,7 +50,7 @@ def test_revisions_of_the_local_cache_are_moments(tmp_path, monkeypatch):
     ("names", "said"),
     [
         (["/no/such/folder"], "no folder '/no/such/folder'"),
-        (["nobody/nothing"], "0 checkpoints called step-N"),
+        (["nobody/nothing"], "0 checkpoints called step-N or checkpoint-N"),
         ([str(TRACES)], "0 checkpoints called step-N"),
         ([str(TRACES / "seed-0"), str(TRACES / "seed-1")], "no folder called step-N"),
         ([str(TRACES / "seed-0" / f"step-{step}") for step in (0, 16, 16)], "step 16 twice"),

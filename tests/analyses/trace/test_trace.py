@@ -202,6 +202,9 @@ def test_a_moment_of_another_tokenizer_or_shape_is_refused_before_the_work(tmp_p
     shape = run / "step-0" / "config.json"
     shape.write_text(shape.read_text(encoding="utf-8").replace('"d_ff": 80', '"d_ff": 81'), encoding="utf-8")
     assert "has another shape (config.json)" in trace(run, "--prompts", PROMPTS, "--out", tmp_path / "out").stderr
+    (run / "step-0" / "model.safetensors").unlink()
+    empty = trace(run, "--prompts", PROMPTS, "--out", tmp_path / "out").stderr
+    assert "'step-0' has no weights" in empty.splitlines()[0]
 
 
 def test_runs_of_one_name_and_other_analyses_are_refused(tmp_path):

@@ -86,6 +86,9 @@ def test_lists_without_words_are_refused(words: list[str]) -> None:
         ("The cat", "eng_Latn", ("english",), ["The"]),
         ("Der", "", (), []),
         ("بغداد خالد", "", (), []),
+        ("m a h m a d", "", (), []),
+        ("k h a l i d, a b", "", (), []),
+        ("I am a man", "", ("english",), ["I", "am", "a"]),
     ],
 )
 def test_function_words_are_those_of_the_texts_language(
