@@ -12,7 +12,7 @@ from analyses.core.twin_observations import begin_twins
 from analyses.core.work import Engine, Job
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.untrained_twins import Architecture
-from interp.statistics import Estimate, estimate_mean
+from interp.statistics import REAL, Estimate, Support, estimate_mean
 from interp.text.batch import Batch
 from interp.text.text_memory import remembering
 
@@ -94,12 +94,13 @@ def _by_crew(crew: Crew, job: Job, progress: Progress) -> list[Observations]:
     return [job.observations(twin) for twin in (None, *range(len(job.seeds)))]
 
 
-def observed_estimate(evidence: Evidence, name: str) -> Estimate:
+def observed_estimate(evidence: Evidence, name: str, support: Support = REAL) -> Estimate:
     """The mean over prompts of one observed array, with its interval and the untrained twins.
 
     Args:
         evidence: of an analysis.
         name: of the array, [prompt *cells].
+        support: the smallest and the largest value that it can have.
     """
     model, *twins = (observed.prompts[name] for observed in (evidence.model, *evidence.twins))
-    return estimate_mean(model, twins, evidence.seed)
+    return estimate_mean(model, twins, evidence.seed, support=support)

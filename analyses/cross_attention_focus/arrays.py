@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from analyses.core.arrays import array_specs
 from analyses.core.contract import ArraySpec
 from analyses.cross_attention_focus.measure.token_swaps import SWAP_KINDS
+from interp.statistics import CORRELATION, SHARE, Support
 
 _LAYERS, _HEADS = "prompt cross_layer", "prompt cross_layer cross_head"
 
@@ -41,3 +42,11 @@ ARRAYS = (
     *array_specs("example_target", "example_row example_prefix", "share", stage="experiment"),
 )
 """All arrays of this analysis."""
+
+_SIGNED = ("monotonicity", "diagonality", "decline", "gained")
+"""Correlations, and what one share is more than another."""
+
+
+def support_of(name: str) -> Support:
+    """The smallest and the largest value of an array or statistic of this analysis: of all but a few, those of a share."""
+    return CORRELATION if name.rpartition(".")[2] in _SIGNED else SHARE

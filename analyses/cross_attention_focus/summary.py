@@ -11,7 +11,7 @@ import numpy as np
 from analyses.core.contract import Evidence, Example
 from analyses.core.evidence import observed_estimate
 from analyses.core.sentence_means import by_sentence
-from analyses.cross_attention_focus.arrays import ARRAYS
+from analyses.cross_attention_focus.arrays import ARRAYS, support_of
 from analyses.cross_attention_focus.measure.best_heads import BestHead, best_head, best_heads
 from analyses.cross_attention_focus.measure.category_mass import (
     VERSIONS,
@@ -110,9 +110,9 @@ def summarize(evidence: Evidence) -> Focus:
         n_heads=evidence.cfg.n_decoder_heads,
         target_origin=evidence.target_origin,
         masses=masses,
-        shapes={f"{r}.{s}": observed_estimate(evidence, f"{r}.{s}") for r in readings for s in SHAPES},
+        shapes={f"{r}.{s}": observed_estimate(evidence, f"{r}.{s}", support_of(s)) for r in readings for s in SHAPES},
         trends=assess(_courses(evidence), evidence.seed),
-        flow={name: observed_estimate(evidence, name) for name in FLOWS},
+        flow={name: observed_estimate(evidence, name, support_of(name)) for name in FLOWS},
         gradients=summarize_gradients(evidence),
         heads=best_heads(evidence, masses["raw"].categories),
         swaps={kind: moved for kind in SWAP_KINDS if (moved := _moved(evidence, kind)) is not None},
@@ -129,8 +129,8 @@ def _moved(evidence: Evidence, kind: SwapKind) -> Moved | None:
     has_swap = ~np.isnan(by_layer[0]).any(1)
     if not has_swap.any():
         return None
-    cells = {statistic: observed_estimate(evidence, name) for statistic, name in names.items()}
-    layer = estimate_mean(by_layer[0], by_layer[1:], evidence.seed)
+    cells = {one: observed_estimate(evidence, name, support_of(one)) for one, name in names.items()}
+    layer = estimate_mean(by_layer[0], by_layer[1:], evidence.seed, support=support_of("moved"))
     return Moved(int(has_swap.sum()), **cells, layer=layer, head=best_head(evidence, kind, names["moved"]))
 
 

@@ -10,7 +10,7 @@ from analyses.core.evidence import observed_estimate
 from analyses.core.sentence_means import by_sentence
 from analyses.expert_routing.arrays import ARRAYS, STACKS
 from interp.axes import Stack
-from interp.statistics import Estimate, estimate_mean, mean_over_prompts
+from interp.statistics import CORRELATION, SHARE, Estimate, estimate_mean, mean_over_prompts
 from interp.text.words import CATEGORIES
 
 
@@ -74,7 +74,7 @@ def summarize(evidence: Evidence) -> Atlas:
         n_sentences=len(evidence.prompt_ids),
         n_twins=len(evidence.twins),
         routes={stack: _routes(evidence, stack) for stack in stacks},
-        preference=estimate_mean(model, twins, evidence.seed),
+        preference=estimate_mean(model, twins, evidence.seed, support=CORRELATION),
     )
 
 
@@ -91,6 +91,9 @@ def _routes(evidence: Evidence, stack: Stack) -> Routes:
     return Routes(
         layers=evidence.cfg.expert_layers(stack),
         categories=tuple(CATEGORIES[kind] for kind in occurs),
-        kinds=estimate_mean(model, twins, evidence.seed),
-        **{name: observed_estimate(evidence, f"{stack}.{name}") for name in names},
+        kinds=estimate_mean(model, twins, evidence.seed, support=SHARE),
+        **{
+            name: observed_estimate(evidence, f"{stack}.{name}", CORRELATION if name == "preference" else SHARE)
+            for name in names
+        },
     )

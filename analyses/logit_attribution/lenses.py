@@ -24,7 +24,7 @@ from interp.attribution.lenses import (
 )
 from interp.attribution.logit_readout import label_tokens, logit_difference, runner_up
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.statistics import Estimate, estimate_mean
+from interp.statistics import REAL, SHARE, Estimate, Support, estimate_mean
 from interp.text.batch import Batch
 
 CURVES = {
@@ -96,8 +96,16 @@ class LensCurves:
 
 def lens_curves(model: Arrays, twins: Sequence[Arrays], seed: int) -> LensCurves:
     """From curves per prompt to estimates."""
-    found = {field: estimate_mean(model[name], [twin[name] for twin in twins], seed) for field, name in CURVES.items()}
+    found = {
+        field: estimate_mean(model[name], [twin[name] for twin in twins], seed, support=_support_of(name))
+        for field, name in CURVES.items()
+    }
     return LensCurves(**found, texts=tuple(map(str, model.get("decoder_lens.texts", ()))))
+
+
+def _support_of(name: str) -> Support:
+    supports = {"first_choice": SHARE, "rank": (1.0, np.inf), "log_probability": (-np.inf, 0.0)}
+    return supports.get(name.rpartition(".")[2], REAL)
 
 
 def decoder_lens_text(model: HookedEncoderDecoder, batch: Batch) -> Arrays:

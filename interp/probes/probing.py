@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from interp.activations import ActivationStore
 from interp.errors import InputError
 from interp.report.framed import Framed
-from interp.statistics.intervals import Interval, bootstrap_ratio
+from interp.statistics.intervals import CORRELATION, SHARE, Interval, bootstrap_ratio
 
 _MOST_STEPS = 5_000
 
@@ -122,7 +122,8 @@ def linear_probe(
     unseen = ~np.isin(words[~trains], words[trains])
     apart = [float(hit[unseen].mean()) if unseen.any() else float("nan") for hit in right]
     accuracy, own, selectivity = (
-        bootstrap_ratio(top, counts, seed, resamples) for top in (hits[0], hits[1], hits[0] - hits[1])
+        bootstrap_ratio(top, counts, seed, resamples).within(support)
+        for top, support in ((hits[0], SHARE), (hits[1], SHARE), (hits[0] - hits[1], CORRELATION))
     )
     majority = float(np.unique(given[~trains], return_counts=True)[1].max() / counts.sum())
     return ProbeResult(hook, accuracy, own, selectivity, majority, apart[0], apart[1], int(counts.sum()))

@@ -2,8 +2,13 @@ from .estimate import Estimate as Estimate
 from .estimate import controlled as controlled
 from .estimate import estimate_mean as estimate_mean
 from .estimate import stack_estimates as stack_estimates
+from .intervals import AMOUNT as AMOUNT
+from .intervals import CORRELATION as CORRELATION
 from .intervals import LEAST as LEAST
+from .intervals import REAL as REAL
+from .intervals import SHARE as SHARE
 from .intervals import Interval as Interval
+from .intervals import Support as Support
 from .intervals import bootstrap_difference as bootstrap_difference
 from .intervals import bootstrap_mean as bootstrap_mean
 from .intervals import bootstrap_ratio as bootstrap_ratio

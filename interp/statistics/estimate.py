@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from interp.report.framed import Framed
-from interp.statistics.intervals import Index, Interval, bootstrap_mean
+from interp.statistics.intervals import REAL, Index, Interval, Support, bootstrap_mean
 from interp.statistics.means import mean_over_prompts
 from interp.statistics.prediction import prediction_interval
 
@@ -117,6 +117,7 @@ def estimate_mean(
     controls: Sequence[Float[np.ndarray, " prompt *cells"]],
     seed: int,
     resamples: int = 10_000,
+    support: Support = REAL,
 ) -> Estimate:
     """Mean over prompts with its bootstrap interval and the means of the controls (Efron and Tibshirani 1993).
 
@@ -125,12 +126,13 @@ def estimate_mean(
         controls: the same of every control, on the same prompts.
         seed: of the resamples.
         resamples: of the prompts.
+        support: the smallest and the largest value that the quantity can have; the interval is held to it.
 
     Raises:
         ValueError: No prompts, an infinite value, or fewer than one resample.
     """
     means = [mean_over_prompts(control) for control in controls]
-    return controlled(bootstrap_mean(values, seed, resamples), means)
+    return controlled(bootstrap_mean(values, seed, resamples).within(support), means)
 
 
 def controlled(

@@ -24,6 +24,11 @@ from interp.statistics.resample_weights import resample_weights
 Place = SupportsIndex | slice | EllipsisType
 Index = Place | tuple[Place, ...]
 
+Support = tuple[float, float]
+"""The smallest and the largest value that a quantity can have."""
+
+SHARE, CORRELATION, AMOUNT, REAL = (0.0, 1.0), (-1.0, 1.0), (0.0, np.inf), (-np.inf, np.inf)
+
 LEAST = 6
 """Values below which an interval is the range of the values."""
 
@@ -57,6 +62,17 @@ class Interval:
     def __getitem__(self, index: Index) -> "Interval":
         """Some of the cells, indexed as `point` is."""
         return Interval(*(np.asarray(part[index]) for part in (self.point, self.low, self.high, self.count)))
+
+    def within(self, support: Support) -> "Interval":
+        """The same with bounds that the quantity can have; a studentized one may lie beyond, and it covers no less without that.
+
+        Args:
+            support: the smallest and the largest value; a point that rounding put beyond keeps its bound.
+        """
+        least, most = (np.asarray(end, dtype=self.point.dtype) for end in support)
+        low = np.asarray(np.maximum(self.low, np.minimum(least, self.point)))
+        high = np.asarray(np.minimum(self.high, np.maximum(most, self.point)))
+        return Interval(self.point, low, high, self.count)
 
 
 @dataclass(frozen=True)

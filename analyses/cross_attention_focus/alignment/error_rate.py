@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from interp.statistics import bootstrap_ratio
+from interp.statistics import SHARE, bootstrap_ratio
 from interp.text.word_links import Gold, Links
 
 COUNTS = ("hits_sure", "hits_possible", "given", "sure")
@@ -44,7 +44,7 @@ def score(table: Int[np.ndarray, "sentence count"], seed: int = 0) -> Score:
     hits_sure, hits_possible, given, sure = table.sum(axis=0).tolist()
     per_sentence = table.astype(np.float64)
     errors = per_sentence[:, 2] + per_sentence[:, 3] - per_sentence[:, 0] - per_sentence[:, 1]
-    rate = bootstrap_ratio(errors, per_sentence[:, 2] + per_sentence[:, 3], seed)
+    rate = bootstrap_ratio(errors, per_sentence[:, 2] + per_sentence[:, 3], seed).within(SHARE)
     return Score(
         aer=error_rate(table),
         low=float(rate.low),

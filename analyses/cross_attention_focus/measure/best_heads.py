@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyses.core.contract import Evidence
+from analyses.cross_attention_focus.arrays import support_of
 from interp.hooks.names import HeadId
-from interp.statistics import Estimate, estimate_mean, largest, mean_over_prompts
+from interp.statistics import SHARE, Estimate, estimate_mean, largest, mean_over_prompts
 from interp.text.words import CATEGORIES
 
 
@@ -69,5 +70,6 @@ def best_head(evidence: Evidence, what: str, name: str, category: int | None = N
     if category is not None:
         base_rate = float(mean_over_prompts(evidence.model.prompts["base_rate"][half:])[category])
         written = [one.prompts["norm.head.mass"][half:, heads[0].layer, heads[0].head, category] for one in models]
-        norm = estimate_mean(written[0], written[1:], evidence.seed)
-    return BestHead(what, heads[0], estimate_mean(value, twins, evidence.seed), base_rate, norm, means[0].size)
+        norm = estimate_mean(written[0], written[1:], evidence.seed, support=SHARE)
+    estimate = estimate_mean(value, twins, evidence.seed, support=support_of(name))
+    return BestHead(what, heads[0], estimate, base_rate, norm, means[0].size)

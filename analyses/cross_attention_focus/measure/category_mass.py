@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from analyses.core.contract import Arrays, Evidence
 from interp.attention_metrics import lift
-from interp.statistics import Estimate, estimate_mean, mean_over_prompts
+from interp.statistics import AMOUNT, SHARE, Estimate, estimate_mean, mean_over_prompts
 from interp.text.words import CATEGORIES
 
 Version = Literal["raw", "masked", "norm"]
@@ -64,7 +64,8 @@ def summarize_masses(evidence: Evidence, version: Version) -> Masses:
         masses = [masses_of(one.prompts, version, unit)[..., columns] for one in observed]
         rate = np.expand_dims(rates, tuple(range(1, masses[0].ndim - 1)))
         lifts = [lift(mass, rate) for mass in masses]
-        return estimate_mean(masses[0], masses[1:], evidence.seed), estimate_mean(lifts[0], lifts[1:], evidence.seed)
+        mass = estimate_mean(masses[0], masses[1:], evidence.seed, support=SHARE)
+        return mass, estimate_mean(lifts[0], lifts[1:], evidence.seed, support=AMOUNT)
 
     layer, layer_lift = both("layer")
     head, head_lift = both("head")

@@ -18,7 +18,7 @@ from analyses.core.kept_batches import Rows
 from analyses.cross_attention_focus.settings import FocusSettings
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.sources import Relevance, chefer
-from interp.statistics import Estimate, estimate_mean, mean_over_prompts
+from interp.statistics import SHARE, Estimate, estimate_mean, mean_over_prompts
 from interp.text.batch import Batch
 from interp.text.words import CATEGORIES
 
@@ -80,9 +80,11 @@ def summarize_gradients(evidence: Evidence) -> Gradients | None:
 
     return Gradients(
         n_prompts=len(model["source"]),
-        source=estimate_mean(model["source"], [twin["source"] for twin in twins], evidence.seed),
+        source=estimate_mean(model["source"], [twin["source"] for twin in twins], evidence.seed, support=SHARE),
         categories=tuple(CATEGORIES[column] for column in columns),
-        mass=estimate_mean(model["mass"][:, columns], [twin["mass"][:, columns] for twin in twins], evidence.seed),
+        mass=estimate_mean(
+            model["mass"][:, columns], [twin["mass"][:, columns] for twin in twins], evidence.seed, support=SHARE
+        ),
         base_rate=mean_over_prompts(model["base_rate"])[columns],
         example=(model["example_source"], model["example_target"]),
     )

@@ -27,6 +27,7 @@ from analyses.embedding_geometry.measure.word_lists import LANGUAGES, TRANSLATIO
 from interp.geometry.hubness import csls
 from interp.geometry.isotropy import cosine_matrix
 from interp.statistics import (
+    SHARE,
     Estimate,
     Interval,
     bootstrap_ratio,
@@ -171,7 +172,8 @@ def _interval(found: np.ndarray, pairs: _Pairs, seed: int, resamples: int) -> In
     """Share of hits; whole sentences are resampled, because their words share a context."""
     by_sentence = np.eye(int(pairs.sentences.max()) + 1)[pairs.sentences].T
     sums = np.einsum("s p, p k l -> s k l", by_sentence, _hits(found, pairs))
-    return bootstrap_ratio(sums, np.broadcast_to(by_sentence.sum(1)[:, None, None], sums.shape), seed, resamples)
+    counts = np.broadcast_to(by_sentence.sum(1)[:, None, None], sums.shape)
+    return bootstrap_ratio(sums, counts, seed, resamples).within(SHARE)
 
 
 def _p_values(found: np.ndarray, groups: np.ndarray, seed: int) -> Float[np.ndarray, "score space"]:

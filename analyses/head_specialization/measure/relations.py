@@ -25,7 +25,7 @@ from analyses.head_specialization.measure.parses import (
 from analyses.head_specialization.measure.syntax import SyntaxScores, relations_of
 from analyses.head_specialization.settings import HeadSettings
 from interp.hooks.names import HeadId
-from interp.statistics import bootstrap_ratio
+from interp.statistics import SHARE, bootstrap_ratio
 
 MARGIN = 0.10
 """Accuracy above the best fixed offset that makes a head syntactic (Voita et al. 2019)."""
@@ -171,7 +171,7 @@ def syntactic_relations(
     found = []
     for case in _cases(parses, scores):
         layer, head = case.chosen
-        interval = bootstrap_ratio(case.hits[1::2, layer, head], case.pairs[1::2], seed, resamples)
+        interval = bootstrap_ratio(case.hits[1::2, layer, head], case.pairs[1::2], seed, resamples).within(SHARE)
         baseline = float(case.offset_hits[1::2].sum() / case.pairs[1::2].sum())
         control = controls.get((case.relation, case.direction))
         found.append(

@@ -25,7 +25,7 @@ from analyses.head_specialization.roles.rules import effect_of, held
 from analyses.head_specialization.settings import HeadSettings
 from interp.axes import AttentionKind
 from interp.hooks.names import HeadId
-from interp.statistics import bootstrap_mean, largest, mean_over_prompts, resampled_means
+from interp.statistics import CORRELATION, SHARE, bootstrap_mean, largest, mean_over_prompts, resampled_means
 
 MIXTURE = "mixture"
 
@@ -257,7 +257,8 @@ def _evaluate(
     )
     drawn = resampled_means(picked, seed, settings.resamples)
     draws = held(criterion.rule, drawn[..., 0], drawn[..., 1], settings)
-    interval = bootstrap_mean(picked[..., 0], seed, settings.resamples)
+    support = CORRELATION if criterion.rule == "monotone" else SHARE
+    interval = bootstrap_mean(picked[..., 0], seed, settings.resamples).within(support)
     effect = effect_of(criterion)
     needed = max(settings.stability, STRICT_STABILITY) if criterion.rule in _STRICT else settings.stability
     labels = []

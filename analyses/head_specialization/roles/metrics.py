@@ -17,7 +17,18 @@ from analyses.head_specialization.roles.criteria import NEAR_OFFSETS, REPEAT_ROL
 from analyses.head_specialization.settings import HeadSettings
 from interp.attention_metrics import lift
 from interp.axes import AttentionKind
-from interp.statistics import Estimate, Interval, bootstrap_mean, controlled, mean_over_prompts
+from interp.statistics import (
+    AMOUNT,
+    CORRELATION,
+    REAL,
+    SHARE,
+    Estimate,
+    Interval,
+    Support,
+    bootstrap_mean,
+    controlled,
+    mean_over_prompts,
+)
 
 _ABLATIONS = {
     "zero": "zero ablation",
@@ -47,6 +58,19 @@ _TRANSLATION = {
 
 _CATEGORY_NAMES = {"eos": "EOS", "prefix": "prefix", "punctuation": "punctuation", "sentinel": "sentinel"}
 
+
+SUPPORTS: Mapping[str, Support] = {
+    **dict.fromkeys(
+        ("reading order", "OV eigenvalue score", *(f"{name} correlation" for name in ("rarity", "place"))), CORRELATION
+    ),
+    "rarity correlation of value norm": CORRELATION,
+    **dict.fromkeys(("distance", "distance, ordinary keys", "first token value norm"), AMOUNT),
+    **dict.fromkeys((f"{name} value norm" for name in _CATEGORY_NAMES.values()), AMOUNT),
+    **dict.fromkeys((f"divergence from {what} alone" for what in ("position", "content")), AMOUNT),
+    **dict.fromkeys(("signed distance", "covariance share of score variance", *IMPORTANCE.values()), REAL),
+    **dict.fromkeys((title for name, title in _TRANSLATION.items() if "cost" in name), REAL),
+}
+"""Metric -> the values that it can have, of all that are no shares."""
 
 TITLES = ("low", "high", "twins", "twins min", "twins max")
 """What columns of a table call the interval and the controls of a metric."""
@@ -104,7 +128,7 @@ def _intervals(columns: Mapping[str, Column], seed: int, resamples: int) -> dict
     for count in {len(column.values) for column in columns.values()}:
         names = [name for name, column in columns.items() if len(column.values) == count]
         interval = bootstrap_mean(np.stack([columns[name].values for name in names], -1), seed, resamples)
-        found |= {name: interval[..., index] for index, name in enumerate(names)}
+        found |= {name: interval[..., index].within(SUPPORTS.get(name, SHARE)) for index, name in enumerate(names)}
     return found
 
 

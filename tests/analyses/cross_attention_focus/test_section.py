@@ -10,6 +10,7 @@ import scipy.stats
 from analyses.core.contract import Evidence
 from analyses.core.registry import get
 from analyses.cross_attention_focus import ANALYSIS, summarize
+from analyses.cross_attention_focus.arrays import ARRAYS, support_of
 from analyses.cross_attention_focus.measure.best_heads import best_heads
 from analyses.cross_attention_focus.measure.trend import (
     Course,
@@ -29,7 +30,7 @@ from interp.report import Figure, Report, Table, csv_bytes, render
 from interp.report.numbers import with_interval
 from interp.text.words import CATEGORIES
 from tests.support.cross_focus import class_batch, evidence, planted
-from tests.support.models import tiny
+from tests.support.models import random_batch, tiny
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,21 @@ def claimed() -> Evidence:
 def reversed_claim() -> Evidence:
     model = planted(["content", None, "prefix"])
     return evidence(model, class_batch(model))
+
+
+@pytest.mark.parametrize("family", ["v1.1", "bart"])
+def test_no_number_is_beyond_what_intervals_are_held_to(family: str) -> None:
+    model = tiny(family)
+    found = evidence(model, random_batch(model), n_twins=1).model
+    for spec in ARRAYS:
+        values = found.experiment.get(spec.name) if spec.stage == "experiment" else found.prompts.get(spec.name)
+        if (
+            values is not None
+            and not np.isnan(values).all()
+            and spec.axes[-1] not in ("example_token", "example_prefix")
+        ):
+            least, most = support_of(spec.name)
+            assert least - 1e-5 <= np.nanmin(values) <= np.nanmax(values) <= most + 1e-5, spec.name
 
 
 def test_the_registry_finds_it_by_name() -> None:

@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 
 from interp.statistics import (
+    SHARE,
     Interval,
     bootstrap_mean,
     controlled,
@@ -92,3 +93,21 @@ def test_a_quantity_without_an_interval_or_controls() -> None:
     assert np.isnan(controlled(bootstrap_mean(VALUES, 0), []).control_mean).all()
     with pytest.raises(ValueError, match="no prompts"):
         estimate_mean(np.empty((0, 2)), [], seed=0)
+
+
+def test_an_interval_is_held_to_what_the_quantity_can_be() -> None:
+    shares = np.array([[1.0, 0.0], [1.0, 0.0], [0.9, 0.0], [1.0, 0.3], [1.0, 0.0], [0.7, 0.0], [1.0, 0.1]])
+    free = bootstrap_mean(shares, 0)
+    held = estimate_mean(shares, [], 0, support=SHARE)
+    assert free.high[0] > 1
+    assert free.low[1] < 0
+    assert (held.high[0], held.low[1]) == (1, 0)
+    np.testing.assert_array_equal([held.low[0], held.high[1]], [free.low[0], free.high[1]])
+    np.testing.assert_array_equal(held.point, free.point)
+
+
+def test_an_interval_that_is_held_contains_its_point() -> None:
+    beyond = Interval(*(np.array([value, np.nan]) for value in (1 + 1e-9, 0.5, 1.2)), np.array([7, 0]))
+    held = beyond.within(SHARE)
+    np.testing.assert_array_equal(held.high, [1 + 1e-9, np.nan])
+    np.testing.assert_array_equal(held.low, [0.5, np.nan])
