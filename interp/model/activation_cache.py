@@ -241,13 +241,13 @@ def in_order(kept: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tens
         names: the names that were asked for.
 
     Raises:
-        InputError: if a point did not fire, which happens when something else took over the host's attention.
+        InputError: if a point did not fire, which happens where the host is given something in place of what a module makes.
     """
     silent = [name for name in names if name not in kept]
     if silent:
         raise InputError(
-            f"The hook point {silent[0]} did not fire ({len(silent)} in all): the host model no longer uses the attention it was "
-            "wrapped with. Do not call `set_attn_implementation` on it, or wrap it again."
+            f"The hook point {silent[0]} did not fire ({len(silent)} in all): the host did not call its module, as "
+            "where `inputs_embeds` take the place of tokens; leave such points out of the filter."
         )
     return {name: kept[name] for name in names}
 
