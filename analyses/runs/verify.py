@@ -56,7 +56,7 @@ class Verdict:
         found = [f"{what}: {listed(names, 50)}." for what, names in kinds.items() if names]
         if not self.sealed:
             found.append(
-                f"The manifest itself was changed: its digest is not {self.digest}, its seal is another, or it is written otherwise."
+                f"The manifest itself was changed: its digest is not {self.digest}, its seal is another, or its bytes are."
             )
         return tuple(found) or (f"Every file is as the manifest says; digest {self.digest}.",)
 

@@ -197,8 +197,14 @@ class ActivationCache(ResidualStacks):
         """The activations of one prompt, its batch axis kept with length 1; activations shared by the batch stay whole.
 
         Args:
-            prompt: its index.
+            prompt: its index, counted from 0.
+
+        Raises:
+            InputError: if there is no such prompt.
         """
+        count = max((tensor.shape[0] for tensor in self._tensors.values()), default=0)
+        if not 0 <= prompt < count:
+            raise InputError(f"The cache has {count} prompts, counted from 0; got {prompt}.")
         kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
         return self._with(kept, None)
 

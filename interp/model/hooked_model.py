@@ -35,7 +35,7 @@ from interp.model.cache_buffers import CacheBuffers
 from interp.model.finiteness import check_logits
 from interp.model.host_access import HostAccess
 from interp.model.host_fields import host_fields
-from interp.model.pass_tensors import HostPasses
+from interp.model.pass_tensors import HostPasses, logits_apart
 from interp.model.wrapped_host import WrappedHost
 from interp.model.writing import TextMethods
 from interp.report import notebook_html
@@ -248,7 +248,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
             buffers.take_back()
         grad, functions = gradients or torch.is_grad_enabled(), [(self._points[name], keep) for name in names]
         with torch.set_grad_enabled(grad), attached(functions):
-            logits = self(batch)
+            logits = logits_apart(self(batch), kept.values())
         tensors = in_order(kept, names)
         return logits, self._cache(tensors if buffers is None else buffers.lend(tensors), told, gradients)
 
