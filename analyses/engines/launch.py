@@ -4,8 +4,9 @@ import os
 import sys
 import uuid
 from collections.abc import Sequence
+from tempfile import TemporaryDirectory
 
-from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -22,6 +23,11 @@ def launch(words: Sequence[str], workers: int) -> int:
         workers: how many ranks.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with TemporaryDirectory(prefix="interp-ranks-") as logs:  # torchrun leaves its own where it is
+        return _launched(words, workers, logs)
+
+
+def _launched(words: Sequence[str], workers: int, logs: str) -> int:
     code = 1
     for _ in range(_MOST_RESTARTS):
         config = LaunchConfig(
@@ -32,6 +38,7 @@ def launch(words: Sequence[str], workers: int) -> int:
             rdzv_backend="c10d",
             rdzv_endpoint="localhost:0",
             max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=logs),
         )
         try:
             elastic_launch(config, sys.executable)("-m", "analyses.cli", *words)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from interp.errors import InputError
+
 Activations = Tensor | dict[str, Tensor]
 """Rows of one hook point, [row width]; or, where several were named, hook point -> rows of the same tokens."""
 
@@ -89,6 +91,28 @@ class Batches(IterableDataset[tuple[np.ndarray, Activations]]):
             places = chosen[chosen < count]
             order = np.arange(len(places)) if random is None else random.permutation(len(places))
             yield (places if self.rows is None else self.rows[places]), order
+
+
+def row_numbers(given: Sequence[int] | np.ndarray, count: int, what: str = "Rows") -> np.ndarray:
+    """Numbers that choose rows, as whole numbers; a mask or a fraction is no number, and would choose others without a word.
+
+    Args:
+        given: the numbers.
+        count: how many there are.
+        what: is numbered.
+
+    Raises:
+        InputError: if they are no list of whole numbers, or there is no such row.
+    """
+    found = np.asarray(given)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise InputError(
+            f"{what} are given as a list of their numbers; got {found.dtype} of shape {found.shape}. Of a mask, give "
+            "`np.flatnonzero(mask)`."
+        )
+    if found.size and (found.min() < 0 or found.max() >= count):
+        raise InputError(f"{what} are numbered from 0 to {count - 1}; got {found.min()} to {found.max()}.")
+    return found.astype(np.int64)
 
 
 def near_runs(numbers: np.ndarray, gap: int = _BLOCK) -> list[np.ndarray]:

@@ -11,7 +11,6 @@ from interp.hooks.hook_point import HookPoint, attached
 from interp.hooks.names import NamesFilter, axes_of, matching
 from interp.model.activation_cache import in_order
 from interp.model.hooked_model import HookedEncoderDecoder
-from interp.model.host_fields import check_mode
 from interp.text.batch import Batch
 
 
@@ -59,7 +58,7 @@ def run_until(model: HookedEncoderDecoder, batch: Batch, names: Sequence[str]) -
         if len(kept) == len(names):
             raise _Enough
 
-    check_mode(model.hf)
+    model.check_host()
     points = model.hook_points()
     fields = {name: batch[name] for name in batch.keys() if name != "labels"}  # noqa: SIM118 - a Batch is no dict
     with torch.no_grad(), attached([(points[name], keep) for name in names]), suppress(_Enough):

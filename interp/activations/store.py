@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from interp.activations.batches import Batches, near_runs
+from interp.activations.batches import Batches, near_runs, row_numbers
 from interp.activations.manifest import (
     ACTIVATIONS,
     SCALE,
@@ -22,6 +22,7 @@ from interp.activations.manifest import (
     read_manifest,
     shard_path,
 )
+from interp.activations.tokens import COLUMNS
 from interp.errors import InputError, reason
 from interp.hooks.names import canonical_name, resolve
 from interp.hooks.steps import of_source
@@ -104,7 +105,12 @@ class ActivationStore:
             hook: its name.
             start: the first row.
             stop: behind the last; by default that of the store.
+
+        Raises:
+            InputError: if a number is below 0, or a shard cannot be read.
         """
+        if start < 0 or (stop is not None and stop < 0):
+            raise InputError(f"Rows are counted from 0; got {start} to {stop}.")
         name, per_shard = resolve(hook, self.hooks), self.manifest.recipe.rows_per_shard
         stop = min(self.n_rows(self.side(name)), self.n_rows(self.side(name)) if stop is None else stop)
         parts = [
@@ -121,12 +127,9 @@ class ActivationStore:
             rows: their numbers.
 
         Raises:
-            InputError: if there is no such row.
+            InputError: if there is no such row, or they are no whole numbers (a mask).
         """
-        wanted = np.asarray(rows, dtype=np.int64)
-        count = self.n_rows(self.side(hook))
-        if len(wanted) and (wanted.min() < 0 or wanted.max() >= count):
-            raise InputError(f"Rows are numbered from 0 to {count - 1}; got {wanted.min()} to {wanted.max()}.")
+        wanted = row_numbers(rows, self.n_rows(self.side(hook)))
         order = np.argsort(wanted, kind="stable")
         parts = [
             self.read(hook, int(run[0]), int(run[-1]) + 1)[torch.from_numpy(run - run[0])]
@@ -145,15 +148,22 @@ class ActivationStore:
             columns: some of them (`interp.activations.tokens.COLUMNS`); all by default.
 
         Raises:
-            InputError: if the store has no such side, or the extra `data` is not installed.
+            InputError: if the store has no such side or column, its index cannot be read, or the extra `data` is not installed.
         """
         self.n_rows(side)
         parquet = data_library("pyarrow.parquet")
         shards = range(self.manifest.sides[side].shards)
-        wanted = None if columns is None else list(columns)
-        parts = [
-            parquet.read_table(self.folder / index_path(side, shard), columns=wanted).to_pandas() for shard in shards
-        ]
+        wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+        unknown = [name for name in wanted or () if name not in ("side", *COLUMNS)]
+        if unknown:
+            raise InputError(f"The index has no column {unknown[0]!r}; it has side, {', '.join(COLUMNS)}.")
+        paths = [self.folder / index_path(side, shard) for shard in shards]
+        try:
+            parts = [parquet.read_table(path, columns=wanted).to_pandas() for path in paths]
+        except (OSError, ValueError) as error:  # as which Arrow's own are
+            raise InputError(
+                f"The index of {str(self.folder)!r} cannot be read ({reason(error)}); write the store again."
+            ) from None
         found: pd.DataFrame = pd.concat(parts, ignore_index=True)
         return found
 
@@ -178,39 +188,42 @@ class ActivationStore:
             numbered: also give the numbers of the rows.
 
         Raises:
-            InputError: if sizes are below 1 or hook points are of two sides.
+            InputError: if sizes are below 1, hook points are of two sides or none, or there is no such row.
         """
         if min(size, pool) < 1:
             raise InputError(f"Batches and the pool have 1 row or more; got {size} and {pool}.")
-        chosen = hooks or (self.hooks if len(self.hooks) > 1 else self.hooks[0])
+        chosen = (self.hooks if len(self.hooks) > 1 else self.hooks[0]) if hooks is None else hooks
         names = [resolve(hook, self.hooks) for hook in ([chosen] if isinstance(chosen, str) else chosen)]
+        if not names:
+            raise InputError(f"Batches are of one hook point or more; this store has {', '.join(self.hooks)}.")
         if len({self.side(name) for name in names}) > 1:
             raise InputError(
                 "These hook points have rows of both sides, which are different tokens; name those of one side."
             )
-        subset = None if rows is None else np.unique(np.asarray(rows, dtype=np.int64))
         count = self.n_rows(self.side(names[0]))
+        subset = None if rows is None else np.unique(row_numbers(rows, count))
         named = names[0] if isinstance(chosen, str) else names
         return Batches(self.take, count, named, size, seed, subset, pool, numbered)
 
     def _part(self, name: str, shard: int, start: int, stop: int) -> Tensor:
-        file = _opened(self.folder / shard_path(name, shard))
-        rows: Tensor = file.get_slice(ACTIVATIONS)[start:stop]
-        if self.manifest.recipe.stored_as != "int8":
-            return rows
-        scale: Tensor = file.get_slice(SCALE)[start:stop]
+        path = self.folder / shard_path(name, shard)
+        try:
+            file = _opened(path)
+            rows: Tensor = file.get_slice(ACTIVATIONS)[start:stop]
+            if self.manifest.recipe.stored_as != "int8":
+                return rows
+            scale: Tensor = file.get_slice(SCALE)[start:stop]
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"The shard {path.name!r} in {str(path.parent)!r} cannot be read ({reason(error)}); write the store again."
+            ) from None
         return rows.to(torch.float32) * scale
 
 
 @lru_cache(_OPEN_SHARDS)
 def _opened(path: Path) -> Any:
     """A mapped file; a few stay open, since opening costs more than reading a row."""
-    try:
-        return safe_open(path, framework="pt")
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"The shard {path.name!r} in {str(path.parent)!r} cannot be read ({reason(error)}); write the store again."
-        ) from None
+    return safe_open(path, framework="pt")
 
 
 def _single(folder: Path) -> Path:

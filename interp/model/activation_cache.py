@@ -197,8 +197,14 @@ class ActivationCache(ResidualStacks):
         """The activations of one prompt, its batch axis kept with length 1; activations shared by the batch stay whole.
 
         Args:
-            prompt: its index.
+            prompt: its index, counted from 0.
+
+        Raises:
+            InputError: if there is no such prompt.
         """
+        count = max((tensor.shape[0] for tensor in self._tensors.values()), default=0)
+        if not 0 <= prompt < count:
+            raise InputError(f"The cache has {count} prompts, counted from 0; got {prompt}.")
         kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
         return self._with(kept, None)
 
@@ -241,13 +247,13 @@ def in_order(kept: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tens
         names: the names that were asked for.
 
     Raises:
-        InputError: if a point did not fire, which happens when something else took over the host's attention.
+        InputError: if a point did not fire, which happens where the host is given something in place of what a module makes.
     """
     silent = [name for name in names if name not in kept]
     if silent:
         raise InputError(
-            f"The hook point {silent[0]} did not fire ({len(silent)} in all): the host model no longer uses the attention it was "
-            "wrapped with. Do not call `set_attn_implementation` on it, or wrap it again."
+            f"The hook point {silent[0]} did not fire ({len(silent)} in all): the host did not call its module, as "
+            "where `inputs_embeds` take the place of tokens; leave such points out of the filter."
         )
     return {name: kept[name] for name in names}
 

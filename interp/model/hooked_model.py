@@ -21,7 +21,7 @@ from interp.axes import Logits, TokenIds
 from interp.errors import InputError
 from interp.families.host_config import read_config
 from interp.families.table import family_of
-from interp.hooks.attention import IMPLEMENTATION, register
+from interp.hooks.attention import register
 from interp.hooks.build import build_hook_points
 from interp.hooks.given_functions import functions_at
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
@@ -34,8 +34,9 @@ from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.finiteness import check_logits
 from interp.model.host_access import HostAccess
-from interp.model.host_fields import check_mode, host_fields
-from interp.model.pass_tensors import HostPasses
+from interp.model.host_fields import host_fields
+from interp.model.pass_tensors import HostPasses, logits_apart
+from interp.model.wrapped_host import WrappedHost
 from interp.model.writing import TextMethods
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
@@ -106,7 +107,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         self.hf = hf.eval()
         self.tokenizer = tokenizer
         self.cfg = read_config(hf.config, self.family, hf.generation_config)
-        hf.set_attn_implementation(IMPLEMENTATION)
+        self._wrapped = WrappedHost(hf)
         self._points, self._modules = build_hook_points(hf, self.family, self.cfg)
         self._passes = HostPasses(hf, self._points)
         self.max_length = length_limit(tokenizer, self.cfg.max_positions, max_length)
@@ -156,10 +157,10 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
 
         Raises:
             InputError: if neither decoder inputs nor labels are given, which are never guessed from the source, if a source is an
-                image, or the logits are not finite.
+                image, the host was changed after it was wrapped, or the logits are not finite.
         """
         fields = host_fields(self._inputs(batch), self.cfg)
-        check_mode(self.hf)
+        self.check_host()
         run = partial(self.hf, **fields, use_cache=False)
         logits: Logits = run().logits
         check_logits(logits, self._points, run)
@@ -247,7 +248,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
             buffers.take_back()
         grad, functions = gradients or torch.is_grad_enabled(), [(self._points[name], keep) for name in names]
         with torch.set_grad_enabled(grad), attached(functions):
-            logits = self(batch)
+            logits = logits_apart(self(batch), kept.values())
         tensors = in_order(kept, names)
         return logits, self._cache(tensors if buffers is None else buffers.lend(tensors), told, gradients)
 

@@ -8,6 +8,8 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from interp.hooks.host_weights import computing_device, same_weight
+from interp.model.host_fields import check_mode
+from interp.model.wrapped_host import WrappedHost
 
 Own = TypeVar("Own", bound="HostAccess")
 
@@ -20,6 +22,16 @@ class HostAccess:
     """
 
     hf: PreTrainedModel
+    _wrapped: WrappedHost
+
+    def check_host(self) -> None:
+        """Refuse a host that was changed after it was wrapped, and warn of one in training mode.
+
+        Raises:
+            InputError: saying what was changed.
+        """
+        self._wrapped.check()
+        check_mode(self.hf)
 
     @property
     def device(self) -> torch.device:

@@ -68,5 +68,5 @@ def check_mode(hf: PreTrainedModel) -> None:
         warnings.warn(
             "This model is in training mode, in which dropout makes every pass another; call `model.eval()` first.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -3,7 +3,7 @@
 A copy of everything costs a tenth of the pass and its memory twice. It is needed where somebody may write into what was shown
 after it was shown. The host may too (an activation in place): torch counts how often a tensor was written into, so what was shown
 is compared with what is there at the end, and a pass of a host that wrote is run again with copies, now and ever after.
-The logits, which the caller is given too, are copied by torch once one of the two is written into.
+The logits, which the caller is given too, are copied by torch once one of the two is written into, also where gradients are kept.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -118,7 +118,8 @@ class HostPasses:
         FREED_MEMORY.hold(tensors.n_bytes())
         given = (one for one in (inputs[name] for name in inputs) if isinstance(one, Tensor))
         others = chain(self._hf.parameters(), self._hf.buffers(), given)
-        return logits, in_order(tensors.apart_from(logits, others), names)
+        kept = in_order(tensors.apart_from(logits, others), names)
+        return logits_apart(logits, kept.values()), kept
 
     def _are_the_hosts_own(self) -> bool:
         """Whether the next pass is the host's alone, and on a processor whose freed memory serves the next."""
@@ -133,11 +134,28 @@ def copied_on_write(tensor: Tensor) -> Tensor:
 
     Args:
         tensor: a tensor whose memory torch's own allocator gave; another is copied at once.
+
+    Returns:
+        A tensor of the same shape, in the graph of the first where that requires gradients.
     """
     try:
         return torch._lazy_clone(tensor)
     except (AttributeError, RuntimeError):  # no public function: a version of torch may lack it
-        return CACHE_MEMORY.copy(tensor)
+        return tensor.clone()
+
+
+def logits_apart(logits: Tensor, kept: Iterable[Tensor]) -> Tensor:
+    """The logits for the caller, who may write into them: not the very tensor that a cache keeps.
+
+    Args:
+        logits: what a pass returned.
+        kept: what the cache keeps.
+
+    Returns:
+        Logits of the same shape: a copy on write where the cache has the tensor itself, as it does where gradients are kept.
+    """
+    shared = logits.device.type == "cpu" and any(tensor is logits for tensor in kept)
+    return copied_on_write(logits) if shared else logits
 
 
 def _address(tensor: Tensor) -> int:

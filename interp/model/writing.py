@@ -21,7 +21,6 @@ from interp.model.activation_cache import ActivationCache
 from interp.model.batching import Batcher
 from interp.model.finiteness import check_logits
 from interp.model.generation import Decoding, Generation
-from interp.model.host_fields import check_mode
 from interp.model.host_generation import Written, write
 from interp.model.step_recorder import StepRecorder
 from interp.text.batch import Batch
@@ -46,6 +45,7 @@ class TextMethods:
             """Where the weights are."""
 
         __call__: "Callable[..., Any]"
+        check_host: "Callable[[], None]"
         _names: "Callable[[NamesFilter], tuple[str, ...]]"
         _cache: "Callable[[Mapping[str, Tensor], Batch | None], ActivationCache]"
 
@@ -217,7 +217,7 @@ class TextMethods:
         Raises:
             InputError: if the logits are not finite.
         """
-        check_mode(self.hf)
+        self.check_host()
         decoding = decoding or Decoding()
         if decoding.first_token is None:
             decoding = replace(decoding, first_token=self.languages.first_token)
@@ -261,8 +261,12 @@ def _texts(given: Any, what: str = "Texts") -> list[Any]:
     """Texts as a list, of one or more; what has no order, or is read by names, is none."""
     if isinstance(given, str):
         return [given]
-    if isinstance(given, Mapping | set | frozenset | bytes) or not isinstance(given, Iterable):
-        raise InputError(f"{what} are given as one or as a list of them; got a {type(given).__name__}.")
+    by_name = isinstance(given, Mapping | set | frozenset | bytes) or hasattr(
+        given, "columns"
+    )  # a data frame gives these
+    if by_name or not isinstance(given, Iterable):
+        column = ", of which one column is to be given" if hasattr(given, "columns") else ""
+        raise InputError(f"{what} are given as one or as a list of them; got a {type(given).__name__}{column}.")
     return list(given)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from interp.activations import ActivationStore
+from interp.activations.batches import row_numbers
 from interp.attribution.lenses import decode, final_norm, read_out
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -44,7 +45,9 @@ class _Prompts:
             )
         self.source = store.index("source", ["prompt", "category"])
         self.target = store.index("target", ["prompt", "reads", "category"])
-        self.chosen = np.unique(self.source["prompt"].to_numpy()) if prompts is None else np.asarray(prompts)
+        every = np.unique(self.source["prompt"].to_numpy())
+        count = int(every.max(initial=-1)) + 1  # some have no rows
+        self.chosen = every if prompts is None else row_numbers(prompts, count, "Prompts")
 
     def parts(self, size: int, seed: int | None) -> Iterator[np.ndarray]:
         """See `LensRows`."""

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from interp.activations import ActivationStore
+from interp.activations.batches import row_numbers
 from interp.errors import InputError
 from interp.report.framed import Framed
 from interp.statistics.intervals import CORRELATION, SHARE, Interval, bootstrap_ratio
@@ -100,10 +101,11 @@ def linear_probe(
         resamples: of the judged groups, for the intervals.
 
     Raises:
-        InputError: if numbers of rows, labels and groups differ, or either half lacks groups or has one label.
+        InputError: if there is no such row, numbers of rows, labels and groups differ, or either half lacks groups or has one
+            label.
     """
     index = store.index(store.side(hook), ["prompt", "word"])
-    numbers = np.arange(len(index)) if rows is None else np.asarray(rows, dtype=np.int64)
+    numbers = np.arange(len(index)) if rows is None else row_numbers(rows, len(index))
     words, given = index["word"].to_numpy()[numbers], np.asarray(labels)
     kept = index["prompt"].to_numpy()[numbers] if groups is None else np.asarray(groups)
     if not len(numbers) == len(given) == len(kept):

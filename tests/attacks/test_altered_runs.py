@@ -29,6 +29,12 @@ def edit_manifest(run: Path, change: Callable[[dict], object]) -> None:
     (run / MANIFEST).write_text(json.dumps(content))
 
 
+def edit_in_place(run: Path, old: str, new: str) -> None:
+    text = (run / MANIFEST).read_bytes().decode()
+    assert old in text
+    (run / MANIFEST).write_bytes(text.replace(old, new).encode())
+
+
 def flip_a_byte(run: Path) -> None:
     data = bytearray((run / "tables/a.csv").read_bytes())
     data[-2] ^= 1
@@ -76,6 +82,11 @@ ALTERED: dict[str, Callable[[Path], object]] = {
     "the hash in the manifest": lambda run: edit_manifest(run, lambda m: m["files"].update({"tables/a.csv": "1" * 64})),
     "the code's origin in the manifest": lambda run: edit_manifest(run, lambda m: m["origin"].update(commit="1" * 40)),
     "the seal in the manifest": lambda run: edit_manifest(run, lambda m: m.update(seal="1" * 64)),
+    "a number of the manifest as a text": lambda run: edit_in_place(run, '"count": 1', '"count": "1"'),
+    "a fact of the manifest as a number": lambda run: edit_in_place(
+        run, '"tied_embeddings": true', '"tied_embeddings": 1'
+    ),
+    "the manifest's ends of lines": lambda run: edit_in_place(run, "\n", "\r\n"),
     "the digest in the manifest": lambda run: edit_manifest(run, lambda m: m.update(digest="1" * 64)),
 }
 

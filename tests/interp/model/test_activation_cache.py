@@ -42,6 +42,9 @@ def test_select_takes_one_prompt_and_leaves_what_the_batch_shares(tiny_t5: Hooke
     one = cache.select(1)
     assert torch.equal(one["decoder.2.hook_resid_post"], cache["decoder.2.hook_resid_post"][1:2])
     assert torch.equal(one["encoder.position_bias"], cache["encoder.position_bias"])
+    for prompt in (-1, 3):
+        with pytest.raises(InputError, match=f"has 3 prompts, counted from 0; got {prompt}"):
+            cache.select(prompt)
 
 
 def test_stack_puts_layers_in_front(tiny_t5: HookedEncoderDecoder) -> None:

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from interp.activations.passes import run_until
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.patching.interventions import zero
 from interp.text.batch import Batch
 from tests.support.models import random_batch, tiny, tiny_hf
 
@@ -124,10 +126,29 @@ def test_a_model_wrapped_twice_shows_its_attention_to_both_wrappers() -> None:
 def test_a_host_whose_attention_was_replaced_is_noticed() -> None:
     model = tiny("t5")
     model.hf.set_attn_implementation("eager")
-    with pytest.raises(InputError, match=r"encoder\.0\.attn\.hook_pattern did not fire \(8 in all\).*wrap it again"):
-        model.run_with_cache(random_batch(model), "*.hook_pattern")
+    batch = random_batch(model)
+    runs = {
+        "cache": lambda: model.run_with_cache(batch, "*.hook_pattern"),
+        "hooks": lambda: model.run_with_hooks(batch, [("decoder.0.attn.hook_z", lambda z, hook: z * 0)]),
+        "edits": lambda: model.run_with_hooks(batch, zero(["XL0H1"])),
+        "written": lambda: model.generate(batch),
+        "rows": lambda: run_until(model, batch, ("encoder.0.attn.hook_z",)),
+    }
+    for run in runs.values():
+        with pytest.raises(InputError, match=r"its attention is computed by 'eager'.*wrap it again"):
+            run()
     again = HookedEncoderDecoder(model.hf)
     assert len(again.run_with_cache(random_batch(model), "*.hook_pattern")[1]) == 8
+
+
+def test_a_host_with_other_modules_is_noticed() -> None:
+    model = tiny("t5")
+    batch, old = random_batch(model), model.hf.get_output_embeddings()
+    model.hf.set_output_embeddings(torch.nn.Linear(old.in_features, old.out_features, bias=False))
+    with pytest.raises(InputError, match=r"another module 'lm_head', a Linear.*wrap it again"):
+        model(batch)
+    model.hf.set_output_embeddings(old)
+    model(batch)
 
 
 @pytest.mark.slow

@@ -125,15 +125,38 @@ def test_logits_and_the_cache_s_own_are_apart_once_one_is_written(
         assert torch.equal(other, expected)
 
 
-class _WritingActivation(nn.Module):
-    def forward(self, hidden: Tensor) -> Tensor:
-        return hidden.mul_(0.5).relu_()
+@pytest.mark.parametrize("lazily", [True, False], ids=["as torch copies on writing", "where torch cannot"])
+@pytest.mark.parametrize("names", [None, "unembed.hook_out"])
+@pytest.mark.parametrize("trained", [True, False])
+def test_logits_of_a_graph_are_apart_from_the_cache_s_own_and_lead_to_them(
+    trained: bool, names: str | None, lazily: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny("t5")
+    batch = random_batch(model)
+    expected = _copies(model, batch)["unembed.hook_out"]
+    model.hf.requires_grad_(trained)
+    if not lazily:
+        monkeypatch.delattr(torch, "_lazy_clone")
+    for gradients in (True, not trained):
+        logits, cache = model.run_with_cache(batch, names, gradients=gradients)
+        with torch.no_grad():
+            logits.zero_()
+        assert torch.equal(cache["unembed.hook_out"], expected)
+    logits, cache = model.run_with_cache(batch, names, gradients=True)
+    (3 * logits).sum().backward()
+    grad = cache.grad["unembed.hook_out"]
+    assert grad is not None
+    assert bool((grad == 3).all())
+
+
+def _writing(hidden: Tensor) -> Tensor:
+    return hidden.mul_(0.5).relu_()
 
 
 def test_a_host_that_writes_into_what_it_showed_is_run_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, model = tiny("t5"), tiny("t5")
     for layer in range(2):
-        model.hf.encoder.block[layer].layer[1].DenseReluDense.act = _WritingActivation()
+        model.hf.encoder.block[layer].layer[1].DenseReluDense.act.forward = _writing
     batch = random_batch(model)
     with _counted(model, monkeypatch) as runs:
         _, cache = model.run_with_cache(batch)

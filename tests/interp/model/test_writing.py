@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from interp.errors import InputError
@@ -34,6 +35,13 @@ def kind_of(value: object) -> str:
 def test_what_is_no_list_of_texts(tiny_byt5: HookedEncoderDecoder, taker: str, given: object) -> None:
     with pytest.raises(InputError, match=f"as a list of them; got a {type(given).__name__}"):
         TAKERS[taker](tiny_byt5, given)
+
+
+def test_of_a_table_one_column_is_the_list_of_texts(tiny_byt5: HookedEncoderDecoder) -> None:
+    table = pd.DataFrame({"source": ["a", "b"]})
+    with pytest.raises(InputError, match="got a DataFrame, of which one column is to be given"):
+        tiny_byt5.batch(table)
+    assert len(tiny_byt5.batch(table["source"]).source_texts) == 2
 
 
 @pytest.mark.parametrize("taker", sorted(TAKERS.keys() - {"prefixes"}))
