@@ -208,6 +208,9 @@ class ActivationCache(ResidualStacks):
         kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
         return self._with(kept, None)
 
+    def __deepcopy__(self, memo: object) -> "ActivationCache":
+        return self._with({name: tensor.clone() for name, tensor in self._tensors.items()}, self.batch)
+
     def _with(self, tensors: Mapping[str, Tensor], batch: Batch | None) -> "ActivationCache":
         return ActivationCache(
             tensors, batch, self._compute_result, False, self._directions, self.norm_place, self.merged_attention

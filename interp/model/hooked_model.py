@@ -168,7 +168,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
 
     @contextmanager
     def hooks(self, fwd_hooks: Hooks) -> Iterator["HookedEncoderDecoder"]:
-        """Attach functions for the duration of a `with` block.
+        """Attach functions for the duration of a `with` block; they see every pass of this model, those of other threads too.
 
         Args:
             fwd_hooks: pairs of a name (glob, regular expression, predicate) and a function `fn(tensor, hook)`, which may

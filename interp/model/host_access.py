@@ -1,5 +1,6 @@
 """What a hooked model shares with any torch module: where its weights are, and how they are moved."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -23,6 +24,13 @@ class HostAccess:
 
     hf: PreTrainedModel
     _wrapped: WrappedHost
+
+    def __deepcopy__(self: Own, memo: dict[int, Any]) -> Own:
+        """A model of its own: the host is copied, and hook points are put on the copy."""
+        other = type(self)(copy.deepcopy(self.hf, memo), getattr(self, "tokenizer", None))  # type: ignore[call-arg]
+        for name in ("max_length", "languages", "sounds", "_batcher"):
+            setattr(other, name, getattr(self, name))
+        return other
 
     def check_host(self) -> None:
         """Refuse a host that was changed after it was wrapped, and warn of one in training mode.

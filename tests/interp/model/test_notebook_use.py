@@ -1,6 +1,7 @@
 """What a notebook needs: texts for batches, patterns drawn with tokens, names completed, models and caches moved like torch's."""
 
 import base64
+import copy
 import html
 import json
 import re
@@ -129,3 +130,26 @@ def test_a_model_and_its_cache_are_moved_like_torchs() -> None:
     assert cache.to(torch.float32)["z", 0, "encoder"].dtype == torch.float32
     assert cache.to("cpu", torch.bfloat16)["z", 0, "encoder"].dtype == torch.bfloat16
     assert cache._ipython_key_completions_() == list(cache)
+
+
+@pytest.mark.parametrize("family", ["v1.1", "bart", "t5gemma", "switch", "whisper", "byt5"])
+def test_a_deep_copy_is_a_model_of_its_own(family: str) -> None:
+    model = tiny(family)
+    batch = random_batch(model)
+    logits, cache = model.run_with_cache(batch)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in other.hf.parameters():
+            weight.mul_(0.5)
+    assert torch.equal(model(batch), logits)
+    _, changed = other.run_with_cache(batch)
+    _, expected = HookedEncoderDecoder(other.hf).run_with_cache(batch)
+    assert tuple(changed) == tuple(expected)
+    assert all(torch.equal(changed[name], expected[name]) for name in changed)
+    assert (other.max_length, other.languages, other.sounds) == (model.max_length, model.languages, model.sounds)
+    if model.tokenizer is not None:
+        assert torch.equal(other.batch(["ab"], ["c"])["input_ids"], model.batch(["ab"], ["c"])["input_ids"])
+    copied, kept = copy.deepcopy(cache), {name: tensor.clone() for name, tensor in cache.items()}
+    for tensor in cache.values():
+        tensor.zero_()
+    assert all(torch.equal(copied[name], kept[name]) for name in kept)
