@@ -21,7 +21,7 @@ from interp.axes import Stack
 from interp.errors import InputError, reason
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report.framed import Framed
-from interp.statistics.intervals import Interval
+from interp.statistics.interval import Interval
 
 LensKind = Literal["tuned lens", "decoder lens"]
 STACK_OF: dict[LensKind, Stack] = {"tuned lens": "decoder", "decoder lens": "encoder"}

@@ -19,7 +19,8 @@ from interp.activations import ActivationStore
 from interp.activations.batches import row_numbers
 from interp.errors import InputError
 from interp.report.framed import Framed
-from interp.statistics.intervals import CORRELATION, SHARE, Interval, bootstrap_ratio
+from interp.statistics.interval import CORRELATION, SHARE, Interval
+from interp.statistics.intervals import bootstrap_ratio
 
 _MOST_STEPS = 5_000
 

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from interp.report.framed import Framed
-from interp.statistics.intervals import REAL, Index, Interval, Support, bootstrap_mean
+from interp.statistics.interval import REAL, Index, Interval, Support
+from interp.statistics.intervals import bootstrap_mean
 from interp.statistics.means import mean_over_prompts
 from interp.statistics.prediction import prediction_interval
 

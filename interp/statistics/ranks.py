@@ -12,7 +12,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from interp.statistics.intervals import Interval, resampled_means
+from interp.statistics.interval import Interval
+from interp.statistics.intervals import resampled_means
 from interp.statistics.means import mean_over_prompts
 from interp.statistics.ties import merge_ties
 
