@@ -64,7 +64,7 @@ FOLDERS = {
 # Notions that used to be defined twice or more, differently: each has one definition, and it is here.
 HOMES = {
     "Estimate": "interp.statistics.estimate",
-    "Interval": "interp.statistics.intervals",
+    "Interval": "interp.statistics.interval",
     "logit_difference": "interp.attribution.logit_readout",
     "decompose": "interp.attribution.direct_logit_attribution",
     "classes": "interp.text.token_sets",
