@@ -93,6 +93,7 @@ class StoreManifest(BaseModel):
         target_origin: whether targets were given, generated or not needed.
         sides: of the tokens, `source` and `target`, as far as asked for.
         files: relative path -> sha256 of every file but this one.
+        seal: sha256 of all the rest, filled in by `to_json`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,6 +104,13 @@ class StoreManifest(BaseModel):
     target_origin: Literal["given", "generated", "not needed"]
     sides: dict[Side, SideRecord]
     files: dict[str, str]
+    seal: str = ""
+
+    def to_json(self) -> bytes:
+        """The file's content, sealed."""
+        content = self.model_dump(mode="json", exclude={"seal"})
+        seal = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return f"{self.model_copy(update={'seal': seal}).model_dump_json(indent=1)}\n".encode()
 
 
 def kinds_of_tokens(names: Collection[str]) -> tuple[Kept, ...]:

@@ -1,9 +1,9 @@
 """Is a store still what its manifest says?"""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from interp.activations.manifest import MANIFEST, read_manifest
-from interp.input_files import file_hash
+from interp.input_files import file_hash, read_regular
 
 
 def verify_activations(folder: str | Path) -> tuple[str, ...]:
@@ -19,10 +19,13 @@ def verify_activations(folder: str | Path) -> tuple[str, ...]:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    there = {
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
-    }
     listed = set(manifest.files)
+    folders = {parent.as_posix() for name in listed for parent in PurePosixPath(name).parents}
+    there = {
+        name
+        for path in folder.rglob("*")
+        if (name := path.relative_to(folder).as_posix()) not in folders or path.is_symlink() or not path.is_dir()
+    }
     kinds = {
         "Missing": sorted(listed - there),
         "Added": sorted(there - listed - {MANIFEST}),
@@ -31,6 +34,9 @@ def verify_activations(folder: str | Path) -> tuple[str, ...]:
     wrong = [
         f"{what}: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}." for what, names in kinds.items() if names
     ]
+    # By its bytes: what another file of equal content says is not what was written.
+    if read_regular(folder / MANIFEST, follow_links=False) != manifest.to_json():
+        wrong.append("The manifest itself was changed: it is not, byte for byte, what its seal was made of.")
     name = manifest.recipe.digest()[:16]
     if folder.resolve().name != name:
         wrong.append(

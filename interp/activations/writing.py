@@ -104,7 +104,7 @@ def write_activations(
                 shutil.rmtree(folder)  # its shards carry the name of another corpus
                 raise InputError(f"{corpus.name} changed while it was read; run the same command again.")
             shutil.rmtree(folder / RECORDS)
-            write_whole(folder / MANIFEST, f"{manifest.model_dump_json(indent=1)}\n".encode())
+            write_whole(folder / MANIFEST, manifest.to_json())
     except Timeout:
         raise InputError(f"Another process is writing {str(folder)!r}; wait for it, or give another --out.") from None
     (folder / _LOCK).unlink(missing_ok=True)

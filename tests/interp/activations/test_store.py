@@ -170,6 +170,18 @@ def test_damage_is_told(tiny_byt5: HookedEncoderDecoder, tmp_path: Path) -> None
         f"Changed: {HOOKS[0]}/00001.safetensors.",
     )
     text = (folder / "manifest.json").read_text()
+    for old, new in (
+        ('"target_origin": "given"', '"target_origin": "generated"'),
+        (f'"model": "{json.loads(text)["model"]}"', '"model": "another"'),
+        ('"shards": ', '"shards":  '),
+        ('"batch_size": 3', '"batch_size": 4'),
+    ):
+        assert text.count(old)
+        (folder / "manifest.json").write_text(text.replace(old, new))
+        assert any("The manifest itself was changed" in said for said in verify_activations(folder)), old
+    (folder / "manifest.json").write_text(text)
+    (folder / "empty").mkdir()
+    assert "Added: empty, more.txt." in verify_activations(folder)
     (folder / "manifest.json").write_text(text.replace('"batch_size": 3', '"batch_size": 4'))
     assert "its recipe gives" in verify_activations(folder)[-1]
     (folder / "manifest.json").write_text("{}")
