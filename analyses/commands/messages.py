@@ -142,8 +142,9 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
     """Refuse a place for a file before any work is done.
 
     Raises:
-        InputError: if it has another ending, is in no folder that exists, or is there already.
+        InputError: if it has another ending, is in no folder that exists or in a run, or is there already.
     """
+    from analyses.runs.run_place import check_outside_runs
     from interp.errors import InputError
 
     if out is None:
@@ -152,6 +153,7 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
         raise InputError(f"--out is {str(out)!r}; give the name of a {ending} file.")
     if not out.parent.is_dir():
         raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
+    check_outside_runs(out)
     if out.is_symlink():
         raise InputError(f"{str(out)!r} is a link; give --out the file it leads to, or one that does not exist yet.")
     if out.exists() and not overwrite:

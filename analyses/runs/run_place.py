@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from analyses.runs.manifest import MANIFEST
+from analyses.runs.manifest import LOG, MANIFEST
 from analyses.runs.run_files import contents_of, listed
 from analyses.runs.verify import verify_run
 from interp.errors import InputError
@@ -55,8 +55,24 @@ def check_place(final: Path, overwrite: bool) -> None:
     parent = final.absolute().parent
     while not parent.exists():
         parent = parent.parent
+    check_outside_runs(final)
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"Cannot write to {str(parent)!r}; give --out a folder that you may write to.")
+
+
+def check_outside_runs(place: Path) -> None:
+    """Refuse a place within a run, which would no longer be what its manifest says.
+
+    Raises:
+        InputError: naming the run.
+    """
+    folders = place.absolute().parents
+    run = next((folder for folder in folders if all((folder / name).is_file() for name in (MANIFEST, LOG))), None)
+    if run is not None:
+        raise InputError(
+            f"{str(place)!r} lies in {str(run)!r}, a run that would no longer be what its manifest says; give --out a place "
+            "outside of it."
+        )
 
 
 def kind_of(path: Path) -> str | None:

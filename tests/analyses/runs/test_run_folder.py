@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analyses.commands.messages import check_output
 from analyses.runs.run_folder import staging
 from analyses.runs.run_place import check_place, hidden_folder
 from interp.errors import InputError
-from tests.support.runs import run_files
+from tests.support.runs import run_files, write_run
 
 FILES = run_files()
 
@@ -75,6 +76,16 @@ def test_what_is_no_run_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="was not written by `interp run`"):
         check_place(tmp_path, overwrite=True)
+
+
+def test_a_place_within_a_run_is_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    for place in (run / "new", run / "figures" / "deep" / "new"):
+        with pytest.raises(InputError, match="a run that would no longer be what its manifest says"):
+            check_place(place, overwrite=True)
+    with pytest.raises(InputError, match="a run that would no longer be what its manifest says"):
+        check_output(run / "index.html", ".html", overwrite=True)
+    check_place(tmp_path / "run2", overwrite=False)
 
 
 def test_a_file_is_no_place(tmp_path: Path) -> None:
