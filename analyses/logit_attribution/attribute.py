@@ -11,26 +11,24 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from analyses.logit_attribution.asked_row import prompt_of, row_and_foil
 from interp.attribution.components import VALUE_BIAS, ComponentKind, source_components
 from interp.attribution.direct_logit_attribution import Decomposition, decompose, decomposition_hooks
 from interp.attribution.logit_readout import (
     FLOAT32_GAP,
     label_tokens,
     logit_difference,
-    one_token,
     runner_up,
     size_of_parts,
 )
 from interp.attribution.source_attribution import encoder_attribution
 from interp.audio import GivenSound, spans_of
-from interp.errors import InputError
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import notebook_html
 from interp.report.numbers import number
 from interp.sources import Question, ask
 from interp.statistics import falling_order
-from interp.text.batch import Batch
 from interp.text.pieces import pieces_of
 from interp.text.tokenized_text import Text
 from interp.text.unknown_pieces import check_known, unknown_notes
@@ -125,7 +123,7 @@ def explain(
     batch = prompt_of(model, source, target, prefix, audio)
     text = batch.target_texts[0]
     unknown = check_known([*batch.source_texts, *([] if target is None else [text])], model.tokenizer)
-    row, foil_token = row_and_foil(model, source, text, foil, position, audio)
+    row, foil_token = row_and_foil(model, source, batch, foil, position, audio)
     with torch.no_grad():
         logits, cache = model.run_with_cache(batch, decomposition_hooks(model.cfg))
         tokens = label_tokens(batch)
@@ -161,22 +159,8 @@ def asked(
     """The question that `explain` answers, for other methods; arguments and refusals as there."""
     batch = prompt_of(model, source, target, prefix)
     check_known([*batch.source_texts, *([] if target is None else [batch.target_texts[0]])], model.tokenizer)
-    row, token = row_and_foil(model, source, batch.target_texts[0], foil, position)
+    row, token = row_and_foil(model, source, batch, foil, position)
     return ask(model, batch, torch.tensor([row]), None if token is None else torch.tensor([token]))
-
-
-def prompt_of(
-    model: HookedEncoderDecoder,
-    source: str,
-    target: str | None = None,
-    prefix: str | None = None,
-    audio: GivenSound | None = None,
-) -> Batch:
-    """A batch of one prompt; arguments and refusals as for `explain`."""
-    targets = None if target is None else [target]
-    if audio is not None:
-        return model.batch(source, targets, audio=[audio])
-    return model.batch([source], targets, None if prefix is None else [prefix])
 
 
 def in_spans(
@@ -195,51 +179,6 @@ def in_spans(
     kinds, labels = zip(*((one.category, one.label) for one in spans), strict=True)
     summed = np.add.reduceat(values, [one.start for one in spans], axis=0)
     return replace(text, pieces=labels, category_of_token=kinds), summed
-
-
-def row_and_foil(
-    model: HookedEncoderDecoder,
-    source: str,
-    text: Text,
-    foil: str | None,
-    position: int | None,
-    audio: GivenSound | None = None,
-) -> tuple[int, int | None]:
-    """The decoder row that is explained and the token it is compared with, None for the model's best other.
-
-    Args:
-        model: the model, with a tokenizer.
-        source: the source text.
-        text: the target.
-        foil: as for `explain`.
-        position: as for `explain`.
-        audio: the sound, where there is no text.
-
-    Raises:
-        InputError: as for `explain`.
-    """
-    last = len(text.ids) - 1
-    if position is not None and not 0 <= position <= last:
-        raise InputError(
-            f"Position {position} is not in the target; its pieces are 0 to {last}: {' '.join(text.pieces)}."
-        )
-    if foil is None:
-        chosen = (row for row in range(last + 1) if row not in text.forced)
-        return next(chosen, 0) if position is None else position, None
-    if position is not None:
-        token = one_token(model, foil)
-        if token == text.ids[position]:
-            raise InputError(f"The foil {foil!r} is the target's own piece at position {position}; give another one.")
-        return position, token
-    other = prompt_of(model, source, foil, None, audio).target_texts[0]
-    check_known([other], model.tokenizer)
-    for row, (own, others) in enumerate(zip(text.ids, other.ids, strict=False)):
-        if own != others:
-            words = np.array(other.word_of_token)
-            if (np.array(other.ids)[words == words[row]] == getattr(model.tokenizer, "unk_token_id", None)).any():
-                raise InputError(f"The word in which {foil!r} first differs is unknown to the tokenizer; give another.")
-            return row, int(others)
-    raise InputError(f"The foil {foil!r} does not differ from the target {text.text!r}; give another one.")
 
 
 def _component_frame(found: Decomposition, row: int) -> "pd.DataFrame":

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from analyses.core.exploring import explorer_hooks, explorer_of, explorer_prompt
 from analyses.core.observing import run_alone
 from analyses.cross_attention_focus.alignment.texts import words_of_tokens
-from analyses.logit_attribution.attribute import prompt_of, row_and_foil
+from analyses.logit_attribution.asked_row import prompt_of, row_and_foil
 from analyses.sentence.words import in_words
 from interp.attribution.logit_readout import label_tokens, runner_up
 from interp.audio import GivenSound, spans_of
@@ -88,7 +88,7 @@ def read_sentence(
         words_of = tuple(place for place, one in enumerate(spans) for _ in range(one.start, one.stop))
     elif words is not None:
         words_of = _words_of_tokens(model, source, words, batch.source_texts[0].prefix)
-    chosen, foil_token = row_and_foil(model, source, batch.target_texts[0], foil, row, audio)
+    chosen, foil_token = row_and_foil(model, source, batch, foil, row, audio)
     run = run_alone(model, batch, 0, more_hooks=explorer_hooks(model.cfg))
     labels = label_tokens(run.batch)
     foils = runner_up(model, run.logits, labels)

@@ -29,6 +29,9 @@ from interp.text.pieces import pieces_of
 FLOAT32_GAP = 2e-5
 """The completeness gap that float32 reaches, a difference of two large logits included."""
 
+_SUPPRESSED = -1000.0
+"""Bias of an unembedding that no stream outweighs; Marian's and Pegasus' padding has -10,000 or less."""
+
 _LOGITS = 2**21
 """Logits that `label_losses` holds at once."""
 
@@ -227,6 +230,23 @@ def one_token(model: HookedEncoderDecoder, text: str) -> int:
     if ids[0] == model.tokenizer.unk_token_id and text != model.tokenizer.unk_token:
         raise InputError(f"This model's tokenizer does not know {text!r}; give a text that it has a piece for.")
     return int(ids[0])
+
+
+def check_scored(model: HookedEncoderDecoder, token: int) -> None:
+    """Refuses a token that the model cannot write: a row that stands for nothing, or whose bias keeps it from being chosen.
+
+    Args:
+        model: the model.
+        token: the token.
+
+    Raises:
+        InputError: if it is one, as padding in Marian and Pegasus is.
+    """
+    if not model.named_rows[token] or unembedding_bias(model)[token] <= _SUPPRESSED:
+        piece = pieces_of(model.tokenizer, [token])[0]
+        raise InputError(
+            f"{piece} is a row of the vocabulary that this model never writes, so its logit says nothing; give another."
+        )
 
 
 def _chosen(

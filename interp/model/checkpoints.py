@@ -81,6 +81,8 @@ def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) ->
     name = str(model)
     if name and folder.is_dir():  # a name of no letters would be the current folder
         return _with_base(_in_folder(folder))
+    if name.startswith("untrained:"):
+        raise InputError(f"Only `interp compare-models` knows {name!r}; give `{BUNDLED}`, a folder, or a hub id.")
     if _is_place(model):
         hint = "that is a file" if folder.is_file() else "there is no such folder" if name else "the name is empty"
         raise InputError(

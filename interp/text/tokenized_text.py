@@ -14,6 +14,7 @@ from interp.errors import InputError, is_count
 from interp.text.characters import check_characters
 from interp.text.function_words import FunctionWords
 from interp.text.pieces import pieces_of
+from interp.text.readable import readable
 from interp.text.text_memory import remembered
 from interp.text.token_spans import token_spans
 from interp.text.words import CONTENT, EOS, NO_WORD, PREFIX, SENTINEL, Span, Words, categorize, task_prefix
@@ -131,7 +132,7 @@ def _ids_and_spans(
 
 
 def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase | None", eos_token_id: int) -> Text:
-    """A `Text` from generated ids: the decoded text without special tokens, described as a given one is.
+    """A `Text` from generated ids: their `readable` text, described as a given one is.
 
     Args:
         ids: the ids.
@@ -142,8 +143,7 @@ def describe_generated(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase |
         return numbered(ids, eos_token_id)
     pieces = pieces_of(tokenizer, ids)
     special = _special(ids, pieces, marks_of(tokenizer), eos_token_id)
-    marks = frozenset(ids[place] for place, kind in special.items() if kind != SENTINEL)
-    text: str = tokenizer.decode([token for token in ids if token not in marks], skip_special_tokens=True)
+    text = readable(ids, special, tokenizer)
     spans = token_spans(text, ids, tokenizer, special)
     return _describe(text, ids, pieces, spans, special, tokenizer, "", "target")
 

@@ -67,6 +67,25 @@ def test_a_foil_that_the_tokenizer_does_not_know_is_refused(
         explain(bundled, SOURCE, TARGET, foil=foil, position=position)
 
 
+@pytest.mark.parametrize(("target", "position"), [("Die 語 liest ein Buch.", 1), ("語 liest ein Buch.", None)])
+def test_a_word_of_the_target_that_the_tokenizer_does_not_know_is_refused(
+    bundled: HookedEncoderDecoder, target: str, position: int | None
+) -> None:
+    with pytest.raises(InputError, match="unknown to the tokenizer"):
+        explain(bundled, SOURCE, target, position=position)
+    assert explain(bundled, SOURCE, "Die 語 liest ein Buch.", position=0).label == "▁Die"
+
+
+@pytest.mark.parametrize(
+    ("target", "foil", "position"), [("eine", "<pad>", 0), ("<pad>eine", None, 0), ("a", "<pad>", None)]
+)
+def test_a_row_that_the_model_never_writes_is_refused(target: str, foil: str | None, position: int | None) -> None:
+    model = HookedEncoderDecoder(tiny_hf("marian", vocab_size=384), ByT5Tokenizer())
+    model.hf.final_logits_bias[0, 0] = -10_000
+    with pytest.raises(InputError, match="never writes"):
+        explain(model, "a cat", target, foil=foil, position=position)
+
+
 def test_without_target_and_foil_the_model_answers_for_itself(bundled: HookedEncoderDecoder) -> None:
     found = explain(bundled, SOURCE, position=1)
     assert found.target_origin == "generated"
@@ -123,7 +142,7 @@ def test_half_precision_is_flagged_with_its_gap(bundled: HookedEncoderDecoder) -
 def test_the_command_writes_a_page_in_which_hostile_text_is_text(tmp_path: Path) -> None:
     page = tmp_path / "Why not.html"
     source = "translate English to German: <script>alert(1)</script> & \u202eevil"
-    asked = ["attribute", source, "--target", "<img src=x onerror=alert(1)>", "--position", "1", "--out", str(page)]
+    asked = ["attribute", source, "--target", "<img src=x onerror=alert(1)>", "--position", "2", "--out", str(page)]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
     assert f"page: {page}" in result.output.replace("\n", "")

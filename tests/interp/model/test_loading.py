@@ -73,6 +73,8 @@ def test_the_bundled_model_translates(bundled: interp.HookedEncoderDecoder) -> N
 def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Cannot load '.*nowhere': there is no such folder. Give `bundled`, a folder"):
         load(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"Only `interp compare-models` knows 'untrained:3'"):
+        interp.load("untrained:3")
     with pytest.raises(InputError, match=r"Cannot load '\./nowhere': there is no such folder"):
         load("./nowhere")
     (tmp_path / "file").write_text("x")
