@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import eager_mask
 
 from interp.errors import InputError
@@ -90,6 +90,16 @@ def register() -> None:
     """Make `interp` known to transformers as an attention implementation, with the mask that eager attention uses."""
     AttentionInterface.register(IMPLEMENTATION, attention)
     AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
+
+
+def attend_with_hooks(hf: PreTrainedModel) -> None:
+    """Have a host compute its attention where hook points see it.
+
+    Args:
+        hf: the host.
+    """
+    register()
+    hf.set_attn_implementation(IMPLEMENTATION)
 
 
 def watch(module: nn.Module, points: AttentionPoints) -> AttentionPoints:

@@ -21,7 +21,7 @@ from interp.axes import Logits, TokenIds
 from interp.errors import InputError
 from interp.families.host_config import read_config
 from interp.families.table import family_of
-from interp.hooks.attention import register
+from interp.hooks.attention import attend_with_hooks
 from interp.hooks.build import build_hook_points
 from interp.hooks.given_functions import functions_at
 from interp.hooks.hook_point import HookFunction, HookPoint, attached
@@ -99,7 +99,6 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         target_lang: str | None = None,
         feature_extractor: Any = None,
     ) -> None:
-        register()
         hf = plain(hf)
         if not isinstance(hf, PreTrainedModel):
             raise InputError(f"Wrapped are models of transformers; got a {type(hf).__name__}.")
@@ -107,8 +106,9 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         self.hf = hf.eval()
         self.tokenizer = tokenizer
         self.cfg = read_config(hf.config, self.family, hf.generation_config)
-        self._wrapped = WrappedHost(hf)
+        attend_with_hooks(hf)
         self._points, self._modules = build_hook_points(hf, self.family, self.cfg)
+        self._wrapped = WrappedHost(hf)
         self._passes = HostPasses(hf, self._points)
         self.max_length = length_limit(tokenizer, self.cfg.max_positions, max_length)
         named = languages_of(tokenizer, hf.generation_config, self.cfg.decoder_start_token_id)

@@ -14,14 +14,13 @@ from interp.hooks.attention import IMPLEMENTATION
 
 
 class WrappedHost:
-    """What a host is from when it is wrapped on; its attention is set to the hooked one.
+    """What a host is from when its hook points stand, which may give a stack a module of its own.
 
     Args:
         hf: the host.
     """
 
     def __init__(self, hf: PreTrainedModel) -> None:
-        hf.set_attn_implementation(IMPLEMENTATION)
         self._hf, self._modules = hf, tuple(hf.modules())
         models = (module for module in self._modules if isinstance(module, PreTrainedModel))
         configs = {id(model.config): model.config for model in models}.values()
