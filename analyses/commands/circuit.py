@@ -160,13 +160,12 @@ def _write_page(result: "AnswerCircuit", page: Path, model: str) -> None:
 
 def _summary(found: "CircuitSearch", result: "AnswerCircuit") -> list[tuple[str, str]]:
     size, degree = (float(draws.quantile(0.95)) for draws in (found.same_size, found.same_degree))
-    halves = "the same pairs" if found.found_on == found.judged_on else f"{len(found.judged_on)} other pairs"
     steps = f", {found.scores.steps} gradients" if found.scores.steps else ""
     rows = [
-        ("pairs", f"{len(found.found_on)} to find it, {halves} to judge it; {len(found.refused)} left out"),
+        ("pairs", f"{len(found.found_on)} to find it, {result.judge_name} to judge it; {len(found.refused)} left out"),
         ("scores", f"{found.scores.method} of {found.scores.metric}{steps}"),
         ("circuit", f"{len(found.circuit)} of {len(found.circuit.graph)} edges, {len(found.circuit.nodes)} nodes"),
-        ("keeps", f"{found.kept:.3f} of the metric on its own pairs, {found.judged:.3f} on {halves}"),
+        ("keeps", f"{found.kept:.3f} of the metric on its own pairs, {found.judged:.3f} on {result.judge_name}"),
         ("random", f"95 of 100 circuits keep at most {size:.3f} (same size), {degree:.3f} (same degrees)"),
         ("CPR, CMD", f"{found.signed.cpr:.3f} (harmful edges last), {found.absolute.cmd:.3f} (by size)"),
     ]
@@ -177,7 +176,7 @@ def _summary(found: "CircuitSearch", result: "AnswerCircuit") -> list[tuple[str,
     ))
     if result.twin is not None:
         shared = result.twin.shared
-        kept = f"{len(shared.second)} edges, which keep {result.twin.judged:.3f} on {halves}"
+        kept = f"{len(shared.second)} edges, which keep {result.twin.judged:.3f} on {result.judge_name}"
         rows.append(("untrained twin", f"{kept}; {len(shared.both)} in common, {shared.by_chance:.1f} by chance"))
     if found.agreement is not None:
         one = found.agreement

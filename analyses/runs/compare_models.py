@@ -208,19 +208,11 @@ def _checked(model: _Model, inputs: Inputs) -> Inputs:
     Raises:
         InputError: naming the model, as its run would say it.
     """
-    prompts, hooked, size = inputs.prompts.prompts, model.model, 16
+    prompts, size = inputs.prompts.prompts, 16
+    parts = (prompts[start : start + size] for start in range(0, len(prompts), size))
     try:
-        read = (
-            hooked.batcher.given(
-                [prompt.given[0] for prompt in prompts[start : start + size]],
-                None,
-                [prompt.prefix for prompt in prompts[start : start + size]],
-                hooked.device,
-                hooked.languages,
-            )
-            for start in range(0, len(prompts), size)
-        )
-        check_known((text for batch in read for text in batch.source_texts), hooked.tokenizer)
+        read = (model.model.unanswered([one.given[0] for one in part], [one.prefix for one in part]) for part in parts)
+        check_known((text for batch in read for text in batch.source_texts), model.model.tokenizer)
     except InputError as error:
         raise InputError(f"{model.name}: {error}") from error
     return inputs

@@ -261,11 +261,10 @@ def _texts(given: Any, what: str = "Texts") -> list[Any]:
     """Texts as a list, of one or more; what has no order, or is read by names, is none."""
     if isinstance(given, str):
         return [given]
-    by_name = isinstance(given, Mapping | set | frozenset | bytes) or hasattr(
-        given, "columns"
-    )  # a data frame gives these
-    if by_name or not isinstance(given, Iterable):
-        column = ", of which one column is to be given" if hasattr(given, "columns") else ""
+    column = (
+        ", of which one column is to be given" if hasattr(given, "columns") else ""
+    )  # a data frame gives their names
+    if column or isinstance(given, Mapping | set | frozenset | bytes) or not isinstance(given, Iterable):
         raise InputError(f"{what} are given as one or as a list of them; got a {type(given).__name__}{column}.")
     return list(given)
 
