@@ -63,6 +63,7 @@ def search(
     seed: int,
     control: bool = False,
     batch_size: int = 16,
+    least: int = 1,
 ) -> CircuitSearch:
     """The circuit of some pairs, as settings ask for it.
 
@@ -73,9 +74,10 @@ def search(
         seed: of samples and random circuits.
         control: whether it is a twin, see `find_circuit`.
         batch_size: pairs scored at once.
+        least: how many pairs must be of use.
 
     Raises:
-        InputError: if no pair is of use, or the corruption does not change the metric.
+        InputError: if too few pairs are of use, or the corruption does not change the metric.
     """
     return find_circuit(
         model,
@@ -89,6 +91,7 @@ def search(
         batch_size,
         control,
         settings.needed,
+        least,
     )
 
 

@@ -3,7 +3,7 @@
 from analyses.circuits.figures import check_figure, curve_figure, graph_explorer, graph_figure
 from analyses.circuits.summary import AnswerCircuit, NoCircuit
 from analyses.circuits.tables import tables
-from analyses.circuits.wording import LIMITS, findings, headline, highlights, methods, no_findings, no_headline
+from analyses.circuits.wording import LIMITS, findings, headline, highlights, methods, no_headline
 from interp.report import Section
 
 TITLE = "Circuits"
@@ -19,7 +19,7 @@ def present(result: AnswerCircuit | NoCircuit) -> Section:
             name=_NAME,
             title=TITLE,
             question=QUESTION,
-            findings=no_findings(result),
+            findings=(result.reason,),
             blocks=(),
             limits=(
                 "Nothing follows from pairs that a model cannot tell apart; give some of its own task by --pairs.",

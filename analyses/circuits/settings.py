@@ -66,8 +66,8 @@ class FittedSettings(CircuitSettings):
 
     Attributes:
         refused: why the other candidates were left out, by id.
-        given: whether the pairs are the user's.
+        lacking: why no circuit can be sought, as a sentence; empty where one can.
     """
 
     refused: dict[str, str] = Field(default_factory=dict)
-    given: bool = False
+    lacking: str = ""

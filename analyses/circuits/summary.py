@@ -19,16 +19,12 @@ from interp.statistics import Estimate, bootstrap_ratio, controlled, estimate_me
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NoCircuit:
-    """No pair is of use for the model.
+    """No circuit can be sought for the model.
 
     Attributes:
-        candidates: how many were tried.
-        given: whether they are the user's.
-        reason: why the first is of no use.
+        reason: why, as a sentence.
     """
 
-    candidates: int
-    given: bool
     reason: str
 
 
@@ -165,9 +161,8 @@ def summarize(evidence: Evidence) -> AnswerCircuit | NoCircuit:
     assert isinstance(settings, CircuitSettings)
     arrays = evidence.model.experiment
     if not arrays:
-        refused = settings.refused if isinstance(settings, FittedSettings) else {}
-        given = isinstance(settings, FittedSettings) and settings.given
-        return NoCircuit(len(refused), given, next(iter(refused.values()), "There is no tokenizer to read them with."))
+        assert isinstance(settings, FittedSettings)
+        return NoCircuit(settings.lacking)
     twins = [twin.experiment for twin in evidence.twins if twin.experiment]
     return circuit_of(evidence.cfg, settings, arrays, twins, evidence.seed)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from analyses.circuits.figures import GRAPH
-from analyses.circuits.summary import AnswerCircuit, ExactCheck, NoCircuit
+from analyses.circuits.summary import AnswerCircuit, ExactCheck
 from analyses.circuits.tables import receiver_frame
 from interp.report import Finding, Headline, judge
 from interp.report.numbers import fixed, interval, number, percent, with_interval
@@ -37,13 +37,7 @@ def headline(result: AnswerCircuit) -> Headline:
 
 def no_headline() -> Headline:
     """That nothing was asked."""
-    return Headline("No minimal pair turns this model's answer, so no circuit was sought.", "not judged")
-
-
-def no_findings(result: NoCircuit) -> tuple[str, ...]:
-    """Why there is no circuit."""
-    whose = "pairs given" if result.given else "bundled pairs"
-    return (f"None of {result.candidates} {whose} is of use for this model. {result.reason}",)
+    return Headline("Too few minimal pairs turn this model's answer, so no circuit was sought.", "not judged")
 
 
 def size_sentence(result: AnswerCircuit) -> str:

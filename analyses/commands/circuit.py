@@ -65,7 +65,7 @@ def circuit(
     with messages():
         import interp
         from analyses.circuits.settings import CircuitSettings
-        from interp.circuits import graph_of
+        from interp.circuits import LEAST_APART, graph_of
         from interp.patching import candidate_pairs, parse_pairs
 
         for path, ending in ((out, ".json"), (graphml, ".graphml"), (page, ".html")):
@@ -77,7 +77,7 @@ def circuit(
         earlier = None if other is None else _earlier(other, hooked)
         chosen = _of_kind(candidate_pairs(hooked.cfg) if given is None else given, kind)
         settings = CircuitSettings(kind=kind, method=method, metric=metric, keeps=keeps, check=check, draws=draws)
-        found, result = _found(hooked, chosen, settings, seed, batch_size, twin)
+        found, result = _found(hooked, chosen, settings, seed, batch_size, twin, LEAST_APART if given is None else 1)
         print_pairs(_summary(found, result))
         if earlier is not None:
             print_pairs([("against", _shared(found.circuit, earlier))])
@@ -115,7 +115,7 @@ def _write_files(found: "CircuitSearch", result: "AnswerCircuit", out: Path | No
 
 
 def _found(
-    model: Any, pairs: list[Any], settings: Any, seed: int, batch_size: int, twin: bool
+    model: Any, pairs: list[Any], settings: Any, seed: int, batch_size: int, twin: bool, least: int
 ) -> tuple["CircuitSearch", "AnswerCircuit"]:
     """The search, and what it says beside the twin's."""
     from dataclasses import asdict
@@ -125,7 +125,7 @@ def _found(
     from analyses.circuits.summary import circuit_of
     from interp.model import untrained_twin
 
-    found = search(model, pairs, settings, seed, batch_size=batch_size)
+    found = search(model, pairs, settings, seed, batch_size=batch_size, least=least)
     usable = [pair for pair in pairs if pair.id not in found.refused]
     twins = [control_arrays(untrained_twin(model, 1000 * (seed + 1)), usable, settings, seed)] if twin else []
     texts = tuple(PairTexts(**asdict(pair)) for pair in usable)

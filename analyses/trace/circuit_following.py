@@ -116,15 +116,14 @@ def follow_circuits(model: HookedEncoderDecoder, item: ConfiguredAnalysis) -> Fo
     """
     why = item.analysis.applies(model.cfg)
     if why is not None:
-        return NoCircuit(0, False, f"{why[:1].upper()}{why[1:]}.")
+        return NoCircuit(f"No circuit was sought. {why[:1].upper()}{why[1:]}.")
     assert isinstance(item.settings, CircuitSettings)
     with item.named():
         settings = fit(model, (), item.settings)
     assert isinstance(settings, FittedSettings)
     pairs = prompt_pairs(settings)
     if not pairs:
-        reason = next(iter(settings.refused.values()), "There is no tokenizer to read them with.")
-        return NoCircuit(len(settings.refused), settings.given, reason)
+        return NoCircuit(settings.lacking)
     other = halves(pairs)[1]
     scores = _scores(model, other, settings)
     last = smallest_circuit(_judge(model, other, settings), scores, settings.keeps)

@@ -33,8 +33,10 @@ from .neuron_traces import neuron_effects as neuron_effects
 from .neuron_traces import trace_neurons as trace_neurons
 from .output_spaces import output_angles as output_angles
 from .output_spaces import write_shares as write_shares
+from .pairs import LEAST_APART as LEAST_APART
 from .pairs import swapped_pairs as swapped_pairs
 from .pairs import usable_pairs as usable_pairs
+from .pairs import why_too_few as why_too_few
 from .search import CircuitSearch as CircuitSearch
 from .search import find_circuit as find_circuit
 from .search import score_in_batches as score_in_batches

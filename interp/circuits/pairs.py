@@ -1,6 +1,6 @@
 """Pairs for circuits: which of them turn on their corruption, and batches in which answer and foil may change roles."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -12,6 +12,9 @@ from interp.patching.partial_forward import record_pass
 
 LEAST_LEAD = 0.5
 """Logits by which the answer must lead on the clean side."""
+
+LEAST_APART = 4
+"""Pairs that can be split: two find a circuit, two others judge it."""
 
 _AT_ONCE = 16
 
@@ -101,7 +104,27 @@ def halves(pairs: Sequence[PromptPair]) -> tuple[tuple[PromptPair, ...], tuple[P
         pairs: the pairs.
     """
     every = tuple(pairs)
-    return (every[::2], every[1::2]) if len(every) >= 4 else (every, every)
+    return (every[::2], every[1::2]) if len(every) >= LEAST_APART else (every, every)
+
+
+def why_too_few(usable: int, refused: Mapping[str, str], least: int = 1, whose: str = "pairs") -> str | None:
+    """Why no circuit can be sought on these pairs, as a sentence; None where one can.
+
+    Args:
+        usable: how many of them are of use.
+        refused: why the others are not, by id.
+        least: how many must be. Pairs that the model's user wrote may be few; of those that are bundled, which a model of
+            another task turns on by accident, `LEAST_APART` must be of use.
+        whose: what the pairs are called.
+    """
+    if usable >= least:
+        return None
+    if not usable:
+        return f"None of {len(refused)} {whose} is of use for this model. {next(iter(refused.values()), '')}".rstrip()
+    return (
+        f"Only {usable} of {usable + len(refused)} {whose} {'is' if usable == 1 else 'are'} of use for this model, as may happen "
+        f"by accident where a model does another task; at least {least} must be, two to find a circuit and two to judge it."
+    )
 
 
 def swapped_pairs(model: HookedEncoderDecoder, pairs: Sequence[PromptPair]) -> frozenset[PromptPair]:

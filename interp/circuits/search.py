@@ -21,7 +21,7 @@ from interp.circuits.circuit import Circuit
 from interp.circuits.edge_attribution import EdgeScores, score_edges
 from interp.circuits.evaluation import Curve, Judge, faithfulness_curve, smallest_circuit
 from interp.circuits.graph import Edge
-from interp.circuits.pairs import batch_of, halves, in_batches, swapped_pairs, usable_pairs
+from interp.circuits.pairs import batch_of, halves, in_batches, swapped_pairs, usable_pairs, why_too_few
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.minimal_pairs import PromptPair
@@ -157,6 +157,7 @@ def find_circuit(
     batch_size: int = 16,
     control: bool = False,
     needed: int = 24,
+    least: int = 1,
 ) -> CircuitSearch:
     """The smallest circuit that keeps enough of an answer, with its evidence.
 
@@ -173,14 +174,12 @@ def find_circuit(
         control: whether the model is a control, an untrained twin: all pairs are taken, see `swapped_pairs`, and there are no
             random circuits, no completeness, no minimality and no check.
         needed: edges of the circuit, and as many others, of which it is asked how much they matter; 0 for none.
+        least: how many pairs must be of use, see `why_too_few`; of a control, any.
 
     Raises:
-        InputError: if no pair is of use.
+        InputError: if too few pairs are of use.
     """
-    usable, refused = (tuple(pairs), {}) if control else usable_pairs(model, pairs)
-    if not usable:
-        reason = next(iter(refused.values()), "There are none.")
-        raise InputError(f"None of {len(pairs)} pairs is of use for this model. {reason}")
+    usable, refused = _enough(model, pairs, least, control)
     swapped = swapped_pairs(model, usable) if control else frozenset()
     found_on, judged_on = halves(usable)
     scores = score_in_batches(model, found_on, method, metric, batch_size, swapped)
@@ -205,3 +204,14 @@ def find_circuit(
         judged_on=judged_on,
         refused=refused,
     )
+
+
+def _enough(
+    model: HookedEncoderDecoder, pairs: Sequence[PromptPair], least: int, control: bool
+) -> tuple[tuple[PromptPair, ...], dict[str, str]]:
+    """The pairs of use, and why the others are of none; of a control all."""
+    usable, refused = (tuple(pairs), {}) if control else usable_pairs(model, pairs)
+    why = why_too_few(len(usable), refused, 1 if control else least)
+    if why is not None:
+        raise InputError(f"{why} Give pairs of the task that it was trained for.")
+    return usable, refused

@@ -14,11 +14,14 @@ from transformers.modeling_outputs import BaseModelOutput
 from typer.testing import CliRunner
 
 import interp
+from analyses import analyse
+from analyses.circuits.summary import NoCircuit
 from analyses.cli import app
 from analyses.logit_attribution.attribute import explain
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching import patch
 from interp.text.token_sets import answer, first
+from tests.support.zoo import TRANSLITERATION
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +46,16 @@ LETTERS = {
 @pytest.fixture(scope="module")
 def model(transliteration: Path) -> HookedEncoderDecoder:
     return interp.load(transliteration, device="cpu")
+
+
+def test_one_bundled_pair_that_turns_by_accident_makes_no_circuit(model: HookedEncoderDecoder) -> None:
+    """A model that writes names answers none of the bundled sentences, though one corruption costs a letter its lead."""
+    study = analyse("circuits", model, ["محمد", "فاطمة"], twins=2)
+    assert isinstance(study.result, NoCircuit)
+    assert "bundled pairs" in study.section.findings[0]
+    asked = CliRunner().invoke(app, ["circuit", "--model", str(TRANSLITERATION), "--no-twin"])
+    assert asked.exit_code == 2
+    assert "at least 4 must be" in " ".join(asked.output.replace("│", " ").split())
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 
 from analyses.circuits.summary import NoCircuit
-from analyses.circuits.wording import no_findings
 from analyses.trace.circuit_histories import CircuitHistory, CircuitsFound
 from analyses.trace.present.curves import step_figure, step_words
 from analyses.trace.trace import Trace
@@ -27,16 +26,15 @@ def circuits_section(trace: Trace, found: CircuitsFound) -> Section:
         found: its circuits.
     """
     if isinstance(found, NoCircuit):
-        why = no_findings(found)[0] if found.candidates else f"No circuit was sought. {found.reason}"
         return Section(
             name="circuits",
             title=_TITLE,
             question=_QUESTION,
-            findings=(why.replace("this model", f"the last moment of {trace.main.name}"),),
+            findings=(found.reason.replace("this model", f"the last moment of {trace.main.name}"),),
             blocks=(),
             limits=("Give pairs that the last moment answers, with tokens that its tokenizer knows, by --pairs.",),
             headline=Headline(
-                "No minimal pair turns the last moment's answer, so no circuit was followed.", "not judged"
+                "Too few minimal pairs turn the last moment's answer, so no circuit was followed.", "not judged"
             ),
         )
     return Section(

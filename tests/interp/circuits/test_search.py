@@ -8,7 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from analyses.cli import app
-from interp.circuits import Circuit, circuit_json, find_circuit, parse_circuit, score_in_batches, usable_pairs
+from interp.circuits import (
+    Circuit,
+    circuit_json,
+    find_circuit,
+    parse_circuit,
+    score_in_batches,
+    usable_pairs,
+    why_too_few,
+)
 from interp.circuits.agreement import sampled_edges
 from interp.compiled import active, corrupted_pairs
 from interp.errors import InputError
@@ -58,6 +66,18 @@ def test_pairs_that_do_not_turn_are_left_out_with_a_reason() -> None:
     assert "equally many" in refused["long"]
     with pytest.raises(InputError, match="None of 1 pairs is of use"):
         find_circuit(model, [wrong])
+    other = PromptPair("other", "", "copy: dog ant", "copy: ant dog", "dog", "ant")
+    with pytest.raises(InputError, match=r"Only 2 of 3 pairs are of use .* at least 4 must be"):
+        find_circuit(model, [good, wrong, other], least=4)
+    assert len(find_circuit(model, [good, wrong, other], sample=0, draws=1).found_on) == 2
+
+
+@pytest.mark.parametrize(("usable", "says"), [(0, "None of 2 "), (1, "Only 1 of 3 pairs is"), (3, "Only 3 of 5 ")])
+def test_too_few_pairs_are_counted(usable: int, says: str) -> None:
+    refused = {"one": "It is too long.", "two": "It turns nothing."}
+    assert (why_too_few(usable, refused, least=4) or "").startswith(says)
+    assert why_too_few(usable + 4, refused, least=4) is None
+    assert (why_too_few(usable, refused) is None) == (usable > 0)
 
 
 def test_the_sample_has_every_kind_of_receiver() -> None:
