@@ -5,16 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from analyses.head_specialization.measure.position import distances
-from analyses.head_specialization.present.legend import FAMILIES, Family, code_of, family_of
+from analyses.head_specialization.present.atlas_cells import MARK_LABELS, atlas_cells
+from analyses.head_specialization.present.legend import FAMILIES, Family
 from analyses.head_specialization.present.tables import heads_of
 from analyses.head_specialization.roles.decide import RoleLabel
-from analyses.head_specialization.roles.definitions import Strength
-from analyses.head_specialization.roles.rules import strength_of
 from analyses.head_specialization.summary import HeadAtlas, Metric
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
 from interp.report import CategoryHeatmap, Figure, Heatmap, Panel, PointGroup, ScatterPlot
-from interp.report.charts import Mark
 from interp.report.numbers import between, fixed
 from interp.report.views import KIND_NAMES
 
@@ -26,11 +24,6 @@ _SHOWN: tuple[tuple[str, str, str], ...] = (
 """Metric, color label, caption."""
 
 _MOST_TABLES = 3
-NEAR = 0.25
-"""Progress towards a role from which a head without one is colored and lettered for it."""
-
-
-_MARKS: dict[Strength, Mark] = {"threshold": "certain", "tendency": "tendency"}
 
 
 def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
@@ -50,24 +43,10 @@ def metric_figures(atlas: HeadAtlas) -> Iterator[Figure]:
 
 def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
     """Every head of one kind at its place: its role or the nearest one by hue and letters, its strength by lightness."""
-    labels = [label for label in atlas.labels if label.head.kind == kind]
-    doubtful = [label for label in atlas.uncertain if label.head.kind == kind]
-    nearest = atlas.nearest[kind]
-    strength = nearest.strength
-    category = np.full(strength.shape, -1)
-    codes = [["" for _ in row] for row in nearest.role]
-    marks: list[list[Mark]] = [["" for _ in row] for row in nearest.role]
-    for layer, head in np.argwhere(nearest.progress >= NEAR):
-        role = nearest.role[layer][head]
-        category[layer, head] = FAMILIES.index(family_of(role))
-        codes[layer][head] = code_of(role, nearest.detail[layer][head])
-    for label in (*doubtful, *sorted(labels, key=lambda label: label.score)):
-        layer, head = label.head.layer, label.head.head
-        category[layer, head] = FAMILIES.index(family_of(label.leading))
-        several = bool(label.parts) or len({other.role for other in labels if other.head == label.head}) > 1
-        codes[layer][head] = code_of(label.leading, "" if label.parts else label.detail) + ("+" if several else "")
-        marks[layer][head] = _MARKS[label.strength] if label.passes else "uncertain"
-        strength[layer, head] = strength_of(np.array(label.score), np.array(label.null))
+    labels, doubtful = (
+        [label for label in some if label.head.kind == kind] for some in (atlas.labels, atlas.uncertain)
+    )
+    cells = atlas_cells(atlas, kind)
     return Figure(
         name=f"atlas-{kind}",
         caption=(
@@ -78,20 +57,20 @@ def atlas_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
         ),
         alt=_atlas_in_words(atlas, kind, labels, doubtful),
         chart=CategoryHeatmap(
-            category=category,
-            strength=strength,
-            codes=tuple(map(tuple, codes)),
-            marks=tuple(map(tuple, marks)),
-            categories=tuple((_legend(family, codes), family.hue) for family in FAMILIES),
+            category=cells.category,
+            strength=cells.strength,
+            codes=cells.codes,
+            marks=cells.marks,
+            categories=tuple((_legend(family, cells.codes), family.hue) for family in FAMILIES),
             strength_label="from chance to always",
-            mark_labels=("meets the threshold", "clear tendency", "uncertain: controls, test or resamples disagree"),
+            mark_labels=MARK_LABELS,
             row_axis="layer",
             column_axis="head",
         ),
     )
 
 
-def _legend(family: Family, codes: list[list[str]]) -> str:
+def _legend(family: Family, codes: tuple[tuple[str, ...], ...]) -> str:
     """The name of a family with the letters that occur and do not speak for themselves."""
     present = {code.rstrip("+") for row in codes for code in row}
     spelled = ", ".join(
@@ -121,11 +100,12 @@ def _atlas_in_words(atlas: HeadAtlas, kind: AttentionKind, labels: list[RoleLabe
 def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
     """Heads of one kind laid out by how alike they attend: color by role, marker by cluster."""
     layout = atlas.maps[kind]
-    heads = heads_of(atlas, kind)
+    heads, cells = heads_of(atlas, kind), atlas_cells(atlas, kind)
     members: dict[tuple[int, bool, int], list[int]] = {}
     for index, head in enumerate(heads):
-        family, has = _family_index(atlas, head)
-        members.setdefault((int(layout.cluster[index]), not has, family), []).append(index)
+        without = cells.marks[head.layer][head.head] not in ("certain", "tendency")
+        family = int(cells.category[head.layer, head.head])
+        members.setdefault((int(layout.cluster[index]), without, family), []).append(index)
     groups = []
     for (cluster, without, family), chosen in sorted(members.items()):
         name = "no role near" if family < 0 else f"near {FAMILIES[family].name}" if without else FAMILIES[family].name
@@ -154,17 +134,6 @@ def map_figure(atlas: HeadAtlas, kind: AttentionKind) -> Figure:
         ),
         chart=ScatterPlot(tuple(groups), "first axis, nats", "second axis, nats"),
     )
-
-
-def _family_index(atlas: HeadAtlas, head: HeadId) -> tuple[int, bool]:
-    """The family of a head's strongest role, or of the one it is near, and whether it has it; -1 for none."""
-    own = [label for label in atlas.labels if label.head == head]
-    if own:
-        return FAMILIES.index(family_of(max(own, key=lambda label: label.score).leading)), True
-    nearest = atlas.nearest[head.kind]
-    if nearest.progress[head.layer, head.head] >= NEAR:
-        return FAMILIES.index(family_of(nearest.role[head.layer][head.head])), False
-    return -1, False
 
 
 def bias_figures(atlas: HeadAtlas) -> Iterator[Figure]:

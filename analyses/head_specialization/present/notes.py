@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from analyses.head_specialization.present.atlas_cells import AtlasCells, atlas_cells
 from analyses.head_specialization.present.cards import PAGE
-from analyses.head_specialization.present.figures import NEAR
-from analyses.head_specialization.present.legend import code_of, hue_of
+from analyses.head_specialization.present.legend import FAMILIES
 from analyses.head_specialization.roles.metrics import IMPORTANCE
-from analyses.head_specialization.roles.rules import strength_of
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS
 from interp.hooks.names import HeadId
@@ -17,30 +16,34 @@ _MEASURES = ("entropy", "distance", "EOS mass", "prefix mass")
 
 
 def head_notes(atlas: HeadAtlas) -> dict[str, HeadNote]:
-    """A note for every head: its strongest role or the nearest one, and its main measures with their intervals."""
-    heads = [
-        HeadId(kind, *map(int, cell))
+    """A note for every head: what its cell of the atlas shows, and its main measures with their intervals."""
+    return {
+        str(head): _note(atlas, cells, head)
         for kind in ATTENTION_KINDS
-        for cell in np.ndindex(*atlas.nearest[kind].score.shape)
-    ]
-    return {str(head): _note(atlas, head) for head in heads}
+        for cells in (atlas_cells(atlas, kind),)
+        for head in (HeadId(kind, *map(int, cell)) for cell in np.ndindex(*cells.category.shape))
+    }
 
 
-def _note(atlas: HeadAtlas, head: HeadId) -> HeadNote:
-    own = max((label for label in atlas.labels if label.head == head), key=lambda label: label.score, default=None)
-    address = f"pages/{PAGE}.html#card-head-{str(head).lower()}" if head in atlas.specimens else ""
+def _note(atlas: HeadAtlas, cells: AtlasCells, head: HeadId) -> HeadNote:
+    cell = (head.layer, head.head)
+    family, mark, label = int(cells.category[cell]), cells.marks[head.layer][head.head], cells.labels.get(cell)
     lines = _lines(atlas, head)
-    if own is not None:
-        score = ("score of the role", interval(own.score, own.low, own.high))
-        strength = float(strength_of(np.array(own.score), np.array(own.null)))
-        code = code_of(own.leading, "" if own.parts else own.detail) + ("+" if own.parts else "")
-        return HeadNote(str(own), code, hue_of(own.leading), strength, True, (score, *lines), address)
-    found, cell = atlas.nearest[head.kind], (head.layer, head.head)
-    role, detail = found.role[head.layer][head.head], found.detail[head.layer][head.head]
-    near = bool(found.progress[cell] >= NEAR)
-    words = f"none; nearest to {role} {detail}".rstrip()
-    hue, code = (hue_of(role), code_of(role, detail)) if near else ("gray", "")
-    return HeadNote(words, code, hue, float(np.nan_to_num(found.strength[cell])), False, lines, address)
+    if label is None:
+        found = atlas.nearest[head.kind]
+        words = f"none; nearest to {found.role[head.layer][head.head]} {found.detail[head.layer][head.head]}".rstrip()
+    else:
+        words = {"certain": str(label), "tendency": f"a clear tendency: {label}"}.get(mark, f"uncertain: {label}")
+        lines = (("score of the role", interval(label.score, label.low, label.high)), *lines)
+    return HeadNote(
+        role=words,
+        code=cells.codes[head.layer][head.head],
+        hue="gray" if family < 0 else FAMILIES[family].hue,
+        strength=float(np.nan_to_num(cells.strength[cell])),
+        mark=mark,
+        lines=lines,
+        address=f"pages/{PAGE}.html#card-head-{str(head).lower()}" if head in atlas.specimens else "",
+    )
 
 
 def _lines(atlas: HeadAtlas, head: HeadId) -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from interp.report.charts import Mark
 from interp.report.palette import Hue
 from interp.report.views.patterns import KIND_NAMES, AttentionKind, AttentionPatterns
 
@@ -85,7 +86,7 @@ class HeadNote:
         code: a few letters for its cell in the atlas.
         hue: of the role.
         strength: from 0 to 1, the lightness of its cell.
-        certain: whether it has the role.
+        mark: the frame of its cell: "certain" where it has the role, a "tendency" to it, or "uncertain".
         lines: name and value of what is known of it.
         address: of its card, beside the page; empty where it has none.
     """
@@ -94,7 +95,7 @@ class HeadNote:
     code: str
     hue: Hue
     strength: float
-    certain: bool
+    mark: Mark
     lines: tuple[tuple[str, str], ...] = ()
     address: str = ""
 

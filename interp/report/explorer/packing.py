@@ -106,7 +106,7 @@ def _note(explorer: Explorer, name: str) -> dict[str, Any]:
         "code": note.code,
         "color": color,
         "ink": readable_ink(color),
-        "certain": note.certain,
+        "mark": note.mark,
         "lines": note.lines,
         "address": note.address,
     }

@@ -89,6 +89,7 @@
   function renderAtlas() {
     var place = find("atlas"), had = document.activeElement && document.activeElement.dataset.head;
     place.replaceChildren();
+    find("atlas-marks").hidden = !Object.keys(index.heads).length;
     Object.keys(PREFIX).forEach(function (kind) {
       var numbers = prompt.numbers[kind];
       if (!numbers) {
@@ -102,12 +103,12 @@
   function cell(kind, layer, head) {
     var own = name(kind, layer, head), note = index.heads[own], chosen = own === current();
     var button = make("button", note ? note.code : "", {
-      type: "button", "data-head": own, "aria-pressed": chosen, "aria-label": own + (note ? " " + note.code + ", " + note.role : ""), title: own, tabindex: chosen ? 0 : -1
+      type: "button", "data-head": own, "aria-pressed": chosen, "aria-label": own + (note ? " " + note.code + ", " + note.role : ""), title: own + (note ? ": " + note.role : ""), tabindex: chosen ? 0 : -1
     });
     if (note) {
       button.style.background = note.color;
       button.style.color = note.ink;
-      button.classList.toggle("certain", note.certain);
+      if (note.mark) { button.classList.add(note.mark); }
     } else { paint(button, index.hues.blue, sharpness(kind, layer, head)); }
     button.addEventListener("click", function () { change({ kind: kind, layer: layer, head: head, row: kind === "encoder" && state.kind === "encoder" ? state.row : state.step }); });
     button.addEventListener("keydown", function (event) { move(event, kind, layer, head); });
@@ -292,7 +293,8 @@
       find("choice-prompt").replaceChildren.apply(find("choice-prompt"), index.titles.map(function (title, at) {
         return make("option", (at + 1) + ": " + title, { value: at });
       }));
-      var first = Object.keys(index.heads).find(function (own) { return index.heads[own].certain && own[0] === "X"; });
+      var first = Object.keys(index.heads).find(function (own) { return own[0] === "X" && index.heads[own].mark === "certain"; })
+        || Object.keys(index.heads).find(function (own) { return own[0] === "X" && index.heads[own].mark === "tendency"; });
       readAddress(location.hash || index.start || "#" + (first || ""));
       find("choice-prompt").addEventListener("change", function (event) { change({ prompt: Number(event.target.value), word: "" }); });
       find("choice-step").addEventListener("change", function (event) { change({ step: Number(event.target.value), word: "" }); });

@@ -17,6 +17,7 @@ from analyses.head_specialization.present.cards import cards_page
 from analyses.head_specialization.present.decision_page import steps_frame
 from analyses.head_specialization.present.figures import atlas_figure, map_figure
 from analyses.head_specialization.present.legend import FAMILIES, code_of, family_of, hue_of
+from analyses.head_specialization.present.notes import head_notes
 from analyses.head_specialization.present.prompt_page import portray
 from analyses.head_specialization.present.section import present
 from analyses.head_specialization.present.tables import copying_frame, overview_frame
@@ -144,6 +145,25 @@ def test_a_doubtful_head_has_a_broken_frame_and_no_bold_claim(planted):
     assert "no head has a role. Uncertain: XL2H0 punctuation sink 1.00." in figure.alt
     html = card_html(card_of(cards_page(moved), "xl2h0"))
     assert "the head does not have the role: the rule holds in 60% of the resamples" in html
+    note = head_notes(moved)["XL2H0"]
+    assert (note.mark, note.role) == ("uncertain", "uncertain: punctuation sink")
+
+
+def test_the_page_to_explore_shows_the_cells_of_the_figure(planted, bare):
+    """Role, frame, letters and lightness of a head are one thing in both places, and a tendency is not called a role."""
+    tendency = replace(next(label for label in planted.labels if label.head.kind == "encoder"), strength="tendency")
+    labels = tuple(tendency if label.head == tendency.head else label for label in planted.labels)
+    weaker = replace(planted, labels=labels)
+    assert head_notes(weaker)[str(tendency.head)].role == f"a clear tendency: {tendency}"
+    for some in (planted, bare, weaker):
+        notes = head_notes(some)
+        for kind in ATTENTION_KINDS:
+            drawing = atlas_figure(some, kind).chart
+            for layer, head in np.ndindex(*drawing.category.shape):
+                note = notes[str(HeadId(kind, layer, head))]
+                assert (note.mark, note.code) == (drawing.marks[layer][head], drawing.codes[layer][head])
+                assert note.strength == pytest.approx(np.nan_to_num(drawing.strength[layer, head]))
+                assert note.role.startswith("none") == (note.mark == "")
 
 
 def test_cells_without_any_score_are_undefined(planted):

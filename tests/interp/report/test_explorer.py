@@ -40,7 +40,7 @@ def prompt(name, seed, source=SOURCE, target=TARGET, labels=LABELS):
 
 PROMPTS = (prompt("one", 0), prompt("two", 1))
 NOTE = HeadNote(
-    "previous token", "prev", "blue", 0.9, True, (("entropy", "0.20"),), "pages/head-cards.html#card-head-dl0h1"
+    "previous token", "prev", "blue", 0.9, "certain", (("entropy", "0.20"),), "pages/head-cards.html#card-head-dl0h1"
 )
 CONTENTS = Explorer(
     "toy", PROMPTS, COMPONENTS, ("EL0H1", "EL1MLP"), DEPTHS, {"DL0H1": NOTE}, {"▁dog": (("▁cat", 0.61), ("▁wolf", 0.4))}
@@ -156,6 +156,23 @@ def test_attention_of_some_layers_alone_is_explored_by_their_own_numbers(browser
     best = SOURCE[int(patterns.cross[1, 1, 2].argmax())].replace("▁", "·")
     assert f"reads most from {best}" in text(browser, "#reading")
     assert browser.log("browser") == []
+
+
+def test_cells_of_the_atlas_are_framed_and_named_and_the_frames_explained(browser, page, tmp_path):
+    notes = {f"XL0H{head}": replace(NOTE, mark=mark) for head, mark in enumerate(("uncertain", "tendency"))}
+    path = tmp_path / "marked.html"
+    path.write_bytes(explorer_page(replace(CONTENTS, heads=notes), "Explorer"))
+    visit(browser, path)
+    assert address(browser).startswith("#XL0H1&")  # no head has a role, and this one a tendency
+    frames = browser.run(
+        "return ['XL0H0', 'XL0H1', 'DL0H1'].map(own => getComputedStyle("
+        "document.querySelector(`[data-head=${own}]`), '::after').borderTopStyle)"
+    )
+    assert frames == ["dashed", "solid", "none"]
+    assert browser.run("return document.querySelector('[data-head=XL0H1]').title") == "XL0H1: previous token"
+    assert "clear tendency" in text(browser, "#atlas-marks")
+    visit(browser, page, "#DL0H1")
+    assert browser.run("return document.querySelectorAll('#atlas .certain').length") == 1
 
 
 def test_pointing_at_either_side_shows_the_other(browser, page):

@@ -123,7 +123,7 @@ def test_heads_of_tables_lead_to_the_page_to_explore():
     assert '<a href="explorer.html#XL0H1"><bdi>XL0H1</bdi></a>' in page(section())
     assert "explorer.html#no" not in page(section())
     assert "explorer.html#" not in page(section(), explorer="")
-    noted = {"XL0H1": HeadNote("role", "r", "blue", 0.5, True)}
+    noted = {"XL0H1": HeadNote("role", "r", "blue", 0.5, "certain")}
     assert "Explore these heads" in page(section(heads=noted))
 
 
