@@ -89,7 +89,9 @@
   function renderAtlas() {
     var place = find("atlas"), had = document.activeElement && document.activeElement.dataset.head;
     place.replaceChildren();
-    find("atlas-marks").hidden = !Object.keys(index.heads).length;
+    var noted = Object.keys(index.heads).length > 0;
+    find("atlas-marks").hidden = !noted;
+    find("atlas-shade").hidden = noted;
     Object.keys(PREFIX).forEach(function (kind) {
       var numbers = prompt.numbers[kind];
       if (!numbers) {

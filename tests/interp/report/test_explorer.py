@@ -148,6 +148,8 @@ def test_attention_of_some_layers_alone_is_explored_by_their_own_numbers(browser
     )
     assert shown == [False, False, False, False, True]
     assert "Not here." in text(browser, "header")
+    assert text(browser, "#atlas-shade").startswith("The darker, the more")
+    assert not browser.run("return document.getElementById('atlas-marks').offsetParent")
     browser.run("document.querySelector('[data-head=DL7H2]').focus()")
     browser.press("ArrowDown", "ArrowDown")
     assert address(browser).startswith("#XL9H2&")
