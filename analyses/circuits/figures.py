@@ -58,8 +58,8 @@ def curve_figure(result: AnswerCircuit) -> Figure:
     return Figure(
         name="circuit-sizes",
         caption=(
-            "Share of the metric that the best edges keep on pairs they were not found on, the more of them the better. The "
-            "twin's is the share of its own, with edges found on it."
+            f"Share of the metric that the best edges keep on {result.judge_name}, the more of them the better. The twin's is "
+            "the share of its own, with edges found on it."
         ),
         alt=f"Lines of faithfulness over the share of edges; half of the metric is kept from {100 * half:g} % of the edges on.",
         chart=LinePlot(

@@ -136,9 +136,14 @@ class AnswerCircuit:
         return tuple(self.circuit.graph.edges[number] for number in self.numbers)
 
     @property
+    def held_out(self) -> bool:
+        """Whether it is judged on other pairs than its own, of which there may be too few for two halves."""
+        return self.judged_on != self.found_on
+
+    @property
     def judge_name(self) -> str:
-        """The pairs it is judged on, in words: its own where there are too few for two halves."""
-        return "the same pairs" if self.judged_on == self.found_on else f"{len(self.judged_on)} other pairs"
+        """The pairs it is judged on, in words."""
+        return f"{len(self.judged_on)} other pairs" if self.held_out else "the same pairs"
 
     @property
     def unit(self) -> str:

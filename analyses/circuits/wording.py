@@ -29,10 +29,10 @@ def metric_name(result: AnswerCircuit) -> str:
 
 
 def headline(result: AnswerCircuit) -> Headline:
-    """What the circuit keeps on other pairs."""
+    """What the circuit keeps on other pairs; on its own, which it was made to keep, nothing is judged."""
     kept = fixed(result.judged.point)
-    other = "other pairs" if result.judged_on != result.found_on else "its own pairs"
-    return Headline(f"The circuit found keeps {kept} of {metric_name(result)} on {other}.", judge(result.judged), GRAPH)
+    other, sure = ("other pairs", judge(result.judged)) if result.held_out else ("its own pairs", "not judged")
+    return Headline(f"The circuit found keeps {kept} of {metric_name(result)} on {other}.", sure, GRAPH)
 
 
 def no_headline() -> Headline:
@@ -164,6 +164,7 @@ def findings(result: AnswerCircuit) -> tuple[str, ...]:
 def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
     """Size, nulls, the strongest edge, where it looks, and the check."""
     circuit, first = result.circuit, result.edges[0]
+    pairs = "pairs it was not found on" if result.held_out else "the very pairs it was found on"
     frame = receiver_frame(result)
     looking = int(frame["edges"][:2].sum())
     highest = fixed(max(result.same_size.max(), result.same_degree.max()))
@@ -179,7 +180,7 @@ def highlights(result: AnswerCircuit) -> tuple[Finding, ...]:
     )
     return (
         Finding(
-            f"The circuit found keeps {with_interval(result.judged)} of {metric_name(result)} on pairs it was not found on.",
+            f"The circuit found keeps {with_interval(result.judged)} of {metric_name(result)} on {pairs}.",
             (
                 size_sentence(result),
                 curve_sentence(result),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from interp.text.batch import Batch
 
 JUDGED = 24
-"""Prompts that methods are judged on, unless `--limit` says another number."""
+"""Prompts that methods are judged on, one of every sentence, unless `--limit` says another number."""
 
 _EXAMPLES = 4
 """Inputs of every compiled program."""
@@ -117,6 +117,7 @@ def judge_sources(
 ) -> None:
     """Print, and write as a page, how good methods are on the same prompts and on compiled programs of known truth."""
     from analyses.core.effective_n import count_texts
+    from analyses.core.keys import keys_of, rows_by_key
     from analyses.core.observing import make_batches, no_progress
     from analyses.logit_attribution.judge_page import fault_sentences, judge_report
     from analyses.runs.inputs import read_prompt_set, reading_order
@@ -125,7 +126,9 @@ def judge_sources(
     from interp.statistics import LEAST
 
     read = read_prompt_set(prompts, None, prefix=prefix).prompts
-    given = [read[place] for place in reading_order(read)][: limit or JUDGED]
+    ordered = [read[place] for place in reading_order(read)]
+    independent = rows_by_key(keys_of(prompt.sentence for prompt in ordered))
+    given = [ordered[rows[0]] for rows in independent[: limit or JUDGED]]
     batches = make_batches(model, given, 1, no_progress)
     fault = count_texts(batches).fault
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]

@@ -15,7 +15,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from analyses.core.observing import Progress
+from analyses.core.contract import Evidence
+from analyses.core.keys import keys_of, rows_by_key
+from analyses.core.observing import ConfiguredAnalysis, Progress
 from analyses.core.work import Engine
 from analyses.runs.compare_models_report import (
     PLACES,
@@ -23,7 +25,7 @@ from analyses.runs.compare_models_report import (
     Numbers,
     as_lines,
     comparison_report,
-    numbers_by_prompt,
+    numbers_by_sentence,
     without_prefix,
 )
 from analyses.runs.config import RunConfig, portable_name
@@ -223,14 +225,24 @@ def _run(
 ) -> tuple[ComparedModel, dict[str, bytes]]:
     """One model's full run: what the comparison needs of it, and its files."""
     prompts = inputs.prompts.prompts
-    order, found = reading_order(prompts), dict[str, Numbers]()
+    order, found = reading_order(prompts), dict[str, tuple[Numbers, ...]]()
+    rows = rows_by_key(keys_of(prompt.sentence for prompt in prompts))
+
+    def keep(item: ConfiguredAnalysis, evidence: Evidence) -> None:
+        found[item.name] = tuple(
+            numbers_by_sentence(observed, item.analysis.arrays, order, rows)
+            for observed in (evidence.model, *evidence.twins)
+        )
+
     files = build_files(
         inputs,
         model.model,
         store,
         lambda what, done, total: progress(f"{name}: {what}", done, total),
-        lambda item, observed: found.update({item.name: numbers_by_prompt(observed, item.analysis.arrays, order)}),
+        keep,
         engine,
     )
     findings = {name: section["findings"] for name, section in json.loads(files["results.json"]).items()}
-    return ComparedModel(name, place, model.model, inputs.config, prompts, findings, found), files
+    own = {analysis: numbers[0] for analysis, numbers in found.items()}
+    twins = {analysis: numbers[1:] for analysis, numbers in found.items()}
+    return ComparedModel(name, place, model.model, inputs.config, prompts, findings, own, twins), files

@@ -1,13 +1,15 @@
 """Two models side by side: what does one do that the other does not, on the same texts?
 
 Each model is run in full, with its own tokenization and its own untrained twins; beside the two runs stands a page with their
-findings next to each other and with every number that both give for every prompt, compared prompt by prompt:
+findings next to each other and with every number that both give for every sentence, compared sentence by sentence:
 
-    difference = mean over prompts of (second - first),  with a 95 % bootstrap interval over prompts
+    difference = mean over sentences of (second - first),  with a 95 % bootstrap interval over sentences
 
 A number of an analysis has axes such as layer, head and category, whose lengths differ between models; it is averaged over all of
-them first. What an analysis declares to be no number (`ArraySpec.content`) is left out. An interval without 0 says that the two
-models differ on these texts; it does not say why. `untrained:SEED` stands for the first model with weights drawn anew.
+them first, and over the prompts of a sentence. What an analysis declares to be no number (`ArraySpec.content`) is left out. An
+interval without 0 says that the two models differ on these texts; so do any two models that learnt nothing. So beside every
+difference stand those of untrained twins, one of the first model's from another of the second's. `untrained:SEED` stands for the
+first model with weights drawn anew.
 """
 
 import json
@@ -16,21 +18,24 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from analyses.core.contract import Analysis, ArraySpec, Observed
-from analyses.core.keys import text_key
+from analyses.core.keys import means_by_key, text_key
 from analyses.runs.config import RunConfig
 from interp.families.config import ModelConfig
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
-from interp.report import Block, Card, Links, Paragraph, Report, Section, Table
-from interp.statistics import bootstrap_difference
+from interp.report import Block, Card, Links, Paragraph, Report, Section, Table, judge
+from interp.report.headline import Sureness
+from interp.statistics import bootstrap_difference, controlled, mean_over_prompts
+from interp.statistics.estimate import TITLES
 
 PLACES = ("first", "second")
 """Folders of the two full runs."""
 
 Numbers = Mapping[str, np.ndarray]
-"""Number -> its value for every prompt."""
+"""Number -> its value for every sentence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +50,7 @@ class ComparedModel:
         prompts: the prompts as it reads them.
         findings: analysis name -> findings of its run.
         numbers: analysis name -> what its run observed.
+        twins: analysis name -> the same of each of its untrained twins.
     """
 
     name: str
@@ -54,6 +60,7 @@ class ComparedModel:
     prompts: tuple[Prompt, ...]
     findings: Mapping[str, Sequence[str]]
     numbers: Mapping[str, Numbers]
+    twins: Mapping[str, Sequence[Numbers]]
 
 
 def without_prefix(prompt: Prompt) -> Prompt:
@@ -72,13 +79,16 @@ def as_lines(prompts: Sequence[Prompt]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def numbers_by_prompt(observed: Observed, specs: Sequence[ArraySpec], order: Sequence[int]) -> Numbers:
-    """The numbers of one analysis, all axes but the prompt's averaged, undefined cells left out, prompts as they were given.
+def numbers_by_sentence(
+    observed: Observed, specs: Sequence[ArraySpec], order: Sequence[int], rows: list[Int[np.ndarray, " _"]]
+) -> Numbers:
+    """The numbers of one analysis, all axes but the first averaged, then the prompts of a sentence; undefined cells left out.
 
     Args:
-        observed: what the model gave, prompts in the order of the run.
+        observed: what a model gave, prompts in the order of the run.
         specs: what the analysis declares; without any, all arrays are numbers.
         order: place of every prompt of the run among those given (`analyses.runs.inputs.reading_order`).
+        rows: of every sentence its prompts among those given (`analyses.core.keys.rows_by_key`).
     """
     given, found = np.argsort(order), {}
     others = {spec.name for spec in specs if spec.stage == "observe" and spec.content != "number"}
@@ -87,31 +97,51 @@ def numbers_by_prompt(observed: Observed, specs: Sequence[ArraySpec], order: Seq
             flat = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
             defined = np.isfinite(flat)
             total, count = np.where(defined, flat, 0.0).sum(1), defined.sum(1)
-            found[name] = np.divide(total, count, out=np.full(len(flat), np.nan), where=count > 0)[given]
+            means = np.divide(total, count, out=np.full(len(flat), np.nan), where=count > 0)
+            found[name] = means_by_key(means[given], rows)
     return found
 
 
-def differences(one: Numbers, two: Numbers, names: tuple[str, str], seed: int) -> pd.DataFrame:
-    """Every number that both models give on the same prompts: its means, the difference and its interval, by name."""
+def differences(
+    one: Numbers,
+    two: Numbers,
+    names: tuple[str, str],
+    seed: int,
+    twins: tuple[Sequence[Numbers], Sequence[Numbers]] = ((), ()),
+) -> pd.DataFrame:
+    """Every number that both models give on the same sentences: its means, the difference, its interval and controls, by name.
+
+    Args:
+        one: numbers of the first model.
+        two: of the second.
+        names: what the models are called.
+        seed: of resampling.
+        twins: numbers of the untrained twins of the first and of the second, equally many. Twins of one place are drawn by one
+            seed and may be one model, so every twin is taken from that of the next place.
+    """
     rows = []
     for name in sorted(set(one) & set(two)):
         both = np.isfinite(one[name]) & np.isfinite(two[name])
-        # What is equal to the last digit for every prompt is a fact of the texts and not of the models.
+        # What is equal to the last digit for every sentence is a fact of the texts and not of the models.
         if both.sum() < 2 or np.array_equal(one[name][both], two[name][both]):
             continue
         interval = bootstrap_difference(two[name][both], one[name][both], seed)
-        low, high = float(interval.low), float(interval.high)
+        pairs = zip(twins[0], [*twins[1][1:], *twins[1][:1]], strict=True)
+        found = controlled(interval, [float(mean_over_prompts(last[name] - first[name])) for first, last in pairs])
         rows.append({
             "number": name,
             names[0]: float(one[name][both].mean()),
             names[1]: float(two[name][both].mean()),
-            "difference": float(interval.point),
-            "low": low,
-            "high": high,
-            "apart": "yes" if low > 0 or high < 0 else "no",
-            "prompts": int(both.sum()),
+            **found.columns("difference", ""),
+            "apart": "yes" if found.low > 0 or found.high < 0 else "no",
+            "beyond twins": _BEYOND[judge(found)],
+            "sentences": int(both.sum()),
         })
-    return pd.DataFrame(rows, columns=["number", *names, "difference", "low", "high", "apart", "prompts"])
+    titles = ["difference", *TITLES]
+    return pd.DataFrame(rows, columns=["number", *names, *titles, "apart", "beyond twins", "sentences"])
+
+
+_BEYOND: Mapping[Sureness, str] = {"beyond all controls": "yes", "within the controls": "no", "not judged": ""}
 
 
 def comparison_report(first: ComparedModel, second: ComparedModel, analyses: Sequence[Analysis]) -> Report:
@@ -131,7 +161,8 @@ def comparison_report(first: ComparedModel, second: ComparedModel, analyses: Seq
         ),
         notes=(
             "Each model reads the same texts with its own tokenizer and predicts the given targets (its own if none).",
-            "Differences are second minus first, paired by prompt; [low, high] is a 95 % bootstrap interval over prompts.",
+            "Differences are second minus first, paired by sentence; [low, high] is a 95 % bootstrap interval over sentences: "
+            "prompts of one sentence, under several task prefixes or given twice, are averaged first.",
         ),
     )
 
@@ -172,7 +203,8 @@ def _section(analysis: Analysis, first: ComparedModel, second: ComparedModel) ->
     """One analysis: the findings of both next to each other, then the differences of their numbers."""
     name, slug = analysis.name, analysis.name.replace("_", "-")
     one, two = first.numbers.get(name, {}), second.numbers.get(name, {})
-    frame = differences(one, two, (first.name, second.name), first.config.seed)
+    twins = first.twins.get(name, ()), second.twins.get(name, ())
+    frame = differences(one, two, (first.name, second.name), first.config.seed, twins)
     findings = {of.name: pd.Series(of.findings.get(name, ()), dtype=object) for of in (first, second)}
     blocks: list[Block] = [
         Table(
@@ -187,12 +219,17 @@ def _section(analysis: Analysis, first: ComparedModel, second: ComparedModel) ->
         blocks.append(Paragraph("There is nothing to subtract: one of the models does not allow this analysis."))
     else:
         apart = (frame["apart"] == "yes").sum()
-        lead = f"{apart} of {len(frame)} numbers that both models give lie apart (interval without 0)."
+        beyond = (frame["beyond twins"] == "yes").sum()
+        lead = (
+            f"{beyond} of {len(frame)} numbers that both models give lie further apart than those of two untrained models of "
+            f"these shapes may; the interval of {apart} is without 0, which two models that learnt nothing have as well."
+        )
         units = {spec.name: spec.unit for spec in analysis.arrays if spec.stage == "observe"}
         frame.insert(1, "unit", [units.get(number, "") for number in frame["number"]])
         caption = (
-            "Numbers of both models, averaged over layers, heads and categories within each prompt and then over prompts; the "
-            "difference is second minus first."
+            "Numbers of both models, averaged over layers, heads and categories within each prompt and then over sentences; the "
+            "difference is second minus first. Apart: its interval is without 0. Twins: the differences of untrained twins of "
+            "both; beyond twins: the whole interval lies outside whatever two more of them may have."
         )
         blocks.append(Table(f"{slug}-numbers", caption, frame, rows_shown=None))
     return Section(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from analyses.core.contract import Evidence, Observed
+from analyses.core.contract import Evidence
 from analyses.core.effective_n import count_texts
 from analyses.core.evidence import Crew, gather
 from analyses.core.exploring import explorer_of
@@ -58,8 +58,8 @@ _LARGE_MODEL = 50_000_000
 
 EXPLORER_PAGE = "explorer.html"
 
-Keep = Callable[[ConfiguredAnalysis, Observed], None]
-"""Called with every analysis and what the model gave to it, prompts in the order of the run (`reading_order`)."""
+Keep = Callable[[ConfiguredAnalysis, Evidence], None]
+"""Called with every analysis and what model and twins gave to it, prompts in the order of the run (`reading_order`)."""
 
 Signer = Callable[[bytes], dict[str, bytes]]
 """Gives the file that signs a manifest, or none."""
@@ -261,7 +261,7 @@ def _sections(
     for item, evidence in zip(analyses, found, strict=True):
         progress(f"summarizing {item.name}", len(made), len(analyses))
         if keep is not None:
-            keep(item, evidence.model)
+            keep(item, evidence)
         section = _section(item, evidence, renderer)
         trim_heap()
         made[item.name] = gaps[item.name].beside(section) if item.name in gaps else section

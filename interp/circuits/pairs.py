@@ -74,11 +74,15 @@ def usable_pairs(
 ) -> tuple[tuple[PromptPair, ...], dict[str, str]]:
     """The pairs whose corruption costs the answer its lead, and id -> why not, of the others.
 
+    Of pairs of the same texts, in either direction, the first that is of use counts: a circuit that is found on one of them
+    would be judged on what found it, and intervals would be those of more pairs than there are.
+
     Args:
         model: the model.
         pairs: candidates.
     """
-    comparable, usable, refused = [], [], {}
+    comparable, refused = [], {}
+    usable: dict[frozenset[tuple[str, str] | int | None], PromptPair] = {}
     for pair in pairs:
         try:
             pair_batch(model, [pair])
@@ -87,14 +91,17 @@ def usable_pairs(
         else:
             comparable.append(pair)
     for pair, (clean, corrupted) in zip(comparable, leads(model, comparable), strict=True):
+        texts = frozenset({(pair.clean, pair.clean_target), (pair.corrupted, pair.corrupted_target), pair.row})
         if clean > LEAST_LEAD and clean - corrupted > 2 * LEAST_LEAD:
-            usable.append(pair)
+            same = usable.setdefault(texts, pair)
+            if same is not pair:
+                refused[pair.id] = f"Pair {pair.id!r} has the texts of pair {same.id!r}, which count once."
         else:
             refused[pair.id] = (
                 f"Pair {pair.id!r} does not turn on the corruption: the answer leads by {clean:+.2f} logits on the clean and "
                 f"{corrupted:+.2f} on the corrupted side; it must lead by {LEAST_LEAD:g}, and lose {2 * LEAST_LEAD:g}."
             )
-    return tuple(usable), refused
+    return tuple(usable.values()), refused
 
 
 def halves(pairs: Sequence[PromptPair]) -> tuple[tuple[PromptPair, ...], tuple[PromptPair, ...]]:

@@ -185,7 +185,8 @@ def _statistics(cosines: np.ndarray, labels: np.ndarray, counts: np.ndarray, nea
     # Every pair is counted from both ends; the degrees of freedom are those of distinct pairs.
     freedom = np.maximum((n_within + n_between) / 2 - 2, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.sqrt((within_squares + between_squares) / 2 / freedom)
+        # Of cosines that are all alike the spread is rounding, and so is the difference.
+        spread = np.maximum(np.sqrt((within_squares + between_squares) / 2 / freedom), _EQUAL)
         cohens_d = (within - between) / spread
     silhouette = _silhouette(member, counts, sums, sizes)
     return np.stack([within, between, within - between, cohens_d, silhouette, hits], axis=1)

@@ -118,7 +118,7 @@ class LensComparison(Framed):
     """How far a learned and an untrained lens are from the model on prompts that neither has seen.
 
     Attributes:
-        learned: KL(model || lens) in nats, mean over prompts of the mean over their rows, by depth.
+        learned: KL(model || lens) in nats, mean over sentences of the mean over their rows, by depth.
         untrained: the same of the untrained lens.
         saved: untrained less learned, paired by prompt.
     """
@@ -128,7 +128,7 @@ class LensComparison(Framed):
     saved: Interval
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a depth: KL in nats with 95 % intervals over prompts."""
+        """One row a depth: KL in nats with 95 % intervals over sentences."""
         found: dict[str, np.ndarray] = {"depth": np.arange(len(self.learned.point))}
         for name in ("learned", "untrained", "saved"):
             interval: Interval = getattr(self, name)

@@ -141,7 +141,7 @@ def compare_decoder_lens(
         lens: of `fit_decoder_lens`.
         prompts: numbers of those to judge by; all by default.
         seed: of the resamples.
-        resamples: of the prompts.
+        resamples: of the sentences.
 
     Raises:
         InputError: as for `fit_decoder_lens`, or if the lens is none of these.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp.activations import ActivationStore, sentences_of
 from interp.axes import Logits
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -24,10 +25,12 @@ class LensRows(Protocol):
     Attributes:
         kind: of the lens.
         model: that it reads.
+        store: where they lie.
     """
 
     kind: LensKind
     model: HookedEncoderDecoder
+    store: ActivationStore
 
     def parts(self, size: int, seed: int | None) -> Iterable[Any]:
         """All rows once, in parts.
@@ -82,13 +85,13 @@ def fit_lens(rows: LensRows, epochs: int, size: int, rate: float, seed: int) -> 
 
 
 def compare_lens(lens: LayerMaps, rows: LensRows, seed: int, resamples: int) -> LensComparison:
-    """KL from the model of a learned and of the untrained lens at every depth, means over prompts.
+    """KL from the model of a learned and of the untrained lens at every depth, means over sentences (`sentences_of`).
 
     Args:
         lens: the learned one.
         rows: that it has not seen.
         seed: of the resamples.
-        resamples: of the prompts.
+        resamples: of the sentences.
 
     Raises:
         InputError: if the lens is of another kind.
@@ -101,13 +104,19 @@ def compare_lens(lens: LayerMaps, rows: LensRows, seed: int, resamples: int) -> 
             both = [torch.stack(list(rows.by_depth(one, part)), -1) for one in (lens, plain)]
             prompts.append(rows.prompts(part))
             kl.append(torch.stack(both).cpu().double().numpy())
-    values, places = np.concatenate(kl, 1), np.unique(np.concatenate(prompts), return_inverse=True)[1]
+    numbers, places = np.unique(np.concatenate(prompts), return_inverse=True)
+    by_prompt = _means(np.concatenate(kl, 1), places)
+    learned, untrained = _means(by_prompt, np.unique(sentences_of(rows.store)[numbers], return_inverse=True)[1])
+    return LensComparison(*(bootstrap_mean(one, seed, resamples) for one in (learned, untrained, untrained - learned)))
+
+
+def _means(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Means [lens group depth] of values [lens one depth] over the ones of every group."""
     counts = np.bincount(places)
-    sums = np.zeros((2, len(counts), values.shape[-1]))
+    sums = np.zeros((len(values), len(counts), values.shape[-1]))
     for one, total in zip(values, sums, strict=True):
         np.add.at(total, places, one)
-    learned, untrained = sums / counts[:, None]
-    return LensComparison(*(bootstrap_mean(one, seed, resamples) for one in (learned, untrained, untrained - learned)))
+    return np.asarray(sums / counts[:, None])
 
 
 def divergence(final: Logits, lens: Logits) -> Tensor:

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from interp.activations import ActivationStore
+from interp.activations import ActivationStore, sentences_of
 from interp.activations.batches import row_numbers
 from interp.errors import InputError
 from interp.report.framed import Framed
@@ -27,7 +27,7 @@ _MOST_STEPS = 5_000
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ProbeResult(Framed):
-    """How well a property is read from one hook point, on groups of prompts that the probe has not seen.
+    """How well a property is read from one hook point, on groups of prompts (sentences) that the probe has not seen.
 
     Attributes:
         hook: the hook point.
@@ -96,7 +96,7 @@ def linear_probe(
         hook: where to read.
         labels: of the rows.
         rows: their numbers, where not all rows of the side take part.
-        groups: which rows belong together and must not be split, such as all prompts of one sentence; by default prompts.
+        groups: which rows belong together and must not be split; by default those of one sentence (`sentences_of`).
         seed: of split, control task and resamples.
         strength: inverse of the L2 penalty on standardized activations.
         resamples: of the judged groups, for the intervals.
@@ -108,7 +108,7 @@ def linear_probe(
     index = store.index(store.side(hook), ["prompt", "word"])
     numbers = np.arange(len(index)) if rows is None else row_numbers(rows, len(index))
     words, given = index["word"].to_numpy()[numbers], np.asarray(labels)
-    kept = index["prompt"].to_numpy()[numbers] if groups is None else np.asarray(groups)
+    kept = sentences_of(store)[index["prompt"].to_numpy()[numbers]] if groups is None else np.asarray(groups)
     if not len(numbers) == len(given) == len(kept):
         raise InputError(f"Got {len(numbers)} rows, {len(given)} labels and {len(kept)} groups; give one for each row.")
     trains = _half(kept, seed)

@@ -88,7 +88,7 @@ def compare_tuned_lens(
         lens: of `fit_tuned_lens`.
         rows: numbers of the rows to judge by; all by default.
         seed: of the resamples.
-        resamples: of the prompts.
+        resamples: of the sentences.
 
     Raises:
         InputError: as for `fit_tuned_lens`, or if the lens is none of these.

@@ -8,18 +8,17 @@ baselines are merged in the same way: a straight diagonal drawn from both sides,
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analyses.cross_attention_focus.alignment.baselines import diagonal_links
-from analyses.cross_attention_focus.alignment.error_rate import corpus_counts, error_rate
+from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_corpora
+from analyses.cross_attention_focus.alignment.error_rate import corpus_counts, error_rate, summed_counts
 from analyses.cross_attention_focus.alignment.evaluation import (
     Alignment,
     SystemScore,
     evaluate,
     merit,
-    random_corpora,
     scored,
     scores_table,
-    summed_counts,
 )
+from analyses.cross_attention_focus.alignment.sentences import by_sentence, sentence_rows
 from analyses.cross_attention_focus.alignment.symmetrization import MERGES, Merge, both_directions, flipped
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, reversed_pairs
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -88,7 +87,7 @@ def merge_directions(
     forward: Alignment, backward: Alignment, pairs: Sequence[AlignedPair], gold: Sequence[Gold], seed: int = 0
 ) -> Directions:
     """Merge the best aligners of two directions; `backward` is of the reversed pairs."""
-    half = len(pairs) // 2
+    rows = sentence_rows(pairs)
     given = _both_and_merged(forward.links, backward.links)
     by_twins = [_both_and_merged(*links) for links in zip(forward.twin_links, backward.twin_links, strict=True)]
     sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
@@ -111,8 +110,8 @@ def merge_directions(
             scored(
                 name,
                 {"forward": _named(forward), "backward": _named(backward)}.get(name, ""),
-                corpus_counts(links, gold),
-                half,
+                by_sentence(corpus_counts(links, gold), rows),
+                len(rows) // 2,
                 seed,
                 [error_rate(corpus_counts(twin[name], gold)) for twin in by_twins],
             )

@@ -24,6 +24,7 @@ class Score:
         precision: share of the given links that are at least possible.
         recall: share of the sure links that are given.
         n_links: links given.
+        n_sentences: independent sentences that the interval resamples.
     """
 
     aer: float
@@ -32,6 +33,7 @@ class Score:
     precision: float
     recall: float
     n_links: int
+    n_sentences: int
 
 
 def counts(links: Links, gold: Gold) -> tuple[int, int, int, int]:
@@ -52,6 +54,7 @@ def score(table: Int[np.ndarray, "sentence count"], seed: int = 0) -> Score:
         precision=hits_possible / given if given else np.nan,
         recall=hits_sure / sure if sure else np.nan,
         n_links=given,
+        n_sentences=len(table),
     )
 
 
@@ -64,3 +67,8 @@ def error_rate(table: np.ndarray) -> float:
 def corpus_counts(links: Sequence[Links], gold: Sequence[Gold]) -> Int[np.ndarray, "sentence count"]:
     """The counts of every sentence."""
     return np.array([counts(given, wanted) for given, wanted in zip(links, gold, strict=True)])
+
+
+def summed_counts(corpora: Sequence[Sequence[Links]], gold: Sequence[Gold]) -> np.ndarray:
+    """Counts [sentence count] of several sets of links together."""
+    return np.asarray(np.sum([corpus_counts(links, gold) for links in corpora], axis=0))

@@ -10,9 +10,10 @@ import torch
 
 from analyses.core.contract import Pass, Settings, on_own_rows
 from analyses.core.memory_use import use_once
-from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_links
-from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score
+from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_corpora
+from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, error_rate, score, summed_counts
 from analyses.cross_attention_focus.alignment.extract import ALL_CONVENTIONS, Conventions, read_links
+from analyses.cross_attention_focus.alignment.sentences import Rows, by_sentence, less_error, sentence_rows
 from analyses.cross_attention_focus.alignment.texts import AlignedPair, words_of_tokens
 from analyses.cross_attention_focus.measure.observe import HOOKS, readings
 from interp.errors import InputError
@@ -26,7 +27,6 @@ from interp.text.word_links import Gold, Links
 from interp.text.words import NO_WORD
 
 _BATCH = 16
-_RANDOM_DRAWS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class SystemScore:
     def error(self) -> Estimate:
         """The alignment error rate over all sentences, beside that in the twins."""
         point, low, high = (np.array(bound) for bound in (self.score.aer, self.score.low, self.score.high))
-        return controlled(Interval(point, low, high, np.array(self.score.n_links)), self.twins)
+        return controlled(Interval(point, low, high, np.array(self.score.n_sentences)), self.twins)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -61,12 +61,14 @@ class Alignment:
     """All aligners on one corpus.
 
     Attributes:
-        n_sentences: sentence pairs.
+        n_sentences: independent sentences, see `sentences.sentence_rows`; intervals and halves are of these.
         n_sure: sure gold links.
         n_possible: possible gold links, the sure ones included.
         baselines: `diagonal` and `random`.
         systems: every other aligner under every convention, the best first.
-        links: what the best aligner gave, sentence by sentence.
+        gains: name of a baseline -> by how much the best aligner's error rate is below it on the second half.
+        twin_best: AER on the second half of every untrained twin's own best aligner, chosen on the first.
+        links: what the best aligner gave, pair by pair.
         twin_links: what the same aligner gave in every untrained twin.
     """
 
@@ -75,6 +77,8 @@ class Alignment:
     n_possible: int
     baselines: tuple[SystemScore, ...]
     systems: tuple[SystemScore, ...]
+    gains: Mapping[str, Interval]
+    twin_best: tuple[float, ...]
     links: tuple[Links, ...]
     twin_links: tuple[tuple[Links, ...], ...]
 
@@ -127,17 +131,19 @@ def evaluate(
     Raises:
         InputError: if there are not as many pairs as gold lines, fewer than two, or a link names a word that is not there.
     """
-    _check(pairs, gold)
-    half = len(pairs) // 2
+    rows = _checked(pairs, gold)
+    half = len(rows) // 2
     links = system_links(model, pairs)
-    table = {key: corpus_counts(given, gold) for key, given in links.items()}
-    best = min(table, key=lambda key: merit(error_rate(table[key][:half]), key[0], str(key[1])))
+    table = {key: by_sentence(corpus_counts(given, gold), rows) for key, given in links.items()}
+    best = _best(table, half)
     chosen = tuple(links[best])
     del links
-    controls, twin_links = [], []
+    controls, twin_links, twin_best = [], [], []
     for index in range(twins):
         given_by_twin = use_once(partial(untrained_twin, model, seed + index), partial(system_links, pairs=pairs))
-        controls.append({key: error_rate(corpus_counts(given, gold)) for key, given in given_by_twin.items()})
+        of_twin = {key: by_sentence(corpus_counts(given, gold), rows) for key, given in given_by_twin.items()}
+        controls.append({key: error_rate(one) for key, one in of_twin.items()})
+        twin_best.append(error_rate(of_twin[_best(of_twin, half)][half:]))
         twin_links.append(tuple(given_by_twin[best]))
     systems = [
         scored(name, str(how), values, half, seed, [control[name, how] for control in controls])
@@ -145,21 +151,29 @@ def evaluate(
     ]
     sizes = [(len(pair.source_words), len(pair.target_words)) for pair in pairs]
     baselines = {"diagonal": [[diagonal_links(*size) for size in sizes]], "random": random_corpora(sizes, seed)}
+    free = {name: by_sentence(summed_counts(drawn, gold), rows) for name, drawn in baselines.items()}
     return Alignment(
-        n_sentences=len(pairs),
+        n_sentences=len(rows),
         n_sure=sum(len(sentence.sure) for sentence in gold),
         n_possible=sum(len(sentence.possible) for sentence in gold),
-        baselines=tuple(_baseline(name, drawn, gold, half, seed) for name, drawn in baselines.items()),
+        baselines=tuple(_baseline(name, free[name], len(drawn), half, seed) for name, drawn in baselines.items()),
         systems=tuple(sorted(systems, key=lambda item: merit(item.score.aer, item.system))),
+        gains={name: less_error(table[best][half:], one[half:], seed) for name, one in free.items()},
+        twin_best=tuple(twin_best),
         links=chosen,
         twin_links=tuple(twin_links),
     )
 
 
-def _baseline(name: str, corpora: Sequence[Sequence[Links]], gold: Sequence[Gold], half: int, seed: int) -> SystemScore:
-    """The score of links that cost nothing, over all their draws, with the number of links of one draw."""
-    found = scored(name, "", summed_counts(corpora, gold), half, seed, [])
-    return replace(found, score=replace(found.score, n_links=found.score.n_links // len(corpora)))
+def _best(table: Mapping[tuple[str, Conventions], np.ndarray], half: int) -> tuple[str, Conventions]:
+    """The aligner with the lowest error rate on the first half."""
+    return min(table, key=lambda key: merit(error_rate(table[key][:half]), key[0], str(key[1])))
+
+
+def _baseline(name: str, table: np.ndarray, draws: int, half: int, seed: int) -> SystemScore:
+    """The score of links that cost nothing, from counts over all their draws, with the number of links of one draw."""
+    found = scored(name, "", table, half, seed, [])
+    return replace(found, score=replace(found.score, n_links=found.score.n_links // draws))
 
 
 def merit(error: float, *name: str) -> tuple[float, tuple[str, ...]]:
@@ -167,12 +181,19 @@ def merit(error: float, *name: str) -> tuple[float, tuple[str, ...]]:
     return float(np.nan_to_num(error, nan=np.inf)), name
 
 
-def _check(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> None:
+def _checked(pairs: Sequence[AlignedPair], gold: Sequence[Gold]) -> Rows:
+    """The pairs of every independent sentence, once both files fit."""
     if len(pairs) != len(gold) or len(pairs) < 2:
         raise InputError(
             f"Got {len(pairs)} sentence pairs and {len(gold)} lines of gold links; give one line for each pair, at least two."
         )
     check_links(gold, [(len(pair.source_words), len(pair.target_words)) for pair in pairs], "gold file")
+    rows = sentence_rows(pairs)
+    if len(rows) < 2:
+        raise InputError(
+            f"All {len(pairs)} sentence pairs share a side, so they are one sentence; give pairs of two at least."
+        )
+    return rows
 
 
 def check_links(gold: Sequence[Gold], sizes: Sequence[tuple[int, int]], file: str) -> None:
@@ -220,17 +241,6 @@ def scored(name: str, how: str, table: np.ndarray, half: int, seed: int, twins: 
         held_out=error_rate(table[half:]),
         twins=tuple(twins),
     )
-
-
-def random_corpora(sizes: Sequence[tuple[int, int]], seed: int) -> list[list[Links]]:
-    """Random links for a corpus of (source words, target words), drawn several times."""
-    generator = np.random.default_rng(seed)
-    return [[random_links(*size, generator) for size in sizes] for _ in range(_RANDOM_DRAWS)]
-
-
-def summed_counts(corpora: Sequence[Sequence[Links]], gold: Sequence[Gold]) -> np.ndarray:
-    """Counts [sentence count] of several sets of links together."""
-    return np.asarray(np.sum([corpus_counts(links, gold) for links in corpora], axis=0))
 
 
 def system_links(

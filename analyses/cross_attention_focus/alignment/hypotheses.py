@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analyses.cross_attention_focus.alignment.baselines import diagonal_links
-from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, score
-from analyses.cross_attention_focus.alignment.evaluation import check_links, random_corpora, summed_counts
+from analyses.cross_attention_focus.alignment.baselines import diagonal_links, random_corpora
+from analyses.cross_attention_focus.alignment.error_rate import Score, corpus_counts, score, summed_counts
+from analyses.cross_attention_focus.alignment.evaluation import check_links
 from interp.errors import InputError
 from interp.text.word_links import Gold, Links
 

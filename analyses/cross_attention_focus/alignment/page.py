@@ -6,7 +6,8 @@ import pandas as pd
 from analyses.cross_attention_focus.alignment.directions import Directions, best_merge
 from analyses.cross_attention_focus.alignment.evaluation import Alignment, SystemScore
 from interp.report import Block, Paragraph, Section, Table
-from interp.report.numbers import control_range, fixed, with_interval
+from interp.report.numbers import between, control_range, counted, fixed, with_interval
+from interp.statistics import LEAST, Interval
 
 _LIMITS = (
     "An alignment error rate says where a matrix points, not what the model uses: attention is not importance (Jain and Wallace "
@@ -102,22 +103,33 @@ def _findings(alignment: Alignment) -> tuple[str, ...]:
     return (
         f"{best.system} ({best.conventions}), chosen among {len(alignment.systems)} aligners on the first half of the sentences, "
         f"has an alignment error rate of {fixed(best.held_out)} on the second half, "
-        f"{_against(best.held_out, 'a straight diagonal', diagonal.held_out)} and "
-        f"{_against(best.held_out, 'random links', chance.held_out)}; on all {alignment.n_sentences} sentences "
-        f"{with_interval(best.error)}, precision {fixed(best.score.precision)}, recall {fixed(best.score.recall)}; "
-        "the same aligner in untrained twins "
-        f"{control_range(best.error) if best.twins else 'was not run'}.",
+        f"{_against(alignment.gains['diagonal'], 'a straight diagonal', diagonal.held_out)} and "
+        f"{_against(alignment.gains['random'], 'random links', chance.held_out)}; {_against_twins(alignment)}; on all "
+        f"{alignment.n_sentences} sentences {with_interval(best.error)}, precision {fixed(best.score.precision)}, recall "
+        f"{fixed(best.score.recall)}.",
     )
 
 
-def _against(error: float, name: str, other: float) -> str:
-    """How an error rate stands to that of links that need no model; a lower one is better."""
-    return f"{'better' if error < other else 'no better'} than {name} ({fixed(other)})"
+def _against(gain: Interval, name: str, other: float) -> str:
+    """How an error rate stands to that of links that need no model: better only where the interval of the gain is above 0."""
+    if gain.count < LEAST:
+        return f"of too few sentences to be judged beside {name} ({fixed(other)})"
+    better = "better" if gain.low > 0 else "no better"
+    return f"{better} than {name} ({fixed(other)}, gain {with_interval(gain)})"
+
+
+def _against_twins(alignment: Alignment) -> str:
+    """The best of untrained twins, chosen and judged in the same way."""
+    if not alignment.twin_best:
+        return "untrained twins were not run"
+    low, high = min(alignment.twin_best), max(alignment.twin_best)
+    return f"there the best aligners of untrained twins, chosen likewise, have {between(low, high)}"
 
 
 def _how_to_read(alignment: Alignment) -> str:
     return (
-        f"{alignment.n_sentences} sentence pairs with {alignment.n_sure} sure and {alignment.n_possible} possible links (the "
+        f"{counted(len(alignment.links), 'sentence pair')} of {counted(alignment.n_sentences, 'independent sentence')} (pairs "
+        f"that share a side are one) with {alignment.n_sure} sure and {alignment.n_possible} possible links (the "
         "sure ones included). Targets were given. Step output: a target word is aligned by the rows that predict it (AWO); "
         "input: by the rows that read it (AWI). Unit words: weights are summed over source pieces and averaged over target "
         "pieces before the argmax; pieces: argmax for every piece, union of links. Raw: if prefix or end of sentence wins, there "

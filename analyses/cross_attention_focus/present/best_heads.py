@@ -10,6 +10,11 @@ def told(best: BestHead) -> bool:
     return best.what in ("prefix", "content", "eos", "forward") and not is_everything(best.base_rate)
 
 
+def stands_out(best: BestHead) -> bool:
+    """Whether its whole interval lies above whatever the best head of one more untrained twin may have."""
+    return bool(best.value.low > best.value.control_bounds[1])
+
+
 def is_everything(base_rate: float | None) -> bool:
     """Whether there is nothing else to read than tokens of this base rate."""
     return base_rate is not None and base_rate > 1 - 1e-6
@@ -24,7 +29,7 @@ def head_sentence(best: BestHead) -> str:
     else:
         numbers = f"{with_interval(best.value)} of its attention; base rate {fixed(best.base_rate)}; {twins}"
     norm = "" if best.norm is None else f"; weighted by the length of what it writes {with_interval(best.norm)}"
-    verdict = "" if best.value.low > best.value.control_bounds[1] else ", so no head stands out in this"
+    verdict = "" if stands_out(best) else ", so no head stands out in this"
     return (
         f"Of {best.n_heads} heads, {best.head} {does} (chosen on the first half of the sentences, measured on the second): "
         f"{numbers}{verdict}{norm}."

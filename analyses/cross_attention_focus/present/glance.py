@@ -4,7 +4,7 @@ import numpy as np
 
 from analyses.cross_attention_focus.measure.best_heads import BestHead
 from analyses.cross_attention_focus.measure.trend import FEWEST_LAYERS
-from analyses.cross_attention_focus.present.best_heads import head_sentence, is_everything, told
+from analyses.cross_attention_focus.present.best_heads import head_sentence, is_everything, stands_out, told
 from analyses.cross_attention_focus.present.figures import mass_figure
 from analyses.cross_attention_focus.present.flow import flow_sentence
 from analyses.cross_attention_focus.present.hypothesis import (
@@ -52,7 +52,8 @@ def _claim(focus: Focus) -> tuple[Finding, ...]:
         few = "Of so few decoder layers, what they read makes a difference and no trend."
         return (Finding(few if focus.n_layers < FEWEST_LAYERS else f"{lead}.", behind),)
     change = with_interval(content.change, write=signed)
-    doubt = "" if content.verdict != "no trend" else ", which does not pass its tests"
+    doubts = {"no trend": ", which does not pass its tests", "within twins": ", no more than in untrained twins"}
+    doubt = doubts.get(content.verdict, "")
     return (Finding(f"{lead}: the mass on content words changes by {change} over the layers{doubt}.", behind),)
 
 
@@ -76,7 +77,8 @@ def _outstanding(focus: Focus) -> list[BestHead]:
 def _head(best: BestHead) -> Finding:
     value = with_interval(best.value)
     if best.what == "forward":
-        words = f"{best.head} reads most steadily forward: its center moves with the decoder row at a tau of {value}."
+        words = f"{best.head} reads most steadily forward: its center moves with the decoder row at a tau of {value}"
     else:
-        words = f"{best.head} reads {CATEGORY_NAMES[best.what]} most: {value} of its attention."
-    return Finding(words, (head_sentence(best),))
+        words = f"{best.head} reads {CATEGORY_NAMES[best.what]} most: {value} of its attention"
+    doubt = "" if stands_out(best) else ", no more than the best head of an untrained twin may"
+    return Finding(f"{words}{doubt}.", (head_sentence(best),))

@@ -58,9 +58,8 @@ def _groups(result: EmbeddingGeometry) -> tuple[Finding, ...]:
 
 
 def _neighbors(result: EmbeddingGeometry) -> Finding:
-    nearest = [word.nearest["raw"] for word in result.words]
-    share = np.mean([bool(found.point > found.control_high) for found in nearest])
-    words = f"For {percent(share)} of the words the nearest piece is nearer than in any untrained twin."
+    share = np.mean([bool(word.nearest["raw"].above_controls) for word in result.words])
+    words = f"For {percent(share)} of the words the nearest piece is nearer than one more untrained twin would have it."
     return Finding(words, (neighbors_sentence(result),))
 
 
@@ -86,5 +85,8 @@ def _translation(kinds: tuple[TranslationRetrieval, ...]) -> Finding:
     places = [most_hits(found, language) for language in range(len(found.languages))]
     best = max(range(len(places)), key=lambda language: float(found.accuracy.point[language, CSLS, places[language]]))
     share = with_interval(found.accuracy[best, CSLS, places[best]])
-    words = f"Where they meet best, the nearest {found.languages[best]} word translates the English one in {share} of the cases."
+    meet = (
+        "Where they meet best," if found.meeting(best) is not None else "Languages do not meet beyond chance: at best"
+    )
+    words = f"{meet} the nearest {found.languages[best]} word translates the English one in {share} of the cases."
     return Finding(words, tuple(sentence for one in kinds for sentence in translation_findings(one)))

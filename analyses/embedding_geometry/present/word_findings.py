@@ -75,27 +75,32 @@ def matched_sentences(result: EmbeddingGeometry) -> tuple[str, ...]:
 
 
 def neighbors_sentence(result: EmbeddingGeometry) -> str:
-    """For how many words the nearest piece is nearer than in any twin."""
+    """For how many words the nearest piece is nearer than one more twin would have it.
+
+    The nearest of the twins alone would be left behind by one of k + 1 words of a model that learnt nothing.
+    """
     nearest = [word.nearest["raw"] for word in result.words]
-    nearer = sum(bool(found.point > found.control_high) for found in nearest)
+    nearer = sum(bool(found.above_controls) for found in nearest)
     first = [(word.word, *word.neighbors["raw"][0]) for word in result.words[:3]]
     examples = ", ".join(f"{word}: {piece} ({fixed(cosine)})" for word, piece, cosine in first)
     lowest, highest = min(found.control_low for found in nearest), max(found.control_high for found in nearest)
     return (
-        f"For {nearer} of {len(result.words)} words the nearest piece in the raw input embedding is nearer than in any untrained "
-        f"twin (there {between(float(lowest), float(highest))}); for example {examples}."
+        f"For {nearer} of {len(result.words)} words the nearest piece in the raw input embedding is nearer than one more "
+        f"untrained twin would have it (95 % prediction interval; twins {between(float(lowest), float(highest))}); for example "
+        f"{examples}."
     )
 
 
 def _vocabulary(result: EmbeddingGeometry) -> str:
     table = result.tables[0]
     numbers, statistics = table.geometry, table.statistics
-    width = round((numbers.participation_ratio - 1) / numbers.iso_score) + 1
+    if not np.isfinite(numbers.participation_ratio):
+        return f"All {numbers.pieces:.0f} pieces of the {table.space} have one and the same row. {_two_tables(result)}"
     return (
         f"Over the {numbers.pieces:.0f} pieces of the {table.space}, the mean cosine of all pairs is "
         f"{fixed(numbers.anisotropy, 3)} ({untrained_twins(statistics['anisotropy'], 3)}), and the variance spreads over "
-        f"{numbers.participation_ratio:.0f} of {width} directions (IsoScore {fixed(numbers.iso_score)}, the same number on "
-        f"another scale; twins {control_range(statistics['iso_score'])}). {_two_tables(result)}"
+        f"{numbers.participation_ratio:.0f} of {result.cfg.d_model} directions (IsoScore {fixed(numbers.iso_score)}, the same "
+        f"number on another scale; twins {control_range(statistics['iso_score'])}). {_two_tables(result)}"
     )
 
 

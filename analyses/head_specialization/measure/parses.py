@@ -84,7 +84,7 @@ def read_conllu(path: str | Path) -> tuple[Parse, ...]:
 
 @lru_cache(maxsize=4)
 def parse_conllu(text: str) -> tuple[Parse, ...]:
-    """Parse the text of a CoNLL-U file.
+    """The parsed sentences of a CoNLL-U file, each text once, so that no head is chosen and judged on the same one.
 
     Raises:
         InputError: if the `conllu` package is missing, or the text holds no parsed sentence.
@@ -94,14 +94,16 @@ def parse_conllu(text: str) -> tuple[Parse, ...]:
     except ModuleNotFoundError as error:
         raise InputError("Reading CoNLL-U needs the package `conllu`; install it with `pip install conllu`.") from error
     try:
-        parses = tuple(_parse(sentence) for sentence in conllu.parse(text))
+        first: dict[str, Parse] = {}
+        for parse in map(_parse, conllu.parse(text)):
+            first.setdefault(parse.text, parse)
     except (conllu.exceptions.ParseException, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"The text is no CoNLL-U with heads and relations ({type(error).__name__}: {error})."
         ) from error
-    if not parses:
+    if not first:
         raise InputError("The text holds no sentence; give CoNLL-U with gold parses.")
-    return parses
+    return tuple(first.values())
 
 
 def as_conllu(parses: Sequence[Parse]) -> str:

@@ -12,7 +12,7 @@ from interp.hooks.names import HeadId
 from interp.report import Finding, Headline
 from interp.report.headline import Sureness
 from interp.report.numbers import interval, with_interval
-from interp.statistics import largest
+from interp.statistics import controlled, largest
 
 _MOST_ROLES = 2
 
@@ -64,10 +64,14 @@ _KINDS: dict[AttentionKind, str] = {"encoder": "encoder", "decoder": "decoder", 
 
 
 def _sureness(atlas: HeadAtlas, labeled: int) -> Sureness:
-    """Whether more heads have a role than in any untrained twin; with permuted weights position bias alone gives roles too."""
-    if not atlas.twin_labels or atlas.counts.fault:
+    """Whether more heads have a role than one more untrained twin may; with permuted weights position bias gives roles too."""
+    if len(atlas.twin_labels) < 2 or atlas.counts.fault:
         return "not judged"
-    return "beyond all controls" if labeled > max(atlas.twin_labels) else "within the controls"
+    return (
+        "beyond all controls"
+        if controlled(float(labeled), [float(count) for count in atlas.twin_labels]).above_controls
+        else "within the controls"
+    )
 
 
 def _sharpest(atlas: HeadAtlas) -> Finding:

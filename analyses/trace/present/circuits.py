@@ -10,6 +10,7 @@ from analyses.trace.trace import Trace
 from interp.circuits.pairs import halves
 from interp.report import Figure, Headline, Section, Series, Span, Table, judge
 from interp.report.charts import Style
+from interp.report.headline import Sureness
 from interp.report.numbers import fixed, percent
 from interp.statistics import Interval, controlled
 
@@ -50,7 +51,7 @@ def circuits_section(trace: Trace, found: CircuitsFound) -> Section:
             _moment_table(trace, found),
             _edge_table(trace, found),
         ),
-        headline=Headline(_headline(trace, found), judge(controlled(found.kept[-1], found.random[-1].tolist())), _KEPT),
+        headline=Headline(_headline(trace, found), _sureness(found), _KEPT),
         methods=(
             f"Pairs are those that the last moment of {trace.main.name} can tell apart ({len(found.pairs)}), the same at "
             f"every step. Edges are scored by {found.settings.method}. The last moment's circuit is found, and its edges are "
@@ -69,13 +70,30 @@ def circuits_section(trace: Trace, found: CircuitsFound) -> Section:
     )
 
 
+def _held_out(found: CircuitHistory) -> bool:
+    """Whether circuits are judged on other pairs than those they were found on."""
+    first, second = halves(found.pairs)
+    return first != second
+
+
+def _sureness(found: CircuitHistory) -> Sureness:
+    """Beside random circuits; on the pairs that it was found on, which it was made to keep, it is not judged."""
+    return judge(controlled(found.kept[-1], found.random[-1].tolist())) if _held_out(found) else "not judged"
+
+
+def _pairs(found: CircuitHistory) -> str:
+    return "other pairs" if _held_out(found) else "the same pairs"
+
+
 def _share(found: CircuitHistory) -> str:
     return f"{len(found.last)} of {len(found.last.graph):,} edges"
 
 
 def _headline(trace: Trace, found: CircuitHistory) -> str:
     if found.born is None:
-        return f"The circuit found at the last step keeps {fixed(found.kept.point[-1])} of the answers on other pairs."
+        return (
+            f"The circuit found at the last step keeps {fixed(found.kept.point[-1])} of the answers on {_pairs(found)}."
+        )
     return f"The circuit of the last step carries the answers from step {step_words(trace, found.born)} on."
 
 
@@ -91,10 +109,9 @@ def _size(trace: Trace, found: CircuitHistory) -> str:
 
 def _where(found: CircuitHistory) -> str:
     """On which pairs circuits are judged."""
-    first, second = halves(found.pairs)
     return (
         "on the half of them that the circuit was not found on"
-        if first != second
+        if _held_out(found)
         else "on the very pairs that it was found on, because they are fewer than four"
     )
 
@@ -135,7 +152,7 @@ def _path(trace: Trace, found: CircuitHistory) -> tuple[str, ...]:
 
 def _likeness(trace: Trace, found: CircuitHistory) -> str:
     return (
-        f"Scores of edges rank like the last step's on the other pairs by {fixed(found.rank[0])} at step "
+        f"Scores of edges rank like the last step's on {_pairs(found)} by {fixed(found.rank[0])} at step "
         f"{trace.main.steps[0]:,} and by {fixed(found.rank[-1])} at the last (Spearman); circuits of its size overlap with "
         f"the last step's by {fixed(found.overlap[0])} and {fixed(found.overlap[-1])} (Jaccard), random ones by "
         f"{fixed(found.by_chance)}."
@@ -174,8 +191,8 @@ def _kept_figure(trace: Trace, found: CircuitHistory) -> Figure:
             _line(trace, "random circuits", found.random.mean(1), "control"),
         ),
         "share that is kept",
-        f"What circuits of {size} of {len(found.last.graph):,} edges keep of what the corruption costs the answers, on pairs "
-        "that they were not found on: the last step's circuit put into the model of every step (band: 95 % interval over "
+        f"What circuits of {size} of {len(found.last.graph):,} edges keep of what the corruption costs the answers, "
+        f"{_where(found)}: the last step's circuit put into the model of every step (band: 95 % interval over "
         "pairs), each step's own, and random ones. Steps whose answers do not turn on the corruption have no line.",
         _size(trace, found),
     )
@@ -249,7 +266,7 @@ def _edge_table(trace: Trace, found: CircuitHistory) -> Table:
     return Table(
         "trace-circuit-edges",
         "The edges of the last step's circuit, the largest score first, and the step from which on each is in every step's "
-        "own circuit of that size; empty for those that the last step's own, found on the other pairs, lacks.",
+        f"own circuit of that size; empty for those that the last step's own, found on {_pairs(found)}, lacks.",
         frame,
         rows_shown=24,
     )

@@ -27,6 +27,7 @@ from interp.report import (
     TintedTable,
 )
 from interp.report.headline import Sureness
+from interp.statistics import controlled
 
 KIND_NAMES: Mapping[AttentionKind, str] = {
     "encoder": "encoder self-attention",
@@ -87,12 +88,12 @@ def heads_section(trace: Trace) -> Section:
 
 
 def _sureness(trace: Trace) -> Sureness:
-    """Whether more heads have a role at the last step than at the first and in every control; without one not judged."""
-    controls = [len(run.roles_at(-1)) for run in trace.runs if run.part == "control"]
+    """Whether more heads have a role at the last step than one more model like the first or a control may; else not judged."""
+    controls = [float(len(run.roles_at(-1))) for run in trace.runs if run.part == "control"]
     if not controls:
         return "not judged"
-    more = len(trace.main.roles_at(-1)) > max([len(trace.main.roles_at(0)), *controls])
-    return "beyond all controls" if more else "within the controls"
+    count = controlled(float(len(trace.main.roles_at(-1))), [float(len(trace.main.roles_at(0))), *controls])
+    return "beyond all controls" if count.above_controls else "within the controls"
 
 
 def _counts(trace: Trace) -> Figure:

@@ -98,7 +98,11 @@ def test_a_circuit_of_a_single_pair_says_that_it_is_judged_on_its_own() -> None:
     alone = {**SETTINGS, "pairs": SETTINGS["pairs"][:1]}
     batch = model.batch([PAIRS[0].clean], [PAIRS[0].clean_target])
     found = analyse("circuits", model, batch, settings=alone)
-    assert "other pairs" not in " ".join(found.section.findings)
+    said = [*found.section.findings, *(one.sentence for one in found.section.highlights)]
+    said += [block.caption for block in found.section.blocks if isinstance(block, Figure)]
+    assert not [one for one in said if "other pairs" in one or "not found on" in one]
+    assert found.section.headline is not None
+    assert found.section.headline.sureness == "not judged", "it was made to keep so much of its own pairs"
     assert "the same pairs" in found.section.findings[0]
     assert "the circuit, on the same pairs" in set(control_frame(found.result)["what is kept by"])
 

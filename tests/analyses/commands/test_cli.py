@@ -155,7 +155,16 @@ def test_attribute_asks_other_methods_for_source_words() -> None:
 @pytest.mark.slow
 def test_attribute_judges_methods_on_the_same_prompts(tmp_path: Path) -> None:
     page = tmp_path / "judge.html"
-    code, out, err = invoke("attribute", "--judge", "--sources", "contributions", "--limit", "3", "--out", str(page))
+    prompts = tmp_path / "four.txt"  # of three sentences
+    asked = [
+        ("German", "A dog sleeps."),
+        ("French", "A dog sleeps."),
+        ("German", "The house is big."),
+        ("French", "We eat."),
+    ]
+    prompts.write_text("".join(f"translate English to {where}: {what}\n" for where, what in asked), encoding="utf-8")
+    chosen = ("--sources", "contributions", "--prompts", str(prompts), "--out", str(page))
+    code, out, err = invoke("attribute", "--judge", *chosen)
     assert code == 0, err
     assert "share of the difference left" in (tmp_path / "figures" / "judge-curves.svg").read_text(encoding="utf-8")
     assert "judge-criteria" in page.read_text(encoding="utf-8")

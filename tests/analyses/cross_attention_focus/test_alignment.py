@@ -31,13 +31,15 @@ from analyses.cross_attention_focus.alignment import (
     score_hypotheses,
     write_links,
 )
-from analyses.cross_attention_focus.alignment.error_rate import corpus_counts
+from analyses.cross_attention_focus.alignment.error_rate import corpus_counts, error_rate
+from analyses.cross_attention_focus.alignment.sentences import by_sentence, less_error, sentence_rows
 from analyses.cross_attention_focus.alignment.texts import words_of_tokens
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Table
+from interp.statistics import Interval
 from interp.text.word_links import Gold, Links
 from interp.text.words import Words
 
@@ -153,7 +155,8 @@ def test_pairs_are_reversed_with_their_words_and_prefix() -> None:
 
 
 def test_two_directions_that_each_know_half_of_the_words_are_perfect_together() -> None:
-    pairs = [AlignedPair("", "a b c d", "w x y z", ("a", "b", "c", "d"), ("w", "x", "y", "z"))] * 4
+    words = ("a", "b", "c", "d"), ("w", "x", "y", "z")
+    pairs = [AlignedPair("", f"a b c d{number}", f"w x y z{number}", *words) for number in range(4)]
     gold = read_gold("0-0 1-1 2-2 3-3\n" * 4, first=0)
     left = frozenset({(0, 0), (1, 1)})
     right = frozenset({(1, 1), (2, 2), (3, 3)})
@@ -162,7 +165,8 @@ def test_two_directions_that_each_know_half_of_the_words_are_perfect_together() 
     def one(name: str, links: Links) -> Alignment:
         best = SystemScore(name, "output, words, raw", score(corpus_counts([links] * 4, gold)), 0.0, 0.0, ())
         baselines = tuple(dataclasses.replace(best, system=kind) for kind in ("diagonal", "random"))
-        return Alignment(4, 16, 16, baselines, (best,), (links,) * 4, ((wrong,) * 4,))
+        gains = dict.fromkeys(("diagonal", "random"), Interval(*map(np.array, (0.0, 0.0, 0.0, 2))))
+        return Alignment(4, 16, 16, baselines, (best,), gains, (1.0,), (links,) * 4, ((wrong,) * 4,))
 
     found = merge_directions(one("A", left), one("B", right), pairs, gold)
     rates = {row.system: row.score.aer for row in found.merged}
@@ -277,6 +281,10 @@ def test_what_does_not_fit_is_refused(bundled: HookedEncoderDecoder) -> None:
         InputError, match=r"Line 2 .* source word 3 with target word 1 \(counted from 0\).* 3 and 3 words"
     ):
         evaluate(bundled, [pair, pair], read_gold("0-0\n3-1", 0))
+    with pytest.raises(
+        InputError, match=r"All 2 sentence pairs share a side, so they are one sentence; give pairs of two"
+    ):
+        evaluate(bundled, [pair, pair], read_gold("0-0\n1-1", 0))
 
 
 def test_the_trained_model_aligns_better_than_the_diagonal_and_twins_do_not(bundled: HookedEncoderDecoder) -> None:
@@ -296,6 +304,49 @@ def test_the_trained_model_aligns_better_than_the_diagonal_and_twins_do_not(bund
     assert len(table.frame) == 2 + 8 * 4 * (2 * 6 + 2 + 2)
 
 
+def test_an_aligner_is_better_than_links_without_a_model_only_beyond_chance() -> None:
+    rng = np.random.default_rng(0)
+
+    def told(rate: float, other: float) -> int:
+        """In how many of 200 corpora of 24 sentences with 8 links each the first is said to be better."""
+        found = 0
+        for _ in range(200):
+            one, two = (
+                np.stack([hits, hits, np.full(24, 8), np.full(24, 8)], 1)
+                for hits in (rng.binomial(8, share, 24) for share in (1 - rate, 1 - other))
+            )
+            found += less_error(one, two, seed=0).low > 0
+        return found
+
+    assert told(0.8, 0.8) <= 12, "one side of a 95 % interval: 2.5 %"
+    assert told(0.6, 0.8) >= 190
+    counts = np.array([[1, 2, 3, 3], [0, 0, 2, 1], [2, 2, 2, 2]])
+    gain = less_error(counts, counts[::-1] * [[0], [1], [1]], seed=0)
+    assert float(gain.point) == pytest.approx(error_rate(counts[:2]) - error_rate(counts))
+
+
+def test_pairs_that_share_a_side_are_one_sentence_on_one_side_of_the_halves() -> None:
+    def pair(source: str, target: str, prefix: str = "say: ") -> AlignedPair:
+        return AlignedPair(prefix, prefix + source, target, tuple(source.split()), tuple(target.split()))
+
+    pairs = [pair("a b", "A B"), pair("c d", "C D"), pair("a b", "A B"), pair("a b", "X Y", "tell: "), pair("e", "C D")]
+    assert [rows.tolist() for rows in sentence_rows(pairs)] == [[0, 2, 3], [1, 4]]
+    table = np.arange(20).reshape(5, 4)
+    assert by_sentence(table, sentence_rows(pairs)).tolist() == [[20, 23, 26, 29], [20, 22, 24, 26]]
+
+
+def test_a_corpus_given_thrice_has_the_intervals_and_the_choice_of_one(bundled: HookedEncoderDecoder) -> None:
+    prompts = [prompt for prompt in bundled_prompts("references").prompts if prompt.id in HAND_GOLD][:4]
+    pairs = pairs_from_prompts(prompts)
+    gold = read_gold("\n".join(HAND_GOLD[prompt.id] for prompt in prompts), first=0)
+    once, thrice = (evaluate(bundled, list(pairs) * copies, list(gold) * copies, twins=0) for copies in (1, 3))
+    assert once.n_sentences == thrice.n_sentences
+    assert once.best.system == thrice.best.system
+    assert once.best.held_out == pytest.approx(thrice.best.held_out)
+    assert (once.best.score.low, once.best.score.high) == pytest.approx((thrice.best.score.low, thrice.best.score.high))
+    assert "of too few sentences to be judged beside a straight diagonal" in alignment_section(once).findings[0]
+
+
 def test_two_directions_of_one_model_agree_with_each_direction_alone(bundled: HookedEncoderDecoder) -> None:
     prompts = [prompt for prompt in bundled_prompts("references").prompts if prompt.id in HAND_GOLD][:3]
     gold = read_gold("\n".join(HAND_GOLD[prompt.id] for prompt in prompts), first=0)
@@ -306,7 +357,7 @@ def test_two_directions_of_one_model_agree_with_each_direction_alone(bundled: Ho
     assert found.forward.baselines == alone.baselines
     assert found.merged[0].score == alone.best.score
     assert found.merged[0].twins == alone.best.twins
-    assert score(corpus_counts(alone.links, gold)) == alone.best.score
+    assert score(by_sentence(corpus_counts(alone.links, gold), sentence_rows(pairs))) == alone.best.score
     back = next(row for row in found.merged if row.system == "backward")
     assert back.score.aer == pytest.approx(found.backward.best.score.aer)
 

@@ -19,6 +19,7 @@ from analyses.cross_attention_focus.measure.trend import (
     rank_correlations,
 )
 from analyses.cross_attention_focus.present.flow import flow_sentence, flow_tables
+from analyses.cross_attention_focus.present.glance import highlights
 from analyses.cross_attention_focus.present.hypothesis import answer, claim_sentence, norm_sentence
 from analyses.cross_attention_focus.present.prompt_matrices import example_matrices
 from analyses.cross_attention_focus.present.section import present
@@ -86,6 +87,8 @@ def test_the_model_planted_the_other_way_round_gives_the_opposite(reversed_claim
     assert "opposite" in sentence
     assert re.search(r"prefix rises from 0\.00 \[0\.00, 0\.00\].* to 1\.00 \[1\.00, 1\.00\] in layer 2", sentence)
     assert re.search(r"content \w+ falls from 1\.00 \[1\.00, 1\.00\].* to 0\.00 \[0\.00, 0\.00\] in layer 2", sentence)
+    told = [finding.sentence for finding in highlights(focus) if " reads content words most" in finding.sentence]
+    assert [sentence.split(": ")[1] for sentence in told] == ["1.00 [1.00, 1.00] of its attention."]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -94,6 +97,9 @@ def test_an_untrained_model_shows_no_trend(seed: int) -> None:
     focus = summarize(evidence(model, class_batch(model)))
     assert answer(focus, "raw") == "no trend"
     assert "no trend" in claim_sentence(focus)
+    told = [finding.sentence for finding in highlights(focus) if " reads " in finding.sentence]
+    assert told
+    assert all(sentence.endswith(", no more than the best head of an untrained twin may.") for sentence in told)
 
 
 def test_reading_that_leaves_the_prefix_without_ever_favoring_it_is_not_reading_it_early() -> None:

@@ -1,6 +1,7 @@
 """The analysis: numbers against loops over tokens, words planted and found, control rows, the section."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from analyses.embedding_geometry.present.section import present
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Figure, Report, render
+from interp.statistics import controlled
 from interp.text.batch import Batch
 from interp.text.words import EOS, PREFIX
 from tests.support.geometry_runs import evidence
@@ -187,6 +189,44 @@ def test_unplanted_groups_are_said_not_to_lie_apart(tiny_byt5: HookedEncoderDeco
     batch = tiny_byt5.batch(["one two", "three four"], ["eins zwei", "drei"])
     section = present(summarize(evidence(tiny_byt5, [batch], LETTERS)))
     assert section.findings[0].startswith("Groups do not lie apart")
+
+
+@pytest.mark.parametrize("directions", [0, 1])
+def test_tables_of_one_row_or_of_one_direction_are_told(tiny_byt5: HookedEncoderDecoder, directions: int) -> None:
+    hf = copy.deepcopy(tiny_byt5.hf)
+    table = hf.get_input_embeddings().weight.data
+    table[:] = torch.full((table.shape[1],), 0.1)
+    table[:, 0] += directions * torch.arange(len(table))
+    model = HookedEncoderDecoder(hf, tiny_byt5.tokenizer)
+    batch = model.batch(["one two", "three four"], ["eins zwei", "drei"])
+    findings = present(summarize(evidence(model, [batch], LETTERS))).findings
+    said = (
+        "the variance spreads over 1 of 24 directions" if directions else "pieces of the input embedding have one and"
+    )
+    assert any(said in finding for finding in findings)
+
+
+def test_a_piece_is_nearer_than_in_twins_only_beyond_what_one_more_may_have(tiny_byt5: HookedEncoderDecoder) -> None:
+    batch = tiny_byt5.batch(["one two", "three four"], ["eins zwei", "drei"])
+    result = summarize(evidence(tiny_byt5, [batch], LETTERS, n_twins=5))
+
+    def told(above: float) -> str:
+        """With every nearest piece so many deviations of the twins above the highest of them."""
+        words = tuple(
+            dataclasses.replace(
+                word,
+                nearest=word.nearest
+                | {"raw": controlled(one.control_high + above * one.controls.std(), list(one.controls))},
+            )
+            for word in result.words
+            for one in [word.nearest["raw"]]
+        )
+        return present(dataclasses.replace(result, words=words)).highlights[1].sentence
+
+    assert told(0.01).startswith("For 0 % of the words"), (
+        "one of six words of a model that learnt nothing is above five"
+    )
+    assert told(9.0).startswith("For 100 % of the words")
 
 
 @pytest.mark.parametrize("sources", [["one two three"], ["b: one two", "one two"], ["one"]])

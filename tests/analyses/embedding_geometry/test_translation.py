@@ -9,6 +9,7 @@ from analyses.core.contract import Observed
 from analyses.embedding_geometry.measure.translation import ALIGNED, ALONE, linked_groups, translation_retrieval
 from analyses.embedding_geometry.measure.word_lists import TRANSLATIONS, WORD_PAIRS
 from analyses.embedding_geometry.measure.word_states import word_states
+from analyses.embedding_geometry.present.glance import _translation
 from analyses.embedding_geometry.present.translation_blocks import translation_findings
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import bundled as bundled_prompts
@@ -61,6 +62,7 @@ def test_translations_are_found_where_meaning_was_planted_and_not_elsewhere(
     assert found.n_sentences == n_sentences
     assert translation_findings(found)[0].startswith("English and German meet in the encoder: of ")
     assert "and beyond chance from " in translation_findings(found)[1]
+    assert _translation((found,)).sentence.startswith("Where they meet best, the nearest ")
 
 
 def test_languages_that_share_nothing_are_said_not_to_meet() -> None:
@@ -74,6 +76,7 @@ def test_languages_that_share_nothing_are_said_not_to_meet() -> None:
         ALIGNED, ("a", "b"), _languages(0.0), [_languages(0.0, 98), _languages(0.0, 99)], 0, 99
     )
     assert translation_findings(quiet)[0].startswith("English and German do not meet in the encoder")
+    assert _translation((quiet,)).sentence.startswith("Languages do not meet beyond chance: at best the nearest ")
 
 
 def test_retrieval_agrees_with_plain_loops_and_shares_ties_out() -> None:

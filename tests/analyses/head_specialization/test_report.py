@@ -16,6 +16,7 @@ from analyses.head_specialization.measure.relations import SyntacticRelation
 from analyses.head_specialization.present.cards import cards_page
 from analyses.head_specialization.present.decision_page import steps_frame
 from analyses.head_specialization.present.figures import atlas_figure, map_figure
+from analyses.head_specialization.present.glance import headline
 from analyses.head_specialization.present.legend import FAMILIES, code_of, family_of, hue_of
 from analyses.head_specialization.present.notes import head_notes
 from analyses.head_specialization.present.prompt_page import portray
@@ -36,6 +37,8 @@ from tests.support.planted_heads import PUNCTUATION_ID, QUICK, atlas, garden, pl
 pytestmark = pytest.mark.slow
 
 SETTINGS = HeadSettings()
+COUNT = 3
+"""Heads of the planted model with a role: a position bias in two layers, and one that finds a token."""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,20 @@ def planted(batch):
 @pytest.fixture(scope="module")
 def bare(batch):
     return atlas(garden().hooked(), batch)
+
+
+@pytest.mark.parametrize(
+    ("twins", "mark"),
+    [
+        ((0, 0, 0), "beyond all controls"),
+        ((0,), "not judged"),
+        ((), "not judged"),
+        ((0, 0, 1, 0, COUNT - 1), "within the controls"),
+    ],
+)
+def test_a_count_of_roles_is_beyond_the_twins_only_beyond_what_one_more_may_have(planted, twins, mark):
+    assert len({label.head for label in planted.labels}) == COUNT
+    assert headline(replace(planted, twin_labels=twins)).sureness == mark
 
 
 def test_every_role_that_a_criterion_can_give_has_a_family_and_letters():

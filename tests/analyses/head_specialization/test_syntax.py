@@ -39,6 +39,7 @@ def test_words_have_the_characters_that_are_written_for_them(ours):
 
 def test_parses_come_back_from_their_own_text(ours):
     assert parse_conllu(as_conllu(ours)) == ours
+    assert parse_conllu(as_conllu([one for one in ours for _ in range(2)])) == ours, "chosen and judged on one sentence"
 
 
 def test_baselines_by_hand(ours):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from analyses.cli import app
 from analyses.core.contract import ArraySpec, Observed
 from analyses.runs.compare_models import compare_two_models
-from analyses.runs.compare_models_report import differences, numbers_by_prompt, without_prefix
+from analyses.runs.compare_models_report import differences, numbers_by_sentence, without_prefix
 from analyses.runs.config import make_config
 from analyses.runs.inputs import choose_analyses
 from analyses.runs.run_place import hidden_folder
@@ -109,13 +109,14 @@ def test_a_model_and_itself_untrained_and_the_same_bytes_again(desk: Path, tmp_p
     assert "already exists" in errors
 
 
-def test_differences_are_paired_by_prompt() -> None:
+def test_differences_are_paired_by_sentence() -> None:
     first = {"a": np.array([1.0, 2.0, 3.0, np.nan]), "only": np.ones(4), "same": np.ones(4)}
     second = {"a": np.array([2.0, 3.5, 4.0, 9.0]), "same": np.ones(4)}
     frame = differences(first, second, ("x", "y"), seed=0)
     assert frame["number"].tolist() == ["a"], "what one model lacks, or what is equal for every prompt, is left out"
     row = frame.iloc[0]
-    assert (row["x"], row["prompts"], row["apart"]) == (2.0, 3, "yes")
+    assert (row["x"], row["sentences"], row["apart"]) == (2.0, 3, "yes")
+    assert row["beyond twins"] == "", "without twins nothing is judged"
     assert row["difference"] == pytest.approx(3.5 / 3)
     assert 1.0 <= row["low"] <= row["high"] <= 1.5
 
@@ -126,8 +127,41 @@ def test_what_is_declared_to_be_no_number_is_not_compared_whatever_its_name() ->
         ArraySpec("number", ("prompt", "byte"), content="key"),
         ArraySpec("where", ("prompt", "d"), content="coordinates"),
     )
-    found = numbers_by_prompt(Observed(arrays, {}), specs, order=(1, 0))
+    found = numbers_by_sentence(Observed(arrays, {}), specs, order=(1, 0), rows=[np.array([0]), np.array([1])])
     assert {name: values.tolist() for name, values in found.items()} == {"plain.gap": [4.0, 1.0]}
+
+
+def test_models_that_learnt_nothing_are_apart_and_not_beyond_their_twins() -> None:
+    rng = np.random.default_rng(0)
+    models = [{f"number {one}": rng.normal(rng.normal(), 0.1, 12) for one in range(200)} for _ in range(12)]
+    frame = differences(models[0], models[1], ("x", "y"), 0, (models[2:7], models[7:12]))
+    assert (frame["apart"] == "yes").mean() > 0.8, "any two models differ"
+    assert (frame["beyond twins"] == "yes").mean() < 0.05
+    learnt = {name: values + 20 for name, values in models[1].items()}
+    frame = differences(models[0], learnt, ("x", "y"), 0, (models[2:7], models[7:12]))
+    assert (frame["beyond twins"] == "yes").mean() > 0.9
+    same = differences(models[0], learnt, ("x", "y"), 0, (models[2:7], models[2:7]))
+    assert (same["twins high"] > same["twins low"]).all(), "twins of one seed are one model and no control"
+
+
+@pytest.mark.slow
+def test_a_sentence_under_several_prefixes_or_given_twice_counts_once(desk: Path, tmp_path: Path) -> None:
+    frames = []
+    for name, prefixes in (("once", ("say: ",)), ("thrice", ("say: ", "say: ", "say: "))):
+        prompts = [
+            {"id": f"{line}{copy}", "source": prefix + line, "prefix": prefix, "target": line.upper()}
+            for line in LINES.splitlines()
+            for copy, prefix in enumerate(prefixes)
+        ]
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text("".join(json.dumps(prompt) + "\n" for prompt in prompts), encoding="utf-8")
+        options = ("-p", file, "--twins", "2", "--pages", "0", "-a", "cross_attention_focus", "-o", tmp_path / name)
+        code, _, errors = call(desk / "byt5", desk / "bart", *options)
+        assert code == 0, errors
+        frames.append(pd.read_csv(tmp_path / name / "tables" / "cross-attention-focus-numbers.csv"))
+    once, thrice = frames
+    assert (once["sentences"] == 4).all()
+    pd.testing.assert_frame_equal(once, thrice, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

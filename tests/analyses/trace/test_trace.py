@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from analyses.cli import app
 from analyses.core import twin_observations
 from analyses.runs import make_config, read_manifest, verify_run
 from analyses.trace import find_run, gathering, moment_reader, trace_in_memory
+from analyses.trace.present.heads import heads_section
 from analyses.trace.present.training import training_section
 from analyses.trace.snapshots import HEADS
 from interp.hooks.names import HeadId
@@ -186,6 +188,15 @@ def test_what_the_shipped_runs_show(tmp_path):
     assert "alignment at the output" in main.roles_at(-1).values()
     seeds = next(one for one in found.beside if one.part == "seed")
     assert seeds.agreements[-1].matched["cross"] < seeds.agreements[-1].unmatched["cross"]
+    last = main.snapshots[-1]
+    fewer = replace(last, labels=tuple(label for label in last.labels if label.head != last.labels[0].head))
+    near = replace(main, name="a head fewer", part="control", snapshots=(*main.snapshots[:-1], fewer))
+    assert len(near.roles_at(-1)) == len(main.roles_at(-1)) - 1
+    headline = heads_section(replace(found, runs=(main, near))).headline
+    assert headline is not None
+    assert headline.sureness == "within the controls", (
+        "one more model may well have as many as the larger of 0 and this"
+    )
 
 
 def test_a_moment_of_another_tokenizer_or_shape_is_refused_before_the_work(tmp_path):

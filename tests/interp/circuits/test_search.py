@@ -1,6 +1,7 @@
 """The way from pairs to a circuit with its evidence, as a library call and as a command, and the files it leaves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import networkx
@@ -70,6 +71,20 @@ def test_pairs_that_do_not_turn_are_left_out_with_a_reason() -> None:
     with pytest.raises(InputError, match=r"Only 2 of 3 pairs are of use .* at least 4 must be"):
         find_circuit(model, [good, wrong, other], least=4)
     assert len(find_circuit(model, [good, wrong, other], sample=0, draws=1).found_on) == 2
+
+
+def test_a_pair_given_again_counts_once_and_judges_no_circuit_that_was_found_on_it() -> None:
+    model = compiled_model("copy")
+    pair = PromptPair("first", "", "copy: cat ant", "copy: ant cat", "cat", "ant")
+    again = replace(pair, id="again")
+    turned = PromptPair("turned", "", pair.corrupted, pair.clean, pair.corrupted_target, pair.clean_target)
+    other = PromptPair("other", "", "copy: dog ant", "copy: ant dog", "dog", "ant")
+    usable, refused = usable_pairs(model, [pair, again, turned, other])
+    assert usable == (pair, other)
+    assert set(refused) == {"again", "turned"}
+    assert refused["again"] == "Pair 'again' has the texts of pair 'first', which count once."
+    found = find_circuit(model, [pair, again, turned, other], sample=0, draws=1, needed=0)
+    assert found.alone.shape == (2,), "the n of its interval is what is independent"
 
 
 @pytest.mark.parametrize(("usable", "says"), [(0, "None of 2 "), (1, "Only 1 of 3 pairs is"), (3, "Only 3 of 5 ")])

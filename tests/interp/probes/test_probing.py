@@ -1,14 +1,17 @@
 """A probe reads what is there and no more; its control task reads what words give away."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from interp.activations import ActivationStore, write_activations
+from interp.activations import ActivationStore, sentences_of, write_activations
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.probes import control_labels, linear_probe
 from interp.prompts import PromptStream, bundled
 
+SENTENCES = [prompt for prompt in bundled("translation").prompts if prompt.id.endswith(".de")]
 EMBEDDED, LATE, WRITTEN = "encoder.0.hook_resid_pre", "encoder.3.hook_resid_post", "decoder.3.hook_resid_pre"
 
 
@@ -43,6 +46,27 @@ def test_the_language_to_write_is_read_from_what_the_layers_add(store: Activatio
     assert written.selectivity.low > 0
     assert written.unseen > 0.8 > written.unseen_control
     assert written.to_frame().shape == (1, 14)
+
+
+def test_texts_that_are_repeated_do_not_teach_and_judge_one_probe(
+    bundled: HookedEncoderDecoder, tmp_path: Path
+) -> None:
+    sources = [
+        f"translate English to {where}: {prompt.sentence}" for where in ("German", "French") for prompt in SENTENCES
+    ]
+    file = tmp_path / "twice.txt"
+    file.write_text("\n".join(sources) + "\n", encoding="utf-8")
+    store = ActivationStore(write_activations(bundled, PromptStream(str(file)), tmp_path / "store", [LATE]))
+    assert sentences_of(store).tolist() == [*range(len(SENTENCES))] * 2
+    prompts = store.index("source")["prompt"].to_numpy()
+    rng, reads = np.random.default_rng(0), []
+    for _ in range(6):  # a label at random for every sentence: nothing that holds of others can be learned
+        labels = rng.choice(["a", "b"], len(SENTENCES))[prompts % len(SENTENCES)]
+        own, leaking = (linear_probe(store, LATE, labels, groups=groups) for groups in (None, prompts))
+        assert own.accuracy.count == len(SENTENCES) // 2
+        reads.append((float(own.accuracy.point), float(leaking.accuracy.point)))
+    assert np.mean(reads, 0)[0] < 0.58
+    assert np.mean(reads, 0)[1] > 0.6, "with prompts as groups it reads what it has seen"
 
 
 def test_a_control_task_gives_every_word_one_label() -> None:
