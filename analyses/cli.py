@@ -112,7 +112,7 @@ def _interp(
 
 
 def main() -> None:
-    """Entry point of the `interp` command."""
+    """Runs the command that the words of the command line name; `analyses.__main__` is where `interp` begins."""
     if not sys.getfilesystemencoding().startswith("utf"):  # words and names of files would be bytes in disguise
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):

@@ -133,7 +133,7 @@ def read_text(path: Path, what: str) -> str:
     from interp.errors import InputError, reason
 
     try:
-        return read_regular(path).decode("utf-8")
+        return read_regular(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The {what} {str(path)!r} cannot be read ({reason(error)}); give UTF-8 text.") from error
 
@@ -142,7 +142,7 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
     """Refuse a place for a file before any work is done.
 
     Raises:
-        InputError: if it has another ending, is in no folder that exists or in a run, or is there already.
+        InputError: if it has another ending, is in a run or in no folder that may be written to, or is there already.
     """
     from analyses.runs.run_place import check_outside_runs
     from interp.errors import InputError
@@ -153,6 +153,8 @@ def check_output(out: Path | None, ending: str, overwrite: bool) -> None:
         raise InputError(f"--out is {str(out)!r}; give the name of a {ending} file.")
     if not out.parent.is_dir():
         raise InputError(f"There is no folder {str(out.parent)!r}; make it, or give another --out.")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise InputError(f"Cannot write to {str(out.parent)!r}; give --out in a folder that you may write to.")
     check_outside_runs(out)
     if out.is_symlink():
         raise InputError(f"{str(out)!r} is a link; give --out the file it leads to, or one that does not exist yet.")

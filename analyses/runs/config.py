@@ -10,7 +10,8 @@ from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from analyses.core.registry import DEFAULT, check, names
 from analyses.runs.settings_check import choose
@@ -19,7 +20,15 @@ from interp.input_files import parse_yaml
 from interp.report.visible_text import visible_lines
 
 Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1)]
+
+
+def _called(name: str) -> str:
+    if not name.strip():
+        raise PydanticCustomError("blank", "a name needs a character that can be seen")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_called)]
 
 
 class RunConfig(BaseModel):

@@ -9,6 +9,7 @@ from importlib import resources
 from interp.errors import did_you_mean
 from interp.prompts.prompt import PromptError, PromptSet
 from interp.prompts.reader import parse_prompts
+from interp.prompts.text_files import FILES
 
 _DESCRIPTIONS = {
     "translation": "32 everyday English sentences, each into German and into French; without targets",
@@ -33,7 +34,7 @@ def describe(name: str) -> str:
     if name not in _DESCRIPTIONS:
         raise PromptError(
             f"There is no bundled prompt set {name!r}{did_you_mean(name, _DESCRIPTIONS)}; the bundled sets are "
-            f"{', '.join(_DESCRIPTIONS)}; for a file of your own give its path, ending in .txt, .jsonl or .csv."
+            f"{', '.join(_DESCRIPTIONS)}; for a file of your own give the path of {FILES}."
         )
     return _DESCRIPTIONS[name]
 

@@ -8,7 +8,6 @@ are wanted, so that no error hides behind a limit.
 
 import hashlib
 import io
-import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from interp.input_files import read_at_most, read_regular
 from interp.prompts.prompt import Prompt, PromptError, PromptSet
 from interp.prompts.table_files import TABLE_SUFFIXES, Columns, read_table
-from interp.prompts.text_files import LONGEST, MOST_FIELDS, Format, Record, json_type, records_of
+from interp.prompts.text_files import FILES, LONGEST, MOST_FIELDS, Format, Record, json_type, records_of
 from interp.text.characters import NO_TEXT
 from interp.text.words import Words, task_prefix
 
@@ -100,15 +99,12 @@ def _prompt_set(records: Iterable[Record], sha256: str, name: str, limit: int | 
 def _opened(path: Path) -> tuple[Format, bytes]:
     """Format of a file, by its suffix in upper or lower case, and all its bytes."""
     try:
-        if stat.S_ISDIR(path.stat().st_mode):
-            raise PromptError(f"{path} is a folder; give one .txt, .jsonl or .csv file.")
+        path.stat()
         if path.suffix.lower() not in FORMAT_OF_SUFFIX:
-            raise PromptError(
-                f"{path} ends in {path.suffix!r}, which is no prompt format; use .txt (one source a line), .jsonl or .csv."
-            )
+            raise PromptError(f"{path} ends in {path.suffix!r}, which is no prompt format; give {FILES}.")
         return FORMAT_OF_SUFFIX[path.suffix.lower()], read_regular(path)
     except FileNotFoundError:
-        raise PromptError(f"{path} does not exist; give the path of a .txt, .jsonl or .csv file.") from None
+        raise PromptError(f"{path} does not exist; give the path of {FILES}.") from None
     except OSError as error:
         raise PromptError(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from None
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.errors import did_you_mean, reason
-from interp.input_files import MOST_BYTES, open_regular
+from interp.input_files import MOST_BYTES, open_regular, parse_json, read_regular
 from interp.prompts.prompt import PromptError
 from interp.prompts.text_files import Record, check_names, records_of
 
@@ -88,7 +88,8 @@ def _rows(path: Path, columns: Columns) -> Iterator[tuple[str, Mapping[str, Any]
             yield from _numbered(_arrow(path))
         else:
             raise PromptError(
-                f"{path.name} has no columns; give a .csv, .tsv, .jsonl, .parquet or .arrow file, or the folder of a dataset."
+                f"{path} ends in {path.suffix!r}, which has no columns; give a .csv, .tsv, .jsonl, .parquet or .arrow file, "
+                "or the folder of a dataset."
             )
     except UnicodeDecodeError as error:
         raise PromptError(f"{path.name} cannot be read ({reason(error)}); save it as UTF-8.") from error
@@ -152,7 +153,16 @@ def _dataset(path: Path) -> Iterator[dict[str, Any]]:
             )
         raise PromptError(f"{path} is a folder and no dataset that `save_to_disk` wrote; give a file or such a folder.")
     datasets = _library("datasets", path)
-    return iter(datasets.load_from_disk(str(path), keep_in_memory=False))
+    try:
+        if not parse_json(read_regular(path / "state.json"))["_data_files"]:
+            return  # no rows, of which its library makes an error
+        yield from datasets.load_from_disk(str(path), keep_in_memory=False).with_format(None)
+    except OSError:
+        raise
+    except Exception as error:  # whatever its library says of a folder that was cut or changed
+        raise PromptError(
+            f"{path} is no readable dataset ({type(error).__name__}: {reason(error)}); write it anew with `save_to_disk`."
+        ) from error
 
 
 def _library(name: str, path: Path) -> Any:
@@ -167,6 +177,8 @@ def _library(name: str, path: Path) -> Any:
 def _record(row: Mapping[str, Any], columns: Columns, place: str) -> dict[str, Any]:
     """Source, target and further texts of a row; numbers are taken for ids alone."""
     record: dict[str, Any] = {"source": _cell(row, columns.source, place)}
+    if record["source"] is None:
+        raise PromptError(f"{place}: the column {columns.source!r} has no text here; add it, or leave the row out.")
     if columns.target is not None or row.get("target") is not None:
         record["target"] = _cell(row, columns.target or "target", place)
     used = {columns.source.split(".")[0], str(columns.target).split(".")[0], *record}

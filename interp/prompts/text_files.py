@@ -17,6 +17,8 @@ Format = Literal["txt", "jsonl", "csv"]
 LONGEST = 100_000
 """Characters of a text: several times what the longest models read."""
 MOST_FIELDS = 100
+FILES = "a .txt, .jsonl, .csv, .tsv, .parquet or .arrow file, or the folder of a dataset"
+"""What prompts are read from."""
 
 Record = tuple[str, dict[str, object]]
 """Where a prompt stands (`line 3`, of tables without lines `row 2`) and its values as found, before they are checked."""

@@ -14,7 +14,8 @@ from interp.errors import InputError, reason
 from interp.input_files import open_regular, read_at_most
 from interp.text.words import task_prefix
 
-_FORM = "corpus<TAB>language<TAB>source<TAB>target"
+FORM = "corpus<TAB>language<TAB>source<TAB>target"
+"""Of a line."""
 _PREFIX_END = ": "
 
 
@@ -59,13 +60,13 @@ def read_pairs(path: Path) -> tuple[TranslationPair, ...]:
     try:
         lines = _lines(path)
     except FileNotFoundError as error:
-        raise InputError(f"There is no pair file {str(path)!r}. Give a file with lines {_FORM}.") from error
+        raise InputError(f"There is no pair file {str(path)!r}. Give a file with lines {FORM}.") from error
     except (OSError, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise InputError(
             f"The pair file {str(path)!r} cannot be read ({reason(error)}). Give UTF-8 text, gzipped if its name ends in .gz."
         ) from error
     if not lines:
-        raise InputError(f"The pair file {str(path)!r} holds no pairs. Give a file with lines {_FORM}.")
+        raise InputError(f"The pair file {str(path)!r} holds no pairs. Give a file with lines {FORM}.")
     return tuple(_parse(line, path, number) for number, line in enumerate(lines, 1))
 
 
@@ -76,18 +77,18 @@ def _lines(path: Path) -> list[str]:
                 content = read_at_most(unpacked)
         else:
             content = read_at_most(file)
-    return content.decode("utf-8").removesuffix("\n").split("\n") if content else []
+    return content.decode("utf-8-sig").removesuffix("\n").split("\n") if content else []
 
 
 def _parse(line: str, path: Path, number: int) -> TranslationPair:
     fields = line.removesuffix("\r").split("\t")
     where = f"Line {number} of {str(path)!r}"
     if len(fields) != 4:
-        raise InputError(f"{where} has {len(fields)} tab-separated fields, but a pair has 4: {_FORM}. Mend the line.")
+        raise InputError(f"{where} has {len(fields)} tab-separated fields, but a pair has 4: {FORM}. Mend the line.")
     corpus, language, source, target = fields
     for name, value in (("corpus", corpus), ("language", language), ("source", source), ("target", target)):
         if not value.strip():
-            raise InputError(f"{where} has an empty {name}; every field of {_FORM} must be filled. Mend the line.")
+            raise InputError(f"{where} has an empty {name}; every field of {FORM} must be filled. Mend the line.")
     pair = TranslationPair(corpus, language, source, target)
     if not pair.sentence.strip():
         raise InputError(

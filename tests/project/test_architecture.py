@@ -52,6 +52,7 @@ ORDER = (
     "analyses.trace",
     "analyses.commands",
     "analyses.cli",
+    "analyses.__main__",
 )
 ANALYSES = tuple(f"analyses.{name}" for name in ("head_specialization", "cross_attention_focus", "logit_attribution"))
 ANALYSES = (*ANALYSES, "analyses.embedding_geometry", "analyses.circuits", "analyses.expert_routing")

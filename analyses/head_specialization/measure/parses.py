@@ -71,7 +71,7 @@ def read_conllu(path: str | Path) -> tuple[Parse, ...]:
         InputError: if there is no such file, the `conllu` package is missing, or the file holds no parsed sentence.
     """
     try:
-        return parse_conllu(read_regular(Path(path)).decode("utf-8"))
+        return parse_conllu(read_regular(Path(path)).decode("utf-8-sig"))
     except OSError as error:
         raise InputError(
             f"There is no CoNLL-U file {str(path)!r} ({error.strerror}); give the path of a file with gold parses."

@@ -212,6 +212,18 @@ def test_eval_model_prints_scores_with_signatures(tmp_path: Path) -> None:
     assert "Not every source has a task prefix, so no language was swapped." in out
 
 
+def test_eval_model_scores_prompts_and_swaps_where_it_can_or_was_told_to(tmp_path: Path) -> None:
+    prompts = tmp_path / "own.jsonl"
+    prompts.write_text('{"source": "translate English to German: A dog runs.", "target": "Ein Hund rennt."}\n')
+    code, out, err = invoke("eval-model", "--pairs", str(prompts), "--beams", "1")
+    assert code == 0, err
+    assert re.search(r"own.jsonl\W+translate English to German\W+1\W", out)
+    assert "No language was swapped. Swapping prefixes needs pairs of two languages" in out
+    code, out, err = invoke("eval-model", "--pairs", str(prompts), "--beams", "1", "--swap")
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: Swapping prefixes needs pairs of two languages")
+
+
 def test_a_prefix_of_ones_own_is_no_content(tmp_path: Path) -> None:
     text = "sentiment: I love it."
     assert "prefix" not in invoke("tokens", text)[1]

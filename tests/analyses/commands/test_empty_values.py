@@ -1,4 +1,4 @@
-"""An empty value is refused by its option's name, by every command, before anything is read."""
+"""An empty or blank value is refused by its option's name, by every command, before anything is read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +15,8 @@ from interp.model.checkpoints import find_checkpoint, find_configuration
 MAY_BE_EMPTY = {"prefix", "target_prefix", "reverse_prefix"}
 
 
-def parameters() -> Iterator[tuple[list[str], str]]:
-    """The words that give an empty value to every parameter of every command, and what the message calls it."""
+def parameters(value: str) -> Iterator[tuple[list[str], str]]:
+    """The words that give this value to every parameter of every command, and what the message calls it."""
     top = typer.main.get_command(app)
     found = {(name,): command for name, command in top.commands.items() if not hasattr(command, "commands")}
     for name, group in top.commands.items():
@@ -24,24 +24,38 @@ def parameters() -> Iterator[tuple[list[str], str]]:
     for path, command in found.items():
         first = next((one for one in command.params if one.param_type_name == "argument"), None)
         if first is not None:
-            yield [*path, ""], first.name.upper()
+            yield [*path, value], first.name.upper()
         for one in command.params:
             if one.param_type_name == "option" and not one.is_flag and one.name not in MAY_BE_EMPTY:
                 longest = max(one.opts, key=len)
-                yield [*path, longest, ""], longest
-                yield [*path, f"{longest}="], longest
+                yield [*path, longest, value], longest
+                yield [*path, f"{longest}={value}"], longest
+
+
+def refused(words: list[str], called: str, what: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.stdout) == (2, ""), words
+    assert done.stderr.startswith(f"Error: {called} is {what}; "), (words, done.stderr)
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_every_parameter_of_every_command_refuses_to_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    seen = 0
-    for words, called in parameters():
-        done = CliRunner().invoke(app, words)
-        assert (done.exit_code, done.stdout) == (2, ""), words
-        assert done.stderr.startswith(f"Error: {called} is empty; "), (words, done.stderr)
-        assert len(done.stderr.splitlines()) == 1
-        seen += 1
-    assert seen > 200
+    every = list(parameters(""))
+    for words, called in every:
+        refused(words, called, "empty")
+    assert len(every) > 200
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [" ", "\t\u3000\n"])
+def test_a_blank_value_is_refused_as_an_empty_one_is(
+    value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words, called in {called: (words, called) for words, called in parameters(value)}.values():
+        refused(words, called, "blank")
+    refused(["run", "--dry-run", f"-o{value}"], "--out", "blank")  # a value that hangs on a short option's letter
     assert not list(tmp_path.iterdir())
 
 
@@ -50,9 +64,12 @@ def test_no_prefix_is_a_prefix() -> None:
 
 
 @pytest.mark.parametrize("name", ["model", "revision", "prompts", "source_column", "target_column", "source_lang"])
-def test_a_run_file_cannot_leave_a_name_empty(name: str) -> None:
-    with pytest.raises(InputError, match=f"{name} = '' is not allowed"):
-        make_config(**{name: ""})
+@pytest.mark.parametrize("value", ["", " ", "\u3000"])
+def test_a_run_file_cannot_leave_a_name_empty(name: str, value: str) -> None:
+    with pytest.raises(
+        InputError, match=f"^{name} = .* is not allowed as choice: a name needs a character that can be seen"
+    ):
+        make_config(**{name: value})
 
 
 def test_no_name_is_no_folder_and_the_root_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:

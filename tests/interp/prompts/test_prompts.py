@@ -146,7 +146,7 @@ REFUSED = {
     "blank line": ("p.txt", "a\n \t\n", "p.txt, line 2 is empty"),
     "empty last line": ("p.jsonl", '{"source": "a"}\n\n', "p.jsonl, line 2 is empty"),
     "old Mac lines": ("p.txt", "a\rb\r", "line 1 has a carriage return inside"),
-    "suffix": ("p.xlsx", "a", "p.xlsx ends in '.xlsx', which is no prompt format; use .txt"),
+    "suffix": ("p.xlsx", "a", "p.xlsx ends in '.xlsx', which is no prompt format; give a .txt"),
     "no suffix": ("prompts", "a", "ends in '', which is no prompt format"),
     "nul": ("p.txt", b"a\nb\x00", "p.txt has a NUL byte at byte 3"),
     "utf-16": ("p.txt", "ab".encode("utf-16"), "p.txt has a NUL byte"),

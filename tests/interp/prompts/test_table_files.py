@@ -1,6 +1,7 @@
 """Tables as prompts: what other tools write is read, by whatever name its columns have, and what is no text is no matter."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,37 @@ def text_file(folder: Path) -> Path:
     return folder / "t.txt"
 
 
+def no_rows(folder: Path) -> Path:
+    pytest.importorskip("datasets").Dataset.from_dict({"source": []}).save_to_disk(folder / "d")
+    return folder / "d"
+
+
+def damaged(part: str, content: str | None) -> Callable[[Path], Path]:
+    """A saved dataset, a file of which holds something else or is gone."""
+
+    def write(folder: Path) -> Path:
+        datasets = pytest.importorskip("datasets")
+        datasets.Dataset.from_list([{"source": "a"}, {"source": "b"}]).save_to_disk(folder / "d")
+        file = next((folder / "d").glob(part))
+        file.unlink() if content is None else file.write_text(content)
+        return folder / "d"
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("write", "columns", "message"),
     [
+        (no_rows, Columns(), "d has no rows"),
+        (damaged("state.json", "{"), Columns(), "no readable dataset (JSONDecodeError: "),
+        (damaged("state.json", "{}"), Columns(), "no readable dataset (KeyError: "),
+        (damaged("dataset_info.json", "[]"), Columns(), "no readable dataset ("),
+        (damaged("*.arrow", "ARROW1"), Columns(), "no readable dataset (ArrowInvalid: "),
+        (damaged("*.arrow", None), Columns(), "cannot be read (No such file"),
         (parquet_file, Columns("sources"), "no column 'sources' (did you mean 'source'?)"),
         (parquet_file, Columns("translation.fr"), "no column 'translation.fr'"),
         (parquet_file, Columns("label"), "holds a int, not text"),
-        (parquet_file, Columns("note"), "'source' is a JSON null"),
+        (parquet_file, Columns("note"), "the column 'note' has no text here"),
         (split_dataset, Columns(), "the splits train"),
         (lambda folder: folder, Columns(), "no dataset"),
         (broken, Columns(), "no readable .parquet"),
@@ -254,3 +279,10 @@ def test_a_file_is_refused_alike_whatever_its_columns_are_called(
         told = refusal(tmp_path / name, columns, stream)
         assert message in told
         assert "sys." not in told
+
+
+def test_a_dataset_is_read_as_it_is_whatever_view_was_saved_with_it(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    saved = datasets.Dataset.from_list([{"source": "a b", "target": "c", "id": number} for number in range(3)])
+    saved.with_format("numpy", columns=["id"]).save_to_disk(tmp_path / "d")
+    assert [prompt.source for prompt in read_prompts(tmp_path / "d").prompts] == ["a b"] * 3
