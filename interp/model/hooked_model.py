@@ -14,13 +14,12 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from interp.audio.sound_reader import SoundReader
 from interp.axes import Logits, TokenIds
 from interp.errors import InputError
 from interp.families.host_config import read_config
-from interp.families.table import family_of
 from interp.hooks.attention import attend_with_hooks
 from interp.hooks.build import build_hook_points
 from interp.hooks.given_functions import functions_at
@@ -28,7 +27,6 @@ from interp.hooks.hook_point import HookFunction, HookPoint, attached
 from interp.hooks.host_weights import weight_of
 from interp.hooks.module_hooks import head_results
 from interp.hooks.names import NamesFilter, matching, resolve
-from interp.hooks.plain_modules import plain
 from interp.model.activation_cache import RESULT, ActivationCache
 from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
@@ -40,6 +38,7 @@ from interp.model.one_run import one_run_at_a_time
 from interp.model.pass_tensors import HostPasses, logits_apart
 from interp.model.runnable_circuit import RunnableCircuit
 from interp.model.wrapped_host import WrappedHost
+from interp.model.wrapping import check_tokenizer, checked_host
 from interp.model.writing import TextMethods
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
@@ -75,8 +74,9 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         family: its row of the family table.
 
     Raises:
-        InputError: if the model is of no supported family, differs from what the family's row describes, has modules that compute
-            more than their weights, no such language, or fewer positions than `max_length`.
+        InputError: if the model is of no supported family, writes no text, differs from what the family's row describes, has
+            modules that compute more than their weights, no row for a token, no such language, or fewer positions than
+            `max_length`.
     """
 
     def __init__(
@@ -88,10 +88,8 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         target_lang: str | None = None,
         feature_extractor: Any = None,
     ) -> None:
-        hf = plain(hf)
-        if not isinstance(hf, PreTrainedModel):
-            raise InputError(f"Wrapped are models of transformers; got a {type(hf).__name__}.")
-        self.family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
+        hf, self.family = checked_host(hf)
+        check_tokenizer(tokenizer, hf)
         self.hf = hf.eval()
         self.tokenizer = tokenizer
         self.cfg = read_config(hf.config, self.family, hf.generation_config)
