@@ -19,7 +19,16 @@ def is_count(value: object) -> bool:
     Args:
         value: any.
     """
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
+    return is_whole(value) and int(value) >= 1  # type: ignore[call-overload]
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number; a truth value is none.
+
+    Args:
+        value: any.
+    """
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def place_of(value: object, count: int) -> int | None:

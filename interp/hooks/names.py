@@ -25,10 +25,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from numbers import Integral
 from typing import TYPE_CHECKING, Literal, get_args
 
-from interp.errors import InputError, nearest
+from interp.errors import InputError, is_whole, nearest
 
 if TYPE_CHECKING:
     from interp.axes import AttentionKind
@@ -103,7 +102,7 @@ def get_act_name(name: str, layer: int, place: str) -> str:
     Raises:
         HookNameError: if the place or the activation is unknown, or the two do not go together.
     """
-    if not _is_whole(layer):
+    if not is_whole(layer):
         raise HookNameError(f"A layer is a whole number, counted from 0; got {layer!r:.80}.")
     if place not in get_args(Place):
         raise HookNameError(
@@ -124,10 +123,6 @@ def get_act_name(name: str, layer: int, place: str) -> str:
         return f"{place}.{layer}.hook_{short}"
     allowed = _ATTENTION_LEAVES + _MLP_LEAVES + _LAYER_LEAVES
     raise HookNameError(f"No activation is called {name!r}; known are {', '.join(allowed)}.")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def resolve(key: ActivationKey, known: Iterable[str]) -> str:

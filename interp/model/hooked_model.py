@@ -283,12 +283,14 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
             tokens: token ids.
 
         Raises:
-            InputError: for families with biases, whose logits are no such product.
+            InputError: for families with biases, whose logits are no such product, or a token that the model has not.
         """
         if not self.cfg.logits_are_linear:
             raise InputError(
                 f"Logits of {self.cfg.model_type!r} are no linear read-out without a bias; this is for T5's family."
             )
+        if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.cfg.d_vocab:
+            raise InputError(f"Tokens are 0 to {self.cfg.d_vocab - 1}; got {int(tokens.min())} to {int(tokens.max())}.")
         table, gain = weight_of(self.module("unembed.hook_out")), weight_of(self.module("decoder.ln_final"))
         wide = torch.promote_types(table.dtype, torch.float32)
         return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens.to(table.device), table).to(wide)
