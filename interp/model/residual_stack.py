@@ -122,6 +122,9 @@ class ResidualStacks(Mapping[str, Tensor]):
             layer: the layer before which to stop; None for all layers.
             incl_remainder: add one component with everything else, so that the sum is the stream; not in post-norm models.
             apply_ln: as for `accumulated_resid`.
+
+        Raises:
+            InputError: if no head writes before that layer, or as for `decompose_resid` where a remainder is asked for.
         """
         kinds: tuple[AttentionKind, ...] = ("encoder",) if stack == "encoder" else ("decoder", "cross")
         parts: list[Tensor] = []
