@@ -4,6 +4,7 @@ The command line turns the exception into one sentence and exit code 2.
 """
 
 import difflib
+import operator
 from collections.abc import Iterable
 from numbers import Integral
 
@@ -18,7 +19,32 @@ def is_count(value: object) -> bool:
     Args:
         value: any.
     """
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
+    return is_whole(value) and int(value) >= 1  # type: ignore[call-overload]
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number; a truth value is none.
+
+    Args:
+        value: any.
+    """
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
+def place_of(value: object, count: int) -> int | None:
+    """The place that a whole number names among `count`, from 0; None if it names none, as a truth value, a fraction or -1.
+
+    Args:
+        value: any.
+        count: how many places there are.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        return None
+    try:
+        place = operator.index(value)
+    except TypeError:  # a tensor of fractions
+        return None
+    return place if 0 <= place < count else None
 
 
 def nearest(name: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:

@@ -110,6 +110,10 @@ def analyse(
         InputError: if there is no such analysis, a setting, the seed or the number of twins is not allowed, the model is none
             that the analysis can be made on, or the tokenizer does not know most of the texts.
     """
+    if not isinstance(model, HookedEncoderDecoder):
+        raise InputError(
+            f"An analysis is made on a hooked model, as `interp.load(...)` gives it; got a {type(model).__name__}."
+        )
     found = get(analysis) if isinstance(analysis, str) else analysis
     item = configured(found, settings or {})
     why_not = found.applies(model.cfg)

@@ -9,8 +9,8 @@ from torch import Tensor
 from interp.errors import InputError
 from interp.hooks.hook_point import HookPoint, attached
 from interp.hooks.names import NamesFilter, axes_of, matching
-from interp.model.activation_cache import in_order
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.keeping import in_order
 from interp.text.batch import Batch
 
 
@@ -61,6 +61,6 @@ def run_until(model: HookedEncoderDecoder, batch: Batch, names: Sequence[str]) -
     model.check_host()
     points = model.hook_points()
     fields = {name: batch[name] for name in batch.keys() if name != "labels"}  # noqa: SIM118 - a Batch is no dict
-    with torch.no_grad(), attached([(points[name], keep) for name in names]), suppress(_Enough):
+    with model.running, torch.no_grad(), attached([(points[name], keep) for name in names]), suppress(_Enough):
         model.hf(**fields, use_cache=False)
     return in_order(kept, names)

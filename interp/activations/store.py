@@ -23,7 +23,7 @@ from interp.activations.manifest import (
     shard_path,
 )
 from interp.activations.tokens import COLUMNS
-from interp.errors import InputError, reason
+from interp.errors import InputError, is_count, reason
 from interp.hooks.names import canonical_name, resolve
 from interp.hooks.steps import of_source
 from interp.text.tokenized_text import Side
@@ -188,10 +188,12 @@ class ActivationStore:
             numbered: also give the numbers of the rows.
 
         Raises:
-            InputError: if sizes are below 1, hook points are of two sides or none, or there is no such row.
+            InputError: if sizes are below 1, the seed is below 0, hook points are of two sides or none, or there is no such row.
         """
-        if min(size, pool) < 1:
-            raise InputError(f"Batches and the pool have 1 row or more; got {size} and {pool}.")
+        if not is_count(size) or not is_count(pool):
+            raise InputError(f"Batches and the pool have 1 row or more; got {size!r} and {pool!r}.")
+        if (seed is not None and seed != 0 and not is_count(seed)) or isinstance(seed, bool):
+            raise InputError(f"A seed is a whole number from 0, or None for the order of the corpus; got {seed!r}.")
         chosen = (self.hooks if len(self.hooks) > 1 else self.hooks[0]) if hooks is None else hooks
         names = [resolve(hook, self.hooks) for hook in ([chosen] if isinstance(chosen, str) else chosen)]
         if not names:

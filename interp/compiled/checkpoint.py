@@ -13,6 +13,7 @@ from interp.compiled.plan import plan_of
 from interp.compiled.program import Program
 from interp.compiled.weights import compile_program
 from interp.errors import InputError
+from interp.hooks.attention import attend_with
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loading import quiet_host
 
@@ -54,7 +55,7 @@ def save(program: Program, folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{str(folder)!r} exists and is not an empty folder; name a folder to be made.")
     model = compiled(program)
-    model.hf.set_attn_implementation("eager")
+    attend_with(model.hf, "eager")
     with quiet_host():
         model.hf.save_pretrained(folder)
         word_tokenizer(program).save_pretrained(folder)

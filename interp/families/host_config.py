@@ -26,6 +26,8 @@ def read_config(config: PreTrainedConfig, family: Family, generation: Generation
         InputError: naming the first attribute that is missing or means something the table does not describe.
     """
     host = family.host
+    if not config.is_encoder_decoder:
+        raise _refusal("is_encoder_decoder", config.is_encoder_decoder, "True")
     tokens: dict[str, Any] = {name: _token(paths, config, generation) for name, paths in host.tokens.items()}
     attributes = {"d_model": "d_model", "d_vocab": "vocab_size", **host.attributes}
     facts = {fact: at(config, path) for fact, path in attributes.items()} | dict(host.constants)

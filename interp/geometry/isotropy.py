@@ -29,14 +29,14 @@ _BLOCK = 4096
 
 
 def unit_rows(vectors: Float[np.ndarray, "*items feature"]) -> Float[np.ndarray, "*items feature"]:
-    """Every row divided by its length, in float64; rows of zeros stay.
+    """Every row divided by its length, in float64; rows of zeros stay, rows that are not finite are NaN.
 
     Args:
         vectors: any rows.
     """
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
-    return np.asarray(np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths > 0))
+    return np.asarray(np.divide(wide, lengths, out=np.zeros_like(wide), where=lengths != 0))
 
 
 def cosine_matrix(vectors: Vectors, others: Float[np.ndarray, "other feature"] | None = None) -> Cosines:

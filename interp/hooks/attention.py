@@ -99,7 +99,20 @@ def attend_with_hooks(hf: PreTrainedModel) -> None:
         hf: the host.
     """
     register()
-    hf.set_attn_implementation(IMPLEMENTATION)
+    attend_with(hf, IMPLEMENTATION)
+
+
+def attend_with(hf: PreTrainedModel, implementation: str) -> None:
+    """Set the attention of a host and of its stacks, whose configurations may be copies out of the host's own method's reach.
+
+    Args:
+        hf: the host.
+        implementation: its name in transformers' registry.
+    """
+    hf.set_attn_implementation(implementation)
+    for module in hf.modules():  # up to transformers 5.19 the copies stay as they were
+        if isinstance(module, PreTrainedModel) and module.config._attn_implementation != implementation:
+            module.set_attn_implementation(implementation)
 
 
 def watch(module: nn.Module, points: AttentionPoints) -> AttentionPoints:

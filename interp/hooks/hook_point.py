@@ -1,6 +1,6 @@
 """Hook points: named places in the forward pass where functions may read a tensor or replace it.
 
-A hook function is `fn(tensor, hook)`; it may return a replacement of the same shape, or None to leave the value alone.
+A hook function is `fn(tensor, hook)`; it may return a replacement of the same shape and type, or None to leave the value alone.
 Several functions on one point run in the order in which they were attached, each seeing what the one before it returned.
 Functions are attached by a context manager only and are removed when it ends, whatever happened inside.
 """
@@ -10,11 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from interp.errors import InputError
 
 HookFunction = Callable[[Tensor, "HookPoint"], Tensor | None]
+
+
+_CONVERTED = (".hook_scale", ".hook_expert_weights", ".hook_expert_indices")
+"""Points whose values are converted where they are used, so that a replacement may be of another type."""
 
 
 @dataclass(slots=True)
@@ -76,21 +81,29 @@ class HookPoint:
             tensor: the value that the host computed.
 
         Raises:
-            InputError: if a function returns something that is not a tensor of the same shape.
+            InputError: if a function returns something that is not a tensor of the same shape, type and device.
         """
         for function in tuple(self._functions):
             replacement = function(tensor, self)
             if replacement is None:
                 continue
-            # Of another type a replacement is taken: scales and numbers of experts are converted where they are used.
-            if not isinstance(replacement, Tensor) or replacement.shape != tensor.shape:
-                got = tuple(replacement.shape) if isinstance(replacement, Tensor) else type(replacement).__name__
-                raise InputError(
-                    f"The hook function at {self.name} returned {got}; it must return None or a tensor of shape "
-                    f"{tuple(tensor.shape)} [{' '.join(self.axes)}]."
-                )
+            self._check(replacement, tensor)
             tensor = replacement
         return tensor
+
+    def _check(self, replacement: object, tensor: Tensor) -> None:
+        if not isinstance(replacement, Tensor) or replacement.shape != tensor.shape:
+            got = tuple(replacement.shape) if isinstance(replacement, Tensor) else type(replacement).__name__
+            raise InputError(
+                f"The hook function at {self.name} returned {got}; it must return None or a tensor of shape "
+                f"{tuple(tensor.shape)} [{' '.join(self.axes)}]."
+            )
+        same_type = replacement.dtype == tensor.dtype or self.name.endswith(_CONVERTED)
+        if not same_type or replacement.device != tensor.device or replacement.layout != tensor.layout:
+            raise InputError(
+                f"The hook function at {self.name} returned {_kind(replacement)}, and the pass goes on with {_kind(tensor)}; "
+                "return `value.to(tensor)`."
+            )
 
     def fired(self, tensor: Tensor) -> tuple[Tensor, bool]:
         """A value after all functions, and whether it surely is what was shown: not replaced, not written into, in no gradient.
@@ -109,6 +122,11 @@ class HookPoint:
         """Remove the most recent occurrence of a function, found by identity."""
         last = max(index for index, own in enumerate(self._functions) if own is function)
         del self._functions[last]
+
+
+def _kind(tensor: Tensor) -> str:
+    sparse = "" if tensor.layout == torch.strided else "sparse "
+    return f"{sparse}{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
-from interp.errors import InputError, nearest
+from interp.errors import InputError, is_whole, nearest
 
 if TYPE_CHECKING:
     from interp.axes import AttentionKind
@@ -65,15 +65,23 @@ class HookNameError(InputError, KeyError):
         return str(self.args[0])
 
 
-@lru_cache(maxsize=10_000)
 def canonical_name(key: ActivationKey) -> str:
     """The hook name behind a key, in our spelling; canonical and unknown names come back unchanged.
 
     Args:
         key: a name in any known spelling, such as TransformerLens 4's `decoder_blocks.2.self_attn.hook_z` for
             `decoder.2.attn.hook_z`, or the shorthand tuple of `get_act_name`.
+
+    Raises:
+        HookNameError: if it is neither a name nor such a tuple.
     """
-    return get_act_name(*key) if isinstance(key, tuple) else _respelled(key)
+    if isinstance(key, str):
+        return _respelled(key)
+    if not isinstance(key, tuple) or len(key) != 3:
+        raise HookNameError(
+            f"An activation is named by its hook point, or by three words as in ('pattern', 0, 'cross_attn'); got {key!r:.80}."
+        )
+    return get_act_name(*key)
 
 
 @lru_cache(1 << 14)
@@ -92,13 +100,15 @@ def get_act_name(name: str, layer: int, place: str) -> str:
         place: `encoder`, `decoder` or, for attention activations only, `cross_attn` (the decoder's cross-attention).
 
     Raises:
-        InputError: if the place or the activation is unknown, or the two do not go together.
+        HookNameError: if the place or the activation is unknown, or the two do not go together.
     """
+    if not is_whole(layer):
+        raise HookNameError(f"A layer is a whole number, counted from 0; got {layer!r:.80}.")
     if place not in get_args(Place):
-        raise InputError(
+        raise HookNameError(
             f"No place is called {place!r} in an encoder-decoder; give 'encoder', 'decoder' or 'cross_attn'."
         )
-    short = name.removeprefix("hook_")
+    short = str(name).removeprefix("hook_")
     if short in _ATTENTION_LEAVES:
         return (
             f"decoder.{layer}.cross_attn.hook_{short}"
@@ -106,13 +116,13 @@ def get_act_name(name: str, layer: int, place: str) -> str:
             else f"{place}.{layer}.attn.hook_{short}"
         )
     if place == "cross_attn":
-        raise InputError(f"Cross-attention has no activation {short!r}; it has {', '.join(_ATTENTION_LEAVES)}.")
+        raise HookNameError(f"Cross-attention has no activation {short!r}; it has {', '.join(_ATTENTION_LEAVES)}.")
     if short in _MLP_LEAVES:
         return f"{place}.{layer}.mlp.hook_{short}"
     if short in _LAYER_LEAVES:
         return f"{place}.{layer}.hook_{short}"
     allowed = _ATTENTION_LEAVES + _MLP_LEAVES + _LAYER_LEAVES
-    raise InputError(f"No activation is called {name!r}; known are {', '.join(allowed)}.")
+    raise HookNameError(f"No activation is called {name!r}; known are {', '.join(allowed)}.")
 
 
 def resolve(key: ActivationKey, known: Iterable[str]) -> str:
@@ -141,7 +151,8 @@ def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]
         known: all names, in forward order.
 
     Raises:
-        HookNameError: if a name or glob selects nothing, so that a typing error is never an empty cache.
+        HookNameError: if a name, glob, expression or predicate selects nothing, so that a typing error is never an empty cache.
+        InputError: if it is no filter.
     """
     if names_filter is None:
         return tuple(known)
@@ -157,7 +168,17 @@ def matching(names_filter: NamesFilter, known: Sequence[str]) -> tuple[str, ...]
             raise HookNameError(f"No hook point matches the regular expression {names_filter.pattern!r}.")
         return chosen
     if callable(names_filter):
-        return tuple(name for name in known if names_filter(name))
+        chosen = tuple(name for name in known if names_filter(name))
+        if not chosen:
+            raise HookNameError(
+                "The function that chooses hook points says yes to none; `interp list hooks` prints their names."
+            )
+        return chosen
+    if not isinstance(names_filter, Iterable):
+        raise InputError(
+            "Hook points are chosen by a name, a glob, a regular expression, a function or a list of these; got "
+            f"{names_filter!r:.80}."
+        )
     wanted = {name for part in names_filter for name in matching(part, known)}
     return tuple(name for name in known if name in wanted)
 
@@ -240,9 +261,9 @@ class HeadId:
         Raises:
             InputError: if the text is no head label.
         """
-        match = _HEAD_LABEL.match(label)
+        match = _HEAD_LABEL.match(label) if isinstance(label, str) else None
         if match is None:
-            near = _near_labels(label)
+            near = _near_labels(str(label))
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise InputError(
                 f"{label!r} is no head label; write EL0H3 (encoder), DL2H1 (decoder) or XL2H1 (cross).{hint}"

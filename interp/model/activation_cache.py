@@ -9,20 +9,19 @@ computed from z when it is read, unless it was asked for by name.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from interp.errors import InputError
+from interp.errors import InputError, place_of
 from interp.families.sites import NormPlace
-from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import ActivationKey, HeadId, axes_of, canonical_name, resolve
-from interp.model.cache_buffers import CacheBuffers
+from interp.model.keeping import check_place
+from interp.model.not_pickled import NotPickled
 from interp.model.residual_stack import ResidualStacks
-from interp.model.reused_memory import RunCopies
 from interp.report import notebook_html
 from interp.text.batch import Batch
 
@@ -39,7 +38,7 @@ ComputeDirections = Callable[[Int[Tensor, " *tokens"]], Tensor]
 """Tokens -> the directions of the final decoder stream that their logits read, [*tokens d_model]."""
 
 
-class ActivationCache(ResidualStacks):
+class ActivationCache(NotPickled, ResidualStacks):
     """Hook name -> tensor, read-only.
 
     Keys may also be given in TransformerLens' spelling or as a tuple: `cache["pattern", 2, "cross_attn"]`. Sums over the
@@ -54,6 +53,8 @@ class ActivationCache(ResidualStacks):
         norm_place: whether the model norms what sublayers read (`pre`) or what they leave (`post`, where the stream is no sum).
         merged_attention: whether self- and cross-attention of a decoder layer write together (`ModelConfig.merged_attention`).
     """
+
+    instead = "Write it with `save_cache(cache, path)` of `interp.model`; `load_cache(path, model)` reads it."
 
     def __init__(
         self,
@@ -144,7 +145,7 @@ class ActivationCache(ResidualStacks):
             key: a hook name, the shorthand `"pattern", 3, "cross_attn"`, or the label of a head; with `interactive` by default
                 the last pattern that was kept.
             head: one head of the layer; all by default.
-            prompt: index of the prompt.
+            prompt: index of the prompt, counted from 0.
             interactive: the page to explore, as `interp show` writes it, with all attention that the cache kept.
 
         Raises:
@@ -159,9 +160,11 @@ class ActivationCache(ResidualStacks):
         name = str(key[0]) if key else next(reversed(kept))
         if len(key) == 1 and re.fullmatch(r"[EDX]L\d+H\d+", name):
             one = HeadId.parse(name)
+            if head not in (None, one.head):
+                raise InputError(f"{name!r} names head {one.head}, and head={head!r} another; leave one of them out.")
             name, head = one.hook_name("pattern"), one.head
         elif len(key) > 1:
-            name = canonical_name(key)
+            name = canonical_name(key)  # type: ignore[arg-type]  # of another length it is refused
         name = resolve(name, self._tensors)
         if not name.endswith(PATTERN):
             raise InputError(
@@ -184,9 +187,13 @@ class ActivationCache(ResidualStacks):
         Args:
             device: where to, or the type alone; where they are by default.
             dtype: the type; their own by default.
+
+        Raises:
+            InputError: if there is no such device here, or the type holds no fractions.
         """
         if isinstance(device, torch.dtype):
             device, dtype = None, device
+        check_place(device, dtype)
         moved = {
             name: tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
             for name, tensor in self._tensors.items()
@@ -203,9 +210,10 @@ class ActivationCache(ResidualStacks):
             InputError: if there is no such prompt.
         """
         count = max((tensor.shape[0] for tensor in self._tensors.values()), default=0)
-        if not 0 <= prompt < count:
-            raise InputError(f"The cache has {count} prompts, counted from 0; got {prompt}.")
-        kept = {name: t if t.shape[0] == 1 else t[prompt : prompt + 1] for name, t in self._tensors.items()}
+        place = place_of(prompt, count)
+        if place is None:
+            raise InputError(f"The cache has {count} prompts, counted from 0; got {prompt!r}.")
+        kept = {name: t if t.shape[0] == 1 else t[place : place + 1] for name, t in self._tensors.items()}
         return self._with(kept, None)
 
     def __deepcopy__(self, memo: object) -> "ActivationCache":
@@ -227,8 +235,13 @@ class ActivationCache(ResidualStacks):
             [token ...]: for one token a prompt, the first axis is the prompt. Patterns come as [token head key].
 
         Raises:
-            InputError: if the set is about another stack's positions, or the activation has none.
+            InputError: if the set is about another stack's positions or none of truth values, or the activation has none.
         """
+        if not isinstance(positions, Tensor) or positions.dtype != torch.bool:
+            got = positions.dtype if isinstance(positions, Tensor) else type(positions).__name__
+            raise InputError(
+                f"A token set is a tensor of truth values, [batch pos], as of `interp.text.token_sets`; got {got}."
+            )
         value = self[key]
         axes = axes_of(canonical_name(key))
         if axes[0] != "batch":
@@ -240,61 +253,3 @@ class ActivationCache(ResidualStacks):
                 "take a set of the same side, source or target."
             )
         return by_position[positions.to(value.device)]
-
-
-def in_order(kept: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    """Hook name -> activation, in forward order.
-
-    Args:
-        kept: hook name -> activation.
-        names: the names that were asked for.
-
-    Raises:
-        InputError: if a point did not fire, which happens where the host is given something in place of what a module makes.
-    """
-    silent = [name for name in names if name not in kept]
-    if silent:
-        raise InputError(
-            f"The hook point {silent[0]} did not fire ({len(silent)} in all): the host did not call its module, as "
-            "where `inputs_embeds` take the place of tokens; leave such points out of the filter."
-        )
-    return {name: kept[name] for name in names}
-
-
-def keeper(
-    kept: dict[str, Tensor],
-    gradients: bool = False,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-    buffers: CacheBuffers | None = None,
-) -> HookFunction:
-    """A hook function that keeps what it sees under the point's name.
-
-    On a processor it keeps copies, in memory that is used again when nothing reads it (`interp.model.reused_memory`); values of a
-    gradient's graph and those that stay on an accelerator are kept as they are.
-
-    Args:
-        kept: where to keep it.
-        gradients: also make every value a place where gradients stop to be read: values outside the graph are replaced by
-            a leaf that requires gradients, values inside it retain theirs.
-        device: where to move it on capture; it stays where it is by default.
-        dtype: which type to keep it in; its own by default.
-        buffers: memory to copy it to.
-    """
-    copies = RunCopies(device, dtype)
-
-    def keep(tensor: Tensor, hook: HookPoint) -> Tensor | None:
-        if gradients and tensor.is_floating_point():
-            if tensor.requires_grad:
-                tensor.retain_grad()
-            else:
-                tensor = tensor.detach().requires_grad_()
-            kept[hook.name] = tensor
-            return tensor
-        if buffers is not None:
-            kept[hook.name] = buffers.keep(hook.name, tensor, device, dtype)
-        else:
-            kept[hook.name] = copies.keep(tensor)
-        return None
-
-    return keep

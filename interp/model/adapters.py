@@ -9,11 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from safetensors import safe_open
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from interp.errors import InputError
 from interp.model.checkpoints import ADAPTER_SETTINGS, ADAPTER_WEIGHTS, Checkpoint, first_line
+
+_PROBED = 8
+_ROUNDING = {torch.float32: 1e-3}
+_ROUNDING_NARROW = 0.05
+"""Of the largest logit, what merging may round away, in narrow types more; an adapter that is put elsewhere changes more."""
 
 
 def check_adapter(checkpoint: Checkpoint) -> None:
@@ -48,7 +55,7 @@ def merged(base: PreTrainedModel, checkpoint: Checkpoint) -> PreTrainedModel:
         checkpoint: names the adapter.
 
     Raises:
-        InputError: if the adapter does not fit the base, or is of a kind that is no change of weights.
+        InputError: if the adapter does not fit the base, is of a kind that is no change of weights, or another map once merged.
     """
     from peft import PeftModel, get_peft_model_state_dict  # optional
 
@@ -73,8 +80,34 @@ def merged(base: PreTrainedModel, checkpoint: Checkpoint) -> PreTrainedModel:
             f"The adapter {checkpoint.name!r} is of kind {both.active_peft_config.peft_type.value}, which changes no weights and "
             "cannot be merged; supported are kinds like LORA."
         )
+    apart = _probed(both)
     whole: PreTrainedModel = both.merge_and_unload()
+    if apart is not None:
+        _check_same(apart, _probed(whole), whole.dtype, checkpoint)
     return whole
+
+
+def _probed(model: nn.Module) -> Tensor | None:
+    """Logits of a few tokens, spread over the vocabulary; None of models that read no tokens."""
+    if getattr(model, "main_input_name", "input_ids") != "input_ids":
+        return None
+    table = next(model.get_input_embeddings().parameters())  # type: ignore[operator]
+    ids = torch.linspace(0, len(table) - 1, _PROBED, device=table.device).long()[None]
+    with torch.no_grad():
+        logits: Tensor = model.eval()(input_ids=ids, decoder_input_ids=ids).logits.float()
+    return logits
+
+
+def _check_same(apart: Tensor, together: Tensor | None, dtype: torch.dtype, checkpoint: Checkpoint) -> None:
+    """Refuse an adapter that is another map once it is in the weights, as one of a table that is tied to others."""
+    assert together is not None
+    gap, size = float((apart - together).abs().max()), float(apart.abs().max())
+    if gap > _ROUNDING.get(dtype, _ROUNDING_NARROW) * size:
+        raise InputError(
+            f"The adapter {checkpoint.name!r} merged into the weights is another model: logits of a few tokens differ by "
+            f"{gap:.3g}, of {size:.3g} at most. So it is where an adapter changes one of several tied tables; save the model "
+            "that is meant as a whole, untied."
+        )
 
 
 @contextmanager

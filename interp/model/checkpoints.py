@@ -8,6 +8,7 @@ nothing of torch is imported.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,11 @@ def find_checkpoint(model: str | Path = BUNDLED, revision: str | None = None) ->
     Raises:
         InputError: if there is no such folder, the hub cannot give it, or a revision is asked for of what has none.
     """
+    if not isinstance(model, str | Path):
+        raise InputError(
+            f"A model is named by `{BUNDLED}`, a folder or a hub id; got a {type(model).__name__}. What is in memory is "
+            "wrapped by `HookedEncoderDecoder(model, tokenizer)`."
+        )
     folder = Path(model).expanduser()
     if revision is not None and (str(model) == BUNDLED or folder.is_dir()):
         raise InputError(
@@ -173,8 +179,12 @@ def _fetch(name: str, revision: str | None, wanted: Sequence[str] = _HUB_FILES) 
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    get = partial(snapshot_download, name, revision=revision, allow_patterns=list(wanted))
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(wanted)))
+        try:
+            folder = Path(get())
+        except OfflineModeIsEnabled:  # some releases ask the hub even for a commit that is here
+            folder = Path(get(local_files_only=True))
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
         raise InputError(
             f"Cannot fetch {name!r}: no folder of that name is here, it is not in the local Hugging Face cache, and the hub "

@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property, partial
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from interp.audio.sound_reader import SoundReader
 from interp.axes import Logits, TokenIds
 from interp.errors import InputError
 from interp.families.host_config import read_config
-from interp.families.table import family_of
 from interp.hooks.attention import attend_with_hooks
 from interp.hooks.build import build_hook_points
 from interp.hooks.given_functions import functions_at
@@ -28,15 +27,18 @@ from interp.hooks.hook_point import HookFunction, HookPoint, attached
 from interp.hooks.host_weights import weight_of
 from interp.hooks.module_hooks import head_results
 from interp.hooks.names import NamesFilter, matching, resolve
-from interp.hooks.plain_modules import plain
-from interp.model.activation_cache import RESULT, ActivationCache, in_order, keeper
+from interp.model.activation_cache import RESULT, ActivationCache
 from interp.model.batching import Batcher
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.finiteness import check_logits
 from interp.model.host_access import HostAccess
 from interp.model.host_fields import host_fields
+from interp.model.keeping import check_place, in_order, keeper
+from interp.model.one_run import one_run_at_a_time
 from interp.model.pass_tensors import HostPasses, logits_apart
+from interp.model.runnable_circuit import RunnableCircuit
 from interp.model.wrapped_host import WrappedHost
+from interp.model.wrapping import check_tokenizer, checked_host
 from interp.model.writing import TextMethods
 from interp.report import notebook_html
 from interp.text.batch import Batch, TargetOrigin
@@ -47,20 +49,6 @@ from interp.text.tokenized_text import length_limit
 
 Hooks = Sequence[tuple[NamesFilter, HookFunction]]
 """Pairs of a hook name (or any names filter) and a function `fn(tensor, hook)` that may return a replacement."""
-
-
-@runtime_checkable
-class RunnableCircuit(Protocol):
-    """What `run_with_circuit` runs: edges of a graph, defined above this wing."""
-
-    def run(self, model: Any, clean: Any, corrupted: Batch | None = None) -> Logits:
-        """The logits with these edges only.
-
-        Args:
-            model: the model.
-            clean: a batch, or pairs with both sides.
-            corrupted: what flows along the other edges.
-        """
 
 
 Inputs = Batch | Mapping[str, Tensor] | str | Sequence[str]
@@ -86,8 +74,9 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         family: its row of the family table.
 
     Raises:
-        InputError: if the model is of no supported family, differs from what the family's row describes, has modules that compute
-            more than their weights, no such language, or fewer positions than `max_length`.
+        InputError: if the model is of no supported family, writes no text, differs from what the family's row describes, has
+            modules that compute more than their weights, no row for a token, no such language, or fewer positions than
+            `max_length`.
     """
 
     def __init__(
@@ -99,10 +88,8 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         target_lang: str | None = None,
         feature_extractor: Any = None,
     ) -> None:
-        hf = plain(hf)
-        if not isinstance(hf, PreTrainedModel):
-            raise InputError(f"Wrapped are models of transformers; got a {type(hf).__name__}.")
-        self.family = family_of(hf.config.model_type, bool(hf.config.is_encoder_decoder))
+        hf, self.family = checked_host(hf)
+        check_tokenizer(tokenizer, hf)
         self.hf = hf.eval()
         self.tokenizer = tokenizer
         self.cfg = read_config(hf.config, self.family, hf.generation_config)
@@ -152,6 +139,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
     def _inputs(self, given: Inputs) -> Batch | Mapping[str, Tensor]:
         return given if isinstance(given, Batch | Mapping) else self.batch(given)
 
+    @one_run_at_a_time
     def __call__(self, batch: Inputs) -> Logits:
         """The logits [batch target vocab] of a batch, of texts, or of Hugging Face's fields by name.
 
@@ -170,6 +158,8 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
     def hooks(self, fwd_hooks: Hooks) -> Iterator["HookedEncoderDecoder"]:
         """Attach functions for the duration of a `with` block; they see every pass of this model, those of other threads too.
 
+        Threads wait for each other's runs, so what `run_with_hooks` and `run_with_cache` attach sees its own run alone.
+
         Args:
             fwd_hooks: pairs of a name (glob, regular expression, predicate) and a function `fn(tensor, hook)`, which may
                 return a replacement of the same shape. They run in this order, after those of an enclosing block.
@@ -181,6 +171,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         with attached(functions_at(self._points, fwd_hooks)):
             yield self
 
+    @one_run_at_a_time
     def run_with_hooks(self, batch: Inputs, fwd_hooks: Hooks) -> Logits:
         """The logits [batch target vocab] with functions attached for this one forward pass.
 
@@ -205,6 +196,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
         """
         return circuit.run(self, batch, corrupted)
 
+    @one_run_at_a_time
     def run_with_cache(
         self,
         batch: Inputs,
@@ -227,7 +219,8 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
 
         Raises:
             KeyError: if the filter names no hook point.
-            InputError: if gradients are asked for together with a device, a type or buffers, or in `torch.inference_mode`.
+            InputError: if gradients are asked for together with a device, a type or buffers, or in `torch.inference_mode`, or
+                activations cannot be kept on the device or in the type.
         """
         if gradients and not (device is None and dtype is None and buffers is None):
             raise InputError(
@@ -235,6 +228,7 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
             )
         if gradients and torch.is_inference_mode_enabled():
             raise InputError("Nothing has gradients within `torch.inference_mode`; ask for them outside of it.")
+        check_place(device, dtype)
         batch = self._inputs(batch)
         names = self._names(names_filter)
         told = batch if isinstance(batch, Batch) else None
@@ -289,12 +283,14 @@ class HookedEncoderDecoder(TextMethods, HostAccess):
             tokens: token ids.
 
         Raises:
-            InputError: for families with biases, whose logits are no such product.
+            InputError: for families with biases, whose logits are no such product, or a token that the model has not.
         """
         if not self.cfg.logits_are_linear:
             raise InputError(
                 f"Logits of {self.cfg.model_type!r} are no linear read-out without a bias; this is for T5's family."
             )
+        if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.cfg.d_vocab:
+            raise InputError(f"Tokens are 0 to {self.cfg.d_vocab - 1}; got {int(tokens.min())} to {int(tokens.max())}.")
         table, gain = weight_of(self.module("unembed.hook_out")), weight_of(self.module("decoder.ln_final"))
         wide = torch.promote_types(table.dtype, torch.float32)
         return self.cfg.logit_scale * gain.to(wide) * nn.functional.embedding(tokens.to(table.device), table).to(wide)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from threading import RLock
 from typing import Any, TypeVar
 
 import torch
@@ -10,20 +11,30 @@ from transformers import PreTrainedModel
 
 from interp.hooks.host_weights import computing_device, same_weight
 from interp.model.host_fields import check_mode
+from interp.model.not_pickled import NotPickled
 from interp.model.wrapped_host import WrappedHost
 
 Own = TypeVar("Own", bound="HostAccess")
 
 
-class HostAccess:
+class HostAccess(NotPickled):
     """Attributes and methods of the host that users of torch expect on the hooked model too.
 
     Attributes:
         hf: the host.
     """
 
+    instead = (
+        "Write the host with `model.hf.save_pretrained(folder)` and `model.tokenizer.save_pretrained(folder)`; "
+        "`interp.load(folder)` reads them."
+    )
     hf: PreTrainedModel
     _wrapped: WrappedHost
+
+    @property
+    def running(self) -> RLock:
+        """What a run of this model holds, for which those of other threads wait."""
+        return self._wrapped.running
 
     def __deepcopy__(self: Own, memo: dict[int, Any]) -> Own:
         """A model of its own: the host is copied, and hook points are put on the copy."""

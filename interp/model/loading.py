@@ -34,6 +34,7 @@ from interp.model.finiteness import check_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.loaded_weights import check_complete, check_shapes, check_spread, check_types
 from interp.model.placement import DeviceMap, Placement
+from interp.model.wrapping import check_tokenizer
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
@@ -115,12 +116,7 @@ def load_checkpoint(
     hf = _read_model(checkpoint, config, kind, spread)
     check_weights(hf, checkpoint.name)
     tokenizer = read_tokenizer(checkpoint, config)
-    rows = next(hf.get_input_embeddings().parameters()).shape[0]
-    if len(tokenizer) > rows:
-        raise InputError(
-            f"The tokenizer of {checkpoint.name!r} has {len(tokenizer)} tokens and its model only {rows} embeddings; "
-            "check that the files belong together."
-        )
+    check_tokenizer(tokenizer, hf, checkpoint.name)
     hf = hf.requires_grad_(False) if spread else hf.requires_grad_(False).to(where)
     extractor = read_extractor(checkpoint)
     return HookedEncoderDecoder(hf, tokenizer, max_length, source_lang, target_lang, extractor)

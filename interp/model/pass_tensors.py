@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from interp.hooks.hook_point import HookPoint, attached
-from interp.model.activation_cache import in_order
 from interp.model.heap import FREED_MEMORY, LARGEST_HELD
+from interp.model.keeping import in_order
 from interp.model.reused_memory import CACHE_MEMORY, is_dense
 from interp.text.batch import Batch
 

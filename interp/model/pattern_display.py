@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.axes import ATTENTION_KINDS, AttentionKind
-from interp.errors import InputError
+from interp.errors import InputError, place_of
 from interp.hooks.names import HeadId, attention_kind
 from interp.report import Card, PatternPicture
 from interp.report.explorer import Explorer, ExplorerPrompt, explorer_page
@@ -33,8 +33,8 @@ def show_layer(
     """
     weights, queries, keys = _cut(pattern, name, batch, prompt)
     kind, layer = attention_kind(name), _layer(name)
-    if head is not None and not 0 <= head < len(weights):
-        raise InputError(f"Layer {layer} has the heads 0 to {len(weights) - 1}; got {head}.")
+    if head is not None:
+        _check_head(name, head, len(weights))
     chosen = range(len(weights)) if head is None else (head,)
     labels = {one: str(HeadId(kind, layer, one)) for one in chosen}
     parts = tuple(PatternPicture(weights[one], queries, keys, "blue", label, label) for one, label in labels.items())
@@ -62,8 +62,7 @@ def explore_patterns(
     """
     kind, chosen = attention_kind(name), patterns[name]
     _check_prompt(len(chosen), prompt)
-    if not 0 <= head < chosen.shape[1]:
-        raise InputError(f"Layer {_layer(name)} has the heads 0 to {chosen.shape[1] - 1}; got {head}.")
+    _check_head(name, head, chosen.shape[1])
     kept = {
         one: sorted((point for point in patterns if attention_kind(point) == one), key=_layer)
         for one in ATTENTION_KINDS
@@ -72,7 +71,7 @@ def explore_patterns(
         model="",
         prompts=tuple(_explored(patterns, kept, batch, place) for place in range(len(chosen))),
         layers={one: tuple(map(_layer, points)) for one, points in kept.items() if points},
-        start=f"#{HeadId(kind, _layer(name), head)}&prompt={prompt % len(chosen) + 1}",
+        start=f"#{HeadId(kind, _layer(name), head)}&prompt={prompt + 1}",
         note=_lacks(kept),
     )
     try:
@@ -134,5 +133,10 @@ def _cut(
 
 
 def _check_prompt(prompts: int, prompt: int) -> None:
-    if not -prompts <= prompt < prompts:
-        raise InputError(f"The cache has {prompts} prompts, counted from 0; got {prompt}.")
+    if place_of(prompt, prompts) is None:
+        raise InputError(f"The cache has {prompts} prompts, counted from 0; got {prompt!r}.")
+
+
+def _check_head(name: str, head: int, heads: int) -> None:
+    if place_of(head, heads) is None:
+        raise InputError(f"Layer {_layer(name)} has the heads 0 to {heads - 1}; got {head!r}.")

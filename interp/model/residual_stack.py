@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.axes import AttentionKind, Stack
-from interp.errors import InputError
+from interp.errors import InputError, is_whole, place_of
 from interp.families.sites import NormPlace
 from interp.hooks.names import HeadId, attention_path
 
@@ -74,8 +74,7 @@ class ResidualStacks(Mapping[str, Tensor]):
             incl_mid: also the stream between the sublayers.
             apply_ln: divide by the scale of the stack's final norm at its value in this run (frozen).
         """
-        depth = self.depth(stack)
-        last = depth if layer is None else layer
+        depth, last = self.depth(stack), self._layers(stack, layer)
         leaves = ("resid_pre", "resid_mid", "resid_mid_cross")[
             : 1 + len(self._attention_writes(stack)) if incl_mid else 1
         ]
@@ -104,8 +103,10 @@ class ResidualStacks(Mapping[str, Tensor]):
         """
         self._need_sums()
         attention = self._attention_writes(stack)
+        if mode not in ("all", "attn", "mlp"):
+            raise InputError(f"A stream is decomposed into 'all', 'attn' or 'mlp'; got {mode!r}.")
         leaves = {"all": (*attention, "mlp_out"), "attn": attention, "mlp": ("mlp_out",)}[mode]
-        layers = range(self.depth(stack) if layer is None else layer)
+        layers = range(self._layers(stack, layer))
         written = [(index, leaf) for index in layers for leaf in leaves]
         parts = [self[f"{stack}.{index}.hook_{leaf}"] for index, leaf in written]
         labels = ("embed", *(f"{index}_{leaf}" for index, leaf in written))
@@ -121,15 +122,20 @@ class ResidualStacks(Mapping[str, Tensor]):
             layer: the layer before which to stop; None for all layers.
             incl_remainder: add one component with everything else, so that the sum is the stream; not in post-norm models.
             apply_ln: as for `accumulated_resid`.
+
+        Raises:
+            InputError: if no head writes before that layer, or as for `decompose_resid` where a remainder is asked for.
         """
         kinds: tuple[AttentionKind, ...] = ("encoder",) if stack == "encoder" else ("decoder", "cross")
         parts: list[Tensor] = []
         labels: list[str] = []
-        for index in range(self.depth(stack) if layer is None else layer):
+        for index in range(self._layers(stack, layer)):
             for kind in kinds:
                 result = self[f"{attention_path(kind, index)}.hook_result"]
                 parts += result.unbind(2)
                 labels += [str(HeadId(kind, index, head)) for head in range(result.shape[2])]
+        if not parts and not incl_remainder:
+            raise InputError("Before layer 0 no head has written; give a layer of at least 1, or incl_remainder=True.")
         if incl_remainder:
             self._need_sums()
             whole = self.accumulated_resid(stack, layer).values[-1]
@@ -184,11 +190,29 @@ class ResidualStacks(Mapping[str, Tensor]):
         values = (stacked if stacked.scaled else self.apply_ln_to_stack(stacked)).values
 
         def read(chosen: Tensor | int) -> Tensor:
+            one = is_whole(chosen)
+            rows = isinstance(chosen, Tensor) and chosen.dtype in (torch.int32, torch.int64) and chosen.ndim == 2
+            if not one and not rows:
+                raise InputError(
+                    f"Tokens are one id, or whole numbers [batch target], as a batch's labels; got {chosen!r:.80}."
+                )
             ids = chosen.clamp_min(0) if isinstance(chosen, Tensor) else torch.full(values.shape[1:3], chosen)
             return self.logit_directions(ids.to(values.device)).to(values.device)
 
         direction = read(tokens) if incorrect_tokens is None else read(tokens) - read(incorrect_tokens)
         return torch.einsum("cbtd,btd->cbt", values.to(direction.dtype), direction)
+
+    def _layers(self, stack: Stack, layer: Any) -> int:
+        """How many layers lie before one; all that were kept without one."""
+        depth = self.depth(stack)
+        if stack not in ("encoder", "decoder") or not depth:
+            raise InputError(f"A stack is 'encoder' or 'decoder', of which this cache kept layers; got {stack!r}.")
+        place = depth if layer is None else place_of(layer, depth + 1)
+        if place is None:
+            raise InputError(
+                f"Layers of the {stack} are 0 to {depth - 1}, and {depth} stands behind the last; got {layer!r}."
+            )
+        return place
 
     def _attention_writes(self, stack: Stack) -> tuple[str, ...]:
         """What attention adds to a stack's stream in a layer, one after another."""

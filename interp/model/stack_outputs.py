@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.hooks.names import NamesFilter, matching
-from interp.model.activation_cache import ActivationCache, in_order, keeper
+from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.keeping import in_order, keeper
 from interp.text.batch import Batch
 
 

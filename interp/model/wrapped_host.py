@@ -5,6 +5,7 @@ points that nothing fires, or that see a part of what is computed: an ablation w
 """
 
 from operator import is_
+from threading import RLock
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -18,9 +19,13 @@ class WrappedHost:
 
     Args:
         hf: the host.
+
+    Attributes:
+        running: what a run of the host holds, for which those of other threads wait.
     """
 
     def __init__(self, hf: PreTrainedModel) -> None:
+        self.running = RLock()
         self._hf, self._modules = hf, tuple(hf.modules())
         models = (module for module in self._modules if isinstance(module, PreTrainedModel))
         configs = {id(model.config): model.config for model in models}.values()

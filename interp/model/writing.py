@@ -22,6 +22,7 @@ from interp.model.batching import Batcher
 from interp.model.finiteness import check_logits
 from interp.model.generation import Decoding, Generation
 from interp.model.host_generation import Written, write
+from interp.model.one_run import one_run_at_a_time
 from interp.model.step_recorder import StepRecorder
 from interp.text.batch import Batch
 from interp.text.languages import Languages
@@ -149,6 +150,7 @@ class TextMethods:
         )
         return replace(written, target_texts=tuple(named))
 
+    @one_run_at_a_time
     def generate(
         self,
         sources: str | Sequence[str] | Batch = (),
@@ -197,6 +199,7 @@ class TextMethods:
         kept_texts = self._batcher.hypotheses(written)
         return Generation(batch, written.logits, self._cache(kept, batch), decoding, kept_texts, written.begun)
 
+    @one_run_at_a_time
     def write(
         self,
         inputs: Batch,

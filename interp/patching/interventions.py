@@ -17,14 +17,14 @@ nothing to put, is defined in `interp.patching.replacements`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from interp.axes import AttentionKind
-from interp.errors import InputError
+from interp.errors import InputError, place_of
 from interp.hooks.hook_point import HookFunction, HookPoint
 from interp.hooks.names import HeadId, attention_path
 from interp.hooks.steps import now, of_source
@@ -176,7 +176,11 @@ def knock_out(
         remaining: `renormalized` divides what is left by its sum, as if the scores were minus infinity (a row with nothing
             left becomes zero); `unchanged` leaves the other weights as they were, so that rows no longer sum to 1. Where one
             softmax is over both sides (`merged_attention`), what is left is that of both: scores are cut there.
+
+    Raises:
+        InputError: if there is no such attention or way, or layers, heads and positions are none; of other sizes when run.
     """
+    _check_knock_out(kind, layers, queries, keys, heads, remaining)
 
     def chosen_of(rows: Tensor, hook: HookPoint) -> Tensor:
         cut = _cut(rows, hook, kind, queries, keys)
@@ -201,6 +205,22 @@ def knock_out(
     return [(f"{attention_path(kind, layer)}.hook_{leaf}", edit) for layer in layers for leaf, edit in points]
 
 
+def _check_knock_out(kind: Any, layers: Any, queries: Any, keys: Any, heads: Any, remaining: Any) -> None:
+    kinds, ways = get_args(AttentionKind), ("renormalized", "unchanged")
+    if kind not in kinds or remaining not in ways:
+        raise InputError(
+            f"A knock-out is of attention of the kinds {', '.join(kinds)}, and what is left is {' or '.join(ways)}; got {kind!r} "
+            f"and {remaining!r}."
+        )
+    if not isinstance(keys, Tensor) or not isinstance(queries, Tensor | None):
+        raise InputError(
+            "Positions of a knock-out are tensors of truth values, [batch pos]; queries may be None, for all."
+        )
+    for name, numbers in (("layers", layers), ("heads", () if heads is None else heads)):
+        if not isinstance(numbers, Iterable):
+            raise InputError(f"The {name} of a knock-out are given as a list of their numbers; got {numbers!r}.")
+
+
 def _cut(
     pattern: Tensor, hook: HookPoint, kind: AttentionKind, queries: Tensor | None, keys: Tensor
 ) -> Bool[Tensor, "batch one query key"]:
@@ -218,6 +238,11 @@ def _cut(
 
 
 def _check_size(positions: Tensor, wanted: tuple[int, ...], hook: HookPoint) -> None:
+    if positions.dtype != torch.bool:
+        raise InputError(
+            f"The positions to edit at {hook.name} are truth values, [batch pos], as of `interp.text.token_sets`; got "
+            f"{str(positions.dtype).removeprefix('torch.')}."
+        )
     if tuple(positions.shape) != wanted:
         raise InputError(
             f"The positions to edit at {hook.name} are of {tuple(positions.shape)} prompts and tokens, and this pass has "
@@ -228,11 +253,11 @@ def _check_size(positions: Tensor, wanted: tuple[int, ...], hook: HookPoint) -> 
 def _by_name(targets: Iterable[Target]) -> dict[str, list[int] | None]:
     """Hook name -> heads to edit there, or None for the whole value."""
     found: dict[str, list[int] | None] = {}
-    for target in targets:
+    for target in [targets] if isinstance(targets, str | HeadId) else targets:
         if isinstance(target, str) and "." in target:
             found[target] = None
             continue
-        head = HeadId.parse(target) if isinstance(target, str) else target
+        head = target if isinstance(target, HeadId) else HeadId.parse(target)
         chosen = found.setdefault(head.hook_name("z"), [])
         if chosen is not None:
             chosen.append(head.head)
@@ -241,6 +266,8 @@ def _by_name(targets: Iterable[Target]) -> dict[str, list[int] | None]:
 
 def _edits(targets: Iterable[Target], replacement: HookFunction, at: Positions | None) -> Edits:
     """Edits that put a replacement at the targets' heads and positions and leave the rest."""
+    if at is not None and not isinstance(at, Tensor):
+        raise InputError(f"Positions to edit are a tensor of truth values, [batch pos]; got a {type(at).__name__}.")
 
     def edit(heads: list[int] | None) -> HookFunction:
         def apply(value: Tensor, hook: HookPoint) -> Tensor:
@@ -261,9 +288,9 @@ def _edits(targets: Iterable[Target], replacement: HookFunction, at: Positions |
 
 
 def _chosen(heads: Sequence[int], n_heads: int, hook: HookPoint) -> Tensor:
-    wrong = [head for head in heads if not 0 <= head < n_heads]
+    wrong = [head for head in heads if place_of(head, n_heads) is None]
     if wrong:
-        raise InputError(f"{hook.name} has heads 0 to {n_heads - 1}; got head {wrong[0]}.")
+        raise InputError(f"{hook.name} has heads 0 to {n_heads - 1}; got head {wrong[0]!r}.")
     mask = torch.zeros(n_heads, dtype=torch.bool)
     mask[list(heads)] = True
     return mask

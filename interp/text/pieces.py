@@ -9,6 +9,8 @@ from jaxtyping import Bool
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+_CONTROL = re.compile(r"(\w+:)?</?(s|pad|unk|bos|eos|sos|mask|cls|sep|blank)>", re.IGNORECASE)
 _FILLER = re.compile(r"madeupword\d{4}")
 """What fairseq calls rows that only round the size of a table up."""
 
@@ -58,6 +60,15 @@ def named_rows(tokenizer: "PreTrainedTokenizerBase | None", n_rows: int) -> Bool
     if tokenizer is None:
         return np.ones(n_rows, dtype=bool)
     return np.array([piece is not None and not is_filler(piece) for piece in own_pieces(tokenizer, range(n_rows))])
+
+
+def is_control(piece: str) -> bool:
+    """Whether a piece steers a text and is none, whatever the tokenizer's files say of it: `<s>`, `<blank>`, `tgt:</s>`.
+
+    Args:
+        piece: the piece.
+    """
+    return _CONTROL.fullmatch(piece) is not None
 
 
 def is_filler(piece: str) -> bool:

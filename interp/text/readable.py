@@ -14,7 +14,7 @@ _FIXED = ("bos", "eos", "unk", "pad", "sep", "cls", "mask")
 
 
 def readable(ids: Sequence[int], special: Mapping[int, int], tokenizer: "PreTrainedTokenizerBase") -> str:
-    """The text of ids, sentinels and special tokens that somebody added included: they are what the model says.
+    """The text of ids; sentinels, special tokens that somebody added and the unknown token are what the model says.
 
     Args:
         ids: the ids.
@@ -23,8 +23,9 @@ def readable(ids: Sequence[int], special: Mapping[int, int], tokenizer: "PreTrai
     """
     added = _added(tokenizer) if PREFIX in special.values() else set()
     told = {place for place, kind in special.items() if kind == SENTINEL or (kind == PREFIX and ids[place] in added)}
-    silent = {ids[place] for place in special.keys() - told} | ({tokenizer.unk_token_id} if told else set())
-    text: str = tokenizer.decode([token for token in ids if token not in silent], skip_special_tokens=not told)
+    silent = {ids[place] for place in special.keys() - told}
+    spoken = [token for token in ids if token not in silent]
+    text: str = tokenizer.decode(spoken, skip_special_tokens=not told and tokenizer.unk_token_id not in spoken)
     return text
 
 

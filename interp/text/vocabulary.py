@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from interp.errors import InputError
 from interp.text.characters import check_characters
-from interp.text.pieces import is_filler, own_pieces, pieces_of
+from interp.text.pieces import is_control, is_filler, own_pieces, pieces_of
 from interp.text.tokenized_text import SENTINEL_PIECE
 
 RowKind = Literal["piece", "special", "sentinel", "unused"]
@@ -167,7 +167,7 @@ def _kind(piece: str, special: bool) -> RowKind:
         return "unused"
     if SENTINEL_PIECE.fullmatch(piece):
         return "sentinel"
-    return "special" if special else "piece"
+    return "special" if special or is_control(piece) else "piece"
 
 
 def _scores(tokenizer: PreTrainedTokenizerBase, pieces: list[str]) -> np.ndarray:

@@ -7,7 +7,8 @@ compiled anew) and at properties that are read a hundred thousand times.
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, get_args
 
 import jaxtyping
@@ -48,6 +49,17 @@ def _is_array(annotation: object) -> bool:
 
 def _jaxtyped(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda annotated: _checked(annotated, typechecker=typechecker) if says_shapes(annotated) else annotated
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """No checks within the block, as where a user calls: what is of a wrong type reaches the function."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 jaxtyping.jaxtyped = _jaxtyped  # which is what the hook's modules call

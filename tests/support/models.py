@@ -52,6 +52,7 @@ from transformers import (
 )
 
 from interp.audio import SoundReader
+from interp.hooks.attention import attend_with
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.batch import Batch, collate
 from interp.text.tokenized_text import Text
@@ -258,7 +259,7 @@ def tiny_hf(name: str, seed: int = 0, **changes: Any) -> PreTrainedModel:
             shape = model.lm_head.weight.shape
             model.lm_head.weight = nn.Parameter(torch.randn(shape) * shape[1] ** -0.5)
         _make_every_parameter_matter(model)
-    model.set_attn_implementation("eager")
+    attend_with(model, "eager")
     return model.eval().requires_grad_(False)
 
 

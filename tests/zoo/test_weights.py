@@ -227,6 +227,17 @@ def test_a_folder_with_weights_and_an_adapter_is_both(home: Home, tmp_path: Path
     assert {"model.safetensors", "adapter/adapter_model.safetensors"} <= set(find_checkpoint(both).files())
 
 
+def test_an_adapter_that_is_another_model_once_merged_is_refused(home: Home, tmp_path: Path) -> None:
+    """LoRA on one of T5's tied tables: apart it changes what one stack reads, merged what all read and the logits."""
+    adapter = home("t5-lora") / "adapter"
+    base = Path(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
+    with_lora(AutoModelForSeq2SeqLM.from_pretrained(base), "q", "shared").save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="merged into the weights is another model: logits of a few tokens differ"):
+        interp.load(tmp_path, device="cpu")
+    with_lora(AutoModelForSeq2SeqLM.from_pretrained(base), "q", "wo").save_pretrained(tmp_path / "fits")
+    assert interp.load(tmp_path / "fits", device="cpu").tied_embeddings
+
+
 def test_an_adapter_says_what_it_lacks(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("peft", reason="needs the extra `peft`: pip install -e '.[peft]'")
     adapter = copied(home("t5-lora") / "adapter", tmp_path)

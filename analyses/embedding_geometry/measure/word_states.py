@@ -13,8 +13,9 @@ from torch import Tensor
 
 from analyses.embedding_geometry.measure.spaces import HOOKS, encoder_states
 from interp.errors import InputError
-from interp.model.activation_cache import ActivationCache, keeper
+from interp.model.activation_cache import ActivationCache
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.keeping import keeper
 from interp.text.batch import collate
 from interp.text.tokenized_text import Text, tokenize
 from interp.text.words import CONTENT, FUNCTION, PUNCTUATION

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -255,3 +256,11 @@ def test_numbers_too_large_for_float16_are_refused(tiny_byt5: HookedEncoderDecod
         pytest.raises(InputError, match="not finite as float16"),
     ):
         make_store(tiny_byt5, tmp_path, hooks=point, stored_as="float16")
+
+
+@pytest.mark.parametrize(
+    "choices", [{"seed": -1}, {"seed": 0.5}, {"seed": True}, {"size": 1.5}, {"pool": 0}, {"size": True}]
+)
+def test_batches_of_no_size_or_seed_are_refused(store: ActivationStore, choices: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"1 row or more|A seed is a whole number from 0"):
+        store.batches(**{"size": 4, "seed": 0, "hooks": store.hooks[0], **choices})

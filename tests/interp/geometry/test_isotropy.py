@@ -133,3 +133,17 @@ def test_principal_map_of_equal_rows_has_no_shares() -> None:
 def test_principal_map_needs_two_items() -> None:
     with pytest.raises(ValueError, match="at least two items; got 1"):
         principal_map(np.ones((1, 4)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_rows_that_are_not_finite_have_no_cosine(bad: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(6, 4))
+    clean = cosine_matrix(rows)
+    rows[2, 1] = bad
+    with np.errstate(invalid="ignore"):
+        found = cosine_matrix(rows)
+        assert np.isnan(mean_cosine(rows))
+    assert np.isnan(found[2]).all()
+    assert np.isnan(found[:, 2]).all()
+    others = [0, 1, 3, 4, 5]
+    assert np.array_equal(found[np.ix_(others, others)], clean[np.ix_(others, others)])

@@ -104,6 +104,16 @@ def test_a_replacement_of_another_shape_or_type_is_refused(tiny_t5: HookedEncode
         tiny_t5.run_with_hooks(random_batch(tiny_t5), [(NAME, lambda tensor, hook: bad)])
 
 
+@pytest.mark.parametrize("to", [torch.float64, torch.float16, torch.int64, torch.bool, "meta"])
+@pytest.mark.parametrize("name", [NAME, "decoder.1.attn.hook_z", "decoder.1.attn.hook_pattern", "unembed.hook_out"])
+def test_a_replacement_of_another_type_or_device_is_refused(
+    tiny_t5: HookedEncoderDecoder, name: str, to: object
+) -> None:
+    batch = random_batch(tiny_t5)
+    with pytest.raises(InputError, match=r"goes on with float32 on cpu; return `value.to\(tensor\)`"):
+        tiny_t5.run_with_hooks(batch, [(name, lambda tensor, hook: tensor.to(to))])
+
+
 def test_a_hook_point_knows_its_name_axes_and_layer(tiny_t5: HookedEncoderDecoder) -> None:
     points = tiny_t5.hook_points()
     assert points["decoder.2.cross_attn.hook_pattern"].axes == ("batch", "head", "query", "key")

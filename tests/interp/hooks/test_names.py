@@ -1,12 +1,15 @@
 """Hook names: the grammar, other tools' spellings, filters, and head labels."""
 
 import re
+from typing import Any
 
 import pytest
 
 from interp.errors import InputError
 from interp.hooks.names import HeadId, canonical_name, get_act_name, matching, resolve
 from interp.model.hooked_model import HookedEncoderDecoder
+from tests.support.array_types import unchecked
+from tests.support.models import random_batch
 
 ALIASES = {
     "encoder_blocks.1.attn.hook_q": "encoder.1.attn.hook_q",
@@ -106,3 +109,43 @@ def test_head_labels_round_trip(label: str, head: HeadId, z: str) -> None:
 def test_what_is_no_head_label_is_refused(label: str) -> None:
     with pytest.raises(InputError, match="is no head label; write EL0H3"):
         HeadId.parse(label)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        3,
+        None,
+        3.5,
+        True,
+        b"hook",
+        (),
+        ("pattern",),
+        ("pattern", 3),
+        ("pattern", 3, "encoder", 1),
+        ["a", 1, "encoder"],
+        slice(2),
+    ],
+)
+def test_what_names_no_activation_is_a_missing_key(tiny_t5: HookedEncoderDecoder, key: Any) -> None:
+    _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5), "*hook_pattern")
+    with pytest.raises(KeyError, match=r"named by its hook point.*\('pattern', 0, 'cross_attn'\)"):
+        cache[key]
+    assert key not in cache
+    assert cache.get(key) is None
+
+
+@pytest.mark.parametrize("layer", [1.0, True, "1", None])
+def test_a_layer_that_only_equals_a_number_is_refused_and_does_not_stand_for_it_later(layer: Any) -> None:
+    with pytest.raises(KeyError, match="whole number, counted from 0"):
+        canonical_name(("resid_post", layer, "decoder"))
+    assert canonical_name(("resid_post", 1, "decoder")) == "decoder.1.hook_resid_post"
+
+
+@pytest.mark.parametrize("wrong", [3, [3], lambda name: name.endswith("hook_patern")])
+def test_what_chooses_no_hook_point_is_refused(tiny_t5: HookedEncoderDecoder, wrong: Any) -> None:
+    batch = random_batch(tiny_t5)
+    with unchecked(), pytest.raises(InputError, match=r"chosen by a name|says yes to none"):
+        tiny_t5.run_with_cache(batch, wrong)
+    with unchecked(), pytest.raises(InputError, match=r"chosen by a name|says yes to none"):
+        tiny_t5.run_with_hooks(batch, [(wrong, lambda value, hook: None)])

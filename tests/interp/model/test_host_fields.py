@@ -9,6 +9,7 @@ import torch
 
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
+from tests.support.array_types import unchecked
 from tests.support.models import random_batch, tiny
 
 PASSES: dict[str, Callable[[HookedEncoderDecoder, Any], object]] = {
@@ -51,3 +52,29 @@ def test_gradients_within_inference_mode_are_refused(tiny_t5: HookedEncoderDecod
         tiny_t5.run_with_cache(batch, gradients=True)
     with torch.no_grad():
         assert tiny_t5.run_with_cache(batch, gradients=True)[0].requires_grad
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "fractions": ({"input_ids": torch.ones(2, 3)}, "whole numbers"),
+    "one text": ({"input_ids": torch.ones(3, dtype=torch.int64)}, "whole numbers"),
+    "nothing": ({"input_ids": torch.ones(2, 0, dtype=torch.int64)}, "at least one"),
+    "no labels": ({"labels": torch.ones(2, 0, dtype=torch.int64), "decoder_input_ids": None}, "at least one"),
+    "lists": ({"input_ids": [[1, 2], [3, 4]]}, "is a tensor of torch; got a list"),
+    "other prompts": ({"decoder_input_ids": torch.ones(1, 2, dtype=torch.int64)}, "as many prompts"),
+    "other mask": ({"attention_mask": torch.ones(2, 1)}, r"attention_mask has the shape \(2, 1\)"),
+    "one mask for all": ({"attention_mask": torch.ones(1, 3)}, "as many prompts"),
+    "way": ({"use_cache": True}, "leave out use_cache"),
+    "form": ({"return_dict": False}, "leave out return_dict"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_fields_that_are_no_pass_are_named(tiny_t5: HookedEncoderDecoder, name: str) -> None:
+    changes, message = WRONG[name]
+    fields: dict[str, Any] = {
+        "input_ids": torch.ones(2, 3, dtype=torch.int64),
+        "decoder_input_ids": torch.ones(2, 2, dtype=torch.int64),
+        **changes,
+    }
+    with unchecked(), pytest.raises(InputError, match=message):
+        tiny_t5({key: value for key, value in fields.items() if value is not None})

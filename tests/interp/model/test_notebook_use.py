@@ -3,7 +3,9 @@
 import base64
 import copy
 import html
+import io
 import json
+import pickle
 import re
 import zlib
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 from analyses import analyse
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
+from tests.support.array_types import unchecked
 from tests.support.models import random_batch, tiny
 
 SOURCES = ["translate English to German: The dog is running.", "translate English to French: Yes."]
@@ -106,14 +109,21 @@ def test_what_is_kept_of_some_layers_can_be_explored(bundled: HookedEncoderDecod
         (("XL2H1",), {"prompt": -3, "interactive": True}, "2 prompts"),
         ((), {}, "which to draw"),
         (("XL2H1",), {"prompt": 2}, "2 prompts"),
+        (("XL2H1",), {"prompt": -1}, "2 prompts, counted from 0; got -1"),
+        (("XL2H1",), {"prompt": True}, "got True"),
+        (("XL2H1",), {"prompt": "0"}, "got '0'"),
+        (("XL2H1",), {"prompt": 1.0, "interactive": True}, "got 1.0"),
+        (("XL2H1",), {"head": 2}, "names head 1, and head=2 another"),
+        (("pattern", 3, "cross_attn"), {"head": -1}, "0 to 5; got -1"),
+        (("pattern", 3), {}, "three words"),
         (("pattern", 9, "cross_attn"), {}, "No hook point"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence(
-    bundled: HookedEncoderDecoder, key: tuple[str, ...], choices: dict[str, int], message: str
+    bundled: HookedEncoderDecoder, key: tuple[str, ...], choices: dict[str, Any], message: str
 ) -> None:
     _, cache = bundled.run_with_cache(SOURCES, ["decoder.*.cross_attn.hook_pattern", "decoder.3.cross_attn.hook_z"])
-    with pytest.raises((InputError, KeyError), match=message):
+    with unchecked(), pytest.raises((InputError, KeyError), match=message):
         cache.show(*key, **choices)
 
 
@@ -153,3 +163,43 @@ def test_a_deep_copy_is_a_model_of_its_own(family: str) -> None:
     for tensor in cache.values():
         tensor.zero_()
     assert all(torch.equal(copied[name], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize("prompt", [-1, 2, True, 1.0, "0", None, [0]])
+def test_a_prompt_is_chosen_by_its_number(tiny_t5: HookedEncoderDecoder, prompt: Any) -> None:
+    _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5, source_lengths=(5, 4), target_lengths=(3, 2)), "*hook_z")
+    with pytest.raises(InputError, match="2 prompts, counted from 0"):
+        cache.select(prompt)
+    assert cache.select(torch.tensor(1))["z", 0, "encoder"].shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [("nowhere", None), (None, "float16"), (None, torch.int8), (None, torch.bool), ("cpu", torch.complex64)],
+)
+def test_activations_are_kept_where_and_as_what_they_can_be(
+    tiny_t5: HookedEncoderDecoder, device: Any, dtype: Any
+) -> None:
+    batch = random_batch(tiny_t5)
+    with unchecked(), pytest.raises(InputError, match="Activations are kept"):
+        tiny_t5.run_with_cache(batch, device=device, dtype=dtype)
+    with unchecked(), pytest.raises(InputError, match="Activations are kept"):
+        tiny_t5.run_with_cache(batch)[1].to(device, dtype)
+
+
+@pytest.mark.parametrize("chosen", [[True], None, torch.ones(3, 19).long(), torch.ones(3, 19)])
+def test_a_token_set_is_of_truth_values(tiny_t5: HookedEncoderDecoder, chosen: Any) -> None:
+    _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5), "encoder.0.hook_resid_pre")
+    with unchecked(), pytest.raises(InputError, match="tensor of truth values"):
+        cache.at("encoder.0.hook_resid_pre", chosen)
+
+
+def test_what_is_not_pickled_says_how_it_is_written_and_is_copied_in_memory(tiny_t5: HookedEncoderDecoder) -> None:
+    _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5))
+    for write in (pickle.dumps, lambda one: torch.save(one, io.BytesIO())):
+        with pytest.raises(InputError, match=r"save_pretrained\(folder\).*interp.load"):
+            write(tiny_t5)
+        with pytest.raises(InputError, match=r"save_cache\(cache, path\)"):
+            write(cache)
+    assert copy.copy(tiny_t5).hf is tiny_t5.hf
+    assert list(copy.copy(cache)) == list(cache)

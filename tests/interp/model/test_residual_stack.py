@@ -1,5 +1,7 @@
 """Sums over the residual stream through a cache: each is an identity, so the bars are rounding."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from interp.attribution.logit_readout import token_logit
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.text.token_sets import answer, last
+from tests.support.array_types import unchecked
 from tests.support.models import random_batch
 
 
@@ -104,3 +107,25 @@ def test_capture_in_another_type_and_place(tiny_t5: HookedEncoderDecoder) -> Non
         assert torch.equal(value, full[name].bfloat16())
     with pytest.raises(InputError, match="leave out `device`, `dtype` and `buffers`"):
         tiny_t5.run_with_cache(batch, gradients=True, dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    "choices", [{"layer": -1}, {"layer": 4}, {"layer": "1"}, {"layer": 1.0}, {"layer": True}, {"stack": "both"}]
+)
+def test_layers_and_stacks_that_are_none_are_refused(tiny_t5: HookedEncoderDecoder, choices: dict[str, Any]) -> None:
+    _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5))
+    for method in (cache.accumulated_resid, cache.decompose_resid, cache.stack_head_results):
+        with pytest.raises(InputError, match=r"Layers of the decoder are 0 to 2, and 3 stands|A stack is"):
+            method(**{"stack": "decoder", **choices})
+    with pytest.raises(InputError, match="no head has written"):
+        cache.stack_head_results("decoder", 0)
+    with pytest.raises(InputError, match="'all', 'attn' or 'mlp'"):
+        cache.decompose_resid("decoder", mode="heads")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("token", [-1, 61, 5.0, True, None, [1, 2], torch.tensor(5), torch.ones(3, 17)])
+def test_tokens_that_are_none_have_no_attribution(tiny_t5: HookedEncoderDecoder, token: Any) -> None:
+    _, cache = tiny_t5.run_with_cache(random_batch(tiny_t5))
+    stacked = cache.decompose_resid("decoder")
+    with unchecked(), pytest.raises(InputError, match=r"Tokens are"):
+        cache.logit_attrs(stacked, token)

@@ -1,5 +1,7 @@
 """Interventions: each does what its definition says, checked by hand or against another way to compute it."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from interp.model.hooked_model import HookedEncoderDecoder
 from interp.patching.interventions import knock_out, patch, zero
 from interp.text.batch import Batch, collate
 from interp.text.token_sets import every, first, last
+from tests.support.array_types import unchecked
 from tests.support.models import random_batch
 
 HEADS = ["EL1H2", "DL0H4", "XL2H1"]
@@ -156,3 +159,45 @@ def test_zeroing_with_everything_else_held_is_minus_the_attribution(tiny_t5: Hoo
     with torch.no_grad():
         ablated = tiny_t5.run_with_hooks(batch, zero(["DL1H2"]) + patch(held, cache))
     torch.testing.assert_close(logits[..., 8] - ablated[..., 8], part, atol=1e-5, rtol=1e-4)
+
+
+def test_one_head_stands_for_a_list_of_one(tiny_t5: HookedEncoderDecoder) -> None:
+    batch = random_batch(tiny_t5)
+    for head in ("XL2H1", HeadId("cross", 2, 1)):
+        with unchecked():
+            edits = zero(head)
+        assert torch.equal(run(tiny_t5, batch, edits)[0], run(tiny_t5, batch, zero(["XL2H1"]))[0])
+
+
+@pytest.mark.parametrize("wrong", [3, None, ("z", 2, "cross_attn")])
+def test_what_is_no_target_is_refused(wrong: Any) -> None:
+    with unchecked(), pytest.raises(InputError, match="is no head label"):
+        zero([wrong])
+
+
+@pytest.mark.parametrize("wrong", [3, [True], torch.ones(3, 17), torch.ones(3, 17).long()])
+def test_positions_are_truth_values(tiny_t5: HookedEncoderDecoder, wrong: Any) -> None:
+    batch = random_batch(tiny_t5)
+    with unchecked(), pytest.raises(InputError, match=r"truth values, \[batch pos\]"):
+        run(tiny_t5, batch, zero(["XL2H1"], at=wrong))
+    with unchecked(), pytest.raises(InputError, match=r"truth values, \[batch pos\]"):
+        run(tiny_t5, batch, knock_out("decoder", [0], None, wrong))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "cros"},
+        {"remaining": "kept"},
+        {"layers": 0},
+        {"heads": 1},
+        {"heads": ["0"]},
+        {"heads": [True]},
+        {"heads": [1.0]},
+    ],
+)
+def test_a_knock_out_that_is_none_is_refused(tiny_t5: HookedEncoderDecoder, wrong: dict[str, Any]) -> None:
+    batch = random_batch(tiny_t5)
+    given = {"kind": "decoder", "layers": [0], "queries": None, "keys": last(batch, "target"), **wrong}
+    with unchecked(), pytest.raises(InputError, match=r"A knock-out is of|are given as a list|has heads 0 to 4"):
+        run(tiny_t5, batch, knock_out(**given))

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -58,3 +61,22 @@ def test_surfaces_of_one_word_are_one() -> None:
 def test_words_without_pieces_are_refused(bundled: HookedEncoderDecoder, word: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         spell(word, bundled.tokenizer)
+
+
+def test_pieces_that_steer_a_text_are_none_even_where_the_files_do_not_say_so() -> None:
+    pieces = {
+        "<pad>": 0,
+        "<s>": 1,
+        "</s>": 2,
+        "<blank>": 3,
+        "tgt:</s>": 4,
+        "tgt:.": 5,
+        "cat": 6,
+        "<br>": 7,
+        "s": 8,
+        "<0x0A>": 9,
+    }
+    inner = Tokenizer(WordLevel(pieces, "<pad>"))
+    vocabulary = Vocabulary.of(PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>"), len(pieces))
+    assert vocabulary.ordinary.tolist() == [False] * 5 + [True] * 5
+    assert vocabulary.of_kind("special").tolist() == [True] * 5 + [False] * 5
