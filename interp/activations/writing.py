@@ -41,6 +41,7 @@ from interp.output_files import write_whole
 from interp.prompts import Prompt, PromptStream
 from interp.text.batch import Batch
 from interp.text.tokenized_text import Side
+from interp.text.unknown_pieces import UnknownTally
 
 ROWS_PER_SHARD = 65_536
 _LOCK = ".lock"
@@ -95,7 +96,7 @@ def write_activations(
     if is_store(folder):
         return folder
     origin = _origin(names, found.has_targets)
-    _check_lengths(model, corpus, origin)
+    _check_texts(model, corpus, origin)
     _make_folder(folder)
     try:
         with FileLock(folder / _LOCK, timeout=0):
@@ -225,10 +226,11 @@ def _side(writer: SideWriter) -> SideRecord:
     return SideRecord(rows=writer.rows, shards=writer.shards, widths=writer.widths)
 
 
-def _check_lengths(model: HookedEncoderDecoder, corpus: PromptStream, origin: Origin) -> None:
-    """Refuse a corpus with a text that is too long before any of it is run."""
+def _check_texts(model: HookedEncoderDecoder, corpus: PromptStream, origin: Origin) -> None:
+    """Refuse a corpus with a text that is too long, or whose pieces are mostly unknown, before any of it is run."""
     tokenizer = model.tokenizer
     assert tokenizer is not None  # the recipe has its digest
+    tally = UnknownTally(tokenizer)
     for prompts in _in_batches(corpus, _READ_AT_ONCE):
         sides = {"source": ("text", [prompt.source for prompt in prompts])}
         if origin == "given":
@@ -236,12 +238,14 @@ def _check_lengths(model: HookedEncoderDecoder, corpus: PromptStream, origin: Or
         for side, (name, texts) in sides.items():
             with model.languages.spoken(tokenizer):
                 ids = tokenizer(**{name: texts}, truncation=False, verbose=False).input_ids
-            for prompt, tokens in zip(prompts, ids, strict=True):
+            for prompt, text, tokens in zip(prompts, texts, ids, strict=True):
+                tally.add(tokens, text, prompt.prefix if side == "source" else "")
                 if len(tokens) > model.max_length:
                     raise InputError(
                         f"The {side} of prompt {prompt.id} has {len(tokens)} tokens and the limit is {model.max_length}; "
                         "shorten or split it, or raise the limit with --max-length if the model has more positions."
                     )
+    tally.check()
 
 
 def _describe_datasets(folder: Path, recipe: Recipe, sides: dict[Side, SideRecord]) -> dict[str, str]:

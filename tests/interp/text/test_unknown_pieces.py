@@ -11,7 +11,7 @@ from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.prompts import Prompt
 from interp.text.tokenized_text import tokenize
-from interp.text.unknown_pieces import check_known, unknown_share
+from interp.text.unknown_pieces import UnknownTally, check_known, unknown_share
 
 SNOW = "☃ ☂ ☀ ☁"
 
@@ -41,6 +41,23 @@ def test_texts_in_another_script_are_refused_and_named(bundled: HookedEncoderDec
     prompts = [Prompt("1", "猫犬鳥魚"), Prompt("2", "☃☂☀☁ A")]
     with pytest.raises(InputError, match=r"does not know 67% of the pieces .* for example in '猫犬鳥魚'"):
         make_batches(bundled, prompts, 2, no_progress)
+
+
+@pytest.mark.parametrize("prefix", ["", "translate English to German: "])
+def test_a_corpus_is_counted_from_ids_as_texts_are(bundled: HookedEncoderDecoder, prefix: str) -> None:
+    """Neither the prefix nor blanks before unknown characters hide that nothing is known."""
+    tokenizer = bundled.tokenizer
+    for text in ("محمد فاطمة", f"A cat {SNOW} sat.", "猫犬 A", "A cat sat."):
+        expected = share(tokenizer, prefix + text)
+        tally = UnknownTally(tokenizer)
+        for _ in range(3):
+            tally.add(tokenizer(prefix + text).input_ids, prefix + text, prefix)
+        if expected <= 0.5:
+            tally.check()
+            continue
+        with pytest.raises(InputError, match=f"does not know {expected:.0%} of the pieces"):
+            tally.check()
+    UnknownTally(tokenizer).check()
 
 
 def test_a_twentieth_is_said_in_the_report_and_by_attribute(bundled: HookedEncoderDecoder) -> None:
