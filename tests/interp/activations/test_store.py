@@ -251,7 +251,7 @@ def test_a_text_that_is_too_long_is_told_before_anything_is_run(
 
 def test_a_corpus_that_the_tokenizer_does_not_know_is_refused(bundled: HookedEncoderDecoder, tmp_path: Path) -> None:
     corpus = tmp_path / "c.txt"
-    corpus.write_text("translate English to German: محمد\nفاطمة\nA cat.\n", encoding="utf-8")
+    corpus.write_text("translate English to German: محمد\nفاطمة خالد\nA cat\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"does not know \d+% of the pieces of these texts"):
         write_activations(bundled, PromptStream(corpus), tmp_path / "out", HOOKS[0])
     assert not (tmp_path / "out").exists()
