@@ -75,15 +75,6 @@ def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
                 yield f"{path}.{name}" if path else name, weight_of(module, name)
 
 
-def is_offloaded(model: nn.Module) -> bool:
-    """Whether some weights of a model are brought to memory only while their module runs.
-
-    Args:
-        model: the host model.
-    """
-    return any(weight.is_meta for weight in model.parameters())
-
-
 def same_weight(one: nn.Module, another: nn.Module) -> bool:
     """Whether two modules have the very same tensor; where tensors have no address, whether they are equal.
 

@@ -5,7 +5,7 @@ from types import EllipsisType
 from typing import SupportsIndex
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 Place = SupportsIndex | slice | EllipsisType
 Index = Place | tuple[Place, ...]
@@ -34,11 +34,6 @@ class Interval:
     low: Float[np.ndarray, "*cells"]
     high: Float[np.ndarray, "*cells"]
     count: Int[np.ndarray, "*cells"]
-
-    @property
-    def is_range(self) -> Bool[np.ndarray, "*cells"]:
-        """Where low and high are the smallest and the largest value, because there are too few for an interval."""
-        return np.asarray(self.count < LEAST)
 
     def __getitem__(self, index: Index) -> "Interval":
         """Some of the cells, indexed as `point` is."""

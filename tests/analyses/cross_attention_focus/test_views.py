@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from analyses.core.contract import Example
+from analyses.core.contract import Example, Pass
 from analyses.cross_attention_focus import FocusSettings, illustrate, observe, portray
-from analyses.cross_attention_focus.generation import observe_generation
+from analyses.cross_attention_focus.measure.observe import HOOKS
 from analyses.cross_attention_focus.present.explorer import attention_patterns, explorer
 from analyses.cross_attention_focus.present.prompt_matrices import example_matrices, head_matrices, source_words
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -176,7 +176,8 @@ def test_numbers_while_writing_equal_those_of_teacher_forcing_on_the_same_tokens
         "translate English to German: A dog is running.",
         "translate English to French: The woman reads a newspaper in the garden.",
     ]
-    written, arrays = observe_generation(bundled, sources)
+    written = bundled.generate(sources, HOOKS)
+    arrays = observe(Pass(bundled, written.batch, written.logits, written.cache, FocusSettings()))
     assert written.batch.target_origin == "generated"
     with torch.no_grad():
         forced = observe(run_pass(bundled, written.batch))

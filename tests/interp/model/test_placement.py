@@ -11,7 +11,7 @@ from transformers import DynamicCache, EncoderDecoderCache
 import interp
 from interp.attribution import decompose, decomposition_hooks, token_logit
 from interp.errors import InputError
-from interp.hooks.host_weights import can_fetch, is_offloaded, named_weights, weight_of
+from interp.hooks.host_weights import can_fetch, named_weights, weight_of
 from interp.hooks.steps import CACHE_FIELD
 from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
@@ -43,6 +43,11 @@ def pair(request: pytest.FixtureRequest) -> tuple[HookedEncoderDecoder, HookedEn
 
 
 Pair = tuple[HookedEncoderDecoder, HookedEncoderDecoder]
+
+
+def is_offloaded(hf: nn.Module) -> bool:
+    """Whether some weights are brought to memory only while their module runs."""
+    return any(weight.is_meta for weight in hf.parameters())
 
 
 def test_every_activation_is_that_of_the_model_in_memory(pair: Pair) -> None:
