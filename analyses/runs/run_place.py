@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from analyses.runs.manifest import LOG, MANIFEST
-from analyses.runs.run_files import contents_of, listed
 from analyses.runs.verify import verify_run
 from interp.errors import InputError
+from interp.folder_contents import contents_of, listed
 
 MARK = "interp-run-in-progress"
 """The file by which a hidden folder is known as ours; it holds the secret of its shards."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from analyses.runs.manifest import LOG, MANIFEST, SIGNATURE, ComparisonManifest, Manifest, TraceManifest
-from analyses.runs.run_files import contents_of, listed, parents_of
 from interp.errors import InputError
+from interp.folder_contents import contents_of, listed, parents_of
 from interp.input_files import MOST_BYTES, file_hash, parse_json, read_regular
 
 _MOST_BYTES_READ = 2**30

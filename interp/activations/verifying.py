@@ -1,8 +1,9 @@
 """Is a store still what its manifest says?"""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from interp.activations.manifest import MANIFEST, read_manifest
+from interp.folder_contents import contents_of, listed, parents_of
 from interp.input_files import file_hash, read_regular
 
 
@@ -19,21 +20,16 @@ def verify_activations(folder: str | Path) -> tuple[str, ...]:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    listed = set(manifest.files)
-    folders = {parent.as_posix() for name in listed for parent in PurePosixPath(name).parents}
-    there = {
-        name
-        for path in folder.rglob("*")
-        if (name := path.relative_to(folder).as_posix()) not in folders or path.is_symlink() or not path.is_dir()
-    }
+    wanted, there = frozenset(manifest.files), contents_of(folder)
+    more = (there.files - wanted - {MANIFEST}) | (there.others - wanted) | (there.folders - parents_of(wanted))
     kinds = {
-        "Missing": sorted(listed - there),
-        "Added": sorted(there - listed - {MANIFEST}),
-        "Changed": [name for name in sorted(listed & there) if _hash(folder / name) != manifest.files[name]],
+        "Missing": wanted - there.files - there.others,
+        "Added": more,
+        "Changed": {
+            name for name in wanted & (there.files | there.others) if _hash(folder / name) != manifest.files[name]
+        },
     }
-    wrong = [
-        f"{what}: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}." for what, names in kinds.items() if names
-    ]
+    wrong = [f"{what}: {listed(tuple(sorted(names)))}." for what, names in kinds.items() if names]
     # By its bytes: what another file of equal content says is not what was written.
     if read_regular(folder / MANIFEST, follow_links=False) != manifest.to_json():
         wrong.append("The manifest itself was changed: it is not, byte for byte, what its seal was made of.")

@@ -19,6 +19,7 @@ ORDER = (
     "interp.errors",
     "interp.axes",
     "interp.input_files",
+    "interp.folder_contents",
     "interp.output_files",
     "interp.attention_metrics",
     "interp.statistics",

@@ -182,7 +182,7 @@ def test_damage_is_told(tiny_byt5: HookedEncoderDecoder, tmp_path: Path) -> None
         assert any("The manifest itself was changed" in said for said in verify_activations(folder)), old
     (folder / "manifest.json").write_text(text)
     (folder / "empty").mkdir()
-    assert "Added: empty, more.txt." in verify_activations(folder)
+    assert "Added: empty/, more.txt." in verify_activations(folder)
     (folder / "manifest.json").write_text(text.replace('"batch_size": 3', '"batch_size": 4'))
     assert "its recipe gives" in verify_activations(folder)[-1]
     (folder / "manifest.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""What is in a run's folder: its regular files, and whatever else; links are seen and never followed."""
+"""What is in a folder, of a run or of a store: its regular files, and whatever else; links are seen and never followed."""
 
 import os
 from dataclasses import dataclass
@@ -23,6 +23,9 @@ class Contents:
 def contents_of(folder: Path) -> Contents:
     """Everything below a folder.
 
+    Args:
+        folder: the folder.
+
     Raises:
         OSError: if a folder cannot be read.
     """
@@ -43,12 +46,21 @@ def contents_of(folder: Path) -> Contents:
 
 
 def parents_of(names: frozenset[str]) -> frozenset[str]:
-    """The folders in which files with such names lie, as `Contents` names folders."""
+    """The folders in which files with such names lie, as `Contents` names folders.
+
+    Args:
+        names: of files, by path.
+    """
     parts = (name.split("/")[:-1] for name in names)
     return frozenset("/".join(part[:depth]) + "/" for part in parts for depth in range(1, len(part) + 1))
 
 
 def listed(names: tuple[str, ...], most: int = 10) -> str:
-    """Names in a sentence, the first few of many."""
+    """Names in a sentence, the first few of many.
+
+    Args:
+        names: the names.
+        most: how many are told.
+    """
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
