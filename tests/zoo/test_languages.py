@@ -174,7 +174,8 @@ def test_the_model_of_the_other_direction_has_the_languages_exchanged_in_its_own
     name: str, languages: tuple[str, str], other: str, back: tuple[str, str], home: Home, tmp_path: Path
 ) -> None:
     pairs, gold = tmp_path / "pairs.jsonl", tmp_path / "gold.txt"
-    pairs.write_text("".join(json.dumps({"source": ENGLISH, "target": GERMAN}) + "\n" for _ in range(2)), "utf-8")
+    rows = [{"source": ENGLISH, "target": GERMAN}, {"source": f"Now {ENGLISH}", "target": f"Nun {GERMAN}"}]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     gold.write_text("0-0 1-1 2-2\n" * 2, "utf-8")
     # The first model may mark no languages: those that are named are the other's.
     said = languages if languages[0] else back[::-1]

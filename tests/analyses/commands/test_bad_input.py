@@ -34,7 +34,7 @@ BAD = {
     "list: missing model": (["list", "hooks", "--model", "./nothing"], "no such folder"),
     "model: misspelt hook": (["model", "--shapes", "a b", "--hooks", "encoder.0.attn.hook_patern"], "hook_pattern"),
     "model: hooks of no text": (["model", "--hooks", "*.hook_z"], "give --shapes TEXT with it"),
-    "model: empty text": (["model", "--shapes", " "], "is empty"),
+    "model: blank text": (["model", "--shapes", " "], "is blank"),
     "tokens: empty text": (["tokens", ""], "empty"),
     "generate: top-k": (["generate", "a b", "--method", "sampling", "--top-k", "-1"], "top_k >= 0"),
     "generate: top-p": (["generate", "a b", "--method", "sampling", "--top-p", "0"], "top_p"),

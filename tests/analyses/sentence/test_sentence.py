@@ -146,7 +146,7 @@ BAD = {
     "words that are no list": (["--words", '["The", 3]'], "no text"),
     "words that are no JSON": (["--words", '["The"'], "no JSON list"),
     "no page": (["--out", "file"], ".html"),
-    "an empty target": (["--target", " "], "empty"),
+    "a blank target": (["--target", " "], "is blank"),
 }
 
 
