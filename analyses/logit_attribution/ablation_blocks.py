@@ -9,7 +9,7 @@ from analyses.logit_attribution.tables import estimate_columns
 from interp.hooks.names import HeadId
 from interp.patching.replacements import ABLATIONS
 from interp.report import Block, Figure, PointGroup, ScatterPlot, Span, Table
-from interp.report.numbers import number, percent, with_interval
+from interp.report.numbers import counted, number, percent, with_interval
 from interp.statistics import falling_order, largest
 
 ZERO = 0
@@ -126,7 +126,7 @@ def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Bloc
     table = Table(
         name="logit-attribution-causal",
         caption=(
-            f"Every decoder head ablated on {check.sentences} sentences, the most missed first: change of the logit "
+            f"Every decoder head ablated on {counted(check.sentences, 'sentence')}, the most missed first: change of the logit "
             f"difference in total, its direct part with {norms} held (minus the attribution) and taken "
             "anew, and the difference of total and direct part (self-repair, positive where later components make "
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "
