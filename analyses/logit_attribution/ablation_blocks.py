@@ -155,7 +155,7 @@ def _scatter(check: AblationCheck) -> Figure:
     if check.twin_agreement is not None:
         x, y = -check.frozen.control_mean[ZERO].reshape(-1), -check.total.control_mean[ZERO].reshape(-1)
         groups.append(PointGroup(label="untrained twin", x=x, y=y, names=("",) * len(x), style="control"))
-    correlation = interval(*map(float, check.agreement.correlation[ZERO]), write=number)
+    point, low, high = (float(value) for value in check.agreement.correlation[ZERO])
     return Figure(
         name="logit-attribution-causal",
         caption=(
@@ -165,7 +165,7 @@ def _scatter(check: AblationCheck) -> Figure:
         ),
         alt=(
             f"Scatter of direct against total effects of {labels.size} decoder heads under zero ablation; their "
-            f"rank correlation is {correlation}."
+            f"rank correlation is {interval(point, low, high, write=number)}."
         ),
         chart=ScatterPlot(
             groups=tuple(groups),

@@ -115,11 +115,11 @@ def compare_frames(
     name: str, left: pd.DataFrame, right: pd.DataFrame, rtol: float, atol: float
 ) -> Iterator[Difference]:
     """Differences between two tables, column by column; arguments as for `compare_runs`."""
-    names = [sorted(map(str, {*one.columns} - {*two.columns})) for one, two in ((left, right), (right, left))]
-    if any(names):
+    alone = [sorted(map(str, {*one.columns} - {*two.columns})) for one, two in ((left, right), (right, left))]
+    if any(alone):
         only = (
             f"{', '.join(own)} only in the {place}"
-            for own, place in zip(names, ("first", "second"), strict=True)
+            for own, place in zip(alone, ("first", "second"), strict=True)
             if own
         )
         yield Difference(name, f"other columns: {'; '.join(only)}")

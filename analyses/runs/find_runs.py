@@ -84,7 +84,7 @@ def run_records(folder: Path) -> tuple[RunRecord, ...]:
 def _finished(run: Path) -> RunRecord:
     manifest, log = (_json(run / name) for name in (MANIFEST, LOG))
     prompts = manifest.get("prompts")
-    count = f"{counted(prompts.get('count'), 'prompt')}, " if isinstance(prompts, dict) else ""
+    count = f"{counted(prompts['count'], 'prompt')}, " if isinstance(prompts, dict) and "count" in prompts else ""
     when = log.get("finished") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime((run / REPORT).stat().st_mtime))
     return RunRecord(run, "finished", str(when), f"{count}digest {str(manifest.get('digest'))[:8]}")
 
