@@ -221,6 +221,8 @@ def verify(
             signed = None if key is None else is_signed_by(run, key)
             verdict = verify_run(run)
             whole, sentences = verdict.whole, verdict.sentences()
+            if verdict.signature and key is None:
+                sentences = (*sentences, "Its signature was not checked; give the signer's public key (--key).")
     for sentence in sentences:
         say(sentence)
     if signed is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from analyses.commands.messages import print_frame, say
 from analyses.commands.pages import page_slug, typed_command, write_page
+from interp.report.numbers import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +135,7 @@ def judge_sources(
     questions = [_question(model, batch, seed + place) for place, batch in enumerate(batches)]
     judged = judge_methods(model, questions, _defined(model, methods), seed=seed)
     beside = "95 % intervals" if judged.n_prompts >= LEAST else "ranges"
-    print_frame(f"{judged.n_prompts} prompts, a row of each, with {beside}", _short(judged.to_frame()))
+    print_frame(f"{counted(judged.n_prompts, 'prompt')}, a row of each, with {beside}", _short(judged.to_frame()))
     for sentence in fault_sentences(fault):
         say(sentence)
     say("Good: deletion low, insertion and rank correlation with occlusion high. Occlusion is judged by its own means.")

@@ -16,6 +16,7 @@ from analyses.core.arrays import axis_sizes, joined, model_sizes, specs_of
 from analyses.core.contract import Analysis, Arrays, Example, Pass, Settings, Stage
 from analyses.core.kept_batches import MOST_WHOLE, KeptBatches, Regrouped, Rows
 from analyses.core.memory_use import trimming
+from analyses.core.reading_alone import check_each
 from analyses.core.registry import source_of
 from analyses.core.shards import EXPERIMENT, WEIGHTS, Observations, Shards, make_missing, shard_name
 from interp.errors import InputError
@@ -118,8 +119,9 @@ def make_batches(
                     prefixes=[prompt.prefix for prompt in part],
                 )
             )
-        except InputError as error:
-            raise InputError(f"Prompts {part[0].id} to {part[-1].id}: {error}") from error
+        except InputError:
+            check_each(model, part)
+            raise
     progress("reading prompts", len(prompts), len(prompts))
     check_known(given_texts(batches), model.tokenizer)
     return batches

@@ -6,7 +6,7 @@ import pandas as pd
 from analyses.expert_routing.summary import Atlas, Routes
 from interp.axes import Stack
 from interp.report import Figure, Finding, Headline, Heatmap, Panel, Section, Span, Table, judge
-from interp.report.numbers import percent, signed, untrained_twins, with_interval
+from interp.report.numbers import counted, percent, signed, untrained_twins, with_interval
 from interp.statistics import largest
 
 TITLE = "Experts by kind of token"
@@ -161,7 +161,7 @@ def _method(atlas: Atlas) -> str:
     return (
         f"A layer has {atlas.n_experts} experts; its router chooses the most probable one for every token, and an expert "
         f"computes {room}. Shares are taken within a prompt, padding left out, then over prompts that share a sentence, then "
-        f"over {atlas.n_sentences} sentences; brackets are 95 % bootstrap intervals over sentences, the control is "
+        f"over {counted(atlas.n_sentences, 'sentence')}; brackets are 95 % bootstrap intervals over sentences, the control is "
         f"{atlas.n_twins} untrained models of the same shape on the same texts. Preference compares pairs of tokens of one "
         "prompt, so it is 0 on average where the choice has nothing to do with the kind, however few tokens there are."
     )

@@ -9,7 +9,7 @@ from analyses.logit_attribution.tables import estimate_columns
 from interp.hooks.names import HeadId
 from interp.patching.replacements import ABLATIONS
 from interp.report import Block, Figure, PointGroup, ScatterPlot, Span, Table
-from interp.report.numbers import number, percent, with_interval
+from interp.report.numbers import counted, interval, number, percent, with_interval
 from interp.statistics import falling_order, largest
 
 ZERO = 0
@@ -50,7 +50,7 @@ def _agreement(check: AblationCheck) -> str:
             twin = f"; untrained twin {number(float(check.twin_agreement.correlation[mode, 0]))}"
         sign = percent(float(check.agreement.same_sign[mode, 0]))
         parts.append(
-            f"{number(point)} [{number(low)}, {number(high)}] under {name} ablation ({sign} of heads with equal "
+            f"{interval(point, low, high, write=number)} under {name} ablation ({sign} of heads with equal "
             f"sign{twin}{_left_out(check, having)})"
         )
     return (
@@ -126,7 +126,7 @@ def ablation_blocks(check: AblationCheck, norms: str = FINAL_NORM) -> tuple[Bloc
     table = Table(
         name="logit-attribution-causal",
         caption=(
-            f"Every decoder head ablated on {check.sentences} sentences, the most missed first: change of the logit "
+            f"Every decoder head ablated on {counted(check.sentences, 'sentence')}, the most missed first: change of the logit "
             f"difference in total, its direct part with {norms} held (minus the attribution) and taken "
             "anew, and the difference of total and direct part (self-repair, positive where later components make "
             "up for a helpful head). Mean and resample ablation take z from rows of the same class in the "
@@ -155,7 +155,7 @@ def _scatter(check: AblationCheck) -> Figure:
     if check.twin_agreement is not None:
         x, y = -check.frozen.control_mean[ZERO].reshape(-1), -check.total.control_mean[ZERO].reshape(-1)
         groups.append(PointGroup(label="untrained twin", x=x, y=y, names=("",) * len(x), style="control"))
-    point, low, high = (number(float(value)) for value in check.agreement.correlation[ZERO])
+    point, low, high = (float(value) for value in check.agreement.correlation[ZERO])
     return Figure(
         name="logit-attribution-causal",
         caption=(
@@ -165,7 +165,7 @@ def _scatter(check: AblationCheck) -> Figure:
         ),
         alt=(
             f"Scatter of direct against total effects of {labels.size} decoder heads under zero ablation; their "
-            f"rank correlation is {point} [{low}, {high}]."
+            f"rank correlation is {interval(point, low, high, write=number)}."
         ),
         chart=ScatterPlot(
             groups=tuple(groups),

@@ -23,7 +23,8 @@ def strongest_sentences(result: LogitAttribution) -> tuple[str, ...]:
     sentences = []
     for position, index in enumerate(map(int, result.order[:3])):
         low, high = (fixed(bound[index], 0) for bound in (result.ranks.low, result.ranks.high))
-        rank = f"rank {low} to {high} under resampling of sentences"
+        ranked = not np.isnan(result.ranks.low[index])
+        rank = f"rank {low} to {high} under resampling of sentences" if ranked else "its rank is not resampled"
         found = result.difference[index]
         side = "for the label" if found.point > 0 else "against the label"
         which = "The largest contribution is" if position == 0 else "Next is"

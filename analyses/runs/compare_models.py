@@ -18,6 +18,7 @@ from pathlib import Path, PurePath
 from analyses.core.contract import Evidence
 from analyses.core.keys import keys_of, rows_by_key
 from analyses.core.observing import ConfiguredAnalysis, Progress
+from analyses.core.reading_alone import read_sources
 from analyses.core.work import Engine
 from analyses.runs.compare_models_report import (
     PLACES,
@@ -210,10 +211,8 @@ def _checked(model: _Model, inputs: Inputs) -> Inputs:
     Raises:
         InputError: naming the model, as its run would say it.
     """
-    prompts, size = inputs.prompts.prompts, 16
-    parts = (prompts[start : start + size] for start in range(0, len(prompts), size))
     try:
-        read = (model.model.unanswered([one.given[0] for one in part], [one.prefix for one in part]) for part in parts)
+        read = read_sources(model.model, inputs.prompts.prompts)
         check_known((text for batch in read for text in batch.source_texts), model.model.tokenizer)
     except InputError as error:
         raise InputError(f"{model.name}: {error}") from error

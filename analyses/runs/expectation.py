@@ -3,6 +3,7 @@
 from analyses.core.registry import DEFAULT
 from analyses.runs.config import RunConfig
 from interp.model.checkpoints import Checkpoint
+from interp.report.numbers import counted
 
 # Measured with the bundled model on one core of a laptop; a model's part grows with its weights.
 _ALWAYS = 20.0
@@ -50,6 +51,6 @@ def expectation(config: RunConfig, prompts: int, checkpoint: Checkpoint) -> str:
         }.items()
         if helps
     ]
-    what = f"{prompts} prompts, the model and {config.twins} untrained twins"
+    what = f"{counted(prompts, 'prompt')}, the model and {config.twins} untrained twins"
     hint = f" Less of {', '.join(shorter)} makes it shorter." if shorter else ""
     return f"About {duration} on a laptop: {what}.{hint}"

@@ -12,6 +12,7 @@ from analyses.runs.run_place import LOCK, hidden_folder, kind_of, strange_in
 from analyses.runs.run_status import read_status
 from interp.errors import InputError, did_you_mean
 from interp.input_files import parse_json, read_regular
+from interp.report.numbers import counted
 
 DEFAULT_FOLDER = Path("reports")
 """Where runs go that were given no place."""
@@ -83,7 +84,7 @@ def run_records(folder: Path) -> tuple[RunRecord, ...]:
 def _finished(run: Path) -> RunRecord:
     manifest, log = (_json(run / name) for name in (MANIFEST, LOG))
     prompts = manifest.get("prompts")
-    count = f"{prompts.get('count')} prompts, " if isinstance(prompts, dict) else ""
+    count = f"{counted(prompts['count'], 'prompt')}, " if isinstance(prompts, dict) and "count" in prompts else ""
     when = log.get("finished") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime((run / REPORT).stat().st_mtime))
     return RunRecord(run, "finished", str(when), f"{count}digest {str(manifest.get('digest'))[:8]}")
 

@@ -19,6 +19,7 @@ from interp.model.footprint import Footprint, footprint, kept_bytes, model_witho
 from interp.model.loading import host_config
 from interp.model.placement import Placement
 from interp.prompts import PromptSet
+from interp.report.numbers import counted
 
 _ROOM = 0.9
 """Part of the free memory that a plan fills: allocators round, and the process itself needs some."""
@@ -218,7 +219,7 @@ def check_memory(config: RunConfig, prompts: PromptSet, checkpoint: Checkpoint, 
         gib = 2**30
         raise InputError(
             f"This run needs about {plan.peak / gib:.1f} GiB of memory ({plan.resident / gib:.1f} GiB of weights, the model's "
-            f"and an untrained twin's, the rest for {plan.batch_size} prompts a pass), and {plan.room / gib:.1f} GiB "
+            f"and an untrained twin's, the rest for {counted(plan.batch_size, 'prompt')} a pass), and {plan.room / gib:.1f} GiB "
             f"are to be had; {remedy(plan, placement)}."
         )
 
@@ -267,7 +268,7 @@ def table_of(plan: Plan, rate: float | None) -> Mapping[str, str]:
     )
     found["room"] = f"{plan.room / gib:.1f} GiB"
     found["batch size that fits"] = str(plan.largest_batch or "none")
-    found["peak"] = f"{plan.peak / gib:.2f} GiB with {plan.batch_size} prompts a pass"
+    found["peak"] = f"{plan.peak / gib:.2f} GiB with {counted(plan.batch_size, 'prompt')} a pass"
     found["passes"] = f"{plan.passes:,}, experiments not counted"
     found["operations"] = f"{plan.operations / 1e9:,.2f} G a prompt and pass"
     if rate is not None:

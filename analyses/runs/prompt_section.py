@@ -49,9 +49,8 @@ def prompt_section(
         title="The prompts",
         question="Which texts are the numbers about?",
         findings=(
-            f"{counted(len(prompts), 'prompt')} with {_range(read.source_lengths)} source tokens and "
-            f"{_range(read.target_lengths)} target "
-            f"tokens; targets were {made}.",
+            f"{counted(len(prompts), 'prompt')} with {_range(read.source_lengths, 'source token')} and "
+            f"{_range(read.target_lengths, 'target token')}; targets were {made}.",
             f"Source tokens by kind, mean share of a prompt: {_shares(read.shares)}.",
             *unknown_notes(unknown),
         ),
@@ -128,8 +127,9 @@ def _summaries(explored: Sequence[ExplorerPrompt]) -> dict[str, list[object]]:
     return columns
 
 
-def _range(lengths: Lengths) -> str:
-    return f"{lengths.min()} to {lengths.max()}"
+def _range(lengths: Lengths, noun: str) -> str:
+    low, high = int(lengths.min()), int(lengths.max())
+    return counted(high, noun) if low == high else f"{low} to {counted(high, noun)}"
 
 
 def _shares(shares: Float[np.ndarray, " category"]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from analyses.runs.manifest import Manifest
 from interp.families.config import ModelConfig
+from interp.folder_contents import listed
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.report import Report, Section
 from interp.report.numbers import counted
@@ -86,15 +87,17 @@ def _notes(manifest: Manifest) -> tuple[str, ...]:
         origin = "The decoder was fed the given targets (teacher forcing)"
     notes = [
         f"{origin}; the untrained twins were fed the same tokens.",
-        f"The unit of evidence is the sentence: {prompts.count} prompts hold {prompts.sentences} distinct sentences and "
-        f"{prompts.targets} distinct targets. Numbers are computed within a prompt and averaged over the prompts of a sentence; "
+        f"The unit of evidence is the sentence: {counted(prompts.count, 'prompt')} "
+        f"{'holds' if prompts.count == 1 else 'hold'} {counted(prompts.sentences, 'distinct sentence')} and "
+        f"{counted(prompts.targets, 'distinct target')}. Numbers are computed within a prompt and averaged over the "
+        "prompts of a sentence; "
         "every interval [low, high] is a 95 % bootstrap-t interval over sentences, their range where there are fewer than six.",
         f"Controls are {len(manifest.twin_seeds)} untrained twins: the same architecture, weights drawn anew.",
         "Head names: EL0H3 is encoder self-attention layer 0 head 3, DL is decoder self-attention, XL is cross-attention.",
     ]
     if prompts.unfinished:
-        cut = ", ".join(prompts.unfinished[:10])
-        notes.append(f"{len(prompts.unfinished)} generated targets met the length limit before their end: {cut}.")
+        cut = counted(len(prompts.unfinished), "generated target")
+        notes.append(f"{cut} met the length limit before the end: {listed(prompts.unfinished)}.")
     if manifest.model.dtype != "float32":
         notes.append(
             f"The weights are {manifest.model.dtype}: exact sums hold only to that type's precision; see the gaps."
@@ -118,7 +121,7 @@ def _provenance(manifest: Manifest, cfg: ModelConfig) -> tuple[tuple[str, str], 
         ),
         ("Numbers", f"{model.dtype} on {model.device}, attention implementation {model.attention!r}"),
         *([("Languages", f"{model.source_lang} to {model.target_lang}")] if model.target_lang else []),
-        ("Prompts", f"{prompts.name}, {prompts.count} prompts, sha256 {prompts.sha256}"),
+        ("Prompts", f"{prompts.name}, {counted(prompts.count, 'prompt')}, sha256 {prompts.sha256}"),
         ("Decoder inputs", prompts.target_origin),
         ("Seed", f"{manifest.config['seed']}; untrained twins {', '.join(map(str, manifest.twin_seeds))}"),
     ]

@@ -31,6 +31,8 @@ class Verdict:
         added: files and folders that the manifest does not list.
         foreign: what is no file of its own: links, pipes, devices.
         sealed: whether the manifest is, byte for byte, what was written when its digest and seal were made of its content.
+        origin: whether the manifest says where its code came from, and so has a seal.
+        signature: whether a signature lies beside the manifest; whose it is and whether it holds is not looked at.
     """
 
     digest: str
@@ -39,6 +41,8 @@ class Verdict:
     added: tuple[str, ...]
     foreign: tuple[str, ...]
     sealed: bool
+    origin: bool
+    signature: bool
 
     @property
     def whole(self) -> bool:
@@ -46,7 +50,7 @@ class Verdict:
         return self.sealed and not (self.changed or self.missing or self.added or self.foreign)
 
     def sentences(self) -> tuple[str, ...]:
-        """What is wrong, one sentence for each kind; or one that says that nothing is."""
+        """What is wrong, one sentence for each kind; or that nothing is, and what cannot be told."""
         kinds = {
             "Changed": self.changed,
             "Missing": self.missing,
@@ -58,7 +62,14 @@ class Verdict:
             found.append(
                 f"The manifest itself was changed: its digest is not {self.digest}, its seal is another, or its bytes are."
             )
-        return tuple(found) or (f"Every file is as the manifest says; digest {self.digest}.",)
+        if self.sealed and not self.origin:
+            found.append(
+                "The manifest has neither origin nor seal: it was made before they were kept, or they were taken out, so nothing "
+                "says which code made the run."
+            )
+        return tuple(
+            found if not self.whole else (f"Every file is as the manifest says; digest {self.digest}.", *found)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +185,6 @@ def _checked(run: Path, manifest: AnyManifest) -> Verdict:
         added=tuple(sorted((names - expected) | (there.folders - parents_of(expected)))),
         foreign=tuple(sorted(there.others)),
         sealed=sealed,
+        origin=manifest.origin is not None,
+        signature=SIGNATURE in there.files,
     )

@@ -76,7 +76,7 @@ def percent(share: SupportsFloat) -> str:
 
 
 def between(low: SupportsFloat, high: SupportsFloat, decimals: int = 2, write: Written = fixed) -> str:
-    """A range such as `0.23 to 0.25`.
+    """A range such as `0.23 to 0.25`; `undefined` where neither end is a number.
 
     Args:
         low: the lower end.
@@ -84,6 +84,8 @@ def between(low: SupportsFloat, high: SupportsFloat, decimals: int = 2, write: W
         decimals: digits behind the point.
         write: how each number is written.
     """
+    if math.isnan(low) and math.isnan(high):
+        return write(low, decimals)
     return f"{write(low, decimals)} to {write(high, decimals)}"
 
 
@@ -101,7 +103,7 @@ def with_interval(estimate: Estimated, decimals: int = 2, write: Written = fixed
 def interval(
     point: SupportsFloat, low: SupportsFloat, high: SupportsFloat, decimals: int = 2, write: Written = fixed
 ) -> str:
-    """The same of three numbers.
+    """The same of three numbers; a point that is undefined has no interval.
 
     Args:
         point: the number itself.
@@ -110,7 +112,22 @@ def interval(
         decimals: digits behind the point.
         write: how each number is written.
     """
-    return f"{write(point, decimals)} [{write(low, decimals)}, {write(high, decimals)}]"
+    written = write(point, decimals)
+    return written if math.isnan(point) else f"{written} {bounds(low, high, decimals, write)}"
+
+
+def bounds(low: SupportsFloat, high: SupportsFloat, decimals: int = 2, write: Written = fixed) -> str:
+    """An interval alone, `[0.55, 0.66]`, or `[no interval]` where there are too few prompts for one.
+
+    Args:
+        low: the lower end.
+        high: the upper end.
+        decimals: digits behind the point.
+        write: how each number is written.
+    """
+    if math.isnan(low) and math.isnan(high):
+        return "[no interval]"
+    return f"[{write(low, decimals)}, {write(high, decimals)}]"
 
 
 def control_range(estimate: Estimated, decimals: int = 2, write: Written = fixed) -> str:

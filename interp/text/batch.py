@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from interp.axes import TokenIds
 from interp.families.config import ModelConfig
 from interp.report import notebook_html
+from interp.report.numbers import counted
 from interp.text.tokenized_text import Text
 from interp.text.words import CATEGORIES, EVERY_CATEGORY, PAD
 
@@ -79,7 +80,7 @@ class Batch:
             ]
         left_out = len(self) - shown
         rows += [("and", f"{left_out} more")] if left_out else []
-        return notebook_html.lines([(f"{len(self)} prompts,", f"targets {self.target_origin}"), *rows])
+        return notebook_html.lines([(f"{counted(len(self), 'prompt')},", f"targets {self.target_origin}"), *rows])
 
     def keys(self) -> tuple[str, ...]:
         """Hugging Face's field names, so that a batch unpacks into the host's forward."""

@@ -291,8 +291,9 @@ def tokenize_all(
     ]
     for index, text in enumerate(done):
         if len(text.ids) > limit:
+            which = f" of prompt {index + 1}" if len(done) > 1 else ""
             raise InputError(
-                f"The {side} of prompt {index + 1} has {len(text.ids)} tokens and the limit is {limit} (it begins "
+                f"The {side}{which} has {len(text.ids)} tokens and the limit is {limit} (it begins "
                 f"{text.text[:50]!r}); shorten or split it, or raise the limit with --max-length (max_length of `load`) if the "
                 "model has relative positions, as T5 does, or more of its own."
             )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from analyses.cli import app
 from analyses.runs.diff import compare_runs
-from analyses.runs.manifest import LOG, MANIFEST
+from analyses.runs.manifest import LOG, MANIFEST, canonical_json
 from analyses.runs.verify import open_run, verify_run
 from interp.errors import InputError
 from tests.support.runs import CONTENT, write_run
@@ -188,3 +188,38 @@ def test_the_digest_does_not_hang_on_the_codes_origin(tmp_path: Path) -> None:
     assert len(digests) == 1
     assert called("diff", one, two)[0] == 0
     assert called("verify", two)[0] == 0
+
+
+def test_what_reads_the_same_in_other_bytes_is_another_run(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    for old, new in ((b"0.5", b"0.50"), (b"\n", b"\r\n"), (b"value", b'"value"')):
+        other = write_run(tmp_path / "other", CONTENT | {"tables/a.csv": CONTENT["tables/a.csv"].replace(old, new)})
+        assert called("diff", run, other)[:2] == (1, "tables/a.csv: other bytes, though every cell reads the same\n")
+        assert called("diff", run, other, "--rtol", "1e-9")[0] == 0
+    other = write_run(tmp_path / "other", command="interp run --seed 0")
+    assert called("diff", run, other)[:2] == (1, "command: 'interp run' against 'interp run --seed 0'\n")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    {
+        b"head,share\nXL0H0,0.5\nXL0H1,0.25\n": "other columns: value only in the first; share only in the second",
+        b"value,head\n0.5,XL0H0\n0.25,XL0H1\n": "the same columns in another order",
+        b"head,value\nXL0H0,0.5\n": "2 rows against 1",
+    }.items(),
+)
+def test_tables_of_another_shape_are_told_apart_by_what_is_other(table: bytes, said: str, tmp_path: Path) -> None:
+    run, other = write_run(tmp_path / "run"), write_run(tmp_path / "other", CONTENT | {"tables/a.csv": table})
+    assert called("diff", run, other)[:2] == (1, f"tables/a.csv: {said}\n")
+
+
+def test_a_manifest_without_its_origin_is_said_to_have_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    assert len(called("verify", run)[1].splitlines()) == 1
+    content = json.loads((run / MANIFEST).read_bytes())
+    (run / MANIFEST).write_bytes(
+        canonical_json({key: content[key] for key in content if key not in ("origin", "seal")})
+    )
+    code, out, _ = called("verify", run)
+    assert code == 0
+    assert "neither origin nor seal" in out

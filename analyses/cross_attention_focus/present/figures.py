@@ -11,7 +11,7 @@ from analyses.cross_attention_focus.present.prompt_matrices import example_matri
 from analyses.cross_attention_focus.summary import Focus
 from interp.report import Figure, Heatmap, LinePlot, Panel
 from interp.report.estimate_lines import estimate_lines
-from interp.report.numbers import between, control_range, fixed, with_interval
+from interp.report.numbers import between, control_range, counted, fixed, with_interval
 from interp.statistics import Estimate, largest
 
 CAVEAT = "Attention is not importance: a claim needs its norm-weighted version or an intervention beside it (see the limits)."
@@ -45,8 +45,9 @@ def mass_figure(focus: Focus, version: Version) -> Figure:
     return Figure(
         name=f"cross-focus-mass-{version}",
         caption=(
-            f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over {focus.n_sentences} "
-            f"sentences, gray the mean and range of {focus.n_twins} untrained twins. Base rates: {rates}. {CAVEAT}"
+            f"Cross-attention mass by decoder layer, {_WHAT[version]}. Bands are 95 % intervals over "
+            f"{counted(focus.n_sentences, 'sentence')}, gray the mean and range of {focus.n_twins} untrained twins. "
+            f"Base rates: {rates}. {CAVEAT}"
         ),
         alt="; ".join(alt_text(CATEGORY_NAMES.get(name, name), cells) for name, cells in drawn.items()) + ".",
         chart=layer_lines(drawn, "mass", focus.n_layers),

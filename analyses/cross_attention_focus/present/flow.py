@@ -11,7 +11,7 @@ from analyses.cross_attention_focus.summary import Focus
 from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
 from interp.report.numbers import between, control_range, counted, fixed, with_interval
-from interp.statistics import largest, prediction_interval
+from interp.statistics import CORRELATION, largest, prediction_interval
 from interp.text.words import CATEGORIES
 
 _QUARTERS = ("first", "second", "third", "last")
@@ -38,7 +38,9 @@ def flow_sentence(focus: Focus) -> str:
 def _decline_clause(focus: Focus) -> str:
     """Whether the source counts for less as the target grows, beyond what untrained models do."""
     decline, quarters = focus.flow["alti.decline"], focus.flow["alti.quarters"]
-    low, high = map(float, prediction_interval(decline.controls))
+    if np.isnan(decline.point):
+        return "whether the source counts for less as the target grows cannot be told: no target has steps enough"
+    low, high = (float(np.clip(end, *CORRELATION)) for end in prediction_interval(decline.controls))
     beyond = decline.high < min(low, 0.0) or decline.low > max(high, 0.0)
     moves = ("falls" if decline.point < 0 else "rises") if beyond else "shows no trend"
     return (

@@ -116,10 +116,9 @@ def _how_to_read(focus: Focus) -> str:
         ),
     }[focus.target_origin]
     return (
-        f"{origin} Masses are means over decoder rows within each of {counted(focus.n_prompts, 'prompt')}, then "
-        f"over prompts that share a "
-        f"sentence, then over {focus.n_sentences} sentences; brackets are 95 % bootstrap intervals over sentences; the control "
-        f"is {focus.n_twins} untrained models of the same shape on the same texts. "
+        f"{origin} Masses are means over decoder rows within each of {counted(focus.n_prompts, 'prompt')}, then over "
+        f"prompts that share a sentence, then over {counted(focus.n_sentences, 'sentence')}; brackets are 95 % bootstrap "
+        f"intervals over sentences; the control is {focus.n_twins} untrained models of the same shape on the same texts. "
         "Decoder row t reads target token t - 1 and predicts token t. Every reading is shown raw, masked to the content "
         "span (no prefix, no end of sentence) with the mass it retains, and weighted by the length of what is written. "
         "Weight on padding was checked to be exactly 0."

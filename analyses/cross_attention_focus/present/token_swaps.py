@@ -9,7 +9,7 @@ from analyses.cross_attention_focus.present.tables import most_telling_first
 from analyses.cross_attention_focus.summary import Focus, Moved
 from interp.hooks.names import HeadId
 from interp.report import Figure, Heatmap, Panel, Span, Table
-from interp.report.numbers import control_range, fixed, signed, with_interval
+from interp.report.numbers import control_range, counted, fixed, signed, with_interval
 from interp.statistics import largest
 
 _WHAT: dict[SwapKind, str] = {
@@ -29,7 +29,7 @@ def _sentence(focus: Focus, kind: SwapKind, moved: Moved) -> str:
     sentence = (
         f"{_WHAT[kind]} moves the heads of layer 0 by {with_interval(first_layer, 3)} and those of layer {last} by "
         f"{with_interval(last_layer, 3)} of the largest possible divergence (untrained twins {control_range(first_layer, 3)} and "
-        f"{control_range(last_layer, 3)}; {moved.n_sentences} sentences)"
+        f"{control_range(last_layer, 3)}; {counted(moved.n_sentences, 'sentence')})"
     )
     if moved.head is None:
         return f"{sentence}."

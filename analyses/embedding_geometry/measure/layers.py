@@ -20,6 +20,9 @@ from interp.statistics import Estimate, Interval, controlled
 
 QUANTITIES = ("anisotropy", "intra-sentence similarity", "adjusted intra-sentence similarity")
 
+_FEWEST = np.array([[3], [2], [3]])
+"""Sentences that an interval of each quantity needs: all draws of two have one and the same pair of sentences, or none."""
+
 _BLOCK = 2**18
 """Numbers of draws times sentences that are held at once."""
 
@@ -86,7 +89,7 @@ def layer_curves(
     n_sentences = int(sentences.max()) + 1
     sums = _Sums.of(model, sentences)
     draws = np.concatenate([sums.under(counts) for counts in _draws(n_sentences, seed, resamples)])
-    low, high = _bounds(draws if n_sentences > 1 else np.full_like(draws, np.nan))
+    low, high = np.where((sums.members > 0).sum(0) >= _FEWEST, _bounds(draws), np.nan)
     everyone = np.ones((1, n_sentences))
     point, *controls = (_Sums.of(one, sentences).under(everyone)[0] for one in (model, *twins))
     count = (~np.isnan(model.prompts["intra_similarity"])).sum(axis=0)

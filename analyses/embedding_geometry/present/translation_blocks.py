@@ -6,7 +6,7 @@ from analyses.embedding_geometry.measure.translation import ALIGNED, SCORES, Tra
 from analyses.embedding_geometry.present.layer_tables import CONTROLS, TITLES
 from interp.report import Figure, Span, Table
 from interp.report.estimate_lines import estimate_lines
-from interp.report.numbers import fixed, significant, untrained_twins, with_interval
+from interp.report.numbers import counted, fixed, significant, untrained_twins, with_interval
 from interp.statistics import falling_order, largest
 
 CSLS = SCORES.index("CSLS")
@@ -20,7 +20,7 @@ def translation_findings(found: TranslationRetrieval) -> tuple[str, ...]:
 def _sentence(found: TranslationRetrieval, language: int) -> str:
     name, n_words = found.languages[language], found.n_words[language]
     words = (
-        f"{n_words} words of the parallel prompts ({found.n_sentences[language]} sentences, aligned by hand)"
+        f"{n_words} words of the parallel prompts ({counted(found.n_sentences[language], 'sentence')}, aligned by hand)"
         if found.evidence == ALIGNED
         else f"{n_words} words alone"
     )

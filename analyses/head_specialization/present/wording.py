@@ -14,7 +14,7 @@ from analyses.head_specialization.roles.metrics import IMPORTANCE
 from analyses.head_specialization.summary import HeadAtlas
 from interp.axes import ATTENTION_KINDS, AttentionKind
 from interp.hooks.names import HeadId
-from interp.report.numbers import between, fixed, interval, untrained_twins, with_interval
+from interp.report.numbers import between, bounds, fixed, interval, untrained_twins, with_interval
 from interp.report.views import KIND_NAMES
 
 _MOST_SENTENCES = 8
@@ -109,7 +109,7 @@ def _nearest_miss(atlas: HeadAtlas) -> str:
     label = max(missed, key=lambda label: (label.score - label.null, label.head))
     return (
         f"Of the roles that no head has, {label.role} of {KIND_NAMES[label.head.kind]} comes nearest: {label.head} "
-        f"{_phrase(label)} [{fixed(label.low)}, {fixed(label.high)}], where the rule asks for "
+        f"{_phrase(label)} {bounds(label.low, label.high)}, where the rule asks for "
         f"{rule_text(label.rule, atlas.settings.model_dump())}; {_controls(label)}."
     )
 
@@ -117,7 +117,7 @@ def _nearest_miss(atlas: HeadAtlas) -> str:
 def sentence(label: RoleLabel) -> str:
     """One role as a sentence: score with interval, base rate, twins."""
     strength = "clear tendency: " if label.strength == "tendency" else ""
-    return f"{label.head}, {strength}{label}: it {_phrase(label)} [{fixed(label.low)}, {fixed(label.high)}]; {_controls(label)}."
+    return f"{label.head}, {strength}{label}: it {_phrase(label)} {bounds(label.low, label.high)}; {_controls(label)}."
 
 
 def _phrase(label: RoleLabel) -> str:

@@ -9,6 +9,7 @@ from analyses.trace.present.seeds import seeds_section
 from analyses.trace.present.training import training_section
 from analyses.trace.trace import Trace
 from interp.report import Report, Section
+from interp.report.numbers import counted
 
 
 def trace_sections(trace: Trace) -> tuple[Section, ...]:
@@ -78,9 +79,9 @@ def _notes(trace: Trace) -> tuple[str, ...]:
     return (
         *faulty,
         f"{origin}; every model at every step was fed the very same tokens.",
-        f"The unit of evidence is the sentence: {trace.prompts} prompts hold {trace.sentences} distinct "
-        "sentences. Intervals are 95 % "
-        "over sentences.",
+        f"The unit of evidence is the sentence: {counted(trace.prompts, 'prompt')} "
+        f"{'holds' if trace.prompts == 1 else 'hold'} {counted(trace.sentences, 'distinct sentence')}. Intervals are "
+        "95 % over sentences.",
         f"Roles are judged beside {trace.twins} untrained twins, the same for all moments.",
         "Head names: EL0H3 is encoder self-attention layer 0 head 3, DL is decoder self-attention, XL is cross-attention.",
         "Axes of steps are logarithmic, of step + 1, so that step 0 has its place.",

@@ -29,6 +29,7 @@ from interp.model.untrained_twins import untrained_twin
 from interp.prompts import bundled as bundled_prompts
 from interp.report import Figure, Report, Table, csv_bytes, render
 from interp.report.numbers import with_interval
+from interp.statistics import Interval
 from interp.text.words import CATEGORIES
 from tests.support.cross_focus import class_batch, evidence, planted
 from tests.support.models import random_batch, tiny
@@ -289,6 +290,20 @@ def test_the_flow_is_said_with_its_numbers_and_shares_of_a_layer_sum_to_one(clai
     on = [name for name in steps.frame.columns if name.startswith("layer 2 on ")]
     np.testing.assert_allclose(steps.frame[on].sum(axis=1), 1.0, rtol=1e-5)
     assert (steps.frame["layer 2 on content"] > 0.999).all()
+
+
+def test_a_tau_of_an_untrained_model_is_one_that_can_be(claimed: Evidence) -> None:
+    focus = summarize(claimed)
+    found = focus.flow["alti.decline"]
+    apart = dataclasses.replace(
+        found, controls=np.array([-0.6, 1.0])
+    )  # two twins so far apart that a third may lie anywhere
+    sentence = flow_sentence(dataclasses.replace(focus, flow={**focus.flow, "alti.decline": apart}))
+    assert "of an untrained model −1.00 to 1.00)" in sentence
+    nowhere = dataclasses.replace(found, interval=Interval(*(np.full((), np.nan) for _ in range(3)), np.zeros((), int)))
+    sentence = flow_sentence(dataclasses.replace(focus, flow={**focus.flow, "alti.decline": nowhere}))
+    assert "cannot be told" in sentence
+    assert "undefined" not in sentence
 
 
 def test_the_trained_model_reads_forward_and_turns_to_the_content(bundled: HookedEncoderDecoder) -> None:

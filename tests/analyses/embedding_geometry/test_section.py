@@ -126,6 +126,21 @@ def test_one_sentence_has_no_anisotropy() -> None:
     assert np.isnan(cross_cosine(np.zeros((3, 3)), np.zeros(3), np.ones((2, 3)))).all()
 
 
+def test_one_pair_of_sentences_has_no_interval() -> None:
+    """Whatever is drawn of two sentences, the pairs of different ones are always the same."""
+    generator = np.random.default_rng(0)
+    arrays = {
+        "mean_direction": generator.normal(size=(3, 1, 6)),
+        "intra_similarity": generator.uniform(0.2, 0.9, size=(3, 1)),
+        "sentence": np.arange(3)[:, None],
+    }
+    two = {name: values[:2] for name, values in arrays.items()}
+    pair, three = (layer_curves(("a",), Observed(one, {}), (), 0, 99).curves[:, 0] for one in (two, arrays))
+    assert np.isfinite(pair.point).all()
+    assert np.isnan(pair.low).tolist() == np.isnan(pair.high).tolist() == [True, False, True]
+    assert (three.low < three.high).all()
+
+
 def test_intervals_of_curves_do_not_hang_on_how_many_draws_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(0)
     arrays = {

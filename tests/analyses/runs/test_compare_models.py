@@ -183,7 +183,7 @@ def test_prompts_that_the_second_model_cannot_read_are_refused_before_the_first_
     prompts = tmp_path / "long.txt"
     prompts.write_text("word " * 70, encoding="utf-8")
     told: list[str] = []
-    with pytest.raises(InputError, match=r"^bart: The source of prompt 1 has \d+ tokens and the limit is 40"):
+    with pytest.raises(InputError, match=r"^bart: Prompt 1: The source has \d+ tokens and the limit is 40"):
         compare_two_models(
             str(desk / "byt5"),
             str(desk / "bart"),

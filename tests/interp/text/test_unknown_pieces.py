@@ -79,5 +79,8 @@ def test_a_twentieth_is_said_in_the_report_and_by_attribute(bundled: HookedEncod
 def test_the_prompts_say_whose_function_words_count(bundled: HookedEncoderDecoder) -> None:
     prompts = [Prompt("1", "translate English to German: The cat."), Prompt("2", "Katze")]
     batch = bundled.batch([prompt.source for prompt in prompts], ["a", "b"])
-    limits = " ".join(prompt_section(prompts, ReadPrompts.of([batch])).limits)
+    section = prompt_section(prompts, ReadPrompts.of([batch]))
+    lengths = sorted(len(text.ids) for text in batch.source_texts)
+    assert f"with {lengths[0]} to {lengths[1]} source tokens and 2 target tokens;" in section.findings[0]
+    limits = " ".join(section.limits)
     assert "English in 1 of 2 sources; in 1 of 2 the words tell no language" in limits
