@@ -16,7 +16,7 @@ def training_section(trace: Trace) -> Section:
         f"The loss of {main.name} is {fixed(first.point)} nats a token at step {main.steps[0]:,} and {fixed(last.point)} at step "
         f"{main.steps[-1]:,}; {_fall(trace)}.",
         _of_targets(trace, f"At the last step {percent(whole.point)} of the targets are written without a mistake"),
-        *(_of_other(run) for run in trace.runs[1:]),
+        *(_of_other(trace, run) for run in trace.runs[1:]),
     ]
     seen = [number_line(run, "loss", called(run), interval=run.part == "main") for run in trace.runs]
     quality = [
@@ -85,10 +85,11 @@ def _headline(trace: Trace) -> str:
     return f"The loss of {main.name} goes from {fixed(first.point)} to {fixed(last.point)} nats a token."
 
 
-def _of_other(run: RunTrace) -> str:
+def _of_other(trace: Trace, run: RunTrace) -> str:
     last, whole = (run.snapshots[-1].mean(name) for name in ("loss", "whole"))
+    common = set(run.steps) & set(trace.main.steps)
+    apart = "" if common else f"; it has no step in common with {trace.main.name}, so that its heads are not matched"
     return (
         f"{run.name}{PARTS[run.part]} ends at step {run.steps[-1]:,} with a loss of {fixed(last.point)} and "
-        f"{percent(whole.point)} of "
-        "whole targets."
+        f"{percent(whole.point)} of whole targets{apart}."
     )

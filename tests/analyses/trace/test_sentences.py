@@ -50,6 +50,14 @@ def test_a_loss_of_too_few_moments_is_not_said_to_stand_still(moments: int, look
     assert "does not change" not in said
 
 
+def test_a_run_without_a_common_step_is_said_to_be_left_out_of_the_matching() -> None:
+    trace = traced(4)
+    main, other = trace.runs
+    later = replace(other, snapshots=tuple(replace(one, step=one.step + 100) for one in other.snapshots))
+    said = [training_section(replace(trace, runs=(main, run))).findings[-1] for run in (other, later)]
+    assert ["no step in common with main" in one for one in said] == [False, True]
+
+
 @pytest.mark.parametrize(("moments", "tested"), [(7, False), (20, True)])
 def test_changes_of_scores_are_said_where_they_can_be_tested_and_beside_the_control(moments: int, tested: bool) -> None:
     trace = traced(moments)
