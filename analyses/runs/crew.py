@@ -12,6 +12,7 @@ from analyses.core.work import Engine
 from analyses.runs.run_folder import Staging
 from analyses.runs.run_status import Status
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.report.second_process import begin_copy
 
 
 @contextmanager
@@ -25,6 +26,7 @@ def crew_of(
         load: gives the model in each process; to be pickled.
     """
     if engine is None:
+        begin_copy()
         yield None, None
         return
     with TemporaryDirectory(prefix="interp-") as name, engine.session() as leads:

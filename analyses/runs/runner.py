@@ -49,7 +49,7 @@ from interp.model.placement import Placement
 from interp.prompts import PromptSet
 from interp.report import FigureRenderer, Section, render
 from interp.report.explorer import explorer_page
-from interp.report.second_process import begin_copy
+from interp.report.second_process import begin_copy, is_command
 from interp.text.batch import Batch
 from interp.text.unknown_pieces import unknown_share
 
@@ -99,14 +99,14 @@ def run(
         raise InputError("Weights on several devices are one process' own; leave out --engine or --device-map.")
     signer, inputs = signer_of(sign), read_inputs(config, prompts, placement)
     check_memory(config, inputs.prompts, inputs.checkpoint, placement)
-    begin_copy()
     final = out or DEFAULT_FOLDER / inputs.slug()
     with session_of(engine) as leads:
         return run_inputs(inputs, final, overwrite, progress, signer, engine) if leads else final / "index.html"
 
 
 def session_of(engine: Engine | None) -> AbstractContextManager[bool]:
-    """Where runs are made by an engine, if there is one; True in the process that makes them."""
+    """Where runs are made, by an engine if there is one; True in the process that makes them. No model is loaded before."""
+    begin_copy()
     return nullcontext(True) if engine is None else engine.session()
 
 
@@ -287,7 +287,7 @@ def _section(item: ConfiguredAnalysis, evidence: Evidence, renderer: FigureRende
 def make_log(seconds: float, model: HookedEncoderDecoder) -> bytes:
     """What depends on the machine, the moment and how the run was started; not part of the manifest."""
     return canonical_json({
-        "arguments": sys.argv[1:] if Path(sys.argv[0]).stem in ("interp", "cli") else None,
+        "arguments": sys.argv[1:] if is_command() else None,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 1),
         "platform": platform.platform(),

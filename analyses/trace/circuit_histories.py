@@ -74,6 +74,11 @@ class CircuitHistory:
         """The moment from which on the last moment's circuit keeps enough."""
         return since(np.nan_to_num(self.kept.point, nan=-np.inf) >= self.settings.keeps)
 
+    @property
+    def sure(self) -> int | None:
+        """The moment from which on the whole interval of what it keeps is enough."""
+        return since(np.nan_to_num(self.kept.low, nan=-np.inf) >= self.settings.keeps)
+
 
 CircuitsFound = CircuitHistory | NoCircuit
 """A history, or why there is none."""

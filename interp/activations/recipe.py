@@ -5,28 +5,14 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import version
 
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from interp.activations.manifest import Kept, Layout, Recipe, StoredType
 from interp.errors import InputError
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import weights_digest
 
 _WHENCE = ("_name_or_path", "transformers_version", "_from_model_config")
-
-
-def weights_digest(model: HookedEncoderDecoder) -> str:
-    """Hexadecimal SHA-256 over the model's weights and buffers: names, shapes, types and bytes.
-
-    Args:
-        model: the model.
-    """
-    found = sha256()
-    for name, value in sorted(model.hf.state_dict().items()):
-        found.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
-        flat = value.detach().cpu().contiguous().view(-1)
-        found.update(memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else b"")
-    return found.hexdigest()
 
 
 def make_recipe(

@@ -2,7 +2,7 @@
 
 A file holds the activations under their hook names, the batch's tensors, and, as metadata, axis names and the batch's texts, so
 it can be understood without this package. Files are written beside their place and renamed: a killed run leaves no half of one,
-and a corpus that was interrupted goes on where it stopped and refuses to go on with other prompts.
+and a corpus that was interrupted goes on where it stopped and refuses to go on with other prompts or another model.
 
     save_cache(cache, "run.safetensors")
     cache = load_cache("run.safetensors", model)            tensors are read when they are asked for
@@ -27,10 +27,11 @@ from torch import Tensor
 
 from interp.errors import InputError, reason
 from interp.families.sites import NormPlace
-from interp.hooks.names import NamesFilter, axes_of
+from interp.hooks.names import NamesFilter, axes_of, matching
 from interp.model.activation_cache import ActivationCache
 from interp.model.cache_buffers import CacheBuffers
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import weights_digest
 from interp.text.batch import Batch, TargetOrigin
 from interp.text.tokenized_text import Text
 
@@ -70,7 +71,11 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         raise InputError(f"A cache is saved as one file in a folder that exists; {str(path)!r} {what}.")
     if cache.batch is None:
         raise InputError("A cache without its batch cannot be saved, because nothing would say what its rows are.")
-    batch = cache.batch
+    _write(cache, cache.batch, path, "")
+
+
+def _write(cache: ActivationCache, batch: Batch, path: Path, made: str) -> None:
+    """A cache as a file; of a corpus with the digest of how its activations were made."""
     tensors: dict[str, Tensor] = {}
     same_as: dict[str, str] = {}
     seen: dict[tuple[Any, ...], str] = {}
@@ -91,6 +96,7 @@ def save_cache(cache: ActivationCache, path: str | Path) -> None:
         "same_as": json.dumps(same_as),
         "batch": _BATCH_TEXTS.dump_json(texts).decode(),
         "digest": _digest(batch),
+        "made": made,
         "norm_place": cache.norm_place,
         "merged_attention": json.dumps(cache.merged_attention),
     }
@@ -137,7 +143,7 @@ class _StoredTensors(Mapping[str, Tensor]):
             ) from error
         if metadata.get("format") != FORMAT:
             raise InputError(f"{path.name!r} holds no activations of this package (format {metadata.get('format')!r}).")
-        self.digest = metadata["digest"]
+        self.digest, self.made = metadata["digest"], metadata.get("made", "")
         self.norm_place: NormPlace = "post" if metadata["norm_place"] == "post" else "pre"
         self.merged_attention: bool = json.loads(metadata.get("merged_attention", "false"))
         self._order: list[str] = json.loads(metadata["order"])
@@ -177,7 +183,8 @@ def write_corpus(
 ) -> int:
     """Run a corpus and keep its activations on disk, in the memory of one batch.
 
-    Batches already there are not run again: an interrupted call is finished by the same call.
+    Batches already there are not run again: an interrupted call is finished by the same call. One with another model, other
+    activations or another type is refused, as one with other batches is.
 
     Args:
         model: the model.
@@ -190,7 +197,7 @@ def write_corpus(
         The number of batches run by this call.
 
     Raises:
-        InputError: if the folder cannot be made, or a file of another batch is in the way.
+        InputError: if the folder cannot be made, or a file of another batch or of other activations is in the way.
     """
     folder = Path(folder)
     try:
@@ -199,19 +206,23 @@ def write_corpus(
         raise InputError(
             f"The folder {str(folder)!r} cannot be made ({reason(error)}); give another for the corpus."
         ) from error
-    written = 0
+    written, made = 0, _how(model, names_filter, dtype)
     buffers = CacheBuffers()
     for index, batch in enumerate(batches):
         path = folder / f"{index:05d}.safetensors"
         if path.exists():
-            if _StoredTensors(path).digest != _digest(batch):
-                raise InputError(
-                    f"{path.name!r} in {str(folder)!r} is of another batch; write this corpus to a new folder."
+            there = _StoredTensors(path)
+            if (there.digest, there.made) != (_digest(batch), made):
+                other = (
+                    "another batch"
+                    if there.digest != _digest(batch)
+                    else "another model, other activations or another type"
                 )
+                raise InputError(f"{path.name!r} in {str(folder)!r} is of {other}; write this corpus to a new folder.")
             continue
         with torch.no_grad():
             _, cache = model.run_with_cache(batch, names_filter, device="cpu", dtype=dtype, buffers=buffers)
-        save_cache(cache, path)
+        _write(cache, batch, path, made)
         written += 1
     return written
 
@@ -224,7 +235,7 @@ class Corpus:
     """
 
     def __init__(self, folder: str | Path, model: HookedEncoderDecoder | None = None) -> None:
-        self.paths = sorted(Path(folder).glob("[0-9]*.safetensors"))
+        self.paths = sorted(Path(folder).glob("[0-9]*.safetensors"), key=lambda path: (len(path.name), path.name))
         self.model = model
         if not self.paths:
             raise InputError(f"There are no activations in {str(folder)!r}; give a folder that `write_corpus` wrote.")
@@ -245,6 +256,12 @@ class Corpus:
             name: its hook name.
         """
         return (cache[name] for cache in self)
+
+
+def _how(model: HookedEncoderDecoder, names_filter: NamesFilter, dtype: torch.dtype | None) -> str:
+    """A hash of the model's weights, the names and the type of the activations of a corpus."""
+    names = matching(names_filter, tuple(model.hook_points()))
+    return hashlib.sha256(json.dumps([weights_digest(model), names, str(dtype or model.dtype)]).encode()).hexdigest()
 
 
 def _digest(batch: Batch) -> str:

@@ -5,6 +5,7 @@ multiplied from the left, as in Elhage et al. 2021. The products the analyses ne
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 import torch
@@ -197,3 +198,19 @@ def position_bias(
     full: Tensor = module.compute_bias(span, 2 * span, device=model.device)  # type: ignore[operator]
     query = torch.where(distances < 0, -distances, torch.zeros_like(distances))
     return full[0, :, query, query + distances]
+
+
+def weights_digest(model: HookedEncoderDecoder) -> str:
+    """Hexadecimal SHA-256 over the model's weights and buffers, wherever they lie: names, shapes, types and bytes.
+
+    Args:
+        model: the model.
+    """
+    found = sha256()
+    for name, value in sorted(model.hf.state_dict().items()):
+        path, _, leaf = name.rpartition(".")
+        data = weight_of(model.hf.get_submodule(path), leaf) if value.is_meta else value
+        found.update(f"{name} {tuple(value.shape)} {value.dtype}\n".encode())
+        flat = data.detach().cpu().contiguous().view(-1)
+        found.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    return found.hexdigest()

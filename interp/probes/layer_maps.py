@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from interp.activations import ActivationStore
-from interp.activations.recipe import weights_digest
 from interp.axes import Stack
 from interp.errors import InputError, reason
 from interp.model.hooked_model import HookedEncoderDecoder
+from interp.model.weights import weights_digest
 from interp.report.framed import Framed
 from interp.statistics.interval import Interval
 
@@ -76,9 +76,18 @@ def save_lens(lens: LayerMaps, path: str | Path) -> None:
     Args:
         lens: the lens.
         path: of the file.
+
+    Raises:
+        InputError: if it cannot be written there.
     """
     notes = {"format": FORMAT, "kind": lens.kind, "depths": json.dumps(len(lens.maps)), "weights": lens.weights}
-    save_file({name: value.detach().cpu().contiguous() for name, value in lens.state_dict().items()}, path, notes)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in lens.state_dict().items()}
+    try:
+        save_file(tensors, path, notes)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"The lens cannot be written to {str(path)!r} ({reason(error)}); give a file in a folder that is there."
+        ) from error
 
 
 def load_lens(path: str | Path, model: HookedEncoderDecoder) -> LayerMaps:

@@ -1,6 +1,7 @@
 """Fitting a lens, and comparing it with the untrained one: one loop, whatever the lens reads."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -69,14 +70,14 @@ def fit_lens(rows: LensRows, epochs: int, size: int, rate: float, seed: int) -> 
         seed: of the order.
 
     Raises:
-        InputError: if a number is below 1.
+        InputError: if a number is below 1, or there are no rows.
     """
     if min(epochs, size) < 1:
         raise InputError(f"Epochs and the size of a step are 1 or more; got {epochs} and {size}.")
     lens = new_maps(rows.model, rows.kind)
     optimizer = torch.optim.Adam(lens.parameters(), lr=rate, weight_decay=1e-5, amsgrad=True)
     for epoch in range(epochs):
-        for part in rows.parts(size, seed + epoch):
+        for part in _some(rows.parts(size, seed + epoch)):
             optimizer.zero_grad()
             for kl in rows.by_depth(lens, part):
                 kl.mean().backward()  # depth by depth, so that one readout is held at a time
@@ -94,13 +95,17 @@ def compare_lens(lens: LayerMaps, rows: LensRows, seed: int, resamples: int) -> 
         resamples: of the sentences.
 
     Raises:
-        InputError: if the lens is of another kind.
+        InputError: if the lens is of another kind or model, or there are no rows.
     """
     if lens.kind != rows.kind:
         raise InputError(f"This is a {lens.kind}, to be compared with its like; a {rows.kind} is asked for.")
     plain, prompts, kl = new_maps(rows.model, rows.kind), [], []
+    if lens.weights != plain.weights:
+        raise InputError(
+            "The lens was learned for other weights than this model's; load that model, or fit a lens for this one."
+        )
     with torch.no_grad():
-        for part in rows.parts(_JUDGED[rows.kind], None):
+        for part in _some(rows.parts(_JUDGED[rows.kind], None)):
             both = [torch.stack(list(rows.by_depth(one, part)), -1) for one in (lens, plain)]
             prompts.append(rows.prompts(part))
             kl.append(torch.stack(both).cpu().double().numpy())
@@ -108,6 +113,15 @@ def compare_lens(lens: LayerMaps, rows: LensRows, seed: int, resamples: int) -> 
     by_prompt = _means(np.concatenate(kl, 1), places)
     learned, untrained = _means(by_prompt, np.unique(sentences_of(rows.store)[numbers], return_inverse=True)[1])
     return LensComparison(*(bootstrap_mean(one, seed, resamples) for one in (learned, untrained, untrained - learned)))
+
+
+def _some(parts: Iterable[Any]) -> Iterator[Any]:
+    """The parts, of which there must be one."""
+    found = iter(parts)
+    first = next(found, None)
+    if first is None:
+        raise InputError("There are no rows for the lens; choose at least one that the store has.")
+    return chain((first,), found)
 
 
 def _means(values: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -62,13 +62,22 @@ def _call(work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> A
     return function(*args, **named)
 
 
+def is_command() -> bool:
+    """Whether this process is the `interp` command, however it was begun, and no caller's own code, whatever that is called."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return (
+        Path(sys.argv[0]).name in ("interp", "interp.exe")
+        if spec is None
+        else spec.name in ("analyses.__main__", "analyses.cli")
+    )
+
+
 def begin_copy() -> None:
     """Make the second process now, as a copy of this one: in a command that has not computed yet, on Linux with two cores.
 
     Elsewhere a caller's own code may have computed before: threads of a library, and torch's engine of gradients, do not survive.
     """
-    command = Path(sys.argv[0]).stem in ("interp", "cli")
-    if command and sys.platform == "linux" and cpu_count() > 1 and os.getpid() not in _copies:
+    if is_command() and sys.platform == "linux" and cpu_count() > 1 and os.getpid() not in _copies:
         try:
             copied = _Copy(1, multiprocessing.get_context("fork"), end_with_parent, (os.getpid(),))
             copied.submit(os.getpid).result()

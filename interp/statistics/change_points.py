@@ -21,6 +21,9 @@ from interp.statistics.means import mean_over_prompts
 LEAST_MOMENTS = 4
 """Moments below which no change is looked for."""
 
+LEAST_TESTED = 8
+"""Moments below which no change has p <= .05: of 7, 2 of the 35 ways to choose 3 are cut as well as the clearest step."""
+
 _SHUFFLES = 999
 _ROUNDING = 1e-12
 _CHANGES = 3

@@ -4,12 +4,20 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
 import interp
+from analyses.circuits.settings import CircuitSettings
+from analyses.trace.circuit_histories import CircuitHistory
+from interp.circuits import Circuit, graph_of
 from interp.compiled import corrupted_pairs, find_program, plan_of, save
 from interp.model import untrained_twin
+from interp.patching import PromptPair
+from interp.statistics import Interval
+from interp.statistics.change_points import NONE
+from tests.support.models import tiny
 
 PROGRAM = "noisy-translate"
 WEIGHTS = "model.safetensors"
@@ -68,3 +76,33 @@ def written_inputs(folder: Path, prompts: int = 8, pairs: int = 16) -> tuple[Pat
     for place, rows in zip(places, (lines, made), strict=True):
         place.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return places
+
+
+def history_of(moments: int, pairs: int = 8) -> CircuitHistory:
+    """A history of made-up numbers, which is there to be changed: all answers turn but those of the first moment.
+
+    Args:
+        moments: how many.
+        pairs: how many.
+    """
+    graph, one = graph_of(tiny("t5").cfg), np.ones(moments)
+    last = Circuit.of(graph, graph.edges[:3])
+    sure = Interval(one, one, one, np.full(moments, pairs))
+    return CircuitHistory(
+        settings=CircuitSettings(),
+        pairs=tuple(PromptPair(str(number), "noun", f"a{number}", f"b{number}", "c", "d") for number in range(pairs)),
+        last=last,
+        edges=last.edges,
+        since=(0,) * 3,
+        clean=sure,
+        corrupted=sure,
+        answers=np.arange(moments) > 0,
+        needed=3 * one,
+        own=sure,
+        kept=sure,
+        random=np.zeros((moments, 3)),
+        overlap=one,
+        by_chance=0.1,
+        rank=one,
+        changes=NONE,
+    )

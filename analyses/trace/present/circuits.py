@@ -77,8 +77,12 @@ def _held_out(found: CircuitHistory) -> bool:
 
 
 def _sureness(found: CircuitHistory) -> Sureness:
-    """Beside random circuits; on the pairs that it was found on, which it was made to keep, it is not judged."""
-    return judge(controlled(found.kept[-1], found.random[-1].tolist())) if _held_out(found) else "not judged"
+    """Beside random circuits, at every step that the headline is about; not judged on the pairs that it was found on."""
+    if not _held_out(found):
+        return "not judged"
+    first = len(found.random) - 1 if found.born is None else found.born
+    every = {judge(controlled(found.kept[at], found.random[at].tolist())) for at in range(first, len(found.random))}
+    return min(every, key=("not judged", "within the controls", "beyond all controls").index)
 
 
 def _pairs(found: CircuitHistory) -> str:
@@ -123,12 +127,21 @@ def _births(trace: Trace, found: CircuitHistory) -> str:
     if found.born == found.answered:
         return (
             f"From step {step_words(trace, found.born)} on the answers turn on the corruption, and from there on the last "
-            f"step's circuit keeps at least {enough} of it."
+            f"step's circuit keeps at least {enough} of it, {_certain(trace, found)}."
         )
     return (
         f"The answers turn on the corruption from step {step_words(trace, found.answered)} on; the last step's circuit keeps "
-        f"at least {enough} of it from step {step_words(trace, found.born)} on."
+        f"at least {enough} of it from step {step_words(trace, found.born)} on, {_certain(trace, found)}."
     )
+
+
+def _certain(trace: Trace, found: CircuitHistory) -> str:
+    """From when on the interval says so too, and not the mean alone."""
+    if found.sure is None:
+        return "in the mean over pairs; the interval at the last step reaches below it"
+    if found.sure == found.born:
+        return "with the whole interval"
+    return f"in the mean over pairs, and with the whole interval from step {step_words(trace, found.sure)} on"
 
 
 def _path(trace: Trace, found: CircuitHistory) -> tuple[str, ...]:

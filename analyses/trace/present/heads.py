@@ -27,7 +27,9 @@ from interp.report import (
     TintedTable,
 )
 from interp.report.headline import Sureness
+from interp.report.numbers import counted
 from interp.statistics import controlled
+from interp.statistics.change_points import LEAST_TESTED
 
 KIND_NAMES: Mapping[AttentionKind, str] = {
     "encoder": "encoder self-attention",
@@ -42,15 +44,12 @@ def heads_section(trace: Trace) -> Section:
     main = trace.main
     born = [one for one in main.histories if one.born is not None]
     lost = [one for one in born if one.lost is not None]
-    changed = sum(one.changed for one in main.leading.values())
     sentences = [
         str(trace),
-        f"{len(born)} times a head gets a role, and {len(lost)} times it loses one; heads with several roles "
-        f"in turn: {_turning(born)}.",
+        f"{counted(len(born), 'time')} a head gets a role, and {counted(len(lost), 'time')} it loses one; heads with several "
+        f"roles in turn: {_turning(born)}.",
         *(_first(trace, born)),
-        f"The score of {changed} of {len(main.leading)} heads changes by the test over random orders of the "
-        "moments (false discovery "
-        f"rate {LEVEL:g}, over all heads and roles).",
+        _of_changes(main),
         *(_of_control(run) for run in trace.runs if run.part == "control"),
     ]
     return Section(
@@ -70,17 +69,17 @@ def heads_section(trace: Trace) -> Section:
             "trace-role-counts",
         ),
         methods=(
-            "Roles are those of the head analysis, by its one decision at every moment: rule, effect, untrained "
-            "twins, false discovery "
-            "and bootstrap. Its experiments (copying, translation, permuted weights, shuffled texts) are not run "
-            "at every moment.",
-            "Changes are those of least squares with a penalty, found exactly; the main one is the single cut "
-            "that explains most, its "
-            "interval resamples sentences. Moments are counted, not steps, and they lie on a logarithmic axis.",
+            "Roles are those of the head analysis, by its one decision at every moment: rule, effect, untrained twins, false "
+            "discovery and bootstrap. Its experiments (copying, translation, permuted weights, shuffled texts) are not run at "
+            "every moment.",
+            "Changes are those of least squares with a penalty, found exactly; the main one is the single cut that explains "
+            "most, its interval resamples sentences. Moments are counted, not steps, and they lie on a logarithmic axis.",
         ),
         limits=(
             "A role is given or not: a head just below a threshold looks as if it had none; its score shows how near it was.",
             "A gradual rise is cut into two or three steps; the main change is where one cut fits best.",
+            "A change by the test is no learning: scores that only drift, as weights on a random walk make them, hang together "
+            "over the steps too, and most of them pass it. What a control makes of it stands beside it.",
             "Roles that need an experiment (copying, translation, syntax) are not looked for.",
         ),
         cites=("killick2012", "truong2020"),
@@ -143,10 +142,22 @@ def _turning(born: Sequence[RoleHistory]) -> str:
     return f"{shown} and {len(several) - 4} more" if len(several) > 4 else shown or "none"
 
 
-def _of_control(run: RunTrace) -> str:
+def _of_changes(run: RunTrace) -> str:
+    if len(run.steps) < LEAST_TESTED:
+        return f"Whether scores change is not tested: {len(run.steps)} moments have too few orders, {LEAST_TESTED} are needed."
     return (
-        f"In the control {run.name} {len(run.roles_at(-1))} of {len(run.leading)} heads have a role at the last step."
+        f"The score of {_changed(run)} of {len(run.leading)} heads changes by the test over random orders of the moments "
+        f"(false discovery rate {LEVEL:g}, over all heads and roles)."
     )
+
+
+def _changed(run: RunTrace) -> int:
+    return sum(one.changed for one in run.leading.values())
+
+
+def _of_control(run: RunTrace) -> str:
+    changed = f", and the scores of {_changed(run)} change" if len(run.steps) >= LEAST_TESTED else ""
+    return f"In the control {run.name} {len(run.roles_at(-1))} of {len(run.leading)} heads have a role at the last step{changed}."
 
 
 def _grids(trace: Trace) -> list[Block]:
@@ -269,9 +280,8 @@ def histories_table(trace: Trace) -> Table:
     return Table(
         name="trace-heads",
         caption=(
-            "Heads and roles of the main run: first step with the role, first step without it for good, and the "
-            "first step after the "
-            "main change of its score with the range of 95 % of resamples."
+            "Heads and roles of the main run: first step with the role, first step without it for good, and the first step "
+            "after the main change of its score with the range of 95 % of resamples."
         ),
         frame=frame,
         rows_shown=16,

@@ -4,6 +4,7 @@ from analyses.trace.present.curves import PARTS, called, number_line, step_figur
 from analyses.trace.trace import RunTrace, Trace
 from interp.report import Headline, Section
 from interp.report.numbers import fixed, percent
+from interp.statistics.change_points import LEAST_MOMENTS
 
 
 def training_section(trace: Trace) -> Section:
@@ -11,15 +12,11 @@ def training_section(trace: Trace) -> Section:
     main = trace.main
     first, last = (main.snapshots[place].mean("loss") for place in (0, -1))
     whole = main.snapshots[-1].mean("whole")
-    change = main.loss.main
-    fall = "does not change between moments"
-    if change is not None:
-        fall = f"changes most before step {step_words(trace, change.place, change.low, change.high)}"
     sentences = [
         f"The loss of {main.name} is {fixed(first.point)} nats a token at step {main.steps[0]:,} and {fixed(last.point)} at step "
-        f"{main.steps[-1]:,}; it {fall}.",
+        f"{main.steps[-1]:,}; {_fall(trace)}.",
         _of_targets(trace, f"At the last step {percent(whole.point)} of the targets are written without a mistake"),
-        *(_of_other(run) for run in trace.runs[1:]),
+        *(_of_other(trace, run) for run in trace.runs[1:]),
     ]
     seen = [number_line(run, "loss", called(run), interval=run.part == "main") for run in trace.runs]
     quality = [
@@ -64,6 +61,15 @@ def training_section(trace: Trace) -> Section:
     )
 
 
+def _fall(trace: Trace) -> str:
+    """Where the loss changes most, if that was looked for."""
+    change, count = trace.main.loss.main, len(trace.main.steps)
+    if change is not None:
+        return f"it changes most before step {step_words(trace, change.place, change.low, change.high)}"
+    few = f"of {count} moments the place of a change is not looked for"
+    return few if count < LEAST_MOMENTS else "it does not change between moments"
+
+
 def _of_targets(trace: Trace, sentence: str) -> str:
     """The sentence, which says nothing where the last moment wrote the targets itself."""
     own = "" if trace.target_origin == "given" else ": they are its own, so that this says nothing"
@@ -79,10 +85,11 @@ def _headline(trace: Trace) -> str:
     return f"The loss of {main.name} goes from {fixed(first.point)} to {fixed(last.point)} nats a token."
 
 
-def _of_other(run: RunTrace) -> str:
+def _of_other(trace: Trace, run: RunTrace) -> str:
     last, whole = (run.snapshots[-1].mean(name) for name in ("loss", "whole"))
+    common = set(run.steps) & set(trace.main.steps)
+    apart = "" if common else f"; it has no step in common with {trace.main.name}, so that its heads are not matched"
     return (
         f"{run.name}{PARTS[run.part]} ends at step {run.steps[-1]:,} with a loss of {fixed(last.point)} and "
-        f"{percent(whole.point)} of "
-        "whole targets."
+        f"{percent(whole.point)} of whole targets{apart}."
     )

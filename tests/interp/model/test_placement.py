@@ -17,7 +17,15 @@ from interp.model.factored_matrix import mlp_weights
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.placement import Placement, copy_in_memory, n_bytes, placed, read_max_memory
 from interp.model.untrained_twins import untrained_twin
-from interp.model.weights import attention_weights, embedding, norm_gain, output_bias, position_bias, unembedding
+from interp.model.weights import (
+    attention_weights,
+    embedding,
+    norm_gain,
+    output_bias,
+    position_bias,
+    unembedding,
+    weights_digest,
+)
 from tests.support.models import random_batch, tiny
 
 FAMILIES = ("t5", "v1.1", "bart", "marian", "mbart")
@@ -83,6 +91,14 @@ def test_gradients_reach_activations(pair: Pair) -> None:
         found.append({name: grad.clone() for name, grad in cache.grad.items() if grad is not None})
     assert found[0]
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_the_digest_of_weights_is_the_same_wherever_they_lie(pair: Pair) -> None:
+    here, there = pair
+    assert weights_digest(there) == weights_digest(here)
+    other = copy_in_memory(here.hf)
+    next(other.get_decoder().parameters()).data[0, 0] += 1
+    assert weights_digest(HookedEncoderDecoder(other, here.tokenizer)) != weights_digest(here)
 
 
 def test_weights_are_fetched_where_they_lie(pair: Pair) -> None:

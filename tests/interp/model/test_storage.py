@@ -15,7 +15,7 @@ from interp.hooks.hook_point import HookPoint
 from interp.model.hooked_model import HookedEncoderDecoder
 from interp.model.storage import Corpus, load_cache, save_cache, write_corpus
 from interp.text.batch import Batch
-from tests.support.models import random_batch
+from tests.support.models import random_batch, tiny
 
 
 def test_a_cache_comes_back_as_it_was(tiny_byt5: HookedEncoderDecoder, tmp_path: Path) -> None:
@@ -140,6 +140,32 @@ def test_a_corpus_is_not_mixed_with_another(tiny_t5: HookedEncoderDecoder, tmp_p
         InputError, match=r"'00000\.safetensors' in .* is of another batch; write this corpus to a new folder"
     ):
         write_corpus(tiny_t5, [random_batch(tiny_t5, seed=1)], tmp_path, "decoder.hook_embed")
+
+
+def test_a_corpus_of_other_activations_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    """Same batches, but another model, other hook points or another type: nothing of the old is called the new."""
+    model, hooks = tiny("t5"), ("decoder.hook_embed", "encoder.hook_embed")
+    batch = random_batch(model)
+    assert write_corpus(model, [batch], tmp_path, hooks) == 1
+    assert (
+        write_corpus(model, [batch], tmp_path, ["encoder.hook_embed", "decoder.hook_embed"]) == 0
+    )  # the same, named anew
+    other = tiny("t5", seed=1)
+    for asked in ((other, hooks, None), (model, hooks[0], None), (model, hooks, torch.float16)):
+        with pytest.raises(
+            InputError, match="is of another model, other activations or another type; write this corpus"
+        ):
+            write_corpus(asked[0], [batch], tmp_path, asked[1], asked[2])
+    assert len(Corpus(tmp_path)) == 1
+
+
+def test_a_long_corpus_is_read_in_its_order(tiny_t5: HookedEncoderDecoder, tmp_path: Path) -> None:
+    for number in (99_999, 100_000, 2):
+        save_cache(
+            tiny_t5.run_with_cache(random_batch(tiny_t5), "decoder.hook_embed")[1],
+            tmp_path / f"{number:05d}.safetensors",
+        )
+    assert [path.stem for path in Corpus(tmp_path).paths] == ["00002", "99999", "100000"]
 
 
 def test_a_failing_write_leaves_the_old_file(

@@ -1,5 +1,6 @@
 """A lens begins as the untrained one, learns towards the model, and is the model behind the last layer."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,32 @@ def test_a_lens_changes_nothing_at_first_nor_behind_the_last_layer(tiny_t5: Hook
         lens.maps[0].bias += 1
     assert torch.equal(lens(stream, 0), stream + 1)
     assert lens(stream, 3) is stream
+
+
+def test_a_lens_of_other_weights_is_compared_with_nothing(
+    bundled: HookedEncoderDecoder, store: ActivationStore, tmp_path: Path
+) -> None:
+    """Of the same shape it would give numbers, which were those of no lens of this model."""
+    host = copy.deepcopy(bundled.hf)
+    next(host.parameters()).data[0, 0] += 1
+    other = new_maps(HookedEncoderDecoder(host, bundled.tokenizer), "tuned lens")
+    with pytest.raises(InputError, match="The lens was learned for other weights"):
+        compare_tuned_lens(bundled, store, other)
+    with pytest.raises(InputError, match="cannot be written"):
+        save_lens(other, tmp_path / "nowhere" / "lens.safetensors")
+
+
+@pytest.mark.parametrize("of", ["tuned", "decoder"])
+def test_without_rows_there_is_no_lens_and_no_comparison(
+    bundled: HookedEncoderDecoder, store: ActivationStore, of: str
+) -> None:
+    fit, compare = {"tuned": (fit_tuned_lens, compare_tuned_lens), "decoder": (fit_decoder_lens, compare_decoder_lens)}[
+        of
+    ]
+    lens = new_maps(bundled, "tuned lens" if of == "tuned" else "decoder lens")
+    for use in (lambda none: fit(bundled, store, none), lambda none: compare(bundled, store, lens, none)):
+        with pytest.raises(InputError, match="no rows"):
+            use(np.zeros(0, dtype=np.int64))
 
 
 def test_what_a_store_lacks_is_said(bundled: HookedEncoderDecoder, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from interp.report import second_process
 from interp.report.second_process import begin_copy
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.skipif(
     second_process.second_process() is None, reason="needs two cores; run on a machine that has them"
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 
 _COMMAND = """
 import os, signal, sys, time
-sys.argv[0] = "interp"
+sys.argv[0] = "interp"  # what a console script is called
 from interp.report.second_process import begin_copy, second_process
 sys.only_in_memory = "known"
 begin_copy()
@@ -48,3 +49,15 @@ def test_a_commands_second_process_has_what_it_had_in_memory_and_is_replaced_whe
 def test_a_callers_own_code_is_never_copied() -> None:
     begin_copy()
     assert os.getpid() not in second_process._copies
+
+
+@pytest.mark.parametrize("name", ["interp.py", "cli.py", "interp_study.py"])
+def test_a_callers_own_script_is_no_command_whatever_it_is_called(name: str, tmp_path: Path) -> None:
+    """It may have computed before, and a copy of it could wait for ever."""
+    script = tmp_path / name
+    script.write_text("from interp.report.second_process import is_command\nprint(is_command())\n", encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    called = ([sys.executable, "-P", script], [sys.executable, "-m", script.stem])
+    for words in called if name != "interp.py" else called[:1]:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+        assert done.stdout == "False\n", done.stderr
