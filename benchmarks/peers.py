@@ -1,16 +1,10 @@
-"""The same work done by TransformerLens and nnsight, where they are installed: a full cache, and patterns only.
-
-A full cache of ours makes the process hold the memory of dropped caches, from which every tool in the process gains. So a full
-cache of TransformerLens is measured twice: so, and "by itself", with what glibc holds where this package is not used.
-"""
+"""The same work done by TransformerLens and nnsight, where they are installed: a full cache, and patterns only."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from transformers import ByT5Tokenizer, T5ForConditionalGeneration
-
-from interp.model.heap import FREED_MEMORY
 
 Case = Callable[[], object]
 
@@ -30,13 +24,8 @@ def transformer_lens_cases(hf: T5ForConditionalGeneration, inputs: dict[str, tor
     def run(**options: object) -> object:
         return bridge.run_with_cache(inputs["input_ids"], **fields, **options)
 
-    def by_itself() -> object:
-        FREED_MEMORY.hold_no_more()
-        return run()
-
     return {
         "TransformerLens, full cache": run,
-        "TransformerLens, full cache, by itself": by_itself,
         "TransformerLens, patterns": lambda: run(names_filter=lambda name: name.endswith("hook_pattern")),
     }
 

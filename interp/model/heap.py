@@ -62,14 +62,10 @@ class FreedMemory:
 
     def release(self) -> None:
         """Give back what is free now, and hold no more than glibc does by itself until the next run."""
-        self.hold_no_more()
-        trim_heap()
-
-    def hold_no_more(self) -> None:
-        """Hold no more than glibc does by itself until the next run; what is free now stays until something is freed."""
         self._needed.clear()
         if self._held:
             self._set(_LEAST)
+        trim_heap()
 
     def _set(self, n_bytes: int) -> None:
         library = glibc()
