@@ -20,14 +20,12 @@ def verify_activations(folder: str | Path) -> tuple[str, ...]:
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    wanted, there = frozenset(manifest.files), contents_of(folder)
-    more = (there.files - wanted - {MANIFEST}) | (there.others - wanted) | (there.folders - parents_of(wanted))
+    wanted, contents = frozenset(manifest.files), contents_of(folder)
+    there = contents.files | contents.others
     kinds = {
-        "Missing": wanted - there.files - there.others,
-        "Added": more,
-        "Changed": {
-            name for name in wanted & (there.files | there.others) if _hash(folder / name) != manifest.files[name]
-        },
+        "Missing": wanted - there,
+        "Added": (there - wanted - {MANIFEST}) | (contents.folders - parents_of(wanted)),
+        "Changed": {name for name in wanted & there if _hash(folder / name) != manifest.files[name]},
     }
     wrong = [f"{what}: {listed(tuple(sorted(names)))}." for what, names in kinds.items() if names]
     # By its bytes: what another file of equal content says is not what was written.

@@ -17,12 +17,13 @@ _MEASURES = ("entropy", "distance", "EOS mass", "prefix mass")
 
 def head_notes(atlas: HeadAtlas) -> dict[str, HeadNote]:
     """A note for every head: what its cell of the atlas shows, and its main measures with their intervals."""
-    return {
-        str(head): _note(atlas, cells, head)
-        for kind in ATTENTION_KINDS
-        for cells in (atlas_cells(atlas, kind),)
-        for head in (HeadId(kind, *map(int, cell)) for cell in np.ndindex(*cells.category.shape))
-    }
+    notes = {}
+    for kind in ATTENTION_KINDS:
+        cells = atlas_cells(atlas, kind)
+        for layer, head in np.ndindex(*cells.category.shape):
+            own = HeadId(kind, layer, head)
+            notes[str(own)] = _note(atlas, cells, own)
+    return notes
 
 
 def _note(atlas: HeadAtlas, cells: AtlasCells, head: HeadId) -> HeadNote:
